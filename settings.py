@@ -1,0 +1,82 @@
+"""Every environment variable Mindstream reads, in one place.
+
+Command-line options override these; nothing else in the project looks at the environment.
+"""
+
+from functools import cache
+from pathlib import Path
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Configuration of one process, read from the environment.
+
+    A relative path is taken from the folder the process was started in.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="MINDSTREAM_", frozen=True, populate_by_name=True)
+
+    bootstrap_servers: str = Field(
+        default="",
+        validation_alias="KAFKA_BOOTSTRAP_SERVERS",
+        description="Kafka's host:port list, comma separated; empty: the embedded broker",
+    )
+    topic: str = Field(default="behaviour-events", description="topic of behaviour events, keyed by user_id")
+    group: str = Field(default="mindstream-updater", description="consumer group of the updaters")
+    home: Path = Field(
+        default=Path(".mindstream"), description="folder with models/ (bundles) and state/ (capsule store)"
+    )
+    log: Path | None = Field(default=None, description="interaction log the demo shows; unset: the simulated shop")
+    history_length: int = Field(default=100, ge=1, description="behaviours kept for each user, the most recent")
+    partitions: int = Field(default=4, ge=1, description="partitions of topics that Mindstream creates")
+    demo_updater: bool = Field(
+        default=True, description="whether the demo runs an updater of its own; false where another one runs"
+    )
+    ci: bool = Field(
+        default=False,
+        validation_alias="CI",
+        description="a test that lacks a part of the system fails, not skips",
+    )
+    cache_home: str = Field(
+        default="", validation_alias="XDG_CACHE_HOME", description="folder of caches; empty: ~/.cache"
+    )
+
+    @field_validator("ci", mode="before")
+    @classmethod
+    def _any_value_is_true(cls, value: object) -> bool:
+        """Some CI services set CI to their own name; that must not stop a process that never asks for it."""
+        return str(value).lower() not in ("", "0", "false", "no", "off")
+
+    @property
+    def cache(self) -> Path:
+        """The folder of what can be fetched again, such as the tests' Kafka."""
+        return Path(self.cache_home or Path.home() / ".cache") / "mindstream"
+
+    @property
+    def models(self) -> Path:
+        """The folder of published bundles."""
+        return self.home / "models"
+
+    @property
+    def state(self) -> Path:
+        """The folder of the capsule store and of the embedded broker's address."""
+        return self.home / "state"
+
+    @property
+    def dead_letter_topic(self) -> str:
+        """Where events that cannot be applied go."""
+        return f"{self.topic}.dlq"
+
+
+@cache
+def load() -> Settings:
+    """Read the environment once; later calls return the same object.
+
+    Raises
+    ------
+    pydantic.ValidationError
+        Names the variable, its value and what would be right. (It is a ValueError.)
+    """
+    return Settings()
