@@ -1,0 +1,59 @@
+"""An interaction log: who did what to which item when, and what is known of items and users."""
+
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+EVENT_COLUMNS = ["user_id", "item_id", "event_type", "event_time_ms"]
+ITEM_COLUMNS = ["item_id", "title", "category", "price"]
+
+
+@dataclass(frozen=True)
+class InteractionLog:
+    """A cleaned log of interactions, in time order.
+
+    Attributes
+    ----------
+    events : DataFrame
+        One row an interaction: user_id (str), item_id (str), event_type (str), event_time_ms (int64, Unix
+        time in milliseconds). Sorted by time; interactions of the same millisecond keep the log's order.
+    items : DataFrame
+        One row an item of the log, in order of item_id (str, unique): title (str, the id where none is
+        known), category (str, "" where unknown), price (float, NaN where unknown).
+    profiles : DataFrame
+        One row a user, in order of user_id (str, unique), and one str column for each profile field (""
+        where unknown). Without profile fields only the user_id column.
+    source : str
+        Where it was read from, for messages and manifests.
+    dropped : dict
+        Reason -> number of rows that were left out for it.
+    """
+
+    events: pd.DataFrame
+    items: pd.DataFrame
+    profiles: pd.DataFrame
+    source: str
+    dropped: dict[str, int] = field(default_factory=dict)
+
+    def between(self, start: float, end: float) -> "InteractionLog":
+        """The events from the share `start` to the share `end` (0 to 1) of the log, by time order.
+
+        Items and profiles are those of the events that remain.
+        """
+        rows = len(self.events)
+        events = self.events.iloc[round(rows * start) : round(rows * end)].reset_index(drop=True)
+        return InteractionLog(
+            events=events,
+            items=self.items[self.items.item_id.isin(events.item_id.unique())].reset_index(drop=True),
+            profiles=self.profiles[self.profiles.user_id.isin(events.user_id.unique())].reset_index(drop=True),
+            source=self.source,
+        )
+
+    def describe(self) -> str:
+        """One line: what was read and what was dropped, with the reasons."""
+        dropped = "; ".join(f"{count:,} {reason}" for reason, count in self.dropped.items() if count)
+        kept = (
+            f"{self.source}: {len(self.events):,} interactions of {self.events.user_id.nunique():,} users "
+            f"with {len(self.items):,} items"
+        )
+        return f"{kept}; rows dropped: {dropped or 'none'}"

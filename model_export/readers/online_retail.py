@@ -1,0 +1,115 @@
+"""UCI Online Retail, a year of a UK gift shop: the .xlsx as published, and copies in CSV or Parquet."""
+
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from python_calamine import CalamineError
+
+from model_export.interactions import InteractionLog
+from model_export.readers.cells import numbers, text, times_ms
+from model_export.readers.delimited import read_delimited
+from model_export.readers.files import column_names, delimiter, only_file
+from model_export.readers.rows import in_time_order, latest, make_log, without
+
+COLUMNS = ("Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID", "Country")
+
+
+def read(path: Path) -> InteractionLog:
+    """Read Online Retail. The description is the item, since some copies lack the stock code.
+
+    Rows without a customer, without a description or with a quantity that is not positive (cancelled
+    orders, write-offs) are dropped. An item's price is its median unit price, in pounds sterling.
+    Times are the shop's clock, taken as UTC.
+
+    Raises
+    ------
+    ValueError
+        Where a column is missing, the file cannot be parsed or no interaction remains.
+    """
+    path = only_file(path)
+    dropped: dict[str, int] = {}
+    cells = _read_cells(path, dropped)
+    try:
+        rows = _rows(cells)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    rows = without(rows, rows.user_id == "", "without a customer", dropped)
+    rows = without(rows, rows.item_id == "", "without a description", dropped)
+    rows = without(rows, ~(rows.quantity > 0), "with a quantity that is not positive", dropped)
+    rows = in_time_order(rows, path, dropped)
+    items = rows.groupby("item_id").price.median().reset_index()
+    return make_log(rows, items, latest(rows, "user_id", ["country"]), path.name, dropped)
+
+
+def _read_cells(path: Path, dropped: dict[str, int]) -> pa.Table:
+    if path.suffix.lower() == ".xlsx":
+        return _read_sheets(path)
+    names = column_names(path)
+    _check_columns(path, names)
+    if path.suffix.lower() == ".parquet":
+        return pq.read_table(path, columns=list(COLUMNS))
+    return _read_csv(path, names, dropped)
+
+
+def _read_csv(path: Path, names: list[str], dropped: dict[str, int]) -> pa.Table:
+    """A widely spread CSV copy is in Latin-1 (pound signs), so that is tried after UTF-8."""
+    read_as = partial(read_delimited, path, names, wanted=list(COLUMNS), separator=delimiter(path), dropped=dropped)
+    try:
+        return read_as(encoding="utf-8")
+    except ValueError as error:
+        if "invalid UTF8" not in str(error):
+            raise
+    return read_as(encoding="latin-1")
+
+
+def _read_sheets(path: Path) -> pa.Table:
+    """All sheets with anything in them, as text: the cells of a column are of mixed types."""
+    sheets = [sheet for sheet in _sheets(path) if len(sheet.columns)]
+    for sheet in sheets or [pd.DataFrame()]:
+        _check_columns(path, [str(name) for name in sheet])
+    together = pd.concat([sheet[list(COLUMNS)] for sheet in sheets])
+    return pa.Table.from_pandas(together, preserve_index=False)
+
+
+def _sheets(path: Path) -> list[pd.DataFrame]:
+    try:
+        # With pandas' own list of missing values a description "NA" would be none.
+        found = pd.read_excel(
+            path, sheet_name=None, engine="calamine", dtype="str", keep_default_na=False, na_values=[""]
+        )
+    except CalamineError as error:
+        raise ValueError(f"{path} is not a spreadsheet that can be read: {error}") from error
+    return list(found.values())
+
+
+def _check_columns(path: Path, names: list[str]) -> None:
+    if missing := [name for name in COLUMNS if name not in names]:
+        raise ValueError(
+            f"{path} is not Online Retail: no column {', '.join(missing)}; found {', '.join(names) or 'none'}"
+        )
+
+
+def _rows(cells: pa.Table) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            # Customers are missing in places, so that copies made with pandas have 17850.0.
+            "user_id": text(cells["CustomerID"]).str.removesuffix(".0"),
+            "item_id": text(cells["Description"]).str.strip(),
+            "event_type": "buy",
+            "event_time_ms": times_ms(_dates(cells["InvoiceDate"]), "InvoiceDate"),
+            "quantity": numbers(cells["Quantity"]),
+            "price": numbers(cells["UnitPrice"]),
+            "country": text(cells["Country"]),
+        }
+    ).astype({"event_type": "str"})
+
+
+def _dates(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """CSV copies out of a spreadsheet write 12/1/2010 8:26, the month first; others are left as they are."""
+    if pa.types.is_temporal(column.type) or not pc.any(pc.match_substring(column, "/")).as_py():
+        return column
+    return pc.strptime(column, format="%m/%d/%Y %H:%M", unit="ms", error_is_null=True)

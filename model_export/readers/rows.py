@@ -1,0 +1,85 @@
+"""What every reader does with its rows: drop and count, put into time order, make the log."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from model_export.interactions import EVENT_COLUMNS, ITEM_COLUMNS, InteractionLog
+
+
+def without(rows: pd.DataFrame, bad: pd.Series, reason: str, dropped: dict[str, int]) -> pd.DataFrame:
+    """The rows that are not bad; the others are counted under the reason."""
+    dropped[reason] = int(bad.sum())
+    return rows[~bad] if dropped[reason] else rows
+
+
+def in_time_order(rows: pd.DataFrame, path: Path, dropped: dict[str, int]) -> pd.DataFrame:
+    """Rows that have a user, an item and a time, sorted by time; rows of one time keep their order.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        user_id and item_id ("" where missing), event_time_ms (float, NaN where missing) and others.
+
+    Raises
+    ------
+    ValueError
+        Where no row remains; names the path and the reasons.
+    """
+    read = len(rows) + sum(dropped.values())
+    rows = without(rows, rows.user_id == "", "without a user", dropped)
+    rows = without(rows, rows.item_id == "", "without an item", dropped)
+    rows = without(rows, rows.event_time_ms.isna(), "without a readable time", dropped)
+    if rows.empty:
+        reasons = "; ".join(f"{count:,} {reason}" for reason, count in dropped.items() if count)
+        raise ValueError(f"{path}: no interaction remains of {read:,} rows; dropped: {reasons or 'none'}")
+    rows = rows.assign(event_time_ms=rows.event_time_ms.astype("int64"))
+    if rows.event_time_ms.is_monotonic_increasing:
+        return rows.reset_index(drop=True)
+    return rows.sort_values("event_time_ms", kind="stable", ignore_index=True)
+
+
+def latest(rows: pd.DataFrame, key: str, fields: list[str]) -> pd.DataFrame:
+    """One row for each value of the key, in its order, with the last known value of every field.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        In time order; a field's value is unknown where it is "" or NaN.
+    """
+    codes, keys = pd.factorize(rows[key], sort=True)
+    table = {key: pd.Series(keys, dtype="str")}
+    for field in fields:
+        known = np.flatnonzero(rows[field].notna() & (rows[field] != ""))
+        last = np.full(len(keys), -1)
+        last[codes[known]] = known  # of repeated indices numpy keeps the last assignment
+        table[field] = rows[field].reindex(last).reset_index(drop=True)
+        if rows[field].dtype == "str":
+            table[field] = table[field].fillna("")
+    return pd.DataFrame(table)
+
+
+def make_log(
+    rows: pd.DataFrame, items: pd.DataFrame, profiles: pd.DataFrame, source: str, dropped: dict[str, int]
+) -> InteractionLog:
+    """A log of rows in time order; items and profiles are cut, or filled up, to those of the rows.
+
+    Parameters
+    ----------
+    items : DataFrame
+        item_id and any of title, category and price; the last row counts where an item has several.
+    profiles : DataFrame
+        user_id and the profile fields; the last row counts where a user has several.
+    """
+    items = _aligned(items, "item_id", rows).reindex(columns=ITEM_COLUMNS)
+    items = items.astype({"title": "str", "category": "str", "price": "float64"})
+    items = items.fillna({"title": "", "category": ""})
+    items["title"] = items.title.where(items.title != "", items.item_id)
+    profiles = _aligned(profiles, "user_id", rows).astype("str").fillna("")
+    return InteractionLog(rows[EVENT_COLUMNS], items, profiles, source, dropped)
+
+
+def _aligned(table: pd.DataFrame, key: str, rows: pd.DataFrame) -> pd.DataFrame:
+    keys = pd.Index(np.sort(rows[key].unique()), name=key, dtype="str")
+    return table.drop_duplicates(key, keep="last").set_index(key).reindex(keys).reset_index()

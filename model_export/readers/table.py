@@ -1,0 +1,145 @@
+"""Tables of one's own: CSV, TSV (both also gzip-compressed) or Parquet, with a header."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from model_export.interactions import EVENT_COLUMNS, InteractionLog
+from model_export.readers.cells import numbers, text, times_ms
+from model_export.readers.delimited import read_delimited
+from model_export.readers.files import column_names, delimiter, only_file
+from model_export.readers.rows import in_time_order, latest, make_log
+
+REQUIRED = ("user_id", "item_id", "event_time_ms")
+PROFILE_PREFIX = "profile_"
+UNNAMED_EVENT = "interaction"  # the type of events where the table does not say
+
+# Where a table has several of a field's names, the first of the list counts.
+ACCEPTED = {
+    "user_id": ["user_id", "user", "customer_id", "customer", "visitor_id", "uid"],
+    "item_id": ["item_id", "item", "product_id", "product", "sku", "article_id", "movie_id"],
+    "event_time_ms": [
+        *("event_time_ms", "timestamp_ms", "time_ms", "event_time", "event_timestamp", "timestamp", "time"),
+        *("datetime", "date", "created_at", "ts"),
+    ],
+    "event_type": [
+        *("event_type", "event", "behavior", "behaviour", "behavior_type", "behaviour_type", "action"),
+    ],
+    "category": ["category", "category_code", "category_id", "category_name"],
+    "title": ["title", "name", "product_name", "item_name", "product_title", "description"],
+    "price": ["price", "unit_price"],
+}
+
+
+def find(names: list[str], field: str) -> str | None:
+    """Which of a table's columns holds the field; upper case, blanks and underscores do not matter."""
+    by_letters = {_letters(name): name for name in reversed(names)}
+    return next((by_letters[_letters(n)] for n in ACCEPTED[field] if _letters(n) in by_letters), None)
+
+
+def read(path: Path) -> InteractionLog:
+    """Read a table with a header.
+
+    Users, items and times are needed; event type, category, title, price and columns "profile_..." are
+    taken where there. An item's title, category and price and a user's profile are the last known ones.
+
+    Raises
+    ------
+    ValueError
+        Where a needed column is missing or comes twice, the file cannot be parsed, no time can be read,
+        or no interaction remains.
+    """
+    path = only_file(path)
+    names = column_names(path)
+    columns = _columns(path, names)
+    dropped: dict[str, int] = {}
+    cells = _read_cells(path, names, list(columns.values()), dropped)
+    try:
+        rows = _rows(cells, columns)
+    except (ValueError, pa.ArrowException) as error:
+        raise ValueError(f"{path}: {error}") from error
+    rows = in_time_order(rows, path, dropped)
+    items = latest(rows, "item_id", [field for field in ("title", "category", "price") if field in rows])
+    fields = [str(name) for name in rows if str(name).startswith(PROFILE_PREFIX)]
+    profiles = latest(rows, "user_id", fields).rename(columns=lambda name: name.removeprefix(PROFILE_PREFIX))
+    return make_log(rows, items, profiles, path.name, dropped)
+
+
+def write_table(log: InteractionLog, path: str | Path) -> Path:
+    """Write a log as one Parquet table that `read_log` reads back the same, and return its path.
+
+    Raises
+    ------
+    ValueError
+        Where the path does not end in .parquet, or an item or user has no event to be kept with.
+    """
+    path = Path(path)
+    if path.suffix != ".parquet":
+        raise ValueError(f"{path}: a table is written as Parquet; the name must end in .parquet")
+    columns = {name: pa.array(log.events[name]) for name in EVENT_COLUMNS}
+    columns |= _spread(log.events.item_id, log.items, "item_id", "")
+    columns |= _spread(log.events.user_id, log.profiles, "user_id", PROFILE_PREFIX)
+    pq.write_table(pa.table(columns), path)
+    return path
+
+
+def _columns(path: Path, names: list[str]) -> dict[str, str]:
+    """Field -> column, profile fields under their prefixed name."""
+    found = {field: name for field in ACCEPTED if (name := find(names, field)) is not None}
+    for field in REQUIRED:
+        if field not in found:
+            raise ValueError(
+                f"{path} has no column for {field}: found {', '.join(names)}; accepted are {', '.join(ACCEPTED[field])}"
+            )
+    for name in names:
+        if name.lower().startswith(PROFILE_PREFIX):
+            found[PROFILE_PREFIX + name[len(PROFILE_PREFIX) :]] = name
+    for name in found.values():
+        if names.count(name) > 1:
+            raise ValueError(f"{path} has {names.count(name)} columns named {name!r}")
+    return found
+
+
+def _read_cells(path: Path, names: list[str], wanted: list[str], dropped: dict[str, int]) -> pa.Table:
+    if path.suffix.lower() == ".parquet":
+        return pq.read_table(path, columns=wanted)
+    return read_delimited(path, names, wanted=wanted, separator=delimiter(path), dropped=dropped)
+
+
+def _rows(cells: pa.Table, columns: dict[str, str]) -> pd.DataFrame:
+    rows = {}
+    for field, name in columns.items():
+        if field == "event_time_ms":
+            rows[field] = pd.Series(times_ms(cells[name], name))
+        elif field == "price":
+            rows[field] = pd.Series(numbers(cells[name]))
+        else:
+            rows[field] = text(cells[name])
+    kinds = rows.get("event_type", pd.Series("", index=range(len(cells)), dtype="str"))
+    return pd.DataFrame(rows | {"event_type": kinds.where(kinds != "", UNNAMED_EVENT)})
+
+
+def _spread(ids: pd.Series, table: pd.DataFrame, key: str, prefix: str) -> dict[str, pa.Array]:
+    """The columns of a table of items or users, one value for each event.
+
+    As dictionaries: a title that a million events share is held once.
+    """
+    index = pd.Index(table[key])
+    if len(strangers := index.difference(ids.unique())):
+        raise ValueError(f"{len(strangers)} {key} without an event would be lost, e.g. {strangers[0]!r}")
+    where = index.get_indexer(ids)
+    codes = pa.array(where, mask=where < 0)
+    return {prefix + str(name): _shared(pa.array(table[name]), codes) for name in table if name != key}
+
+
+def _shared(values: pa.Array, codes: pa.Array) -> pa.Array:
+    if values.null_count:  # Parquet cannot hold a dictionary with a null in it
+        return values.take(codes)
+    return pa.DictionaryArray.from_arrays(codes, values)
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
