@@ -1,0 +1,115 @@
+"""Train MIND and publish bundles: simulate | train | evaluate | export | publish."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import console
+import settings
+from model_export.readers import read_log, write_table
+
+app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
+
+LogPath = Annotated[Path, typer.Argument(help="Interaction log: CSV, Parquet, or a publisher's file or folder.")]
+LogFormat = Annotated[
+    str, typer.Option("--format", help="auto, table, online-retail, movielens-100k, movielens-1m or taobao.")
+]
+CheckpointPath = Annotated[Path, typer.Argument(help="Checkpoint that `train` wrote.")]
+
+
+@app.command()
+def simulate(
+    out: Annotated[Path, typer.Argument(help="Parquet file to write.")],
+    users: Annotated[int, typer.Option(help="Number of users.", min=1)] = 2_000,
+    seed: Annotated[int, typer.Option(help="Seed; the same seed gives the same shop.")] = 7,
+) -> None:
+    """Write the log of a simulated shop whose users have two to four planted interests."""
+    from model_export.simulator import simulate as simulate_shop
+
+    log = simulate_shop(users=users, seed=seed).log
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_table(log, out)
+    print(log.describe())
+
+
+@app.command()
+def train(
+    log: LogPath,
+    out: Annotated[Path, typer.Option(help="Checkpoint file to write.")] = Path("mind.pt"),
+    format: LogFormat = "auto",
+    steps: Annotated[int, typer.Option(help="Most training steps; early stopping may end sooner.", min=1)] = 3_000,
+    dim: Annotated[int, typer.Option(help="d, length of embeddings and capsules.", min=1)] = 64,
+    num_interests: Annotated[int, typer.Option(help="K, most capsules a user can have.", min=1)] = 5,
+    history_length: Annotated[int, typer.Option(help="L, most recent behaviours read.", min=1)] = 50,
+    routing_iterations: Annotated[int, typer.Option(help="Iterations of dynamic routing.", min=1)] = 5,
+    pow_p: Annotated[float, typer.Option(help="p of label-aware attention; inf takes the best capsule.")] = float(
+        "inf"
+    ),
+    seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 7,
+) -> None:
+    """Train MIND on a log, keeping the step with the best HR@50 on held-out users."""
+    from model_export.checkpoint import TrainingConfig, save
+    from model_export.mind import MindConfig
+    from model_export.training import train as train_model
+
+    interactions = read_log(log, format)
+    print(interactions.describe())
+    config = MindConfig(
+        dim=dim,
+        num_interests=num_interests,
+        history_length=history_length,
+        routing_iterations=routing_iterations,
+        pow_p=pow_p,
+    )
+    checkpoint = train_model(interactions, config, TrainingConfig(steps=steps, seed=seed))
+    save(checkpoint, out)
+    print(f"wrote {out}; validation: {percentages(checkpoint.validation)}")
+
+
+@app.command()
+def evaluate(checkpoint: CheckpointPath, log: LogPath, format: LogFormat = "auto") -> None:
+    """HitRate@N, Recall@N and NDCG@N on test users, whose last fifth is predicted from what was before."""
+    from model_export.checkpoint import load
+    from model_export.evaluation import evaluate as evaluate_test_users
+
+    found = evaluate_test_users(load(checkpoint), read_log(log, format))
+    for name, value in found.items():
+        print(f"{name:>10}  {value:8.2f}" if name != "users" else f"{name:>10}  {value:8.0f}")
+    print(json.dumps(found))
+
+
+@app.command()
+def export(
+    checkpoint: CheckpointPath,
+    out: Annotated[Path, typer.Option(help="Folder in which the bundle's folder is made.")] = Path("bundles"),
+) -> None:
+    """Turn a checkpoint into a bundle (ONNX graph, item table, manifest, golden capsules); print its path."""
+    from model_export.checkpoint import load
+    from model_export.export import export as export_bundle
+
+    print(export_bundle(load(checkpoint), out).path)
+
+
+@app.command()
+def publish(
+    bundle: Annotated[Path, typer.Argument(help="Bundle folder that `export` made.")],
+    models: Annotated[Path | None, typer.Option(help="Registry folder [default: $MINDSTREAM_HOME/models].")] = None,
+) -> None:
+    """Check a bundle and make it the current one; one that fails is refused and the old one stays."""
+    from model_export.bundle import Bundle
+    from model_export.check import check
+    from model_export.registry import Registry
+
+    check(Bundle(bundle))
+    published = Registry(models or settings.load().models).publish(bundle)
+    print(f"current model: {published.version}")
+
+
+def percentages(found: dict[str, float]) -> str:
+    return ", ".join(f"{name} {100 * value:.1f} %" for name, value in found.items()) or "no held-out users"
+
+
+if __name__ == "__main__":
+    console.run(app)

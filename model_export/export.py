@@ -1,0 +1,199 @@
+"""From a checkpoint to a bundle: the ONNX graph, the item table, and what proves that they are right."""
+
+import contextlib
+import io
+import json
+import logging
+import secrets
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from model_export.bundle import (
+    CATALOGUE,
+    EXTRACTOR,
+    FEATURES,
+    GOLDEN,
+    ITEM_EMBEDDINGS,
+    ITEM_IDS,
+    REQUIRED,
+    ROUTING_LOGITS,
+    Bundle,
+    BundleError,
+    Manifest,
+    describe_file,
+    write_manifest,
+)
+from model_export.checkpoint import Checkpoint
+from model_export.evaluation import serving_logits
+from model_export.extractor import INPUTS, OUTPUTS, Extractor
+from model_export.mind import InterestExtractor
+
+PARITY = 1e-5  # the largest difference between torch's capsules and ONNX Runtime's
+GOLDEN_HISTORIES = 32
+RANDOM_HISTORIES = 64  # for the parity check; the tests use many more
+
+
+def export(checkpoint: Checkpoint, folder: Path, progress: bool = True) -> Bundle:
+    """Write a bundle into `folder` / its version and check it against torch.
+
+    Raises
+    ------
+    BundleError
+        If ONNX Runtime's capsules differ from torch's by more than 1e-5.
+    """
+    version = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+    path = folder / version
+    path.mkdir(parents=True)
+    manifest = make_manifest(checkpoint, version)
+    steps: list[Callable[[], None]] = [
+        lambda: write_items(checkpoint, path),
+        lambda: write_graph(checkpoint.model.extractor, path / EXTRACTOR),
+        lambda: write_manifest(path, manifest),  # without the files: enough to load the graph
+        lambda: write_golden(Extractor(Bundle(path)), checkpoint, path / GOLDEN),
+        lambda: write_manifest(path, replace(manifest, files={name: describe_file(path / name) for name in REQUIRED})),
+        lambda: check_parity(checkpoint, Extractor(Bundle(path))),
+    ]
+    for step in tqdm(steps, desc="exporting", unit="step", disable=not progress):
+        step()
+    return Bundle(path)
+
+
+def write_items(checkpoint: Checkpoint, path: Path) -> None:
+    """The item table, the fixed routing logits, the feature tables and the catalogue."""
+    vocabulary, model = checkpoint.vocabulary, checkpoint.model
+    with torch.no_grad():
+        np.save(path / ITEM_EMBEDDINGS, model.item_table().numpy())
+    np.save(path / ROUTING_LOGITS, serving_logits(vocabulary, model.config).numpy())
+    weights = model.items.features.parameters()
+    tables: dict[str, Any] = {
+        name: weight.detach().numpy() for name, weight in zip(vocabulary.feature_fields, weights, strict=True)
+    }
+    np.savez(path / FEATURES, price_edges=np.array(vocabulary.price_edges), **tables)
+    write_json(path / ITEM_IDS, vocabulary.item_ids)
+    write_json(path / CATALOGUE, {**checkpoint.catalogue, "popularity": checkpoint.popularity.tolist()})
+
+
+def write_json(file: Path, content: Any) -> None:
+    file.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+
+
+def write_graph(extractor: InterestExtractor, file: Path) -> None:
+    """Export the extractor with free batch size and history length."""
+    config, fields = extractor.config, len(extractor.profile_tables)
+    users = 2
+    example = [
+        torch.randn(users, config.history_length, config.dim),
+        torch.ones(users, config.history_length, dtype=torch.bool),
+        torch.randn(users, config.num_interests, config.history_length),
+    ]
+    batch, length = torch.export.Dim("batch"), torch.export.Dim("length")
+    shapes: list[dict[int, Any]] = [{0: batch, 1: length}, {0: batch, 1: length}, {0: batch, 2: length}]
+    if fields:
+        example.append(torch.zeros(users, fields, dtype=torch.int64))
+        shapes.append({0: batch})
+    with quiet():
+        torch.onnx.export(
+            extractor.eval(),
+            tuple(example),
+            file,
+            input_names=list(INPUTS[: len(example)]),
+            output_names=list(OUTPUTS),
+            dynamic_shapes=tuple(shapes),
+            external_data=False,
+            dynamo=True,
+            verbose=False,
+        )
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the exporter's notes on packages that are not needed away from people."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def make_manifest(checkpoint: Checkpoint, version: str) -> Manifest:
+    """Everything but the files, which are not complete yet."""
+    config, vocabulary = checkpoint.model.config, checkpoint.vocabulary
+    return Manifest(
+        version=version,
+        items=len(vocabulary.item_ids),
+        dim=config.dim,
+        num_interests=config.num_interests,
+        history_length=config.history_length,
+        profile_fields=vocabulary.profile_fields,
+        feature_fields=vocabulary.feature_fields,
+        model={
+            "name": "mind",
+            "routing_iterations": config.routing_iterations,
+            "routing_sigma": config.routing_sigma,  # for the logits of an item that is new since training
+            "pow_p": str(config.pow_p),  # JSON has no infinity
+            "seed": checkpoint.training.seed,
+        },
+        data=checkpoint.data,
+        metrics={"validation": checkpoint.validation},
+        files={},
+    )
+
+
+def write_golden(extractor: Extractor, checkpoint: Checkpoint, file: Path) -> None:
+    """Histories of all lengths with the capsules that this bundle gives them; whoever serves it can compare."""
+    histories = random_histories(checkpoint, GOLDEN_HISTORIES)
+    capsules = extractor.encode(histories)
+    cases = [{"history": h, "capsules": c.vectors.tolist()} for h, c in zip(histories, capsules, strict=True)]
+    write_json(file, cases)
+
+
+def random_histories(checkpoint: Checkpoint, number: int) -> list[list[str]]:
+    """Histories of random items; the lengths run evenly from 0 to more than L."""
+    rng = np.random.default_rng(checkpoint.training.seed)
+    ids = checkpoint.vocabulary.item_ids
+    lengths = np.linspace(0, checkpoint.model.config.history_length * 1.2, number).astype(int)
+    return [[ids[row] for row in rng.integers(len(ids), size=length)] for length in lengths]
+
+
+def check_parity(checkpoint: Checkpoint, extractor: Extractor) -> None:
+    """Raise BundleError where ONNX Runtime and torch disagree."""
+    worst = parity(checkpoint, extractor, random_histories(checkpoint, RANDOM_HISTORIES))
+    if worst > PARITY:
+        raise BundleError(
+            f"{extractor.bundle.path / EXTRACTOR}: capsules differ from torch's by {worst:.1e}; "
+            f"at most {PARITY:.0e} is right"
+        )
+
+
+@torch.no_grad()
+def parity(checkpoint: Checkpoint, extractor: Extractor, histories: list[list[str]]) -> float:
+    """The largest absolute difference between the capsules of torch and those of ONNX Runtime."""
+    model, bundle = checkpoint.model.eval(), extractor.bundle
+    table, logits = model.item_table(), torch.from_numpy(np.array(bundle.routing_logits))
+    worst = 0.0
+    for history, served in zip(histories, extractor.encode(histories), strict=True):
+        rows = torch.tensor([extractor.known_behaviours(history)[0]], dtype=torch.int64).reshape(1, -1)
+        profile = torch.zeros(1, len(extractor.profile_rows), dtype=torch.int64)
+        capsules, active, _ = model.extractor(
+            table[rows],
+            torch.ones_like(rows, dtype=torch.bool),
+            logits[rows].transpose(1, 2),
+            profile if profile.shape[1] else None,
+        )
+        expected = capsules[active].numpy()
+        if expected.shape != served.vectors.shape:
+            return float("inf")
+        worst = max(worst, float(np.abs(expected - served.vectors).max(initial=0)))
+    return worst

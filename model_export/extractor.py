@@ -1,0 +1,133 @@
+"""A bundle's extractor, run by ONNX Runtime: histories in, interest capsules out. No torch.
+
+Everybody who needs capsules comes here: export (parity), publish (golden histories), the updater, and readers that
+meet capsules of another version.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnxruntime
+
+from model_export.bundle import EXTRACTOR, Bundle, BundleError
+
+BATCH = 256  # bounds the memory of one run; a larger one is not faster per user
+
+INPUTS = ("behaviours", "mask", "routing_logits", "profile")
+OUTPUTS = ("capsules", "interest_mask", "routing_weights")
+
+
+@dataclass(frozen=True)
+class Capsules:
+    """The interests of one user.
+
+    Attributes
+    ----------
+    vectors : float32 (K', d), the interest capsules; only those that the user has, never zeros for unused ones.
+    importance : float32 (K',), the share of the behaviours that flowed into each interest; sums to 1.
+    routing_weights : float32 (K', T), which of the T behaviours made which interest; a behaviour's column sums to 1,
+        or is zero where the bundle does not know its item or it is older than the L that the model reads.
+    model_version : version of the bundle that made them.
+    """
+
+    vectors: np.ndarray
+    importance: np.ndarray
+    routing_weights: np.ndarray
+    model_version: str
+
+
+class Extractor:
+    """The ONNX graph of one bundle with its item table.
+
+    Parameters
+    ----------
+    bundle : the bundle to serve.
+    threads : of ONNX Runtime; more than one helps big batches only.
+
+    Raises
+    ------
+    BundleError
+        If ONNX Runtime cannot load the graph.
+    """
+
+    def __init__(self, bundle: Bundle, threads: int = 1) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = threads
+        options.log_severity_level = 3  # errors; they are raised all the same
+        try:
+            self.session = onnxruntime.InferenceSession(
+                (bundle.path / EXTRACTOR).read_bytes(), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # ONNX Runtime's own exceptions have no common base but Exception
+            raise BundleError(f"{bundle.path / EXTRACTOR} cannot be loaded: {error}") from error
+        self.bundle = bundle
+        self.length = bundle.manifest.history_length
+        self.profile_rows = {
+            name: {value: row for row, value in enumerate(values, start=1)}
+            for name, values in bundle.manifest.profile_fields.items()
+        }
+
+    def encode(
+        self, histories: Sequence[Sequence[str]], profiles: Sequence[Mapping[str, str]] | None = None
+    ) -> list[Capsules]:
+        """Capsules of many users, in order.
+
+        A user's capsules do not depend, bit for bit, on who else is in the batch: every history is padded to
+        the same L, so the arithmetic of a user is always the same.
+
+        Parameters
+        ----------
+        histories : item ids of each user, oldest first. Items that the bundle does not know are skipped; of the rest
+            the last L count.
+        profiles : profile field -> value of each user; unknown fields and values count as unknown.
+        """
+        capsules: list[Capsules] = []
+        for at in range(0, len(histories), BATCH):
+            some = histories[at : at + BATCH]
+            capsules += self.encode_batch(some, profiles[at : at + BATCH] if profiles else [{}] * len(some))
+        return capsules
+
+    def encode_batch(self, histories: Sequence[Sequence[str]], profiles: Sequence[Mapping[str, str]]) -> list[Capsules]:
+        known = [self.known_behaviours(history) for history in histories]
+        rows = np.zeros((len(histories), self.length), dtype=np.int64)  # (B, L)
+        mask = np.zeros((len(histories), self.length), dtype=bool)  # (B, L)
+        for user, (item_rows, _) in enumerate(known):
+            rows[user, : len(item_rows)] = item_rows
+            mask[user, : len(item_rows)] = True
+        vectors, active, weights = self.run(rows, mask, self.profile_matrix(profiles))
+        return [
+            self.capsules_of(vectors[user][active[user]], weights[user][active[user]], known[user][1], len(history))
+            for user, history in enumerate(histories)
+        ]
+
+    def known_behaviours(self, history: Sequence[str]) -> tuple[list[int], list[int]]:
+        """Item rows and places in the history of the last L behaviours whose item the bundle knows."""
+        rows = self.bundle.rows
+        found = [(rows[item_id], place) for place, item_id in enumerate(history) if item_id in rows][-self.length :]
+        return [row for row, _ in found], [place for _, place in found]
+
+    def profile_matrix(self, profiles: Sequence[Mapping[str, str]]) -> np.ndarray:
+        """int64 (B, P), rows in the profile tables, 0 for unknown."""
+        matrix = [
+            [rows.get(profile.get(name, ""), 0) for name, rows in self.profile_rows.items()] for profile in profiles
+        ]
+        return np.array(matrix, dtype=np.int64).reshape(len(profiles), len(self.profile_rows))
+
+    def run(self, rows: np.ndarray, mask: np.ndarray, profile: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Run the graph: rows int64 (B, L), mask bool (B, L), profile int64 (B, P) -> the graph's three outputs."""
+        inputs = {
+            "behaviours": self.bundle.item_embeddings[rows],  # (B, L, d)
+            "mask": mask,
+            "routing_logits": self.bundle.routing_logits[rows].transpose(0, 2, 1),  # (B, K, L)
+        }
+        if self.profile_rows:
+            inputs["profile"] = profile
+        return tuple(self.session.run(list(OUTPUTS), inputs))
+
+    def capsules_of(self, vectors: np.ndarray, weights: np.ndarray, places: list[int], behaviours: int) -> Capsules:
+        """Put the routing weights (K', L) back to where the behaviours stand in the user's history (K', T)."""
+        spread = np.zeros((len(vectors), behaviours), dtype=np.float32)
+        spread[:, places] = weights[:, : len(places)]
+        importance = spread.sum(1) / max(len(places), 1)
+        return Capsules(vectors, importance, spread, self.bundle.version)
