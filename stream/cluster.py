@@ -1,0 +1,128 @@
+"""A Kafka cluster and how to talk to it: the one place that makes kafka-python's clients."""
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+from kafka.errors import KafkaError, TopicAlreadyExistsError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Where a cluster is.
+
+    Attributes
+    ----------
+    bootstrap_servers : host:port list, comma separated.
+    api_version : for a broker that cannot be asked for it (the embedded one); None asks.
+    life : identity of all topics of a cluster that starts empty each time; None: each topic has its own topic_id.
+    """
+
+    bootstrap_servers: str
+    api_version: tuple[int, ...] | None = None
+    life: str | None = None
+
+    def producer(self) -> KafkaProducer:
+        """A producer that waits for all replicas and never writes an event twice by retrying.
+
+        Raises
+        ------
+        OSError
+            If no broker answers.
+        """
+        return self._client(
+            KafkaProducer, acks="all", linger_ms=0, enable_idempotence=self.life is None, max_block_ms=10_000
+        )
+
+    def consumer(self, group: str | None, **options: Any) -> KafkaConsumer:
+        """A consumer that commits only when told to, and never jumps to another offset by itself.
+
+        A short fetch_max_wait_ms keeps the embedded broker quick: it waits that long even when it has events.
+        """
+        wait = {"fetch_max_wait_ms": 5} if self.life else {}
+        return self._client(
+            KafkaConsumer, group_id=group, enable_auto_commit=False, auto_offset_reset="none", **wait, **options
+        )
+
+    def admin(self) -> KafkaAdminClient:
+        """A client for describing and creating topics."""
+        return self._client(KafkaAdminClient)
+
+    def ensure_topics(self, topics: list[str], partitions: int) -> None:
+        """Create those topics that are not there. (On the embedded broker topics make themselves.)"""
+        if self.life:
+            return
+        admin = self.admin()
+        try:
+            for topic in sorted(set(topics) - set(admin.list_topics())):
+                create_topic(admin, topic, partitions)
+        except KafkaError as error:
+            raise OSError(f"topics {topics} on {self.bootstrap_servers} cannot be created: {error}") from error
+        finally:
+            admin.close()
+
+    def _client(self, kind: type, **options: Any) -> Any:
+        try:
+            return kind(bootstrap_servers=self.bootstrap_servers.split(","), api_version=self.api_version, **options)
+        except KafkaError as error:
+            raise OSError(
+                f"no Kafka broker answers at {self.bootstrap_servers} ({error}); "
+                "is KAFKA_BOOTSTRAP_SERVERS right and the broker up?"
+            ) from error
+
+
+def create_topic(admin: KafkaAdminClient, topic: str, partitions: int) -> None:
+    """Create one topic, unless another process was quicker."""
+    try:
+        admin.create_topics({topic: {"num_partitions": partitions, "replication_factor": -1}})
+        log.info("created topic %s with %d partitions", topic, partitions)
+    except TopicAlreadyExistsError:
+        pass
+
+
+class TopicLife:
+    """Tells one life of a topic from the next: a topic that is deleted and made again starts at offset 0.
+
+    Apache Kafka gives every life a topic_id. All topics of the embedded broker live as long as the broker.
+
+    Raises
+    ------
+    OSError
+        If the broker cannot be asked, or does not know the topic.
+    """
+
+    def __init__(self, cluster: Cluster, topic: str) -> None:
+        self.topic = topic
+        self.admin = None if cluster.life else cluster.admin()
+        self.id = cluster.life or self._ask() or ""
+        if not self.id:
+            self.close()
+            raise OSError(f"there is no topic {topic} on {cluster.bootstrap_servers}")
+
+    def has_changed(self) -> bool:
+        """Ask the broker again; `id` is the new life's where it is another one.
+
+        While the broker does not answer, or the topic is gone and not made again yet, nothing has changed.
+        """
+        found = self._ask()
+        if found in (None, self.id):
+            return False
+        self.id = found or self.id
+        return True
+
+    def _ask(self) -> str | None:
+        if self.admin is None:
+            return None
+        try:
+            [described] = self.admin.describe_topics([self.topic])
+        except KafkaError as error:
+            log.warning("topic %s cannot be described: %s", self.topic, error)
+            return None
+        return str(described["topic_id"]) if described["error_code"] == 0 else None
+
+    def close(self) -> None:
+        if self.admin is not None:
+            self.admin.close()

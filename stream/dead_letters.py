@@ -1,0 +1,53 @@
+"""Records that are no events go to a topic of their own, with what is wrong and where they came from."""
+
+from dataclasses import dataclass
+
+from kafka import KafkaProducer
+from kafka.consumer.fetcher import ConsumerRecord
+from kafka.errors import KafkaError
+
+from stream.event import BadEventError
+
+ACKNOWLEDGED_WITHIN_S = 10
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A record that could not be read, and why."""
+
+    record: ConsumerRecord
+    error: BadEventError
+
+    @property
+    def source(self) -> str:
+        """topic[partition]@offset of the record."""
+        return f"{self.record.topic}[{self.record.partition}]@{self.record.offset}"
+
+    def headers(self) -> list[tuple[str, bytes]]:
+        """Where it came from and what is wrong."""
+        fields = {
+            "source-topic": self.record.topic,
+            "source-partition": self.record.partition,
+            "source-offset": self.record.offset,
+            "reason": self.error.reason,
+            "error": self.error,
+        }
+        return [(name, str(value).encode()) for name, value in fields.items()]
+
+
+def send(producer: KafkaProducer, topic: str, letters: list[DeadLetter]) -> None:
+    """Write dead letters, their key and value unchanged, and wait until the broker has them all.
+
+    Raises
+    ------
+    OSError
+        If one is not acknowledged in time; none of them may then count as dealt with.
+    """
+    try:
+        futures = [
+            producer.send(topic, key=one.record.key, value=one.record.value, headers=one.headers()) for one in letters
+        ]
+        for future in futures:
+            future.get(timeout=ACKNOWLEDGED_WITHIN_S)
+    except KafkaError as error:
+        raise OSError(f"dead letters cannot be written to {topic}: {error}; their offsets stay uncommitted") from error

@@ -1,0 +1,67 @@
+"""Publishes behaviour events, keyed by user, so that one user's events stay in order."""
+
+from typing import Any
+
+from kafka.errors import KafkaError
+
+from stream.cluster import Cluster
+from stream.event import Event, encode
+
+ACKNOWLEDGED_WITHIN_S = 10
+
+
+class EventProducer:
+    """Publishes events to one topic.
+
+    Raises
+    ------
+    OSError
+        If no broker answers.
+    """
+
+    def __init__(self, cluster: Cluster, topic: str) -> None:
+        self.topic = topic
+        self.producer = cluster.producer()
+
+    def send(self, event: Event) -> Any:
+        """Hand an event to the sender thread; the future gives its partition and offset once it is acknowledged."""
+        key, value = encode(event)
+        try:
+            return self.producer.send(self.topic, key=key, value=value)
+        except KafkaError as error:
+            raise OSError(f"the event of user {event.user_id!r} cannot be sent to {self.topic}: {error}") from error
+
+    def publish(self, event: Event) -> tuple[int, int]:
+        """Send an event and wait for the broker.
+
+        Returns
+        -------
+        partition, offset
+
+        Raises
+        ------
+        OSError
+            If the broker does not acknowledge it in time.
+        """
+        future = self.send(event)
+        try:
+            record = future.get(timeout=ACKNOWLEDGED_WITHIN_S)
+        except KafkaError as error:
+            raise OSError(f"the event of user {event.user_id!r} was not accepted by {self.topic}: {error}") from error
+        return record.partition, record.offset
+
+    def flush(self) -> None:
+        """Wait until everything sent is acknowledged."""
+        try:
+            self.producer.flush(timeout=ACKNOWLEDGED_WITHIN_S)
+        except KafkaError as error:
+            raise OSError(f"events sent to {self.topic} were not acknowledged: {error}") from error
+
+    def close(self) -> None:
+        self.producer.close()
+
+    def __enter__(self) -> "EventProducer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,87 @@
+"""Plays an interaction log into the topic: at its own pace, a multiple of it, or as fast as it goes."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+from kafka import TopicPartition
+from tqdm import tqdm
+
+from model_export.interactions import InteractionLog
+from stream.cluster import Cluster
+from stream.event import Event
+from stream.producer import EventProducer
+
+AHEAD_AT_MOST = 10_000  # events; the embedded broker holds about 25,000 a partition before it drops the oldest
+CHECK_EVERY = 1_000
+
+
+def events_of(log: InteractionLog) -> Iterator[Event]:
+    """The log's events in time order; a user's first one carries the profile."""
+    profiles = profiles_of(log.profiles)
+    columns = [log.events[name].tolist() for name in ("user_id", "item_id", "event_time_ms", "event_type")]
+    for user_id, item_id, event_time_ms, event_type in zip(*columns, strict=True):
+        yield Event(user_id, item_id, event_time_ms, event_type, profile=profiles.pop(user_id, None))
+
+
+def profiles_of(profiles: pd.DataFrame) -> dict[str, dict[str, str]]:
+    """user_id -> profile, without users of whom nothing is known."""
+    fields = [str(name) for name in profiles.columns if name != "user_id"]
+    rows = profiles[fields].to_dict("records")
+    known = [{str(name): value for name, value in row.items() if value} for row in rows]
+    return {user_id: profile for user_id, profile in zip(profiles.user_id, known, strict=True) if profile}
+
+
+def replay(
+    log: InteractionLog, cluster: Cluster, topic: str, group: str, speed: float | None, progress: bool = True
+) -> int:
+    """Publish a log and return how many events were published.
+
+    Parameters
+    ----------
+    group : the updaters' consumer group; on the embedded broker, which forgets what is too far behind, the replay waits
+        for it.
+    speed : multiple of the log's own pace; None is as fast as the broker takes them.
+    """
+    total = len(log.events)
+    start_ms, start = (int(log.events.event_time_ms.iloc[0]) if total else 0), time.monotonic()
+    brake = Brake(cluster, topic, group) if cluster.life else None
+    with EventProducer(cluster, topic) as producer:
+        bar = tqdm(events_of(log), total=total, desc="replaying", unit="event", disable=not progress)
+        for number, event in enumerate(bar, start=1):
+            if speed is not None:
+                due = start + (event.event_time_ms - start_ms) / 1000 / speed
+                time.sleep(max(0.0, due - time.monotonic()))
+            producer.send(event)
+            if brake and number % CHECK_EVERY == 0:
+                producer.flush()
+                brake.wait(bar)
+        producer.flush()
+    if brake:
+        brake.close()
+    return total
+
+
+class Brake:
+    """Keeps a producer from running too far ahead of a consumer group."""
+
+    def __init__(self, cluster: Cluster, topic: str, group: str) -> None:
+        self.consumer = cluster.consumer(group)  # never subscribes, so it is no member of the group
+        self.topic = topic
+
+    def lag(self) -> int:
+        """Events on the topic that the group has not committed yet."""
+        partitions = [TopicPartition(self.topic, p) for p in self.consumer.partitions_for_topic(self.topic) or ()]
+        ends = self.consumer.end_offsets(partitions)
+        return sum(ends[one] - (self.consumer.committed(one) or 0) for one in partitions)
+
+    def wait(self, bar: Any) -> None:
+        """Return once the group is close behind."""
+        while (lag := self.lag()) > AHEAD_AT_MOST:
+            bar.set_postfix_str(f"waiting for an updater, {lag:,} events behind")
+            time.sleep(0.05)
+        bar.set_postfix_str("")
+
+    def close(self) -> None:
+        self.consumer.close()

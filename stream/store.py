@@ -1,0 +1,84 @@
+"""Where user states are kept. LMDB: embedded, on disk, read and written by several processes of one host."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol
+
+import lmdb
+
+from stream.state import UserState, from_bytes, to_bytes
+
+MAP_SIZE = 64 * 2**30  # bytes of address space, not of disk; about 15 million users
+
+
+class Store(Protocol):
+    """What every capsule store can do. All methods may be called from several threads."""
+
+    def get_many(self, user_ids: Sequence[str]) -> list[UserState | None]:
+        """The states of these users, in order; None for a user that is not known."""
+        ...
+
+    def put_many(self, states: Iterable[UserState]) -> None:
+        """Write these states, all of them or none. When it returns they survive the end of the process."""
+        ...
+
+    def users(self) -> Iterator[str]:
+        """Every user_id, in the order of their bytes."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class LmdbStore:
+    """States in an LMDB environment: one key a user.
+
+    Parameters
+    ----------
+    folder : made if it is not there. One process may open it once only; share the object between threads.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be used; the message says why.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            # Every commit is synced to disk: Kafka's offsets are committed after it, so what is committed there
+            # must survive a power cut here. It costs one sync a batch, not one a user.
+            self.environment = lmdb.open(str(folder), map_size=MAP_SIZE, max_readers=512)
+        except lmdb.Error as error:
+            raise OSError(f"the capsule store {folder} cannot be opened: {error}") from error
+
+    def get_many(self, user_ids: Sequence[str]) -> list[UserState | None]:
+        with self.environment.begin() as transaction:
+            values = [transaction.get(user_id.encode()) for user_id in user_ids]
+        return [from_bytes(value) if value is not None else None for value in values]
+
+    def put_many(self, states: Iterable[UserState]) -> None:
+        records = [(state.user_id.encode(), to_bytes(state)) for state in states]
+        try:
+            with self.environment.begin(write=True) as transaction:
+                for key, value in records:
+                    transaction.put(key, value)
+        except lmdb.Error as error:
+            raise OSError(f"the capsule store {self.folder} cannot be written: {error}") from error
+
+    def users(self) -> Iterator[str]:
+        with self.environment.begin() as transaction:
+            for key in transaction.cursor().iternext(values=False):
+                yield key.decode()
+
+    def close(self) -> None:
+        self.environment.close()
+
+    def __enter__(self) -> "LmdbStore":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
