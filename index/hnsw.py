@@ -1,0 +1,111 @@
+"""Approximate max-sim over hnswlib's graph, for catalogues too large to scan.
+
+hnswlib's inner-product space fails on vectors of uneven norms: many items get no incoming link and cannot be reached.
+So the graph is built in L2 space on [x, sqrt(R^2 - |x|^2)], R the largest norm: all items then have the norm R, and the
+nearest to [q, 0] is the one with the largest inner product with q. (Bachrach et al., "Speeding Up the Xbox Recommender
+System Using a Euclidean Transformation for Inner-Product Spaces", RecSys 2014, section 3.)
+"""
+
+import os
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import hnswlib
+import numpy as np
+from tqdm import tqdm
+
+from index.exact import ExactIndex
+from index.maxsim import NO_ROWS, Hits, best_of, check_query
+
+LANES = 16  # hnswlib's fast distance functions take dimensions in multiples of 16
+BUILD_BATCH = 10_000
+
+
+@dataclass(frozen=True)
+class HnswSettings:
+    """hnswlib's parameters: M links an item, ef_construction and ef the breadth of building and searching."""
+
+    m: int = 16
+    ef_construction: int = 200
+    ef: int = 200
+    seed: int = 7
+
+
+class HnswIndex:
+    """One graph search a capsule, merged and scored exactly. A loaded index never changes.
+
+    Parameters
+    ----------
+    items : float32 (items, d), the table that the graph was built on.
+    graph : hnswlib's index of the augmented vectors, labels are the rows.
+    """
+
+    kind = "hnsw"
+
+    def __init__(self, items: np.ndarray, graph: hnswlib.Index) -> None:
+        self.items, self.graph = items, graph
+        self.scan = ExactIndex(items)
+
+    def search(self, capsules: np.ndarray, n: int, exclude: Collection[int] = NO_ROWS) -> Hits:
+        """See MaxSimIndex.search. Each capsule is asked for N items more than are excluded."""
+        check_query(capsules, n, self.items.shape[1])
+        wanted = min(n + len(exclude), len(self.items))
+        queries = np.zeros((len(capsules), self.graph.dim), dtype=np.float32)
+        queries[:, : capsules.shape[1]] = capsules
+        try:
+            labels, _ = self.graph.knn_query(queries, k=wanted, num_threads=1)  # (K', wanted)
+        except RuntimeError:  # the graph reached fewer items than were asked for
+            return self.scan.search(capsules, n, exclude)
+        rows = np.setdiff1d(labels.astype(np.int64), list(exclude))
+        return best_of(self.items, rows, capsules, n)
+
+
+def augmented(items: np.ndarray) -> np.ndarray:
+    """float32 (items, d) -> (items, D) of equal norms, D a multiple of 16 above d."""
+    dim = items.shape[1]
+    squares = np.einsum("nd,nd->n", items, items, dtype=np.float64)
+    vectors = np.zeros((len(items), -(-(dim + 1) // LANES) * LANES), dtype=np.float32)
+    vectors[:, :dim] = items
+    vectors[:, dim] = np.sqrt(squares.max(initial=0) - squares)
+    return vectors
+
+
+def build(items: np.ndarray, settings: HnswSettings, progress: bool = True) -> HnswIndex:
+    """Build the graph of an item table, on all cores."""
+    vectors = augmented(items)
+    graph = hnswlib.Index("l2", vectors.shape[1])
+    graph.init_index(len(items), ef_construction=settings.ef_construction, M=settings.m, random_seed=settings.seed)
+    with tqdm(total=len(items), desc="indexing", unit="item", disable=not progress) as bar:
+        for at in range(0, len(items), BUILD_BATCH):
+            rows = np.arange(at, min(at + BUILD_BATCH, len(items)))
+            graph.add_items(vectors[rows], rows)
+            bar.update(len(rows))
+    graph.set_ef(settings.ef)
+    return HnswIndex(items, graph)
+
+
+def save(index: HnswIndex, file: Path) -> None:
+    """Write the graph, whole or not at all."""
+    partial = file.with_name(file.name + ".partial")
+    index.graph.save_index(str(partial))
+    os.replace(partial, file)
+
+
+def load(items: np.ndarray, file: Path, ef: int) -> HnswIndex:
+    """Read a graph that `save` wrote for these items.
+
+    Raises
+    ------
+    ValueError
+        If the file is no such graph, or of another number of items.
+    """
+    graph = hnswlib.Index("l2", augmented(items[:1]).shape[1])
+    try:
+        graph.load_index(str(file))
+    except RuntimeError as error:
+        raise ValueError(f"{file} is not an index of these items: {error}") from error
+    if graph.get_current_count() != len(items):
+        raise ValueError(f"{file} has {graph.get_current_count()} items; the item table has {len(items)}")
+    graph.set_ef(ef)
+    return HnswIndex(items, graph)
