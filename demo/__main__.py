@@ -1,0 +1,58 @@
+"""Prepare a model if there is none, then show the demo in a browser."""
+
+import hashlib
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import console
+import settings
+from demo.prepare import is_prepared, prepare
+
+APP = Path(__file__).with_name("app.py")
+
+app = typer.Typer(pretty_exceptions_enable=False)
+
+
+@app.command(help=__doc__)
+def main(
+    log: Annotated[
+        Path | None,
+        typer.Option(help="Interaction log to show instead of the simulated shop; it gets a model of its own."),
+    ] = None,
+    port: Annotated[int, typer.Option(help="Port of the page.", min=1, max=65535)] = 8501,
+    only_prepare: Annotated[bool, typer.Option(help="Stop when the model is there.")] = False,
+) -> None:
+    chosen = settings.load() if log is None else for_log(log)
+    if not is_prepared(chosen):
+        prepare(chosen)
+    if only_prepare:
+        return
+    environment = {**os.environ, **as_environment(chosen)}
+    command = [sys.executable, "-m", "streamlit", "run", str(APP), "--server.port", str(port)]
+    os.execvpe(command[0], command, environment)  # Ctrl-C then goes to Streamlit itself
+
+
+def for_log(log: Path) -> settings.Settings:
+    """Settings with a home of their own for this log, so that it does not replace the shop's model."""
+    if not log.exists():
+        raise FileNotFoundError(f"there is no log at {log}")
+    path = log.resolve()
+    slug = re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-")
+    digest = hashlib.blake2b(str(path).encode(), digest_size=4).hexdigest()
+    home = settings.load().home / "logs" / f"{slug}-{digest}"
+    return settings.load().model_copy(update={"log": path, "home": home})
+
+
+def as_environment(chosen: settings.Settings) -> dict[str, str]:
+    """What the page's process has to know."""
+    known = {"MINDSTREAM_HOME": str(chosen.home), "MINDSTREAM_LOG": str(chosen.log or "")}
+    return {name: value for name, value in known.items() if value}
+
+
+if __name__ == "__main__":
+    console.run(app)

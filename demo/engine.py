@@ -1,0 +1,154 @@
+"""What the demo does, without Streamlit: a broker, an updater, a store, a recommender, and clicks through Kafka."""
+
+import threading
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from demo.personas import Personas
+from demo.prepare import log_file
+from demo.traffic import Traffic
+from index.recommender import Candidates, Recommender
+from model_export.extractor import Extractor
+from model_export.readers import read_log
+from model_export.registry import Registry
+from settings import Settings
+from stream.broker import EmbeddedBroker, running_embedded
+from stream.cluster import Cluster, TopicLife
+from stream.event import Event
+from stream.producer import EventProducer
+from stream.state import Position, UserState
+from stream.store import LmdbStore
+from stream.updater import Updater
+
+APPLIED_WITHIN_S = 10.0
+LOOK_EVERY_S = 0.002
+READY_WITHIN_S = 20.0
+CANDIDATES = 100
+
+
+@dataclass(frozen=True)
+class Click:
+    """A click that has become recommendations.
+
+    Attributes
+    ----------
+    latency_ms : from publishing the event to having new candidates.
+    """
+
+    user_id: str
+    item_id: str
+    latency_ms: float
+
+
+class Engine:
+    """The parts of Mindstream that one demo process runs, shared by all its pages.
+
+    Raises
+    ------
+    OSError, BundleError
+        If no broker answers, the store cannot be opened, or no model was published; the message says what to do.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.closing = ExitStack()
+        self.stop = threading.Event()
+        self.failure: BaseException | None = None
+        try:
+            self.open()
+        except BaseException:
+            self.closing.close()
+            raise
+
+    def open(self) -> None:
+        """Start everything; what was started is closed in the opposite order."""
+        settings = self.settings
+        self.bundle = Registry(settings.models).current()
+        self.catalogue = self.bundle.catalogue
+        self.store = self.closing.enter_context(LmdbStore(settings.state))
+        self.cluster = self.open_cluster()
+        self.updater = self.start_updater() if settings.demo_updater else None
+        self.life = TopicLife(self.cluster, settings.topic)
+        self.closing.callback(self.life.close)
+        self.producer = self.closing.enter_context(EventProducer(self.cluster, settings.topic))
+        self.recommender = Recommender(self.bundle, self.store)
+        interactions = read_log(log_file(settings))
+        self.personas = Personas(interactions)
+        self.traffic = Traffic(interactions, self.producer)
+        self.closing.callback(self.traffic.stop)
+
+    def open_cluster(self) -> Cluster:
+        """The configured Kafka; else the embedded broker that runs already, or one of our own."""
+        if self.settings.bootstrap_servers:
+            return Cluster(self.settings.bootstrap_servers)
+        running = running_embedded(self.settings.state)
+        return running or self.closing.enter_context(EmbeddedBroker(self.settings.state)).cluster
+
+    def start_updater(self) -> Updater:
+        """Run an updater in a thread and wait until it has its partitions."""
+        updater = Updater(self.cluster, self.store, Extractor(self.bundle), self.settings)
+        thread = threading.Thread(target=self.keep_updating, args=(updater,), name="updater", daemon=True)
+        thread.start()
+        self.closing.callback(thread.join, 10)
+        self.closing.callback(self.stop.set)
+        if not updater.ready.wait(READY_WITHIN_S):
+            raise OSError(f"the updater got no partition of {self.settings.topic} within {READY_WITHIN_S:.0f} s")
+        return updater
+
+    def keep_updating(self, updater: Updater) -> None:
+        try:
+            updater.run(self.stop)
+        except Exception as error:  # shown on the page: nothing changes there any more
+            self.failure = error
+
+    def click(self, user_id: str, item_id: str, event_type: str = "click") -> Click:
+        """Publish an event and wait until it has changed the user's recommendations.
+
+        Raises
+        ------
+        OSError
+            If the broker does not take it, or no updater applies it in time.
+        """
+        start = time.perf_counter()
+        self.publish(Event(user_id, item_id, int(time.time() * 1000), event_type))
+        self.recommend(user_id)
+        return Click(user_id, item_id, (time.perf_counter() - start) * 1000)
+
+    def publish(self, *events: Event) -> None:
+        """Publish events of one user and wait until the last one is applied."""
+        for event in events[:-1]:
+            self.producer.send(event)
+        partition, offset = self.producer.publish(events[-1])
+        self.wait_for(events[-1].user_id, Position(self.life.id, partition, offset))
+
+    def wait_for(self, user_id: str, position: Position) -> None:
+        """Return once the user's stored state covers this position."""
+        deadline = time.monotonic() + APPLIED_WITHIN_S
+        while time.monotonic() < deadline:
+            state = self.state(user_id)
+            if state is not None and state.position.covers(position):
+                return
+            if self.failure:
+                raise OSError(f"the updater has stopped: {self.failure}")
+            time.sleep(LOOK_EVERY_S)
+        raise OSError(
+            f"the event at {self.settings.topic}[{position.partition}]@{position.offset} was published but not applied "
+            f"within {APPLIED_WITHIN_S:.0f} s; is an updater running?"
+        )
+
+    def state(self, user_id: str) -> UserState | None:
+        [state] = self.store.get_many([user_id])
+        return state
+
+    def recommend(self, user_id: str) -> Candidates:
+        return self.recommender.recommend(user_id, CANDIDATES)
+
+    def bring_in(self, user_id: str) -> None:
+        """Publish what the log knows of a user, unless the user is known here already."""
+        if user_id in self.personas.user_ids and self.state(user_id) is None:
+            self.publish(*self.personas.events(user_id))
+
+    def close(self) -> None:
+        """Stop all threads, leave the consumer group, close the store."""
+        self.closing.close()

@@ -1,0 +1,32 @@
+"""A few users of the log, ready-made for the demo."""
+
+from model_export.interactions import InteractionLog
+from stream.event import Event
+from stream.replay import profiles_of
+
+MOST = 20
+BEHAVIOURS = 30  # of each; enough for several interests
+
+
+class Personas:
+    """Users with a good number of behaviours.
+
+    Attributes
+    ----------
+    user_ids : at most 20, those with the most behaviours among users of a usual length.
+    """
+
+    def __init__(self, log: InteractionLog) -> None:
+        lengths = log.events.user_id.value_counts()
+        usual = lengths[lengths <= max(BEHAVIOURS * 3, int(lengths.min()))].sort_index()
+        self.user_ids = usual.sort_values(ascending=False, kind="stable").index[:MOST].tolist()
+        mine = log.events[log.events.user_id.isin(self.user_ids)]
+        self.behaviours = {str(user_id): rows.tail(BEHAVIOURS) for user_id, rows in mine.groupby("user_id")}
+        self.profiles = profiles_of(log.profiles[log.profiles.user_id.isin(self.user_ids)])
+
+    def events(self, user_id: str) -> list[Event]:
+        """The user's last behaviours in the log, oldest first."""
+        rows = self.behaviours[user_id]
+        columns = zip(rows.item_id, rows.event_time_ms, rows.event_type, strict=True)
+        profile = self.profiles.get(user_id)
+        return [Event(user_id, item, int(time_ms), kind, profile=profile) for item, time_ms, kind in columns]

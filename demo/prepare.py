@@ -1,0 +1,58 @@
+"""From a log to a published model, once: simulate or read, train, export, index, publish."""
+
+import logging
+from pathlib import Path
+
+from index.bundled import build_index
+from index.hnsw import HnswSettings
+from model_export.check import check
+from model_export.interactions import InteractionLog
+from model_export.readers import read_log, write_table
+from model_export.registry import Registry
+from model_export.simulator import simulate
+from settings import Settings
+
+log = logging.getLogger(__name__)
+
+TRAINING_SECONDS = 55.0  # the demo should be there soon; `python -m model_export train` takes the time it needs
+
+
+def log_file(settings: Settings) -> Path:
+    """The log behind the demo, in Mindstream's own format."""
+    return settings.home / "log.parquet"
+
+
+def is_prepared(settings: Settings) -> bool:
+    """Whether there is a model to serve and the log that it came from."""
+    return Registry(settings.models).current_version() is not None and log_file(settings).exists()
+
+
+def prepare(settings: Settings) -> None:
+    """Make what the demo needs, with progress bars on stderr.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If torch, which only training needs, is not installed.
+    """
+    # Here and not at the top: a demo that finds a model runs without torch.
+    from model_export.checkpoint import TrainingConfig, save
+    from model_export.export import export
+    from model_export.mind import MindConfig
+    from model_export.training import train
+
+    settings.home.mkdir(parents=True, exist_ok=True)
+    interactions = read_or_simulate(settings)
+    checkpoint = train(interactions, MindConfig(), TrainingConfig(max_seconds=TRAINING_SECONDS))
+    save(checkpoint, settings.home / "mind.pt")
+    bundle = build_index(export(checkpoint, settings.home / "exported"), "auto", HnswSettings())
+    check(bundle)
+    log.info("model %s is published", Registry(settings.models).publish(bundle.path).version)
+
+
+def read_or_simulate(settings: Settings) -> InteractionLog:
+    """The configured log, else the simulated shop's; kept in Mindstream's own format, which is read quickly."""
+    interactions = read_log(settings.log) if settings.log else simulate().log
+    log.info("%s", interactions.describe())
+    write_table(interactions, log_file(settings))
+    return interactions

@@ -1,0 +1,92 @@
+"""What the page shows, as plain rows: products that match, and candidates grouped by interest."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from index.recommender import Candidates
+from model_export.bundle import Bundle
+from stream.state import UserState
+
+ON_A_SHELF = 4
+MADE_BY = 3
+LAST_BEHAVIOURS = 8
+
+
+@dataclass(frozen=True)
+class Row:
+    """A product as shown."""
+
+    item_id: str
+    title: str
+    category: str
+    price: float | None
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """The products that one interest brings.
+
+    Attributes
+    ----------
+    key : unique on the page.
+    made_by : titles of the behaviours that formed the interest, the strongest first; empty for popular products.
+    importance : share of the behaviours in this interest, 0 to 1.
+    """
+
+    key: str
+    made_by: list[str]
+    importance: float
+    rows: list[Row]
+
+
+def row_of(bundle: Bundle, row: int) -> Row:
+    """The product in a row of the item table."""
+    catalogue = bundle.catalogue
+    return Row(bundle.item_ids[row], catalogue.title[row], catalogue.category[row], catalogue.price[row])
+
+
+def search(bundle: Bundle, wanted: str, category: str) -> list[Row]:
+    """Products whose title has all the words, the most popular first; no words or no category: all."""
+    words = wanted.casefold().split()
+    catalogue = bundle.catalogue
+    order = np.argsort(-np.array(catalogue.popularity), kind="stable")
+    return [
+        row_of(bundle, row)
+        for row in order.tolist()
+        if (not category or catalogue.category[row] == category)
+        and all(word in catalogue.title[row].casefold() for word in words)
+    ]
+
+
+def shelves_of(candidates: Candidates, bundle: Bundle) -> list[Shelf]:
+    """Candidates grouped by the interest that brought them, the most important interest first."""
+    if not candidates.interests:
+        rows = [row_of(bundle, bundle.rows[item_id]) for item_id in candidates.item_ids[:ON_A_SHELF]]
+        return [Shelf("popular", [], 0.0, rows)]
+    shelves = []
+    for number, interest in enumerate(candidates.interests):
+        brought = zip(candidates.item_ids, candidates.capsule, strict=True)
+        mine = [item_id for item_id, capsule in brought if capsule == number][:ON_A_SHELF]
+        shelves.append(
+            Shelf(
+                key=f"interest-{number}",
+                made_by=[title_of(bundle, behaviour.item_id) for behaviour in interest.behaviours[:MADE_BY]],
+                importance=min(1.0, interest.importance),
+                rows=[row_of(bundle, bundle.rows[item_id]) for item_id in mine],
+            )
+        )
+    return sorted(shelves, key=lambda shelf: -shelf.importance)
+
+
+def behaviours_of(state: UserState | None, bundle: Bundle) -> list[str]:
+    """Titles of the last behaviours, the newest first."""
+    if state is None:
+        return []
+    return [title_of(bundle, item_id) for item_id in reversed(state.history.item_ids[-LAST_BEHAVIOURS:])]
+
+
+def title_of(bundle: Bundle, item_id: str) -> str:
+    """The title of an item, the id itself where the model does not know it."""
+    row = bundle.rows.get(item_id)
+    return item_id if row is None else bundle.catalogue.title[row]
