@@ -1,0 +1,100 @@
+"""Real parts as fixtures: one Kafka and one browser for the session, fresh topics and pages for each test."""
+
+import uuid
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from model_export.bundle import Bundle
+from model_export.checkpoint import Checkpoint, TrainingConfig
+from model_export.export import export
+from model_export.mind import MindConfig
+from model_export.simulator import SimulatedShop, simulate
+from model_export.training import train
+from tests import system
+from tests.real_kafka import KafkaUnavailable, RealKafka, needed_commands
+
+PARTITIONS = 4
+CHROMIUM_ARGS = [
+    "--headless",
+    "--no-sandbox",  # tests may run as root
+    "--disable-gpu",
+    # A test's browser talks to the page under test and to nobody else.
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+# kafka-python 3.0.12 leaves the socket of each refused connection to the garbage collector, so one for every
+# try while a broker is down. Such a socket never had a peer; one of ours that had is still an error.
+REFUSED_CONNECTION = r"ignore:unclosed <socket\.socket [^>]*laddr=\('0\.0\.0\.0', \d+\)>:ResourceWarning"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let kafka-python's known leak pass; every other warning is an error, see pyproject.toml."""
+    config.addinivalue_line("filterwarnings", REFUSED_CONNECTION)
+
+
+@pytest.fixture(scope="session")
+def real_kafka() -> Iterator[RealKafka]:
+    """A real Kafka that all tests of the session share; the test is skipped (under CI: fails) without one."""
+    system.provide(*needed_commands())
+    try:
+        with RealKafka() as kafka:
+            yield kafka
+    except KafkaUnavailable as error:
+        system.lacking(str(error))
+
+
+@pytest.fixture
+def topic(real_kafka: RealKafka) -> Iterator[str]:
+    """Name of a new topic of 4 partitions; its dead letter topic, `<name>.dlq`, is there too."""
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    both = [name, f"{name}.dlq"]
+    with real_kafka.admin() as admin:
+        shape = {"num_partitions": PARTITIONS, "replication_factor": 1}
+        admin.create_topics(dict.fromkeys(both, shape), wait_for_metadata=True)
+    yield name
+    with real_kafka.admin() as admin:
+        admin.delete_topics(both)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """The system's Chromium, headless."""
+    [chromium] = system.provide("chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page of 1400 x 1000 pixels with cookies and storage of its own."""
+    context = browser.new_context(viewport={"width": 1400, "height": 1000})
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture(scope="session")
+def shop() -> SimulatedShop:
+    """A small simulated shop: 300 users with known interests, 600 items."""
+    return simulate(users=300, seed=1)
+
+
+@pytest.fixture(scope="session")
+def checkpoint(shop: SimulatedShop) -> Checkpoint:
+    """A model trained for a moment on the small shop, with profile fields and side features."""
+    config = MindConfig(dim=16, num_interests=4, history_length=20, hidden=32)
+    training = TrainingConfig(steps=20, batch_size=64, negatives=64, validate_every=10)
+    return train(shop.log, config, training, progress=False)
+
+
+@pytest.fixture(scope="session")
+def bundle(checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The bundle of that model. Shared: a test that changes one works on a copy."""
+    return export(checkpoint, tmp_path_factory.mktemp("bundles"), progress=False)

@@ -1,0 +1,158 @@
+"""One Kafka broker as a Java process, in a temporary folder: nothing is installed, nothing stays."""
+
+import contextlib
+import itertools
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from kafka import KafkaAdminClient
+from kafka.errors import KafkaError
+
+from tests.kafka_jars import tail
+
+START_SECONDS = 60.0
+CLUSTER_ID = "bWluZHN0cmVhbS10ZXN0cw"  # 16 bytes in URL-safe base64: b"mindstream-tests"
+
+# Until a killed broker's session ends, the one that takes its place is refused: 3 s, not Kafka's 9.
+PROPERTIES = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.bootstrap.servers=127.0.0.1:{controller_port}
+controller.listener.names=CONTROLLER
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
+log.dirs={folder}/data
+num.partitions=4
+offsets.topic.replication.factor=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
+"""
+
+# The shell becomes the broker. A watcher beside it reads a pipe that only we hold: when we end, however we
+# end (SIGKILL too), the pipe closes, and the watcher kills the broker and removes its folder.
+# (Linux's PR_SET_PDEATHSIG would tie the broker to the thread that started it, not to the process.)
+TIED_TO_US = """\
+folder=$1; shift; exec 3<&0
+{ read -r _ <&3; kill -KILL $$; sleep 1; rm -rf "$folder"; } &
+exec "$@" </dev/null 3<&-
+"""
+
+
+class JavaBroker:
+    """One KRaft broker and controller; from the constructor to `remove` it owns a folder and two ports.
+
+    Parameters
+    ----------
+    jars : Path
+        Folder with Kafka's jars, see `kafka_jars.fetch_jars`.
+    """
+
+    def __init__(self, jars: Path) -> None:
+        port, controller_port = free_ports(2)
+        self.bootstrap_servers = f"127.0.0.1:{port}"
+        self.folder = Path(tempfile.mkdtemp(prefix="mindstream-kafka-"))
+        self._java = ["java", "-cp", f"{jars}/*"]
+        self._properties = self.folder / "broker.properties"
+        self._log = self.folder / "broker.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._properties.write_text(PROPERTIES.format(port=port, controller_port=controller_port, folder=self.folder))
+
+    def start(self) -> None:
+        """Start the broker and wait until it answers.
+
+        Raises
+        ------
+        RuntimeError
+            If it ends, or does not answer in time; with the tail of its log.
+        """
+        if not (self.folder / "data").exists():
+            self._format()
+        process = self._process = self._spawn()
+        deadline = time.monotonic() + START_SECONDS
+        while not answers(self.bootstrap_servers):
+            if process.poll() is not None:
+                raise RuntimeError(f"Kafka's broker ended before it answered; its log ends:\n{self._tail()}")
+            if time.monotonic() > deadline:
+                raise RuntimeError(
+                    f"Kafka's broker did not answer in {START_SECONDS:g} s; its log ends:\n{self._tail()}"
+                )
+            time.sleep(0.05)
+
+    def kill(self) -> None:
+        """SIGKILL, as in a crash; nothing if it does not run."""
+        process, self._process = self._process, None
+        if process is None or process.stdin is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            # The whole group, so the watcher too, and before its pipe closes: the data must stay.
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stdin.close()
+
+    def remove(self) -> None:
+        """Kill it and drop its data: a clean shutdown would take seconds to save what nobody reads."""
+        self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _format(self) -> None:
+        tool = ["kafka.tools.StorageTool", "format", "--standalone", "-t", CLUSTER_ID, "-c", str(self._properties)]
+        quick = "-XX:TieredStopAtLevel=1"  # less compiling: 1.2 s instead of 1.8
+        done = subprocess.run([*self._java, quick, *tool], capture_output=True, text=True)
+        if done.returncode != 0:
+            raise RuntimeError(f"Kafka's StorageTool failed:\n{tail(done.stdout + done.stderr)}")
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        broker = [*self._java, "-Xmx1G", "kafka.Kafka", str(self._properties)]
+        with self._log.open("ab") as log:
+            return subprocess.Popen(
+                ["sh", "-c", TIED_TO_US, "sh", str(self.folder), *broker],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C goes to us alone, and we end the whole group at once
+            )
+
+    def _tail(self) -> str:
+        return tail(self._log.read_text(errors="replace"))
+
+
+def answers(bootstrap_servers: str) -> bool:
+    """Whether the one broker at this address takes part in its cluster."""
+    host, port = bootstrap_servers.rsplit(":", 1)
+    try:
+        # First the bare port: a KafkaAdminClient that cannot connect leaks its thread and sockets.
+        socket.create_connection((host, int(port)), timeout=1).close()
+        with KafkaAdminClient(bootstrap_servers=bootstrap_servers, bootstrap_timeout_ms=10_000) as admin:
+            return bool(admin.describe_cluster()["brokers"])
+    except (OSError, KafkaError):
+        return False
+
+
+def free_ports(count: int) -> list[int]:
+    """Different free ports below the range from which systems take ports for outgoing connections.
+
+    In that range, a client that tries to reach a killed broker may be given the broker's own port.
+    """
+    return list(itertools.islice(filter(is_free, random.sample(range(20_000, 30_000), 1000)), count))
+
+
+def is_free(port: int) -> bool:
+    """Whether nothing listens on this port of 127.0.0.1."""
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
