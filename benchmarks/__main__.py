@@ -1,0 +1,14 @@
+"""Figures for the README: python -m benchmarks NAME. A table for people, and one JSON object as the last line."""
+
+import typer
+
+import console
+from benchmarks import freshness, planted
+
+app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
+app.command("freshness")(freshness.main)
+app.command("planted")(planted.main)
+
+
+if __name__ == "__main__":
+    console.run(app)

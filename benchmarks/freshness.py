@@ -1,0 +1,160 @@
+"""What freshness is worth: a model trained on the first 80 % of a log meets the rest through a real Kafka.
+
+Before each event is applied it is noted whether its item is among the user's top 50: with capsules as fresh as the last
+event, with capsules frozen at the start of the replay, with most-popular, and with item-kNN, fresh and frozen.
+"""
+
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from kafka.consumer.fetcher import ConsumerRecord
+from tqdm import tqdm
+
+from benchmarks.item_knn import ItemKnn
+from benchmarks.report import finish, table
+from index.bundled import build_index
+from index.hnsw import HnswSettings
+from index.recommender import Recommender
+from model_export.bundle import Bundle
+from model_export.checkpoint import TrainingConfig
+from model_export.dataset import build_sequences, build_vocabulary
+from model_export.export import export
+from model_export.extractor import Extractor
+from model_export.interactions import InteractionLog
+from model_export.mind import MindConfig
+from model_export.readers import read_log
+from model_export.training import train
+from settings import Settings
+from stream.cluster import Cluster
+from stream.event import Event, decode
+from stream.replay import replay
+from stream.state import UserState
+from stream.store import LmdbStore
+from stream.updater import Updater
+from tests.real_kafka import RealKafka
+
+TRAINED_ON = 0.8  # share of the log, in time order
+QUICK_EVENTS = 15_000
+N = 50
+
+LogPath = Annotated[Path, typer.Option("--log", help="Interaction log; a publisher's file or folder, CSV or Parquet.")]
+
+
+def main(
+    log: LogPath,
+    quick: Annotated[bool, typer.Option("--quick", help="Replay the first 15,000 events only.")] = False,
+    steps: Annotated[int, typer.Option(help="Most training steps.", min=1)] = 3_000,
+    seed: Annotated[int, typer.Option(help="Seed of the training.")] = 7,
+) -> None:
+    """HR@50 with fresh and with frozen capsules on a log replayed through real Kafka."""
+    interactions = read_log(log)
+    print(interactions.describe())
+    past, future = interactions.between(0, TRAINED_ON), interactions.between(TRAINED_ON, 1)
+    if quick:
+        future = future.between(0, min(1.0, QUICK_EVENTS / len(future.events)))
+    with tempfile.TemporaryDirectory() as folder, RealKafka() as kafka:
+        bundle = make_bundle(past, TrainingConfig(steps=steps, seed=seed, valid_share=0.05, test_share=0), Path(folder))
+        cluster = Cluster(kafka.bootstrap_servers)
+        settings = Settings(bootstrap_servers=kafka.bootstrap_servers, topic="freshness", home=Path(folder))
+        with LmdbStore(settings.state) as store:
+            updater = Updater(cluster, store, Extractor(bundle), settings)
+            try:
+                for records in published(past, cluster, updater, "catching up"):
+                    updater.apply(records)
+                judge = Judge(past, bundle, store)
+                for records in published(future, cluster, updater, "judging"):
+                    for some in one_event_a_user(records):
+                        judge.note(some)
+                        updater.apply(some)
+            finally:
+                updater.close()
+    report(judge.hits, len(future.events))
+
+
+def make_bundle(log: InteractionLog, training: TrainingConfig, folder: Path) -> Bundle:
+    """Train, export and index."""
+    checkpoint = train(log, MindConfig(), training)
+    return build_index(export(checkpoint, folder / "bundles"), "auto", HnswSettings())
+
+
+def published(log: InteractionLog, cluster: Cluster, updater: Updater, what: str) -> Iterator[list[ConsumerRecord]]:
+    """Replay a log into the topic and yield it as it comes back, committed batch by batch, until all is back."""
+    left = replay(log, cluster, updater.settings.topic, updater.settings.group, speed=None)
+    with tqdm(total=left, desc=what, unit="event") as bar:
+        while left:
+            records = updater.poll()
+            if not records:
+                continue
+            yield records
+            updater.commit()
+            left -= len(records)
+            bar.update(len(records))
+
+
+def one_event_a_user(records: Iterable[ConsumerRecord]) -> list[list[ConsumerRecord]]:
+    """Split a batch so that no part has two events of one user; a user's events stay in order."""
+    rounds: list[list[ConsumerRecord]] = []
+    seen: Counter[bytes] = Counter()
+    for record in records:
+        turn = seen[record.key]
+        seen[record.key] += 1
+        if turn == len(rounds):
+            rounds.append([])
+        rounds[turn].append(record)
+    return rounds
+
+
+class Judge:
+    """Counts the events whose item was among the top 50 before they were applied."""
+
+    def __init__(self, past: InteractionLog, bundle: Bundle, store: LmdbStore) -> None:
+        vocabulary = build_vocabulary(past)
+        self.knn = ItemKnn(build_sequences(past, vocabulary), len(vocabulary.item_ids))
+        self.recommender, self.rows, self.store = Recommender(bundle, store), bundle.rows, store
+        self.popular = set(self.recommender.recommend_for(None, N).item_ids)
+        self.frozen: dict[str, set[str]] = {}
+        self.frozen_knn: dict[str, set[str]] = {}
+        self.hits: Counter[str] = Counter()
+
+    def note(self, records: list[ConsumerRecord]) -> None:
+        """Judge events of different users against the states that are stored now."""
+        events = [decode(record.value, record.key) for record in records]
+        for event, state in zip(events, self.store.get_many([event.user_id for event in events]), strict=True):
+            self.note_event(event, state)
+
+    def note_event(self, event: Event, state: UserState | None) -> None:
+        fresh, knn = self.by_capsules(state), self.by_knn(state)
+        # What a user's first event of the replay finds is what was there at its start.
+        frozen = self.frozen.setdefault(event.user_id, fresh)
+        frozen_knn = self.frozen_knn.setdefault(event.user_id, knn)
+        tops = {"fresh": fresh, "frozen": frozen, "popular": self.popular, "knn": knn, "knn_frozen": frozen_knn}
+        self.hits.update(name for name, top in tops.items() if event.item_id in top)
+
+    def by_capsules(self, state: UserState | None) -> set[str]:
+        return set(self.recommender.recommend_for(state, N).item_ids)
+
+    def by_knn(self, state: UserState | None) -> set[str]:
+        known = [self.rows[item_id] for item_id in state.history.item_ids if item_id in self.rows] if state else []
+        if not known:
+            return self.popular
+        return {self.recommender.bundle.item_ids[row] for row in self.knn.top(known, N).tolist()}
+
+
+def report(hits: Counter[str], events: int) -> None:
+    hr50 = {name: 100 * hits[name] / events for name in ("fresh", "frozen", "popular", "knn", "knn_frozen")}
+    rows = [
+        ("MIND, capsules as fresh as the last event", f"{hr50['fresh']:.1f}"),
+        ("MIND, capsules frozen at the start", f"{hr50['frozen']:.1f}"),
+        ("most popular", f"{hr50['popular']:.1f}"),
+        ("item-kNN, fresh", f"{hr50['knn']:.1f}"),
+        ("item-kNN, frozen", f"{hr50['knn_frozen']:.1f}"),
+    ]
+    error = 100 * float(np.sqrt(0.25 / events))
+    print(f"\nHR@50 in % over {events:,} events (standard error at most {error:.1f})\n")
+    print(table(["", "HR@50"], rows))
+    finish({**{f"hr50_{name}": value for name, value in hr50.items()}, "events": events})
