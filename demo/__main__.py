@@ -25,6 +25,7 @@ def main(
         typer.Option(help="Interaction log to show instead of the simulated shop; it gets a model of its own."),
     ] = None,
     port: Annotated[int, typer.Option(help="Port of the page.", min=1, max=65535)] = 8501,
+    address: Annotated[str, typer.Option(help="Address the page is served at.")] = "localhost",
     only_prepare: Annotated[bool, typer.Option(help="Stop when the model is there.")] = False,
 ) -> None:
     chosen = settings.load() if log is None else for_log(log)
@@ -33,7 +34,8 @@ def main(
     if only_prepare:
         return
     environment = {**os.environ, **as_environment(chosen)}
-    command = [sys.executable, "-m", "streamlit", "run", str(APP), "--server.port", str(port)]
+    command = [sys.executable, "-m", "streamlit", "run", str(APP)]
+    command += ["--server.port", str(port), "--server.address", address]
     os.execvpe(command[0], command, environment)  # Ctrl-C then goes to Streamlit itself
 
 

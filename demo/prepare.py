@@ -32,14 +32,16 @@ def prepare(settings: Settings) -> None:
 
     Raises
     ------
-    ModuleNotFoundError
+    OSError
         If torch, which only training needs, is not installed.
     """
-    # Here and not at the top: a demo that finds a model runs without torch.
-    from model_export.checkpoint import TrainingConfig, save
-    from model_export.export import export
-    from model_export.mind import MindConfig
-    from model_export.training import train
+    try:  # here and not at the top: a demo that finds a model runs without torch
+        from model_export.checkpoint import TrainingConfig, save
+        from model_export.export import export
+        from model_export.mind import MindConfig
+        from model_export.training import train
+    except ModuleNotFoundError as error:
+        raise OSError(f"a model has to be trained, and {error.name} is not installed; `make setup` does that") from error
 
     settings.home.mkdir(parents=True, exist_ok=True)
     interactions = read_or_simulate(settings)
