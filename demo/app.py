@@ -19,6 +19,7 @@ PAGE = 12  # products of the catalogue shown at once
 REFRESH_S = 1.0
 
 st.set_page_config(page_title="Mindstream", page_icon=":material/stream:", layout="wide")
+st.html("<style>.stMainBlockContainer { padding-top: 2rem }</style>")  # Streamlit leaves a third of the screen empty
 
 
 @st.cache_resource(show_spinner="Starting the broker, the updater and the recommender ...")
@@ -100,11 +101,9 @@ def figures(engine: Engine) -> None:
 
 
 def product(engine: Engine, user_id: str, row: Row, key: str) -> None:
-    """One product with its button."""
-    with st.container(border=True, height="stretch"):
-        st.markdown(f"**{plain(row.title)}**")
-        st.caption(" · ".join(part for part in (plain(row.category), price(row.price)) if part) or "&nbsp;")
-        st.button("Click", key=key, on_click=click, args=(engine, user_id, row.item_id), width="stretch")
+    """One product: a button with its title, and what else is known of it."""
+    st.button(plain(row.title), key=key, on_click=click, args=(engine, user_id, row.item_id), width="stretch")
+    st.caption(" · ".join(part for part in (plain(row.category), price(row.price)) if part) or "&nbsp;")
 
 
 def shop(engine: Engine, user_id: str) -> None:
@@ -128,7 +127,7 @@ def shop(engine: Engine, user_id: str) -> None:
 def for_you(engine: Engine, user_id: str) -> None:
     """Recommendations by interest; refreshed every second, so that events from elsewhere show too."""
     st.subheader(f"For {plain(user_id)}")
-    candidates = engine.recommend(user_id)
+    candidates = engine.recommend(user_id, st.toggle("Hide products that I clicked before", value=True))
     last = st.session_state.get("last_click")
     if last and last.user_id == user_id:
         st.markdown(f":material/bolt: click to recommendations in **{last.latency_ms:.0f} ms**, through Kafka")

@@ -141,8 +141,8 @@ class Engine:
         [state] = self.store.get_many([user_id])
         return state
 
-    def recommend(self, user_id: str) -> Candidates:
-        return self.recommender.recommend(user_id, CANDIDATES)
+    def recommend(self, user_id: str, exclude_seen: bool = False) -> Candidates:
+        return self.recommender.recommend(user_id, CANDIDATES, exclude_seen)
 
     def bring_in(self, user_id: str) -> None:
         """Publish what the log knows of a user, unless the user is known here already."""
