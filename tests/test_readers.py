@@ -194,6 +194,22 @@ def test_titles_may_hold_separators_and_line_ends(tmp_path: Path) -> None:
     assert read_log(path).items.title.tolist() == ['a, "b"\nc']
 
 
+def test_files_of_several_blocks(tmp_path: Path) -> None:
+    """A block is 16 MiB; quoted line ends stand at the seams, and malformed rows in between."""
+    line, count = 'u,i,1511568000,"' + "a\n" * 500 + '"\n', 40_000
+    path = put(tmp_path / "log.csv", "user,item,time,title\n" + (line * (count // 4) + "u,i\n") * 4)
+    log = read_log(path)
+    assert len(log.events) == count
+    assert drops(log) == {MALFORMED: 4}
+    assert log.items.title.tolist() == ["a\n" * 500]
+
+
+def test_of_several_columns_for_a_field_the_first_counts(tmp_path: Path) -> None:
+    log = read_log(put(tmp_path / "log.csv", "User ID,user_id,name,title,item,time\nu,v,n,t,i,1511568000\n"))
+    assert log.events.user_id.tolist() == ["u"]
+    assert log.items.title.tolist() == ["t"]  # "title" comes before "name" among the accepted names
+
+
 def test_gzip(tmp_path: Path) -> None:
     path = tmp_path / "log.csv.gz"
     path.write_bytes(gzip.compress(b"user,item,time\nu,i,1511568000\n"))
@@ -207,7 +223,7 @@ def test_parquet_types(tmp_path: Path) -> None:
     when = pd.to_datetime([AT + 1500, AT, AT + 500], unit="ms").as_unit("us").tz_localize("UTC")
     table = pd.DataFrame(
         {
-            "user_id": [17850.0, np.nan, 3.0],  # integers with a gap
+            "user_id": [1e16, np.nan, 3.0],  # integers with a gap
             "item_id": [5, 6, 7],
             "time": when.tz_convert("Asia/Shanghai"),
             "category": pd.Categorical(["a", "b", "a"]),
@@ -217,9 +233,9 @@ def test_parquet_types(tmp_path: Path) -> None:
     )
     table.to_parquet(path := tmp_path / "log.parquet")
     log = read_log(path)
-    assert events(log) == [("3", "7", "interaction", AT + 500), ("17850", "5", "interaction", AT + 1500)]
+    assert events(log) == [("3", "7", "interaction", AT + 500), ("10000000000000000", "5", "interaction", AT + 1500)]
     assert rows(log.items) == [("5", "5", "a", 1.0), ("7", "7", "a", 3.0)]
-    assert rows(log.profiles) == [("17850", "40"), ("3", "60")]
+    assert rows(log.profiles) == [("10000000000000000", "40"), ("3", "60")]
     assert drops(log) == {"without a user": 1}
 
 
@@ -322,6 +338,16 @@ def test_a_written_table_reads_back_the_same(log: InteractionLog) -> None:
 def test_a_part_of_a_log_survives_writing(tmp_path: Path) -> None:
     log = simulate(users=20).log.between(0.2, 0.7)
     assert_same(log, read_log(write_table(log, tmp_path / "log.parquet")))
+
+
+def test_events_of_unknown_items_and_users_are_written(tmp_path: Path) -> None:
+    log = simulate(users=3).log
+    bare = InteractionLog(log.events, log.items.iloc[1:], log.profiles.iloc[1:], "bare")
+    back = read_log(write_table(bare, tmp_path / "log.parquet"))
+    pd.testing.assert_frame_equal(back.events, log.events)
+    first = log.items.item_id[0]
+    assert rows(back.items)[0] == (first, first, "", None)
+    assert rows(back.profiles)[0] == ("user-1", "", "")
 
 
 def test_what_a_table_cannot_keep_is_not_written(tmp_path: Path) -> None:
@@ -454,7 +480,7 @@ def movielens_100k(folder: Path) -> Path:
     )
     put(
         folder / "u.item",
-        f'9|Été "d\'or" (1996)|01-Jan-1996||http://x?|{flags(5, 8)}\n'
+        f'9|"Été" d\'or (1996)|01-Jan-1996||http://x?|{flags(5, 8)}\n'
         f"242|Kolya (1996)|24-Jan-1997||x|{flags(1)}\n"
         f"267|unknown||||{flags(0)}\n377|Odd|01-Jan-1994||x|{flags(0)}\n\n",
         "latin-1",
@@ -472,7 +498,7 @@ def recbole_100k(folder: Path) -> Path:
     put(
         folder / "ml-100k.item",
         "item_id:token\tmovie_title:token_seq\trelease_year:token\tclass:token_seq\n"
-        '9\tÉté "d\'or"\t1996\tComedy Drama\n242\tKolya\t1996\tAction\n377\tOdd\tV\tunknown\n',
+        '9\t"Été" d\'or\t1996\tComedy Drama\n242\tKolya\t1996\tAction\n377\tOdd\tV\tunknown\n',
     )
     put(
         folder / "ml-100k.user",
@@ -495,7 +521,7 @@ def test_movielens_100k(tmp_path: Path, make: Callable[[Path], Path]) -> None:
     assert rows(log.items) == [
         ("242", "Kolya (1996)", "Action", None),
         ("377", "Odd", "", None),
-        ("9", 'Été "d\'or" (1996)', "Comedy", None),
+        ("9", '"Été" d\'or (1996)', "Comedy", None),
     ]
     assert rows(log.profiles) == [("196", "M", "40s", "writer"), ("22", "F", "under 10", "writer")]
     assert list(log.profiles) == ["user_id", "gender", "age", "occupation"]
