@@ -103,7 +103,7 @@ def produce(
     if user:
         events: Iterable[Event] = [Event(user, item, int(time.time() * 1000), event_type)]
     else:
-        events = read_lines(sys.stdin, "stdin")
+        events = read_lines(sys.stdin.buffer, "stdin")
     with EventProducer(reachable_cluster(), settings.load().topic) as producer:
         published = 0
         try:

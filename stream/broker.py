@@ -18,6 +18,7 @@ from confluent_kafka import Producer
 from stream.cluster import Cluster
 
 ANNOUNCEMENT = "embedded-broker.json"
+LOCKED_WITHIN_S = 0.5
 API_VERSION = (2, 3)  # what the in-process cluster speaks; it does not answer kafka-python's question for it
 
 
@@ -36,6 +37,13 @@ class EmbeddedBroker:
 
     def __init__(self, folder: Path) -> None:
         self.announcement = lock_announcement(folder)
+        try:
+            self.start()
+        except BaseException:
+            self.announcement.close()  # gives the lock back
+            raise
+
+    def start(self) -> None:
         self.producer = Producer({"bootstrap.servers": "none", "test.mock.num.brokers": 1, "log_level": 2})
         brokers = self.producer.list_topics(timeout=10).brokers.values()
         self.cluster = Cluster(
@@ -65,11 +73,16 @@ def lock_announcement(folder: Path) -> IO[str]:
     """Open the announcement empty and locked."""
     folder.mkdir(parents=True, exist_ok=True)
     stream = (folder / ANNOUNCEMENT).open("a+", encoding="utf-8")
-    try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        stream.close()
-        raise BrokerTakenError(f"an embedded broker of {folder} is running already") from None
+    deadline = time.monotonic() + LOCKED_WITHIN_S
+    while True:  # more than once: is_locked() holds it for an instant too
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                stream.close()
+                raise BrokerTakenError(f"an embedded broker of {folder} is running already") from None
+            time.sleep(0.01)
     stream.truncate(0)
     return stream
 

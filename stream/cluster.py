@@ -1,13 +1,31 @@
 """A Kafka cluster and how to talk to it: the one place that makes kafka-python's clients."""
 
 import logging
+import socket
+import time
 from dataclasses import dataclass
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+from kafka.cluster import collect_hosts
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 log = logging.getLogger(__name__)
+
+CONNECTED_WITHIN_S = 5.0
+TOPIC_KNOWN_WITHIN_S = 5.0
+ALL_CLIENTS: dict[str, Any] = {
+    "bootstrap_timeout_ms": 10_000,
+    "reconnect_backoff_max_ms": 1_000,  # by default clients come back as late as 30 s after the broker
+}
+REAL_CONSUMER: dict[str, Any] = {
+    "session_timeout_ms": 10_000,  # how long a crashed member's partitions wait; the default is 45 s
+}
+EMBEDDED_CONSUMER: dict[str, Any] = {
+    "fetch_max_wait_ms": 5,  # it waits that long even when it has events
+    "session_timeout_ms": 4_000,  # whoever joins after another has left waits that long less a second
+    "heartbeat_interval_ms": 1_000,
+}
 
 
 @dataclass(frozen=True)
@@ -34,17 +52,25 @@ class Cluster:
             If no broker answers.
         """
         return self._client(
-            KafkaProducer, acks="all", linger_ms=0, enable_idempotence=self.life is None, max_block_ms=10_000
+            KafkaProducer,
+            acks="all",
+            linger_ms=0,
+            enable_idempotence=self.life is None,
+            max_block_ms=10_000,
+            request_timeout_ms=10_000,
+            delivery_timeout_ms=20_000,  # also bounds how long close() waits for a broker that is gone
         )
 
     def consumer(self, group: str | None, **options: Any) -> KafkaConsumer:
-        """A consumer that commits only when told to, and never jumps to another offset by itself.
-
-        A short fetch_max_wait_ms keeps the embedded broker quick: it waits that long even when it has events.
-        """
-        wait = {"fetch_max_wait_ms": 5} if self.life else {}
+        """A consumer that commits only when told to, and never jumps to another offset by itself."""
         return self._client(
-            KafkaConsumer, group_id=group, enable_auto_commit=False, auto_offset_reset="none", **wait, **options
+            KafkaConsumer,
+            group_id=group,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            metadata_max_age_ms=10_000,  # how long new partitions wait; the default is 5 minutes
+            **(EMBEDDED_CONSUMER if self.life else REAL_CONSUMER),
+            **options,
         )
 
     def admin(self) -> KafkaAdminClient:
@@ -66,18 +92,46 @@ class Cluster:
 
     def _client(self, kind: type, **options: Any) -> Any:
         try:
-            return kind(bootstrap_servers=self.bootstrap_servers.split(","), api_version=self.api_version, **options)
-        except KafkaError as error:
+            wait_until_one_listens(self.bootstrap_servers)
+            servers = self.bootstrap_servers.split(",")
+            return kind(bootstrap_servers=servers, api_version=self.api_version, **ALL_CLIENTS, **options)
+        except (KafkaError, OSError, ValueError) as error:  # a ValueError: an address that is none
             raise OSError(
                 f"no Kafka broker answers at {self.bootstrap_servers} ({error}); "
                 "is KAFKA_BOOTSTRAP_SERVERS right and the broker up?"
             ) from error
 
 
+def wait_until_one_listens(bootstrap_servers: str) -> None:
+    """Return once one of the addresses takes a connection.
+
+    Asked first because a client of kafka-python that cannot connect leaves its thread and sockets behind.
+
+    Raises
+    ------
+    OSError
+        What the last address answered, if none takes one in time.
+    ValueError
+        If one is no address.
+    """
+    deadline = time.monotonic() + CONNECTED_WITHIN_S
+    while True:
+        for host, port, _ in collect_hosts(bootstrap_servers):
+            try:
+                socket.create_connection((host, port), timeout=2).close()
+                return
+            except OSError as error:
+                refused = error
+        if time.monotonic() > deadline:
+            raise refused
+        time.sleep(0.2)
+
+
 def create_topic(admin: KafkaAdminClient, topic: str, partitions: int) -> None:
     """Create one topic, unless another process was quicker."""
     try:
-        admin.create_topics({topic: {"num_partitions": partitions, "replication_factor": -1}})
+        shape = {"num_partitions": partitions, "replication_factor": -1}
+        admin.create_topics({topic: shape}, wait_for_metadata=True)
         log.info("created topic %s with %d partitions", topic, partitions)
     except TopicAlreadyExistsError:
         pass
@@ -97,7 +151,7 @@ class TopicLife:
     def __init__(self, cluster: Cluster, topic: str) -> None:
         self.topic = topic
         self.admin = None if cluster.life else cluster.admin()
-        self.id = cluster.life or self._ask() or ""
+        self.id = cluster.life or self._ask_until_known() or ""
         if not self.id:
             self.close()
             raise OSError(f"there is no topic {topic} on {cluster.bootstrap_servers}")
@@ -112,6 +166,13 @@ class TopicLife:
             return False
         self.id = found or self.id
         return True
+
+    def _ask_until_known(self) -> str | None:
+        """Where another process has just made the topic, not every broker knows it at once."""
+        deadline = time.monotonic() + TOPIC_KNOWN_WITHIN_S
+        while (found := self._ask()) is None and time.monotonic() < deadline:
+            time.sleep(0.1)
+        return found
 
     def _ask(self) -> str | None:
         if self.admin is None:

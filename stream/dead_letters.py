@@ -9,6 +9,7 @@ from kafka.errors import KafkaError
 from stream.event import BadEventError
 
 ACKNOWLEDGED_WITHIN_S = 10
+MOST_BYTES = 500_000  # of a key and of a value: together with the headers they must fit into Kafka's 1 MB a record
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,15 @@ class DeadLetter:
         """topic[partition]@offset of the record."""
         return f"{self.record.topic}[{self.record.partition}]@{self.record.offset}"
 
+    @property
+    def key(self) -> bytes | None:
+        return self.record.key and self.record.key[:MOST_BYTES]
+
+    @property
+    def value(self) -> bytes | None:
+        """As it came; only its beginning where it is so large that it would not be accepted with its headers."""
+        return self.record.value and self.record.value[:MOST_BYTES]
+
     def headers(self) -> list[tuple[str, bytes]]:
         """Where it came from and what is wrong."""
         fields = {
@@ -36,7 +46,7 @@ class DeadLetter:
 
 
 def send(producer: KafkaProducer, topic: str, letters: list[DeadLetter]) -> None:
-    """Write dead letters, their key and value unchanged, and wait until the broker has them all.
+    """Write dead letters and wait until the broker has them all.
 
     Raises
     ------
@@ -44,9 +54,7 @@ def send(producer: KafkaProducer, topic: str, letters: list[DeadLetter]) -> None
         If one is not acknowledged in time; none of them may then count as dealt with.
     """
     try:
-        futures = [
-            producer.send(topic, key=one.record.key, value=one.record.value, headers=one.headers()) for one in letters
-        ]
+        futures = [producer.send(topic, key=one.key, value=one.value, headers=one.headers()) for one in letters]
         for future in futures:
             future.get(timeout=ACKNOWLEDGED_WITHIN_S)
     except KafkaError as error:

@@ -47,6 +47,9 @@ class BadEventError(ValueError):
         self.reason = reason
 
 
+# A RecursionError comes from brackets nested by the thousand; it must not stop whoever reads them.
+NO_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
 _decoder = msgspec.json.Decoder(Event)
 _encoder = msgspec.json.Encoder()
 
@@ -66,7 +69,7 @@ def decode(value: bytes | None, key: bytes | None) -> Event:
         event = _decoder.decode(value)
     except msgspec.ValidationError as error:
         raise BadEventError("field", f"{error}; the value is {excerpt(value)}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except NO_JSON as error:
         raise BadEventError("json", f"not JSON in UTF-8: {error}; the value is {excerpt(value)}") from None
     if key != event.user_id.encode():
         raise BadEventError("key", f"the record's key is {excerpt(key)}; it must be the user_id {event.user_id!r}")
@@ -78,14 +81,14 @@ def encode(event: Event) -> tuple[bytes, bytes]:
     return event.user_id.encode(), _encoder.encode(event)
 
 
-def excerpt(value: bytes | None, most: int = 80) -> str:
+def excerpt(value: bytes | None, most: int = 200) -> str:
     """The beginning of some bytes, printable, for messages."""
     if value is None:
         return "missing"
     return repr(value[:most]) + ("..." if len(value) > most else "")
 
 
-def read_lines(lines: Iterable[str], source: str) -> Iterable[Event]:
+def read_lines(lines: Iterable[bytes], source: str) -> Iterable[Event]:
     """Events from lines of JSON; empty lines are skipped.
 
     Raises
@@ -98,5 +101,5 @@ def read_lines(lines: Iterable[str], source: str) -> Iterable[Event]:
             continue
         try:
             yield _decoder.decode(line)
-        except (msgspec.DecodeError, UnicodeError) as error:
-            raise ValueError(f"{source}, line {number}: {error}; the line is {excerpt(line.encode())}") from None
+        except NO_JSON as error:
+            raise ValueError(f"{source}, line {number}: {error}; the line is {excerpt(line)}") from None

@@ -22,14 +22,23 @@ class EventProducer:
     def __init__(self, cluster: Cluster, topic: str) -> None:
         self.topic = topic
         self.producer = cluster.producer()
+        self.refused = 0  # events since the last flush
+        self.reason: BaseException | None = None  # of the last refusal
 
     def send(self, event: Event) -> Any:
         """Hand an event to the sender thread; the future gives its partition and offset once it is acknowledged."""
         key, value = encode(event)
         try:
-            return self.producer.send(self.topic, key=key, value=value)
+            future = self.producer.send(self.topic, key=key, value=value)
         except KafkaError as error:
             raise OSError(f"the event of user {event.user_id!r} cannot be sent to {self.topic}: {error}") from error
+        future.add_errback(self.note)
+        return future
+
+    def note(self, reason: BaseException) -> None:
+        """Remember that an event was refused, for those who do not look at its future."""
+        self.refused += 1
+        self.reason = reason
 
     def publish(self, event: Event) -> tuple[int, int]:
         """Send an event and wait for the broker.
@@ -51,11 +60,20 @@ class EventProducer:
         return record.partition, record.offset
 
     def flush(self) -> None:
-        """Wait until everything sent is acknowledged."""
+        """Wait until everything sent is acknowledged.
+
+        Raises
+        ------
+        OSError
+            If that takes too long, or the broker refused an event that was sent since the last flush.
+        """
         try:
             self.producer.flush(timeout=ACKNOWLEDGED_WITHIN_S)
         except KafkaError as error:
             raise OSError(f"events sent to {self.topic} were not acknowledged: {error}") from error
+        refused, self.refused = self.refused, 0
+        if refused:
+            raise OSError(f"{refused} events were not accepted by {self.topic}: {self.reason}")
 
     def close(self) -> None:
         self.producer.close()

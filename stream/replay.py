@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import pandas as pd
 from kafka import TopicPartition
+from kafka.errors import KafkaError
 from tqdm import tqdm
 
 from model_export.interactions import InteractionLog
@@ -15,6 +17,7 @@ from stream.producer import EventProducer
 
 AHEAD_AT_MOST = 10_000  # events; the embedded broker holds about 25,000 a partition before it drops the oldest
 CHECK_EVERY = 1_000
+ANSWER_MS = 5_000
 
 
 def events_of(log: InteractionLog) -> Iterator[Event]:
@@ -46,8 +49,7 @@ def replay(
     """
     total = len(log.events)
     start_ms, start = (int(log.events.event_time_ms.iloc[0]) if total else 0), time.monotonic()
-    brake = Brake(cluster, topic, group) if cluster.life else None
-    with EventProducer(cluster, topic) as producer:
+    with EventProducer(cluster, topic) as producer, brake_for(cluster, topic, group) as brake:
         bar = tqdm(events_of(log), total=total, desc="replaying", unit="event", disable=not progress)
         for number, event in enumerate(bar, start=1):
             if speed is not None:
@@ -58,9 +60,12 @@ def replay(
                 producer.flush()
                 brake.wait(bar)
         producer.flush()
-    if brake:
-        brake.close()
     return total
+
+
+def brake_for(cluster: Cluster, topic: str, group: str) -> AbstractContextManager["Brake | None"]:
+    """A Brake for the embedded broker; a real Kafka keeps what is not read yet."""
+    return Brake(cluster, topic, group) if cluster.life else nullcontext()
 
 
 class Brake:
@@ -72,9 +77,13 @@ class Brake:
 
     def lag(self) -> int:
         """Events on the topic that the group has not committed yet."""
-        partitions = [TopicPartition(self.topic, p) for p in self.consumer.partitions_for_topic(self.topic) or ()]
-        ends = self.consumer.end_offsets(partitions)
-        return sum(ends[one] - (self.consumer.committed(one) or 0) for one in partitions)
+        try:
+            partitions = [TopicPartition(self.topic, p) for p in self.consumer.partitions_for_topic(self.topic)]
+            ends = self.consumer.end_offsets(partitions, timeout_ms=ANSWER_MS)
+            read = [self.consumer.committed(one, timeout_ms=ANSWER_MS) or 0 for one in partitions]
+            return sum(ends.values()) - sum(read)
+        except KafkaError as error:
+            raise OSError(f"the broker does not say how far {self.topic} was read: {error}") from error
 
     def wait(self, bar: Any) -> None:
         """Return once the group is close behind."""
@@ -83,5 +92,8 @@ class Brake:
             time.sleep(0.05)
         bar.set_postfix_str("")
 
-    def close(self) -> None:
+    def __enter__(self) -> "Brake":
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self.consumer.close()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import msgspec
 import numpy as np
@@ -28,8 +29,14 @@ class Position:
 
     def covers(self, other: "Position") -> bool:
         """Whether an event at `other` was applied by the time this one was."""
-        same_log = self.topic_life == other.topic_life and self.partition == other.partition
-        return same_log and other.offset <= self.offset
+        return self.same_log(other) and other.offset <= self.offset
+
+    def precedes(self, other: "Position") -> bool:
+        """Whether an event at `other` comes later on the same partition."""
+        return self.same_log(other) and self.offset < other.offset
+
+    def same_log(self, other: "Position") -> bool:
+        return self.topic_life == other.topic_life and self.partition == other.partition
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +135,22 @@ class _Record(msgspec.Struct, frozen=True, array_like=True):
     routing_weights: bytes
 
 
+class _Head(msgspec.Struct, frozen=True, array_like=True):
+    """The beginning of a _Record, without reading what is large."""
+
+    format: int
+    user_id: str
+    item_ids: msgspec.Raw
+    event_times_ms: msgspec.Raw
+    profile: msgspec.Raw
+    topic_life: str
+    partition: int
+    offset: int
+
+
+_AnyRecord = TypeVar("_AnyRecord", _Record, _Head)
 _decoder = msgspec.msgpack.Decoder(_Record)
+_head_decoder = msgspec.msgpack.Decoder(_Head)
 _encoder = msgspec.msgpack.Encoder()
 
 
@@ -160,12 +182,7 @@ def from_bytes(value: bytes) -> UserState:
     ValueError
         If the bytes are none of ours, or of another format.
     """
-    try:
-        record = _decoder.decode(value)
-    except msgspec.DecodeError as error:
-        raise ValueError(f"a stored user cannot be read: {error}") from None
-    if record.format != FORMAT:
-        raise ValueError(f"a stored user is of format {record.format}; this version of Mindstream reads {FORMAT}")
+    record = _read(_decoder, value)
     number = record.num_capsules
     capsules = Capsules(
         vectors=_matrix(record.vectors, number),
@@ -180,6 +197,28 @@ def from_bytes(value: bytes) -> UserState:
         Position(record.topic_life, record.partition, record.offset),
         record.profile,
     )
+
+
+def position_of(value: bytes) -> Position:
+    """The Position in what `to_bytes` wrote.
+
+    Raises
+    ------
+    ValueError
+        As `from_bytes` does.
+    """
+    head = _read(_head_decoder, value)
+    return Position(head.topic_life, head.partition, head.offset)
+
+
+def _read(decoder: msgspec.msgpack.Decoder[_AnyRecord], value: bytes) -> _AnyRecord:
+    try:
+        record = decoder.decode(value)
+    except msgspec.DecodeError as error:
+        raise ValueError(f"a stored user cannot be read: {error}") from None
+    if record.format != FORMAT:
+        raise ValueError(f"a stored user is of format {record.format}; this version of Mindstream reads {FORMAT}")
+    return record
 
 
 def _matrix(value: bytes, rows: int) -> np.ndarray:

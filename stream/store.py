@@ -7,8 +7,9 @@ from typing import Protocol
 
 import lmdb
 
-from stream.state import UserState, from_bytes, to_bytes
+from stream.state import UserState, from_bytes, position_of, to_bytes
 
+LONGEST_KEY = 511  # bytes; LMDB refuses to look for a longer one, or for an empty one
 MAP_SIZE = 64 * 2**30  # bytes of address space, not of disk; about 15 million users
 
 
@@ -20,7 +21,11 @@ class Store(Protocol):
         ...
 
     def put_many(self, states: Iterable[UserState]) -> None:
-        """Write these states, all of them or none. When it returns they survive the end of the process."""
+        """Write these states, all of them or none. When it returns they survive the end of the process.
+
+        A state is left out where a later event was applied to the stored one: it comes from an updater that was
+        thought dead and whose partitions another one reads by now.
+        """
         ...
 
     def users(self) -> Iterator[str]:
@@ -54,16 +59,19 @@ class LmdbStore:
             raise OSError(f"the capsule store {folder} cannot be opened: {error}") from error
 
     def get_many(self, user_ids: Sequence[str]) -> list[UserState | None]:
+        keys = [user_id.encode() for user_id in user_ids]
         with self.environment.begin() as transaction:
-            values = [transaction.get(user_id.encode()) for user_id in user_ids]
+            values = [transaction.get(key) if 0 < len(key) <= LONGEST_KEY else None for key in keys]
         return [from_bytes(value) if value is not None else None for value in values]
 
     def put_many(self, states: Iterable[UserState]) -> None:
-        records = [(state.user_id.encode(), to_bytes(state)) for state in states]
+        records = [(state.user_id.encode(), state.position, to_bytes(state)) for state in states]
         try:
             with self.environment.begin(write=True) as transaction:
-                for key, value in records:
-                    transaction.put(key, value)
+                for key, position, value in records:
+                    stored = transaction.get(key)
+                    if stored is None or not position.precedes(position_of(stored)):
+                        transaction.put(key, value)
         except lmdb.Error as error:
             raise OSError(f"the capsule store {self.folder} cannot be written: {error}") from error
 

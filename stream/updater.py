@@ -11,10 +11,12 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 
 from kafka import TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
-from kafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from kafka.errors import KafkaError, LogTruncationError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from kafka.structs import MemberState
 
 from model_export.extractor import Extractor
 from settings import Settings
@@ -28,7 +30,9 @@ from stream.store import Store
 log = logging.getLogger(__name__)
 
 POLL_MS = 200
+ANSWER_MS = 5_000  # a broker that is away must not keep us longer from hearing that we should stop
 LIFE_CHECK_S = 1.0
+JOINED_WITHIN_S = 15.0
 
 
 class Updater:
@@ -52,12 +56,26 @@ class Updater:
         self.store, self.extractor, self.settings = store, extractor, settings
         self.counts: Counter[str] = Counter()
         self.ready = threading.Event()
-        cluster.ensure_topics([settings.topic, settings.dead_letter_topic], settings.partitions)
-        self.life = TopicLife(cluster, settings.topic)
+        self.closing = ExitStack()
+        try:
+            self.connect(cluster)
+        except BaseException:
+            self.close()
+            raise
+
+    def connect(self, cluster: Cluster) -> None:
+        cluster.ensure_topics([self.settings.topic, self.settings.dead_letter_topic], self.settings.partitions)
+        self.life = TopicLife(cluster, self.settings.topic)
+        self.closing.callback(self.life.close)
         self.life_checked = time.monotonic()
         self.producer = cluster.producer()
-        self.consumer = cluster.consumer(settings.group, max_poll_records=2_000)
-        self.consumer.subscribe([settings.topic])
+        self.closing.callback(self.producer.close)
+        self.consumer = cluster.consumer(self.settings.group, max_poll_records=2_000)
+        self.closing.callback(self.consumer.close, autocommit=False, timeout_ms=ANSWER_MS)
+        self.joined = time.monotonic()
+        self.consumer.subscribe([self.settings.topic])
+        with suppress(KafkaError):  # knowing the partitions first saves joining twice
+            self.consumer.partitions_for_topic(self.settings.topic)
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set, then leave the group. Everything polled is written and committed by then."""
@@ -70,6 +88,7 @@ class Updater:
     def step(self) -> None:
         """One batch, from poll to commit."""
         self.check_life()
+        self.check_membership()
         records = self.poll()
         if records:
             letters = self.apply(records)
@@ -78,9 +97,7 @@ class Updater:
 
     def close(self) -> None:
         """Leave the group at once, so that others take over without waiting for a timeout."""
-        self.consumer.close(autocommit=False)
-        self.producer.close()
-        self.life.close()
+        self.closing.close()
 
     def check_life(self) -> None:
         """Start over where the topic was deleted and made again: its events are new, whatever their offsets."""
@@ -89,36 +106,73 @@ class Updater:
         self.life_checked = time.monotonic()
         self.start_over_if_made_again()
 
+    def check_membership(self) -> None:
+        """Join again where that takes too long.
+
+        kafka-python (3.0.12) may forget a join that a poll did not wait for, and then reads nothing any more.
+        """
+        if self.consumer.group_metadata().state == MemberState.STABLE:
+            self.joined = time.monotonic()
+        elif time.monotonic() - self.joined > JOINED_WITHIN_S:
+            log.warning("group %s was not joined within %.0f s; trying again", self.settings.group, JOINED_WITHIN_S)
+            self.joined = time.monotonic()
+            self.consumer.unsubscribe()
+            self.consumer.subscribe([self.settings.topic])
+
     def start_over_if_made_again(self) -> bool:
         if not self.life.has_changed():
             return False
         log.warning("topic %s was made again, now with id %s; reading its start", self.life.topic, self.life.id)
-        self.consumer.seek_to_beginning()
+        if self.consumer.assignment():  # none while the group is without the topic
+            self.consumer.seek_to_beginning()
         return True
 
     def poll(self) -> list[ConsumerRecord]:
-        """The next records; those of one partition are in order."""
+        """The next records; those of one partition are in order.
+
+        Raises
+        ------
+        OSError
+            If they cannot be read. (A broker that is away is waited for.)
+        """
         try:
             polled = self.consumer.poll(timeout_ms=POLL_MS)
         except NoOffsetForPartitionError as error:
-            self.consumer.seek_to_beginning(*error.args[0])  # the group has not read these partitions yet
+            self.start_at_the_beginning(error.args[0])
+            return []
+        except LogTruncationError as error:
+            log.error("%s; reading its start", error)
+            self.start_at_the_beginning(set(error.divergent_offsets))
             return []
         except OffsetOutOfRangeError as error:
             self.recover_offsets(error.args[0])
             return []
+        except KafkaError as error:
+            raise OSError(f"events cannot be read from {self.settings.topic}: {error}") from error
         if not self.ready.is_set() and self.consumer.assignment():
             self.ready.set()
         return [record for records in polled.values() for record in records]
+
+    def start_at_the_beginning(self, partitions: set[TopicPartition]) -> None:
+        """Read partitions that are new to the group, or that are no longer the log that was read before.
+
+        Where they were read before after all, the events are replayed, which changes nothing.
+        """
+        self.start_over_if_made_again()
+        self.consumer.seek_to_beginning(*partitions)
 
     def recover_offsets(self, gone: dict[TopicPartition, int]) -> None:
         """Continue where the log begins after the broker removed what comes next; count and say what is lost."""
         if self.start_over_if_made_again():
             return
-        begins, ends = self.consumer.beginning_offsets(list(gone)), self.consumer.end_offsets(list(gone))
+        try:
+            begins = self.consumer.beginning_offsets(list(gone), timeout_ms=ANSWER_MS)
+        except KafkaError as error:
+            log.warning("what is gone from %s cannot be asked yet: %s", list(gone), error)  # poll will say it again
+            return
         for partition, offset in gone.items():
-            # Beyond the end: the log was cut off behind what we had read, so the next event is a new one.
-            go_on = begins[partition] if offset < begins[partition] else ends[partition]
-            lost = max(0, begins[partition] - offset)
+            go_on = begins[partition]
+            lost = max(0, go_on - offset)  # none where the log was cut off, and ends before what was read
             self.counts["lost"] += lost
             where = f"{partition.topic}[{partition.partition}]@{offset}"
             log.error("%s is gone from the broker; going on at %d, %d events are lost", where, go_on, lost)
@@ -184,6 +238,6 @@ class Updater:
     def commit(self) -> None:
         """Commit what was polled. A failure costs nothing: the events come again and change nothing."""
         try:
-            self.consumer.commit()
+            self.consumer.commit(timeout_ms=ANSWER_MS)
         except KafkaError as error:
             log.warning("offsets not committed: %s; the events will be read again", error)

@@ -1,0 +1,247 @@
+"""What every capsule store does. A store joins by a line in STORES."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from threading import Thread
+
+import numpy as np
+import pytest
+
+from model_export.extractor import Capsules
+from stream.state import History, Position, UserState, recomputed, to_bytes
+from stream.store import LmdbStore, Store
+
+ROOT = Path(__file__).parents[1]
+
+# Each opens, in any process, what was written to the same folder.
+STORES: dict[str, Callable[[Path], Store]] = {"lmdb": LmdbStore}
+Opener = Callable[[], Store]
+
+OTHER_PROCESS = """
+import sys
+from contextlib import closing
+from pathlib import Path
+from tests.test_store import STORES, item_of, state
+with closing(STORES[sys.argv[1]](Path(sys.argv[2]))) as store:
+    for line in sys.stdin:
+        command, user_id, *item = line.split()
+        if command == "put":
+            store.put_many([state(user_id, item[0], offset=int(item[1]))])
+        print(item_of(store, user_id), flush=True)
+"""
+
+
+def state(user_id: str, item_id: str = "mug", offset: int = 0, life: str = "life 1") -> UserState:
+    """A user of one behaviour with one capsule."""
+    capsules = Capsules(
+        np.array([[0.6, 0.8]], "f4"), np.array([1.0], "f4"), np.array([[1.0]], "f4"), model_version="v1"
+    )
+    return UserState(user_id, History((item_id,), (1_720_000_000_000,)), capsules, Position(life, 0, offset))
+
+
+def item_of(store: Store, user_id: str) -> str | None:
+    """The one item of a stored user."""
+    [found] = store.get_many([user_id])
+    return found.history.item_ids[0] if found else None
+
+
+@pytest.fixture(params=STORES)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def open_store(kind: str, tmp_path: Path) -> Opener:
+    """Opens the test's store; what was closed can be opened again."""
+    return lambda: STORES[kind](tmp_path / "state")
+
+
+@pytest.fixture
+def store(open_store: Opener) -> Iterator[Store]:
+    with closing(open_store()) as store:
+        yield store
+
+
+def test_what_was_put_is_found(store: Store) -> None:
+    put = replace(state("anna"), profile={"region": "north"})
+    store.put_many([put])
+    [found] = store.get_many(["anna"])
+    assert found is not None
+    assert to_bytes(found) == to_bytes(put)
+
+
+def test_users_are_found_in_the_order_asked_for(store: Store) -> None:
+    store.put_many([state("anna", "mug"), state("ben", "bowl"), state("cleo", "plate")])
+    found = store.get_many(["cleo", "nobody", "anna", "cleo", "ben"])
+    assert [one and one.history.item_ids[0] for one in found] == ["plate", None, "mug", "plate", "bowl"]
+
+
+@pytest.mark.parametrize("user_id", ["nobody", "", "x" * 600, "\N{SNOWMAN}", "\0"])
+def test_nobody_is_none(store: Store, user_id: str) -> None:
+    store.put_many([state("anna")])
+    assert store.get_many([user_id]) == [None]
+
+
+def test_nothing_asked_nothing_found(store: Store) -> None:
+    store.put_many([])
+    assert store.get_many([]) == []
+    assert list(store.users()) == []
+
+
+@pytest.mark.parametrize("user_id", ["a", "\0", "a\0b", "\N{SNOWMAN}" * 127, "\U0001f600" * 127, " ", "a/b"])
+def test_any_user_id_of_an_event_can_be_kept(store: Store, user_id: str) -> None:
+    store.put_many([state(user_id)])
+    assert item_of(store, user_id) == "mug"
+    assert list(store.users()) == [user_id]
+
+
+def test_a_later_state_replaces_an_earlier_one(store: Store) -> None:
+    store.put_many([state("anna", "mug", offset=3)])
+    store.put_many([state("anna", "bowl", offset=4)])
+    assert item_of(store, "anna") == "bowl"
+    assert list(store.users()) == ["anna"]
+
+
+def test_the_last_state_of_a_batch_counts(store: Store) -> None:
+    store.put_many([state("anna", "mug", offset=3), state("anna", "bowl", offset=4)])
+    assert item_of(store, "anna") == "bowl"
+
+
+def test_a_state_of_earlier_events_does_not_replace_a_later_one(store: Store) -> None:
+    """An updater that was thought dead may still write what another one has overtaken."""
+    store.put_many([state("anna", "bowl", offset=4)])
+    store.put_many([state("ben", "plate", offset=2), state("anna", "mug", offset=3)])
+    assert item_of(store, "anna") == "bowl"
+    assert item_of(store, "ben") == "plate"
+
+
+def test_another_life_of_the_topic_replaces_whatever_the_offset(store: Store) -> None:
+    store.put_many([state("anna", "bowl", offset=4)])
+    store.put_many([state("anna", "mug", offset=0, life="life 2")])
+    assert item_of(store, "anna") == "mug"
+
+
+def test_capsules_of_another_model_replace_at_the_same_position(store: Store) -> None:
+    store.put_many([state("anna")])
+    [found] = store.get_many(["anna"])
+    assert found is not None
+    store.put_many([recomputed(found, replace(found.capsules, model_version="v2"))])
+    [again] = store.get_many(["anna"])
+    assert again is not None
+    assert again.capsules.model_version == "v2"
+
+
+def test_users_come_in_the_order_of_their_bytes(store: Store) -> None:
+    store.put_many(state(user_id) for user_id in ["b", "é", "a10", "a1", "Z", "\N{SNOWMAN}", "a2"])
+    assert list(store.users()) == ["Z", "a1", "a10", "a2", "b", "é", "\N{SNOWMAN}"]
+
+
+def test_what_was_put_survives_reopening(open_store: Opener) -> None:
+    for number in range(3):
+        with closing(open_store()) as store:
+            assert list(store.users()) == [f"user-{before}" for before in range(number)]
+            store.put_many([state(f"user-{number}")])
+
+
+def broken_states() -> Iterator[UserState]:
+    yield state("anna", "bowl", offset=1)
+    raise OSError("no more states")
+
+
+@pytest.mark.parametrize(
+    "states",
+    [
+        broken_states,
+        lambda: [state("anna", "bowl", offset=1), state("x" * 600)],
+        lambda: [state("anna", "bowl", offset=1), state("")],
+    ],
+    ids=["it breaks off", "a user_id too long", "a user_id too short"],
+)
+def test_all_are_written_or_none(store: Store, states: Callable[[], Iterator[UserState]]) -> None:
+    store.put_many([state("anna", "mug")])
+    with pytest.raises(OSError, match=r"no more states|cannot be written"):
+        store.put_many(states())
+    assert item_of(store, "anna") == "mug"
+    assert list(store.users()) == ["anna"]
+
+
+def test_two_processes_see_each_others_writes(store: Store, kind: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", OTHER_PROCESS, kind, str(tmp_path / "state")]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True) as other:
+        assert other.stdin is not None
+        assert other.stdout is not None
+
+        def ask(line: str) -> str:
+            assert other.stdin is not None
+            assert other.stdout is not None
+            print(line, file=other.stdin, flush=True)
+            return other.stdout.readline().strip()
+
+        assert ask("get anna") == "None"
+        store.put_many([state("anna", "mug", offset=1)])
+        assert ask("get anna") == "mug"
+        assert ask("put anna bowl 2") == "bowl"
+        assert item_of(store, "anna") == "bowl"
+        store.put_many([state("anna", "plate", offset=1)])  # which the other process has overtaken
+        assert item_of(store, "anna") == "bowl"
+        other.stdin.close()
+    assert other.returncode == 0
+
+
+def test_threads_share_a_store(store: Store) -> None:
+    """Two write and two read: nobody sees half a batch, an older state, or an error."""
+    store.put_many([state("anna"), state("ben")])
+    failures: list[BaseException] = []
+
+    def write(user_ids: list[str]) -> None:
+        for offset in range(1, 51):
+            store.put_many(state(user_id, str(offset), offset) for user_id in user_ids)
+
+    def read() -> None:
+        before = 0
+        for _ in range(200):
+            one, other = store.get_many(["anna", "ben"])
+            assert one is not None
+            assert other is not None
+            assert one.position == other.position
+            assert before <= one.position.offset
+            before = one.position.offset
+
+    def note_failure(work: Callable[[], None]) -> None:
+        try:
+            work()
+        except BaseException as failure:
+            failures.append(failure)
+
+    works: list[Callable[[], None]] = [lambda: write(["anna", "ben"]), lambda: write(["cleo", "dora"]), read, read]
+    threads = [Thread(target=note_failure, args=(work,)) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert [item_of(store, user_id) for user_id in store.users()] == ["50"] * 4
+
+
+def test_a_folder_opened_twice_says_why_not(tmp_path: Path) -> None:
+    with LmdbStore(tmp_path), pytest.raises(OSError, match=r"store .*cannot be opened: .*already open in this process"):
+        LmdbStore(tmp_path)
+    with LmdbStore(tmp_path) as store:
+        assert list(store.users()) == []
+
+
+def test_a_folder_that_is_a_file_says_so(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("not a folder")
+    with pytest.raises(OSError, match="state"):
+        LmdbStore(tmp_path / "state")
+
+
+def test_what_is_no_store_says_so(tmp_path: Path) -> None:
+    (tmp_path / "data.mdb").write_bytes(b"some other program's file" * 1000)
+    with pytest.raises(OSError, match=f"the capsule store {tmp_path} cannot be opened"):
+        LmdbStore(tmp_path)

@@ -1,0 +1,532 @@
+"""The updater on a real Kafka: every event is applied once, whatever fails, and nothing is committed too early."""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing, suppress
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from kafka import KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition
+from kafka.admin import ConfigResource, MemberToRemove
+from kafka.consumer.fetcher import ConsumerRecord
+from kafka.errors import TopicAlreadyExistsError
+
+from model_export.bundle import Bundle
+from model_export.extractor import Extractor
+from settings import Settings
+from stream.cluster import Cluster
+from stream.dead_letters import MOST_BYTES
+from stream.event import Event
+from stream.producer import EventProducer
+from stream.state import History, Position, UserState, to_bytes
+from stream.store import LmdbStore, Store
+from stream.updater import LIFE_CHECK_S, Updater
+from tests.bad_records import BAD_RECORDS
+from tests.command import wait_until
+from tests.conftest import PARTITIONS
+from tests.real_kafka import RealKafka
+
+START_MS = 1_720_000_000_000
+
+
+class World:
+    """A topic on a real Kafka, a store, and updaters that the test moves step by step."""
+
+    def __init__(self, kafka: RealKafka, topic: str, bundle: Bundle, home: Path) -> None:
+        self.kafka, self.topic, self.home = kafka, topic, home
+        self.cluster = Cluster(kafka.bootstrap_servers)
+        self.items = bundle.item_ids
+        self.extractor = Extractor(bundle)
+        self.settings = Settings(
+            bootstrap_servers=kafka.bootstrap_servers, topic=topic, group=f"{topic}-updaters", home=home
+        )
+        self.closing = ExitStack()
+        self.store = self.closing.enter_context(LmdbStore(self.settings.state))
+
+    def updater(self, store: Store | None = None, **changed: object) -> Updater:
+        """A new updater; closed with the world where the test does not do that before."""
+        settings = self.settings.model_copy(update=changed)
+        updater = Updater(self.cluster, store or self.store, self.extractor, settings)
+        self.closing.callback(updater.close)
+        return updater
+
+    def publish(self, events: Iterable[Event]) -> list[tuple[int, int]]:
+        """Where each event stands now: partition, offset."""
+        with EventProducer(self.cluster, self.topic) as producer:
+            futures = [producer.send(event) for event in events]
+            producer.flush()
+            return [(future.value.partition, future.value.offset) for future in futures]
+
+    def send(self, records: Iterable[tuple[bytes | None, bytes | None]]) -> list[tuple[int, int]]:
+        """Publish bare records (key, value), all to partition 2."""
+        with KafkaProducer(bootstrap_servers=self.kafka.bootstrap_servers, max_request_size=2_000_000) as producer:
+            futures = [producer.send(self.topic, key=key, value=value, partition=2) for key, value in records]
+            return [(future.get(20).partition, future.get(20).offset) for future in futures]
+
+    def clicks(self, user_id: str, *items: int, first: int = 0) -> list[Event]:
+        """One click on each of these items of the bundle, a second apart."""
+        return [
+            Event(user_id, self.items[item], START_MS + 1000 * number) for number, item in enumerate(items, start=first)
+        ]
+
+    def state(self, user_id: str) -> UserState:
+        [state] = self.store.get_many([user_id])
+        assert state is not None, f"{user_id} is not stored"
+        return state
+
+    def history(self, user_id: str) -> list[int]:
+        """The items of a user, as `clicks` counts them."""
+        return [self.items.index(item_id) for item_id in self.state(user_id).history.item_ids]
+
+    def stored_bytes(self, store: LmdbStore | None = None) -> dict[str, bytes]:
+        store = store or self.store
+        users = list(store.users())
+        return {user: to_bytes(state) for user, state in zip(users, store.get_many(users), strict=True) if state}
+
+    def partitions(self) -> list[TopicPartition]:
+        return [TopicPartition(self.topic, number) for number in range(PARTITIONS)]
+
+    def committed(self) -> int:
+        """Events that the group has committed, of all partitions."""
+        with closing(self.cluster.consumer(self.settings.group)) as consumer:
+            return sum(consumer.committed(one) or 0 for one in self.partitions())
+
+    def dead_letters(self, count: int) -> list[ConsumerRecord]:
+        with KafkaConsumer(
+            self.settings.dead_letter_topic,
+            bootstrap_servers=self.kafka.bootstrap_servers,
+            auto_offset_reset="earliest",
+            consumer_timeout_ms=20_000,
+        ) as consumer:
+            return [record for _, record in zip(range(count), consumer, strict=False)]
+
+    def make_again(self) -> None:
+        """Delete the topic and create it with the same shape."""
+        before = self.life()
+        self.delete()
+        wait_until(lambda: self.life() != before, "the topic is deleted")
+        self.create()
+
+    def life(self) -> str:
+        with self.kafka.admin() as admin:
+            return str(admin.describe_topics([self.topic])[0]["topic_id"])
+
+    def delete(self) -> None:
+        with self.kafka.admin() as admin:
+            admin.delete_topics([self.topic])
+
+    def create(self) -> None:
+        with self.kafka.admin() as admin:
+            shape = {"num_partitions": PARTITIONS, "replication_factor": 1}
+            # A running updater may have brought it back: kafka-python cannot be told not to.
+            with suppress(TopicAlreadyExistsError):
+                admin.create_topics({self.topic: shape})
+            admin.wait_for_topics([self.topic])
+
+
+@pytest.fixture
+def world(real_kafka: RealKafka, topic: str, bundle: Bundle, tmp_path: Path) -> Iterator[World]:
+    world = World(real_kafka, topic, bundle, tmp_path)
+    with world.closing:
+        yield world
+
+
+def work(updater: Updater, until: Callable[[], bool], what: str = "the updater is done") -> None:
+    """Step by step, until something holds."""
+
+    def done() -> bool:
+        updater.step()
+        return until()
+
+    wait_until(done, what)
+
+
+def apply_all(updater: Updater, events: int) -> None:
+    """Until it has applied this many events in all, and not one more."""
+    work(updater, lambda: updater.counts["events"] >= events, f"{events} events are applied")
+    assert updater.counts["events"] == events
+
+
+def test_events_become_histories_and_capsules(world: World) -> None:
+    anna, ben = world.clicks("anna", 3, 1, 4, 1, 5), world.clicks("ben", 2, 7)
+    profile = {"region": "north", "age": "25-34"}
+    anna[1] = Event("anna", anna[1].item_id, anna[1].event_time_ms, "buy", profile=profile)
+    places = world.publish([*anna, *ben])
+    updater = world.updater()
+    apply_all(updater, 7)
+    [anna_capsules] = world.extractor.encode([[event.item_id for event in anna]], [profile])
+    [ben_capsules] = world.extractor.encode([[event.item_id for event in ben]])
+    life = world.life()
+    positions = [Position(life, partition, offset) for partition, offset in places]
+    times = tuple(START_MS + 1000 * number for number in range(5))
+    expected = [
+        UserState("anna", History(tuple(world.items[i] for i in (3, 1, 4, 1, 5)), times), anna_capsules, positions[4]),
+        UserState("ben", History((world.items[2], world.items[7]), times[:2]), ben_capsules, positions[6]),
+    ]
+    expected[0] = replace(expected[0], profile=profile)
+    assert world.stored_bytes() == {state.user_id: to_bytes(state) for state in expected}
+    assert len(anna_capsules.vectors) == 2  # log2 of 5 behaviours
+    counts = {"events": 7, "duplicates": 0, "dead_letters": 0, "unknown_items": 0}
+    assert {name: updater.counts[name] for name in counts} == counts
+    assert world.committed() == 7
+
+
+def test_histories_are_as_long_as_set(world: World) -> None:
+    world.publish(world.clicks("anna", 0, 1, 2, 3))
+    updater = world.updater(history_length=3)
+    apply_all(updater, 4)
+    assert world.history("anna") == [1, 2, 3]
+    world.publish(world.clicks("anna", 4, first=4))
+    apply_all(updater, 5)
+    assert world.history("anna") == [2, 3, 4]
+
+
+def test_batches_do_not_change_a_bit(world: World, tmp_path: Path) -> None:
+    """Events applied as they come, or all at once in the company of other users: the same bytes."""
+    one_by_one = world.updater()
+    applied = 0
+    for number in range(4):
+        for user_id in ("anna", "ben", "cleo"):
+            applied += len(world.publish(world.clicks(user_id, number, 2 * number, first=2 * number)))
+            apply_all(one_by_one, applied)
+    with LmdbStore(tmp_path / "other") as store:
+        at_once = world.updater(store, group=f"{world.topic}-at-once")
+        apply_all(at_once, 24)
+        assert one_by_one.counts["batches"] >= 12
+        assert at_once.counts["batches"] <= 4
+        assert world.stored_bytes(store) == world.stored_bytes()
+
+
+def test_capsules_do_not_depend_on_the_company(bundle: Bundle) -> None:
+    """Bit for bit: alone, in twos, in a batch that is full, and in one that is not."""
+    extractor = Extractor(bundle)
+    histories = [[bundle.item_ids[(7 * user + n * n) % 500] for n in range(user % 30)] for user in range(260)]
+    profiles = [{"region": ("north", "south", "")[user % 3]} for user in range(260)]
+
+    def in_batches_of(size: int) -> list[bytes]:
+        made = [
+            one
+            for start in range(0, 260, size)
+            for one in extractor.encode(histories[start : start + size], profiles[start : start + size])
+        ]
+        return [one.vectors.tobytes() + one.importance.tobytes() + one.routing_weights.tobytes() for one in made]
+
+    alone = in_batches_of(1)
+    for size in (2, 3, 5, 16, 255, 256, 260):
+        assert in_batches_of(size) == alone
+
+
+def test_what_is_no_event_goes_to_the_dead_letters(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    [good] = world.clicks("anna", 3)
+    bad = list(BAD_RECORDS.values())
+    places = world.send([(one.key, one.value) for one in bad])
+    world.publish([good])
+    updater = world.updater()
+    with caplog.at_level(logging.WARNING):
+        work(updater, lambda: updater.counts["dead_letters"] + updater.counts["events"] == len(bad) + 1)
+    assert updater.counts["dead_letters"] == len(bad)
+    assert world.history("anna") == [3]
+    assert list(world.store.users()) == ["anna"]
+    assert world.committed() == len(bad) + 1
+    letters = sorted(world.dead_letters(len(bad)), key=lambda letter: int(dict(letter.headers)["source-offset"]))
+    for letter, one, (partition, offset) in zip(letters, bad, places, strict=True):
+        headers = {name: value.decode() for name, value in letter.headers}
+        assert (letter.key, letter.value) == (one.key, one.value)
+        assert headers.pop("error").startswith(("the record", "not JSON", "Expected", "Object"))
+        assert headers == {
+            "source-topic": world.topic,
+            "source-partition": str(partition),
+            "source-offset": str(offset),
+            "reason": one.reason,
+        }
+        assert f"dead letter: {world.topic}[{partition}]@{offset}: " in caplog.text
+
+
+def test_the_largest_record_fits_into_the_dead_letters(world: World) -> None:
+    """With the headers it would be larger than what Kafka takes."""
+    large = b"x" * 1_048_000
+    [(_, offset), _] = world.send([(b"anna", large), (large, b"")])
+    updater = world.updater()
+    work(updater, lambda: updater.counts["dead_letters"] == 2)
+    letters = sorted(world.dead_letters(2), key=lambda letter: int(dict(letter.headers)["source-offset"]))
+    assert [letter.value for letter in letters] == [large[:MOST_BYTES], b""]
+    assert [letter.key for letter in letters] == [b"anna", large[:MOST_BYTES]]
+    assert dict(letters[0].headers)["source-offset"] == str(offset).encode()
+    assert world.committed() == 2
+
+
+def test_without_dead_letters_nothing_is_committed(world: World) -> None:
+    world.send([(b"anna", b"no event")])
+    allow(world, most_bytes=1)
+    updater = world.updater()
+    with pytest.raises(OSError, match=rf"{world.topic}\.dlq.*offsets stay uncommitted"):
+        work(updater, lambda: False)
+    updater.close()
+    assert world.committed() == 0
+    allow(world, most_bytes=1_000_000)
+    again = world.updater()
+    work(again, lambda: again.counts["dead_letters"] == 1)
+    assert [letter.value for letter in world.dead_letters(1)] == [b"no event"]
+    assert world.committed() == 1
+
+
+def allow(world: World, most_bytes: int) -> None:
+    """Records of the dead letter topic may be so large."""
+    with world.kafka.admin() as admin:
+        changed = {"max.message.bytes": str(most_bytes)}
+        admin.alter_configs([ConfigResource("TOPIC", world.settings.dead_letter_topic, changed)])
+
+
+def test_unknown_items_stay_in_the_history(world: World) -> None:
+    """A later model may know them. This one counts them, and makes its capsules of the others."""
+    new = [Event("anna", f"new-{number}", START_MS + 9000 + number) for number in range(2)]
+    world.publish([*world.clicks("anna", 3, 4), *new, *world.clicks("ben", 5)])
+    world.publish([Event("cleo", "new-0", START_MS)])
+    updater = world.updater()
+    apply_all(updater, 6)
+    assert updater.counts["unknown_items"] == 3
+    assert world.state("anna").history.item_ids == (world.items[3], world.items[4], "new-0", "new-1")
+    weights = world.state("anna").capsules.routing_weights
+    assert weights.shape[1] == 4
+    assert weights[:, :2].sum(axis=0) == pytest.approx([1, 1])
+    assert weights[:, 2:].sum() == 0
+    assert world.state("cleo").history.item_ids == ("new-0",)
+
+
+class UnwillingStore(LmdbStore):
+    """A store whose writes fail, as on a full disk."""
+
+    def put_many(self, states: Iterable[UserState]) -> None:
+        list(states)
+        raise OSError("no space left")
+
+
+def test_what_is_not_written_is_not_committed(world: World, tmp_path: Path) -> None:
+    world.publish(world.clicks("anna", 1, 2))
+    with UnwillingStore(tmp_path / "full") as full:
+        updater = world.updater(full)
+        with pytest.raises(OSError, match="no space left"):
+            work(updater, lambda: False)
+        updater.close()
+    assert world.committed() == 0
+    again = world.updater()
+    apply_all(again, 2)
+    assert again.counts["duplicates"] == 0
+    assert world.history("anna") == [1, 2]
+
+
+def test_a_replay_changes_no_byte(world: World) -> None:
+    world.publish([*world.clicks("anna", 1, 2, 3), *world.clicks("ben", 4), *world.clicks("anna", 5, first=3)])
+    world.send([(b"anna", b"no event")])
+    first = world.updater()
+    apply_all(first, 5)
+    before = world.stored_bytes()
+    again = world.updater(group=f"{world.topic}-again")
+    work(again, lambda: again.counts["duplicates"] + again.counts["dead_letters"] == 6)
+    assert (again.counts["events"], again.counts["duplicates"]) == (0, 5)
+    assert world.stored_bytes() == before
+
+
+def test_an_updater_goes_on_where_the_last_one_was(world: World) -> None:
+    for number in range(2):
+        world.publish(world.clicks("anna", number, first=number))
+        updater = world.updater()
+        apply_all(updater, 1)
+        assert updater.counts["duplicates"] == 0
+        updater.close()
+    assert world.history("anna") == [0, 1]
+
+
+@pytest.mark.parametrize("events", [2, 30], ids=["fewer events than before", "more events than before"])
+def test_a_topic_made_again_while_stopped(world: World, events: int) -> None:
+    world.publish(world.clicks("anna", *range(10)))
+    before = world.updater()
+    apply_all(before, 10)
+    before.close()
+    world.make_again()
+    world.publish(world.clicks("anna", *range(events)))
+    again = world.updater()
+    apply_all(again, events)
+    assert world.history("anna") == [*range(10), *range(events)]
+    assert again.counts["duplicates"] == 0
+
+
+@pytest.mark.parametrize("events", [2, 30], ids=["fewer events than before", "more events than before"])
+def test_a_topic_made_again_while_running(world: World, events: int, caplog: pytest.LogCaptureFixture) -> None:
+    world.publish(world.clicks("anna", *range(10)))
+    updater = world.updater()
+    apply_all(updater, 10)
+    world.make_again()
+    if events > 10:  # else the old offset is beyond the new end, which is noticed before the next check
+        updater.life_checked -= LIFE_CHECK_S
+    with caplog.at_level(logging.WARNING):
+        updater.step()
+        world.publish(world.clicks("anna", *range(events)))
+        apply_all(updater, 10 + events)
+    assert f"topic {world.topic} was made again" in caplog.text
+    assert world.history("anna") == [*range(10), *range(events)]
+    assert (updater.counts["duplicates"], updater.counts["lost"]) == (0, 0)
+    world.publish(world.clicks("anna", 50))
+    apply_all(updater, 11 + events)
+
+
+def test_a_topic_deleted_for_a_while(world: World) -> None:
+    """Until the group is without partitions; then the topic comes back."""
+    world.publish(world.clicks("anna", 0, 1))
+    updater = world.updater()
+    apply_all(updater, 2)
+    # As on a broker that makes no topics by itself; kafka-python does not pass its option for it on.
+    updater.consumer._cluster.config["allow_auto_create_topics"] = False
+    world.delete()
+    work(updater, lambda: not updater.consumer.assignment(), "the group is without partitions")
+    world.create()
+    assert updater.start_over_if_made_again()
+    world.publish(world.clicks("anna", 2, 3, 4))
+    apply_all(updater, 5)
+    assert world.history("anna") == [0, 1, 2, 3, 4]
+
+
+def test_what_the_broker_removed_is_counted_as_lost(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    world.publish(world.clicks("anna", 0, 1))
+    updater = world.updater()
+    apply_all(updater, 2)
+    updater.close()
+    [*_, (partition, offset)] = world.publish(world.clicks("anna", *range(2, 10)))
+    with world.kafka.admin() as admin:
+        admin.delete_records({TopicPartition(world.topic, partition): offset - 1})
+    again = world.updater()
+    with caplog.at_level(logging.ERROR):
+        apply_all(again, 2)
+    assert again.counts["lost"] == 6
+    assert f"{world.topic}[{partition}]@2 is gone from the broker; going on at 8, 6 events are lost" in caplog.text
+    assert world.history("anna") == [0, 1, 8, 9]
+
+
+def test_offsets_beyond_the_end_start_again(world: World) -> None:
+    """A log that was cut off may hold other events now; reading it again from its start misses none."""
+    [*_, (partition, offset)] = world.publish(world.clicks("anna", 0, 1, 2))
+    updater = world.updater()
+    apply_all(updater, 3)
+    updater.close()
+    with world.kafka.admin() as admin:
+        beyond = OffsetAndMetadata(offset + 100, "", -1)
+        admin.alter_group_offsets(world.settings.group, {TopicPartition(world.topic, partition): beyond})
+    world.publish(world.clicks("anna", 3, first=3))
+    again = world.updater()
+    apply_all(again, 1)
+    assert (again.counts["duplicates"], again.counts["lost"]) == (3, 0)
+    assert world.history("anna") == [0, 1, 2, 3]
+
+
+def test_a_join_that_is_forgotten_is_made_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """kafka-python forgets a join because of new partitions that does not end within one poll."""
+    updater = world.updater()
+    work(updater, updater.ready.is_set)
+    with world.kafka.admin() as admin:
+        admin.create_partitions({world.topic: PARTITIONS + 2})
+    updater.consumer.topics()  # so that it knows of them at once, and not in some seconds
+    monkeypatch.setattr("stream.updater.POLL_MS", 1)
+    monkeypatch.setattr("stream.updater.JOINED_WITHIN_S", 1.0)
+    work(updater, lambda: len(updater.consumer.assignment()) == PARTITIONS + 2, "it has all partitions")
+    world.publish(click for number in range(20) for click in world.clicks(f"user-{number}", number))
+    apply_all(updater, 20)
+
+
+def test_two_updaters_share_the_work(world: World) -> None:
+    """One joins, the other leaves: every event is applied once, and nothing is read twice."""
+    users = [f"user-{number}" for number in range(20)]
+    first = world.updater()
+    world.publish(click for user_id in users for click in world.clicks(user_id, 0))
+    apply_all(first, 20)
+    second = world.updater()
+
+    def both() -> int:
+        first.step()
+        second.step()
+        return first.counts["events"] + second.counts["events"]
+
+    wait_until(lambda: (both(), second.ready.is_set())[1], "the second has partitions")
+    wait_until(lambda: (both(), len(first.consumer.assignment()))[1] == 2, "the first has given some away")
+    world.publish(click for user_id in users for click in world.clicks(user_id, 1, first=1))
+    wait_until(lambda: both() == 40, "all events are applied")
+    assert second.counts["events"] > 0
+    first.close()
+    world.publish(click for user_id in users for click in world.clicks(user_id, 2, first=2))
+    work(second, lambda: first.counts["events"] + second.counts["events"] == 60)
+    assert [world.history(user_id) for user_id in users] == [[0, 1, 2]] * 20
+    assert first.counts["duplicates"] + second.counts["duplicates"] == 0
+    assert world.committed() == 60
+
+
+class LateStore(LmdbStore):
+    """A store that lets others work before it writes."""
+
+    meanwhile: Callable[[], None] | None = None
+
+    def put_many(self, states: Iterable[UserState]) -> None:
+        states = list(states)
+        if self.meanwhile:
+            work, self.meanwhile = self.meanwhile, None
+            work()
+        super().put_many(states)
+
+
+def test_an_updater_thought_dead_changes_nothing(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    """It was so slow that the group has given its partitions away, and what it writes then is old."""
+    world.store.close()
+    store = world.closing.enter_context(LateStore(world.settings.state))
+    world.store = store
+    world.publish(world.clicks("anna", 0, 1))
+    slow, quick = world.updater(), world.updater()
+
+    def overtake() -> None:
+        throw_out_all(world)
+        world.publish(world.clicks("anna", 2, 3, first=2))
+        apply_all(quick, 4)
+
+    store.meanwhile = overtake
+    with caplog.at_level(logging.WARNING):
+        work(slow, lambda: slow.counts["events"] > 0)
+    assert world.history("anna") == [0, 1, 2, 3]
+    assert "offsets not committed" in caplog.text
+    assert world.committed() == 4
+    world.publish(world.clicks("anna", 4, first=4))
+    quick.close()
+    work(slow, lambda: len(world.history("anna")) == 5, "it is back")
+    assert world.history("anna") == [0, 1, 2, 3, 4]
+
+
+def throw_out_all(world: World) -> None:
+    """What the broker does with members of whom it has not heard for too long."""
+    group = world.settings.group
+    with world.kafka.admin() as admin:
+        members = admin.describe_groups([group])[group]["members"]
+        admin.remove_group_members(group, [MemberToRemove(member["member_id"]) for member in members])
+
+
+def test_after_an_outage_it_goes_on(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    if not world.kafka.can_restart:
+        pytest.skip("only a broker that was started here can be killed")
+    world.publish(world.clicks("anna", 0))
+    updater = world.updater()
+    apply_all(updater, 1)
+    world.kafka.kill()
+    for _ in range(3):
+        updater.step()
+    world.kafka.restart()
+    world.publish(world.clicks("anna", 1, first=1))
+    apply_all(updater, 2)
+    assert world.history("anna") == [0, 1]
+    assert updater.counts["duplicates"] == 0
+
+
+def test_a_failed_start_leaves_nothing_open(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sockets and threads that are left behind would fail the test, as warnings."""
+
+    def refuse(self: Cluster, group: str | None, **options: object) -> None:
+        raise OSError("no consumer today")
+
+    monkeypatch.setattr(Cluster, "consumer", refuse)
+    with pytest.raises(OSError, match="no consumer today"):
+        world.updater()
