@@ -6,7 +6,7 @@ from index import hnsw
 from index.exact import ExactIndex
 from index.hnsw import HnswSettings
 from index.maxsim import MaxSimIndex
-from model_export.bundle import INDEX, Bundle, describe_file, write_manifest
+from model_export.bundle import INDEX, Bundle, describe_file, verify_file, write_manifest
 
 EXACT_UP_TO = 20_000  # items; below about this size a scan is faster than a graph
 
@@ -42,7 +42,14 @@ def build_index(bundle: Bundle, kind: str, settings: HnswSettings, progress: boo
 
 
 def open_index(bundle: Bundle) -> MaxSimIndex:
-    """The bundle's index; exact where it has none."""
+    """The bundle's index; exact where it has none.
+
+    Raises
+    ------
+    BundleError
+        If the index is missing or not the one that the manifest lists.
+    """
     if INDEX in bundle.manifest.files:
+        verify_file(bundle.path / INDEX, bundle.manifest.files[INDEX])  # hnswlib may crash on a damaged one
         return hnsw.load(bundle.item_embeddings, bundle.path / INDEX, int(bundle.manifest.index["ef"]))
     return ExactIndex(bundle.item_embeddings)

@@ -72,13 +72,18 @@ def augmented(items: np.ndarray) -> np.ndarray:
 
 
 def build(items: np.ndarray, settings: HnswSettings, progress: bool = True) -> HnswIndex:
-    """Build the graph of an item table, on all cores."""
+    """Build the graph of an item table, on all cores.
+
+    Items of large norm go in first. In the augmented space they are outliers: put in late, their neighbours do not keep
+    links to them, and a search misses the very items that have the largest inner products.
+    """
     vectors = augmented(items)
+    order = np.argsort(vectors[:, items.shape[1]], kind="stable")  # what is added is smallest where the norm is largest
     graph = hnswlib.Index("l2", vectors.shape[1])
     graph.init_index(len(items), ef_construction=settings.ef_construction, M=settings.m, random_seed=settings.seed)
     with tqdm(total=len(items), desc="indexing", unit="item", disable=not progress) as bar:
         for at in range(0, len(items), BUILD_BATCH):
-            rows = np.arange(at, min(at + BUILD_BATCH, len(items)))
+            rows = order[at : at + BUILD_BATCH]
             graph.add_items(vectors[rows], rows)
             bar.update(len(rows))
     graph.set_ef(settings.ef)
@@ -94,6 +99,9 @@ def save(index: HnswIndex, file: Path) -> None:
 
 def load(items: np.ndarray, file: Path, ef: int) -> HnswIndex:
     """Read a graph that `save` wrote for these items.
+
+    hnswlib notices a file that was cut off, not one that was changed: that one may crash the process. `open_index`
+    compares the checksum first.
 
     Raises
     ------

@@ -1,0 +1,390 @@
+"""Max-sim: both indexes give what the definition gives, and a damaged index file is refused."""
+
+import shutil
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from pathlib import Path
+
+import hnswlib
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from index import bundled, hnsw
+from index.bundled import build_index, open_index
+from index.exact import ExactIndex
+from index.hnsw import HnswIndex, HnswSettings, augmented
+from index.maxsim import NO_ROWS, Hits, MaxSimIndex
+from model_export.bundle import INDEX, Bundle, BundleError, describe_file, write_manifest
+from model_export.registry import Registry
+
+Build = Callable[[np.ndarray], MaxSimIndex]
+
+ITEMS, DIM = 3_000, 32
+SMALL = HnswSettings(m=8, ef_construction=40, ef=40)
+
+
+def build_hnsw(items: np.ndarray) -> HnswIndex:
+    return hnsw.build(items, HnswSettings(), progress=False)
+
+
+BUILDS = [pytest.param(ExactIndex, id="exact"), pytest.param(build_hnsw, id="hnsw")]
+
+
+def vectors_of_uneven_norms(clusters: int) -> np.ndarray:
+    """Items whose norms differ tenfold, in clusters or, without, in all directions."""
+    rng = np.random.default_rng(3)
+    vectors = rng.normal(size=(ITEMS, DIM))
+    if clusters:
+        vectors = rng.normal(size=(clusters, DIM))[rng.integers(clusters, size=ITEMS)] + 0.3 * vectors
+    return (vectors * rng.lognormal(sigma=0.4, size=(ITEMS, 1))).astype(np.float32)
+
+
+@pytest.fixture(scope="module", params=[40, 0], ids=["clustered", "scattered"])
+def items(request: pytest.FixtureRequest) -> np.ndarray:
+    return vectors_of_uneven_norms(request.param)
+
+
+@pytest.fixture(scope="module", params=BUILDS)
+def index(request: pytest.FixtureRequest, items: np.ndarray) -> MaxSimIndex:
+    built: MaxSimIndex = request.param(items)
+    return built
+
+
+@pytest.fixture(scope="module")
+def queries(items: np.ndarray) -> list[np.ndarray]:
+    """Capsules of 60 users, 1 to 6 each: half of them near items, half anywhere."""
+    rng = np.random.default_rng(4)
+    noise = [rng.normal(size=(number, DIM)) for number in rng.integers(1, 6, size=60, endpoint=True)]
+    near = [items[rng.integers(ITEMS, size=len(one))] + 0.1 * one for one in noise]
+    return [one.astype(np.float32) for one in near[:30] + noise[30:]]
+
+
+def oracle(items: np.ndarray, capsules: np.ndarray, n: int, exclude: Collection[int] = NO_ROWS) -> Hits:
+    """Max-sim by its definition: every score, then sorted by score and row."""
+    scores = items.astype(np.float64) @ capsules.astype(np.float64).T
+    best = scores.max(1)
+    rows = sorted((row for row in range(len(items)) if row not in exclude), key=lambda row: (-best[row], row))[:n]
+    return Hits(np.array(rows, dtype=np.int64), best[rows].astype(np.float32), scores.argmax(1)[rows])
+
+
+def assert_true(hits: Hits, items: np.ndarray, capsules: np.ndarray) -> None:
+    """Every hit stands once, with its exact score and the capsule that gave it, best first."""
+    scores = items[hits.rows].astype(np.float64) @ capsules.astype(np.float64).T
+    assert len(set(hits.rows.tolist())) == len(hits.rows) == len(hits.scores) == len(hits.capsule)
+    np.testing.assert_allclose(hits.scores, scores.max(1, initial=-np.inf), rtol=1e-5, atol=1e-5)
+    assert hits.capsule.tolist() == scores.argmax(1).tolist()
+    assert (np.diff(hits.scores) <= 0).all()
+
+
+def recall(found: Hits, right: Hits) -> float:
+    return len(np.intersect1d(found.rows, right.rows)) / len(right.rows)
+
+
+@st.composite
+def small_worlds(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, int, frozenset[int]]:
+    """Items, capsules, n and exclusions. Whole numbers: sums are exact, and ties and negative scores are many."""
+    rows, dim = draw(st.integers(1, 25)), draw(st.integers(1, 4))
+    numbers = st.integers(-3, 3)
+    vectors = draw(arrays(np.float32, (rows, dim), elements=numbers))
+    capsules = draw(arrays(np.float32, (draw(st.integers(1, 6)), dim), elements=numbers))
+    exclude = draw(st.one_of(st.just(frozenset(range(rows))), st.frozensets(st.integers(0, rows - 1))))
+    return vectors, capsules, draw(st.integers(1, rows + 3)), exclude
+
+
+@given(small_worlds())
+@settings(max_examples=300, deadline=None)
+def test_exact_gives_the_definition(world: tuple[np.ndarray, np.ndarray, int, frozenset[int]]) -> None:
+    items, capsules, n, exclude = world
+    found, right = ExactIndex(items).search(capsules, n, exclude), oracle(items, capsules, n, exclude)
+    assert found.rows.tolist() == right.rows.tolist()
+    assert found.scores.tolist() == right.scores.tolist()
+    assert found.capsule.tolist() == right.capsule.tolist()
+
+
+@given(small_worlds())
+@settings(max_examples=100, deadline=None)
+def test_hnsw_gives_the_definition_in_small_worlds(
+    world: tuple[np.ndarray, np.ndarray, int, frozenset[int]],
+) -> None:
+    """Up to which of several equal items it finds."""
+    items, capsules, n, exclude = world
+    found, right = build_hnsw(items).search(capsules, n, exclude), oracle(items, capsules, n, exclude)
+    assert_true(found, items, capsules)
+    assert not exclude & set(found.rows.tolist())
+    assert found.scores.tolist() == right.scores.tolist()
+
+
+@pytest.mark.parametrize("build", BUILDS)
+def test_an_example_by_hand(build: Build) -> None:
+    index = build(np.array([[3, 0], [0, 2], [1, 1], [-1, -1]], dtype=np.float32))
+    hits = index.search(np.array([[1, 0], [0, 2]], dtype=np.float32), 3)
+    assert hits.rows.tolist() == [1, 0, 2]
+    assert hits.scores.tolist() == [4, 3, 2]
+    assert hits.capsule.tolist() == [1, 0, 1]
+    hits = index.search(np.array([[-1, -2]], dtype=np.float32), 9, exclude={3})  # only bad items are left
+    assert hits.rows.tolist() == [0, 2, 1]
+    assert hits.scores.tolist() == [-3, -3, -4]
+
+
+@pytest.mark.parametrize("n", [1, 50, 400])
+def test_recall_and_scores(index: MaxSimIndex, items: np.ndarray, queries: list[np.ndarray], n: int) -> None:
+    found = [index.search(capsules, n) for capsules in queries]
+    for hits, capsules in zip(found, queries, strict=True):
+        assert len(hits.rows) == n
+        assert_true(hits, items, capsules)
+    recalls = [recall(hits, oracle(items, capsules, n)) for hits, capsules in zip(found, queries, strict=True)]
+    assert np.mean(recalls) >= (1 if index.kind == "exact" else 0.98)
+
+
+def test_all_of_a_user_s_best_excluded(index: MaxSimIndex, items: np.ndarray, queries: list[np.ndarray]) -> None:
+    recalls = []
+    for capsules in queries[::3]:
+        exclude = frozenset(oracle(items, capsules, 100).rows.tolist())
+        hits = index.search(capsules, 50, exclude)
+        assert len(hits.rows) == 50
+        assert not exclude & set(hits.rows.tolist())
+        assert_true(hits, items, capsules)
+        recalls.append(recall(hits, oracle(items, capsules, 50, exclude)))
+    assert np.mean(recalls) >= 0.98
+
+
+@pytest.mark.parametrize(
+    ("n", "excluded"), [(2_999, 0), (3_000, 0), (5_000, 0), (100, 2_900), (2_000, 1_000), (101, 2_900), (1, 2_999)]
+)
+def test_never_fewer_than_there_are(
+    index: MaxSimIndex, items: np.ndarray, queries: list[np.ndarray], n: int, excluded: int
+) -> None:
+    exclude = frozenset(np.random.default_rng(n).permutation(ITEMS)[:excluded].tolist())
+    for capsules in queries[::30]:
+        hits = index.search(capsules, n, exclude)
+        assert len(hits.rows) == min(n, ITEMS - excluded)
+        assert not exclude & set(hits.rows.tolist())
+        assert_true(hits, items, capsules)
+
+
+def test_what_the_graph_does_not_reach_is_scanned_for() -> None:
+    items = np.random.default_rng(1).normal(size=(50, 4)).astype(np.float32)
+    index, right = build_hnsw(items), oracle(items, items[:2], 50)
+    for row in right.rows[:5]:
+        index.graph.mark_deleted(row)  # hnswlib does not find these any more
+    assert index.search(items[:2], 50).rows.tolist() == right.rows.tolist()
+
+
+def test_nothing_is_left(index: MaxSimIndex, queries: list[np.ndarray]) -> None:
+    hits = index.search(queries[0], 10, range(ITEMS))
+    assert len(hits.rows) == len(hits.scores) == len(hits.capsule) == 0
+
+
+@pytest.mark.parametrize(
+    ("shape", "n", "message"),
+    [
+        ((2, DIM), 0, "n is 0; it must be at least 1"),
+        ((2, DIM), -3, "n is -3"),
+        ((2, DIM + 1), 5, r"capsules are of shape \(2, 33\); right is \(K', 32\)"),
+        ((DIM,), 5, r"of shape \(32,\)"),
+        ((0, DIM), 5, r"of shape \(0, 32\).*K' at least 1"),
+    ],
+)
+def test_bad_queries(index: MaxSimIndex, shape: tuple[int, ...], n: int, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        index.search(np.ones(shape, dtype=np.float32), n)
+
+
+def test_augmented_vectors_have_one_norm_and_keep_the_order(items: np.ndarray, queries: list[np.ndarray]) -> None:
+    vectors = augmented(items)
+    assert vectors.shape == (ITEMS, 48)  # 33 and up to a multiple of 16
+    assert vectors.dtype == np.float32
+    np.testing.assert_array_equal(vectors[:, :DIM], items)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), np.linalg.norm(items, axis=1).max(), rtol=1e-5)
+    query = queries[0][0].astype(np.float64)
+    distance = np.linalg.norm(vectors - np.pad(query, (0, 48 - DIM)), axis=1)
+    assert np.argsort(distance)[:100].tolist() == np.argsort(-(items @ query))[:100].tolist()
+
+
+@pytest.mark.parametrize(("dim", "width"), [(1, 16), (15, 16), (16, 32), (64, 80)])
+def test_augmented_widths(dim: int, width: int) -> None:
+    vectors = augmented(np.eye(3, dim, dtype=np.float32))
+    assert vectors.shape == (3, width)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1)
+
+
+def plain_inner_product(items: np.ndarray) -> hnswlib.Index:
+    """hnswlib's own way to the same answers."""
+    graph = hnswlib.Index("ip", items.shape[1])
+    graph.init_index(len(items), ef_construction=HnswSettings.ef_construction, M=HnswSettings.m, random_seed=7)
+    graph.add_items(items, num_threads=1)
+    graph.set_ef(HnswSettings.ef)
+    return graph
+
+
+def test_every_item_is_reached() -> None:
+    items = vectors_of_uneven_norms(clusters=40)
+    graph = build_hnsw(items).graph
+    labels, _ = graph.knn_query(augmented(items), k=1)
+    assert labels[:, 0].tolist() == list(range(ITEMS))
+    graph.knn_query(augmented(items[:1]), k=ITEMS)
+    with pytest.raises(RuntimeError, match="Cannot return the results"):
+        plain_inner_product(items).knn_query(items[:1], k=ITEMS)
+
+
+def test_the_plain_inner_product_space_finds_less() -> None:
+    """The reason for the augmented space."""
+    items = vectors_of_uneven_norms(clusters=40)
+    ours, plain = build_hnsw(items), plain_inner_product(items)
+    found = []
+    for capsules in items[:100, None]:
+        right = oracle(items, capsules, 50).rows
+        rows = ours.search(capsules, 50).rows, plain.knn_query(capsules, k=50)[0]
+        found.append([np.isin(right, one).mean() for one in rows])
+    ours_recall, plain_recall = np.mean(found, axis=0)
+    assert ours_recall > 0.99
+    assert plain_recall < 0.9
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[np.ndarray, Path]:
+    """400 items and the file of their graph."""
+    items = np.random.default_rng(5).normal(size=(400, 20)).astype(np.float32)
+    file = tmp_path_factory.mktemp("index") / INDEX
+    hnsw.save(hnsw.build(items, SMALL, progress=False), file)
+    return items, file
+
+
+def test_a_loaded_index_gives_the_same_answers(saved: tuple[np.ndarray, Path], tmp_path: Path) -> None:
+    items, _ = saved
+    built = hnsw.build(items, SMALL, progress=False)
+    hnsw.save(built, tmp_path / INDEX)
+    assert [file.name for file in tmp_path.iterdir()] == [INDEX]
+    loaded = hnsw.load(items, tmp_path / INDEX, ef=SMALL.ef)
+    assert loaded.graph.ef == SMALL.ef
+    for capsules in np.random.default_rng(6).normal(size=(20, 3, 20)).astype(np.float32):
+        before, after = built.search(capsules, 30), loaded.search(capsules, 30)
+        assert before.rows.tolist() == after.rows.tolist()
+        assert before.scores.tolist() == after.scores.tolist()
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        pytest.param(lambda good: b"", id="empty"),
+        pytest.param(lambda good: good[:60], id="header cut off"),
+        pytest.param(lambda good: good[: len(good) // 2], id="half"),
+        pytest.param(lambda good: good[:-1], id="last byte missing"),
+        pytest.param(lambda good: good + b"\0\0\0\0", id="too long"),
+        pytest.param(lambda good: b"this is no index " * 500, id="foreign"),
+    ],
+)
+def test_what_is_no_index_is_refused(
+    saved: tuple[np.ndarray, Path], tmp_path: Path, damaged: Callable[[bytes], bytes]
+) -> None:
+    items, file = saved
+    (tmp_path / INDEX).write_bytes(damaged(file.read_bytes()))
+    with pytest.raises(ValueError, match=rf"{INDEX} is not an index of these items"):
+        hnsw.load(items, tmp_path / INDEX, ef=40)
+
+
+def test_an_index_of_other_items_or_none_is_refused(saved: tuple[np.ndarray, Path], tmp_path: Path) -> None:
+    items, file = saved
+    with pytest.raises(ValueError, match=rf"{INDEX} has 400 items; the item table has 399"):
+        hnsw.load(items[:-1], file, ef=40)
+    with pytest.raises(ValueError, match="not an index"):
+        hnsw.load(items, tmp_path / "missing", ef=40)
+
+
+@pytest.fixture
+def copy(bundle: Bundle, tmp_path: Path) -> Bundle:
+    """A bundle to change."""
+    return Bundle(shutil.copytree(bundle.path, tmp_path / bundle.version))
+
+
+def build_small(bundle: Bundle, kind: str) -> Bundle:
+    return build_index(bundle, kind, SMALL, progress=False)
+
+
+def test_a_bundle_gets_an_hnsw_index(copy: Bundle) -> None:
+    built = build_small(copy, "hnsw")
+    assert built.manifest.index == {"kind": "hnsw", "m": 8, "ef_construction": 40, "ef": 40, "seed": 7}
+    assert built.manifest.files[INDEX] == describe_file(copy.path / INDEX)
+    assert built.manifest == replace(copy.manifest, index=built.manifest.index, files=built.manifest.files)
+    built.verify()
+    index = open_index(built)
+    assert isinstance(index, HnswIndex)
+    assert index.graph.ef == 40
+    capsules = np.array(built.item_embeddings[:3])
+    right = oracle(built.item_embeddings, capsules, 50)
+    assert recall(index.search(capsules, 50), right) >= 0.9
+
+
+def test_a_bundle_gets_an_exact_index(copy: Bundle) -> None:
+    built = build_small(build_small(copy, "hnsw"), "exact")  # takes the place of the other
+    assert built.manifest.index == {"kind": "exact"}
+    assert built.manifest.files == copy.manifest.files
+    assert not (copy.path / INDEX).exists()
+    built.verify()
+    assert open_index(built).kind == "exact"
+
+
+def test_a_bundle_without_an_index_is_searched_exactly(bundle: Bundle) -> None:
+    assert bundle.manifest.index == {}
+    assert open_index(bundle).kind == "exact"
+
+
+@pytest.mark.parametrize(("up_to", "kind"), [(600, "exact"), (599, "hnsw")])
+def test_auto_goes_by_the_number_of_items(copy: Bundle, monkeypatch: pytest.MonkeyPatch, up_to: int, kind: str) -> None:
+    monkeypatch.setattr(bundled, "EXACT_UP_TO", up_to)
+    assert copy.manifest.items == 600
+    built = build_small(copy, "auto")
+    assert built.manifest.index["kind"] == open_index(built).kind == kind
+
+
+def test_unknown_kinds_are_refused(copy: Bundle) -> None:
+    before = copy.manifest
+    with pytest.raises(ValueError, match="the kind of index is 'annoy'; right is auto, exact or hnsw"):
+        build_small(copy, "annoy")
+    assert Bundle(copy.path).manifest == before
+
+
+def test_the_index_is_published_with_the_bundle(copy: Bundle, tmp_path: Path) -> None:
+    registry = Registry(tmp_path / "models")
+    registry.publish(build_small(copy, "hnsw").path)
+    assert open_index(registry.current()).kind == "hnsw"
+
+
+@pytest.mark.parametrize("at", [0, 8, 48, 100, -5_000, -1])
+def test_a_changed_index_never_reaches_hnswlib(copy: Bundle, tmp_path: Path, at: int) -> None:
+    """hnswlib reads most such files without a word, and then crashes; the checksum tells."""
+    built = build_small(copy, "hnsw")
+    content = bytearray((copy.path / INDEX).read_bytes())
+    content[at] ^= 0x7F
+    (copy.path / INDEX).write_bytes(content)
+    for refuse in (built.verify, lambda: open_index(built), lambda: Registry(tmp_path / "models").publish(built.path)):
+        with pytest.raises(BundleError, match=rf"{INDEX} was changed"):
+            refuse()
+    assert Registry(tmp_path / "models").current_version() is None
+
+
+def test_a_lost_or_cut_off_index_is_refused(copy: Bundle) -> None:
+    built = build_small(copy, "hnsw")
+    content = (copy.path / INDEX).read_bytes()
+    (copy.path / INDEX).write_bytes(content[:-10])
+    with pytest.raises(BundleError, match=rf"{INDEX} has {len(content) - 10} bytes; the manifest says {len(content)}"):
+        open_index(built)
+    (copy.path / INDEX).unlink()
+    with pytest.raises(BundleError, match=f"{INDEX} is missing"):
+        open_index(built)
+    with pytest.raises(BundleError, match=f"{INDEX} is missing"):
+        built.verify()
+
+
+def test_an_index_of_another_table_is_refused(copy: Bundle) -> None:
+    """Same number of items, other vectors: hnswlib would take it."""
+    built = build_small(copy, "hnsw")
+    other = np.random.default_rng(0).normal(size=built.item_embeddings.shape).astype(np.float32)
+    hnsw.save(hnsw.build(other, SMALL, progress=False), copy.path / INDEX)
+    with pytest.raises(BundleError, match=rf"{INDEX} (was changed|has)"):
+        open_index(built)
+    write_manifest(copy.path, replace(built.manifest, files={}))
+    assert open_index(Bundle(copy.path)).kind == "exact"  # what the manifest does not list is not there
