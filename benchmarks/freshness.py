@@ -146,6 +146,7 @@ class Judge:
 
 
 def report(hits: Counter[str], events: int) -> None:
+    """Print HR@50 of each way to serve."""
     hr50 = {name: 100 * hits[name] / events for name in ("fresh", "frozen", "popular", "knn", "knn_frozen")}
     rows = [
         ("MIND, capsules as fresh as the last event", f"{hr50['fresh']:.1f}"),

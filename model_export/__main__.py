@@ -43,7 +43,7 @@ def train(
     dim: Annotated[int, typer.Option(help="d, length of embeddings and capsules.", min=1)] = 64,
     num_interests: Annotated[int, typer.Option(help="K, most capsules a user can have.", min=1)] = 5,
     history_length: Annotated[int, typer.Option(help="L, most recent behaviours read.", min=1)] = 50,
-    routing_iterations: Annotated[int, typer.Option(help="Iterations of dynamic routing.", min=1)] = 5,
+    routing_iterations: Annotated[int, typer.Option(help="Iterations of dynamic routing.", min=1)] = 6,
     pow_p: Annotated[float, typer.Option(help="p of label-aware attention; inf takes the best capsule.")] = float(
         "inf"
     ),
@@ -108,6 +108,7 @@ def publish(
 
 
 def percentages(found: dict[str, float]) -> str:
+    """Shares as per cent, for people."""
     return ", ".join(f"{name} {100 * value:.1f} %" for name, value in found.items()) or "no held-out users"
 
 

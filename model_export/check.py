@@ -45,15 +45,21 @@ def check_shapes(bundle: Bundle) -> None:
 
 
 def check_graph(bundle: Bundle) -> None:
-    """The ONNX graph has the inputs and outputs of the contract."""
-    session = Extractor(bundle).session
-    inputs = {node.name for node in session.get_inputs()}
+    """The ONNX graph has the inputs and outputs of the contract, and the manifest's dimensions."""
+    session, manifest = Extractor(bundle).session, bundle.manifest
+    inputs = {node.name: node.shape for node in session.get_inputs()}
     outputs = {node.name for node in session.get_outputs()}
-    expected = {"behaviours", "mask", "routing_logits"} | ({"profile"} if bundle.manifest.profile_fields else set())
-    if inputs != expected or not outputs >= set(OUTPUTS):
+    expected = {"behaviours", "mask", "routing_logits"} | ({"profile"} if manifest.profile_fields else set())
+    if set(inputs) != expected or not outputs >= set(OUTPUTS):
         raise BundleError(
             f"{bundle.path / EXTRACTOR} has inputs {sorted(inputs)} and outputs {sorted(outputs)}; "
             f"right are {sorted(expected)} and {sorted(OUTPUTS)}"
+        )
+    dim, num_interests = inputs["behaviours"][2], inputs["routing_logits"][1]
+    if (dim, num_interests) != (manifest.dim, manifest.num_interests):
+        raise BundleError(
+            f"{bundle.path / EXTRACTOR} is made for dim {dim} and num_interests {num_interests}; "
+            f"the manifest says {manifest.dim} and {manifest.num_interests}"
         )
 
 
@@ -62,9 +68,8 @@ def check_golden(bundle: Bundle) -> None:
     cases = json.loads((bundle.path / GOLDEN).read_text(encoding="utf-8"))
     served = Extractor(bundle).encode([case["history"] for case in cases])
     for case, capsules in zip(cases, served, strict=True):
-        golden = np.array(case["capsules"], dtype=np.float32).reshape(-1, bundle.manifest.dim)
-        same_number = golden.shape == capsules.vectors.shape
-        if not same_number or not np.allclose(golden, capsules.vectors, atol=TOLERANCE):
+        golden, found = np.array(case["capsules"], dtype=np.float32), capsules.vectors
+        if golden.size != found.size or not np.allclose(golden.reshape(found.shape), found, atol=TOLERANCE):
             raise BundleError(
                 f"{bundle.path}: a golden history of {len(case['history'])} behaviours gives other capsules "
                 f"than {GOLDEN} says; the graph, the item table and the golden file do not belong together"

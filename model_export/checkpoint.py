@@ -98,14 +98,16 @@ def load(path: Path) -> Checkpoint:
         vocabulary = Vocabulary(**{**parts, "item_features": parts["item_features"].numpy()})
         model = new_model(MindConfig(**content["config"]), vocabulary)
         model.load_state_dict(content["weights"])
-    except Exception as error:  # torch raises many kinds on a file that is not one of its own
-        raise ValueError(f"{path} is not a checkpoint of `python -m model_export train`: {error}") from error
-    return Checkpoint(
-        model=model,
-        vocabulary=vocabulary,
-        popularity=content["popularity"].numpy(),
-        catalogue=content["catalogue"],
-        data=content["data"],
-        training=TrainingConfig(**content["training"]),
-        validation=content["validation"],
-    )
+        return Checkpoint(
+            model=model,
+            vocabulary=vocabulary,
+            popularity=content["popularity"].numpy(),
+            catalogue=content["catalogue"],
+            data=content["data"],
+            training=TrainingConfig(**content["training"]),
+            validation=content["validation"],
+        )
+    except Exception as error:  # torch raises many kinds on a file that is not one of its own, some with long advice
+        raise ValueError(
+            f"{path} is not a checkpoint that this version of `python -m model_export train` wrote"
+        ) from error

@@ -52,25 +52,25 @@ class Registry:
         Raises
         ------
         BundleError
-            If the copy is not whole. The pointer then stays as it is.
+            If the bundle or its copy is not whole. The pointer then stays as it is.
         """
-        version = Bundle(path).version
-        destination = self.folder / version
+        bundle = Bundle(path)
+        bundle.verify()
+        destination = self.folder / bundle.version
         if path.resolve() != destination.resolve():
             self.copy(path, destination)
-        bundle = Bundle(destination)
-        bundle.verify()
-        self.point_to(version)
-        return bundle
+        self.point_to(bundle.version)
+        return Bundle(destination)
 
     def copy(self, path: Path, destination: Path) -> None:
-        """Copy a folder under a temporary name, then rename it."""
+        """Copy a folder under a temporary name, then rename it if the copy is whole."""
         if destination.exists():
             raise BundleError(f"{destination} exists already; a version is published once")
         self.folder.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=".copying-", dir=self.folder))
         try:
             shutil.copytree(path, partial, dirs_exist_ok=True)
+            Bundle(partial).verify()
             partial.chmod(0o755)  # mkdtemp makes it private; updaters may run as another user
             partial.rename(destination)
         finally:

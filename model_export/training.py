@@ -73,13 +73,18 @@ def fit(
     optimizer = torch.optim.Adam(model.parameters(), lr=training.learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, training.steps)
     logits = serving_logits(vocabulary, model.config)
-    deadline = time.monotonic() + (training.max_seconds or math.inf)
+    deadline = time.monotonic() + (math.inf if training.max_seconds is None else training.max_seconds)
     best: dict[str, float] = {}
     best_weights: dict[str, torch.Tensor] = {}
     looks_without_gain = 0
     with tqdm(total=training.steps, desc="training", unit="step", disable=not progress) as bar:
         for step in range(1, training.steps + 1):
             loss = train_step(model, sampler, optimizer)
+            if not math.isfinite(loss):
+                raise ValueError(
+                    f"the loss is {loss} at step {step}; pow_p ({model.config.pow_p}) or the learning rate "
+                    f"({training.learning_rate}) is too large"
+                )
             schedule.step()
             bar.update()
             last = step == training.steps or time.monotonic() > deadline

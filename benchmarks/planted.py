@@ -1,0 +1,72 @@
+"""Which of the simulated shop's planted interests come back as capsules, by the way of serving."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from benchmarks.report import finish, table
+from model_export.bundle import Bundle
+from model_export.checkpoint import TrainingConfig
+from model_export.evaluation import split_users
+from model_export.export import export
+from model_export.extractor import Extractor
+from model_export.mind import MindConfig
+from model_export.simulator import SimulatedShop, simulate
+from model_export.training import train
+
+TOP = 20
+
+
+def main(
+    quick: Annotated[bool, typer.Option("--quick", help="A shop of 600 users and 300 steps.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of the shop and of the training.")] = 7,
+) -> None:
+    """Share of the planted interests that have a capsule of their own, on users that training did not see."""
+    shop = simulate(users=600 if quick else 2_000, seed=seed)
+    training = TrainingConfig(steps=300 if quick else 1_500, seed=seed)
+    users = test_users(shop, training)
+    checkpoint = train(shop.log, MindConfig(), training)
+    with tempfile.TemporaryDirectory() as folder:
+        bundle = export(checkpoint, Path(folder))
+        by_number = {n: [u for u in users if len(shop.interests[u]) == n] for n in (2, 3, 4)}
+        found = {n: 100 * interests_found(bundle, shop, some) for n, some in by_number.items()}
+        overall = 100 * interests_found(bundle, shop, users)
+    rows: list[tuple[object, ...]] = [(f"users of {n} interests", len(by_number[n]), f"{found[n]:.1f}") for n in found]
+    print(table(["interests found, %", "users", "found"], [*rows, ("all", len(users), f"{overall:.1f}")]))
+    finish({"interests_found": overall, "users": len(users), "hr50": 100 * checkpoint.validation["hr@50"]})
+
+
+def test_users(shop: SimulatedShop, training: TrainingConfig) -> list[str]:
+    """Users held out of training and of early stopping."""
+    user_ids = sorted(shop.interests)
+    return [user_ids[place] for place in split_users(user_ids, training.valid_share, training.test_share).test]
+
+
+def interests_found(bundle: Bundle, shop: SimulatedShop, user_ids: Sequence[str]) -> float:
+    """Share of these users' planted interests that have a capsule of their own, between 0 and 1.
+
+    An interest is found where some capsule of the user brings mostly (more than 10 of its top 20) items of that
+    category, by the inner product over all items.
+    """
+    histories = shop.log.events.groupby("user_id").item_id.agg(list)
+    profiles: dict[Any, Any] = shop.log.profiles.set_index("user_id").to_dict("index")
+    served = Extractor(bundle).encode([histories[u] for u in user_ids], [profiles[u] for u in user_ids])
+    found = [
+        interest in main_categories(bundle, capsules.vectors)
+        for user, capsules in zip(user_ids, served, strict=True)
+        for interest in shop.interests[user]
+    ]
+    return float(np.mean(found))
+
+
+def main_categories(bundle: Bundle, vectors: np.ndarray) -> set[str]:
+    """The categories that some capsule stands for: (K', d) -> those with a majority in a capsule's top 20."""
+    scores = vectors @ bundle.item_embeddings.T  # (K', items)
+    top = np.argsort(-scores, axis=1, kind="stable")[:, :TOP]  # (K', 20)
+    names, codes = np.unique(bundle.catalogue.category, return_inverse=True)
+    counts = np.stack([np.bincount(codes[rows], minlength=len(names)) for rows in top])  # (K', categories)
+    return set(names[(counts > TOP / 2).any(0)].tolist())

@@ -1,0 +1,445 @@
+"""From a log to a trained model, with answers worked out by hand: data set, sampler, split, metrics, stopping."""
+
+import math
+from collections import Counter
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from model_export import training as training_steps
+from model_export.bundle import Bundle
+from model_export.checkpoint import Checkpoint, TrainingConfig, load, save
+from model_export.dataset import (
+    Sequences,
+    Vocabulary,
+    build_sequences,
+    build_vocabulary,
+    price_bands,
+    profile_rows,
+    windows,
+)
+from model_export.evaluation import evaluate, last_fifth_cases, metrics, next_item_cases, split_users
+from model_export.extractor import Extractor
+from model_export.interactions import InteractionLog
+from model_export.mind import Mind, MindConfig
+from model_export.sampler import Sampler
+from model_export.simulator import SimulatedShop
+from model_export.training import train
+
+NAN = math.nan
+CPU = torch.device("cpu")
+TINY = MindConfig(dim=8, num_interests=3, history_length=10, hidden=8)
+
+
+def log_of(
+    events: list[tuple[str, str]],
+    items: dict[str, tuple[str, float]] | None = None,
+    profiles: dict[str, dict[str, str]] | None = None,
+) -> InteractionLog:
+    """A log of (user, item) events, one a second; items -> (category, price), user -> profile fields."""
+    known = items or {item: ("", NAN) for _, item in sorted(events, key=lambda event: event[1])}
+    users = sorted({user for user, _ in events})
+    return InteractionLog(
+        events=pd.DataFrame(
+            [(user, item, "click", 1_000 * at) for at, (user, item) in enumerate(events)],
+            columns=["user_id", "item_id", "event_type", "event_time_ms"],
+        ),
+        items=pd.DataFrame(
+            [(item, item.upper(), category, price) for item, (category, price) in known.items()],
+            columns=["item_id", "title", "category", "price"],
+        ),
+        profiles=pd.DataFrame([{"user_id": user, **(profiles or {}).get(user, {})} for user in users]),
+        source="/somewhere/clicks.csv",
+    )
+
+
+# Two users: ann has x, z, y and bob has y, x.
+FIVE = [("bob", "y"), ("ann", "x"), ("bob", "x"), ("ann", "z"), ("ann", "y")]
+X, Y, Z = 0, 1, 2
+
+
+@pytest.fixture
+def five() -> Sequences:
+    log = log_of(FIVE)
+    return build_sequences(log, build_vocabulary(log))
+
+
+# The data set
+
+
+def test_vocabulary_by_hand() -> None:
+    log = log_of(
+        FIVE,
+        items={"z": ("kitchen", 3.0), "x": ("toys", 1.0), "y": ("", NAN)},
+        profiles={"ann": {"city": "Leeds", "age": ""}, "bob": {"city": "York", "age": ""}},
+    )
+    vocabulary = build_vocabulary(log)
+    assert vocabulary.item_ids == ["x", "y", "z"]
+    # The deciles between 1 and 3 are 1.2, 1.4 ... 2.8: 1 is below all of them, 3 is above.
+    assert vocabulary.feature_fields == {"category": ["kitchen", "toys"], "price_band": ["0", "9"]}
+    assert vocabulary.price_edges == pytest.approx(np.arange(1.2, 2.9, 0.2))
+    assert vocabulary.item_features.tolist() == [[2, 1], [0, 0], [1, 2]]  # row 0 is "unknown"
+    assert vocabulary.profile_fields == {"city": ["Leeds", "York"], "age": []}
+
+
+def test_a_feature_that_is_the_same_for_every_item_is_left_out() -> None:
+    log = log_of(FIVE, items={"x": ("toys", 5.0), "y": ("toys", 5.0), "z": ("toys", 5.0)})
+    vocabulary = build_vocabulary(log)
+    assert vocabulary.feature_fields == {}
+    assert vocabulary.item_features.shape == (3, 0)
+
+
+def test_price_bands_are_deciles() -> None:
+    bands, edges = price_bands(np.array([NAN, *range(20, 0, -1)], dtype=float))
+    assert bands.tolist() == ["", *(str(band) for band in range(9, -1, -1) for _ in range(2))]
+    assert edges == pytest.approx([2.9, 4.8, 6.7, 8.6, 10.5, 12.4, 14.3, 16.2, 18.1])
+
+
+def test_a_price_at_an_edge_is_in_the_band_above_it() -> None:
+    bands, edges = price_bands(np.repeat([1.0, 2.0, 3.0], 10))
+    assert edges == [1, 2, 3]  # deciles that are the same are one edge
+    assert bands.tolist() == [*"1" * 10, *"2" * 10, *"3" * 10]
+
+
+def test_price_bands_without_prices() -> None:
+    bands, edges = price_bands(np.array([NAN, NAN]))
+    assert (bands.tolist(), edges) == (["", ""], [])
+
+
+def test_sequences_by_hand(five: Sequences) -> None:
+    assert five.user_ids == ["ann", "bob"]
+    assert five.items.tolist() == [X, Z, Y, Y, X]
+    assert five.starts.tolist() == [0, 3, 5]
+    assert five.lengths.tolist() == [3, 2]
+    assert five.profiles.shape == (2, 0)
+
+
+def test_items_that_the_vocabulary_does_not_have_are_left_out() -> None:
+    vocabulary = build_vocabulary(log_of([("ann", "y")]))
+    sequences = build_sequences(log_of([*FIVE, ("cat", "x")]), vocabulary)
+    assert sequences.user_ids == ["ann", "bob", "cat"]
+    assert sequences.items.tolist() == [0, 0]
+    assert sequences.lengths.tolist() == [1, 1, 0]
+
+
+def test_profile_rows_by_hand() -> None:
+    vocabulary = Vocabulary(["x"], {}, np.zeros((1, 0)), {"age": [], "city": ["Leeds", "York"]}, [])
+    profiles = pd.DataFrame({"user_id": ["bob", "ann", "cat"], "city": ["York", "Bath", ""], "age": ["7", "", ""]})
+    found = profile_rows(profiles, ["ann", "bob", "cat", "who"], vocabulary)
+    assert found.tolist() == [[0, 0], [0, 2], [0, 0], [0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("end", "first", "length", "rows", "mask"),
+    [
+        (3, 0, 2, [Z, Y], [1, 1]),
+        (3, 0, 3, [X, Z, Y], [1, 1, 1]),
+        (3, 0, 5, [0, 0, X, Z, Y], [0, 0, 1, 1, 1]),
+        (1, 0, 2, [0, X], [0, 1]),
+        (0, 0, 2, [0, 0], [0, 0]),
+        (4, 3, 3, [0, 0, Y], [0, 0, 1]),  # bob's second behaviour; ann's before it are not his
+        (5, 3, 3, [0, Y, X], [0, 1, 1]),
+        (3, 3, 1, [0], [0]),
+    ],
+)
+def test_windows_by_hand(five: Sequences, end: int, first: int, length: int, rows: list[int], mask: list[int]) -> None:
+    found, real = windows(five, np.array([end, end]), np.array([first, first]), length)
+    assert found.tolist() == [rows, rows]
+    assert real.astype(int).tolist() == [mask, mask]
+
+
+# The sampler
+
+
+def ladder(users: int, length: int) -> Sequences:
+    """User u has the items 100 u, 100 u + 1, 100 u + 2 ... in this order, and the profile row u."""
+    items = np.concatenate([100 * user + np.arange(length) for user in range(users)])
+    starts = length * np.arange(users + 1)
+    return Sequences([f"u{user}" for user in range(users)], items, starts, np.arange(users)[:, None])
+
+
+def test_a_history_is_what_came_before_the_target_and_nothing_else() -> None:
+    training = TrainingConfig(batch_size=10, negatives=8)
+    sampler = Sampler(ladder(users=3, length=6), np.array([0, 2]), 4, training, 300, CPU)
+    seen: set[int] = set()
+    for _ in range(20):
+        history, mask, target, profile, negatives = (array.numpy() for array in sampler.batch())
+        assert (history.shape, mask.shape, negatives.shape) == ((10, 4), (10, 4), (8,))
+        for row in range(10):
+            user, number = divmod(int(target[row]), 100)
+            before = [100 * user + step for step in range(max(0, number - 4), number)]
+            assert history[row, mask[row]].tolist() == before
+            assert (history[row, ~mask[row]] == 0).all()
+            assert mask[row, 4 - len(before) :].all()
+            assert profile[row].tolist() == [user]
+        seen |= set(target.tolist())
+    assert seen == {1, 2, 3, 4, 5, 201, 202, 203, 204, 205}  # never a first event, never the held-out user
+
+
+def test_negatives_are_as_frequent_as_log_q_says() -> None:
+    # Of the training users' behaviours x has 6, y 2, z none: with one more of each the shares are 7, 3 and 1 of 11.
+    sequences = Sequences(
+        ["a", "b", "held-out"], np.array([X, X, X, X, Y, X, X, Y, Z, Z]), np.array([0, 5, 8, 10]), np.zeros((3, 0))
+    )
+    training = TrainingConfig(batch_size=1, negatives=1_000)
+    sampler = Sampler(sequences, np.array([0, 1]), 4, training, 3, CPU)
+    expected = 1_000 * np.array([7, 3, 1]) / 11
+    assert sampler.log_q.exp().tolist() == pytest.approx(expected)
+    counts: Counter[int] = Counter()
+    for _ in range(100):
+        counts.update(sampler.batch()[-1].tolist())
+    assert [counts[item] for item in (X, Y, Z)] == pytest.approx(100 * expected, rel=0.05)
+
+
+def test_the_sampler_repeats_itself_by_its_seed() -> None:
+    def first_batch(seed: int) -> list[list[int]]:
+        training = TrainingConfig(batch_size=16, negatives=8, seed=seed)
+        return [array.tolist() for array in Sampler(ladder(3, 9), np.arange(3), 4, training, 300, CPU).batch()]
+
+    assert first_batch(1) == first_batch(1) != first_batch(2)
+
+
+# The split
+
+# Of user-0 to user-39, with 20 % for test and 10 % for validation. A user must never change sides: the next model
+# would be tested on users that it was trained on.
+TEST_USERS = [f"user-{number}" for number in (0, 8, 10, 15, 16, 19, 25, 27)]
+VALIDATION_USERS = [f"user-{number}" for number in (2, 6, 7, 39)]
+
+
+def test_a_user_stays_on_the_same_side() -> None:
+    users = [f"user-{number}" for number in range(40)]
+    split = split_users(users, 0.1, 0.2)
+    assert [users[place] for place in split.test] == TEST_USERS
+    assert [users[place] for place in split.valid] == VALIDATION_USERS
+    assert sorted([*split.train, *split.valid, *split.test]) == list(range(40))
+    fewer = users[::-3]
+    again = split_users(fewer, 0.1, 0.2)
+    assert {fewer[place] for place in again.test} == set(TEST_USERS) & set(fewer)
+
+
+def test_the_split_has_the_shares_asked_for() -> None:
+    split = split_users([f"u{number}" for number in range(20_000)], 0.1, 0.3)
+    assert [len(side) / 20_000 for side in (split.train, split.valid, split.test)] == pytest.approx(
+        [0.6, 0.1, 0.3], abs=0.01
+    )
+    everyone = split_users(["a", "b"], 0, 0)
+    assert [len(side) for side in (everyone.train, everyone.valid, everyone.test)] == [2, 0, 0]
+
+
+# Cases and metrics
+
+
+def test_next_item_cases_by_hand(five: Sequences) -> None:
+    cases = next_item_cases(five, np.array([0, 1]), length=2, most=10, seed=1)
+    found = zip(cases.history.tolist(), cases.mask.astype(int).tolist(), cases.labels.tolist(), strict=True)
+    assert sorted(found) == [([0, X], [0, 1], [Z]), ([0, Y], [0, 1], [X]), ([X, Z], [1, 1], [Y])]
+    assert len(next_item_cases(five, np.array([1]), length=2, most=10, seed=1)) == 1
+    assert len(next_item_cases(five, np.array([0, 1]), length=2, most=2, seed=1)) == 2
+    assert len(next_item_cases(five, np.array([], dtype=np.int64), length=2, most=2, seed=1)) == 0
+
+
+def test_last_fifth_cases_by_hand() -> None:
+    # Users of 5, 4, 9 and 10 behaviours: 1, (too few), 2 and 2 of them are to be predicted.
+    items = np.array([10, 11, 12, 13, 14] + [0] * 4 + [*range(20, 29)] + [*range(30, 38), 39, 39])
+    sequences = Sequences([*"abcd"], items, np.array([0, 5, 9, 18, 28]), np.array([[1], [2], [3], [4]]))
+    cases = last_fifth_cases(sequences, np.array([0, 1, 2, 3]), length=5)
+    assert cases.history.tolist() == [[0, 10, 11, 12, 13], [22, 23, 24, 25, 26], [33, 34, 35, 36, 37]]
+    assert cases.mask.tolist() == [[False] + [True] * 4, [True] * 5, [True] * 5]
+    assert cases.labels.tolist() == [[14, -1], [27, 28], [39, -1]]  # 39 twice is one label
+    assert cases.profiles.tolist() == [[1], [3], [4]]
+
+
+def test_metrics_by_hand() -> None:
+    top = np.array([[5, 3, 9, 1], [5, 3, 9, 1], [8, 2, 6, 4]])
+    labels = np.array([[1, 3, -1], [7, -1, -1], [2, 4, 8]])
+    second, third, fourth = 1 / math.log2(3), 1 / math.log2(4), 1 / math.log2(5)
+    assert metrics(top, labels, at=(1, 2, 4)) == pytest.approx(
+        {
+            "hr@1": 1 / 3,
+            "recall@1": (1 / 3) / 3,
+            "ndcg@1": 1 / 3,  # one of one place could not be better, though there are three labels
+            "hr@2": 2 / 3,
+            "recall@2": (1 / 2 + 2 / 3) / 3,
+            "ndcg@2": (second / (1 + second) + 1) / 3,
+            "hr@4": 2 / 3,
+            "recall@4": (1 + 1) / 3,
+            "ndcg@4": ((second + fourth) / (1 + second) + (1 + second + fourth) / (1 + second + third)) / 3,
+        }
+    )
+
+
+def test_metrics_of_a_catalogue_smaller_than_n() -> None:
+    found = metrics(np.array([[1, 0]]), np.array([[0]]), at=(20,))
+    assert found == pytest.approx({"hr@20": 1, "recall@20": 1, "ndcg@20": 1 / math.log2(3)})
+
+
+def test_evaluation_says_what_serving_would_give(checkpoint: Checkpoint, bundle: Bundle, shop: SimulatedShop) -> None:
+    histories = shop.log.events.groupby("user_id").item_id.agg(list)
+    profiles = shop.log.profiles.set_index("user_id").to_dict("index")
+    users = [str(histories.index[place]) for place in split_users(list(histories.index), 0.1, 0.1).test]
+    extractor, hits, recalls = Extractor(bundle), [], []
+    for user in users:
+        cut = len(histories[user]) * 4 // 5
+        [capsules] = extractor.encode([histories[user][:cut]], [profiles[user]])  # type: ignore[list-item]
+        scores = (capsules.vectors @ bundle.item_embeddings.T).max(0)
+        best = {bundle.item_ids[row] for row in np.argsort(-scores)[:50]}
+        labels = set(histories[user][cut:])
+        hits.append(bool(labels & best))
+        recalls.append(len(labels & best) / len(labels))
+    found = evaluate(checkpoint, shop.log)
+    assert found["users"] == len(users)
+    assert found["hr@50"] == pytest.approx(100 * np.mean(hits))
+    assert found["recall@50"] == pytest.approx(100 * np.mean(recalls))
+    assert found["hr@20"] <= found["hr@50"]
+
+
+def test_evaluation_without_a_test_user_says_so(checkpoint: Checkpoint, shop: SimulatedShop) -> None:
+    item = shop.log.items.item_id[0]
+    with pytest.raises(ValueError, match="none of the 0 test users has five behaviours or more"):
+        evaluate(checkpoint, log_of([("user-0", item)] * 9, profiles={"user-0": {"region": "", "age": ""}}))
+
+
+# Training
+
+
+def tiny_training(**settings: Any) -> TrainingConfig:
+    return replace(TrainingConfig(steps=6, batch_size=32, negatives=16, validate_every=2), **settings)
+
+
+def test_the_same_seed_gives_the_same_weights(shop: SimulatedShop) -> None:
+    log = shop.log.between(0, 0.2)
+    one, again, other = (train(log, TINY, tiny_training(seed=seed), progress=False) for seed in (1, 1, 2))
+    assert one.validation == again.validation
+    assert one.validation["hr@50"] > 0
+    for name, weight in one.model.state_dict().items():
+        assert torch.equal(weight, again.model.state_dict()[name]), name
+    assert not torch.equal(one.model.items.ids.weight, other.model.items.ids.weight)
+
+
+def test_early_stopping_keeps_the_best_step(shop: SimulatedShop, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[dict[str, torch.Tensor]] = []
+
+    def scripted(model: Mind, *_: object) -> dict[str, float]:
+        looks.append({name: weight.clone() for name, weight in model.state_dict().items()})
+        return {"hr@50": [0.1, 0.3, 0.2, 0.3, 0.9][len(looks) - 1]}
+
+    monkeypatch.setattr(training_steps, "validate", scripted)
+    found = train(shop.log.between(0, 0.2), TINY, tiny_training(steps=100, patience=2), progress=False)
+    assert len(looks) == 4  # the third and the fourth were not better than the second
+    assert found.validation == {"hr@50": 0.3}
+    for name, weight in found.model.state_dict().items():
+        assert torch.equal(weight, looks[1][name]), name
+    assert not torch.equal(looks[1]["items.ids.weight"], looks[3]["items.ids.weight"])
+
+
+@pytest.fixture
+def losses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The loss of each step that is taken."""
+    taken: list[float] = []
+    step = training_steps.train_step
+
+    def remember(model: Mind, sampler: Sampler, optimizer: torch.optim.Optimizer) -> float:
+        taken.append(step(model, sampler, optimizer))
+        return taken[-1]
+
+    monkeypatch.setattr(training_steps, "train_step", remember)
+    return taken
+
+
+def test_without_held_out_users_all_steps_are_taken(shop: SimulatedShop, losses: list[float]) -> None:
+    training = tiny_training(steps=40, valid_share=0.0, test_share=0.0, patience=1)
+    assert train(shop.log.between(0, 0.2), TINY, training, progress=False).validation == {}
+    assert len(losses) == 40
+    assert np.mean(losses[-5:]) < np.mean(losses[:5])
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1e-9])
+def test_training_ends_when_its_time_is_over(seconds: float, shop: SimulatedShop, losses: list[float]) -> None:
+    found = train(shop.log.between(0, 0.2), TINY, tiny_training(max_seconds=seconds), progress=False)
+    assert len(losses) == 1
+    assert "hr@50" in found.validation
+
+
+def test_a_loss_that_is_no_number_ends_training(shop: SimulatedShop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training_steps, "train_step", lambda *_: NAN)
+    with pytest.raises(ValueError, match=r"the loss is nan at step 1; pow_p \(inf\) or the learning rate \(0.003\)"):
+        train(shop.log.between(0, 0.2), TINY, tiny_training(), progress=False)
+
+
+def test_a_log_that_is_too_small_says_what_is_needed() -> None:
+    training = TrainingConfig(batch_size=4, valid_share=0.0, test_share=0.0)
+    with pytest.raises(ValueError, match=r"the log has 3 behaviours .* at least 4 \(the batch size\)"):
+        train(log_of(FIVE), TINY, training, progress=False)
+
+
+def test_a_log_of_five_events_is_enough_for_batches_of_three() -> None:
+    training = TrainingConfig(steps=2, batch_size=3, negatives=4, valid_share=0.0, test_share=0.0)
+    log = log_of(FIVE, items={"x": ("toys", 2.0), "y": ("", NAN), "z": ("kitchen", 3.0)})
+    found = train(log, TINY, training, progress=False)
+    assert found.popularity.tolist() == [2, 2, 1]
+    assert found.catalogue == {
+        "title": ["X", "Y", "Z"],
+        "category": ["toys", "", "kitchen"],
+        "price": [2.0, None, 3.0],
+    }
+    assert found.data == {
+        "source": "clicks.csv",
+        "events": 5,
+        "users": 2,
+        "first_event_ms": 0,
+        "last_event_ms": 4_000,
+    }
+
+
+def test_training_needs_no_gpu(shop: SimulatedShop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    found = train(shop.log.between(0, 0.1), TINY, tiny_training(steps=1), progress=False)
+    assert {weight.device.type for weight in found.model.parameters()} == {"cpu"}
+
+
+# Checkpoints
+
+
+def test_a_checkpoint_comes_back_as_it_was_saved(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    path = tmp_path / "new folder" / "mind.pt"
+    save(checkpoint, path)
+    loaded = load(path)
+    assert [file.name for file in path.parent.iterdir()] == ["mind.pt"]
+    assert loaded.model.config == checkpoint.model.config
+    for name, weight in checkpoint.model.state_dict().items():
+        assert torch.equal(loaded.model.state_dict()[name], weight), name
+    assert torch.equal(loaded.model.item_table(), checkpoint.model.item_table())
+    assert loaded.popularity.tolist() == checkpoint.popularity.tolist()
+    for part in ("catalogue", "data", "training", "validation"):
+        assert getattr(loaded, part) == getattr(checkpoint, part)
+    one, other = asdict(loaded.vocabulary), asdict(checkpoint.vocabulary)
+    assert one.pop("item_features").tolist() == other.pop("item_features").tolist()
+    assert one == other
+
+
+def test_loading_a_missing_checkpoint_says_what_writes_one(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"mind\.pt does not exist; `python -m model_export train` writes"):
+        load(tmp_path / "mind.pt")
+
+
+@pytest.mark.parametrize("fault", ["garbage", "empty", "cut off", "another file of torch", "a part is missing"])
+def test_loading_what_is_no_checkpoint_is_one_sentence(fault: str, checkpoint: Checkpoint, tmp_path: Path) -> None:
+    path = tmp_path / "mind.pt"
+    save(checkpoint, path)
+    whole = path.read_bytes()
+    if fault == "another file of torch":
+        torch.save({"weights": torch.zeros(1)}, path)
+    elif fault == "a part is missing":
+        content = torch.load(path)
+        del content["popularity"]
+        torch.save(content, path)
+    else:
+        path.write_bytes({"garbage": b"garbage", "empty": b"", "cut off": whole[: len(whole) // 2]}[fault])
+    with pytest.raises(ValueError, match=r"mind\.pt is not a checkpoint that this version of .* wrote$"):
+        load(path)
