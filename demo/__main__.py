@@ -18,7 +18,7 @@ APP = Path(__file__).with_name("app.py")
 app = typer.Typer(pretty_exceptions_enable=False)
 
 
-@app.command(help=__doc__)
+@app.command()
 def main(
     log: Annotated[
         Path | None,
@@ -28,6 +28,7 @@ def main(
     address: Annotated[str, typer.Option(help="Address the page is served at.")] = "localhost",
     only_prepare: Annotated[bool, typer.Option(help="Stop when the model is there.")] = False,
 ) -> None:
+    """Prepare a model if there is none, then show the demo in a browser."""
     chosen = settings.load() if log is None else for_log(log)
     if not is_prepared(chosen):
         prepare(chosen)

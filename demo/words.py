@@ -2,12 +2,12 @@
 
 import re
 
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:])")
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&])")
 
 
 def plain(text: str) -> str:
-    """Text that Streamlit's Markdown shows as it is."""
-    return _MARKDOWN.sub(r"\\\1", text)
+    """Text that Streamlit's Markdown shows as it is, in one line."""
+    return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
 
 
 def price(value: float | None) -> str:
