@@ -1,0 +1,59 @@
+"""What README.md and compose.yaml say is so: every variable is there, every command exists."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from settings import Settings
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
+COMMAND = re.compile(r"python -m (benchmarks|demo|index|model_export|stream)(?: ([a-z]+))?")
+
+
+def variables() -> dict[str, object]:
+    """Environment variable -> default."""
+    fields = Settings.model_fields.items()
+    return {str(field.validation_alias or f"MINDSTREAM_{name.upper()}"): field.default for name, field in fields}
+
+
+def commands() -> list[tuple[str, ...]]:
+    """Every command that the README shows or Compose runs, without its options."""
+    shown = {tuple(filter(None, found)) for found in COMMAND.findall(README)}
+    for service in COMPOSE["services"].values():
+        if "command" in service:
+            shown.add(tuple(word for word in service["command"][2:4] if not word.startswith("-")))
+    return sorted(shown)
+
+
+def test_every_variable_is_documented_with_its_default() -> None:
+    rows = dict(re.findall(r"^\| `([A-Z_]+)` \| `?([^|`]+)`? \|", README, flags=re.MULTILINE))
+    assert set(rows) == set(variables())
+    for name, default in variables().items():
+        if name not in ("CI", "XDG_CACHE_HOME") and default not in ("", None):
+            assert rows[name] == (str(default).lower() if isinstance(default, bool) else str(default))
+
+
+@pytest.mark.parametrize("command", commands(), ids=" ".join)
+def test_every_command_exists(command: tuple[str, ...]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", *command, "--help"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Usage" in done.stdout
+
+
+def test_compose_gives_known_variables_only() -> None:
+    ours = COMPOSE["services"]["updater"]["environment"] | COMPOSE["services"]["demo"]["environment"]
+    assert set(ours) <= set(variables())
+
+
+def test_every_picture_and_file_linked_is_there() -> None:
+    linked = re.findall(r"\]\(([^)#:]+)\)", README)
+    assert len(linked) >= 4
+    assert [target for target in linked if not (ROOT / target).exists()] == []
