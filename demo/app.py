@@ -19,7 +19,11 @@ PAGE = 12  # products of the catalogue shown at once
 REFRESH_S = 1.0
 
 st.set_page_config(page_title="Mindstream", page_icon=":material/stream:", layout="wide")
-st.html("<style>.stMainBlockContainer { padding-top: 2rem }</style>")  # Streamlit leaves a third of the screen empty
+# Streamlit leaves a third of the screen empty, and cuts titles that do not fit into one line.
+st.html(
+    "<style>.stMainBlockContainer { padding-top: 2rem } "
+    ".stButton button * { white-space: normal; overflow: visible; line-height: 1.3 }</style>"
+)
 
 
 @st.cache_resource(show_spinner="Starting the broker, the updater and the recommender ...")
