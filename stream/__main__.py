@@ -15,13 +15,11 @@ import typer
 import console
 import settings
 from model_export.extractor import Extractor
-from model_export.readers import read_log
 from model_export.registry import Registry
 from stream.broker import EmbeddedBroker, running_embedded
 from stream.cluster import Cluster
 from stream.event import Event, read_lines
 from stream.producer import EventProducer
-from stream.replay import replay as replay_log
 from stream.store import LmdbStore
 from stream.updater import Updater
 
@@ -123,6 +121,9 @@ def replay(
     limit: Annotated[int | None, typer.Option(help="Publish the first events only.", min=1)] = None,
 ) -> None:
     """Play a log into the topic."""
+    from model_export.readers import read_log  # here, because pandas takes a second to import
+    from stream.replay import replay as replay_log
+
     factor = parse_speed(speed)
     cluster = reachable_cluster()
     interactions = read_log(path, format)

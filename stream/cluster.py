@@ -78,8 +78,9 @@ class Cluster:
         return self._client(KafkaAdminClient)
 
     def ensure_topics(self, topics: list[str], partitions: int) -> None:
-        """Create those topics that are not there. (On the embedded broker topics make themselves.)"""
+        """Create those topics that are not there."""
         if self.life:
+            self.ask_for(topics)
             return
         admin = self.admin()
         try:
@@ -89,6 +90,17 @@ class Cluster:
             raise OSError(f"topics {topics} on {self.bootstrap_servers} cannot be created: {error}") from error
         finally:
             admin.close()
+
+    def ask_for(self, topics: list[str]) -> None:
+        """On the embedded broker a topic makes itself once someone asks for it by name."""
+        producer = self.producer()
+        try:
+            for topic in topics:
+                producer.partitions_for(topic)
+        except KafkaError as error:
+            raise OSError(f"topics {topics} on {self.bootstrap_servers} cannot be created: {error}") from error
+        finally:
+            producer.close()
 
     def _client(self, kind: type, **options: Any) -> Any:
         try:

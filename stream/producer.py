@@ -5,7 +5,7 @@ from typing import Any
 from kafka.errors import KafkaError
 
 from stream.cluster import Cluster
-from stream.event import Event, encode
+from stream.event import Event, decode, encode
 
 ACKNOWLEDGED_WITHIN_S = 10
 
@@ -26,8 +26,17 @@ class EventProducer:
         self.reason: BaseException | None = None  # of the last refusal
 
     def send(self, event: Event) -> Any:
-        """Hand an event to the sender thread; the future gives its partition and offset once it is acknowledged."""
+        """Hand an event to the sender thread; the future gives its partition and offset once it is acknowledged.
+
+        Raises
+        ------
+        BadEventError
+            If no consumer would take it for an event.
+        OSError
+            If the broker does not know the topic, or does not answer.
+        """
         key, value = encode(event)
+        decode(value, key)
         try:
             future = self.producer.send(self.topic, key=key, value=value)
         except KafkaError as error:

@@ -159,7 +159,6 @@ def test_it_stops_at_once_while_it_waits_for_events(home: Home) -> None:
         time.sleep(0.5)  # now it waits in poll
         start = time.monotonic()
         assert command.end() == 0
-        print("stopped in", time.monotonic() - start)
         assert time.monotonic() - start < 3  # 0.5 s where nothing else runs
         assert counts(command)["events"] == 1
         assert "Traceback" not in command.said

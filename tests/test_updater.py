@@ -42,7 +42,7 @@ class World:
             bootstrap_servers=kafka.bootstrap_servers, topic=topic, group=f"{topic}-updaters", home=home
         )
         self.closing = ExitStack()
-        self.store = self.closing.enter_context(LmdbStore(self.settings.state))
+        self.store: LmdbStore = self.closing.enter_context(LmdbStore(self.settings.state))
 
     def updater(self, store: Store | None = None, **changed: object) -> Updater:
         """A new updater; closed with the world where the test does not do that before."""
@@ -475,8 +475,8 @@ class LateStore(LmdbStore):
 def test_an_updater_thought_dead_changes_nothing(world: World, caplog: pytest.LogCaptureFixture) -> None:
     """It was so slow that the group has given its partitions away, and what it writes then is old."""
     world.store.close()
-    store = world.closing.enter_context(LateStore(world.settings.state))
-    world.store = store
+    world.store = store = LateStore(world.settings.state)
+    world.closing.callback(store.close)
     world.publish(world.clicks("anna", 0, 1))
     slow, quick = world.updater(), world.updater()
 

@@ -1,0 +1,87 @@
+"""`python -m stream ...` as a process of its own, and waiting for what it does."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+ROOT = Path(__file__).parents[1]
+WITHIN_S = 60.0
+
+
+def wait_until(happened: Callable[[], object], what: str, within_s: float = WITHIN_S) -> None:
+    """Return once `happened` is true; fail with `what` where that takes too long."""
+    deadline = time.monotonic() + within_s
+    while not happened():
+        assert time.monotonic() < deadline, f"not within {within_s:.0f} s: {what}"
+        time.sleep(0.005)
+
+
+class Command:
+    """A running `python -m stream`; what it says on stdout and stderr goes to one file.
+
+    Parameters
+    ----------
+    home : Path
+        MINDSTREAM_HOME; the file with what it says lies beside it.
+    arguments : str
+        Of the command line.
+    variables : mapping
+        Environment variables; no Kafka is configured where they name none.
+    stdin : bytes
+        What it reads there.
+    """
+
+    def __init__(self, home: Path, *arguments: str, variables: Mapping[str, str] | None = None, stdin: bytes = b""):
+        self.arguments = arguments
+        self.log = home.with_suffix(f".{time.monotonic_ns()}.log")
+        environment = {**os.environ, "KAFKA_BOOTSTRAP_SERVERS": "", "MINDSTREAM_HOME": str(home), **(variables or {})}
+        with self.log.open("wb") as log, tempfile.TemporaryFile() as input:
+            input.write(stdin)
+            input.seek(0)
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "stream", *arguments],
+                cwd=ROOT,
+                env=environment,
+                stdin=input,
+                stdout=log,
+                stderr=log,
+            )
+
+    @property
+    def said(self) -> str:
+        return self.log.read_text(encoding="utf-8")
+
+    def says(self, text: str, within_s: float = WITHIN_S) -> Self:
+        """Return once it has said this."""
+
+        def said_or_ended() -> bool:
+            return text in self.said or self.process.poll() is not None
+
+        wait_until(said_or_ended, f"{self.arguments} says {text!r}, only:\n{self.said}", within_s)
+        assert text in self.said, f"{self.arguments} ended without saying {text!r}, only:\n{self.said}"
+        return self
+
+    def ends(self, within_s: float = WITHIN_S) -> int:
+        """Its exit status, once it has ended by itself."""
+        return self.process.wait(within_s)
+
+    def end(self, number: signal.Signals = signal.SIGTERM, within_s: float = WITHIN_S) -> int:
+        """Send it a signal; its exit status."""
+        self.process.send_signal(number)
+        return self.ends(within_s)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.process.kill()
+        self.process.wait()

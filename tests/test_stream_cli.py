@@ -1,0 +1,287 @@
+"""`python -m stream` as people use it: what it says, what it leaves, and with which status it ends."""
+
+import io
+import re
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Self
+
+import pytest
+from kafka import KafkaConsumer, TopicPartition
+
+import console
+import settings
+from model_export.bundle import Bundle
+from model_export.interactions import InteractionLog
+from model_export.readers import write_table
+from model_export.registry import Registry
+from model_export.simulator import SimulatedShop
+from settings import Settings
+from stream.__main__ import app
+from stream.broker import EmbeddedBroker
+from stream.event import Event, decode
+from stream.store import LmdbStore
+from tests.command import Command, wait_until
+from tests.conftest import PARTITIONS
+from tests.java_broker import free_ports
+from tests.real_kafka import RealKafka
+
+ANNA = b'{"user_id":"anna","item_id":"mug","event_time_ms":1720000000000}\n'
+BEN = b'{"user_id":"ben","item_id":"bowl","event_time_ms":1720000000001,"event_type":"buy"}\n'
+
+
+class Shell:
+    """Runs the command line in this process, which is quicker; `settings` are what it finds in its environment.
+
+    Where signals and other processes matter, a test starts a Command instead.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], home: Path) -> None:
+        self.monkeypatch, self.capfd = monkeypatch, capfd
+        self.settings = Settings(bootstrap_servers="", home=home)
+
+    def set(self, **changed: object) -> None:
+        self.settings = self.settings.model_copy(update=changed)
+
+    def __call__(self, *arguments: str, stdin: bytes = b"") -> tuple[int, str]:
+        """Exit status and what was said, on stdout and then on stderr."""
+        with self.monkeypatch.context() as patch:
+            patch.setattr(settings, "load", lambda: self.settings)
+            patch.setattr(sys, "argv", ["stream", *arguments])
+            patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+            with pytest.raises(SystemExit) as ended:
+                console.run(app)
+        said = self.capfd.readouterr()
+        return int(ended.value.code or 0), said.out + said.err
+
+    def fails(self, *arguments: str) -> str:
+        """The one sentence with which it fails."""
+        status, said = self(*arguments)
+        assert (status, said.count("\n")) == (2, 1), said
+        return said
+
+
+class KafkaShell(Shell):
+    """A shell with a topic on the real Kafka."""
+
+    def on(self, kafka: RealKafka, topic: str) -> Self:
+        self.topic = topic
+        self.set(bootstrap_servers=kafka.bootstrap_servers, topic=topic)
+        return self
+
+    def events(self) -> list[Event]:
+        """Everything on the topic, one partition after the other."""
+        servers = self.settings.bootstrap_servers
+        with KafkaConsumer(
+            bootstrap_servers=servers, auto_offset_reset="earliest", consumer_timeout_ms=5_000
+        ) as consumer:
+            partitions = [TopicPartition(self.topic, number) for number in range(PARTITIONS)]
+            consumer.assign(partitions)
+            count = sum(consumer.end_offsets(partitions).values())
+            records = [record for _, record in zip(range(count), consumer, strict=False)]
+        return [decode(record.value, record.key) for record in sorted(records, key=lambda record: record.partition)]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def shell(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], home: Path) -> Shell:
+    return Shell(monkeypatch, capfd, home)
+
+
+@pytest.fixture
+def kafka(
+    real_kafka: RealKafka, topic: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], home: Path
+) -> KafkaShell:
+    return KafkaShell(monkeypatch, capfd, home).on(real_kafka, topic)
+
+
+def run(home: Path, *arguments: str) -> tuple[int, str]:
+    """Exit status and what was said by a process of its own."""
+    with Command(home, *arguments) as command:
+        return command.ends(), command.said
+
+
+@pytest.fixture(scope="module")
+def log(shop: SimulatedShop) -> InteractionLog:
+    """The first 200 or so events of the shop."""
+    return shop.log.between(0, 200 / len(shop.log.events))
+
+
+def test_one_click(kafka: KafkaShell) -> None:
+    before = time.time() * 1000
+    assert kafka("produce", "--user", "anna", "--item", "mug") == (0, f"published 1 event to {kafka.topic}\n")
+    [event] = kafka.events()
+    assert (event.user_id, event.item_id, event.event_type) == ("anna", "mug", "click")
+    assert before <= event.event_time_ms <= time.time() * 1000
+
+
+def test_one_purchase(kafka: KafkaShell) -> None:
+    assert kafka("produce", "--user", "anna", "--item", "mug", "--type", "buy")[0] == 0
+    assert [event.event_type for event in kafka.events()] == ["buy"]
+
+
+def test_lines_from_stdin(kafka: KafkaShell) -> None:
+    assert kafka("produce", stdin=ANNA + b"\n" + BEN) == (0, f"published 2 events to {kafka.topic}\n")
+    found = {event.user_id: event for event in kafka.events()}
+    assert found == {
+        "anna": Event("anna", "mug", 1_720_000_000_000),
+        "ben": Event("ben", "bowl", 1_720_000_000_001, "buy"),
+    }
+
+
+@pytest.mark.parametrize("line", [b"anna bought a mug\n", b'{"user_id":"\xff"}\n', b'{"user_id":"anna"}\n'])
+def test_a_bad_line_is_named(kafka: KafkaShell, line: bytes) -> None:
+    """What came before it is published, what comes after it is not."""
+    status, said = kafka("produce", stdin=ANNA + line + BEN)
+    assert status == 2
+    assert said.startswith(f"published 1 event to {kafka.topic}\nerror: stdin, line 2: ")
+    assert repr(line.rstrip())[2:-1] in said
+    assert [event.user_id for event in kafka.events()] == ["anna"]
+
+
+def test_a_user_without_an_item(shell: Shell) -> None:
+    assert shell.fails("produce", "--user", "anna").startswith("error: --user and --item go together")
+
+
+def test_a_bad_event_of_ones_own(kafka: KafkaShell) -> None:
+    """Not only lines from stdin follow the rules."""
+    status, said = kafka("produce", "--user", "a" * 128, "--item", "mug")
+    assert status == 2
+    assert re.search(r"(?m)^error: .*`str` of length <= 127 - at `\$.user_id`", said)
+    assert f"published 0 events to {kafka.topic}\n" in said
+    assert kafka.events() == []
+
+
+def test_a_log_is_replayed(kafka: KafkaShell, log: InteractionLog, tmp_path: Path) -> None:
+    write_table(log, tmp_path / "log.parquet")
+    status, said = kafka("replay", str(tmp_path / "log.parquet"), "--limit", "50")
+    assert status == 0
+    assert "log.parquet: 50 interactions of" in said
+    assert re.search(r"replaying: 100%.* 50/50", said)
+    assert said.endswith(f"published 50 events to {kafka.topic}\n")
+    expected = log.events.head(50)
+    found = kafka.events()
+    assert sorted((event.event_time_ms, event.item_id) for event in found) == sorted(
+        zip(expected.event_time_ms, expected.item_id, strict=True)
+    )
+    for user_id, events in expected.groupby("user_id"):
+        assert [event.item_id for event in found if event.user_id == user_id] == events.item_id.tolist()
+
+
+def test_at_its_own_pace(kafka: KafkaShell, log: InteractionLog, tmp_path: Path) -> None:
+    """So many times faster that it takes two seconds."""
+    write_table(log, tmp_path / "log.parquet")
+    times = log.events.event_time_ms
+    speed = (times.iloc[-1] - times.iloc[0]) / 1000 / 2
+    start = time.monotonic()
+    assert kafka("replay", str(tmp_path / "log.parquet"), "--speed", str(speed))[0] == 0
+    assert time.monotonic() - start > 2
+
+
+@pytest.mark.parametrize("speed", ["fast", "0", "-1", "nan", ""])
+def test_a_bad_speed(shell: Shell, speed: str) -> None:
+    said = shell.fails("replay", "log.parquet", "--speed", speed)
+    assert said == f'error: --speed is {speed!r}; right is "max" or a number above 0\n'
+
+
+def test_a_log_that_is_not_there(shell: Shell, home: Path) -> None:
+    with EmbeddedBroker(Settings(home=home).state):
+        assert re.match("error: .*/nowhere/log.parquet", shell.fails("replay", "/nowhere/log.parquet"))
+
+
+def test_through_the_embedded_broker(home: Path, bundle: Bundle, log: InteractionLog, tmp_path: Path) -> None:
+    """Nothing is configured: `run` brings a broker of its own, and the others find it."""
+    Registry(Settings(home=home).models).publish(bundle.path)
+    write_table(log, tmp_path / "log.parquet")
+    with Command(home, "run") as updater:
+        updater.says("the embedded broker serves at").says("reading behaviour-events")
+        assert run(home, "replay", str(tmp_path / "log.parquet"))[0] == 0
+        assert run(home, "produce", "--user", "anna", "--item", "mug")[0] == 0
+        with LmdbStore(Settings(home=home).state) as store:
+            users = {*log.events.user_id, "anna"}
+            wait_until(lambda: set(store.users()) == users, "all users are stored")
+        assert updater.end(signal.SIGTERM) == 0
+        assert f"'events': {len(log.events) + 1}," in updater.says("stopped cleanly").said
+
+
+def test_a_second_run_beside_the_first_uses_its_broker(home: Path, bundle: Bundle) -> None:
+    Registry(Settings(home=home).models).publish(bundle.path)
+    with EmbeddedBroker(Settings(home=home).state) as broker, Command(home, "run") as updater:
+        updater.says(f"reading behaviour-events at {broker.cluster.bootstrap_servers}")
+        assert updater.end(signal.SIGINT) == 0
+
+
+def test_a_broker_on_its_own(home: Path) -> None:
+    with Command(home, "broker") as broker:
+        broker.says("embedded broker at ").says("Ctrl-C stops it")
+        status, said = run(home, "broker")
+        assert (status, said.count("\n")) == (2, 1)
+        assert said.startswith("error: an embedded broker of ")
+        assert said.endswith(" is running already\n")
+        assert run(home, "produce", "--user", "anna", "--item", "mug")[0] == 0
+        assert broker.end(signal.SIGINT) == 0
+
+
+def test_without_a_model(shell: Shell, home: Path) -> None:
+    assert shell.fails("run").startswith(f"error: no model was published in {home}/models; ")
+
+
+@pytest.mark.parametrize("command", [("produce", "--user", "anna", "--item", "mug"), ("replay", "log.parquet")])
+def test_without_any_broker(shell: Shell, command: tuple[str, ...]) -> None:
+    said = shell.fails(*command)
+    assert said.startswith("error: no Kafka is configured (KAFKA_BOOTSTRAP_SERVERS) and no embedded broker runs for ")
+    assert "`python -m stream run`" in said
+    assert "`python -m stream broker`" in said
+
+
+def test_where_no_kafka_answers(home: Path, bundle: Bundle) -> None:
+    Registry(Settings(home=home).models).publish(bundle.path)
+    address = f"localhost:{free_ports(1)[0]}"
+    start = time.monotonic()
+    with Command(home, "run", variables={"KAFKA_BOOTSTRAP_SERVERS": address}) as command:
+        assert command.ends() == 2
+    assert command.said.startswith(f"error: no Kafka broker answers at {address} (")
+    assert command.said.endswith("is KAFKA_BOOTSTRAP_SERVERS right and the broker up?\n")
+    assert time.monotonic() - start < 20  # 5 s, and what it takes to start
+
+
+@pytest.mark.parametrize("address", ["no-such-host.invalid:9092", "localhost:port", "localhost:1,localhost:2"])
+def test_an_address_where_nobody_is(shell: Shell, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stream.cluster.CONNECTED_WITHIN_S", 0.5)
+    shell.set(bootstrap_servers=address)
+    said = shell.fails("produce", "--user", "anna", "--item", "mug")
+    assert said.startswith(f"error: no Kafka broker answers at {address} (")
+
+
+def test_one_address_of_several_is_enough(kafka: KafkaShell) -> None:
+    kafka.set(bootstrap_servers=f"localhost:1,{kafka.settings.bootstrap_servers}")
+    assert kafka("produce", "--user", "anna", "--item", "mug")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [
+        ("run", []),
+        ("produce", ["--user", "--item", "--type"]),
+        ("replay", ["--format", "--speed", "--limit"]),
+        ("broker", []),
+    ],
+)
+def test_help(shell: Shell, command: str, options: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    status, said = shell(command, "--help")
+    assert status == 0
+    assert re.search(rf"Usage: .* {command} \[OPTIONS\]", said)
+    assert [option for option in options if option not in said] == []
+
+
+def test_help_names_every_command(shell: Shell) -> None:
+    status, said = shell("--help")
+    assert status == 0
+    assert [name for name in ("run", "produce", "replay", "broker") if not re.search(rf"(?m)^\W*{name} ", said)] == []
