@@ -39,7 +39,7 @@ def check_shapes(bundle: Bundle) -> None:
         (ROUTING_LOGITS, bundle.routing_logits, manifest.num_interests),
     ):
         if array.shape != (manifest.items, columns):
-            raise BundleError(f"{bundle.path / name} is of shape {array.shape}; right is ({manifest.items}, {columns})")
+            raise BundleError(f"{bundle.path / name} has shape {array.shape}; right is ({manifest.items}, {columns})")
         if not np.isfinite(array).all():
             raise BundleError(f"{bundle.path / name} holds NaN or infinite numbers")
 

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
+import torch
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from model_export.bundle import Bundle
@@ -36,6 +37,7 @@ REFUSED_CONNECTION = r"ignore:unclosed <socket\.socket [^>]*laddr=\('0\.0\.0\.0'
 def pytest_configure(config: pytest.Config) -> None:
     """Let kafka-python's known leak pass; every other warning is an error, see pyproject.toml."""
     config.addinivalue_line("filterwarnings", REFUSED_CONNECTION)
+    torch.set_num_threads(1)  # for small models one is enough, and several wait for each other on a busy machine
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,279 @@
+"""Bundles: what is exported, and that nothing is served that is not whole."""
+
+import hashlib
+import json
+import math
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from model_export import export as exporting
+from model_export.bundle import (
+    EXTRACTOR,
+    FEATURES,
+    GOLDEN,
+    ITEM_EMBEDDINGS,
+    ITEM_IDS,
+    MANIFEST,
+    REQUIRED,
+    ROUTING_LOGITS,
+    Bundle,
+    BundleError,
+    describe_file,
+    draw_routing_logits,
+    write_manifest,
+)
+from model_export.check import check
+from model_export.checkpoint import Checkpoint
+from model_export.export import PARITY, check_parity, export, write_graph
+from model_export.extractor import Extractor
+from model_export.mind import InterestExtractor, MindConfig
+from model_export.registry import Registry
+
+
+@pytest.fixture(scope="module")
+def extractor(bundle: Bundle) -> Extractor:
+    return Extractor(bundle)
+
+
+# Export
+
+
+def test_a_bundle_has_its_files_and_says_what_they_are(bundle: Bundle, checkpoint: Checkpoint) -> None:
+    assert {file.name for file in bundle.path.iterdir()} == {MANIFEST, *REQUIRED}
+    manifest = json.loads((bundle.path / MANIFEST).read_text())
+    assert manifest["schema"] == 1
+    assert manifest["version"] == bundle.path.name
+    assert re.fullmatch(r"\d{8}T\d{6}Z-[0-9a-f]{4}", manifest["version"])
+    assert (manifest["dim"], manifest["num_interests"], manifest["history_length"]) == (16, 4, 20)
+    assert manifest["items"] == len(checkpoint.vocabulary.item_ids) == 600
+    assert set(manifest["profile_fields"]) == {"region", "age"}
+    assert set(manifest["feature_fields"]) == {"category", "price_band"}
+    assert manifest["data"]["users"] == 300
+    assert manifest["metrics"]["validation"] == checkpoint.validation
+    assert set(manifest["files"]) == set(REQUIRED)
+    for name, listed in manifest["files"].items():
+        content = (bundle.path / name).read_bytes()
+        assert listed == {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def test_a_bundle_holds_the_models_items(bundle: Bundle, checkpoint: Checkpoint) -> None:
+    model, vocabulary = checkpoint.model, checkpoint.vocabulary
+    assert bundle.item_ids == vocabulary.item_ids
+    assert bundle.rows[bundle.item_ids[17]] == 17
+    assert bundle.item_embeddings.dtype == bundle.routing_logits.dtype == np.float32
+    np.testing.assert_array_equal(bundle.item_embeddings, model.item_table().detach().numpy())
+    sigma = bundle.manifest.model["routing_sigma"]
+    np.testing.assert_array_equal(bundle.routing_logits, draw_routing_logits(bundle.item_ids, 4, sigma))
+    assert bundle.catalogue.title == checkpoint.catalogue["title"]
+    assert bundle.catalogue.popularity == checkpoint.popularity.tolist()
+
+
+def test_an_item_can_be_pooled_from_the_feature_tables(bundle: Bundle, checkpoint: Checkpoint) -> None:
+    tables = np.load(bundle.path / FEATURES)
+    features, model = checkpoint.vocabulary.item_features, checkpoint.model
+    parts = [model.items.ids.weight.detach().numpy()]
+    parts += [tables[name][features[:, i]] for i, name in enumerate(bundle.manifest.feature_fields)]
+    np.testing.assert_allclose(np.mean(parts, axis=0), bundle.item_embeddings, atol=1e-6)
+    band = np.searchsorted(tables["price_edges"], np.array(bundle.catalogue.price, dtype=float), side="right")
+    values = bundle.manifest.feature_fields["price_band"]
+    assert [values.index(str(number)) + 1 for number in band] == features[:, 1].tolist()
+
+
+@pytest.fixture
+def other_weights(checkpoint: Checkpoint) -> Iterator[torch.nn.Parameter]:
+    """A parameter of the model that a test may change; it is put back."""
+    parameter = checkpoint.model.extractor.bilinear_map
+    before = parameter.detach().clone()
+    with torch.no_grad():
+        yield parameter
+        parameter.copy_(before)
+
+
+def test_parity_notices_another_model(
+    other_weights: torch.nn.Parameter, checkpoint: Checkpoint, extractor: Extractor
+) -> None:
+    check_parity(checkpoint, extractor)
+    other_weights.mul_(1.01)
+    with pytest.raises(
+        BundleError, match=r"extractor\.onnx: capsules differ from torch's by .* at most 1e-05 is right"
+    ):
+        check_parity(checkpoint, extractor)
+
+
+def test_parity_notices_what_is_no_number(
+    other_weights: torch.nn.Parameter, checkpoint: Checkpoint, extractor: Extractor
+) -> None:
+    other_weights.fill_(math.nan)
+    with pytest.raises(BundleError, match="differ from torch's by inf"):
+        check_parity(checkpoint, extractor)
+
+
+def test_an_export_that_fails_leaves_nothing_to_publish(
+    checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exporting, "PARITY", -PARITY)
+    with pytest.raises(BundleError, match="differ from torch's"):
+        export(checkpoint, tmp_path, progress=False)
+    [folder] = tmp_path.iterdir()
+    with pytest.raises(BundleError, match=r"manifest\.json: lists no extractor\.onnx"):
+        Registry(tmp_path / "models").publish(folder)
+
+
+# Faults
+
+
+@pytest.fixture
+def copied(bundle: Bundle, tmp_path: Path) -> Path:
+    """A copy of the bundle, to be spoilt."""
+    return shutil.copytree(bundle.path, tmp_path / bundle.version)
+
+
+def relist(path: Path, **changes: Any) -> None:
+    """Let the manifest list the files as they now are, so that what is wrong in them must be noticed otherwise."""
+    manifest = replace(Bundle(path).manifest, **changes)
+    write_manifest(path, replace(manifest, files={name: describe_file(path / name) for name in manifest.files}))
+
+
+def test_a_whole_bundle_passes(copied: Path) -> None:
+    check(Bundle(copied))
+    relist(copied)
+    check(Bundle(copied))
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+def test_a_missing_file_is_named(name: str, copied: Path) -> None:
+    size = (copied / name).stat().st_size
+    (copied / name).unlink()
+    refused(copied, f"{copied / name} is missing; the manifest lists it with {size} bytes")
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+def test_a_file_that_was_cut_off_is_named(name: str, copied: Path) -> None:
+    content = (copied / name).read_bytes()
+    (copied / name).write_bytes(content[:-1])
+    refused(copied, f"{copied / name} has {len(content) - 1} bytes; the manifest says {len(content)}")
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+def test_a_changed_byte_is_noticed(name: str, copied: Path) -> None:
+    content = bytearray((copied / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (copied / name).write_bytes(content)
+    refused(copied, f"{copied / name} was changed: SHA-256 {hashlib.sha256(content).hexdigest()}; the manifest says")
+
+
+def refused(path: Path, message: str) -> None:
+    """The bundle does not pass, for this reason; it is not published either."""
+    with pytest.raises(BundleError, match=re.escape(message)):
+        check(Bundle(path))
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (None, "is not a bundle: it has no manifest.json"),
+        ("{", "manifest.json is not JSON: "),
+        ("[1]", "manifest.json: schema is None; this version of Mindstream reads schema 1"),
+        ('{"version": "a"}', "manifest.json: schema is None; this version of Mindstream reads schema 1"),
+        ('{"schema": 2}', "manifest.json: schema is 2; this version of Mindstream reads schema 1"),
+        ('{"schema": 1}', "manifest.json: "),
+    ],
+)
+def test_a_manifest_that_is_none(content: str | None, fault: str, copied: Path) -> None:
+    (copied / MANIFEST).unlink() if content is None else (copied / MANIFEST).write_text(content)
+    refused(copied, fault)
+
+
+def test_a_manifest_that_does_not_list_a_file(copied: Path) -> None:
+    manifest = Bundle(copied).manifest
+    del manifest.files[GOLDEN]
+    write_manifest(copied, manifest)
+    refused(copied, f"{copied / MANIFEST}: lists no golden.json, which every bundle has")
+
+
+def spoil_array(name: str, change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Path], None]:
+    return lambda path: np.save(path / name, change(np.load(path / name)))
+
+
+def spoil_json(name: str, change: Callable[[Any], object]) -> Callable[[Path], None]:
+    def spoil(path: Path) -> None:
+        content = json.loads((path / name).read_text())
+        change(content)
+        (path / name).write_text(json.dumps(content))
+
+    return spoil
+
+
+def with_one(value: float) -> Callable[[np.ndarray], np.ndarray]:
+    def change(array: np.ndarray) -> np.ndarray:
+        array[3, 1] = value
+        return array
+
+    return change
+
+
+def drop_an_output(path: Path) -> None:
+    graph = onnx.load(path / EXTRACTOR)
+    [output] = [node for node in graph.graph.output if node.name == "routing_weights"]
+    graph.graph.output.remove(output)
+    onnx.save(graph, path / EXTRACTOR)
+
+
+def another_graph(path: Path) -> None:
+    write_graph(InterestExtractor(MindConfig(dim=8, num_interests=3, history_length=20), [5, 7]), path / EXTRACTOR)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "name", "fault"),
+    [
+        (spoil_array(ITEM_EMBEDDINGS, lambda a: a[:, 1:]), ITEM_EMBEDDINGS, "has shape (600, 15); right is (600, 16)"),
+        (spoil_array(ITEM_EMBEDDINGS, lambda a: a[1:]), ITEM_EMBEDDINGS, "has shape (599, 16); right is (600, 16)"),
+        (spoil_array(ROUTING_LOGITS, lambda a: a[:, :3]), ROUTING_LOGITS, "has shape (600, 3); right is (600, 4)"),
+        (spoil_array(ITEM_EMBEDDINGS, with_one(math.nan)), ITEM_EMBEDDINGS, "holds NaN or infinite numbers"),
+        (spoil_array(ROUTING_LOGITS, with_one(math.inf)), ROUTING_LOGITS, "holds NaN or infinite numbers"),
+        (spoil_json(ITEM_IDS, lambda ids: ids.pop()), ITEM_IDS, "has 599 items, 599 of them distinct; the manifest"),
+        (spoil_json(ITEM_IDS, lambda ids: ids.__setitem__(1, ids[0])), ITEM_IDS, "has 600 items, 599 of them distinct"),
+        (drop_an_output, EXTRACTOR, "outputs ['capsules', 'interest_mask']; right are"),
+        (another_graph, EXTRACTOR, "is made for dim 8 and num_interests 3; the manifest says 16 and 4"),
+        (lambda path: (path / EXTRACTOR).write_text("no graph"), EXTRACTOR, "cannot be loaded: "),
+    ],
+)  # fmt: skip
+def test_faults_in_files_that_are_whole(spoil: Callable[[Path], None], name: str, fault: str, copied: Path) -> None:
+    spoil(copied)
+    relist(copied)
+    with pytest.raises(BundleError, match=rf"{re.escape(str(copied / name))}.*{re.escape(fault)}"):
+        check(Bundle(copied))
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        spoil_json(GOLDEN, lambda cases: cases[-1]["capsules"][0].__setitem__(0, 9.0)),
+        spoil_json(GOLDEN, lambda cases: cases[-1]["capsules"][0].__setitem__(0, math.nan)),
+        spoil_json(GOLDEN, lambda cases: cases[-1]["capsules"].pop()),
+        spoil_json(GOLDEN, lambda cases: [capsule.pop() for capsule in cases[-1]["capsules"]]),
+        spoil_array(ITEM_EMBEDDINGS, lambda a: a[::-1]),
+        spoil_array(ROUTING_LOGITS, lambda a: a[::-1]),
+    ],
+)
+def test_files_that_do_not_belong_together(spoil: Callable[[Path], None], copied: Path) -> None:
+    spoil(copied)
+    relist(copied)
+    with pytest.raises(
+        BundleError, match=r"a golden history of \d+ behaviours gives other capsules than golden\.json says"
+    ):
+        check(Bundle(copied))
+
+
+def test_a_graph_without_the_profile_that_the_manifest_has_not(copied: Path) -> None:
+    relist(copied, profile_fields={})
+    refused(copied, "has inputs ['behaviours', 'mask', 'profile', 'routing_logits']")

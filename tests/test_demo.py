@@ -1,0 +1,629 @@
+"""The demo without a browser: what the page shows, who is in it, and clicks that go through the embedded broker."""
+
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import streamlit as st
+from hypothesis import given
+from hypothesis import strategies as strategies
+from streamlit.testing.v1 import AppTest
+
+import demo.engine
+import demo.prepare
+import settings
+from demo.__main__ import APP, as_environment, for_log
+from demo.engine import Engine
+from demo.personas import Personas
+from demo.prepare import is_prepared, log_file, prepare, read_or_simulate
+from demo.traffic import MOST_PER_SECOND, Traffic
+from demo.view import Row, Shelf, behaviours_of, search, shelves_of
+from demo.words import plain, price
+from index.recommender import Behaviour, Candidates, Interest
+from model_export.bundle import CATALOGUE, ITEM_IDS, Bundle, BundleError, write_manifest
+from model_export.check import check
+from model_export.export import write_json
+from model_export.extractor import Capsules
+from model_export.interactions import InteractionLog
+from model_export.readers import read_log, write_table
+from model_export.registry import Registry
+from model_export.simulator import SimulatedShop, simulate
+from settings import Settings
+from stream.broker import running_embedded
+from stream.event import Event
+from stream.producer import EventProducer
+from stream.state import History, Position, UserState
+from stream.store import LmdbStore
+
+ROOT = Path(__file__).parents[1]
+NOW_MS = 1_780_000_000_000
+
+# Items of the shelves: title, category, price, popularity.
+FEW = {
+    "mug": ("Blue Mug", "Kitchen", 4.5, 3),
+    "cup": ("Red cup", "Kitchen", None, 7),
+    "tent": ("Dome tent (blue)", "Camping", 99.0, 7),
+    "mat": ("Sleeping mat", "Camping", 20.0, 9),
+    "wok": ("Wok", "Kitchen", 30.0, 0),
+    "pan": ("Frying pan", "Kitchen", 25.0, 1),
+}
+
+
+@pytest.fixture(scope="module")
+def few(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """As much of a bundle as the page shows."""
+    path = tmp_path_factory.mktemp("few")
+    title, category, prices, popularity = zip(*FEW.values(), strict=True)
+    write_json(path / ITEM_IDS, list(FEW))
+    write_json(path / CATALOGUE, {"title": title, "category": category, "price": prices, "popularity": popularity})
+    write_manifest(path, replace(bundle.manifest, items=len(FEW), files={}))
+    return Bundle(path)
+
+
+def rows(*item_ids: str) -> list[Row]:
+    return [Row(item_id, *FEW[item_id][:3]) for item_id in item_ids]
+
+
+def log_of(*events: tuple[str, str], profiles: dict[str, str] | None = None) -> InteractionLog:
+    """A log of (user, item), one a second; users may have a region."""
+    users, items = [user for user, _ in events], sorted({item for _, item in events})
+    regions = {user: (profiles or {}).get(user, "") for user in sorted(set(users))}
+    return InteractionLog(
+        events=pd.DataFrame(
+            {
+                "user_id": users,
+                "item_id": [item for _, item in events],
+                "event_type": "click",
+                "event_time_ms": [NOW_MS + 1_000 * second for second in range(len(events))],
+            }
+        ),
+        items=pd.DataFrame({"item_id": items, "title": items, "category": "", "price": float("nan")}),
+        profiles=pd.DataFrame({"user_id": list(regions), "region": list(regions.values())}),
+        source="by hand",
+    )
+
+
+def home_of(bundle: Bundle, shop: SimulatedShop, home: Path) -> Settings:
+    """A home that is prepared; no Kafka is configured."""
+    chosen = Settings(home=home, bootstrap_servers="", log=None)
+    Registry(chosen.models).publish(bundle.path)
+    write_table(shop.log, log_file(chosen))
+    return chosen
+
+
+def wait_until(happened: Callable[[], object], within_s: float = 20) -> None:
+    deadline = time.monotonic() + within_s
+    while not happened():
+        assert time.monotonic() < deadline, f"not within {within_s} s"
+        time.sleep(0.01)
+
+
+# Words
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Blue mug", "Blue mug"),
+        ("*new* 5 < 6", r"\*new\* 5 \< 6"),
+        ("[a](b) `c` #1 $2 :d: ~e~ f|g h\\i", r"\[a\]\(b\) \`c\` \#1 \$2 \:d\: \~e\~ f\|g h\\i"),
+        ("Salt &amp; pepper", r"Salt \&amp; pepper"),
+        ("  1. two\nlines\t", r"1\. two lines"),
+        ("", ""),
+    ],
+)
+def test_words_are_shown_as_they_are(text: str, shown: str) -> None:
+    assert plain(text) == shown
+
+
+@given(strategies.text())
+def test_no_word_is_lost_and_no_mark_is_left(text: str) -> None:
+    shown = plain(text)
+    assert re.sub(r"\\(.)", r"\1", shown) == " ".join(text.split())
+    assert not re.search(r"[`*_{}\[\]()<>#+\-.!|~$:&]", re.sub(r"\\.", "", shown))
+
+
+def test_prices() -> None:
+    assert [price(value) for value in (None, 0.0, 4.5, 1234.567)] == ["", "0.00", "4.50", "1,234.57"]
+
+
+# What is shown
+
+
+@pytest.mark.parametrize(
+    ("wanted", "category", "found"),
+    [
+        ("", "", ["mat", "cup", "tent", "mug", "pan", "wok"]),  # by popularity, then by row
+        ("BLUE", "", ["tent", "mug"]),
+        ("mug blue", "", ["mug"]),
+        ("  ", "Camping", ["mat", "tent"]),
+        ("(blue)", "", ["tent"]),
+        ("blue", "Kitchen", ["mug"]),
+        ("sofa", "", []),
+        ("", "Garden", []),
+    ],
+)
+def test_search(few: Bundle, wanted: str, category: str, found: list[str]) -> None:
+    assert search(few, wanted, category) == rows(*found)
+
+
+def candidates(item_ids: list[str], capsule: list[int], interests: list[Interest]) -> Candidates:
+    return Candidates(item_ids, [1.0] * len(item_ids), capsule, interests, "capsules", "v")
+
+
+def test_candidates_are_shelved_by_the_interest_that_brought_them(few: Bundle) -> None:
+    camping = Interest(0.3, [Behaviour("tent", 0.9)])
+    kitchen = Interest(0.7, [Behaviour(item_id, 0.5) for item_id in ("cup", "gone", "mug", "pan")])
+    found = candidates(["mat", "mug", "tent", "wok", "pan"], [0, 1, 0, 1, 1], [camping, kitchen, Interest(0.0, [])])
+    assert shelves_of(found, few) == [
+        Shelf("interest-1", ["Red cup", "gone", "Blue Mug"], 0.7, rows("mug", "wok", "pan")),
+        Shelf("interest-0", ["Dome tent (blue)"], 0.3, rows("mat", "tent")),
+        Shelf("interest-2", [], 0.0, []),
+    ]
+
+
+def test_a_shelf_has_four_products(few: Bundle) -> None:
+    [shelf] = shelves_of(candidates(list(FEW), [0] * 6, [Interest(1.0000001, [])]), few)
+    assert shelf.rows == rows("mug", "cup", "tent", "mat")
+    assert shelf.importance == 1  # more than 1 by rounding is no share that a bar can show
+
+
+def test_popular_products_have_one_shelf(few: Bundle) -> None:
+    assert shelves_of(candidates(list(FEW), [-1] * 6, []), few) == [
+        Shelf("popular", [], 0.0, rows("mug", "cup", "tent", "mat"))
+    ]
+
+
+def test_last_behaviours_the_newest_first(few: Bundle) -> None:
+    items = ("pan", "mug", "cup", "tent", "mat", "wok", "mug", "gone", "cup", "mug")
+    nothing = np.zeros((0, 0), dtype=np.float32)
+    capsules = Capsules(nothing, nothing[:0, 0] if nothing.size else np.zeros(0, np.float32), nothing, "v")
+    state = UserState("ann", History(items, tuple(range(10))), capsules, Position("life", 0, 0))
+    assert behaviours_of(None, few) == []
+    assert behaviours_of(state, few) == [
+        "Blue Mug",
+        "Red cup",
+        "gone",
+        "Blue Mug",
+        "Wok",
+        "Sleeping mat",
+        "Dome tent (blue)",
+        "Red cup",
+    ]
+
+
+# Personas
+
+
+def test_personas_are_those_with_the_most_behaviours() -> None:
+    lengths = {"bot": 91, "b": 90, "a": 90, "c": 3} | {f"few-{number:02}": 2 for number in range(30)}
+    log = log_of(*((user, f"item-{at}") for user, length in lengths.items() for at in range(length)))
+    personas = Personas(log)
+    assert personas.user_ids[:4] == ["a", "b", "c", "few-00"]  # nobody browses as much as "bot"; equal ones by name
+    assert len(personas.user_ids) == 20
+    assert set(personas.behaviours) == set(personas.user_ids)
+    assert [event.item_id for event in personas.events("a")] == [f"item-{at}" for at in range(60, 90)]
+
+
+def test_personas_of_a_log_with_long_histories_only() -> None:
+    log = log_of(*((user, "i") for user, length in {"a": 200, "b": 120}.items() for _ in range(length)))
+    assert Personas(log).user_ids == ["b"]
+
+
+def test_a_persona_s_events_are_those_of_the_log() -> None:
+    log = log_of(("ann", "mug"), ("bob", "cup"), ("ann", "pan"), profiles={"ann": "north"})
+    north = {"region": "north"}
+    assert Personas(log).events("ann") == [
+        Event("ann", "mug", NOW_MS, "click", profile=north),
+        Event("ann", "pan", NOW_MS + 2_000, "click", profile=north),
+    ]
+    assert Personas(log).events("bob") == [Event("bob", "cup", NOW_MS + 1_000, "click")]
+
+
+# Traffic
+
+
+class Recorder(EventProducer):
+    """A producer that keeps what is sent, or fails."""
+
+    def __init__(self) -> None:
+        self.sent: list[Event] = []
+        self.broken = False
+
+    def send(self, event: Event) -> Any:
+        if self.broken:
+            raise OSError("the broker is away")
+        self.sent.append(event)
+
+
+@pytest.fixture
+def traffic() -> Iterator[Traffic]:
+    log = log_of(("ann", "mug"), ("bob", "cup"), ("ann", "pan"), profiles={"ann": "north"})
+    traffic = Traffic(log, Recorder())
+    yield traffic
+    traffic.stop()
+
+
+def sent(traffic: Traffic) -> list[Event]:
+    assert isinstance(traffic.producer, Recorder)
+    return traffic.producer.sent
+
+
+def test_traffic_plays_the_log_again_and_again_as_if_it_were_now(traffic: Traffic) -> None:
+    traffic.rate = 100
+    wait_until(lambda: len(sent(traffic)) > 20)
+    events = sent(traffic)[:7]
+    assert [(event.user_id, event.item_id) for event in events] == [
+        *[("ann", "mug"), ("bob", "cup"), ("ann", "pan")] * 2,
+        ("ann", "mug"),
+    ]
+    assert all(abs(event.event_time_ms - 1_000 * time.time()) < 30_000 for event in events)
+    assert [event.profile for event in events[:3]] == [{"region": "north"}, None, None]
+
+
+@pytest.mark.parametrize(("rate", "a_second"), [(100, 100), (1_000_000, MOST_PER_SECOND)])
+def test_traffic_keeps_its_rate_pauses_and_stops(traffic: Traffic, rate: int, a_second: int) -> None:
+    time.sleep(0.2)
+    assert traffic.published == 0
+    start = time.monotonic()
+    traffic.rate = rate
+    time.sleep(0.8)
+    traffic.rate = 0
+    elapsed = time.monotonic() - start
+    time.sleep(0.2)
+    published = traffic.published
+    # A tick more than fits, and now and then an event is skipped where the log begins again.
+    assert 0.3 * elapsed * a_second < published <= (elapsed + 0.2) * a_second
+    time.sleep(0.3)
+    assert traffic.published == published == len(sent(traffic))
+    traffic.rate = rate
+    traffic.stop()
+    assert not traffic.thread.is_alive()
+
+
+def test_traffic_outlives_a_broker_that_is_away(traffic: Traffic) -> None:
+    assert isinstance(traffic.producer, Recorder)
+    traffic.producer.broken = True
+    traffic.rate = 100
+    wait_until(lambda: traffic.failure)
+    assert str(traffic.failure) == "the broker is away"
+    assert traffic.published == 0
+    traffic.producer.broken = False
+    wait_until(lambda: traffic.published)
+    assert traffic.failure is None
+
+
+# Preparing
+
+
+def test_a_model_is_prepared_from_the_simulated_shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = simulate(users=60)
+    monkeypatch.setattr(demo.prepare, "TRAINING_SECONDS", 0.1)
+    monkeypatch.setattr(demo.prepare, "simulate", lambda: small)
+    chosen = Settings(home=tmp_path / "new" / "home", log=None)
+    assert not is_prepared(chosen)
+    prepare(chosen)
+    assert is_prepared(chosen)
+    bundle = Registry(chosen.models).current()
+    check(bundle)
+    assert bundle.manifest.index == {"kind": "exact"}
+    assert bundle.manifest.items == len(small.log.items)
+    pd.testing.assert_frame_equal(read_log(log_file(chosen)).events, small.log.events)
+    log_file(chosen).unlink()
+    assert not is_prepared(chosen)
+
+
+def test_a_log_of_one_s_own_is_kept_in_our_format(shop: SimulatedShop, tmp_path: Path) -> None:
+    file = tmp_path / "my shop.csv"
+    shop.log.events.head(500).to_csv(file, index=False)
+    chosen = Settings(home=tmp_path, log=file)
+    assert len(read_or_simulate(chosen).events) == 500
+    pd.testing.assert_frame_equal(read_log(log_file(chosen)).events, shop.log.events.head(500))
+
+
+def test_every_log_has_a_home_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "load", lambda: Settings(home=tmp_path))
+    for name in ("My Shop (1).csv", "other.csv"):
+        (tmp_path / name).touch()
+    mine, other = for_log(tmp_path / "My Shop (1).csv"), for_log(tmp_path / "other.csv")
+    assert re.fullmatch(r"my-shop-1-[0-9a-f]{8}", mine.home.name)
+    assert mine.home.parent == other.home.parent == tmp_path / "logs"
+    assert mine.home == for_log(tmp_path / "My Shop (1).csv").home != other.home
+    assert as_environment(mine) == {
+        "MINDSTREAM_HOME": str(mine.home),
+        "MINDSTREAM_LOG": str(tmp_path / "My Shop (1).csv"),
+    }
+    assert as_environment(Settings(home=tmp_path, log=None)) == {"MINDSTREAM_HOME": str(tmp_path)}
+
+
+def run_demo(home: Path, *arguments: str, before: str = "") -> subprocess.CompletedProcess[str]:
+    """`python -m demo ...` as a process of its own."""
+    script = f"import runpy, sys\n{before}\nrunpy.run_module('demo', run_name='__main__', alter_sys=True)"
+    environment = {**os.environ, "MINDSTREAM_HOME": str(home), "MINDSTREAM_LOG": ""}
+    command = [sys.executable, "-c", script, *arguments]
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_what_cannot_be_prepared_is_said_in_one_sentence(tmp_path: Path) -> None:
+    done = run_demo(tmp_path, "--log", "nowhere.csv")
+    assert (done.returncode, done.stderr) == (2, "error: there is no log at nowhere.csv\n")
+    done = run_demo(tmp_path, "--only-prepare", before="sys.modules['torch'] = None")
+    assert done.returncode == 2
+    assert done.stderr == "error: a model has to be trained, and torch is not installed; `make setup` does that\n"
+    assert not is_prepared(Settings(home=tmp_path))
+
+
+# The engine, on the embedded broker
+
+
+@pytest.fixture(scope="module")
+def engine(bundle: Bundle, shop: SimulatedShop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """A running engine that all tests share; each has a visitor of its own."""
+    engine = Engine(home_of(bundle, shop, tmp_path_factory.mktemp("home")))
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def visitor(request: pytest.FixtureRequest) -> str:
+    return f"visitor-{request.node.name}"
+
+
+def two_of_different_kinds(engine: Engine) -> tuple[str, str]:
+    category = engine.catalogue.category
+    other = next(row for row, of in enumerate(category) if of != category[0])
+    return engine.bundle.item_ids[0], engine.bundle.item_ids[other]
+
+
+def history_of(engine: Engine, user_id: str) -> tuple[str, ...]:
+    state = engine.state(user_id)
+    return state.history.item_ids if state else ()
+
+
+def test_a_new_visitor_gets_popular_items(engine: Engine, visitor: str) -> None:
+    found = engine.recommend(visitor)
+    assert found.path == "popular"
+    assert len(found.item_ids) == demo.engine.CANDIDATES
+    assert engine.state(visitor) is None
+
+
+def test_a_click_changes_the_recommendations(engine: Engine, visitor: str) -> None:
+    first, second = two_of_different_kinds(engine)
+    click = engine.click(visitor, first)
+    assert (click.user_id, click.item_id) == (visitor, first)
+    assert 0 < click.latency_ms < 10_000
+    after_one = engine.recommend(visitor)
+    assert after_one.path == "capsules"
+    assert [one.item_id for one in after_one.interests[0].behaviours] == [first]
+    engine.click(visitor, second, "buy")
+    after_two = engine.recommend(visitor)
+    assert {one.item_id for interest in after_two.interests for one in interest.behaviours} == {first, second}
+    assert after_two.item_ids != after_one.item_ids
+    assert history_of(engine, visitor) == (first, second)
+    assert not {first, second} & set(engine.recommend(visitor, exclude_seen=True).item_ids)
+
+
+def test_a_click_on_something_the_model_does_not_know(engine: Engine, visitor: str) -> None:
+    engine.click(visitor, "brand-new")
+    assert history_of(engine, visitor) == ("brand-new",)
+    assert engine.recommend(visitor).path == "popular"
+
+
+def test_a_persona_is_brought_in_once(engine: Engine) -> None:
+    persona = engine.personas.user_ids[0]
+    expected = tuple(event.item_id for event in engine.personas.events(persona))
+    assert len(expected) == 30
+    engine.bring_in(persona)
+    before = engine.state(persona)
+    assert before is not None
+    assert before.history.item_ids == expected
+    assert set(before.profile) == {"region", "age"}
+    assert len(engine.recommend(persona).interests) == 4
+    engine.bring_in(persona)
+    engine.click(persona, "another")  # what was published before it is applied by now
+    assert history_of(engine, persona) == (*expected, "another")
+
+
+def test_a_visitor_is_not_brought_in(engine: Engine, visitor: str) -> None:
+    engine.bring_in(visitor)
+    assert engine.state(visitor) is None
+
+
+def test_traffic_reaches_the_updater(engine: Engine, visitor: str) -> None:
+    assert engine.updater is not None
+    engine.click(visitor, "x")
+    before = engine.updater.counts["events"]
+    engine.traffic.rate = 100
+    time.sleep(0.5)
+    engine.traffic.rate = 0
+    time.sleep(0.2)
+    assert engine.traffic.published > 10
+    wait_until(lambda: engine.updater and engine.updater.counts["events"] == before + engine.traffic.published)
+
+
+def test_an_engine_closes_and_opens_again_and_says_when_its_updater_stops(
+    bundle: Bundle, shop: SimulatedShop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen, threads = home_of(bundle, shop, tmp_path), set(threading.enumerate())
+    with_engine(chosen, lambda engine: engine.click("ann", "mug"))
+    left = [thread.name for thread in set(threading.enumerate()) - threads if thread.is_alive()]
+    assert not {"updater", "traffic"} & set(left)
+    assert running_embedded(chosen.state) is None
+
+    def clicks_until_the_updater_breaks(engine: Engine) -> None:
+        engine.click("ann", "cup")  # the new broker counts from 0 again; that must not look like a replay
+        assert history_of(engine, "ann") == ("mug", "cup")
+        assert engine.failure is None
+        assert engine.updater is not None
+        monkeypatch.setattr(engine.updater.extractor, "encode", broken)
+        with pytest.raises(OSError, match="the updater has stopped: out of order"):
+            engine.click("ann", "pan")
+        assert isinstance(engine.failure, RuntimeError)
+
+    with_engine(chosen, clicks_until_the_updater_breaks)
+    with LmdbStore(chosen.state) as store:
+        assert list(store.users()) == ["ann"]
+
+
+def broken(*_: object) -> None:
+    raise RuntimeError("out of order")
+
+
+def with_engine(chosen: Settings, use: Callable[[Engine], object]) -> None:
+    engine = Engine(chosen)
+    try:
+        use(engine)
+    finally:
+        engine.close()
+
+
+def test_without_a_model_it_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=r"no model was published in .*models; `make demo` or"):
+        Engine(Settings(home=tmp_path, bootstrap_servers=""))
+
+
+def test_an_engine_that_does_not_get_ready_leaves_nothing_open(
+    bundle: Bundle, shop: SimulatedShop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = home_of(bundle, shop, tmp_path)
+    monkeypatch.setattr(demo.engine, "READY_WITHIN_S", 0)
+    with pytest.raises(OSError, match="the updater got no partition of behaviour-events within 0 s"):
+        Engine(chosen)
+    assert "updater" not in [thread.name for thread in threading.enumerate()]
+    assert running_embedded(chosen.state) is None
+    LmdbStore(chosen.state).close()
+
+
+def test_a_click_that_nobody_applies_is_said(
+    bundle: Bundle, shop: SimulatedShop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With an updater elsewhere the demo runs none of its own."""
+    monkeypatch.setattr(demo.engine, "APPLIED_WITHIN_S", 0.2)
+    chosen = home_of(bundle, shop, tmp_path).model_copy(update={"demo_updater": False})
+
+    def click(engine: Engine) -> None:
+        assert engine.updater is None
+        said = r"behaviour-events\[\d\]@0 was published but not applied within 0 s; is an updater running\?"
+        with pytest.raises(OSError, match=said):
+            engine.click("ann", "mug")
+
+    with_engine(chosen, click)
+
+
+# The page
+
+
+@pytest.fixture
+def page(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
+    """The page as a new visitor sees it."""
+    monkeypatch.setattr(settings, "load", lambda: engine.settings)
+    monkeypatch.setattr(demo.engine, "Engine", lambda _: engine)
+    st.cache_resource.clear()
+    yield run(AppTest.from_file(str(APP), default_timeout=60))
+    st.cache_resource.clear()
+
+
+def run(page: AppTest) -> AppTest:
+    page.run()
+    assert not page.exception
+    return page
+
+
+def on_shelves(page: AppTest) -> list[str]:
+    """Items on the shelves, in the order of the page; all shelves but the catalogue's."""
+    keys = [str(button.key) for button in page.button if button.key]
+    return [key for key in keys if re.match(r"interest-|popular-", key)]
+
+
+def says(page: AppTest, text: str) -> bool:
+    return any(text in element.value for element in (*page.markdown, *page.info, *page.error))
+
+
+def test_a_click_on_the_page_changes_the_recommendations(page: AppTest, engine: Engine) -> None:
+    user_id = page.session_state.visitor
+    assert page.query_params["user"] == [user_id]
+    assert says(page, "Popular now")
+    assert all(key.startswith("popular-") for key in on_shelves(page))
+    first, second = two_of_different_kinds(engine)
+    page.text_input(key="search").input(engine.catalogue.title[0])
+    run(page).button(key=f"shop-{first}").click()
+    run(page)
+    assert not says(page, "Popular now")
+    assert says(page, f"From your {plain(engine.catalogue.title[0])}")
+    assert says(page, "click to recommendations in")
+    after_one = on_shelves(page)
+    [shelf] = shelves_of(engine.recommend(user_id, exclude_seen=True), engine.bundle)
+    assert after_one == [f"interest-0-{row.item_id}" for row in shelf.rows]
+    page.text_input(key="search").input(engine.catalogue.title[engine.bundle.rows[second]])
+    run(page).button(key=f"shop-{second}").click()
+    run(page)
+    assert history_of(engine, user_id) == (first, second)
+    assert on_shelves(page) != after_one
+
+
+def test_search_and_categories_on_the_page(page: AppTest) -> None:
+    page.text_input(key="search").input("yoga mat")
+    run(page)
+    assert len([button for button in page.button if str(button.key).startswith("shop-")]) == 5
+    page.selectbox(key="category").select("Camping")
+    run(page)
+    assert not [button for button in page.button if str(button.key).startswith("shop-")]
+
+
+def test_a_persona_on_the_page(page: AppTest, engine: Engine) -> None:
+    persona = engine.personas.user_ids[3]
+    page.selectbox(key="user").select(persona)
+    run(page)
+    assert page.query_params["user"] == [persona]
+    assert len(history_of(engine, persona)) == 30
+    assert len([markdown for markdown in page.markdown if "From your" in markdown.value]) == 4
+    new_visitor = next(button for button in page.button if button.label == "New visitor")
+    new_visitor.click()
+    run(page)
+    assert says(page, "Popular now")
+
+
+def test_traffic_on_the_page(page: AppTest, engine: Engine) -> None:
+    before = engine.traffic.published
+    page.slider(key="rate").set_value(200)
+    run(page)
+    wait_until(lambda: engine.traffic.published > before)
+    page.slider(key="rate").set_value(0)
+    run(page)
+    assert engine.traffic.rate == 0
+
+
+@pytest.mark.parametrize("failure", [OSError("no Kafka broker answers"), BundleError("no model")])
+def test_what_does_not_start_is_said_on_the_page(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, failure: Exception
+) -> None:
+    def fail(_: Settings) -> None:
+        raise failure
+
+    monkeypatch.setattr(settings, "load", lambda: engine.settings)
+    monkeypatch.setattr(demo.engine, "Engine", fail)
+    st.cache_resource.clear()
+    assert says(run(AppTest.from_file(str(APP), default_timeout=60)), str(failure))
+
+
+def test_a_model_that_cannot_be_prepared_is_said_on_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands = []
+
+    def refuse(command: list[str], check: bool) -> subprocess.CompletedProcess[bytes]:
+        commands.append(command[1:])
+        return subprocess.CompletedProcess(command, 2)
+
+    monkeypatch.setattr(settings, "load", lambda: Settings(home=tmp_path))
+    monkeypatch.setattr(subprocess, "run", refuse)
+    assert says(run(AppTest.from_file(str(APP), default_timeout=60)), "The model could not be prepared")
+    assert commands == [["-m", "demo", "--only-prepare"]]

@@ -1,0 +1,238 @@
+"""`python -m model_export`: the commands one after the other as a person calls them, and what they say of mistakes."""
+
+import inspect
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import console
+from model_export.__main__ import app, train
+from model_export.bundle import CATALOGUE, Bundle
+from model_export.check import check
+from model_export.checkpoint import TrainingConfig, load
+from model_export.evaluation import evaluate
+from model_export.mind import MindConfig
+from model_export.readers import read_log
+from model_export.registry import Registry
+from model_export.simulator import simulate
+
+ROOT = Path(__file__).parents[1]
+COMMANDS = ["simulate", "train", "evaluate", "export", "publish"]
+
+
+class Shell:
+    """Runs `python -m model_export` in processes of their own; paths are below one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = {**os.environ, "MINDSTREAM_HOME": str(folder / "home"), "OMP_NUM_THREADS": "1"}
+
+    def command(self, *arguments: str | Path) -> list[str]:
+        return [sys.executable, "-m", "model_export", *map(str, arguments)]
+
+    def run(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(self.command(*arguments), cwd=ROOT, env=self.environment, capture_output=True, text=True)
+
+    def succeed(self, *arguments: str | Path) -> str:
+        """What it prints on stdout."""
+        done = self.run(*arguments)
+        assert done.returncode == 0, done.stderr
+        assert "Traceback" not in done.stderr
+        assert "WARN" not in done.stderr.upper()
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    return Shell(tmp_path_factory.mktemp("cli"))
+
+
+@pytest.fixture(scope="module")
+def log(shell: Shell) -> Path:
+    path = shell.folder / "new" / "log.parquet"
+    said = shell.succeed("simulate", path, "--users", "60", "--seed", "3")
+    assert re.search(r"interactions of 60 users .* rows dropped: none", said)
+    return path
+
+
+@pytest.fixture(scope="module")
+def checkpoint(shell: Shell, log: Path) -> Path:
+    path = shell.folder / "mind.pt"
+    dimensions = ["--dim", "8", "--num-interests", "3", "--history-length", "12", "--routing-iterations", "2"]
+    said = shell.succeed("train", log, "--out", path, "--steps", "30", *dimensions, "--pow-p", "2", "--seed", "5")
+    assert "log.parquet: " in said
+    assert re.search(rf"wrote {path}; validation: hr@20 [\d.]+ %, .*ndcg@50 [\d.]+ %\n$", said)
+    return path
+
+
+@pytest.fixture(scope="module")
+def exported(shell: Shell, checkpoint: Path) -> Path:
+    [path] = shell.succeed("export", checkpoint, "--out", shell.folder / "bundles").splitlines()
+    return Path(path)
+
+
+def test_simulate_writes_the_log_of_the_seed(log: Path) -> None:
+    pd.testing.assert_frame_equal(read_log(log).events, simulate(users=60, seed=3).log.events)
+
+
+def test_train_writes_a_checkpoint_with_the_settings_asked_for(checkpoint: Path) -> None:
+    loaded = load(checkpoint)
+    assert loaded.model.config == MindConfig(dim=8, num_interests=3, history_length=12, routing_iterations=2, pow_p=2.0)
+    assert (loaded.training.steps, loaded.training.seed) == (30, 5)
+    assert loaded.data["source"] == "log.parquet"
+
+
+def test_the_defaults_are_those_of_the_model() -> None:
+    options = inspect.signature(train).parameters
+    for name in ("dim", "num_interests", "history_length", "routing_iterations", "pow_p"):
+        assert options[name].default == getattr(MindConfig(), name)
+    for name in ("steps", "seed"):
+        assert options[name].default == getattr(TrainingConfig(), name)
+
+
+def test_evaluate_prints_a_table_and_json(shell: Shell, checkpoint: Path, log: Path) -> None:
+    *table, last = shell.succeed("evaluate", checkpoint, log).splitlines()
+    expected = evaluate(load(checkpoint), read_log(log))
+    assert json.loads(last) == pytest.approx(expected)
+    assert [line.split()[0] for line in table] == list(expected)
+    assert [float(line.split()[1]) for line in table] == pytest.approx(list(expected.values()), abs=0.005)
+
+
+def test_export_prints_the_path_of_a_whole_bundle(shell: Shell, exported: Path) -> None:
+    assert exported.parent == shell.folder / "bundles"
+    check(Bundle(exported))
+
+
+def test_publish_makes_a_bundle_current_once(shell: Shell, exported: Path) -> None:
+    assert shell.succeed("publish", exported) == f"current model: {exported.name}\n"
+    assert Registry(shell.folder / "home" / "models").current_version() == exported.name
+    again = shell.run("publish", exported)
+    assert again.returncode == 2
+    assert re.fullmatch(rf"error: .*{exported.name} exists already; a version is published once\n", again.stderr)
+    elsewhere = shell.folder / "elsewhere"
+    shell.succeed("publish", exported, "--models", elsewhere)
+    check(Registry(elsewhere).current())
+
+
+# Mistakes
+
+
+def say(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
+    """The exit status of a command line; a traceback would come out as the exception that it is."""
+    monkeypatch.setattr(sys, "argv", ["model_export", *map(str, arguments)])
+    with pytest.raises(SystemExit) as end:
+        console.run(app)
+    return int(end.value.code or 0)
+
+
+@pytest.fixture
+def files(tmp_path: Path, log: Path) -> Path:
+    """log.parquet, small.csv with five events, garbage.pt, and an empty folder."""
+    shutil.copy(log, tmp_path / "log.parquet")
+    (tmp_path / "small.csv").write_text("user_id,item_id,timestamp\na,x,1\nb,y,2\na,z,3\na,y,4\nb,x,5\n")
+    (tmp_path / "garbage.pt").write_text("garbage")
+    (tmp_path / "empty").mkdir()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("train nowhere.csv", "no file or folder at nowhere.csv"),
+        ("train log.parquet --format table2", "unknown format 'table2'; expected one of: auto, table, .*taobao"),
+        ("train log.parquet --pow-p -1", "pow_p is -1.0; it must be at least 0, or inf for the argmax"),
+        ("train small.csv", "the log has . behaviours .* training needs at least 256 .*"),
+        ("evaluate nowhere.pt log.parquet", "nowhere.pt does not exist; `python -m model_export train` writes .*"),
+        ("evaluate garbage.pt log.parquet", "garbage.pt is not a checkpoint that this version of .* wrote"),
+        ("export nowhere.pt", "nowhere.pt does not exist; .*"),
+        ("export garbage.pt", "garbage.pt is not a checkpoint .*"),
+        ("publish nowhere", "nowhere is not a bundle: it has no manifest.json"),
+        ("publish empty", "empty is not a bundle: it has no manifest.json"),
+    ],
+)
+def test_a_mistake_is_one_sentence(
+    line: str, message: str, files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(files)
+    assert say(monkeypatch, *line.split()) == 2
+    assert re.fullmatch(f"error: {message}\n", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("train", "Missing argument"),
+        ("train log --steps 0", "--steps"),
+        ("train log --dim x", "--dim"),
+        ("simulate out --users 0", "--users"),
+        ("train log --nonsense 1", "No such option"),
+        ("retrain", "No such command 'retrain'"),
+    ],
+)
+def test_a_wrong_call_says_what_is_wrong(
+    line: str, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert say(monkeypatch, *line.split()) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_in_a_process_of_its_own_a_mistake_is_one_sentence_too(shell: Shell, exported: Path, tmp_path: Path) -> None:
+    bad = shutil.copytree(exported, tmp_path / "bad")
+    (bad / CATALOGUE).write_text("{}")
+    done = shell.run("publish", bad, "--models", tmp_path / "models")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.fullmatch(rf"error: {bad / CATALOGUE} has 2 bytes; the manifest says \d+\n", done.stderr)
+    assert not (tmp_path / "models").exists()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert say(monkeypatch, name, "--help") == 0
+    said = capsys.readouterr().out
+    [command] = [c for c in app.registered_commands if c.callback is not None and c.callback.__name__ == name]
+    assert command.callback is not None
+    assert (command.callback.__doc__ or "?") in said
+    for parameter in command.callback.__annotations__:
+        assert parameter == "return" or parameter.replace("_", "-") in said or parameter in said
+    assert say(monkeypatch, "--help") == 0
+    assert name in capsys.readouterr().out
+
+
+def test_no_other_command_is_there() -> None:
+    assert [c.callback.__name__ for c in app.registered_commands if c.callback is not None] == COMMANDS
+
+
+def test_ctrl_c_ends_training_cleanly(shell: Shell, log: Path, tmp_path: Path) -> None:
+    # A shell's background jobs ignore Ctrl-C, and so would this process if the tests ran in one.
+    command = shell.command("train", log, "--out", tmp_path / "mind.pt", "--steps", "1000000")
+    with subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=shell.environment,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
+        assert process.stderr is not None
+        said = b""
+        deadline = time.monotonic() + 60
+        while not re.search(rb" [1-9]\d*/1000000 ", said):  # it has taken a step
+            assert process.poll() is None, said
+            assert time.monotonic() < deadline
+            said += os.read(process.stderr.fileno(), 1_000)
+        process.send_signal(signal.SIGINT)
+        said += process.stderr.read()
+        assert process.wait(30) == 130
+    assert b"Traceback" not in said
+    assert list(tmp_path.iterdir()) == []
