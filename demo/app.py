@@ -48,7 +48,7 @@ def click(engine: Engine, user_id: str, item_id: str) -> None:
     """Callback of every product button."""
     try:
         st.session_state.last_click = engine.click(user_id, item_id)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # the address of the page may name any user, also one that no event may have
         st.session_state.error = str(error)
 
 
@@ -77,7 +77,7 @@ def bring_in(engine: Engine, user_id: str) -> None:
     try:
         with st.spinner(f"Publishing what {plain(user_id)} did before ..."):
             engine.bring_in(user_id)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         st.error(str(error))
 
 

@@ -23,7 +23,7 @@ from stream.updater import Updater
 
 APPLIED_WITHIN_S = 10.0
 LOOK_EVERY_S = 0.002
-READY_WITHIN_S = 20.0
+READY_WITHIN_S = 45.0  # the updater may have to join its group a second time
 CANDIDATES = 100
 
 

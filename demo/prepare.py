@@ -41,7 +41,9 @@ def prepare(settings: Settings) -> None:
         from model_export.mind import MindConfig
         from model_export.training import train
     except ModuleNotFoundError as error:
-        raise OSError(f"a model has to be trained, and {error.name} is not installed; `make setup` does that") from error
+        raise OSError(
+            f"a model has to be trained, and {error.name} is not installed; `make setup` does that"
+        ) from error
 
     settings.home.mkdir(parents=True, exist_ok=True)
     interactions = read_or_simulate(settings)

@@ -21,7 +21,7 @@ class Traffic:
         self.log, self.producer = log, producer
         self.rate = 0
         self.published = 0
-        self.failure: OSError | None = None
+        self.failure: Exception | None = None
         self.stopping = threading.Event()
         self.thread = threading.Thread(target=self.run, name="traffic", daemon=True)
         self.thread.start()
@@ -41,12 +41,12 @@ class Traffic:
                 self.send(event)
 
     def send(self, event: Event) -> None:
-        """Publish one event with the present time; a broker that is away is tried again at the next one."""
+        """Publish one event with the present time; one that fails is left out, the next one is tried again."""
         try:
             self.producer.send(msgspec.structs.replace(event, event_time_ms=int(time.time() * 1000)))
             self.published += 1
             self.failure = None
-        except OSError as error:
+        except (OSError, ValueError) as error:
             self.failure = error
 
     def stop(self) -> None:
