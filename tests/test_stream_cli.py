@@ -53,8 +53,8 @@ class Shell:
             patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
             with pytest.raises(SystemExit) as ended:
                 console.run(app)
-        said = self.capfd.readouterr()
-        return int(ended.value.code or 0), said.out + said.err
+        self.stdout, stderr = self.capfd.readouterr()
+        return int(ended.value.code or 0), self.stdout + stderr
 
     def fails(self, *arguments: str) -> str:
         """The one sentence with which it fails."""
@@ -165,6 +165,7 @@ def test_a_log_is_replayed(kafka: KafkaShell, log: InteractionLog, tmp_path: Pat
     assert "log.parquet: 50 interactions of" in said
     assert re.search(r"replaying: 100%.* 50/50", said)
     assert said.endswith(f"published 50 events to {kafka.topic}\n")
+    assert kafka.stdout == ""
     expected = log.events.head(50)
     found = kafka.events()
     assert sorted((event.event_time_ms, event.item_id) for event in found) == sorted(

@@ -1,11 +1,13 @@
 """The updater on a real Kafka: every event is applied once, whatever fails, and nothing is committed too early."""
 
 import logging
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition
 from kafka.admin import ConfigResource, MemberToRemove
@@ -196,25 +198,6 @@ def test_batches_do_not_change_a_bit(world: World, tmp_path: Path) -> None:
         assert one_by_one.counts["batches"] >= 12
         assert at_once.counts["batches"] <= 4
         assert world.stored_bytes(store) == world.stored_bytes()
-
-
-def test_capsules_do_not_depend_on_the_company(bundle: Bundle) -> None:
-    """Bit for bit: alone, in twos, in a batch that is full, and in one that is not."""
-    extractor = Extractor(bundle)
-    histories = [[bundle.item_ids[(7 * user + n * n) % 500] for n in range(user % 30)] for user in range(260)]
-    profiles = [{"region": ("north", "south", "")[user % 3]} for user in range(260)]
-
-    def in_batches_of(size: int) -> list[bytes]:
-        made = [
-            one
-            for start in range(0, 260, size)
-            for one in extractor.encode(histories[start : start + size], profiles[start : start + size])
-        ]
-        return [one.vectors.tobytes() + one.importance.tobytes() + one.routing_weights.tobytes() for one in made]
-
-    alone = in_batches_of(1)
-    for size in (2, 3, 5, 16, 255, 256, 260):
-        assert in_batches_of(size) == alone
 
 
 def test_what_is_no_event_goes_to_the_dead_letters(world: World, caplog: pytest.LogCaptureFixture) -> None:
@@ -522,11 +505,28 @@ def test_after_an_outage_it_goes_on(world: World, caplog: pytest.LogCaptureFixtu
 
 
 def test_a_failed_start_leaves_nothing_open(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sockets and threads that are left behind would fail the test, as warnings."""
+    """Each of kafka-python's clients has a thread, and its sockets live as long as that."""
 
     def refuse(self: Cluster, group: str | None, **options: object) -> None:
         raise OSError("no consumer today")
 
     monkeypatch.setattr(Cluster, "consumer", refuse)
+    before = set(threading.enumerate())
     with pytest.raises(OSError, match="no consumer today"):
         world.updater()
+    wait_until(lambda: set(threading.enumerate()) <= before, "all clients are closed", within_s=5)
+
+
+def test_a_closed_updater_leaves_nothing_open(world: World) -> None:
+    threads, files = set(threading.enumerate()), open_files()
+    updater = world.updater()
+    work(updater, updater.ready.is_set)
+    assert not set(threading.enumerate()) <= threads
+    updater.close()
+    updater.close()
+    wait_until(lambda: set(threading.enumerate()) <= threads, "all clients are closed", within_s=5)
+    assert open_files() <= files
+
+
+def open_files() -> int:
+    return psutil.Process().num_fds()
