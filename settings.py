@@ -6,7 +6,7 @@ Command-line options override these; nothing else in the project looks at the en
 from functools import cache
 from pathlib import Path
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -76,7 +76,13 @@ def load() -> Settings:
 
     Raises
     ------
-    pydantic.ValidationError
-        Names the variable, its value and what would be right. (It is a ValueError.)
+    ValueError
+        Names the variable, its value and what would be right.
     """
-    return Settings()
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        field = str(wrong["loc"][0])
+        variable = f"MINDSTREAM_{field.upper()}" if field in Settings.model_fields else field
+        raise ValueError(f"{variable} is {wrong['input']!r}: {wrong['msg']}") from None

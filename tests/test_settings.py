@@ -1,0 +1,36 @@
+"""The environment: read once, and a wrong value is named."""
+
+import pytest
+
+import settings
+
+
+@pytest.fixture(autouse=True)
+def read_again() -> None:
+    settings.load.cache_clear()
+
+
+def test_defaults_need_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("KAFKA_BOOTSTRAP_SERVERS", "MINDSTREAM_HOME", "MINDSTREAM_TOPIC"):
+        monkeypatch.delenv(name, raising=False)
+    found = settings.load()
+    assert found.bootstrap_servers == ""
+    assert found.models == found.home / "models"
+    assert found.dead_letter_topic == "behaviour-events.dlq"
+    assert settings.load() is found
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("MINDSTREAM_PARTITIONS", "four", "MINDSTREAM_PARTITIONS is 'four': Input should be a valid integer"),
+        ("MINDSTREAM_HISTORY_LENGTH", "0", "MINDSTREAM_HISTORY_LENGTH is '0': Input should be greater than"),
+        ("MINDSTREAM_DEMO_UPDATER", "perhaps", "MINDSTREAM_DEMO_UPDATER is 'perhaps': Input should be a valid boolean"),
+    ],
+)
+def test_a_wrong_value_is_named(variable: str, value: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ValueError, match=message):
+        settings.load()
+    monkeypatch.delenv(variable)
+    settings.load.cache_clear()
