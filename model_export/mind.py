@@ -1,7 +1,7 @@
 """MIND: the Multi-Interest Network with Dynamic routing, whole and in one file.
 
-Li et al., "Multi-Interest Network with Dynamic Routing for Recommendation at Tmall", CIKM 2019. Equation
-and section numbers in this file are the paper's. Shapes: B users, L behaviours (padded), K interests, d dimensions,
+Li et al., "Multi-Interest Network with Dynamic Routing for Recommendation at Tmall", CIKM 2019. The
+names of layers and algorithm 1 are the paper's. Shapes: B users, L behaviours (padded), K interests, d dimensions,
 P profile fields, F side features, M sampled negatives.
 """
 
@@ -22,11 +22,11 @@ class MindConfig:
     dim : d, the length of item embeddings and capsules.
     num_interests : K, the most capsules a user can have.
     history_length : L, how many of the most recent behaviours are read.
-    routing_iterations : iterations of B2I dynamic routing (section 3.3).
-    routing_sigma : standard deviation of the Gaussian that the initial routing logits are drawn from (section 3.3).
+    routing_iterations : iterations of B2I dynamic routing (algorithm 1).
+    routing_sigma : standard deviation of the Gaussian that the initial routing logits are drawn from (algorithm 1).
     map_gain : scale of the initial S. The larger S, the harder the routing: with the usual gain of 1 behaviours are
         spread almost evenly, and the capsules of a user come out alike.
-    pow_p : p of label-aware attention (section 3.5); math.inf picks the best capsule alone.
+    pow_p : p of label-aware attention; math.inf picks the best capsule alone.
     hidden : width of the ReLU layer behind the capsules.
     profile_dim : length of one profile field's embedding.
     """
@@ -54,7 +54,7 @@ class MindConfig:
 
 
 def squash(z: Tensor) -> Tensor:
-    """Shorten vectors to a length below one, keeping their direction (equation 7). Any shape (..., d).
+    """Shorten vectors to a length below one, keeping their direction. Any shape (..., d).
 
     Written as |z| / (1 + |z|^2) * z, which is zero at zero without a small number in a denominator: the ONNX
     exporter drops a number as small as 1e-9, and a capsule that nothing flows into would be served as NaN.
@@ -64,7 +64,7 @@ def squash(z: Tensor) -> Tensor:
 
 
 def interest_mask(mask: Tensor, num_interests: int) -> Tensor:
-    """Which of the K capsules a user has: K' = max(1, min(K, floor(log2 n))) (equation 9); none where n = 0.
+    """Which of the K capsules a user has: K' = max(1, min(K, floor(log2 n))); none where n = 0.
 
     `mask` (B, L) marks the n real behaviours. Capsule k >= 1 exists from n = 2^(k+1) on: comparing with
     powers of two is exact where a floating-point logarithm of 8 may come out as 2.9999998.
@@ -79,7 +79,7 @@ def interest_mask(mask: Tensor, num_interests: int) -> Tensor:
 
 
 def coupling(logits: Tensor, unused: Tensor, mask: Tensor) -> Tensor:
-    """Routing weights (B, K, L): a softmax over the capsules of each behaviour (equation 5), not over behaviours.
+    """Routing weights (B, K, L): a softmax over the capsules of each behaviour, not over behaviours.
 
     Capsules that the user does not have (`unused` (B, K, 1)) get no share, and padding gives none.
     """
@@ -129,7 +129,7 @@ class InterestExtractor(nn.Module):
         return capsules, active, weights
 
     def route(self, behaviours: Tensor, mask: Tensor, logits: Tensor, active: Tensor) -> tuple[Tensor, Tensor]:
-        """B2I dynamic routing (section 3.3, algorithm 1).
+        """B2I dynamic routing (algorithm 1).
 
         As in capsule networks, only the last iteration is differentiated: the logits that the earlier ones
         find are taken as given, and S still gets its gradient through the last weighted sum.
@@ -142,15 +142,15 @@ class InterestExtractor(nn.Module):
         fixed_votes = (votes if self.training else behaviours.double() @ self.bilinear_map.double()).detach()
         logits = logits.to(fixed_votes.dtype)
         for _ in range(self.config.routing_iterations - 1):
-            capsules = squash(coupling(logits, unused, mask) @ fixed_votes)  # (B, K, d), equations 6 and 7
-            logits = logits + capsules @ fixed_votes.transpose(1, 2)  # (B, K, L), equation 8
+            capsules = squash(coupling(logits, unused, mask) @ fixed_votes)  # (B, K, d)
+            logits = logits + capsules @ fixed_votes.transpose(1, 2)  # (B, K, L), b_ij += u_j . S e_i
         weights = coupling(logits, unused, mask).to(votes.dtype)  # (B, K, L)
         capsules = squash(weights @ votes)  # (B, K, d)
         return capsules, weights
 
 
 class ItemEmbedding(nn.Module):
-    """Embedding and pooling: an item is the mean of its id's and its side features' vectors (section 3.2).
+    """An item is the mean of its id's and its side features' vectors (embedding and pooling layer).
 
     An item that training never saw has no vector for its id but may have side features.
     """
@@ -214,7 +214,7 @@ class Mind(nn.Module):
 
 
 def label_aware_attention(capsules: Tensor, active: Tensor, label: Tensor, p: float) -> Tensor:
-    """One user vector for each label: capsules weighted by softmax(pow(capsule . label, p)) (section 3.5).
+    """Label-aware attention: one user vector for each label, capsules weighted by softmax(pow(capsule . label, p)).
 
     The power keeps the sign: a capsule that disagrees with the label must not win for disagreeing strongly.
     p = 0 weighs all capsules the same, p = inf takes the best one alone.
@@ -237,7 +237,7 @@ def label_aware_attention(capsules: Tensor, active: Tensor, label: Tensor, p: fl
 
 
 def sampled_softmax(user: Tensor, table: Tensor, target: Tensor, negatives: Tensor, log_q: Tensor) -> Tensor:
-    """Cross-entropy of the target among itself and M shared negatives (section 3.6).
+    """Cross-entropy of the target among itself and M shared negatives (training).
 
     Every logit is corrected by the logarithm of the expected count of its item in the sample (logQ), so that
     the expectation is that of the full softmax. A negative that is the target itself (accidental hit) is removed.
