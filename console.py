@@ -14,6 +14,9 @@ def run(app: Callable[..., object]) -> None:
         logging.getLogger(room).setLevel(logging.INFO)
     try:
         app()  # Typer ends the process: 2 where it was called wrongly, 130 after Ctrl-C
+    except ModuleNotFoundError as error:  # torch, where only what serving needs was installed
+        print(f"error: {error.name} is not installed; remove .venv and run `make setup`", file=sys.stderr)
+        sys.exit(EXIT_ERROR)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(EXIT_ERROR)

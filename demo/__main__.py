@@ -34,6 +34,8 @@ def main(
         prepare(chosen)
     if only_prepare:
         return
+    print(f"the demo's home is {chosen.home}; other commands meet it with MINDSTREAM_HOME={chosen.home}")
+    print(f"the page is at http://{address}:{port}; Ctrl-C stops it", flush=True)
     environment = {**os.environ, **as_environment(chosen)}
     command = [sys.executable, "-m", "streamlit", "run", str(APP)]
     command += ["--server.port", str(port), "--server.address", address]

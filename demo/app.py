@@ -100,8 +100,8 @@ def figures(engine: Engine) -> None:
     st.caption(f"Model `{engine.bundle.version}`")
     st.caption(f"{engine.bundle.manifest.items:,} items, {engine.recommender.index.kind} max-sim")
     st.caption(f"Broker {plain(engine.cluster.bootstrap_servers)}{' (embedded)' if engine.cluster.life else ''}")
-    if engine.failure:
-        st.error(f"The updater has stopped: {engine.failure}")
+    if trouble := engine.trouble():
+        st.error(trouble)
 
 
 def product(engine: Engine, user_id: str, row: Row, key: str) -> None:

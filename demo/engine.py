@@ -122,6 +122,14 @@ class Engine:
         partition, offset = self.producer.publish(events[-1])
         self.wait_for(events[-1].user_id, Position(self.life.id, partition, offset))
 
+    def trouble(self) -> str | None:
+        """What keeps clicks from coming back, as a sentence; None where all is well."""
+        if self.failure:
+            return f"The updater has stopped: {self.failure}. Start the demo again."
+        if self.cluster.life and running_embedded(self.settings.state) != self.cluster:
+            return "The process that ran the embedded broker has ended. Start the demo again."
+        return None
+
     def wait_for(self, user_id: str, position: Position) -> None:
         """Return once the user's stored state covers this position."""
         deadline = time.monotonic() + APPLIED_WITHIN_S

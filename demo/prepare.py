@@ -32,19 +32,18 @@ def prepare(settings: Settings) -> None:
 
     Raises
     ------
-    OSError
+    ModuleNotFoundError
         If torch, which only training needs, is not installed.
     """
-    try:  # here and not at the top: a demo that finds a model runs without torch
-        from model_export.checkpoint import TrainingConfig, save
-        from model_export.export import export
-        from model_export.mind import MindConfig
-        from model_export.training import train
-    except ModuleNotFoundError as error:
-        raise OSError(
-            f"a model has to be trained, and {error.name} is not installed; `make setup` does that"
-        ) from error
+    # Here and not at the top: a demo that finds a model runs without torch.
+    import torch
 
+    from model_export.checkpoint import TrainingConfig, save
+    from model_export.export import export
+    from model_export.mind import MindConfig
+    from model_export.training import train
+
+    torch.set_num_threads(1)  # several, on a machine that is busy, wait for each other and are far slower than one
     settings.home.mkdir(parents=True, exist_ok=True)
     interactions = read_or_simulate(settings)
     checkpoint = train(interactions, MindConfig(), TrainingConfig(max_seconds=TRAINING_SECONDS))

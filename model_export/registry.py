@@ -30,19 +30,21 @@ class Registry:
             return None
 
     def current(self) -> Bundle:
-        """Open the current bundle.
+        """Open the current bundle and compare its files with their checksums.
 
         Raises
         ------
         BundleError
-            If nothing was published yet, or the pointer names a bundle that is not there.
+            If nothing was published yet, or the pointer names a bundle that is not there or was damaged.
         """
         version = self.current_version()
-        if version is None:
+        if not version:
             raise BundleError(
                 f"no model was published in {self.folder}; `make demo` or `python -m model_export publish` does that"
             )
-        return Bundle(self.folder / version)
+        bundle = Bundle(self.folder / version)
+        bundle.verify()
+        return bundle
 
     def publish(self, path: Path) -> Bundle:
         """Copy a bundle into the registry, check the copy, and make it current by one atomic rename.

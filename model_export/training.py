@@ -4,7 +4,7 @@ import math
 import random
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -73,11 +73,12 @@ def fit(
     optimizer = torch.optim.Adam(model.parameters(), lr=training.learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, training.steps)
     logits = serving_logits(vocabulary, model.config)
-    deadline = time.monotonic() + (math.inf if training.max_seconds is None else training.max_seconds)
+    limit = math.inf if training.max_seconds is None else training.max_seconds
+    start = time.monotonic()
     best: dict[str, float] = {}
     best_weights: dict[str, torch.Tensor] = {}
     looks_without_gain = 0
-    with tqdm(total=training.steps, desc="training", unit="step", disable=not progress) as bar:
+    with progress_bar(training, progress) as bar:
         for step in range(1, training.steps + 1):
             loss = train_step(model, sampler, optimizer)
             if not math.isfinite(loss):
@@ -86,8 +87,9 @@ def fit(
                     f"({training.learning_rate}) is too large"
                 )
             schedule.step()
-            bar.update()
-            last = step == training.steps or time.monotonic() > deadline
+            elapsed = time.monotonic() - start
+            last = step == training.steps or elapsed > limit
+            bar.update((step if math.isinf(limit) else min(elapsed, limit)) - bar.n)
             if len(cases) and (step % training.validate_every == 0 or last):
                 found = validate(model, cases, logits)
                 looks_without_gain += 1
@@ -100,6 +102,14 @@ def fit(
     if best_weights:
         model.load_state_dict(best_weights)
     return best
+
+
+def progress_bar(training: TrainingConfig, shown: bool) -> "tqdm[NoReturn]":
+    """A bar that counts what ends the training: seconds where they are limited, else steps."""
+    if training.max_seconds is None:
+        return tqdm(total=training.steps, desc="training", unit="step", disable=not shown)
+    seconds = "{l_bar}{bar}| {n:.0f}/{total:.0f} s{postfix}"
+    return tqdm(total=training.max_seconds, desc="training", bar_format=seconds, disable=not shown)
 
 
 def train_step(model: Mind, sampler: Sampler, optimizer: torch.optim.Optimizer) -> float:

@@ -15,7 +15,13 @@ from contextlib import ExitStack, suppress
 
 from kafka import TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
-from kafka.errors import KafkaError, LogTruncationError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from kafka.errors import (
+    InvalidRequestError,
+    KafkaError,
+    LogTruncationError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+)
 from kafka.structs import MemberState
 
 from model_export.extractor import Extractor
@@ -115,9 +121,12 @@ class Updater:
             self.joined = time.monotonic()
         elif time.monotonic() - self.joined > JOINED_WITHIN_S:
             log.warning("group %s was not joined within %.0f s; trying again", self.settings.group, JOINED_WITHIN_S)
-            self.joined = time.monotonic()
-            self.consumer.unsubscribe()
-            self.consumer.subscribe([self.settings.topic])
+            self.join_again()
+
+    def join_again(self) -> None:
+        self.joined = time.monotonic()
+        self.consumer.unsubscribe()
+        self.consumer.subscribe([self.settings.topic])
 
     def start_over_if_made_again(self) -> bool:
         if not self.life.has_changed():
@@ -146,6 +155,9 @@ class Updater:
             return []
         except OffsetOutOfRangeError as error:
             self.recover_offsets(error.args[0])
+            return []
+        except InvalidRequestError:  # how the embedded broker answers one who joins a group that is just changing
+            self.join_again()
             return []
         except KafkaError as error:
             raise OSError(f"events cannot be read from {self.settings.topic}: {error}") from error

@@ -359,7 +359,7 @@ def test_without_torch_no_model_is_prepared_and_it_is_said(tmp_path: Path) -> No
     environment = {**os.environ, "MINDSTREAM_HOME": str(tmp_path), "MINDSTREAM_LOG": ""}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 2
-    assert done.stderr == "error: a model has to be trained, and torch is not installed; `make setup` does that\n"
+    assert done.stderr == "error: torch is not installed; remove .venv and run `make setup`\n"
     assert not is_prepared(Settings(home=tmp_path))
 
 
