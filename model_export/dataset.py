@@ -104,7 +104,7 @@ def build_sequences(log: InteractionLog, vocabulary: Vocabulary) -> Sequences:
 def profile_rows(profiles: pd.DataFrame, user_ids: list[str], vocabulary: Vocabulary) -> np.ndarray:
     """The profile-table rows of these users, int64 (U, P); 0 for users and values that are unknown."""
     fields = list(vocabulary.profile_fields)
-    known = profiles.set_index("user_id").reindex(index=user_ids, columns=fields).fillna("")
+    known = profiles.set_index("user_id").reindex(index=user_ids, columns=fields, fill_value="")
     columns = [rows_of(known[name], values) for name, values in vocabulary.profile_fields.items()]
     return np.stack(columns, 1) if columns else np.zeros((len(user_ids), 0), dtype=np.int64)
 

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ from model_export.readers import read_log, write_table
 from model_export.registry import Registry
 from model_export.simulator import SimulatedShop, simulate
 from settings import Settings
-from stream.broker import running_embedded
+from stream.broker import EmbeddedBroker, running_embedded
 from stream.event import Event
 from stream.producer import EventProducer
 from stream.state import History, Position, UserState
@@ -417,6 +418,15 @@ def test_a_click_on_something_the_model_does_not_know(engine: Engine, visitor: s
     engine.click(visitor, "brand-new")
     assert history_of(engine, visitor) == ("brand-new",)
     assert engine.recommend(visitor).path == "popular"
+
+
+def test_the_end_of_another_process_s_broker_is_said(bundle: Bundle, shop: SimulatedShop, tmp_path: Path) -> None:
+    settings = home_of(bundle, shop, tmp_path)
+    with EmbeddedBroker(settings.state) as broker, closing(Engine(settings)) as guest:
+        assert guest.cluster == broker.cluster
+        assert guest.trouble() is None
+        broker.close()
+        assert "Start the demo again" in str(guest.trouble())
 
 
 def test_a_persona_is_brought_in_once(engine: Engine) -> None:

@@ -218,3 +218,38 @@ def test_the_broker_gone_the_brake_says_so(tmp_path: Path, monkeypatch: pytest.M
         broker.close()
         with pytest.raises(OSError, match="does not say how far clicks was read"):
             brake.lag()
+
+
+def test_a_second_updater_joins_while_the_first_one_works(bundle: Bundle, tmp_path: Path) -> None:
+    users = [f"user-{number}" for number in range(12)]
+    with (
+        EmbeddedBroker(tmp_path / "state") as broker,
+        LmdbStore(tmp_path / "one") as one,
+        LmdbStore(tmp_path / "other") as other,
+        at_work(broker.cluster, one, bundle, tmp_path) as first,
+        at_work(broker.cluster, other, bundle, tmp_path) as second,
+    ):
+        with EventProducer(broker.cluster, "clicks") as producer:
+            for user in users:
+                producer.publish(Event(user, bundle.item_ids[0], START_MS))
+
+        def applied() -> bool:
+            return first.counts["events"] + second.counts["events"] >= len(users)
+
+        wait_until(applied, "all events are applied", within_s=120)  # that broker's groups take their time
+        assert sorted({*one.users(), *other.users()}) == sorted(users)
+
+
+@contextmanager
+def at_work(cluster: Cluster, store: Store, bundle: Bundle, home: Path) -> Iterator[Updater]:
+    """An updater in a thread of its own, with partitions."""
+    stop = threading.Event()
+    with updating(cluster, store, bundle, home) as updater:
+        thread = threading.Thread(target=updater.run, args=(stop,))
+        thread.start()
+        try:
+            assert updater.ready.wait(120)
+            yield updater
+        finally:
+            stop.set()
+            thread.join(20)

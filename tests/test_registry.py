@@ -151,3 +151,11 @@ def test_readers_see_the_old_or_the_new_version(registry: Registry) -> None:
     reader.join()
     assert seen <= set(versions)
     assert len(seen) == 2
+
+
+@pytest.mark.parametrize("name", ["item_embeddings.npy", "item_ids.json", "catalogue.json", "features.npz"])
+def test_a_damaged_bundle_is_not_served(name: str, registry: Registry, bundle: Bundle) -> None:
+    published = registry.publish(bundle.path)
+    (published.path / name).write_bytes(b"")
+    with pytest.raises(BundleError, match=rf"{name} has 0 bytes; the manifest says \d+"):
+        registry.current()

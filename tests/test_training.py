@@ -299,6 +299,15 @@ def test_evaluation_says_what_serving_would_give(checkpoint: Checkpoint, bundle:
     assert found["hr@20"] <= found["hr@50"]
 
 
+def test_evaluation_takes_profile_fields_that_a_log_lacks_as_unknown(
+    checkpoint: Checkpoint, shop: SimulatedShop
+) -> None:
+    bare = replace(shop.log, profiles=shop.log.profiles[["user_id"]])
+    assert checkpoint.vocabulary.profile_fields
+    assert not build_sequences(bare, checkpoint.vocabulary).profiles.any()
+    assert evaluate(checkpoint, bare)["users"] == evaluate(checkpoint, shop.log)["users"]
+
+
 def test_evaluation_without_a_test_user_says_so(checkpoint: Checkpoint, shop: SimulatedShop) -> None:
     item = shop.log.items.item_id[0]
     with pytest.raises(ValueError, match="none of the 0 test users has five behaviours or more"):
