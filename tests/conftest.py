@@ -29,14 +29,9 @@ CHROMIUM_ARGS = [
     "--disable-sync",
 ]
 
-# kafka-python 3.0.12 leaves the socket of each refused connection to the garbage collector, so one for every
-# try while a broker is down. Such a socket never had a peer; one of ours that had is still an error.
-REFUSED_CONNECTION = r"ignore:unclosed <socket\.socket [^>]*laddr=\('0\.0\.0\.0', \d+\)>:ResourceWarning"
-
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let kafka-python's known leak pass; every other warning is an error, see pyproject.toml."""
-    config.addinivalue_line("filterwarnings", REFUSED_CONNECTION)
+    """One thread for torch."""
     torch.set_num_threads(1)  # for small models one is enough, and several wait for each other on a busy machine
 
 
