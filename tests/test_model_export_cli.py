@@ -167,6 +167,15 @@ def test_a_mistake_is_one_sentence(
     assert re.fullmatch(f"error: {message}\n", capsys.readouterr().err)
 
 
+def test_training_where_torch_is_not_installed(
+    log: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delitem(sys.modules, "model_export.training")
+    monkeypatch.setitem(sys.modules, "torch", None)  # importing it then fails
+    assert say(monkeypatch, "train", log) == 2
+    assert capsys.readouterr().err == "error: torch is not installed; remove .venv and run `make setup`\n"
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [

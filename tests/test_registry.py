@@ -21,8 +21,6 @@ from model_export.bundle import (
 from model_export.check import check
 from model_export.registry import POINTER, Registry
 
-# Publishing
-
 
 @pytest.fixture
 def registry(tmp_path: Path) -> Registry:
@@ -49,7 +47,9 @@ def test_before_the_first_publish_it_says_what_to_do(registry: Registry) -> None
 
 
 def test_publishing_copies_a_bundle_and_points_to_it(registry: Registry, bundle: Bundle, tmp_path: Path) -> None:
-    published = registry.publish(bundle.path)
+    exported = another_version(bundle, tmp_path / bundle.version)
+    exported.chmod(0o700)
+    published = registry.publish(exported)
     assert published.path == registry.current().path == registry.folder / bundle.version
     assert (registry.folder / POINTER).read_text() == f"{bundle.version}\n"
     check(registry.current())
