@@ -51,12 +51,12 @@ def train(
 ) -> None:
     """Train MIND on a log, keeping the step with the best HR@50 on held-out users."""
     from model_export.checkpoint import TrainingConfig, save
-    from model_export.mind import MindConfig
+    from model_export.mind import ModelConfig
     from model_export.training import train as train_model
 
     interactions = read_log(log, format)
     print(interactions.describe())
-    config = MindConfig(
+    config = ModelConfig(
         dim=dim,
         num_interests=num_interests,
         history_length=history_length,

@@ -7,44 +7,18 @@ from typing import Any
 import numpy as np
 import torch
 
+from model_export.bundle import draw_routing_logits
 from model_export.dataset import Vocabulary
-from model_export.mind import Mind, MindConfig
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """How to train; the model's dimensions are in MindConfig.
-
-    Attributes
-    ----------
-    steps : most steps; early stopping may end sooner.
-    batch_size : (history, target) pairs a step.
-    negatives : sampled negatives, shared by the pairs of a step.
-    learning_rate : of Adam, falling to zero along a cosine over `steps`.
-    validate_every : steps between two looks at the validation users.
-    patience : looks without a better HR@50 before training stops.
-    valid_share, test_share : shares of the users that are held out of training.
-    seed : of everything that is drawn.
-    max_seconds : training ends after this time at the latest. Only without it is the result the same on every machine.
-    """
-
-    steps: int = 3_000
-    batch_size: int = 256
-    negatives: int = 1_024
-    learning_rate: float = 3e-3
-    validate_every: int = 250
-    patience: int = 4
-    valid_share: float = 0.1
-    test_share: float = 0.1
-    seed: int = 7
-    max_seconds: float | None = None
+from model_export.model import InterestModel
+from model_export.model_config import ModelConfig
+from model_export.training_config import TrainingConfig
 
 
 @dataclass(frozen=True)
 class Checkpoint:
     """A trained model with all that export and evaluation need to know of its data."""
 
-    model: Mind
+    model: InterestModel
     vocabulary: Vocabulary
     popularity: np.ndarray  # int64 (items,), interactions of each item in the log
     catalogue: dict[str, list[Any]]  # title, category, price, in the order of the vocabulary's items
@@ -53,13 +27,15 @@ class Checkpoint:
     validation: dict[str, float] = field(default_factory=dict)
 
 
-def new_model(config: MindConfig, vocabulary: Vocabulary) -> Mind:
-    """An untrained model with the tables that the vocabulary needs (one more row for "unknown")."""
-    return Mind(
+def new_model(config: ModelConfig, vocabulary: Vocabulary) -> InterestModel:
+    """An untrained model with the tables that the vocabulary needs (one more row for "unknown" in each)."""
+    logits = draw_routing_logits(vocabulary.item_ids, config.num_interests, config.routing_sigma)
+    return InterestModel(
         config,
         torch.from_numpy(vocabulary.item_features),
-        [len(values) + 1 for values in vocabulary.feature_fields.values()],
+        vocabulary.feature_values,
         [len(values) + 1 for values in vocabulary.profile_fields.values()],
+        torch.from_numpy(logits),
     )
 
 
@@ -96,7 +72,7 @@ def load(path: Path) -> Checkpoint:
         content = torch.load(path, weights_only=True, map_location="cpu")
         parts = content["vocabulary"]
         vocabulary = Vocabulary(**{**parts, "item_features": parts["item_features"].numpy()})
-        model = new_model(MindConfig(**content["config"]), vocabulary)
+        model = new_model(ModelConfig(**content["config"]), vocabulary)
         model.load_state_dict(content["weights"])
         return Checkpoint(
             model=model,

@@ -11,7 +11,7 @@ from model_export.bundle import draw_routing_logits
 from model_export.checkpoint import Checkpoint
 from model_export.dataset import Sequences, Vocabulary, build_sequences, windows
 from model_export.interactions import InteractionLog
-from model_export.mind import InterestExtractor, MindConfig
+from model_export.mind import InterestExtractor, ModelConfig
 
 BATCH = 512
 
@@ -78,7 +78,7 @@ def last_fifth_cases(sequences: Sequences, users: np.ndarray, length: int) -> Ca
     return Cases(history, mask, sequences.profiles[users], labels)
 
 
-def serving_logits(vocabulary: Vocabulary, config: MindConfig) -> Tensor:
+def serving_logits(vocabulary: Vocabulary, config: ModelConfig) -> Tensor:
     """The fixed routing logits that the bundle will have, float (items, K)."""
     return torch.from_numpy(draw_routing_logits(vocabulary.item_ids, config.num_interests, config.routing_sigma))
 

@@ -32,9 +32,7 @@ from model_export.bundle import (
     write_manifest,
 )
 from model_export.checkpoint import Checkpoint
-from model_export.evaluation import serving_logits
 from model_export.extractor import INPUTS, OUTPUTS, Extractor
-from model_export.mind import InterestExtractor
 
 PARITY = 1e-5  # the largest difference between torch's capsules and ONNX Runtime's
 GOLDEN_HISTORIES = 32
@@ -55,7 +53,7 @@ def export(checkpoint: Checkpoint, folder: Path, progress: bool = True) -> Bundl
     manifest = make_manifest(checkpoint, version)
     steps: list[Callable[[], None]] = [
         lambda: write_items(checkpoint, path),
-        lambda: write_graph(checkpoint.model.extractor, path / EXTRACTOR),
+        lambda: write_graph(checkpoint, path / EXTRACTOR),
         lambda: write_manifest(path, manifest),  # without the files: enough to load the graph
         lambda: write_golden(Extractor(Bundle(path)), checkpoint, path / GOLDEN),
         lambda: check_parity(checkpoint, Extractor(Bundle(path))),  # what fails it is never listed, so never published
@@ -71,7 +69,7 @@ def write_items(checkpoint: Checkpoint, path: Path) -> None:
     vocabulary, model = checkpoint.vocabulary, checkpoint.model
     with torch.no_grad():
         np.save(path / ITEM_EMBEDDINGS, model.item_table().numpy())
-    np.save(path / ROUTING_LOGITS, serving_logits(vocabulary, model.config).numpy())
+    np.save(path / ROUTING_LOGITS, model.routing_logits.detach().numpy())
     weights = model.items.features.parameters()
     tables: dict[str, Any] = {
         name: weight.detach().numpy() for name, weight in zip(vocabulary.feature_fields, weights, strict=True)
@@ -86,9 +84,9 @@ def write_json(file: Path, content: Any) -> None:
     file.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
 
 
-def write_graph(extractor: InterestExtractor, file: Path) -> None:
+def write_graph(checkpoint: Checkpoint, file: Path) -> None:
     """Export the extractor with free batch size and history length."""
-    config, fields = extractor.config, len(extractor.profile_tables)
+    config, fields = checkpoint.model.config, len(checkpoint.vocabulary.profile_fields)
     users = 2
     example = [
         torch.randn(users, config.history_length, config.dim),
@@ -102,7 +100,7 @@ def write_graph(extractor: InterestExtractor, file: Path) -> None:
         shapes.append({0: batch})
     with quiet():
         torch.onnx.export(
-            extractor.eval(),
+            checkpoint.model.extractor.eval(),
             tuple(example),
             file,
             input_names=list(INPUTS[: len(example)]),

@@ -2,55 +2,16 @@
 
 Li et al., "Multi-Interest Network with Dynamic Routing for Recommendation at Tmall", CIKM 2019. The
 names of layers and algorithm 1 are the paper's. Shapes: B users, L behaviours (padded), K interests, d dimensions,
-P profile fields, F side features, M sampled negatives.
+P profile fields, M sampled negatives.
 """
 
 import math
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-
-@dataclass(frozen=True)
-class MindConfig:
-    """The model's dimensions; training has its own settings (training.py).
-
-    Attributes
-    ----------
-    dim : d, the length of item embeddings and capsules.
-    num_interests : K, the most capsules a user can have.
-    history_length : L, how many of the most recent behaviours are read.
-    routing_iterations : iterations of B2I dynamic routing (algorithm 1).
-    routing_sigma : standard deviation of the Gaussian that the initial routing logits are drawn from (algorithm 1).
-    map_gain : scale of the initial S. The larger S, the harder the routing: with the usual gain of 1 behaviours are
-        spread almost evenly, and the capsules of a user come out alike.
-    pow_p : p of label-aware attention; math.inf picks the best capsule alone.
-    hidden : width of the ReLU layer behind the capsules.
-    profile_dim : length of one profile field's embedding.
-    """
-
-    dim: int = 64
-    num_interests: int = 5
-    history_length: int = 50
-    routing_iterations: int = 6
-    routing_sigma: float = 1.0
-    map_gain: float = 16.0
-    pow_p: float = math.inf
-    hidden: int = 256
-    profile_dim: int = 8
-
-    def __post_init__(self) -> None:
-        for name in ("dim", "num_interests", "history_length", "routing_iterations", "hidden", "profile_dim"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
-        if not (self.routing_sigma > 0 and self.map_gain > 0):
-            raise ValueError(
-                f"routing_sigma is {self.routing_sigma} and map_gain {self.map_gain}; both must be above 0"
-            )
-        if not self.pow_p >= 0:
-            raise ValueError(f"pow_p is {self.pow_p}; it must be at least 0, or inf for the argmax")
+from model_export.model_config import ModelConfig
 
 
 def squash(z: Tensor) -> Tensor:
@@ -63,8 +24,8 @@ def squash(z: Tensor) -> Tensor:
     return length / (1 + length * length) * z
 
 
-def interest_mask(mask: Tensor, num_interests: int) -> Tensor:
-    """Which of the K capsules a user has: K' = max(1, min(K, floor(log2 n))); none where n = 0.
+def interest_mask(mask: Tensor, num_interests: int, adaptive: bool = True) -> Tensor:
+    """Which of the K capsules a user has: K' = max(1, min(K, floor(log2 n))), or all K; none where n = 0.
 
     `mask` (B, L) marks the n real behaviours. Capsule k >= 1 exists from n = 2^(k+1) on: comparing with
     powers of two is exact where a floating-point logarithm of 8 may come out as 2.9999998.
@@ -74,7 +35,8 @@ def interest_mask(mask: Tensor, num_interests: int) -> Tensor:
     bool (B, K)
     """
     behaviours = mask.sum(1, keepdim=True)  # (B, 1)
-    needed = torch.tensor([1] + [2 ** (k + 1) for k in range(1, num_interests)], device=mask.device)
+    later = [2 ** (k + 1) if adaptive else 1 for k in range(1, num_interests)]
+    needed = torch.tensor([1, *later], device=mask.device)
     return behaviours >= needed  # (B, K)
 
 
@@ -93,14 +55,12 @@ class InterestExtractor(nn.Module):
     serving the fixed ones of each item (see routing_logits in bundle.py).
     """
 
-    def __init__(self, config: MindConfig, profile_sizes: list[int]) -> None:
+    def __init__(self, config: ModelConfig, profile_sizes: list[int]) -> None:
         super().__init__()
         self.config = config
         self.bilinear_map = nn.Parameter(torch.empty(config.dim, config.dim))  # S, shared by all pairs
         nn.init.xavier_normal_(self.bilinear_map, gain=config.map_gain)
-        self.profile_tables = nn.ModuleList(nn.Embedding(size, config.profile_dim) for size in profile_sizes)
-        width = config.dim + len(profile_sizes) * config.profile_dim
-        self.layers = nn.Sequential(nn.Linear(width, config.hidden), nn.ReLU(), nn.Linear(config.hidden, config.dim))
+        self.layers = ProfileLayers(config, profile_sizes)
 
     def forward(
         self, behaviours: Tensor, mask: Tensor, routing_logits: Tensor, profile: Tensor | None = None
@@ -119,13 +79,9 @@ class InterestExtractor(nn.Module):
         capsules (B, K, d), zero where unused; interest_mask bool (B, K); routing_weights (B, K, L), which for
         each behaviour sum to one over the user's capsules, zero at padding.
         """
-        active = interest_mask(mask, self.config.num_interests)  # (B, K)
+        active = interest_mask(mask, self.config.num_interests, self.config.adaptive_interests)  # (B, K)
         capsules, weights = self.route(behaviours, mask, routing_logits, active)
-        if profile is not None:
-            fields = [table(profile[:, i]) for i, table in enumerate(self.profile_tables)]
-            profiles = torch.cat(fields, -1)[:, None, :].expand(-1, capsules.shape[1], -1)
-            capsules = torch.cat([capsules, profiles], -1)  # (B, K, d + P * profile_dim)
-        capsules = self.layers(capsules) * active[:, :, None]  # (B, K, d)
+        capsules = self.layers(capsules, profile) * active[:, :, None]  # (B, K, d)
         return capsules, active, weights
 
     def route(self, behaviours: Tensor, mask: Tensor, logits: Tensor, active: Tensor) -> tuple[Tensor, Tensor]:
@@ -149,68 +105,23 @@ class InterestExtractor(nn.Module):
         return capsules, weights
 
 
-class ItemEmbedding(nn.Module):
-    """An item is the mean of its id's and its side features' vectors (embedding and pooling layer).
+class ProfileLayers(nn.Module):
+    """The two layers behind the capsules, with ReLU between; each capsule has the user's profile beside it."""
 
-    An item that training never saw has no vector for its id but may have side features.
-    """
-
-    def __init__(self, items: int, feature_sizes: list[int], dim: int) -> None:
+    def __init__(self, config: ModelConfig, profile_sizes: list[int]) -> None:
         super().__init__()
-        self.ids = nn.Embedding(items, dim)
-        self.features = nn.ModuleList(nn.Embedding(size, dim) for size in feature_sizes)
-        for table in [self.ids, *self.features]:
-            nn.init.normal_(table.weight, std=dim**-0.5)
+        self.profile_tables = nn.ModuleList(nn.Embedding(size, config.profile_dim) for size in profile_sizes)
+        width = config.dim + len(profile_sizes) * config.profile_dim
+        self.layers = nn.Sequential(nn.Linear(width, config.hidden), nn.ReLU(), nn.Linear(config.hidden, config.dim))
 
-    def forward(self, rows: Tensor, features: Tensor) -> Tensor:
-        """`rows` int64 (...), `features` int64 (..., F) -> (..., d)."""
-        parts = [self.ids(rows)] + [table(features[..., i]) for i, table in enumerate(self.features)]
-        return torch.stack(parts).mean(0)
-
-
-class Mind(nn.Module):
-    """Item embedding, interest extractor and the training objective."""
-
-    item_features: Tensor
-    items: "ItemEmbedding"
-
-    def __init__(
-        self, config: MindConfig, item_features: Tensor, feature_sizes: list[int], profile_sizes: list[int]
-    ) -> None:
-        """`item_features` int64 (items, F): the row of each item's feature value in that feature's table."""
-        super().__init__()
-        self.config = config
-        self.items = ItemEmbedding(len(item_features), feature_sizes, config.dim)
-        self.extractor = InterestExtractor(config, profile_sizes)
-        self.register_buffer("item_features", item_features, persistent=False)
-
-    def embed(self, rows: Tensor) -> Tensor:
-        """Item rows (...) -> embeddings (..., d)."""
-        return self.items(rows, self.item_features[rows])
-
-    def item_table(self) -> Tensor:
-        """The embeddings of all items (items, d), as retrieval and serving use them."""
-        return self.embed(torch.arange(len(self.item_features), device=self.item_features.device))
-
-    def loss(
-        self,
-        history: Tensor,
-        mask: Tensor,
-        target: Tensor,
-        profile: Tensor | None,
-        routing_logits: Tensor,
-        negatives: Tensor,
-        log_q: Tensor,
-    ) -> Tensor:
-        """Mean sampled-softmax loss of B (history, target) pairs.
-
-        history int64 (B, L), mask bool (B, L), target int64 (B,), negatives int64 (M,) shared by the batch,
-        log_q float (items,): the logarithm of each item's expected count among the M negatives.
-        """
-        table = self.item_table()
-        capsules, active, _ = self.extractor(table[history], mask, routing_logits, profile)
-        user = label_aware_attention(capsules, active, table[target], self.config.pow_p)  # (B, d)
-        return sampled_softmax(user, table, target, negatives, log_q)
+    def forward(self, capsules: Tensor, profile: Tensor | None) -> Tensor:
+        """Capsules (B, K, d), profile int64 (B, P) -> capsules (B, K, d)."""
+        if profile is not None:
+            fields = [table(profile[:, i]) for i, table in enumerate(self.profile_tables)]
+            profiles = torch.cat(fields, -1)[:, None, :].expand(-1, capsules.shape[1], -1)
+            capsules = torch.cat([capsules, profiles], -1)  # (B, K, d + P * profile_dim)
+        layered: Tensor = self.layers(capsules)
+        return layered
 
 
 def label_aware_attention(capsules: Tensor, active: Tensor, label: Tensor, p: float) -> Tensor:
@@ -236,7 +147,9 @@ def label_aware_attention(capsules: Tensor, active: Tensor, label: Tensor, p: fl
     return (weights[:, None, :] @ capsules).squeeze(1)
 
 
-def sampled_softmax(user: Tensor, table: Tensor, target: Tensor, negatives: Tensor, log_q: Tensor) -> Tensor:
+def sampled_softmax(
+    user: Tensor, table: Tensor, target: Tensor, negatives: Tensor, log_q: Tensor, hardness: float = 0.0
+) -> Tensor:
     """Cross-entropy of the target among itself and M shared negatives (training).
 
     Every logit is corrected by the logarithm of the expected count of its item in the sample (logQ), so that
@@ -245,9 +158,23 @@ def sampled_softmax(user: Tensor, table: Tensor, target: Tensor, negatives: Tens
     Parameters
     ----------
     user (B, d), table (items, d), target int64 (B,), negatives int64 (M,), log_q (items,).
+    hardness : beta of interest-aware hard negatives, see `harder`.
     """
     positive = (user * table[target]).sum(-1) - log_q[target]  # (B,)
-    sampled = user @ table[negatives].T - log_q[negatives]  # (B, M)
+    sampled = user @ table[negatives].T  # (B, M)
+    sampled = harder(sampled, hardness) - log_q[negatives]
     sampled = sampled.masked_fill(negatives[None, :] == target[:, None], -torch.inf)
     logits = torch.cat([positive[:, None], sampled], 1)  # (B, 1 + M)
     return F.cross_entropy(logits, torch.zeros(len(user), dtype=torch.int64, device=user.device))
+
+
+def harder(scores: Tensor, beta: float) -> Tensor:
+    """Weigh negatives by w_j = exp(beta s_j) / mean exp(beta s), as an addition to their logits (B, M).
+
+    Interest-aware hard negative mining of REMI (Xie et al., "Rethinking Multi-Interest Learning for Candidate
+    Matching in Recommender Systems", RecSys 2023).
+    """
+    if beta == 0:
+        return scores
+    mean = torch.logsumexp(beta * scores, 1, keepdim=True) - math.log(scores.shape[1])
+    return scores + beta * scores - mean

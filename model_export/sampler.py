@@ -1,14 +1,31 @@
 """Batches for training: (history, target) pairs and the negatives that they share."""
 
+from typing import Any
+
 import numpy as np
 import torch
 
-from model_export.checkpoint import TrainingConfig
+from model_export.cooccurrence import Neighbours
 from model_export.dataset import Sequences, windows
+from model_export.objective import Batch
+from model_export.training_config import TrainingConfig
 
 
 class Sampler:
-    """Draws batches of (history, target) pairs and the negatives that they share."""
+    """Draws batches; every behaviour of a training user but the first is a target.
+
+    Parameters
+    ----------
+    users : the training users, indices into sequences.user_ids.
+    length : L.
+    items : number of items.
+    neighbours : what behaviours are replaced by, where the settings say so.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer targets than a batch has.
+    """
 
     def __init__(
         self,
@@ -18,37 +35,59 @@ class Sampler:
         training: TrainingConfig,
         items: int,
         device: torch.device,
+        neighbours: Neighbours | None = None,
     ) -> None:
         self.sequences, self.length, self.training, self.device = sequences, length, training, device
+        self.neighbours = neighbours
         self.rng = np.random.default_rng(training.seed)
         lengths = sequences.lengths[users]
         owners = np.repeat(users, lengths)
-        positions = np.concatenate(
-            [np.arange(sequences.starts[u], sequences.starts[u + 1]) for u in users] + [np.zeros(0, dtype=np.int64)]
-        )
-        self.targets = positions[positions > sequences.starts[owners]]  # every behaviour but a user's first
-        self.owners = owners[positions > sequences.starts[owners]]
+        first = np.repeat(sequences.starts[users] - np.cumsum(lengths) + lengths, lengths)
+        positions = first + np.arange(lengths.sum())
+        later = positions > sequences.starts[owners]
+        self.targets, self.owners = positions[later], owners[later]
         if len(self.targets) < training.batch_size:
             raise ValueError(
                 f"the log has {len(self.targets)} behaviours that follow another one of a training user; "
                 f"training needs at least {training.batch_size} (the batch size)"
             )
+        self.by_age = self.cumulative_ages()
         counts = np.bincount(sequences.items[positions], minlength=items)
+        if training.negative_sampling == "uniform":
+            counts = np.zeros(items)
         share = (counts + 1) / (counts + 1).sum()  # + 1: an item seen by held-out users alone can be drawn too
-        self.cumulative = np.cumsum(share)
+        self.by_popularity = np.cumsum(share)
         self.log_q = torch.from_numpy(np.log(share * training.negatives).astype(np.float32)).to(device)
 
-    def batch(self) -> tuple[torch.Tensor, ...]:
-        """history (B, L), mask (B, L), target (B,), profile (B, P), negatives (M,)."""
-        chosen = self.rng.integers(len(self.targets), size=self.training.batch_size)
+    def cumulative_ages(self) -> np.ndarray:
+        """The cumulative weights (targets,) that targets are drawn with: halved with each half-life of age."""
+        if self.training.recency_half_life is None:
+            return np.arange(1, len(self.targets) + 1)
+        times = self.sequences.times[self.targets]
+        age = (times.max() - times) / max(times.max() - times.min(), 1)
+        return np.cumsum(0.5 ** (age / self.training.recency_half_life))
+
+    def batch(self) -> Batch:
+        """Draw the next batch."""
+        chosen = draw(self.by_age, self.training.batch_size, self.rng)
         ends, owners = self.targets[chosen], self.owners[chosen]
         history, mask = windows(self.sequences, ends, self.sequences.starts[owners], self.length)
-        draws = self.rng.random(self.training.negatives) * self.cumulative[-1]
-        arrays = (
-            history,
-            mask,
-            self.sequences.items[ends],
-            self.sequences.profiles[owners],
-            np.searchsorted(self.cumulative, draws),
-        )
-        return tuple(torch.from_numpy(array).to(self.device) for array in arrays)
+        if self.neighbours is not None and self.training.substitution:
+            swapped = mask & (self.rng.random(mask.shape) < self.training.substitution)
+            history[swapped] = self.neighbours.draw(history[swapped], self.rng)
+        negatives = draw(self.by_popularity, self.training.negatives, self.rng)
+        arrays = (history, mask, self.sequences.items[ends], self.sequences.profiles[owners], negatives)
+        return Batch(*(torch.from_numpy(array).to(self.device) for array in arrays), log_q=self.log_q)
+
+    def state(self) -> dict[str, Any]:
+        """Where the random numbers stand, to go on from there."""
+        return dict(self.rng.bit_generator.state)
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what `state` gave."""
+        self.rng.bit_generator.state = state
+
+
+def draw(cumulative: np.ndarray, number: int, rng: np.random.Generator) -> np.ndarray:
+    """Indices drawn in proportion to weights whose cumulative sums these are: int64 (number,)."""
+    return np.searchsorted(cumulative, rng.random(number) * cumulative[-1], side="right")

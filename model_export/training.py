@@ -1,51 +1,80 @@
-"""Training: Adam on sampled softmax, early stopping on validation HR@50."""
+"""Training: from a log to the checkpoint with the best validation recall@50."""
 
 import math
 import random
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
-from model_export.checkpoint import Checkpoint, TrainingConfig, new_model
-from model_export.dataset import Vocabulary, build_sequences, build_vocabulary
-from model_export.evaluation import Cases, metrics, next_item_cases, serving_logits, split_users, top_n
+from model_export.cases import Cases, comirec_cases
+from model_export.checkpoint import Checkpoint, new_model
+from model_export.cooccurrence import Neighbours, co_occurrence, cosine, item_vectors
+from model_export.dataset import Sequences, Vocabulary, build_sequences, build_vocabulary
 from model_export.interactions import InteractionLog
-from model_export.mind import Mind, MindConfig
+from model_export.metrics import means, per_case
+from model_export.model import InterestModel
+from model_export.model_config import ModelConfig
+from model_export.objective import objective
+from model_export.ranking import top_n
 from model_export.sampler import Sampler
+from model_export.split import split_users
+from model_export.training_config import TrainingConfig
 
 VALIDATION_CASES = 2_000
 
 
-def train(log: InteractionLog, config: MindConfig, training: TrainingConfig, progress: bool = True) -> Checkpoint:
-    """Train MIND on a log, on a GPU where there is one, and keep the step with the best validation HR@50.
+def train(
+    log: InteractionLog,
+    config: ModelConfig,
+    training: TrainingConfig,
+    progress: bool = True,
+    resume: Path | None = None,
+) -> Checkpoint:
+    """Train a model on a log, on a GPU where there is one, and keep the step with the best validation recall@50.
+
+    Parameters
+    ----------
+    resume : where the state of the training is kept at each look at the validation users. If the file is there,
+        training goes on from it and ends as if it had never stopped; it is deleted at the end.
 
     Raises
     ------
     ValueError
-        If the log has too few events to train on.
+        If the log has too few events to train on, or `resume` is of another training.
     """
     seed_everything(training.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     vocabulary = build_vocabulary(log)
+    if not config.reads_profile:
+        vocabulary = replace(vocabulary, profile_fields={})
     sequences = build_sequences(log, vocabulary)
-    split = split_users(sequences.user_ids, training.valid_share, training.test_share)
-    sampler = Sampler(sequences, split.train, config.history_length, training, len(vocabulary.item_ids), device)
-    cases = next_item_cases(sequences, split.valid, config.history_length, VALIDATION_CASES, training.seed)
-    model = new_model(config, vocabulary).to(device)
-    validation = fit(model, sampler, cases, vocabulary, training, progress)
-    popularity = np.bincount(sequences.items, minlength=len(vocabulary.item_ids))
+    split = split_users(sequences.user_ids, training.valid_share, training.test_share, log.sides)
+    model = new_model(config, vocabulary)
+    neighbours = prepare(model, sequences, split.train, training)
+    items = len(vocabulary.item_ids)
+    sampler = Sampler(sequences, split.train, config.history_length, training, items, device, neighbours)
+    valid = split.valid[:VALIDATION_CASES]
+    cases = comirec_cases(sequences, valid, config.history_length)
+    run = Run(model.to(device), sampler, cases, training)
+    data = describe(log)
+    if resume is not None and resume.exists():
+        run.restore(resume, data)
+    run.fit(progress, resume, data)
     return Checkpoint(
-        model.cpu(),
-        vocabulary,
-        popularity,
-        catalogue_of(log, vocabulary),
-        describe(log),
-        training,
-        validation,
+        model=model.cpu(),
+        vocabulary=vocabulary,
+        popularity=np.bincount(sequences.items, minlength=items),
+        catalogue=catalogue_of(log, vocabulary),
+        data=data,
+        training=training,
+        validation=run.best,
     )
 
 
@@ -56,81 +85,152 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def fit(
-    model: Mind,
-    sampler: Sampler,
-    cases: Cases,
-    vocabulary: Vocabulary,
-    training: TrainingConfig,
-    progress: bool,
-) -> dict[str, float]:
-    """Run Adam until the steps or the time are used up or HR@50 has stopped growing; keep the best weights.
+def prepare(
+    model: InterestModel, sequences: Sequences, users: np.ndarray, training: TrainingConfig
+) -> Neighbours | None:
+    """Start the item table from co-occurrence and collect the neighbours of items, where the settings say so."""
+    if training.start == "random" and not training.substitution:
+        return None
+    items = len(model.item_features)
+    counts = np.bincount(sequences.items, minlength=items)
+    similarity = cosine(co_occurrence(sequences, users, items), counts)
+    if training.start == "co-occurrence":
+        vectors = item_vectors(similarity, model.config.dim, np.random.default_rng(training.seed))
+        with torch.no_grad():
+            model.items.ids.weight.copy_(torch.from_numpy(vectors))
+    return Neighbours(similarity) if training.substitution else None
 
-    Returns
-    -------
-    The best validation metrics, empty where no user was held out for validation.
+
+class Run:
+    """One training: AdamW until the steps or the time are used up or recall@50 has stopped growing.
+
+    Attributes
+    ----------
+    best : the best validation metrics; empty where no user was held out for validation.
     """
-    optimizer = torch.optim.Adam(model.parameters(), lr=training.learning_rate)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, training.steps)
-    logits = serving_logits(vocabulary, model.config)
-    limit = math.inf if training.max_seconds is None else training.max_seconds
-    start = time.monotonic()
-    best: dict[str, float] = {}
-    best_weights: dict[str, torch.Tensor] = {}
-    looks_without_gain = 0
-    with progress_bar(training, progress) as bar:
-        for step in range(1, training.steps + 1):
-            loss = train_step(model, sampler, optimizer)
-            if not math.isfinite(loss):
-                raise ValueError(
-                    f"the loss is {loss} at step {step}; pow_p ({model.config.pow_p}) or the learning rate "
-                    f"({training.learning_rate}) is too large"
-                )
-            schedule.step()
-            elapsed = time.monotonic() - start
-            last = step == training.steps or elapsed > limit
-            bar.update((step if math.isinf(limit) else min(elapsed, limit)) - bar.n)
-            if len(cases) and (step % training.validate_every == 0 or last):
-                found = validate(model, cases, logits)
-                looks_without_gain += 1
-                if not best or found["hr@50"] > best["hr@50"]:
-                    best, looks_without_gain = found, 0
-                    best_weights = {name: value.clone() for name, value in model.state_dict().items()}
-                bar.set_postfix(loss=f"{loss:.3f}", hr50=f"{found['hr@50']:.3f}", best=f"{best['hr@50']:.3f}")
-            if last or looks_without_gain >= training.patience:
-                break
-    if best_weights:
-        model.load_state_dict(best_weights)
-    return best
+
+    def __init__(self, model: InterestModel, sampler: Sampler, cases: Cases, training: TrainingConfig) -> None:
+        self.model, self.sampler, self.cases, self.training = model, sampler, cases, training
+        tables = list(model.items.parameters())
+        others = [parameter for name, parameter in model.named_parameters() if not name.startswith("items.")]
+        self.optimizer = torch.optim.AdamW(
+            [{"params": tables, "weight_decay": training.weight_decay}, {"params": others, "weight_decay": 0.0}],
+            lr=training.learning_rate,
+        )
+        self.step, self.seconds, self.looks_without_gain = 0, 0.0, 0
+        self.best: dict[str, float] = {}
+        self.best_weights: dict[str, torch.Tensor] = {}
+
+    @property
+    def spent(self) -> float:
+        """The share of the steps, or of the time, that is used up: 0 to 1."""
+        limit = self.training.max_seconds or math.inf
+        return min(1.0, max(self.step / self.training.steps, self.seconds / limit))
+
+    def fit(self, progress: bool, resume: Path | None, data: dict[str, Any]) -> None:
+        """Train to the end and load the best weights."""
+        with bar_of(self, progress) as bar:
+            while self.spent < 1 and self.looks_without_gain < self.training.patience:
+                started = time.monotonic()
+                loss = self.train_step()
+                self.seconds += time.monotonic() - started
+                bar(loss)
+                if self.step % self.training.validate_every == 0 or self.spent == 1:
+                    self.look()
+                    if resume is not None:
+                        self.save(resume, data)
+        if self.best_weights:
+            self.model.load_state_dict(self.best_weights)
+        if resume is not None:
+            resume.unlink(missing_ok=True)
+
+    def train_step(self) -> float:
+        """One step of AdamW; the loss before it."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.training.learning_rate * (1 + math.cos(math.pi * self.spent)) / 2
+        self.model.train()
+        loss = objective(self.model, self.sampler.batch(), self.training)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise ValueError(
+                f"the loss is {value} at step {self.step + 1}; pow_p ({self.model.config.pow_p}) or the learning rate "
+                f"({self.training.learning_rate}) is too large"
+            )
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        self.step += 1
+        return value
+
+    def look(self) -> None:
+        """Measure the validation users, with the routing logits that serving uses; remember the best weights."""
+        if not len(self.cases):
+            return
+        found = validate(self.model, self.cases)
+        self.looks_without_gain += 1
+        if not self.best or found["recall@50"] > self.best["recall@50"]:
+            self.best, self.looks_without_gain = found, 0
+            self.best_weights = {name: value.clone() for name, value in self.model.state_dict().items()}
+
+    def save(self, path: Path, data: dict[str, Any]) -> None:
+        """Write the state of the training, whole or not at all."""
+        content = {
+            "of": {"config": asdict(self.model.config), "training": asdict(self.training), "data": data},
+            "weights": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "sampler": self.sampler.state(),
+            "torch": torch.get_rng_state(),
+            "progress": {name: getattr(self, name) for name in ("step", "seconds", "looks_without_gain", "best")},
+            "best_weights": self.best_weights,
+        }
+        partial = path.with_name(path.name + ".partial")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(content, partial)
+        partial.replace(path)
+
+    def restore(self, path: Path, data: dict[str, Any]) -> None:
+        """Go on from what `save` wrote.
+
+        Raises
+        ------
+        ValueError
+            If it is of a training with other settings or another log.
+        """
+        content = torch.load(path, weights_only=True, map_location="cpu")
+        of = {"config": asdict(self.model.config), "training": asdict(self.training), "data": data}
+        for part, now in of.items():
+            if content["of"][part] != now:
+                raise ValueError(f"{path} is of another training: its {part} is {content['of'][part]}, now it is {now}")
+        self.model.load_state_dict(content["weights"])
+        self.optimizer.load_state_dict(content["optimizer"])
+        self.sampler.restore(content["sampler"])
+        torch.set_rng_state(content["torch"])
+        for name, value in content["progress"].items():
+            setattr(self, name, value)
+        self.best_weights = content["best_weights"]
 
 
-def progress_bar(training: TrainingConfig, shown: bool) -> "tqdm[NoReturn]":
-    """A bar that counts what ends the training: seconds where they are limited, else steps."""
-    if training.max_seconds is None:
-        return tqdm(total=training.steps, desc="training", unit="step", disable=not shown)
-    seconds = "{l_bar}{bar}| {n:.0f}/{total:.0f} s{postfix}"
-    return tqdm(total=training.max_seconds, desc="training", bar_format=seconds, disable=not shown)
+@contextmanager
+def bar_of(run: Run, shown: bool) -> Iterator[Any]:
+    """A progress bar over what ends the training, steps or seconds; call what it gives after each step."""
+    limit = run.training.max_seconds
+    total = run.training.steps if limit is None else limit
+    form = "{l_bar}{bar}| {n:.0f}/{total:.0f} " + ("steps" if limit is None else "s") + " [{elapsed}<{remaining}{postfix}]"
+    with tqdm(total=total, desc="training", bar_format=form, disable=not shown, mininterval=0.5) as bar:
+
+        def tell(loss: float) -> None:
+            bar.update((run.step if limit is None else min(run.seconds, limit)) - bar.n)
+            speed = run.step * run.training.batch_size / max(run.seconds, 1e-9)
+            best = f"{100 * run.best['recall@50']:.1f} %" if run.best else "-"
+            bar.set_postfix_str(f"{speed:,.0f} examples/s, loss {loss:.2f}, best recall@50 {best}", refresh=False)
+
+        tell(math.nan)
+        yield tell
 
 
-def train_step(model: Mind, sampler: Sampler, optimizer: torch.optim.Optimizer) -> float:
-    """One step of Adam; the loss before it."""
-    history, mask, target, profile, negatives = sampler.batch()
-    config = model.config
-    shape = (len(history), config.num_interests, config.history_length)
-    logits = config.routing_sigma * torch.randn(shape, device=history.device)
-    loss = model.loss(history, mask, target, profile if profile.shape[1] else None, logits, negatives, sampler.log_q)
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    optimizer.step()
-    return float(loss.detach())
-
-
-def validate(model: Mind, cases: Cases, logits: torch.Tensor) -> dict[str, float]:
-    """Metrics with the fixed routing logits that serving uses."""
-    with torch.no_grad():
-        table = model.item_table()
-    top = top_n(model.extractor, table, logits.to(table.device), cases, 50)
-    return metrics(top, cases.labels)
+def validate(model: InterestModel, cases: Cases) -> dict[str, float]:
+    """Metrics with the routing logits that serving uses, shares between 0 and 1."""
+    return means(per_case(top_n(model, cases, 50), cases.labels))
 
 
 def catalogue_of(log: InteractionLog, vocabulary: Vocabulary) -> dict[str, list[Any]]:

@@ -1,0 +1,81 @@
+"""What goes with what: items that stand close to each other in users' sequences."""
+
+import numpy as np
+from scipy.sparse import coo_matrix, csr_matrix, diags_array
+from scipy.sparse.linalg import svds
+
+from model_export.dataset import Sequences
+
+REACH = 5  # positions
+NEIGHBOURS = 10
+
+
+def co_occurrence(sequences: Sequences, users: np.ndarray, items: int, reach: int = REACH) -> csr_matrix:
+    """Pairs of behaviours up to `reach` positions apart, each counting 1 / its distance: symmetric (items, items).
+
+    Parameters
+    ----------
+    sequences, users : the behaviours of these users (indices into sequences.user_ids) count.
+    """
+    chosen = np.isin(np.arange(len(sequences.user_ids)), users)
+    owner = np.repeat(np.arange(len(sequences.user_ids)), sequences.lengths)
+    pairs = csr_matrix((items, items))
+    for distance in range(1, reach + 1):
+        together = (owner[distance:] == owner[:-distance]) & chosen[owner[distance:]]
+        left, right = sequences.items[:-distance][together], sequences.items[distance:][together]
+        weights = np.full(len(left), 1 / distance)
+        pairs = pairs + coo_matrix((weights, (left, right)), shape=(items, items)).tocsr()
+    return pairs + pairs.T
+
+
+def cosine(pairs: csr_matrix, counts: np.ndarray) -> csr_matrix:
+    """Co-occurrence divided by the square root of both items' counts."""
+    root = diags_array(1 / np.sqrt(np.maximum(counts, 1)))
+    return csr_matrix(root @ pairs @ root)
+
+
+def item_vectors(similarity: csr_matrix, dim: int, rng: np.random.Generator) -> np.ndarray:
+    """Unit-length item embeddings by truncated SVD of the similarity: what item-kNN knows, as a starting point.
+
+    Items that go with nothing get random directions.
+
+    Returns
+    -------
+    float32 (items, dim)
+    """
+    items = similarity.shape[0]
+    rank = min(dim, items - 1)
+    start = rng.normal(size=items)
+    left, strengths, _ = svds(similarity, k=rank, v0=start)
+    vectors = rng.normal(size=(items, dim)) * 1e-6
+    vectors[:, :rank] += left * np.sqrt(strengths)
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+class Neighbours:
+    """The items that each item goes with most, to draw from.
+
+    Parameters
+    ----------
+    similarity : csr (items, items), not negative.
+    most : neighbours kept for each item.
+    """
+
+    def __init__(self, similarity: csr_matrix, most: int = NEIGHBOURS) -> None:
+        items = similarity.shape[0]
+        rows = np.repeat(np.arange(items), np.diff(similarity.indptr))
+        order = np.lexsort((-similarity.data, rows))  # by row, the most similar first
+        rank = np.arange(len(rows)) - similarity.indptr[rows]
+        kept = rank < most
+        self.items = np.tile(np.arange(items)[:, None], (1, most))  # (items, most); who has none is its own
+        self.items[rows[kept], rank[kept]] = similarity.indices[order][kept]
+        weights = np.zeros((items, most))
+        weights[:, 0] = 1e-12
+        weights[rows[kept], rank[kept]] += similarity.data[order][kept]
+        self.cumulative = np.cumsum(weights, 1)
+
+    def draw(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """One neighbour of each item row (n,), in proportion to the similarity: int64 (n,)."""
+        aims = rng.random(len(rows))[:, None] * self.cumulative[rows, -1:]
+        place = (self.cumulative[rows] <= aims).sum(1)
+        return self.items[rows, place]

@@ -1,0 +1,30 @@
+"""Item embeddings: the mean of an item's id and its side features (MIND's embedding and pooling layer)."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class ItemEmbedding(nn.Module):
+    """An item is the mean of its id's vector and those of its side features' values.
+
+    The values of all side features share one table, whose row 0 is padding. An item that training never saw has
+    no vector for its id but may have values.
+    """
+
+    def __init__(self, items: int, feature_values: int, dim: int) -> None:
+        super().__init__()
+        self.ids = nn.Embedding(items, dim)
+        self.features = nn.Embedding(feature_values + 1, dim, padding_idx=0) if feature_values else None
+        nn.init.normal_(self.ids.weight, std=dim**-0.5)
+        if self.features is not None:
+            nn.init.normal_(self.features.weight[1:], std=dim**-0.5)
+
+    def forward(self, rows: Tensor, features: Tensor) -> Tensor:
+        """`rows` int64 (...), `features` int64 (..., W), 0 at padding -> (..., d)."""
+        vectors: Tensor = self.ids(rows)
+        if self.features is None:
+            return vectors
+        # Summed where they lie: the vectors (items, W, d) of all values of all items would be far too many.
+        bags, table = features.reshape(-1, features.shape[-1]), self.features.weight
+        values = F.embedding_bag(bags, table, mode="sum", padding_idx=0).view_as(vectors)
+        return (vectors + values) / (1 + (features > 0).sum(-1, keepdim=True))

@@ -1,0 +1,82 @@
+"""A multi-interest model: item embeddings, an interest extractor, and the routing logits that serving looks up."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from model_export.items import ItemEmbedding
+from model_export.mind import InterestExtractor
+from model_export.model_config import ModelConfig
+from model_export.peers import MaxMf, MeanPooling, SelfAttention, UnsharedRouting
+from model_export.steady import SteadyExtractor, unit_length
+
+CLASSES: dict[str, type[nn.Module]] = {
+    "mind": InterestExtractor,
+    "mean": MeanPooling,
+    "maxmf": MaxMf,
+    "self-attention": SelfAttention,
+    "unshared-routing": UnsharedRouting,
+    "steady": SteadyExtractor,
+}
+FIRST_SCALE = 1 / 0.08  # of inner products of unit-length vectors
+
+
+class InterestModel(nn.Module):
+    """What is trained: everything that makes capsules of item rows.
+
+    Parameters
+    ----------
+    item_features : int64 (items, W), rows in the one table of side-feature values, 0 at padding.
+    feature_values : number of side-feature values.
+    profile_sizes : rows of each profile field's table.
+    routing_logits : float (items, K), as drawn for these items (`draw_routing_logits`): served as they are, or the
+        start of learned ones.
+    """
+
+    item_features: Tensor
+    routing_logits: Tensor
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        item_features: Tensor,
+        feature_values: int,
+        profile_sizes: list[int],
+        routing_logits: Tensor,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.items = ItemEmbedding(len(item_features), feature_values, config.dim)
+        self.extractor = CLASSES[config.extractor](config, profile_sizes)
+        self.log_scale = nn.Parameter(torch.tensor(math.log(FIRST_SCALE))) if config.unit_length else None
+        self.register_buffer("item_features", item_features, persistent=False)
+        if config.learned_logits:
+            self.routing_logits = nn.Parameter(routing_logits)
+        else:
+            self.register_buffer("routing_logits", routing_logits, persistent=False)
+
+    @property
+    def scale(self) -> Tensor:
+        """What training multiplies inner products by, (); retrieval has no need of it."""
+        return torch.ones(()) if self.log_scale is None else self.log_scale.exp()
+
+    def embed(self, rows: Tensor) -> Tensor:
+        """Item rows (...) -> embeddings (..., d); in training with noise, where the settings say so."""
+        vectors: Tensor = self.items(rows, self.item_features[rows])
+        if self.training and self.config.embedding_noise:
+            length = torch.linalg.vector_norm(vectors.detach(), dim=-1, keepdim=True)
+            spread = self.config.embedding_noise * self.config.dim**-0.5 * length
+            vectors = vectors + spread * torch.randn_like(vectors)
+        return unit_length(vectors) if self.config.unit_length else vectors
+
+    def item_table(self) -> Tensor:
+        """The embeddings of all items (items, d), as retrieval and serving use them."""
+        return self.embed(torch.arange(len(self.item_features), device=self.item_features.device))
+
+    def logits_for_training(self, history: Tensor) -> Tensor:
+        """Initial routing logits of histories (B, L) of item rows: learned ones, or fresh Gaussians. (B, K, L)."""
+        if self.config.learned_logits:
+            return self.routing_logits[history].transpose(1, 2)
+        shape = (len(history), self.config.num_interests, history.shape[1])
+        return self.config.routing_sigma * torch.randn(shape, device=history.device)

@@ -1,0 +1,69 @@
+"""The dimensions and switches of a model; training has its own settings (training_config.py)."""
+
+from dataclasses import dataclass
+
+EXTRACTORS = ("mind", "mean", "maxmf", "self-attention", "unshared-routing", "steady")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """What the network is. The defaults are MIND's; presets.py has the settings of every model.
+
+    Attributes
+    ----------
+    extractor : how behaviours become capsules, one of EXTRACTORS.
+    dim : d, the length of item embeddings and capsules.
+    num_interests : K, the most capsules a user can have.
+    adaptive_interests : whether a user has K' = max(1, min(K, log2 n)) capsules for n behaviours, or always K.
+    history_length : L, how many of the most recent behaviours are read.
+    routing_iterations : iterations of B2I dynamic routing (algorithm 1).
+    routing_sigma : standard deviation of the Gaussian that the initial routing logits are drawn from (algorithm 1).
+    map_gain : scale of the initial S. The larger S, the harder the routing: with the usual gain of 1 behaviours are
+        spread almost evenly, and the capsules of a user come out alike.
+    pow_p : p of label-aware attention; math.inf picks the best capsule alone.
+    hidden : width of the ReLU layer behind the capsules, or of self-attention.
+    profile_dim : length of one profile field's embedding.
+    learned_logits : whether the items' routing logits are learned, or stay as drawn.
+    unit_length : whether items and capsules have length 1; scores are then cosines times a learned scale.
+    behaviour_dropout : share of the behaviours that a training step leaves out.
+    embedding_noise : length of the Gaussian noise on item embeddings in training, relative to theirs.
+    """
+
+    extractor: str = "mind"
+    dim: int = 64
+    num_interests: int = 5
+    adaptive_interests: bool = True
+    history_length: int = 50
+    routing_iterations: int = 6
+    routing_sigma: float = 1.0
+    map_gain: float = 16.0
+    pow_p: float = float("inf")
+    hidden: int = 256
+    profile_dim: int = 8
+    learned_logits: bool = False
+    unit_length: bool = False
+    behaviour_dropout: float = 0.0
+    embedding_noise: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.extractor not in EXTRACTORS:
+            raise ValueError(f"extractor is {self.extractor!r}; it must be one of {', '.join(EXTRACTORS)}")
+        for name in ("dim", "num_interests", "history_length", "routing_iterations", "hidden", "profile_dim"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if not (self.routing_sigma > 0 and self.map_gain > 0):
+            raise ValueError(
+                f"routing_sigma is {self.routing_sigma} and map_gain {self.map_gain}; both must be above 0"
+            )
+        if not self.pow_p >= 0:
+            raise ValueError(f"pow_p is {self.pow_p}; it must be at least 0, or inf for the argmax")
+        if not (0 <= self.behaviour_dropout < 1 and self.embedding_noise >= 0):
+            raise ValueError(
+                f"behaviour_dropout is {self.behaviour_dropout} and embedding_noise {self.embedding_noise}; "
+                "the first must be from 0 to below 1, the second at least 0"
+            )
+
+    @property
+    def reads_profile(self) -> bool:
+        """Whether a user's profile has a part in the capsules."""
+        return self.extractor in ("mind", "mean", "steady")

@@ -1,0 +1,62 @@
+"""What a training step minimises: the loss and the penalties that the settings name, on one batch."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from model_export.losses import instability, joint_softmax, overlap, routing_penalty
+from model_export.mind import label_aware_attention, sampled_softmax
+from model_export.model import InterestModel
+from model_export.training_config import TrainingConfig
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B (history, target) pairs and the M negatives that they share.
+
+    Attributes
+    ----------
+    history : int64 (B, L), item rows, the most recent last, 0 at padding, which stands in front.
+    mask : bool (B, L), True at behaviours.
+    target : int64 (B,).
+    profile : int64 (B, P).
+    negatives : int64 (M,).
+    log_q : float (items,), the logarithm of each item's expected count among M negatives.
+    """
+
+    history: Tensor
+    mask: Tensor
+    target: Tensor
+    profile: Tensor
+    negatives: Tensor
+    log_q: Tensor
+
+
+def objective(model: InterestModel, batch: Batch, training: TrainingConfig) -> Tensor:
+    """The loss of one batch with its penalties, ()."""
+    # Embedding the rows of the batch alone keeps the cost of a step independent of the size of the catalogue.
+    parts = [batch.history.flatten(), batch.target, batch.negatives]
+    rows, places = torch.unique(torch.cat(parts), return_inverse=True)
+    history, target, negatives = places.split([len(part) for part in parts])
+    table = model.embed(rows)  # (rows, d)
+    behaviours = table[history].view(*batch.history.shape, -1)  # (B, L, d)
+    logits = model.logits_for_training(batch.history)  # (B, K, L)
+    profile = batch.profile if batch.profile.shape[1] else None
+    capsules, active, weights = model.extractor(behaviours, batch.mask, logits, profile)
+    log_q = batch.log_q[rows]
+    if training.loss == "joint":
+        loss = joint_softmax(capsules, active, table, target, negatives, log_q, model.scale)
+    else:
+        user = model.scale * label_aware_attention(capsules, active, table[target], model.config.pow_p)  # (B, d)
+        loss = sampled_softmax(user, table, target, negatives, log_q, training.hard_negatives)
+    if training.routing_penalty:
+        loss = loss + training.routing_penalty * routing_penalty(weights, batch.mask)
+    if training.separation:
+        loss = loss + training.separation * overlap(capsules, active)
+    if training.stability:
+        earlier = batch.mask.clone()
+        earlier[:, -1] = False  # as it was before the last event
+        before, was_active, _ = model.extractor(behaviours, earlier, logits, profile)
+        loss = loss + training.stability * instability(capsules, before, active & was_active)
+    return loss

@@ -1,0 +1,104 @@
+"""The models that can be trained by name, each a set of switches of the same training, with its source."""
+
+from dataclasses import dataclass, replace
+
+from model_export.model_config import ModelConfig
+from model_export.training_config import TrainingConfig
+
+DEFAULT = "steady"
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A model's settings.
+
+    Attributes
+    ----------
+    source : where the model comes from.
+    """
+
+    source: str
+    model: ModelConfig
+    training: TrainingConfig
+
+
+MIND = Preset(
+    "Li et al., Multi-Interest Network with Dynamic Routing for Recommendation at Tmall, CIKM 2019",
+    ModelConfig(),
+    TrainingConfig(),
+)
+STEADY = Preset(
+    "MIND with learned routing logits, tied unit-length tables, one softmax over all interests (steady.py)",
+    ModelConfig(
+        extractor="steady",
+        num_interests=4,
+        adaptive_interests=False,
+        learned_logits=True,
+        unit_length=True,
+        behaviour_dropout=0.3,
+    ),
+    TrainingConfig(
+        steps=2_000,
+        batch_size=128,
+        learning_rate=4e-3,
+        weight_decay=0.01,
+        loss="joint",
+        negatives=2_048,
+        negative_sampling="uniform",
+        stability=1.0,
+        start="co-occurrence",
+    ),
+)
+PRESETS = {
+    "steady": STEADY,
+    "mind": MIND,
+    "mind-1": Preset("MIND with one interest", replace(MIND.model, num_interests=1), MIND.training),
+    "mind-soft": Preset(
+        "MIND with a soft selection of the interest: all capsules in one softmax (losses.py)",
+        MIND.model,
+        replace(MIND.training, loss="joint"),
+    ),
+    "youtube-dnn": Preset(
+        "Covington et al., Deep Neural Networks for YouTube Recommendations, RecSys 2016",
+        replace(MIND.model, extractor="mean", num_interests=1),
+        MIND.training,
+    ),
+    "maxmf": Preset(
+        "Weston et al., Nonlinear latent factorization by embedding multiple user interests, RecSys 2013",
+        replace(MIND.model, extractor="maxmf", routing_iterations=3),
+        MIND.training,
+    ),
+    "comirec-sa": Preset(
+        "Cen et al., Controllable Multi-Interest Framework for Recommendation, KDD 2020 (self-attention)",
+        replace(MIND.model, extractor="self-attention", num_interests=4),
+        MIND.training,
+    ),
+    "comirec-dr": Preset(
+        "Cen et al., Controllable Multi-Interest Framework for Recommendation, KDD 2020 (dynamic routing)",
+        replace(MIND.model, extractor="unshared-routing", num_interests=4, routing_iterations=3),
+        MIND.training,
+    ),
+    "remi": Preset(
+        "Xie et al., Rethinking Multi-Interest Learning for Candidate Matching in Recommender Systems, RecSys 2023",
+        replace(MIND.model, extractor="self-attention", num_interests=4),
+        replace(MIND.training, hard_negatives=0.1, routing_penalty=100.0, negative_sampling="uniform"),
+    ),
+}
+
+
+def preset(name: str) -> Preset:
+    """The settings of a model.
+
+    Raises
+    ------
+    ValueError
+        If there is no model of that name.
+    """
+    if name not in PRESETS:
+        raise ValueError(f"there is no model {name!r}; it must be one of {', '.join(PRESETS)}")
+    return PRESETS[name]
+
+
+def one_interest(of: Preset) -> Preset:
+    """The same model and training with a single interest."""
+    return replace(of, model=replace(of.model, num_interests=1))

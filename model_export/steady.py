@@ -1,0 +1,65 @@
+"""Steady: multi-interest slots that keep still from one event to the next. The default model.
+
+MIND decides anew at every event which behaviours belong together, so a slot may stand for gardening now and for
+toys after the next click. Here each item has learned routing logits, which say to which slots it belongs, whatever
+else is in the history; one pass then pools each slot, weighing recent behaviours as that slot has learned to.
+
+    c_ki = softmax over k of b_k(item i)                    the item's routing logits
+    z_k  = sum_i c_ki r_k(age of i) e_i / sum_i c_ki r_k(age of i)
+    v_k  = unit length of M_k (z_k + p_k + profile)         p_k the slot's prior, M_k the slot's map
+
+Shapes: B users, L behaviours (padded), K interests, d dimensions, P profile fields.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from model_export.mind import coupling, interest_mask
+from model_export.model_config import ModelConfig
+
+SMALLEST = 1e-6  # of a length or a sum that something is divided by; the ONNX exporter drops much smaller ones
+
+
+class SteadyExtractor(nn.Module):
+    """From behaviour embeddings to unit-length interest capsules; drawn-in parts are those of `InterestExtractor`."""
+
+    def __init__(self, config: ModelConfig, profile_sizes: list[int]) -> None:
+        super().__init__()
+        self.config = config
+        slots, dim = config.num_interests, config.dim
+        self.recency = nn.Parameter(torch.zeros(slots, config.history_length))  # log r_k(age), age 0 the last behaviour
+        self.prior = nn.Parameter(0.5 * dim**-0.5 * torch.randn(slots, dim))
+        self.maps = nn.Parameter(torch.eye(dim).repeat(slots, 1, 1))  # (K, d, d)
+        self.profile_tables = nn.ModuleList(nn.Embedding(size, dim) for size in profile_sizes)
+        for table in self.profile_tables:
+            nn.init.zeros_(table.weight)  # a profile moves nothing until training says so
+        self.dropout = nn.Dropout(config.behaviour_dropout)
+
+    def forward(
+        self, behaviours: Tensor, mask: Tensor, routing_logits: Tensor, profile: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Compute the capsules of B users; parameters and results are those of `InterestExtractor.forward`."""
+        active = interest_mask(mask, self.config.num_interests, self.config.adaptive_interests)  # (B, K)
+        routing = coupling(routing_logits, ~active[:, :, None], mask)  # (B, K, L)
+        pooling = routing * self.recency_weights(mask) * self.dropout(mask.to(behaviours.dtype))[:, None, :]
+        pooled = pooling @ behaviours / pooling.sum(2, keepdim=True).clamp_min(SMALLEST)  # (B, K, d)
+        capsules = pooled + self.prior + self.profile_vector(profile)
+        capsules = (capsules.transpose(0, 1) @ self.maps).transpose(0, 1)  # (B, K, d), each slot by its own map
+        return unit_length(capsules) * active[:, :, None], active, routing
+
+    def recency_weights(self, mask: Tensor) -> Tensor:
+        """r_k of each behaviour, (B, K, L), by how many behaviours came after it; padding in front or behind."""
+        age = (mask.sum(1, keepdim=True) - mask.cumsum(1)).clamp(0, self.config.history_length - 1)  # (B, L)
+        return self.recency.exp()[:, age].transpose(0, 1)
+
+    def profile_vector(self, profile: Tensor | None) -> Tensor:
+        """The sum of the profile fields' vectors (B, 1, d), or zero."""
+        if profile is None:
+            return torch.zeros(1, device=self.prior.device)
+        fields = [table(profile[:, i]) for i, table in enumerate(self.profile_tables)]
+        return torch.stack(fields).sum(0)[:, None, :]
+
+
+def unit_length(vectors: Tensor) -> Tensor:
+    """Vectors (..., d) divided by their lengths."""
+    return vectors / torch.linalg.vector_norm(vectors, dim=-1, keepdim=True).clamp_min(SMALLEST)

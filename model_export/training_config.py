@@ -1,0 +1,66 @@
+"""How a model is trained; its dimensions are in model_config.py."""
+
+from dataclasses import dataclass
+
+LOSSES = ("label-aware", "joint")
+SAMPLINGS = ("popularity", "uniform")
+STARTS = ("random", "co-occurrence")
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """The training's settings. The defaults are those of MIND; presets.py has the settings of every model.
+
+    Attributes
+    ----------
+    steps : most steps; early stopping may end sooner.
+    batch_size : (history, target) pairs a step.
+    learning_rate : of AdamW, falling to zero along a cosine over `steps`.
+    weight_decay : of AdamW, on embeddings only; 0 makes it Adam.
+    loss : "label-aware": sampled softmax of the capsule that label-aware attention selects; "joint": all capsules share
+        one softmax (losses.py).
+    negatives : sampled negatives, shared by the pairs of a step.
+    negative_sampling : draw negatives by "popularity" or "uniform".
+    hard_negatives : beta of REMI's interest-aware hard negatives, 0 for none.
+    routing_penalty : lambda of REMI's routing regularisation, 0 for none.
+    stability : weight of the term that keeps capsules still from one event to the next.
+    separation : weight of the term that keeps a user's capsules apart.
+    start : item embeddings start "random", or from "co-occurrence" (cooccurrence.py).
+    substitution : share of the behaviours in a history that a step replaces by an item that often goes with them.
+    recency_half_life : targets of this age are drawn half as often as the newest, as a share of the log's time range;
+        None draws all alike.
+    validate_every : steps between two looks at the validation users.
+    patience : looks without a better recall@50 before training stops.
+    valid_share, test_share : shares of the users that are held out of training, where the log names none.
+    seed : of everything that is drawn.
+    max_seconds : training ends after this time at the latest. Only without it is the result the same on every machine.
+    """
+
+    steps: int = 3_000
+    batch_size: int = 256
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.0
+    loss: str = "label-aware"
+    negatives: int = 1_024
+    negative_sampling: str = "popularity"
+    hard_negatives: float = 0.0
+    routing_penalty: float = 0.0
+    stability: float = 0.0
+    separation: float = 0.0
+    start: str = "random"
+    substitution: float = 0.0
+    recency_half_life: float | None = None
+    validate_every: int = 250
+    patience: int = 4
+    valid_share: float = 0.1
+    test_share: float = 0.1
+    seed: int = 7
+    max_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("loss", LOSSES), ("negative_sampling", SAMPLINGS), ("start", STARTS)):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(allowed)}")
+        for name in ("steps", "batch_size", "negatives", "validate_every", "patience"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
