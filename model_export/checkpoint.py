@@ -54,11 +54,11 @@ class Checkpoint:
 
 
 def new_model(config: MindConfig, vocabulary: Vocabulary) -> Mind:
-    """An untrained model with the tables that the vocabulary needs (one more row for "unknown")."""
+    """An untrained model with the tables that the vocabulary needs (one more row for "unknown" in each)."""
     return Mind(
         config,
         torch.from_numpy(vocabulary.item_features),
-        [len(values) + 1 for values in vocabulary.feature_fields.values()],
+        vocabulary.feature_values,
         [len(values) + 1 for values in vocabulary.profile_fields.values()],
     )
 

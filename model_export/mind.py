@@ -2,7 +2,7 @@
 
 Li et al., "Multi-Interest Network with Dynamic Routing for Recommendation at Tmall", CIKM 2019. The
 names of layers and algorithm 1 are the paper's. Shapes: B users, L behaviours (padded), K interests, d dimensions,
-P profile fields, F side features, M sampled negatives.
+P profile fields, W side-feature values of an item (padded), M sampled negatives.
 """
 
 import math
@@ -150,22 +150,29 @@ class InterestExtractor(nn.Module):
 
 
 class ItemEmbedding(nn.Module):
-    """An item is the mean of its id's and its side features' vectors (embedding and pooling layer).
+    """An item is the mean of its id's vector and those of its side features' values (embedding and pooling layer).
 
-    An item that training never saw has no vector for its id but may have side features.
+    The values of all side features share one table, whose row 0 is padding. An item that training never saw has
+    no vector for its id but may have values.
     """
 
-    def __init__(self, items: int, feature_sizes: list[int], dim: int) -> None:
+    def __init__(self, items: int, feature_values: int, dim: int) -> None:
         super().__init__()
         self.ids = nn.Embedding(items, dim)
-        self.features = nn.ModuleList(nn.Embedding(size, dim) for size in feature_sizes)
-        for table in [self.ids, *self.features]:
-            nn.init.normal_(table.weight, std=dim**-0.5)
+        self.features = nn.Embedding(feature_values + 1, dim, padding_idx=0) if feature_values else None
+        nn.init.normal_(self.ids.weight, std=dim**-0.5)
+        if self.features is not None:
+            nn.init.normal_(self.features.weight.detach()[1:], std=dim**-0.5)
 
     def forward(self, rows: Tensor, features: Tensor) -> Tensor:
-        """`rows` int64 (...), `features` int64 (..., F) -> (..., d)."""
-        parts = [self.ids(rows)] + [table(features[..., i]) for i, table in enumerate(self.features)]
-        return torch.stack(parts).mean(0)
+        """`rows` int64 (...), `features` int64 (..., W), 0 at padding -> (..., d)."""
+        vectors: Tensor = self.ids(rows)
+        if self.features is None:
+            return vectors
+        # Summed where they lie: the vectors (items, W, d) of all values of all items would be far too many.
+        bags, table = features.reshape(-1, features.shape[-1]), self.features.weight
+        values = F.embedding_bag(bags, table, mode="sum", padding_idx=0).view_as(vectors)
+        return (vectors + values) / (1 + (features > 0).sum(-1, keepdim=True))
 
 
 class Mind(nn.Module):
@@ -175,12 +182,12 @@ class Mind(nn.Module):
     items: "ItemEmbedding"
 
     def __init__(
-        self, config: MindConfig, item_features: Tensor, feature_sizes: list[int], profile_sizes: list[int]
+        self, config: MindConfig, item_features: Tensor, feature_values: int, profile_sizes: list[int]
     ) -> None:
-        """`item_features` int64 (items, F): the row of each item's feature value in that feature's table."""
+        """`item_features` int64 (items, W): the rows of each item's values in the table of all, 0 at padding."""
         super().__init__()
         self.config = config
-        self.items = ItemEmbedding(len(item_features), feature_sizes, config.dim)
+        self.items = ItemEmbedding(len(item_features), feature_values, config.dim)
         self.extractor = InterestExtractor(config, profile_sizes)
         self.register_buffer("item_features", item_features, persistent=False)
 
