@@ -14,7 +14,7 @@ app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=F
 
 LogPath = Annotated[Path, typer.Argument(help="Interaction log: CSV, Parquet, or a publisher's file or folder.")]
 LogFormat = Annotated[
-    str, typer.Option("--format", help="auto, table, online-retail, movielens-100k, movielens-1m or taobao.")
+    str, typer.Option("--format", help="auto, table, online-retail, movielens-100k, movielens-1m, taobao or comirec.")
 ]
 CheckpointPath = Annotated[Path, typer.Argument(help="Checkpoint that `train` wrote.")]
 

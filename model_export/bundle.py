@@ -5,7 +5,9 @@ extractor.onnx        behaviours, mask, routing logits (and profile) -> capsules
 item_ids.json         the items, in the order of the rows below
 item_embeddings.npy   float32 (items, d)
 routing_logits.npy    float32 (items, K)
-features.npz          what an item that is new since training is pooled from: a table for each side feature
+features.npz          for each side feature float32 (values + 1, d), row 0 zeros ("unknown"), row i + 1 of value i; and
+                      price_edges between the price bands. The embedding of an item that is new since training is
+                      the mean of its known values' vectors, over all side features
 catalogue.json        title, category, price and popularity of each item
 golden.json           histories and the capsules that they must give
 items.hnsw            optional: hnswlib's index of the items

@@ -1,26 +1,31 @@
 """What training reads: an interaction log turned into arrays, without a Python loop per event."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from model_export.interactions import InteractionLog
+from model_export.interactions import SEPARATOR, InteractionLog
 
 PRICE_BANDS = 10
+MOST_VALUES = 32  # of an item, the first: a single item that lists thousands would widen the table of all items
 
 
 @dataclass(frozen=True)
 class Vocabulary:
     """Which row stands for which item, feature value and profile value.
 
-    Row 0 of every feature and profile field means "unknown"; items have no such row.
+    Row 0 of every profile field means "unknown"; items have no such row. The values of all side features stand in
+    one table, field after field, behind a row 0 that means "no (further) value".
 
     Attributes
     ----------
     item_ids : list of str, item of each row.
-    feature_fields : field -> values, in the order of the feature tables.
-    item_features : int64 (items, F), rows in the feature tables.
+    feature_fields : side feature -> values, in the order of the one table.
+    item_features : int64 (items, W), rows in that table, 0 at padding; W is the most values that an item has.
     profile_fields : field -> values, in the order of the profile tables.
     price_edges : the prices (ascending) between the price bands; empty where prices are unknown.
     """
@@ -30,6 +35,16 @@ class Vocabulary:
     item_features: np.ndarray
     profile_fields: dict[str, list[str]]
     price_edges: list[float]
+
+    @property
+    def feature_values(self) -> int:
+        """Values of all side features together; their table has one row more."""
+        return sum(len(values) for values in self.feature_fields.values())
+
+    def feature_slices(self) -> dict[str, slice]:
+        """Side feature -> its rows in the one table, in the order of its values."""
+        ends = np.cumsum([1, *(len(values) for values in self.feature_fields.values())]).tolist()
+        return {name: slice(*rows) for name, rows in zip(self.feature_fields, pairwise(ends), strict=True)}
 
 
 @dataclass(frozen=True)
@@ -56,17 +71,12 @@ class Sequences:
 
 
 def build_vocabulary(log: InteractionLog) -> Vocabulary:
-    """Collect the items (sorted by id), their side features (category, price band) and the profile fields."""
+    """Collect the items (sorted by id), their side features and the profile fields."""
     items = log.items.sort_values("item_id", ignore_index=True)
     bands, edges = price_bands(items.price.to_numpy(dtype=float))
-    columns = {"category": items.category.astype(str), "price_band": bands}
-    feature_fields, coded = {}, []
-    for name, column in columns.items():
-        values = sorted({value for value in column if value})
-        if len(values) > 1:  # a feature that is the same for every item says nothing
-            feature_fields[name] = values
-            coded.append(rows_of(column, values))
-    features = np.stack(coded, 1) if coded else np.zeros((len(items), 0), dtype=np.int64)
+    known = [single_values("category", items.category), single_values("price_band", bands)]
+    known += [several_values(name, items[name]) for name in log.side_features]
+    feature_fields, features = code_features(pd.concat(known, ignore_index=True), len(items))
     profile_fields = {
         str(name): sorted({value for value in log.profiles[name] if value})
         for name in log.profiles.columns
@@ -83,6 +93,56 @@ def price_bands(prices: np.ndarray) -> tuple[pd.Series, list[float]]:
     edges = np.unique(np.quantile(known, np.linspace(0, 1, PRICE_BANDS + 1)[1:-1]))
     band = pd.Series(np.searchsorted(edges, prices, side="right"), dtype=str)
     return band.where(~np.isnan(prices), ""), edges.tolist()
+
+
+def single_values(field: str, column: pd.Series) -> pd.DataFrame:
+    """Item (its row), field and value wherever a column (items,) of one value for each item knows it."""
+    known = np.flatnonzero(column != "")
+    return pd.DataFrame({"item": known, "field": field, "value": column.iloc[known].astype("str").array})
+
+
+def several_values(field: str, column: pd.Series) -> pd.DataFrame:
+    """Likewise of a column (items,) whose cells join several values by "|"."""
+    parts = pc.split_pattern(pa.array(column, pa.large_string()), SEPARATOR)
+    owners, values = np.asarray(pc.list_parent_indices(parts)), pc.list_flatten(parts).to_pandas()
+    found = pd.DataFrame({"item": owners, "field": field, "value": values.astype("str")})
+    return found[found.value != ""]
+
+
+def code_features(known: pd.DataFrame, items: int) -> tuple[dict[str, list[str]], np.ndarray]:
+    """Number the values of side features in one table, and list those of each item.
+
+    Parameters
+    ----------
+    known : DataFrame
+        item (its row), field and value, field after field. Of a value that an item has twice the second counts
+        for nothing, and so do an item's values beyond the first `MOST_VALUES`.
+
+    Returns
+    -------
+    Field -> values in order; int64 (items, W), rows in the table of all fields' values, 0 at padding.
+    """
+    names = known.field.unique()
+    known = known.drop_duplicates().sort_values("item", kind="stable", ignore_index=True)
+    known = known[known.groupby("item").cumcount() < MOST_VALUES]
+    fields: dict[str, list[str]] = {}
+    rows, table_rows = pd.Series(0, index=known.index, dtype="int64"), 1
+    for name in names:
+        of_field = known.field == name
+        codes, values = pd.factorize(known.value[of_field], sort=True)
+        if len(values) > 1:  # a feature that is the same for every item says nothing
+            fields[str(name)] = values.tolist()
+            rows[of_field] = table_rows + codes
+            table_rows += len(values)
+    return fields, padded(known.item[rows > 0], rows[rows > 0], items)
+
+
+def padded(owners: pd.Series, rows: pd.Series, items: int) -> np.ndarray:
+    """The rows of each owner side by side, 0 at padding: int64 (items, most rows of one owner)."""
+    places = owners.groupby(owners).cumcount().to_numpy()
+    table = np.zeros((items, places.max(initial=-1) + 1), dtype=np.int64)
+    table[owners.to_numpy(), places] = rows.to_numpy()
+    return table
 
 
 def rows_of(column: pd.Series, values: list[str]) -> np.ndarray:

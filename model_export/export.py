@@ -6,6 +6,7 @@ import json
 import logging
 import secrets
 import warnings
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -70,13 +71,26 @@ def write_items(checkpoint: Checkpoint, path: Path) -> None:
     with torch.no_grad():
         np.save(path / ITEM_EMBEDDINGS, model.item_table().numpy())
     np.save(path / ROUTING_LOGITS, model.routing_logits.detach().numpy())
-    weights = model.items.features.parameters()
-    tables: dict[str, Any] = {
-        name: weight.detach().numpy() for name, weight in zip(vocabulary.feature_fields, weights, strict=True)
-    }
-    np.savez(path / FEATURES, price_edges=np.array(vocabulary.price_edges), **tables)
+    write_arrays(path / FEATURES, feature_tables(checkpoint) | {"price_edges": np.array(vocabulary.price_edges)})
     write_json(path / ITEM_IDS, vocabulary.item_ids)
     write_json(path / CATALOGUE, {**checkpoint.catalogue, "popularity": checkpoint.popularity.tolist()})
+
+
+def feature_tables(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
+    """The vectors of each side feature's values, float (values + 1, d); row 0, "unknown", is zeros."""
+    features = checkpoint.model.items.features
+    if features is None:
+        return {}
+    weight = features.weight.detach().numpy()
+    return {name: weight[np.r_[0, rows]] for name, rows in checkpoint.vocabulary.feature_slices().items()}
+
+
+def write_arrays(file: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Write an .npz; np.savez takes the names as keywords, and fails at a side feature that is called "file"."""
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
+                np.lib.format.write_array(stream, array)
 
 
 def write_json(file: Path, content: Any) -> None:

@@ -6,6 +6,8 @@ import pandas as pd
 
 EVENT_COLUMNS = ["user_id", "item_id", "event_type", "event_time_ms"]
 ITEM_COLUMNS = ["item_id", "title", "category", "price"]
+SEPARATOR = "|"  # between several values of one side feature
+RESERVED = (*ITEM_COLUMNS, "price_band", "price_edges")  # what a side feature cannot be called: made of the price
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,9 @@ class InteractionLog:
         time in milliseconds). Sorted by time; interactions of the same millisecond keep the log's order.
     items : DataFrame
         One row an item of the log, in order of item_id (str, unique): title (str, the id where none is
-        known), category (str, "" where unknown), price (float, NaN where unknown).
+        known), category (str, "" where unknown), price (float, NaN where unknown). `category` is the one main
+        category that people see. Further columns are side features of items, which only the model sees: str, ""
+        where unknown, several values of one item joined by "|". None is called as a `RESERVED` name.
     profiles : DataFrame
         One row a user, in order of user_id (str, unique), and one str column for each profile field (""
         where unknown). Without profile fields only the user_id column.
@@ -27,6 +31,8 @@ class InteractionLog:
         Where it was read from, for messages and manifests.
     dropped : dict
         Reason -> number of rows that were left out for it.
+    sides : dict
+        user_id -> "train", "valid" or "test", as the publisher divides the users; empty where there is no such split.
     """
 
     events: pd.DataFrame
@@ -34,19 +40,27 @@ class InteractionLog:
     profiles: pd.DataFrame
     source: str
     dropped: dict[str, int] = field(default_factory=dict)
+    sides: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def side_features(self) -> list[str]:
+        """The columns of items that are side features beside category and price, in their order."""
+        return [str(name) for name in self.items if name not in ITEM_COLUMNS]
 
     def between(self, start: float, end: float) -> "InteractionLog":
         """The events from the share `start` to the share `end` (0 to 1) of the log, by time order.
 
-        Items and profiles are those of the events that remain.
+        Items, profiles and sides are those of the events that remain.
         """
         rows = len(self.events)
         events = self.events.iloc[round(rows * start) : round(rows * end)].reset_index(drop=True)
+        users = set(events.user_id)
         return InteractionLog(
             events=events,
             items=self.items[self.items.item_id.isin(events.item_id.unique())].reset_index(drop=True),
-            profiles=self.profiles[self.profiles.user_id.isin(events.user_id.unique())].reset_index(drop=True),
+            profiles=self.profiles[self.profiles.user_id.isin(users)].reset_index(drop=True),
             source=self.source,
+            sides={user: side for user, side in self.sides.items() if user in users},
         )
 
     def describe(self) -> str:

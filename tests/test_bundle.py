@@ -32,11 +32,15 @@ from model_export.bundle import (
     write_manifest,
 )
 from model_export.check import check
-from model_export.checkpoint import Checkpoint
+from model_export.checkpoint import Checkpoint, TrainingConfig, new_model
+from model_export.dataset import build_vocabulary
 from model_export.export import PARITY, check_parity, export, write_graph
 from model_export.extractor import Extractor
+from model_export.interactions import InteractionLog
 from model_export.mind import InterestExtractor, MindConfig
 from model_export.registry import Registry
+from model_export.simulator import SimulatedShop
+from model_export.training import catalogue_of
 
 
 @pytest.fixture(scope="module")
@@ -79,13 +83,53 @@ def test_a_bundle_holds_the_models_items(bundle: Bundle, checkpoint: Checkpoint)
 
 def test_an_item_can_be_pooled_from_the_feature_tables(bundle: Bundle, checkpoint: Checkpoint) -> None:
     tables = np.load(bundle.path / FEATURES)
-    features, model = checkpoint.vocabulary.item_features, checkpoint.model
-    parts = [model.items.ids.weight.detach().numpy()]
-    parts += [tables[name][features[:, i]] for i, name in enumerate(bundle.manifest.feature_fields)]
+    fields, catalogue = bundle.manifest.feature_fields, bundle.catalogue
+    assert set(tables.files) == {"category", "price_band", "price_edges"}
+    assert all(tables[name].shape == (len(values) + 1, 16) for name, values in fields.items())
+    assert not any(tables[name][0].any() for name in fields)  # "unknown"
+    band = np.searchsorted(tables["price_edges"], np.array(catalogue.price, dtype=float), side="right")
+    rows = {
+        "category": [fields["category"].index(category) + 1 for category in catalogue.category],
+        "price_band": [fields["price_band"].index(str(number)) + 1 for number in band],
+    }
+    parts = [checkpoint.model.items.ids.weight.detach().numpy(), *(tables[name][rows[name]] for name in fields)]
     np.testing.assert_allclose(np.mean(parts, axis=0), bundle.item_embeddings, atol=1e-6)
-    band = np.searchsorted(tables["price_edges"], np.array(bundle.catalogue.price, dtype=float), side="right")
-    values = bundle.manifest.feature_fields["price_band"]
-    assert [values.index(str(number)) + 1 for number in band] == features[:, 1].tolist()
+
+
+@pytest.fixture(scope="module")
+def tagged(shop: SimulatedShop) -> Checkpoint:
+    """An untrained model of items with up to three tags and a side feature called "file"."""
+    items = shop.log.items.iloc[:4].assign(
+        category="", price=math.nan, tags=["a|b|c", "b", "", "c|a"], file=["x", "y", "x", ""]
+    )
+    log = InteractionLog(shop.log.events[shop.log.events.item_id.isin(items.item_id)], items, shop.log.profiles, "shop")
+    vocabulary = build_vocabulary(log)
+    model = new_model(MindConfig(dim=8, num_interests=2, history_length=5), vocabulary)
+    catalogue = catalogue_of(log, vocabulary)
+    return Checkpoint(model, vocabulary, np.ones(4, dtype=np.int64), catalogue, {}, TrainingConfig())
+
+
+def test_an_item_that_lost_its_id_is_the_mean_of_its_values(tagged: Checkpoint, tmp_path: Path) -> None:
+    bundle = export(tagged, tmp_path, progress=False)
+    check(bundle)
+    tables = np.load(bundle.path / FEATURES)
+    assert bundle.manifest.feature_fields == {"tags": ["a", "b", "c"], "file": ["x", "y"]}
+    a, b, c = tables["tags"][1:]
+    x, y = tables["file"][1:]
+    cold = [(a + b + c + x) / 4, (b + y) / 2, x, (c + a) / 2]
+    ids = tagged.model.items.ids.weight.detach().numpy()
+    for row, (values, mean) in enumerate(zip([4, 2, 1, 2], cold, strict=True)):
+        expected = (ids[row] + values * mean) / (values + 1)
+        np.testing.assert_allclose(bundle.item_embeddings[row], expected, atol=1e-6)
+
+
+def test_without_side_features_there_are_no_tables(tagged: Checkpoint, tmp_path: Path) -> None:
+    vocabulary = replace(tagged.vocabulary, feature_fields={}, item_features=np.zeros((4, 0), dtype=np.int64))
+    model = new_model(tagged.model.config, vocabulary)
+    bundle = export(replace(tagged, model=model, vocabulary=vocabulary), tmp_path, progress=False)
+    check(bundle)
+    assert np.load(bundle.path / FEATURES).files == ["price_edges"]
+    np.testing.assert_array_equal(bundle.item_embeddings, model.items.ids.weight.detach().numpy())
 
 
 @pytest.fixture

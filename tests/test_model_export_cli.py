@@ -148,7 +148,7 @@ def files(tmp_path: Path, log: Path) -> Path:
     ("line", "message"),
     [
         ("train nowhere.csv", "no file or folder at nowhere.csv"),
-        ("train log.parquet --format table2", "unknown format 'table2'; expected one of: auto, table, .*taobao"),
+        ("train log.parquet --format table2", "unknown format 'table2'; expected one of: auto, table, .*comirec"),
         ("train log.parquet --pow-p -1", "pow_p is -1.0; it must be at least 0, or inf for the argmax"),
         ("train small.csv", "the log has . behaviours .* training needs at least 256 .*"),
         ("evaluate nowhere.pt log.parquet", "nowhere.pt does not exist; `python -m model_export train` writes .*"),

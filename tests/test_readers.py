@@ -2,7 +2,10 @@
 
 import gzip
 import tempfile
+import time
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -59,11 +62,11 @@ def put(path: Path, text: str, encoding: str = "utf-8") -> Path:
 def test_table_in_full(tmp_path: Path) -> None:
     path = put(
         tmp_path / "log.csv",
-        "Customer ID,SKU,Timestamp,Action,Product Name,Category,Unit_Price,profile_city\n"
-        "007,b,1511568002,buy,Bowl,kitchen,4.50,Leeds\n"
-        "8,a,1511568001,click,,,,\n"
-        "007,a,1511568002,,Ape,toys,free,York\n"
-        "007,b,1511568003,click,Big bowl,,5,\n",
+        "Customer ID,SKU,Timestamp,Action,Product Name,Category,Unit_Price,profile_city,feature_brand,Feature_Tags\n"
+        "007,b,1511568002,buy,Bowl,kitchen,4.50,Leeds,Oak & Co,wood|round\n"
+        "8,a,1511568001,click,,,,,,\n"
+        "007,a,1511568002,,Ape,toys,free,York,,soft\n"
+        "007,b,1511568003,click,Big bowl,,5,,,wood|large\n",
     )
     log = read_log(path)
     assert events(log) == [
@@ -72,7 +75,12 @@ def test_table_in_full(tmp_path: Path) -> None:
         ("007", "a", "interaction", AT + 2000),
         ("007", "b", "click", AT + 3000),
     ]
-    assert rows(log.items) == [("a", "Ape", "toys", None), ("b", "Big bowl", "kitchen", 5.0)]
+    assert rows(log.items) == [
+        ("a", "Ape", "toys", None, "", "soft"),
+        ("b", "Big bowl", "kitchen", 5.0, "Oak & Co", "wood|large"),
+    ]
+    assert log.side_features == ["brand", "Tags"]
+    assert log.sides == {}
     assert rows(log.profiles) == [("007", "York"), ("8", "")]
     assert list(log.profiles) == ["user_id", "city"]
     assert drops(log) == {}
@@ -259,6 +267,10 @@ def test_a_missing_column_names_file_found_and_accepted(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("user,user,item,time\nu,v,i,1\n", "2 columns named 'user'"),
+        (
+            "user,item,time,Feature_price_band\nu,i,1,x\n",
+            "has a column 'Feature_price_band'; a side feature cannot be called item_id, title, category",
+        ),
         ("user,item,date\nu,i,25.11.2017\n", "no time in column 'date' can be read, for example '25.11.2017"),
         ("user,item,date\nu,i,20171125\n", "times in column 'date' look like dates (20171125)"),
         ("user,item,time\n,i,1\nu,,1\n", "no interaction remains of 2 rows; dropped: 1 without a user; 1"),
@@ -315,6 +327,8 @@ def logs(draw: st.DrawFn) -> InteractionLog:
         "category": pd.Series(column(TEXT | st.just(""), len(items)), dtype="str"),
         "price": pd.Series(draw(st.lists(price, min_size=len(items), max_size=len(items))), dtype="float64"),
     }
+    for field in draw(st.sampled_from([[], ["Tags"], ["brand", "tags"]])):
+        catalogue[field] = pd.Series(column(TEXT | st.just(""), len(items)), dtype="str")
     profiles = {"user_id": users}
     for field in draw(st.sampled_from([[], ["Age"], ["region", "age"]])):
         profiles[field] = column(TEXT | st.just(""), len(users))
@@ -338,6 +352,14 @@ def test_a_written_table_reads_back_the_same(log: InteractionLog) -> None:
 def test_a_part_of_a_log_survives_writing(tmp_path: Path) -> None:
     log = simulate(users=20).log.between(0.2, 0.7)
     assert_same(log, read_log(write_table(log, tmp_path / "log.parquet")))
+
+
+def test_a_part_of_a_log_keeps_the_sides_of_its_users(tmp_path: Path) -> None:
+    log = replace(simulate(users=3).log, sides={"user-1": "train", "user-2": "valid", "user-3": "test"})
+    first = log.events.user_id[0]
+    assert log.between(0, 1 / len(log.events)).sides == {first: log.sides[first]}
+    assert log.between(0, 1).sides == log.sides
+    assert read_log(write_table(log, tmp_path / "log.parquet")).sides == {}  # a table has no column for them
 
 
 def test_events_of_unknown_items_and_users_are_written(tmp_path: Path) -> None:
@@ -519,10 +541,11 @@ def test_movielens_100k(tmp_path: Path, make: Callable[[Path], Path]) -> None:
         ("196", "377", "rating", 881_250_950_000),
     ]
     assert rows(log.items) == [
-        ("242", "Kolya (1996)", "Action", None),
-        ("377", "Odd", "", None),
-        ("9", '"Été" d\'or (1996)', "Comedy", None),
+        ("242", "Kolya (1996)", "Action", None, "Action"),
+        ("377", "Odd", "", None, ""),
+        ("9", '"Été" d\'or (1996)', "Comedy", None, "Comedy|Drama"),
     ]
+    assert log.side_features == ["genres"]
     assert rows(log.profiles) == [("196", "M", "40s", "writer"), ("22", "F", "under 10", "writer")]
     assert list(log.profiles) == ["user_id", "gender", "age", "occupation"]
     for file in folder.iterdir():
@@ -548,9 +571,9 @@ def test_movielens_1m(tmp_path: Path) -> None:
         ("1", "3", "rating", 978_302_109_000),
     ]
     assert rows(log.items) == [
-        ("1193", "One Flew (1975)", "Children's", None),
-        ("3", "Misérables, Les: 2|1 (1995)", "Drama", None),
-        ("9", "9", "", None),  # rated, but not among the movies
+        ("1193", "One Flew (1975)", "Children's", None, "Children's"),
+        ("3", "Misérables, Les: 2|1 (1995)", "Drama", None, "Drama|Musical"),
+        ("9", "9", "", None, ""),  # rated, but not among the movies
     ]
     assert rows(log.profiles) == [("1", "F", "under 18", "K-12 student"), ("2", "M", "56+", "self-employed")]
     assert detect(tmp_path / "users.dat") == "movielens-1m"
@@ -580,7 +603,9 @@ def test_the_real_movielens_100k() -> None:
     log = read_log(real("ml-100k"))
     assert (len(log.events), len(log.profiles), len(log.items)) == (100_000, 943, 1_682)
     assert drops(log) == {}
-    assert rows(log.items[log.items.item_id == "89"]) == [("89", "Blade Runner (1982)", "Film-Noir", None)]
+    assert rows(log.items[log.items.item_id == "89"]) == [
+        ("89", "Blade Runner (1982)", "Film-Noir", None, "Film-Noir|Sci-Fi")
+    ]
     assert (log.items.category == "").sum() == 2
     assert rows(log.profiles[log.profiles.user_id == "1"]) == [("1", "M", "20s", "technician")]
 
@@ -634,6 +659,127 @@ def test_the_real_taobao(file: str, kept: int, dropped: int) -> None:
     assert log.dropped["outside 2017-11-25 to 2017-12-03 (China time)"] == dropped
     assert sum(log.dropped.values()) == dropped
     assert set(log.events.event_type) == {"pv", "cart", "fav", "buy"}
+
+
+# ComiRec
+
+
+def sequences(folder: Path, train: str, valid: str = "", test: str = "", name: str = "Shop") -> Path:
+    """The three files; returns the folder."""
+    for side, content in {"train": train, "valid": valid, "test": test}.items():
+        put(folder / f"{name}_{side}.txt", content)
+    return folder
+
+
+BLANKS = ["7 30 10 20\n8 10\n", "11 20 30\n", "9 10 10\n"]
+COMMAS = ["7,30,4\n7,20,11\n8,10,0\n7,10,5\n", "11,20,-1\n11,30,0\n", "9,10,0\n9,10,0\n"]  # 11 after 5: as numbers
+FIRST, SECOND, THIRD = 0, 1, 2
+
+
+@pytest.mark.parametrize("files", [BLANKS, COMMAS])
+def test_comirec_in_both_layouts(tmp_path: Path, files: list[str]) -> None:
+    log = read_log(sequences(tmp_path, *files))
+    assert events(log) == [
+        ("7", "30", "interaction", FIRST),
+        ("8", "10", "interaction", FIRST),
+        ("9", "10", "interaction", FIRST),
+        ("11", "20", "interaction", FIRST),
+        ("7", "10", "interaction", SECOND),
+        ("9", "10", "interaction", SECOND),
+        ("11", "30", "interaction", SECOND),
+        ("7", "20", "interaction", THIRD),
+    ]
+    assert rows(log.items) == [("10", "10", "", None), ("20", "20", "", None), ("30", "30", "", None)]
+    assert rows(log.profiles) == [("11",), ("7",), ("8",), ("9",)]
+    assert log.sides == {"7": "train", "8": "train", "11": "valid", "9": "test"}
+    assert drops(log) == {}
+    assert log.source == "Shop"
+    for file in tmp_path.iterdir():
+        assert detect(file) == "comirec"
+        assert_same(log, read_log(file))
+
+
+def test_comirec_takes_what_is_known_of_items(tmp_path: Path) -> None:
+    folder = sequences(tmp_path, *BLANKS)
+    put(folder / "Shop_items_joined.csv", "item_id,asin,other,attribute_ids\n10,B10,5,4|17\n20,,6,\n99,B99,7,4\n")
+    put(folder / "Shop_item_cate.txt", "30,3\n10,2\n10,1\n")
+    log = read_log(folder / "Shop_items_joined.csv")
+    assert list(log.items) == ["item_id", "title", "category", "price", "attribute"]
+    assert rows(log.items) == [
+        ("10", "B10", "1", None, "4|17"),
+        ("20", "20", "", None, ""),
+        ("30", "30", "3", None, ""),
+    ]
+    put(folder / "Shop_items_joined.csv", "item,attribute_ids\n10,4\n")
+    with pytest.raises(ValueError, match=r"Shop_items_joined.csv has no column item_id; found item, attribute_ids"):
+        read_log(folder)
+
+
+def test_comirec_counts_the_lines_that_it_cannot_read(tmp_path: Path) -> None:
+    train = " 1  5\t0 6 0 \n2\n3 7 x 8\n4 5.0\n\n10 5\n11 0 0\n12 99999999999999999999\n"
+    log = read_log(sequences(tmp_path, train, "13,5,0\n13,5\n13,x,1\n13,,2\n 13 ,0, 3\n13,7,soon\n", "14\n"))
+    assert [row[:2] for row in events(log)] == [("1", "5"), ("10", "5"), ("13", "5"), ("1", "6"), ("13", "0")]
+    assert log.events.event_time_ms.tolist() == [0, 0, 0, 1, 1]  # padding takes no position
+    assert drops(log) == {
+        MALFORMED: 1,
+        "malformed (no items)": 2,
+        "malformed (not integers)": 3 + 3,
+        "of item 0 (padding)": 4,
+    }
+    assert log.sides == {"1": "train", "10": "train", "13": "valid"}
+
+
+def test_comirec_goes_on_where_a_user_has_a_second_line(tmp_path: Path) -> None:
+    log = read_log(sequences(tmp_path, "1 5 6\n2 5\n1 7\n"))
+    assert log.events[log.events.user_id == "1"].item_id.tolist() == ["5", "6", "7"]
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (
+            ["1 5\n2 5\n", "3 5\n", "4 5\n2 6\n"],
+            "1 of the users are .*Shop_train.txt and in Shop_test.txt.*'2';",
+        ),
+        (
+            ["1,5,0\n", "3 5\n4 5", "4 5\n3 5"],
+            "2 of the users are .*Shop_valid.txt and in Shop_test.txt.*'3';",
+        ),
+        (["1\n", "2 x\n", "3 0\n"], "no interaction remains of 3 rows; dropped: 1 malformed .no items.; 1 mal.*; 1 of"),
+        (["", "", ""], "no interaction remains of 0 rows; dropped: none"),
+    ],
+)
+def test_comirec_that_cannot_be_used(tmp_path: Path, files: list[str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        read_log(sequences(tmp_path, *files))
+
+
+def test_comirec_is_three_files_of_one_name(tmp_path: Path) -> None:
+    sequences(tmp_path, *BLANKS)
+    sequences(tmp_path, "1 2\n", name="a_train")
+    with pytest.raises(ValueError, match=r"several sets of files \(Shop, a_train\); give the path of one"):
+        read_log(tmp_path)
+    assert len(read_log(tmp_path / "a_train_test.txt").events) == 1
+    (tmp_path / "Shop_valid.txt").unlink()
+    assert len(read_log(tmp_path).events) == 1
+    with pytest.raises(ValueError, match="cannot tell the format"):
+        read_log(tmp_path / "Shop_train.txt")
+    with pytest.raises(FileNotFoundError, match=r"ComiRec needs <name>_train.txt, _valid.txt and _test.txt; not all"):
+        read_log(tmp_path / "Shop_train.txt", "comirec")
+
+
+def test_the_real_beauty() -> None:
+    start = time.monotonic()
+    log = read_log(real("amazon-beauty"))
+    assert time.monotonic() - start < 10  # it takes half a second
+    assert (len(log.events), len(log.profiles), len(log.items)) == (198_502, 22_363, 12_101)
+    assert drops(log) == {}
+    assert Counter(log.sides.values()) == {"train": 17_890, "valid": 2_236, "test": 2_237}
+    ours = log.events[log.events.user_id == "4786"]
+    assert ours.item_id.tolist() == ["22", "3576", "5336", "128", "4972", "1463", "8109"]
+    assert ours.event_time_ms.tolist() == [*range(7)]
+    assert log.events.event_time_ms.is_monotonic_increasing
+    assert rows(log.items[log.items.item_id == "2"]) == [("2", "B0043OYFKU", "", None, "52|17|2|39|363")]
 
 
 # Telling the format

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from model_export.readers import FORMATS
+from model_export.readers.table import FEATURE_PREFIX, PROFILE_PREFIX
 from settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -37,6 +39,14 @@ def test_every_variable_is_documented_with_its_default() -> None:
     for name, default in variables().items():
         if name not in ("CI", "XDG_CACHE_HOME") and default not in ("", None):
             assert rows[name] == (str(default).lower() if isinstance(default, bool) else str(default))
+
+
+def test_every_format_of_a_log_and_every_column_is_documented() -> None:
+    rows = [line for line in README.splitlines() if line.startswith("| `")]
+    assert [name for name in FORMATS if not any(f"`{name}`" in row for row in rows)] == []
+    [table] = [row for row in rows if row.startswith("| `table`")]
+    assert f"`{PROFILE_PREFIX}...`" in table
+    assert f"`{FEATURE_PREFIX}...`" in table
 
 
 @pytest.mark.parametrize("command", commands(), ids=" ".join)

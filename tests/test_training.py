@@ -1,6 +1,7 @@
 """From a log to a trained model, with answers worked out by hand: data set, sampler, split, metrics, stopping."""
 
 import math
+import time
 from collections import Counter
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from model_export import training as training_steps
 from model_export.bundle import Bundle
 from model_export.checkpoint import Checkpoint, TrainingConfig, load, save
 from model_export.dataset import (
+    MOST_VALUES,
     Sequences,
     Vocabulary,
     build_sequences,
@@ -83,8 +85,61 @@ def test_vocabulary_by_hand() -> None:
     # The deciles between 1 and 3 are 1.2, 1.4 ... 2.8: 1 is below all of them, 3 is above.
     assert vocabulary.feature_fields == {"category": ["kitchen", "toys"], "price_band": ["0", "9"]}
     assert vocabulary.price_edges == pytest.approx(np.arange(1.2, 2.9, 0.2))
-    assert vocabulary.item_features.tolist() == [[2, 1], [0, 0], [1, 2]]  # row 0 is "unknown"
+    # One table: kitchen 1, toys 2, the lowest band 3, the highest 4; 0 is padding.
+    assert vocabulary.item_features.tolist() == [[2, 3], [0, 0], [1, 4]]
+    assert vocabulary.feature_values == 4
+    assert vocabulary.feature_slices() == {"category": slice(1, 3), "price_band": slice(3, 5)}
     assert vocabulary.profile_fields == {"city": ["Leeds", "York"], "age": []}
+
+
+def with_features(log: InteractionLog, **columns: list[str]) -> InteractionLog:
+    """The log with side features, in the order of its items."""
+    return replace(log, items=log.items.assign(**{name: pd.Series(cells) for name, cells in columns.items()}))
+
+
+def test_several_values_of_an_item_by_hand() -> None:
+    log = log_of(FIVE, items={"z": ("a|b", NAN), "x": ("toys", NAN), "y": ("", NAN)})
+    log = with_features(
+        log, brand=["", "Oak", "Oak"], tags=["wood|round||wood|", "", "soft|round|10|9"], file=["p", "q|p", ""]
+    )
+    vocabulary = build_vocabulary(log)
+    assert vocabulary.feature_fields == {  # every item of a known brand has the same, so it is left out
+        "category": ["a|b", "toys"],
+        "tags": ["10", "9", "round", "soft", "wood"],
+        "file": ["p", "q"],
+    }
+    assert vocabulary.feature_slices() == {"category": slice(1, 3), "tags": slice(3, 8), "file": slice(8, 10)}
+    assert vocabulary.feature_values == 9
+    assert vocabulary.item_features.tolist() == [
+        [2, 9, 8, 0],  # x: toys, q, p
+        [6, 5, 3, 4],  # y: soft, round, 10, 9
+        [1, 7, 5, 8],  # z: the category "a|b", wood, round, p
+    ]
+
+
+def test_an_item_keeps_its_first_values() -> None:
+    tags = "|".join(f"{number:02}" for number in range(40, 0, -1))
+    log = with_features(log_of(FIVE), tags=[tags, "40", "01"], others=["u", "v", "w"])
+    vocabulary = build_vocabulary(log)
+    kept = [f"{number:02}" for number in range(9, 41)]
+    assert len(kept) == MOST_VALUES
+    assert vocabulary.feature_fields == {"tags": ["01", *kept], "others": ["v", "w"]}  # no values that no item keeps
+    assert vocabulary.item_features.shape == (3, MOST_VALUES)
+    assert vocabulary.item_features[0].tolist() == [*range(33, 1, -1)]
+    assert vocabulary.item_features[1:, :3].tolist() == [[33, 34, 0], [1, 35, 0]]
+
+
+def test_many_distinct_values_are_quick() -> None:
+    items = 100_000
+    events = [("u", f"{number:06}") for number in range(items)]
+    log = with_features(log_of(events), tags=[f"{number}|{number + 1}|all" for number in range(items)])
+    start = time.monotonic()
+    vocabulary = build_vocabulary(log)
+    assert time.monotonic() - start < 10  # it takes half a second
+    assert vocabulary.feature_values == items + 2
+    names = vocabulary.feature_fields["tags"]
+    found = [[names[row - 1] for row in rows] for rows in vocabulary.item_features[[0, 99_999]].tolist()]
+    assert found == [["0", "1", "all"], ["99999", "100000", "all"]]
 
 
 def test_a_feature_that_is_the_same_for_every_item_is_left_out() -> None:
@@ -362,10 +417,11 @@ def losses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def test_without_held_out_users_all_steps_are_taken(shop: SimulatedShop, losses: list[float]) -> None:
-    training = tiny_training(steps=40, valid_share=0.0, test_share=0.0, patience=1)
+    held_out = {"valid_share": 0.0, "test_share": 0.0}
+    training = tiny_training(steps=40, batch_size=256, negatives=64, learning_rate=0.03, patience=1, **held_out)
     assert train(shop.log.between(0, 0.2), TINY, training, progress=False).validation == {}
     assert len(losses) == 40
-    assert np.mean(losses[-5:]) < np.mean(losses[:5])
+    assert np.mean(losses[-5:]) < np.mean(losses[:5]) - 0.2  # of eight seeds none gained less than 0.37
 
 
 @pytest.mark.parametrize("seconds", [0.0, 1e-9])

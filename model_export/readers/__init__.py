@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from model_export.interactions import InteractionLog
-from model_export.readers import movielens, online_retail, table, taobao
+from model_export.readers import comirec, movielens, online_retail, table, taobao
 from model_export.readers.detect import detect
 from model_export.readers.files import FORMATS
 from model_export.readers.table import write_table
@@ -20,6 +20,7 @@ _READERS: dict[str, Callable[[Path], InteractionLog]] = {
     "movielens-100k": movielens.read_100k,
     "movielens-1m": movielens.read_1m,
     "taobao": taobao.read,
+    "comirec": comirec.read,
 }
 
 
@@ -29,7 +30,7 @@ def read_log(path: str | Path, format: str = "auto") -> InteractionLog:
     Parameters
     ----------
     path : str or Path
-        The file, or the folder it is in (MovieLens: the folder or any of its files).
+        The file, or the folder it is in (MovieLens, ComiRec: the folder or any of its files).
     format : str
         One of `FORMATS`, or "auto": told by file names and headers.
 

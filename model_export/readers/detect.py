@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from model_export.readers import movielens, online_retail, table, taobao
+from model_export.readers import comirec, movielens, online_retail, table, taobao
 from model_export.readers.files import column_names, is_data_file, only_file, unknown
 
 _MARKERS = {
@@ -25,6 +25,8 @@ def detect(path: Path) -> str:
         for name, kind in _MARKERS.items():
             if (folder / name).exists():
                 return kind
+    if comirec.names(path):
+        return "comirec"
     file = only_file(path)
     if not is_data_file(file):
         raise unknown(file, "expected a name ending in .csv, .tsv, .parquet or .xlsx")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-FORMATS = ("table", "online-retail", "movielens-100k", "movielens-1m", "taobao")
+FORMATS = ("table", "online-retail", "movielens-100k", "movielens-1m", "taobao", "comirec")
 
 _DATA_FILE = re.compile(r"\.(csv|tsv)(\.gz)?$|\.parquet$|\.xlsx$", re.IGNORECASE)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from model_export.interactions import InteractionLog
+from model_export.interactions import SEPARATOR, InteractionLog
 from model_export.readers.cells import numbers, text, times_ms
 from model_export.readers.delimited import read_delimited
 from model_export.readers.files import first_line
@@ -45,7 +45,7 @@ _OCCUPATIONS_1M = [
 def read_100k(path: Path) -> InteractionLog:
     """Read MovieLens 100K from its folder or one of its files: u.data, u.item and u.user, or RecBole's.
 
-    Every rating is an event, whatever its value. Ages become decades ("20s").
+    Every rating is an event, whatever its value. Ages become decades ("20s"). Side feature: a movie's genres.
 
     Raises
     ------
@@ -62,15 +62,15 @@ def read_100k(path: Path) -> InteractionLog:
     movies = _read(folder / "u.item", ["item_id", "title", "released", "video", "url", *_GENRES], "|")
     users = _read(folder / "u.user", _USER_100K, "|")
     flags = np.stack([numbers(movies[genre]) == 1 for genre in _GENRES], axis=1)
-    genres = pd.Series(np.where(flags.any(axis=1), np.array(_GENRES)[flags.argmax(axis=1)], ""), dtype="str")
-    items = _frame(movies, ["item_id", "title"]).assign(category=_known(genres))
+    items = _with_genres(_frame(movies, ["item_id", "title"]), _flagged(flags))
     return _log(folder, ratings, items, _profiles_100k(users), dropped)
 
 
 def read_1m(path: Path) -> InteractionLog:
     """Read MovieLens 1M from its folder or one of its files: ratings.dat, movies.dat and users.dat.
 
-    Every rating is an event, whatever its value. Codes of age and occupation become their meanings.
+    Every rating is an event, whatever its value. Codes of age and occupation become their meanings. Side
+    feature: a movie's genres.
 
     Raises
     ------
@@ -84,7 +84,7 @@ def read_1m(path: Path) -> InteractionLog:
     ratings = _read(folder / "ratings.dat", _RATING, "::", dropped)
     movies = _read(folder / "movies.dat", ["item_id", "title", "genres"], "::")
     users = _read(folder / "users.dat", _USER_1M, "::")
-    items = _frame(movies, ["item_id", "title"]).assign(category=_first(text(movies["genres"]), "|"))
+    items = _with_genres(_frame(movies, ["item_id", "title"]), text(movies["genres"]))
     occupations = {str(code): name for code, name in enumerate(_OCCUPATIONS_1M)}
     profiles = _frame(users, ["user_id", "gender", "age", "occupation"])
     profiles = profiles.replace({"age": _AGES_1M, "occupation": occupations})
@@ -99,7 +99,8 @@ def _read_recbole(folder: Path) -> InteractionLog:
     users = _read(folder / "ml-100k.user", None, "\t")
     title, year = text(movies["movie_title"]), text(movies["release_year"])
     titles = title.where(~year.str.fullmatch(r"\d{4}"), title + " (" + year + ")")
-    items = _frame(movies, ["item_id"]).assign(title=titles, category=_known(_first(text(movies["class"]), " ")))
+    genres = text(movies["class"]).str.replace(" ", SEPARATOR)
+    items = _with_genres(_frame(movies, ["item_id"]).assign(title=titles), genres)
     return _log(folder, ratings, items, _profiles_100k(users), dropped)
 
 
@@ -127,12 +128,18 @@ def _frame(cells: pa.Table, names: list[str]) -> pd.DataFrame:
     return pd.DataFrame({name: text(cells[name]) for name in names})
 
 
-def _first(genres: pd.Series, separator: str) -> pd.Series:
-    return genres.str.split(separator).str[0].astype("str")
+def _flagged(flags: np.ndarray) -> pd.Series:
+    """The genres of each movie, joined; flags bool (movies, genres)."""
+    joined = pd.Series("", index=range(len(flags)), dtype="str")
+    for genre, has_it in zip(_GENRES, flags.T, strict=True):
+        joined = joined + np.where(has_it, genre + SEPARATOR, "")
+    return joined.str.removesuffix(SEPARATOR)
 
 
-def _known(genres: pd.Series) -> pd.Series:
-    return genres.where(genres != "unknown", "")
+def _with_genres(movies: pd.DataFrame, genres: pd.Series) -> pd.DataFrame:
+    """Movies with all their genres as a side feature and the first as category."""
+    genres = genres.where(genres != "unknown", "")
+    return movies.assign(category=genres.str.split(SEPARATOR).str[0].astype("str"), genres=genres)
 
 
 def _profiles_100k(users: pa.Table) -> pd.DataFrame:

@@ -61,23 +61,31 @@ def latest(rows: pd.DataFrame, key: str, fields: list[str]) -> pd.DataFrame:
 
 
 def make_log(
-    rows: pd.DataFrame, items: pd.DataFrame, profiles: pd.DataFrame, source: str, dropped: dict[str, int]
+    rows: pd.DataFrame,
+    items: pd.DataFrame,
+    profiles: pd.DataFrame,
+    source: str,
+    dropped: dict[str, int],
+    sides: dict[str, str] | None = None,
 ) -> InteractionLog:
     """A log of rows in time order; items and profiles are cut, or filled up, to those of the rows.
 
     Parameters
     ----------
     items : DataFrame
-        item_id and any of title, category and price; the last row counts where an item has several.
+        item_id, any of title, category and price, and side features; the last row counts where an item has several.
     profiles : DataFrame
         user_id and the profile fields; the last row counts where a user has several.
+    sides : dict, optional
+        user_id -> "train", "valid" or "test", of the users of the rows.
     """
-    items = _aligned(items, "item_id", rows).reindex(columns=ITEM_COLUMNS)
-    items = items.astype({"title": "str", "category": "str", "price": "float64"})
-    items = items.fillna({"title": "", "category": ""})
+    features = [name for name in items if name not in ITEM_COLUMNS]
+    items = _aligned(items, "item_id", rows).reindex(columns=[*ITEM_COLUMNS, *features])
+    unknown = dict.fromkeys(["title", "category", *features], "")
+    items = items.astype({**dict.fromkeys(unknown, "str"), "price": "float64"}).fillna(unknown)
     items["title"] = items.title.where(items.title != "", items.item_id)
     profiles = _aligned(profiles, "user_id", rows).astype("str").fillna("")
-    return InteractionLog(rows[EVENT_COLUMNS], items, profiles, source, dropped)
+    return InteractionLog(rows[EVENT_COLUMNS], items, profiles, source, dropped, sides or {})
 
 
 def _aligned(table: pd.DataFrame, key: str, rows: pd.DataFrame) -> pd.DataFrame:

@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from model_export.interactions import EVENT_COLUMNS, InteractionLog
+from model_export.interactions import EVENT_COLUMNS, ITEM_COLUMNS, RESERVED, InteractionLog
 from model_export.readers.cells import numbers, text, times_ms
 from model_export.readers.delimited import read_delimited
 from model_export.readers.files import column_names, delimiter, only_file
@@ -15,6 +15,7 @@ from model_export.readers.rows import in_time_order, latest, make_log
 
 REQUIRED = ("user_id", "item_id", "event_time_ms")
 PROFILE_PREFIX = "profile_"
+FEATURE_PREFIX = "feature_"
 UNNAMED_EVENT = "interaction"  # the type of events where the table does not say
 
 # Where a table has several of a field's names, the first of the list counts.
@@ -43,14 +44,15 @@ def find(names: list[str], field: str) -> str | None:
 def read(path: Path) -> InteractionLog:
     """Read a table with a header.
 
-    Users, items and times are needed; event type, category, title, price and columns "profile_..." are
-    taken where there. An item's title, category and price and a user's profile are the last known ones.
+    Users, items and times are needed; event type, category, title, price and columns "profile_..." (of the user)
+    and "feature_..." (side features of the item, several values joined by "|") are taken where there. Of an item
+    and of a user the last known values count.
 
     Raises
     ------
     ValueError
-        Where a needed column is missing or comes twice, the file cannot be parsed, no time can be read,
-        or no interaction remains.
+        Where a needed column is missing or comes twice, a side feature has a reserved name, the file cannot be
+        parsed, no time can be read, or no interaction remains.
     """
     path = only_file(path)
     names = column_names(path)
@@ -62,14 +64,18 @@ def read(path: Path) -> InteractionLog:
     except (ValueError, pa.ArrowException) as error:
         raise ValueError(f"{path}: {error}") from error
     rows = in_time_order(rows, path, dropped)
-    items = latest(rows, "item_id", [field for field in ("title", "category", "price") if field in rows])
-    fields = [str(name) for name in rows if str(name).startswith(PROFILE_PREFIX)]
-    profiles = latest(rows, "user_id", fields).rename(columns=lambda name: name.removeprefix(PROFILE_PREFIX))
+    known = [field for field in ("title", "category", "price") if field in rows]
+    items = latest(rows, "item_id", known + _prefixed(rows, FEATURE_PREFIX))
+    items = items.rename(columns=lambda name: name.removeprefix(FEATURE_PREFIX))
+    profiles = latest(rows, "user_id", _prefixed(rows, PROFILE_PREFIX))
+    profiles = profiles.rename(columns=lambda name: name.removeprefix(PROFILE_PREFIX))
     return make_log(rows, items, profiles, path.name, dropped)
 
 
 def write_table(log: InteractionLog, path: str | Path) -> Path:
     """Write a log as one Parquet table that `read_log` reads back the same, and return its path.
+
+    Only the sides of the users are not kept: a table has no column for them.
 
     Raises
     ------
@@ -80,14 +86,15 @@ def write_table(log: InteractionLog, path: str | Path) -> Path:
     if path.suffix != ".parquet":
         raise ValueError(f"{path}: a table is written as Parquet; the name must end in .parquet")
     columns = {name: pa.array(log.events[name]) for name in EVENT_COLUMNS}
-    columns |= _spread(log.events.item_id, log.items, "item_id", "")
+    columns |= _spread(log.events.item_id, log.items[ITEM_COLUMNS], "item_id", "")
+    columns |= _spread(log.events.item_id, log.items[["item_id", *log.side_features]], "item_id", FEATURE_PREFIX)
     columns |= _spread(log.events.user_id, log.profiles, "user_id", PROFILE_PREFIX)
     pq.write_table(pa.table(columns), path)
     return path
 
 
 def _columns(path: Path, names: list[str]) -> dict[str, str]:
-    """Field -> column, profile fields under their prefixed name."""
+    """Field -> column, profile fields and side features under their prefixed name."""
     found = {field: name for field in ACCEPTED if (name := find(names, field)) is not None}
     for field in REQUIRED:
         if field not in found:
@@ -95,8 +102,15 @@ def _columns(path: Path, names: list[str]) -> dict[str, str]:
                 f"{path} has no column for {field}: found {', '.join(names)}; accepted are {', '.join(ACCEPTED[field])}"
             )
     for name in names:
-        if name.lower().startswith(PROFILE_PREFIX):
-            found[PROFILE_PREFIX + name[len(PROFILE_PREFIX) :]] = name
+        for prefix in (PROFILE_PREFIX, FEATURE_PREFIX):
+            if name.lower().startswith(prefix):
+                found[prefix + name[len(prefix) :]] = name
+    for reserved in RESERVED:
+        if FEATURE_PREFIX + reserved in found:
+            raise ValueError(
+                f"{path} has a column {found[FEATURE_PREFIX + reserved]!r}; a side feature cannot be called "
+                f"{', '.join(RESERVED)}"
+            )
     for name in found.values():
         if names.count(name) > 1:
             raise ValueError(f"{path} has {names.count(name)} columns named {name!r}")
@@ -139,6 +153,10 @@ def _shared(values: pa.Array, codes: pa.Array) -> pa.Array:
     if values.null_count:  # Parquet cannot hold a dictionary with a null in it
         return values.take(codes)
     return pa.DictionaryArray.from_arrays(codes, values)
+
+
+def _prefixed(rows: pd.DataFrame, prefix: str) -> list[str]:
+    return [str(name) for name in rows if str(name).startswith(prefix)]
 
 
 def _letters(name: str) -> str:
