@@ -27,6 +27,8 @@ class InteractionLog:
         Where it was read from, for messages and manifests.
     dropped : dict
         Reason -> number of rows that were left out for it.
+    sides : dict
+        User id -> "train", "valid" or "test"; empty where the publisher gives no split.
     """
 
     events: pd.DataFrame
@@ -34,6 +36,7 @@ class InteractionLog:
     profiles: pd.DataFrame
     source: str
     dropped: dict[str, int] = field(default_factory=dict)
+    sides: dict[str, str] = field(default_factory=dict)
 
     def between(self, start: float, end: float) -> "InteractionLog":
         """The events from the share `start` to the share `end` (0 to 1) of the log, by time order.
@@ -41,12 +44,24 @@ class InteractionLog:
         Items and profiles are those of the events that remain.
         """
         rows = len(self.events)
-        events = self.events.iloc[round(rows * start) : round(rows * end)].reset_index(drop=True)
+        return self._rows(round(rows * start), round(rows * end))
+
+    def before(self, time_ms: int) -> "InteractionLog":
+        """The events earlier than a time (Unix milliseconds), with their items and profiles."""
+        return self._rows(0, int(self.events.event_time_ms.searchsorted(time_ms, side="left")))
+
+    def after(self, time_ms: int) -> "InteractionLog":
+        """The events later than a time (Unix milliseconds), with their items and profiles."""
+        return self._rows(int(self.events.event_time_ms.searchsorted(time_ms, side="right")), len(self.events))
+
+    def _rows(self, start: int, end: int) -> "InteractionLog":
+        events = self.events.iloc[start:end].reset_index(drop=True)
         return InteractionLog(
             events=events,
             items=self.items[self.items.item_id.isin(events.item_id.unique())].reset_index(drop=True),
             profiles=self.profiles[self.profiles.user_id.isin(events.user_id.unique())].reset_index(drop=True),
             source=self.source,
+            sides=self.sides,
         )
 
     def describe(self) -> str:
