@@ -124,3 +124,10 @@ def windows(sequences: Sequences, ends: np.ndarray, first: np.ndarray, length: i
     positions = ends[:, None] - length + np.arange(length)  # (B, length)
     mask = positions >= first[:, None]
     return np.where(mask, sequences.items[np.where(mask, positions, 0)], 0), mask
+
+
+def positions_of(sequences: Sequences, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where the behaviours of these users stand in sequences.items, and whose they are: both int64 (E',)."""
+    lengths = sequences.lengths[users]
+    before = np.cumsum(lengths) - lengths  # behaviours of the users that come earlier among `users`
+    return np.arange(lengths.sum()) + np.repeat(sequences.starts[users] - before, lengths), np.repeat(users, lengths)
