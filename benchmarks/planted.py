@@ -8,14 +8,15 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from benchmarks.report import finish, table
+from benchmarks.report import finish
 from model_export.bundle import Bundle
 from model_export.checkpoint import TrainingConfig
-from model_export.evaluation import split_users
 from model_export.export import export
 from model_export.extractor import Extractor
 from model_export.mind import MindConfig
+from model_export.report import table
 from model_export.simulator import SimulatedShop, simulate
+from model_export.split import split_users
 from model_export.training import train
 
 TOP = 20

@@ -1,6 +1,7 @@
 """Train MIND and publish bundles: simulate | train | evaluate | export | publish."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -8,6 +9,7 @@ import typer
 
 import console
 import settings
+from model_export.interactions import InteractionLog
 from model_export.readers import read_log, write_table
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -48,6 +50,9 @@ def train(
         "inf"
     ),
     seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 7,
+    until: Annotated[
+        datetime | None, typer.Option(help="Learn from events before this date (UTC) only.", formats=["%Y-%m-%d"])
+    ] = None,
 ) -> None:
     """Train MIND on a log, keeping the step with the best HR@50 on held-out users."""
     from model_export.checkpoint import TrainingConfig, save
@@ -55,6 +60,8 @@ def train(
     from model_export.training import train as train_model
 
     interactions = read_log(log, format)
+    if until is not None:
+        interactions = events_until(interactions, until)
     print(interactions.describe())
     config = MindConfig(
         dim=dim,
@@ -69,15 +76,23 @@ def train(
 
 
 @app.command()
-def evaluate(checkpoint: CheckpointPath, log: LogPath, format: LogFormat = "auto") -> None:
-    """HitRate@N, Recall@N and NDCG@N on test users, whose last fifth is predicted from what was before."""
+def evaluate(
+    checkpoint: CheckpointPath,
+    log: LogPath,
+    format: LogFormat = "auto",
+    protocol: Annotated[
+        str, typer.Option(help="comirec: the last fifth of test users; chronological: all that came after training.")
+    ] = "comirec",
+) -> None:
+    """Recall@N, HR@N and NDCG@N of a model beside item-kNN and most popular, on the same users."""
     from model_export.checkpoint import load
-    from model_export.evaluation import evaluate as evaluate_test_users
+    from model_export.evaluation import evaluate as evaluate_model
+    from model_export.report import figures_json, figures_table
 
-    found = evaluate_test_users(load(checkpoint), read_log(log, format))
-    for name, value in found.items():
-        print(f"{name:>10}  {value:8.2f}" if name != "users" else f"{name:>10}  {value:8.0f}")
-    print(json.dumps(found))
+    figures = evaluate_model(load(checkpoint), read_log(log, format), protocol)
+    print(f"{protocol}: {figures[0].users:,} users; in brackets the 95 % interval\n")
+    print(figures_table(figures))
+    print(json.dumps({"protocol": protocol, "figures": [figures_json(one) for one in figures]}))
 
 
 @app.command()
@@ -105,6 +120,17 @@ def publish(
     check(Bundle(bundle))
     published = Registry(models or settings.load().models).publish(bundle)
     print(f"current model: {published.version}")
+
+
+def events_until(log: InteractionLog, date: datetime) -> InteractionLog:
+    """The events before a date (UTC); ValueError where there are none."""
+    past = log.before(int(date.replace(tzinfo=UTC).timestamp() * 1_000))
+    if not len(past.events):
+        first = datetime.fromtimestamp(int(log.events.event_time_ms.min()) / 1_000, UTC)
+        raise ValueError(
+            f"{log.source} has no events before {date:%Y-%m-%d} (--until); its first is of {first:%Y-%m-%d}"
+        )
+    return past
 
 
 def percentages(found: dict[str, float]) -> str:

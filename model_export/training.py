@@ -10,12 +10,15 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from model_export.cases import Cases, next_item_cases
 from model_export.checkpoint import Checkpoint, TrainingConfig, new_model
 from model_export.dataset import Vocabulary, build_sequences, build_vocabulary
-from model_export.evaluation import Cases, metrics, next_item_cases, serving_logits, split_users, top_n
+from model_export.evaluation import serving_logits, top_n
 from model_export.interactions import InteractionLog
+from model_export.metrics import means, per_case
 from model_export.mind import Mind, MindConfig
 from model_export.sampler import Sampler
+from model_export.split import split_users
 
 VALIDATION_CASES = 2_000
 
@@ -32,7 +35,7 @@ def train(log: InteractionLog, config: MindConfig, training: TrainingConfig, pro
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     vocabulary = build_vocabulary(log)
     sequences = build_sequences(log, vocabulary)
-    split = split_users(sequences.user_ids, training.valid_share, training.test_share)
+    split = split_users(sequences.user_ids, training.valid_share, training.test_share, log.sides)
     sampler = Sampler(sequences, split.train, config.history_length, training, len(vocabulary.item_ids), device)
     cases = next_item_cases(sequences, split.valid, config.history_length, VALIDATION_CASES, training.seed)
     model = new_model(config, vocabulary).to(device)
@@ -130,7 +133,7 @@ def validate(model: Mind, cases: Cases, logits: torch.Tensor) -> dict[str, float
     with torch.no_grad():
         table = model.item_table()
     top = top_n(model.extractor, table, logits.to(table.device), cases, 50)
-    return metrics(top, cases.labels)
+    return means(per_case(top, cases.labels))
 
 
 def catalogue_of(log: InteractionLog, vocabulary: Vocabulary) -> dict[str, list[Any]]:
