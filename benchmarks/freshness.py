@@ -15,20 +15,21 @@ import typer
 from kafka.consumer.fetcher import ConsumerRecord
 from tqdm import tqdm
 
-from benchmarks.item_knn import ItemKnn
-from benchmarks.report import finish, table
+from benchmarks.report import finish
 from index.bundled import build_index
 from index.hnsw import HnswSettings
 from index.recommender import Recommender
 from model_export.bundle import Bundle
-from model_export.checkpoint import TrainingConfig
 from model_export.dataset import build_sequences, build_vocabulary
 from model_export.export import export
 from model_export.extractor import Extractor
 from model_export.interactions import InteractionLog
-from model_export.mind import MindConfig
+from model_export.item_knn import ItemKnn, KnnSettings
+from model_export.model_config import ModelConfig
 from model_export.readers import read_log
+from model_export.report import table
 from model_export.training import train
+from model_export.training_config import TrainingConfig
 from settings import Settings
 from stream.cluster import Cluster
 from stream.event import Event, decode
@@ -78,7 +79,7 @@ def main(
 
 def make_bundle(log: InteractionLog, training: TrainingConfig, folder: Path) -> Bundle:
     """Train, export and index."""
-    checkpoint = train(log, MindConfig(), training)
+    checkpoint = train(log, ModelConfig(), training)
     return build_index(export(checkpoint, folder / "bundles"), "auto", HnswSettings())
 
 
@@ -114,7 +115,9 @@ class Judge:
 
     def __init__(self, past: InteractionLog, bundle: Bundle, store: LmdbStore) -> None:
         vocabulary = build_vocabulary(past)
-        self.knn = ItemKnn(build_sequences(past, vocabulary), len(vocabulary.item_ids))
+        sequences = build_sequences(past, vocabulary)
+        everyone = np.arange(len(sequences.user_ids))
+        self.knn = ItemKnn(sequences, everyone, len(vocabulary.item_ids), KnnSettings())
         self.recommender, self.rows, self.store = Recommender(bundle, store), bundle.rows, store
         self.popular = set(self.recommender.recommend_for(None, N).item_ids)
         self.frozen: dict[str, set[str]] = {}
@@ -142,7 +145,7 @@ class Judge:
         known = [self.rows[item_id] for item_id in state.history.item_ids if item_id in self.rows] if state else []
         if not known:
             return self.popular
-        return {self.recommender.bundle.item_ids[row] for row in self.knn.top(known, N).tolist()}
+        return {self.recommender.bundle.item_ids[row] for row in self.knn.top_of(known, N).tolist()}
 
 
 def report(hits: Counter[str], events: int) -> None:

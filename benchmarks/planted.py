@@ -8,15 +8,16 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from benchmarks.report import finish, table
+from benchmarks.report import finish
 from model_export.bundle import Bundle
-from model_export.checkpoint import TrainingConfig
-from model_export.evaluation import split_users
 from model_export.export import export
 from model_export.extractor import Extractor
-from model_export.mind import MindConfig
+from model_export.model_config import ModelConfig
+from model_export.report import table
 from model_export.simulator import SimulatedShop, simulate
+from model_export.split import split_users
 from model_export.training import train
+from model_export.training_config import TrainingConfig
 
 TOP = 20
 
@@ -29,7 +30,7 @@ def main(
     shop = simulate(users=600 if quick else 2_000, seed=seed)
     training = TrainingConfig(steps=300 if quick else 1_500, seed=seed)
     users = test_users(shop, training)
-    checkpoint = train(shop.log, MindConfig(), training)
+    checkpoint = train(shop.log, ModelConfig(), training)
     with tempfile.TemporaryDirectory() as folder:
         bundle = export(checkpoint, Path(folder))
         by_number = {n: [u for u in users if len(shop.interests[u]) == n] for n in (2, 3, 4)}

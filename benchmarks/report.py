@@ -1,20 +1,7 @@
-"""How every benchmark reports: a table for people, then one JSON object as the last line of standard output."""
+"""The last line of every benchmark: its figures as one JSON object."""
 
 import json
-from collections.abc import Mapping, Sequence
-
-
-def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Columns of equal width, the first to the left, the others to the right."""
-    cells = [[str(cell) for cell in row] for row in (header, *rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
-    lines = []
-    for row in cells:
-        first, *rest = row
-        others = [cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True)]
-        lines.append("  ".join([first.ljust(widths[0]), *others]))
-    lines.insert(1, "  ".join("-" * width for width in widths))
-    return "\n".join(lines)
+from collections.abc import Mapping
 
 
 def finish(figures: Mapping[str, float | int | str]) -> None:

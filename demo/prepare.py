@@ -1,6 +1,7 @@
 """From a log to a published model, once: simulate or read, train, export, index, publish."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 from index.bundled import build_index
@@ -38,16 +39,18 @@ def prepare(settings: Settings) -> None:
     # Here and not at the top: a demo that finds a model runs without torch.
     import torch
 
-    from model_export.checkpoint import TrainingConfig, save
+    from model_export.checkpoint import save
     from model_export.export import export
-    from model_export.mind import MindConfig
+    from model_export.presets import DEFAULT, preset
     from model_export.training import train
 
     torch.set_num_threads(1)  # several, on a machine that is busy, wait for each other and are far slower than one
     settings.home.mkdir(parents=True, exist_ok=True)
     interactions = read_or_simulate(settings)
-    checkpoint = train(interactions, MindConfig(), TrainingConfig(max_seconds=TRAINING_SECONDS))
-    save(checkpoint, settings.home / "mind.pt")
+    chosen = preset(DEFAULT)
+    training = replace(chosen.training, max_seconds=TRAINING_SECONDS)
+    checkpoint = train(interactions, chosen.model, training)
+    save(checkpoint, settings.home / "model.pt")
     bundle = build_index(export(checkpoint, settings.home / "exported"), "auto", HnswSettings())
     check(bundle)
     log.info("model %s is published", Registry(settings.models).publish(bundle.path).version)

@@ -4,27 +4,30 @@ import numpy as np
 from scipy.sparse import coo_matrix, csr_matrix, diags_array
 from scipy.sparse.linalg import svds
 
-from model_export.dataset import Sequences
+from model_export.dataset import Sequences, positions_of
 
 REACH = 5  # positions
 NEIGHBOURS = 10
 
 
-def co_occurrence(sequences: Sequences, users: np.ndarray, items: int, reach: int = REACH) -> csr_matrix:
-    """Pairs of behaviours up to `reach` positions apart, each counting 1 / its distance: symmetric (items, items).
+def co_occurrence(
+    sequences: Sequences, users: np.ndarray, items: int, reach: int = REACH, distance_weight: str = "inverse"
+) -> csr_matrix:
+    """How often two items stand within `reach` positions of each other: symmetric, float64 (items, items).
 
     Parameters
     ----------
-    sequences, users : the behaviours of these users (indices into sequences.user_ids) count.
+    users : int64, whose behaviours count.
+    distance_weight : "inverse" counts a pair as 1 / the positions between them, "constant" as 1.
     """
-    chosen = np.isin(np.arange(len(sequences.user_ids)), users)
-    owner = np.repeat(np.arange(len(sequences.user_ids)), sequences.lengths)
-    pairs = csr_matrix((items, items))
-    for distance in range(1, reach + 1):
-        together = (owner[distance:] == owner[:-distance]) & chosen[owner[distance:]]
-        left, right = sequences.items[:-distance][together], sequences.items[distance:][together]
-        weights = np.full(len(left), 1 / distance)
-        pairs = pairs + coo_matrix((weights, (left, right)), shape=(items, items)).tocsr()
+    positions, owners = positions_of(sequences, users)
+    rows = sequences.items[positions]
+    pairs = csr_matrix((items, items), dtype=np.float64)
+    for step in range(1, reach + 1):
+        together = owners[step:] == owners[:-step]
+        left, right = rows[:-step][together], rows[step:][together]
+        weight = 1 / step if distance_weight == "inverse" else 1.0
+        pairs += coo_matrix((np.full(len(left), weight), (left, right)), shape=pairs.shape).tocsr()
     return pairs + pairs.T
 
 

@@ -55,12 +55,14 @@ class Sequences:
     ----------
     user_ids : list of str (U,)
     items : int64 (E,), item rows.
+    times : int64 (E,), Unix time in milliseconds.
     starts : int64 (U + 1,); user u's behaviours are items[starts[u] : starts[u + 1]].
     profiles : int64 (U, P), rows in the profile tables.
     """
 
     user_ids: list[str]
     items: np.ndarray
+    times: np.ndarray
     starts: np.ndarray
     profiles: np.ndarray
 
@@ -154,11 +156,12 @@ def build_sequences(log: InteractionLog, vocabulary: Vocabulary) -> Sequences:
     """Group a log by user. Items that the vocabulary does not have are left out."""
     rows = pd.Index(vocabulary.item_ids).get_indexer(pd.Index(log.events.item_id))
     users, user_ids = pd.factorize(log.events.user_id, sort=True)
-    users, rows = users[rows >= 0], rows[rows >= 0]
+    known = rows >= 0
+    users, rows, times = users[known], rows[known], log.events.event_time_ms.to_numpy()[known]
     order = np.argsort(users, kind="stable")  # the log is in time order, and stays so within a user
     starts = np.concatenate([[0], np.cumsum(np.bincount(users, minlength=len(user_ids)))])
     profiles = profile_rows(log.profiles, list(user_ids), vocabulary)
-    return Sequences(list(user_ids), rows[order].astype(np.int64), starts.astype(np.int64), profiles)
+    return Sequences(list(user_ids), rows[order].astype(np.int64), times[order], starts.astype(np.int64), profiles)
 
 
 def profile_rows(profiles: pd.DataFrame, user_ids: list[str], vocabulary: Vocabulary) -> np.ndarray:
@@ -184,3 +187,10 @@ def windows(sequences: Sequences, ends: np.ndarray, first: np.ndarray, length: i
     positions = ends[:, None] - length + np.arange(length)  # (B, length)
     mask = positions >= first[:, None]
     return np.where(mask, sequences.items[np.where(mask, positions, 0)], 0), mask
+
+
+def positions_of(sequences: Sequences, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where the behaviours of these users stand in sequences.items, and whose they are: both int64 (E',)."""
+    lengths = sequences.lengths[users]
+    before = np.cumsum(lengths) - lengths  # behaviours of the users that come earlier among `users`
+    return np.arange(lengths.sum()) + np.repeat(sequences.starts[users] - before, lengths), np.repeat(users, lengths)

@@ -1,150 +1,144 @@
-"""How good the candidates are: HitRate@N, Recall@N and NDCG@N with all items scored by max-sim."""
+"""The judge: a model beside item-kNN and most popular, on the very same cases, with how sure each figure is."""
 
-import hashlib
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 import numpy as np
-import torch
-from torch import Tensor
+from tqdm import tqdm
 
-from model_export.bundle import draw_routing_logits
+from model_export import metrics
+from model_export.cases import Cases, chronological_cases, comirec_cases
 from model_export.checkpoint import Checkpoint
-from model_export.dataset import Sequences, Vocabulary, build_sequences, windows
+from model_export.dataset import Sequences, build_sequences, positions_of
 from model_export.interactions import InteractionLog
-from model_export.mind import InterestExtractor, ModelConfig
+from model_export.item_knn import tune
+from model_export.model_ranker import ModelRanker
+from model_export.rankers import Popular, Ranker
+from model_export.split import Split, split_users
 
-BATCH = 512
+N = 50
+COMIREC_LENGTH = 20
 
 
 @dataclass(frozen=True)
-class Cases:
-    """Histories and the behaviours that really followed.
+class Figures:
+    """How good a ranker is.
 
     Attributes
     ----------
-    history : int64 (C, L), item rows, most recent last, 0 at padding.
-    mask : bool (C, L).
-    profiles : int64 (C, P).
-    labels : int64 (C, Y), distinct item rows of what followed, -1 at padding.
+    name : of the ranker.
+    users : number of cases, one a user.
+    means : recall@20, hr@20, ndcg@20 and the same at 50, between 0 and 1.
+    intervals : the 95 % bootstrap interval of each mean.
     """
 
-    history: np.ndarray
-    mask: np.ndarray
-    profiles: np.ndarray
-    labels: np.ndarray
+    name: str
+    users: int
+    means: dict[str, float]
+    intervals: dict[str, tuple[float, float]]
 
-    def __len__(self) -> int:
-        return len(self.history)
+
+def judge(ranker: Ranker, cases: Cases, unseen_only: bool, seed: int = 7) -> Figures:
+    """Judge a ranker on cases; with `unseen_only` it may not name what is in the history, though labels may."""
+    found = metrics.per_case(ranker.top(cases, N, unseen_only), cases.labels)
+    name = f"{ranker.name}, unseen only" if unseen_only else ranker.name
+    return Figures(name, len(cases), metrics.means(found), metrics.intervals(found, seed))
 
 
 @dataclass(frozen=True)
-class Split:
-    """Users for training, validation and test: int64 indices into Sequences.user_ids."""
+class Exam:
+    """What rankers may learn from, and what they are asked.
 
-    train: np.ndarray
-    valid: np.ndarray
-    test: np.ndarray
-
-
-def split_users(user_ids: list[str], valid_share: float, test_share: float) -> Split:
-    """Assign each user by a hash of the id, so that a user stays on the same side in every log and run."""
-    place = np.array([int.from_bytes(hashlib.blake2b(u.encode(), digest_size=8).digest(), "big") for u in user_ids])
-    place = place / 2.0**64
-    test, valid = place < test_share, (place >= test_share) & (place < test_share + valid_share)
-    return Split(*(np.flatnonzero(side) for side in (~test & ~valid, valid, test)))
-
-
-def next_item_cases(sequences: Sequences, users: np.ndarray, length: int, most: int, seed: int) -> Cases:
-    """Single behaviours predicted from those before them: at most `most` of these users, drawn by `seed`."""
-    ends = [np.arange(sequences.starts[u] + 1, sequences.starts[u + 1]) for u in users]
-    owners = np.repeat(users, [len(e) for e in ends])
-    flat = np.concatenate([*ends, np.zeros(0, dtype=np.int64)])
-    chosen = np.random.default_rng(seed).permutation(len(flat))[:most]
-    flat, owners = flat[chosen], owners[chosen]
-    history, mask = windows(sequences, flat, sequences.starts[owners], length)
-    return Cases(history, mask, sequences.profiles[owners], sequences.items[flat][:, None])
-
-
-def last_fifth_cases(sequences: Sequences, users: np.ndarray, length: int) -> Cases:
-    """Each user's last 20 % of behaviours predicted from the first 80 % (users with five behaviours or more)."""
-    users = users[sequences.lengths[users] >= 5]
-    starts, ends = sequences.starts[users], sequences.starts[users + 1]
-    cuts = starts + (ends - starts) * 4 // 5
-    history, mask = windows(sequences, cuts, starts, length)
-    distinct = [np.unique(sequences.items[cut:end]) for cut, end in zip(cuts, ends, strict=True)]
-    labels = np.full((len(users), max((len(d) for d in distinct), default=1)), -1, dtype=np.int64)
-    for row, items in zip(labels, distinct, strict=True):
-        row[: len(items)] = items
-    return Cases(history, mask, sequences.profiles[users], labels)
-
-
-def serving_logits(vocabulary: Vocabulary, config: ModelConfig) -> Tensor:
-    """The fixed routing logits that the bundle will have, float (items, K)."""
-    return torch.from_numpy(draw_routing_logits(vocabulary.item_ids, config.num_interests, config.routing_sigma))
-
-
-@torch.no_grad()
-def top_n(extractor: InterestExtractor, item_table: Tensor, routing_logits: Tensor, cases: Cases, n: int) -> np.ndarray:
-    """The n best item rows of each case by max over capsules of the inner product, best first: int64 (C, n).
-
-    `item_table` (items, d) and `routing_logits` (items, K) are what serving will use.
+    Attributes
+    ----------
+    sequences : behaviours before the labels of `chronological`, all for `comirec`.
+    split : of their users, as the checkpoint was trained with.
+    length : most behaviours of a history.
+    cases : what is asked.
     """
-    found = []
-    for at in range(0, len(cases), BATCH):
-        history = torch.from_numpy(cases.history[at : at + BATCH]).to(item_table.device)
-        mask = torch.from_numpy(cases.mask[at : at + BATCH]).to(item_table.device)
-        profile = torch.from_numpy(cases.profiles[at : at + BATCH]).to(item_table.device)
-        capsules, active, _ = extractor(
-            item_table[history],
-            mask,
-            routing_logits[history].transpose(1, 2),
-            profile if profile.shape[1] else None,
-        )
-        scores = capsules @ item_table.T  # (B, K, items)
-        scores = scores.masked_fill(~active[:, :, None], -torch.inf).amax(1)  # (B, items)
-        found.append(scores.topk(min(n, scores.shape[1]), dim=1).indices.cpu().numpy())
-    return np.concatenate(found)
+
+    sequences: Sequences
+    split: Split
+    length: int
+    cases: Cases
 
 
-def metrics(top: np.ndarray, labels: np.ndarray, at: tuple[int, ...] = (20, 50)) -> dict[str, float]:
-    """HitRate@N, Recall@N and NDCG@N, means over the cases, between 0 and 1.
+def evaluate(
+    checkpoint: Checkpoint, log: InteractionLog, protocol: str = "comirec", seed: int = 7, progress: bool = True
+) -> list[Figures]:
+    """A model beside item-kNN and most popular, each also with the items of the history left out.
 
-    HitRate: share of cases with at least one label among the top N. Recall: share of the distinct labels found.
-    NDCG: gains 1 / log2(rank + 1), divided by the best that this many labels allow.
+    The baselines learn from the users that the model was trained on; item-kNN is tuned on the validation users.
 
     Parameters
     ----------
-    top : int64 (C, n), best first, n >= max(at). labels : int64 (C, Y), -1 at padding.
-    """
-    hits = (top[:, :, None] == labels[:, None, :]).any(2)  # (C, n)
-    counts = (labels >= 0).sum(1)  # (C,)
-    discounts = 1 / np.log2(np.arange(max(at)) + 2)
-    found = {}
-    for n in at:
-        here = hits[:, :n]
-        ideal = np.array([discounts[: min(count, n)].sum() for count in counts])
-        found[f"hr@{n}"] = float(here.any(1).mean())
-        found[f"recall@{n}"] = float((here.sum(1) / counts).mean())
-        found[f"ndcg@{n}"] = float(((here * discounts[: here.shape[1]]).sum(1) / ideal).mean())
-    return found
-
-
-def evaluate(checkpoint: Checkpoint, log: InteractionLog) -> dict[str, float]:
-    """Metrics in % on the test users of the checkpoint's split, with the routing logits that serving uses.
+    protocol : "comirec": the last fifth of each test user (see `comirec_cases`). "chronological": what all users did
+        after the last event that the checkpoint was trained on; items that came later count as missed.
+    seed : of the bootstrap, and of the validation cases that are drawn.
 
     Raises
     ------
     ValueError
-        If no test user has five behaviours or more with items that the model knows.
+        If the protocol is unknown, or the log has nothing to ask.
     """
-    model, config = checkpoint.model.eval(), checkpoint.model.config
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"unknown protocol {protocol!r}; expected one of: {', '.join(PROTOCOLS)}")
+    exam = PROTOCOLS[protocol](checkpoint, log)
+    items = len(checkpoint.vocabulary.item_ids)
+    learned = exam.sequences.items[positions_of(exam.sequences, exam.split.train)[0]]
+    valid_cases = comirec_cases(exam.sequences, exam.split.valid, exam.length)
+    knn = tune(exam.sequences, exam.split.train, items, valid_cases, exam.length, seed, progress)
+    model = ModelRanker(checkpoint.model.config.name, checkpoint.model)
+    rankers: list[Ranker] = [model, knn, Popular(np.bincount(learned, minlength=items))]
+    asked = [(ranker, unseen_only) for ranker in rankers for unseen_only in (False, True)]
+    bar = tqdm(asked, desc="judging", disable=not progress)
+    return [judge(ranker, exam.cases, unseen_only, seed) for ranker, unseen_only in bar]
+
+
+def comirec(checkpoint: Checkpoint, log: InteractionLog) -> Exam:
+    """The test users of the split that the checkpoint was trained with."""
     sequences = build_sequences(log, checkpoint.vocabulary)
-    split = split_users(sequences.user_ids, checkpoint.training.valid_share, checkpoint.training.test_share)
-    cases = last_fifth_cases(sequences, split.test, config.history_length)
+    split = split_of(checkpoint, sequences, log.sides)
+    length = min(COMIREC_LENGTH, checkpoint.model.config.history_length)  # the same input for all rankers
+    cases = comirec_cases(sequences, split.test, length)
     if not len(cases):
-        raise ValueError(f"{log.source}: none of the {len(split.test)} test users has five behaviours or more")
-    logits = serving_logits(checkpoint.vocabulary, config)
-    with torch.no_grad():
-        top = top_n(model.extractor, model.item_table(), logits, cases, 50)
-    found = {name: 100 * value for name, value in metrics(top, cases.labels).items()}
-    return {"users": len(cases), **found}
+        raise ValueError(f"{log.source}: none of the {len(split.test)} test users has two behaviours or more")
+    return Exam(sequences, split, length, cases)
+
+
+def chronological(checkpoint: Checkpoint, log: InteractionLog) -> Exam:
+    """All users with behaviours up to the checkpoint's last event and after it."""
+    last = checkpoint.data["last_event_ms"]
+    later = log.after(last)
+    if not len(later.events):
+        raise ValueError(
+            f"{log.source} ends on {day(log.events.event_time_ms.max())} and the model was trained on events up to "
+            f"{day(last)}; the chronological protocol needs later ones (`train --until` leaves some)"
+        )
+    vocabulary, length = checkpoint.vocabulary, checkpoint.model.config.history_length
+    past = build_sequences(log.before(last + 1), vocabulary)
+    # Rows beyond the model's items: what nobody can name is missed, not forgotten.
+    new = sorted(set(later.events.item_id) - set(vocabulary.item_ids))
+    future = build_sequences(later, replace(vocabulary, item_ids=[*vocabulary.item_ids, *new]))
+    cases = chronological_cases(past, future, length)
+    if not len(cases):
+        raise ValueError(f"{log.source}: no user has behaviours both up to {day(last)} and after it")
+    return Exam(past, split_of(checkpoint, past, log.sides), length, cases)
+
+
+PROTOCOLS: dict[str, Callable[[Checkpoint, InteractionLog], Exam]] = {
+    "comirec": comirec,
+    "chronological": chronological,
+}
+
+
+def split_of(checkpoint: Checkpoint, sequences: Sequences, sides: Mapping[str, str]) -> Split:
+    """The split that the checkpoint was trained with."""
+    training = checkpoint.training
+    return split_users(sequences.user_ids, training.valid_share, training.test_share, sides)
+
+
+def day(time_ms: int) -> str:
+    """ISO date and time, UTC, of Unix milliseconds."""
+    return datetime.fromtimestamp(int(time_ms) / 1_000, UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -53,7 +53,18 @@ class InteractionLog:
         Items, profiles and sides are those of the events that remain.
         """
         rows = len(self.events)
-        events = self.events.iloc[round(rows * start) : round(rows * end)].reset_index(drop=True)
+        return self._rows(round(rows * start), round(rows * end))
+
+    def before(self, time_ms: int) -> "InteractionLog":
+        """The events earlier than a time (Unix milliseconds), with their items and profiles."""
+        return self._rows(0, int(self.events.event_time_ms.searchsorted(time_ms, side="left")))
+
+    def after(self, time_ms: int) -> "InteractionLog":
+        """The events later than a time (Unix milliseconds), with their items and profiles."""
+        return self._rows(int(self.events.event_time_ms.searchsorted(time_ms, side="right")), len(self.events))
+
+    def _rows(self, start: int, end: int) -> "InteractionLog":
+        events = self.events.iloc[start:end].reset_index(drop=True)
         users = set(events.user_id)
         return InteractionLog(
             events=events,

@@ -11,6 +11,7 @@ class ModelConfig:
 
     Attributes
     ----------
+    name : what people call the model.
     extractor : how behaviours become capsules, one of EXTRACTORS.
     dim : d, the length of item embeddings and capsules.
     num_interests : K, the most capsules a user can have.
@@ -29,6 +30,7 @@ class ModelConfig:
     embedding_noise : length of the Gaussian noise on item embeddings in training, relative to theirs.
     """
 
+    name: str = "mind"
     extractor: str = "mind"
     dim: int = 64
     num_interests: int = 5

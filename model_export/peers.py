@@ -1,7 +1,7 @@
 """The models that MIND is compared with, as interest extractors of the same interface: one class a model.
 
-All take behaviours (B, L, d), mask (B, L), routing logits (B, K, L) and a profile, whether they use them or not, and give
-capsules (B, K, d), the interest mask (B, K) and routing weights (B, K, L), so that the same graph contract serves them.
+All take behaviours (B, L, d), mask (B, L), routing logits (B, K, L) and a profile, whether they use them or not, and
+give capsules (B, K, d), the interest mask (B, K) and routing weights (B, K, L), so that one graph contract serves them.
 """
 
 import torch
@@ -45,9 +45,10 @@ class MaxMf(nn.Module):
         self, behaviours: Tensor, mask: Tensor, routing_logits: Tensor, profile: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
         active = interest_mask(mask, self.config.num_interests)  # (B, K)
+        fixed = behaviours.detach()
         taken = self.assign(routing_logits, active, mask)
         for _ in range(self.config.routing_iterations - 1):
-            taken = self.assign(self.average(taken, behaviours.detach()) @ behaviours.detach().transpose(1, 2), active, mask)
+            taken = self.assign(self.average(taken, fixed) @ fixed.transpose(1, 2), active, mask)
         return self.average(taken, behaviours), active, taken
 
     @staticmethod

@@ -30,6 +30,7 @@ MIND = Preset(
 STEADY = Preset(
     "MIND with learned routing logits, tied unit-length tables, one softmax over all interests (steady.py)",
     ModelConfig(
+        name="steady",
         extractor="steady",
         num_interests=4,
         adaptive_interests=False,
@@ -52,35 +53,35 @@ STEADY = Preset(
 PRESETS = {
     "steady": STEADY,
     "mind": MIND,
-    "mind-1": Preset("MIND with one interest", replace(MIND.model, num_interests=1), MIND.training),
+    "mind-1": Preset("MIND with one interest", replace(MIND.model, name="mind-1", num_interests=1), MIND.training),
     "mind-soft": Preset(
         "MIND with a soft selection of the interest: all capsules in one softmax (losses.py)",
-        MIND.model,
+        replace(MIND.model, name="mind-soft"),
         replace(MIND.training, loss="joint"),
     ),
     "youtube-dnn": Preset(
         "Covington et al., Deep Neural Networks for YouTube Recommendations, RecSys 2016",
-        replace(MIND.model, extractor="mean", num_interests=1),
+        replace(MIND.model, name="youtube-dnn", extractor="mean", num_interests=1),
         MIND.training,
     ),
     "maxmf": Preset(
         "Weston et al., Nonlinear latent factorization by embedding multiple user interests, RecSys 2013",
-        replace(MIND.model, extractor="maxmf", routing_iterations=3),
+        replace(MIND.model, name="maxmf", extractor="maxmf", routing_iterations=3),
         MIND.training,
     ),
     "comirec-sa": Preset(
         "Cen et al., Controllable Multi-Interest Framework for Recommendation, KDD 2020 (self-attention)",
-        replace(MIND.model, extractor="self-attention", num_interests=4),
+        replace(MIND.model, name="comirec-sa", extractor="self-attention", num_interests=4),
         MIND.training,
     ),
     "comirec-dr": Preset(
         "Cen et al., Controllable Multi-Interest Framework for Recommendation, KDD 2020 (dynamic routing)",
-        replace(MIND.model, extractor="unshared-routing", num_interests=4, routing_iterations=3),
+        replace(MIND.model, name="comirec-dr", extractor="unshared-routing", num_interests=4, routing_iterations=3),
         MIND.training,
     ),
     "remi": Preset(
         "Xie et al., Rethinking Multi-Interest Learning for Candidate Matching in Recommender Systems, RecSys 2023",
-        replace(MIND.model, extractor="self-attention", num_interests=4),
+        replace(MIND.model, name="remi", extractor="self-attention", num_interests=4),
         replace(MIND.training, hard_negatives=0.1, routing_penalty=100.0, negative_sampling="uniform"),
     ),
 }

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from model_export.cooccurrence import Neighbours
-from model_export.dataset import Sequences, windows
+from model_export.dataset import Sequences, positions_of, windows
 from model_export.objective import Batch
 from model_export.training_config import TrainingConfig
 
@@ -40,10 +40,7 @@ class Sampler:
         self.sequences, self.length, self.training, self.device = sequences, length, training, device
         self.neighbours = neighbours
         self.rng = np.random.default_rng(training.seed)
-        lengths = sequences.lengths[users]
-        owners = np.repeat(users, lengths)
-        first = np.repeat(sequences.starts[users] - np.cumsum(lengths) + lengths, lengths)
-        positions = first + np.arange(lengths.sum())
+        positions, owners = positions_of(sequences, users)
         later = positions > sequences.starts[owners]
         self.targets, self.owners = positions[later], owners[later]
         if len(self.targets) < training.batch_size:
@@ -54,7 +51,7 @@ class Sampler:
         self.by_age = self.cumulative_ages()
         counts = np.bincount(sequences.items[positions], minlength=items)
         if training.negative_sampling == "uniform":
-            counts = np.zeros(items)
+            counts = np.zeros_like(counts)
         share = (counts + 1) / (counts + 1).sum()  # + 1: an item seen by held-out users alone can be drawn too
         self.by_popularity = np.cumsum(share)
         self.log_q = torch.from_numpy(np.log(share * training.negatives).astype(np.float32)).to(device)
@@ -62,7 +59,7 @@ class Sampler:
     def cumulative_ages(self) -> np.ndarray:
         """The cumulative weights (targets,) that targets are drawn with: halved with each half-life of age."""
         if self.training.recency_half_life is None:
-            return np.arange(1, len(self.targets) + 1)
+            return np.arange(1.0, len(self.targets) + 1)
         times = self.sequences.times[self.targets]
         age = (times.max() - times) / max(times.max() - times.min(), 1)
         return np.cumsum(0.5 ** (age / self.training.recency_half_life))
@@ -77,7 +74,9 @@ class Sampler:
             history[swapped] = self.neighbours.draw(history[swapped], self.rng)
         negatives = draw(self.by_popularity, self.training.negatives, self.rng)
         arrays = (history, mask, self.sequences.items[ends], self.sequences.profiles[owners], negatives)
-        return Batch(*(torch.from_numpy(array).to(self.device) for array in arrays), log_q=self.log_q)
+        tensors = [torch.from_numpy(array).to(self.device) for array in arrays]
+        history_rows, masked, target, profile, drawn = tensors
+        return Batch(history_rows, masked, target, profile, drawn, self.log_q)
 
     def state(self) -> dict[str, Any]:
         """Where the random numbers stand, to go on from there."""

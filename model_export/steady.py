@@ -30,9 +30,10 @@ class SteadyExtractor(nn.Module):
         self.recency = nn.Parameter(torch.zeros(slots, config.history_length))  # log r_k(age), age 0 the last behaviour
         self.prior = nn.Parameter(0.5 * dim**-0.5 * torch.randn(slots, dim))
         self.maps = nn.Parameter(torch.eye(dim).repeat(slots, 1, 1))  # (K, d, d)
-        self.profile_tables = nn.ModuleList(nn.Embedding(size, dim) for size in profile_sizes)
-        for table in self.profile_tables:
-            nn.init.zeros_(table.weight)  # a profile moves nothing until training says so
+        # A profile moves nothing until training says so.
+        self.profile_tables = nn.ModuleList(
+            nn.Embedding.from_pretrained(torch.zeros(size, dim), freeze=False) for size in profile_sizes
+        )
         self.dropout = nn.Dropout(config.behaviour_dropout)
 
     def forward(

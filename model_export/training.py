@@ -21,8 +21,8 @@ from model_export.interactions import InteractionLog
 from model_export.metrics import means, per_case
 from model_export.model import InterestModel
 from model_export.model_config import ModelConfig
+from model_export.model_ranker import top_n
 from model_export.objective import objective
-from model_export.ranking import top_n
 from model_export.sampler import Sampler
 from model_export.split import split_users
 from model_export.training_config import TrainingConfig
@@ -35,19 +35,19 @@ def train(
     config: ModelConfig,
     training: TrainingConfig,
     progress: bool = True,
-    resume: Path | None = None,
+    state: Path | None = None,
 ) -> Checkpoint:
     """Train a model on a log, on a GPU where there is one, and keep the step with the best validation recall@50.
 
     Parameters
     ----------
-    resume : where the state of the training is kept at each look at the validation users. If the file is there,
+    state : file where the state of the training is kept at each look at the validation users. If the file is there,
         training goes on from it and ends as if it had never stopped; it is deleted at the end.
 
     Raises
     ------
     ValueError
-        If the log has too few events to train on, or `resume` is of another training.
+        If the log has too few events to train on, or `state` is of another training.
     """
     seed_everything(training.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -64,9 +64,9 @@ def train(
     cases = comirec_cases(sequences, valid, config.history_length)
     run = Run(model.to(device), sampler, cases, training)
     data = describe(log)
-    if resume is not None and resume.exists():
-        run.restore(resume, data)
-    run.fit(progress, resume, data)
+    if state is not None and state.exists():
+        run.restore(state, data)
+    run.fit(progress, state, data)
     return Checkpoint(
         model=model.cpu(),
         vocabulary=vocabulary,
@@ -127,7 +127,7 @@ class Run:
         limit = self.training.max_seconds or math.inf
         return min(1.0, max(self.step / self.training.steps, self.seconds / limit))
 
-    def fit(self, progress: bool, resume: Path | None, data: dict[str, Any]) -> None:
+    def fit(self, progress: bool, state: Path | None, data: dict[str, Any]) -> None:
         """Train to the end and load the best weights."""
         with bar_of(self, progress) as bar:
             while self.spent < 1 and self.looks_without_gain < self.training.patience:
@@ -137,12 +137,12 @@ class Run:
                 bar(loss)
                 if self.step % self.training.validate_every == 0 or self.spent == 1:
                     self.look()
-                    if resume is not None:
-                        self.save(resume, data)
+                    if state is not None:
+                        self.save(state, data)
         if self.best_weights:
             self.model.load_state_dict(self.best_weights)
-        if resume is not None:
-            resume.unlink(missing_ok=True)
+        if state is not None:
+            state.unlink(missing_ok=True)
 
     def train_step(self) -> float:
         """One step of AdamW; the loss before it."""
@@ -215,7 +215,8 @@ def bar_of(run: Run, shown: bool) -> Iterator[Any]:
     """A progress bar over what ends the training, steps or seconds; call what it gives after each step."""
     limit = run.training.max_seconds
     total = run.training.steps if limit is None else limit
-    form = "{l_bar}{bar}| {n:.0f}/{total:.0f} " + ("steps" if limit is None else "s") + " [{elapsed}<{remaining}{postfix}]"
+    unit = "steps" if limit is None else "s"
+    form = "{l_bar}{bar}| {n:.0f}/{total:.0f} " + unit + " [{elapsed}<{remaining}{postfix}]"
     with tqdm(total=total, desc="training", bar_format=form, disable=not shown, mininterval=0.5) as bar:
 
         def tell(loss: float) -> None:

@@ -37,7 +37,8 @@ from model_export.dataset import build_vocabulary
 from model_export.export import PARITY, check_parity, export, write_graph
 from model_export.extractor import Extractor
 from model_export.interactions import InteractionLog
-from model_export.mind import InterestExtractor, MindConfig
+from model_export.mind import InterestExtractor
+from model_export.model_config import ModelConfig
 from model_export.registry import Registry
 from model_export.simulator import SimulatedShop
 from model_export.training import catalogue_of
@@ -104,7 +105,7 @@ def tagged(shop: SimulatedShop) -> Checkpoint:
     )
     log = InteractionLog(shop.log.events[shop.log.events.item_id.isin(items.item_id)], items, shop.log.profiles, "shop")
     vocabulary = build_vocabulary(log)
-    model = new_model(MindConfig(dim=8, num_interests=2, history_length=5), vocabulary)
+    model = new_model(ModelConfig(dim=8, num_interests=2, history_length=5), vocabulary)
     catalogue = catalogue_of(log, vocabulary)
     return Checkpoint(model, vocabulary, np.ones(4, dtype=np.int64), catalogue, {}, TrainingConfig())
 
@@ -273,7 +274,7 @@ def drop_an_output(path: Path) -> None:
 
 
 def another_graph(path: Path) -> None:
-    write_graph(InterestExtractor(MindConfig(dim=8, num_interests=3, history_length=20), [5, 7]), path / EXTRACTOR)
+    write_graph(InterestExtractor(ModelConfig(dim=8, num_interests=3, history_length=20), [5, 7]), path / EXTRACTOR)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ from model_export.bundle import EXTRACTOR, Bundle, draw_routing_logits
 from model_export.checkpoint import Checkpoint
 from model_export.export import parity, random_histories, write_graph
 from model_export.extractor import BATCH, Capsules, Extractor
-from model_export.mind import InterestExtractor, MindConfig
+from model_export.mind import InterestExtractor
+from model_export.model_config import ModelConfig
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +75,7 @@ def test_served_capsules_are_those_of_torch_for_every_profile(
 def test_a_trained_models_sharp_routing_is_served_as_torch_computes_it(tmp_path: Path) -> None:
     """With long vectors behaviours decide firmly, and rounding can change how: single precision fails here."""
     torch.manual_seed(1)
-    model = InterestExtractor(MindConfig(dim=16, num_interests=4, routing_iterations=6, map_gain=64.0), []).eval()
+    model = InterestExtractor(ModelConfig(dim=16, num_interests=4, routing_iterations=6, map_gain=64.0), []).eval()
     write_graph(model, tmp_path / EXTRACTOR)
     session = raw_session(tmp_path / EXTRACTOR)
     behaviours, logits = torch.randn(400, 40, 16), torch.randn(400, 4, 40)

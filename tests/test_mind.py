@@ -14,7 +14,7 @@ from model_export.mind import (
     InterestExtractor,
     ItemEmbedding,
     Mind,
-    MindConfig,
+    ModelConfig,
     interest_mask,
     label_aware_attention,
     sampled_softmax,
@@ -27,7 +27,7 @@ INF = math.inf
 def extractor(profile_sizes: tuple[int, ...] = (), seed: int = 0, **dimensions: Any) -> InterestExtractor:
     """An extractor in double precision, so that what must be equal is equal to many digits."""
     torch.manual_seed(seed)
-    return InterestExtractor(MindConfig(**dimensions), list(profile_sizes)).double().eval()
+    return InterestExtractor(ModelConfig(**dimensions), list(profile_sizes)).double().eval()
 
 
 def inputs(masks: list[list[int]], dim: int, num_interests: int, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
@@ -358,7 +358,7 @@ def test_its_expected_gradient_is_about_that_of_the_full_softmax() -> None:
 def test_the_loss_reaches_every_parameter() -> None:
     torch.manual_seed(0)
     features = torch.tensor([[1, 3], [2, 0], [1, 2], [0, 0]])
-    model = Mind(MindConfig(dim=4, num_interests=2, history_length=5, hidden=8), features, 3, [2])
+    model = Mind(ModelConfig(dim=4, num_interests=2, history_length=5, hidden=8), features, 3, [2])
     history, mask = (
         torch.tensor([[0, 1, 2, 3, 0], [1, 2, 0, 0, 0]]),
         torch.tensor([[1, 1, 1, 1, 0], [1, 1, 0, 0, 0]]).bool(),
@@ -393,4 +393,4 @@ def test_the_loss_reaches_every_parameter() -> None:
 )
 def test_impossible_dimensions(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        MindConfig(**settings)
+        ModelConfig(**settings)

@@ -20,7 +20,7 @@ from model_export.bundle import CATALOGUE, Bundle
 from model_export.check import check
 from model_export.checkpoint import TrainingConfig, load
 from model_export.evaluation import evaluate
-from model_export.mind import MindConfig
+from model_export.model_config import ModelConfig
 from model_export.readers import read_log
 from model_export.registry import Registry
 from model_export.simulator import simulate
@@ -70,7 +70,7 @@ def checkpoint(shell: Shell, log: Path) -> Path:
     dimensions = ["--dim", "8", "--num-interests", "3", "--history-length", "12", "--routing-iterations", "2"]
     said = shell.succeed("train", log, "--out", path, "--steps", "30", *dimensions, "--pow-p", "2", "--seed", "5")
     assert "log.parquet: " in said
-    assert re.search(rf"wrote {path}; validation: hr@20 [\d.]+ %, .*ndcg@50 [\d.]+ %\n$", said)
+    assert re.search(rf"wrote {path}; validation: recall@20 [\d.]+ %, .*ndcg@50 [\d.]+ %\n$", said)
     return path
 
 
@@ -86,7 +86,9 @@ def test_simulate_writes_the_log_of_the_seed(log: Path) -> None:
 
 def test_train_writes_a_checkpoint_with_the_settings_asked_for(checkpoint: Path) -> None:
     loaded = load(checkpoint)
-    assert loaded.model.config == MindConfig(dim=8, num_interests=3, history_length=12, routing_iterations=2, pow_p=2.0)
+    assert loaded.model.config == ModelConfig(
+        dim=8, num_interests=3, history_length=12, routing_iterations=2, pow_p=2.0
+    )
     assert (loaded.training.steps, loaded.training.seed) == (30, 5)
     assert loaded.data["source"] == "log.parquet"
 
@@ -94,17 +96,41 @@ def test_train_writes_a_checkpoint_with_the_settings_asked_for(checkpoint: Path)
 def test_the_defaults_are_those_of_the_model() -> None:
     options = inspect.signature(train).parameters
     for name in ("dim", "num_interests", "history_length", "routing_iterations", "pow_p"):
-        assert options[name].default == getattr(MindConfig(), name)
+        assert options[name].default == getattr(ModelConfig(), name)
     for name in ("steps", "seed"):
         assert options[name].default == getattr(TrainingConfig(), name)
 
 
 def test_evaluate_prints_a_table_and_json(shell: Shell, checkpoint: Path, log: Path) -> None:
-    *table, last = shell.succeed("evaluate", checkpoint, log).splitlines()
-    expected = evaluate(load(checkpoint), read_log(log))
-    assert json.loads(last) == pytest.approx(expected)
-    assert [line.split()[0] for line in table] == list(expected)
-    assert [float(line.split()[1]) for line in table] == pytest.approx(list(expected.values()), abs=0.005)
+    said, blank, header, _, *rows, last = shell.succeed("evaluate", checkpoint, log).splitlines()
+    expected = evaluate(load(checkpoint), read_log(log), progress=False)
+    assert (said, blank) == (f"comirec: {expected[0].users} users; in brackets the 95 % interval", "")
+    assert header.split() == ["%", "R@20", "HR@20", "N@20", "R@50", "HR@50", "N@50"]
+    found = json.loads(last)
+    assert found["protocol"] == "comirec"
+    for row, one, figures in zip(rows, found["figures"], expected, strict=True):
+        low, high = (100 * end for end in figures.intervals["hr@50"])
+        assert row.startswith(figures.name)
+        assert f" {100 * figures.means['hr@50']:.2f} [{low:.2f}, {high:.2f}]" in row
+        assert (one["name"], one["users"]) == (figures.name, figures.users)
+        assert one["ndcg@20"] == pytest.approx(100 * figures.means["ndcg@20"], abs=5e-5)
+        assert one["intervals"]["hr@50"] == pytest.approx([low, high], abs=5e-5)
+
+
+def test_a_model_trained_until_a_date_is_judged_by_what_came_after(shell: Shell, log: Path) -> None:
+    times = read_log(log).events.event_time_ms
+    date = pd.Timestamp(int(times.quantile(0.8)), unit="ms").normalize()
+    path = shell.folder / "past.pt"
+    shell.succeed(
+        *("train", log, "--out", path, "--steps", "2", "--dim", "4", "--until", date.strftime("%Y-%m-%d")),
+    )
+    before = times[times < date.timestamp() * 1_000]
+    trained_on = load(path).data
+    assert (trained_on["events"], trained_on["last_event_ms"]) == (len(before), before.max())
+    said = shell.succeed("evaluate", path, log, "--protocol", "chronological").splitlines()
+    users = set(read_log(log).events.user_id[times >= date.timestamp() * 1_000])
+    assert json.loads(said[-1])["figures"][0]["users"] <= len(users)
+    assert said[0].startswith("chronological: ")
 
 
 def test_export_prints_the_path_of_a_whole_bundle(shell: Shell, exported: Path) -> None:
@@ -135,9 +161,10 @@ def say(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
 
 
 @pytest.fixture
-def files(tmp_path: Path, log: Path) -> Path:
-    """log.parquet, small.csv with five events, garbage.pt, and an empty folder."""
+def files(tmp_path: Path, log: Path, checkpoint: Path) -> Path:
+    """log.parquet, trained.pt of it, small.csv with five events, garbage.pt, and an empty folder."""
     shutil.copy(log, tmp_path / "log.parquet")
+    shutil.copy(checkpoint, tmp_path / "trained.pt")
     (tmp_path / "small.csv").write_text("user_id,item_id,timestamp\na,x,1\nb,y,2\na,z,3\na,y,4\nb,x,5\n")
     (tmp_path / "garbage.pt").write_text("garbage")
     (tmp_path / "empty").mkdir()
@@ -152,6 +179,15 @@ def files(tmp_path: Path, log: Path) -> Path:
         ("train log.parquet --pow-p -1", "pow_p is -1.0; it must be at least 0, or inf for the argmax"),
         ("train small.csv", "the log has . behaviours .* training needs at least 256 .*"),
         ("evaluate nowhere.pt log.parquet", "nowhere.pt does not exist; `python -m model_export train` writes .*"),
+        ("train log.parquet --until 1999-01-01", r"log.parquet has no events before 1999-01-01 \(--until\); its .*"),
+        (
+            "evaluate trained.pt log.parquet --protocol x",
+            "unknown protocol 'x'; expected one of: comirec, chronological",
+        ),
+        (
+            "evaluate trained.pt log.parquet --protocol chronological",
+            r"log.parquet ends on (.*) and the model was trained on events up to \1; the chronological .* later .*",
+        ),
         ("evaluate garbage.pt log.parquet", "garbage.pt is not a checkpoint that this version of .* wrote"),
         ("export nowhere.pt", "nowhere.pt does not exist; .*"),
         ("export garbage.pt", "garbage.pt is not a checkpoint .*"),
@@ -182,6 +218,7 @@ def test_training_where_torch_is_not_installed(
         ("train", "Missing argument"),
         ("train log --steps 0", "--steps"),
         ("train log --dim x", "--dim"),
+        ("train log --until tomorrow", "--until"),
         ("simulate out --users 0", "--users"),
         ("train log --nonsense 1", "No such option"),
         ("retrain", "No such command 'retrain'"),

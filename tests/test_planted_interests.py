@@ -13,7 +13,7 @@ from benchmarks import planted
 from model_export.bundle import Bundle
 from model_export.checkpoint import Checkpoint, TrainingConfig, new_model
 from model_export.export import export
-from model_export.mind import MindConfig
+from model_export.model_config import ModelConfig
 from model_export.simulator import SimulatedShop, simulate
 from model_export.training import train
 
@@ -27,7 +27,7 @@ def shop() -> SimulatedShop:
 
 @pytest.fixture(scope="module")
 def trained(shop: SimulatedShop) -> Checkpoint:
-    return train(shop.log, MindConfig(), TRAINING, progress=False)
+    return train(shop.log, ModelConfig(), TRAINING, progress=False)
 
 
 def found(checkpoint: Checkpoint, shop: SimulatedShop, folder: Path) -> float:

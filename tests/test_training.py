@@ -1,4 +1,4 @@
-"""From a log to a trained model, with answers worked out by hand: data set, sampler, split, metrics, stopping."""
+"""From a log to a trained model, with answers worked out by hand: data set, sampler, stopping."""
 
 import math
 import time
@@ -13,8 +13,7 @@ import pytest
 import torch
 
 from model_export import training as training_steps
-from model_export.bundle import Bundle
-from model_export.checkpoint import Checkpoint, TrainingConfig, load, save
+from model_export.checkpoint import Checkpoint, load, save
 from model_export.dataset import (
     MOST_VALUES,
     Sequences,
@@ -25,17 +24,16 @@ from model_export.dataset import (
     profile_rows,
     windows,
 )
-from model_export.evaluation import evaluate, last_fifth_cases, metrics, next_item_cases, split_users
-from model_export.extractor import Extractor
 from model_export.interactions import InteractionLog
-from model_export.mind import Mind, MindConfig
+from model_export.model_config import ModelConfig
 from model_export.sampler import Sampler
 from model_export.simulator import SimulatedShop
 from model_export.training import train
+from model_export.training_config import TrainingConfig
 
 NAN = math.nan
 CPU = torch.device("cpu")
-TINY = MindConfig(dim=8, num_interests=3, history_length=10, hidden=8)
+TINY = ModelConfig(dim=8, num_interests=3, history_length=10, hidden=8)
 
 
 def log_of(
@@ -257,116 +255,6 @@ def test_the_sampler_repeats_itself_by_its_seed() -> None:
         return [array.tolist() for array in Sampler(ladder(3, 9), np.arange(3), 4, training, 300, CPU).batch()]
 
     assert first_batch(1) == first_batch(1) != first_batch(2)
-
-
-# The split
-
-# Of user-0 to user-39, with 20 % for test and 10 % for validation. A user must never change sides: the next model
-# would be tested on users that it was trained on.
-TEST_USERS = [f"user-{number}" for number in (0, 8, 10, 15, 16, 19, 25, 27)]
-VALIDATION_USERS = [f"user-{number}" for number in (2, 6, 7, 39)]
-
-
-def test_a_user_stays_on_the_same_side() -> None:
-    users = [f"user-{number}" for number in range(40)]
-    split = split_users(users, 0.1, 0.2)
-    assert [users[place] for place in split.test] == TEST_USERS
-    assert [users[place] for place in split.valid] == VALIDATION_USERS
-    assert sorted([*split.train, *split.valid, *split.test]) == list(range(40))
-    fewer = users[::-3]
-    again = split_users(fewer, 0.1, 0.2)
-    assert {fewer[place] for place in again.test} == set(TEST_USERS) & set(fewer)
-
-
-def test_the_split_has_the_shares_asked_for() -> None:
-    split = split_users([f"u{number}" for number in range(20_000)], 0.1, 0.3)
-    assert [len(side) / 20_000 for side in (split.train, split.valid, split.test)] == pytest.approx(
-        [0.6, 0.1, 0.3], abs=0.01
-    )
-    everyone = split_users(["a", "b"], 0, 0)
-    assert [len(side) for side in (everyone.train, everyone.valid, everyone.test)] == [2, 0, 0]
-
-
-# Cases and metrics
-
-
-def test_next_item_cases_by_hand(five: Sequences) -> None:
-    cases = next_item_cases(five, np.array([0, 1]), length=2, most=10, seed=1)
-    found = zip(cases.history.tolist(), cases.mask.astype(int).tolist(), cases.labels.tolist(), strict=True)
-    assert sorted(found) == [([0, X], [0, 1], [Z]), ([0, Y], [0, 1], [X]), ([X, Z], [1, 1], [Y])]
-    assert len(next_item_cases(five, np.array([1]), length=2, most=10, seed=1)) == 1
-    assert len(next_item_cases(five, np.array([0, 1]), length=2, most=2, seed=1)) == 2
-    assert len(next_item_cases(five, np.array([], dtype=np.int64), length=2, most=2, seed=1)) == 0
-
-
-def test_last_fifth_cases_by_hand() -> None:
-    # Users of 5, 4, 9 and 10 behaviours: 1, (too few), 2 and 2 of them are to be predicted.
-    items = np.array([10, 11, 12, 13, 14] + [0] * 4 + [*range(20, 29)] + [*range(30, 38), 39, 39])
-    sequences = Sequences([*"abcd"], items, np.array([0, 5, 9, 18, 28]), np.array([[1], [2], [3], [4]]))
-    cases = last_fifth_cases(sequences, np.array([0, 1, 2, 3]), length=5)
-    assert cases.history.tolist() == [[0, 10, 11, 12, 13], [22, 23, 24, 25, 26], [33, 34, 35, 36, 37]]
-    assert cases.mask.tolist() == [[False] + [True] * 4, [True] * 5, [True] * 5]
-    assert cases.labels.tolist() == [[14, -1], [27, 28], [39, -1]]  # 39 twice is one label
-    assert cases.profiles.tolist() == [[1], [3], [4]]
-
-
-def test_metrics_by_hand() -> None:
-    top = np.array([[5, 3, 9, 1], [5, 3, 9, 1], [8, 2, 6, 4]])
-    labels = np.array([[1, 3, -1], [7, -1, -1], [2, 4, 8]])
-    second, third, fourth = 1 / math.log2(3), 1 / math.log2(4), 1 / math.log2(5)
-    assert metrics(top, labels, at=(1, 2, 4)) == pytest.approx(
-        {
-            "hr@1": 1 / 3,
-            "recall@1": (1 / 3) / 3,
-            "ndcg@1": 1 / 3,  # one of one place could not be better, though there are three labels
-            "hr@2": 2 / 3,
-            "recall@2": (1 / 2 + 2 / 3) / 3,
-            "ndcg@2": (second / (1 + second) + 1) / 3,
-            "hr@4": 2 / 3,
-            "recall@4": (1 + 1) / 3,
-            "ndcg@4": ((second + fourth) / (1 + second) + (1 + second + fourth) / (1 + second + third)) / 3,
-        }
-    )
-
-
-def test_metrics_of_a_catalogue_smaller_than_n() -> None:
-    found = metrics(np.array([[1, 0]]), np.array([[0]]), at=(20,))
-    assert found == pytest.approx({"hr@20": 1, "recall@20": 1, "ndcg@20": 1 / math.log2(3)})
-
-
-def test_evaluation_says_what_serving_would_give(checkpoint: Checkpoint, bundle: Bundle, shop: SimulatedShop) -> None:
-    histories = shop.log.events.groupby("user_id").item_id.agg(list)
-    profiles = shop.log.profiles.set_index("user_id").to_dict("index")
-    users = [str(histories.index[place]) for place in split_users(list(histories.index), 0.1, 0.1).test]
-    extractor, hits, recalls = Extractor(bundle), [], []
-    for user in users:
-        cut = len(histories[user]) * 4 // 5
-        [capsules] = extractor.encode([histories[user][:cut]], [profiles[user]])  # type: ignore[list-item]
-        scores = (capsules.vectors @ bundle.item_embeddings.T).max(0)
-        best = {bundle.item_ids[row] for row in np.argsort(-scores)[:50]}
-        labels = set(histories[user][cut:])
-        hits.append(bool(labels & best))
-        recalls.append(len(labels & best) / len(labels))
-    found = evaluate(checkpoint, shop.log)
-    assert found["users"] == len(users)
-    assert found["hr@50"] == pytest.approx(100 * np.mean(hits))
-    assert found["recall@50"] == pytest.approx(100 * np.mean(recalls))
-    assert found["hr@20"] <= found["hr@50"]
-
-
-def test_evaluation_takes_profile_fields_that_a_log_lacks_as_unknown(
-    checkpoint: Checkpoint, shop: SimulatedShop
-) -> None:
-    bare = replace(shop.log, profiles=shop.log.profiles[["user_id"]])
-    assert checkpoint.vocabulary.profile_fields
-    assert not build_sequences(bare, checkpoint.vocabulary).profiles.any()
-    assert evaluate(checkpoint, bare)["users"] == evaluate(checkpoint, shop.log)["users"]
-
-
-def test_evaluation_without_a_test_user_says_so(checkpoint: Checkpoint, shop: SimulatedShop) -> None:
-    item = shop.log.items.item_id[0]
-    with pytest.raises(ValueError, match="none of the 0 test users has five behaviours or more"):
-        evaluate(checkpoint, log_of([("user-0", item)] * 9, profiles={"user-0": {"region": "", "age": ""}}))
 
 
 # Training

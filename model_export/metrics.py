@@ -1,0 +1,75 @@
+"""How good top-N candidates are: Recall, HitRate and NDCG of each case, their means and how sure the means are."""
+
+import numpy as np
+
+BATCH = 2_048  # cases; bounds the memory where users have thousands of labels
+
+
+def per_case(top: np.ndarray, labels: np.ndarray, at: tuple[int, ...] = (20, 50)) -> dict[str, np.ndarray]:
+    """Recall@N, HR@N and NDCG@N of each case, float64 (C,), between 0 and 1.
+
+    Recall: the distinct labels found over all labels, repeats counted, as in the published code of ComiRec (Cen et
+    al., KDD 2020). HR: 1 with at least one label among the top N. NDCG: the sum of 1 / log2(rank + 1) over the hits,
+    over the best that this many distinct labels allow in N places.
+
+    Parameters
+    ----------
+    top : int64 (C, n), distinct item rows, best first, -1 where there is none.
+    labels : int64 (C, Y), -1 at padding; every case has one or more.
+    at : the N.
+    """
+    names = [f"{name}@{n}" for n in at for name in ("recall", "hr", "ndcg")]
+    found = [of_batch(top[i : i + BATCH], labels[i : i + BATCH], at) for i in range(0, len(top), BATCH)]
+    columns = np.concatenate([*found, np.zeros((0, len(names)))])
+    return dict(zip(names, columns.T, strict=True))
+
+
+def of_batch(top: np.ndarray, labels: np.ndarray, at: tuple[int, ...]) -> np.ndarray:
+    """The metrics of some cases, float64 (C, 3 * len(at)): recall, hr and ndcg for each N."""
+    hits, distinct = hits_of(top, labels)
+    number = (labels >= 0).sum(1)  # (C,)
+    discounts = 1 / np.log2(np.arange(max(at)) + 2)
+    columns = []
+    for n in at:
+        here = hits[:, :n]
+        ideal = np.cumsum(discounts)[np.minimum(distinct, n) - 1]
+        gained = here @ discounts[: here.shape[1]]
+        columns += [here.sum(1) / number, here.any(1).astype(float), gained / ideal]
+    return np.stack(columns, 1)
+
+
+def hits_of(top: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Which candidates are labels, bool (C, n), and how many distinct labels each case has, int64 (C,).
+
+    Pairs of case and item are looked up among sorted pairs: comparing every candidate with every label would take
+    C * n * Y bytes.
+    """
+    span = max(top.max(initial=0), labels.max(initial=0)) + 1
+    real = labels >= 0
+    case = np.arange(len(labels))[:, None] * span  # (C, 1)
+    wanted = np.unique((case + labels)[real])
+    hits = np.isin(case + top, wanted) & (top >= 0)
+    return hits, np.bincount(wanted // span, minlength=len(labels))
+
+
+def means(per_case: dict[str, np.ndarray]) -> dict[str, float]:
+    """The mean of each metric over the cases."""
+    return {name: float(values.mean()) for name, values in per_case.items()}
+
+
+def intervals(
+    per_case: dict[str, np.ndarray], seed: int, draws: int = 1_000, level: float = 0.95
+) -> dict[str, tuple[float, float]]:
+    """Bootstrap percentile intervals of the means over cases (Efron, "Bootstrap Methods", 1979).
+
+    Each draw takes as many cases as there are, with replacement. All metrics share the draws, and the same seed gives
+    rankers of the same cases the same draws.
+    """
+    values = np.stack(list(per_case.values()), 1)  # (C, metrics)
+    cases, rng = len(values), np.random.default_rng(seed)
+    drawn = np.empty((draws, values.shape[1]))
+    for draw in range(draws):  # one at a time: all at once would take draws * C numbers
+        times = np.bincount(rng.integers(cases, size=cases), minlength=cases)
+        drawn[draw] = times @ values / cases
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return {name: (float(a), float(b)) for name, a, b in zip(per_case, low, high, strict=True)}

@@ -1,0 +1,56 @@
+"""A model as a ranker: all items by max-sim, as retrieval with exact search would rank them."""
+
+import numpy as np
+import torch
+
+from model_export.cases import Cases
+from model_export.model import InterestModel
+from model_export.rankers import padded
+
+BATCH = 256  # cases ranked at a time
+
+
+class ModelRanker:
+    """A trained model with the routing logits that serving uses.
+
+    Parameters
+    ----------
+    name : what people call it.
+    """
+
+    def __init__(self, name: str, model: InterestModel) -> None:
+        self.name, self.model = name, model
+
+    def top(self, cases: Cases, n: int, unseen_only: bool) -> np.ndarray:
+        """See Ranker."""
+        return top_n(self.model, cases, n, unseen_only)
+
+
+@torch.no_grad()
+def top_n(model: InterestModel, cases: Cases, n: int, unseen_only: bool = False) -> np.ndarray:
+    """The n best item rows of each case by max over capsules of the inner product, best first: int64 (C, n).
+
+    -1 stands where there are fewer than n items, or fewer that are not in the history with `unseen_only`.
+    """
+    model.eval()
+    table = model.item_table()
+    found = [np.zeros((0, n), dtype=np.int64)]
+    for some in cases.batches(BATCH):
+        capsules, active = capsules_of(model, table, some)
+        scores = (capsules @ table.T).masked_fill(~active[:, :, None], -torch.inf).amax(1)  # (B, items)
+        if unseen_only:
+            rows, places = np.nonzero(some.mask)
+            scores[rows, some.history[rows, places]] = -torch.inf
+        values, best = scores.topk(min(n, scores.shape[1]), dim=1)
+        found.append(padded(best.masked_fill(values.isneginf(), -1).cpu().numpy(), n))
+    return np.concatenate(found)
+
+
+def capsules_of(model: InterestModel, table: torch.Tensor, cases: Cases) -> tuple[torch.Tensor, torch.Tensor]:
+    """Capsules (C, K, d) and interest mask (C, K) of the cases' histories, with the item table (items, d)."""
+    history, mask, profile = (
+        torch.from_numpy(array).to(table.device) for array in (cases.history, cases.mask, cases.profiles)
+    )
+    logits = model.routing_logits[history].transpose(1, 2)  # (B, K, L)
+    capsules, active, _ = model.extractor(table[history], mask, logits, profile if profile.shape[1] else None)
+    return capsules, active
