@@ -7,6 +7,7 @@ event, with capsules frozen at the start of the replay, with most-popular, and w
 import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -20,16 +21,17 @@ from index.bundled import build_index
 from index.hnsw import HnswSettings
 from index.recommender import Recommender
 from model_export.bundle import Bundle
+from model_export.cases import next_item_cases
 from model_export.dataset import build_sequences, build_vocabulary
 from model_export.export import export
 from model_export.extractor import Extractor
 from model_export.interactions import InteractionLog
-from model_export.item_knn import ItemKnn, KnnSettings
-from model_export.model_config import ModelConfig
+from model_export.item_knn import tune
+from model_export.presets import DEFAULT, PRESETS, Preset, preset
 from model_export.readers import read_log
 from model_export.report import table
+from model_export.split import split_users
 from model_export.training import train
-from model_export.training_config import TrainingConfig
 from settings import Settings
 from stream.cluster import Cluster
 from stream.event import Event, decode
@@ -40,7 +42,9 @@ from stream.updater import Updater
 from tests.real_kafka import RealKafka
 
 TRAINED_ON = 0.8  # share of the log, in time order
+VALID_SHARE = 0.05  # of the users; the model stops early by them, and item-kNN is tuned on them
 QUICK_EVENTS = 15_000
+TUNING_CASES = 3_000
 N = 50
 
 LogPath = Annotated[Path, typer.Option("--log", help="Interaction log; a publisher's file or folder, CSV or Parquet.")]
@@ -49,17 +53,21 @@ LogPath = Annotated[Path, typer.Option("--log", help="Interaction log; a publish
 def main(
     log: LogPath,
     quick: Annotated[bool, typer.Option("--quick", help="Replay the first 15,000 events only.")] = False,
-    steps: Annotated[int, typer.Option(help="Most training steps.", min=1)] = 3_000,
+    model: Annotated[str, typer.Option(help=f"Which model: {', '.join(PRESETS)}.")] = DEFAULT,
+    steps: Annotated[int | None, typer.Option(help="Most training steps.", min=1, show_default="the model's")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the training.")] = 7,
 ) -> None:
     """HR@50 with fresh and with frozen capsules on a log replayed through real Kafka."""
+    chosen = preset(model)
+    training = replace(chosen.training, seed=seed, steps=steps or chosen.training.steps, valid_share=VALID_SHARE)
+    chosen = replace(chosen, training=replace(training, test_share=0))
     interactions = read_log(log)
     print(interactions.describe())
     past, future = interactions.between(0, TRAINED_ON), interactions.between(TRAINED_ON, 1)
     if quick:
         future = future.between(0, min(1.0, QUICK_EVENTS / len(future.events)))
     with tempfile.TemporaryDirectory() as folder, RealKafka() as kafka:
-        bundle = make_bundle(past, TrainingConfig(steps=steps, seed=seed, valid_share=0.05, test_share=0), Path(folder))
+        bundle = make_bundle(past, chosen, Path(folder))
         cluster = Cluster(kafka.bootstrap_servers)
         settings = Settings(bootstrap_servers=kafka.bootstrap_servers, topic="freshness", home=Path(folder))
         with LmdbStore(settings.state) as store:
@@ -74,12 +82,12 @@ def main(
                         updater.apply(some)
             finally:
                 updater.close()
-    report(judge.hits, len(future.events))
+    report(model, judge.hits, len(future.events))
 
 
-def make_bundle(log: InteractionLog, training: TrainingConfig, folder: Path) -> Bundle:
+def make_bundle(log: InteractionLog, chosen: Preset, folder: Path) -> Bundle:
     """Train, export and index."""
-    checkpoint = train(log, ModelConfig(), training)
+    checkpoint = train(log, chosen.model, chosen.training)
     return build_index(export(checkpoint, folder / "bundles"), "auto", HnswSettings())
 
 
@@ -116,8 +124,9 @@ class Judge:
     def __init__(self, past: InteractionLog, bundle: Bundle, store: LmdbStore) -> None:
         vocabulary = build_vocabulary(past)
         sequences = build_sequences(past, vocabulary)
-        everyone = np.arange(len(sequences.user_ids))
-        self.knn = ItemKnn(sequences, everyone, len(vocabulary.item_ids), KnnSettings())
+        split, length = split_users(sequences.user_ids, VALID_SHARE, 0), bundle.manifest.history_length
+        cases = next_item_cases(sequences, split.valid, length, TUNING_CASES, seed=7)
+        self.knn = tune(sequences, split.train, len(vocabulary.item_ids), cases, length)
         self.recommender, self.rows, self.store = Recommender(bundle, store), bundle.rows, store
         self.popular = set(self.recommender.recommend_for(None, N).item_ids)
         self.frozen: dict[str, set[str]] = {}
@@ -148,12 +157,12 @@ class Judge:
         return {self.recommender.bundle.item_ids[row] for row in self.knn.top_of(known, N).tolist()}
 
 
-def report(hits: Counter[str], events: int) -> None:
+def report(model: str, hits: Counter[str], events: int) -> None:
     """Print HR@50 of each way to serve."""
     hr50 = {name: 100 * hits[name] / events for name in ("fresh", "frozen", "popular", "knn", "knn_frozen")}
     rows = [
-        ("MIND, capsules as fresh as the last event", f"{hr50['fresh']:.1f}"),
-        ("MIND, capsules frozen at the start", f"{hr50['frozen']:.1f}"),
+        (f"{model}, capsules as fresh as the last event", f"{hr50['fresh']:.1f}"),
+        (f"{model}, capsules frozen at the start", f"{hr50['frozen']:.1f}"),
         ("most popular", f"{hr50['popular']:.1f}"),
         ("item-kNN, fresh", f"{hr50['knn']:.1f}"),
         ("item-kNN, frozen", f"{hr50['knn_frozen']:.1f}"),
@@ -161,4 +170,4 @@ def report(hits: Counter[str], events: int) -> None:
     error = 100 * float(np.sqrt(0.25 / events))
     print(f"\nHR@50 in % over {events:,} events (standard error at most {error:.1f})\n")
     print(table(["", "HR@50"], rows))
-    finish({**{f"hr50_{name}": value for name, value in hr50.items()}, "events": events})
+    finish({"model": model, **{f"hr50_{name}": value for name, value in hr50.items()}, "events": events})

@@ -40,6 +40,7 @@ def prepare(settings: Settings) -> None:
     import torch
 
     from model_export.checkpoint import save
+    from model_export.evaluation import judged
     from model_export.export import export
     from model_export.presets import DEFAULT, preset
     from model_export.training import train
@@ -49,7 +50,7 @@ def prepare(settings: Settings) -> None:
     interactions = read_or_simulate(settings)
     chosen = preset(DEFAULT)
     training = replace(chosen.training, max_seconds=TRAINING_SECONDS)
-    checkpoint = train(interactions, chosen.model, training)
+    checkpoint = judged(train(interactions, chosen.model, training), interactions)
     save(checkpoint, settings.home / "model.pt")
     bundle = build_index(export(checkpoint, settings.home / "exported"), "auto", HnswSettings())
     check(bundle)

@@ -70,6 +70,7 @@ def train(
 ) -> None:
     """Train a model on a log, keeping the step with the best recall@50 on held-out users."""
     from model_export.checkpoint import save
+    from model_export.evaluation import judged
     from model_export.training import train as train_model
 
     chosen = preset(model)
@@ -79,7 +80,7 @@ def train(
     if until is not None:
         interactions = events_until(interactions, until)
     print(interactions.describe())
-    checkpoint = train_model(interactions, config, training, state=state_file(out, resume))
+    checkpoint = judged(train_model(interactions, config, training, state=state_file(out, resume)), interactions)
     save(checkpoint, out)
     print(f"wrote {out}; validation: {percentages(checkpoint.validation)}")
 

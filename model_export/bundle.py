@@ -9,6 +9,7 @@ features.npz          for each side feature float32 (values + 1, d), row 0 zeros
                       price_edges between the price bands. The embedding of an item that is new since training is
                       the mean of its known values' vectors, over all side features
 catalogue.json        title, category, price and popularity of each item
+model_card.md         data, figures beside the baselines', settings and versions, for people
 golden.json           histories and the capsules that they must give
 items.hnsw            optional: hnswlib's index of the items
 """
@@ -27,7 +28,8 @@ SCHEMA = 1
 MANIFEST, EXTRACTOR, GOLDEN = "manifest.json", "extractor.onnx", "golden.json"
 ITEM_IDS, ITEM_EMBEDDINGS, ROUTING_LOGITS = "item_ids.json", "item_embeddings.npy", "routing_logits.npy"
 FEATURES, CATALOGUE, INDEX = "features.npz", "catalogue.json", "items.hnsw"
-REQUIRED = (EXTRACTOR, ITEM_IDS, ITEM_EMBEDDINGS, ROUTING_LOGITS, FEATURES, CATALOGUE, GOLDEN)
+MODEL_CARD = "model_card.md"
+REQUIRED = (EXTRACTOR, ITEM_IDS, ITEM_EMBEDDINGS, ROUTING_LOGITS, FEATURES, CATALOGUE, GOLDEN, MODEL_CARD)
 
 
 class BundleError(ValueError):

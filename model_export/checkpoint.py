@@ -13,6 +13,8 @@ from model_export.model import InterestModel
 from model_export.model_config import ModelConfig
 from model_export.training_config import TrainingConfig
 
+PLAIN = ("validation", "steps", "seconds", "figures")  # parts that are kept as they are
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -25,6 +27,9 @@ class Checkpoint:
     data: dict[str, Any]  # source, number of events and users, first and last event
     training: TrainingConfig
     validation: dict[str, float] = field(default_factory=dict)
+    steps: int = 0  # that were taken
+    seconds: float = 0.0  # that they took
+    figures: list[dict[str, Any]] = field(default_factory=list)  # see `judged` in evaluation.py
 
 
 def new_model(config: ModelConfig, vocabulary: Vocabulary) -> InterestModel:
@@ -50,7 +55,7 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
         "catalogue": checkpoint.catalogue,
         "data": checkpoint.data,
         "training": asdict(checkpoint.training),
-        "validation": checkpoint.validation,
+        **{name: getattr(checkpoint, name) for name in PLAIN},
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
@@ -81,7 +86,7 @@ def load(path: Path) -> Checkpoint:
             catalogue=content["catalogue"],
             data=content["data"],
             training=TrainingConfig(**content["training"]),
-            validation=content["validation"],
+            **{name: content[name] for name in PLAIN},
         )
     except Exception as error:  # torch raises many kinds on a file that is not one of its own, some with long advice
         raise ValueError(

@@ -15,6 +15,7 @@ from model_export.interactions import InteractionLog
 from model_export.item_knn import tune
 from model_export.model_ranker import ModelRanker
 from model_export.rankers import Popular, Ranker
+from model_export.report import figures_json
 from model_export.split import Split, split_users
 
 N = 50
@@ -44,6 +45,18 @@ def judge(ranker: Ranker, cases: Cases, unseen_only: bool, seed: int = 7) -> Fig
     found = metrics.per_case(ranker.top(cases, N, unseen_only), cases.labels)
     name = f"{ranker.name}, unseen only" if unseen_only else ranker.name
     return Figures(name, len(cases), metrics.means(found), metrics.intervals(found, seed))
+
+
+def judged(checkpoint: Checkpoint, log: InteractionLog, progress: bool = True) -> Checkpoint:
+    """The checkpoint with its figures beside the baselines' by the ComiRec protocol, for the model card.
+
+    Unchanged where no user was held out for a test.
+    """
+    sequences = build_sequences(log, checkpoint.vocabulary)
+    if not len(comirec_cases(sequences, split_of(checkpoint, sequences, log.sides).test)):
+        return checkpoint
+    found = evaluate(checkpoint, log, "comirec", progress=progress)
+    return replace(checkpoint, figures=[figures_json(one) for one in found])
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import secrets
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from model_export.bundle import (
     GOLDEN,
     ITEM_EMBEDDINGS,
     ITEM_IDS,
+    MODEL_CARD,
     REQUIRED,
     ROUTING_LOGITS,
     Bundle,
@@ -34,6 +35,7 @@ from model_export.bundle import (
 )
 from model_export.checkpoint import Checkpoint
 from model_export.extractor import INPUTS, OUTPUTS, Extractor
+from model_export.model_card import model_card
 
 PARITY = 1e-5  # the largest difference between torch's capsules and ONNX Runtime's
 GOLDEN_HISTORIES = 32
@@ -56,6 +58,7 @@ def export(checkpoint: Checkpoint, folder: Path, progress: bool = True) -> Bundl
         lambda: write_items(checkpoint, path),
         lambda: write_graph(checkpoint, path / EXTRACTOR),
         lambda: write_manifest(path, manifest),  # without the files: enough to load the graph
+        lambda: write_card(checkpoint, version, path / MODEL_CARD),
         lambda: write_golden(Extractor(Bundle(path)), checkpoint, path / GOLDEN),
         lambda: check_parity(checkpoint, Extractor(Bundle(path))),  # what fails it is never listed, so never published
         lambda: write_manifest(path, replace(manifest, files={name: describe_file(path / name) for name in REQUIRED})),
@@ -152,16 +155,19 @@ def make_manifest(checkpoint: Checkpoint, version: str) -> Manifest:
         profile_fields=vocabulary.profile_fields,
         feature_fields=vocabulary.feature_fields,
         model={
-            "name": "mind",
-            "routing_iterations": config.routing_iterations,
-            "routing_sigma": config.routing_sigma,  # for the logits of an item that is new since training
+            **asdict(config),
             "pow_p": str(config.pow_p),  # JSON has no infinity
             "seed": checkpoint.training.seed,
         },
         data=checkpoint.data,
-        metrics={"validation": checkpoint.validation},
+        metrics={"validation": checkpoint.validation, "test": checkpoint.figures},
         files={},
     )
+
+
+def write_card(checkpoint: Checkpoint, version: str, file: Path) -> None:
+    """The model card."""
+    file.write_text(model_card(checkpoint, version), encoding="utf-8")
 
 
 def write_golden(extractor: Extractor, checkpoint: Checkpoint, file: Path) -> None:

@@ -18,13 +18,12 @@ def joint_softmax(
     capsules (B, K, d), active bool (B, K), table (items, d), target int64 (B,), negatives int64 (M,), log_q (items,).
     scale : what inner products are multiplied by, (); unit-length vectors need one well above 1.
     """
-    absent = ~active
-    positive = scale * (capsules * table[target][:, None, :]).sum(-1)  # (B, K)
-    positive = positive.masked_fill(absent, -1e9)
-    sampled = scale * (capsules @ table[negatives].T) - log_q[negatives]  # (B, K, M)
+    scaled, absent = scale * capsules, ~active
+    positive = (scaled * table[target][:, None, :]).sum(-1).masked_fill(absent, -1e9)  # (B, K)
+    sampled = scaled @ table[negatives].T - log_q[negatives]  # (B, K, M)
     hit = negatives[None, :] == target[:, None]  # (B, M)
-    sampled = sampled.masked_fill(hit[:, None, :] | absent[:, :, None], -1e9)
-    everything = torch.cat([positive, sampled.flatten(1)], 1)  # (B, K + K M)
+    others = torch.logsumexp(sampled.masked_fill(hit[:, None, :], -1e9), 2)  # (B, K)
+    everything = torch.logaddexp(positive, others).masked_fill(absent, -1e9)  # (B, K)
     return (torch.logsumexp(everything, 1) - torch.logsumexp(positive, 1)).mean()
 
 

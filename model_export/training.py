@@ -75,6 +75,8 @@ def train(
         data=data,
         training=training,
         validation=run.best,
+        steps=run.step,
+        seconds=run.seconds,
     )
 
 
