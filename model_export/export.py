@@ -67,7 +67,7 @@ def export(checkpoint: Checkpoint, folder: Path, progress: bool = True) -> Bundl
 
 def write_items(checkpoint: Checkpoint, path: Path) -> None:
     """The item table, the fixed routing logits, the feature tables and the catalogue."""
-    vocabulary, model = checkpoint.vocabulary, checkpoint.model
+    vocabulary, model = checkpoint.vocabulary, checkpoint.model.eval()  # training may add noise to embeddings
     with torch.no_grad():
         np.save(path / ITEM_EMBEDDINGS, model.item_table().numpy())
     np.save(path / ROUTING_LOGITS, model.routing_logits.detach().numpy())
@@ -152,7 +152,7 @@ def make_manifest(checkpoint: Checkpoint, version: str) -> Manifest:
         profile_fields=vocabulary.profile_fields,
         feature_fields=vocabulary.feature_fields,
         model={
-            "name": "mind",
+            "name": config.name,
             "routing_iterations": config.routing_iterations,
             "routing_sigma": config.routing_sigma,  # for the logits of an item that is new since training
             "pow_p": str(config.pow_p),  # JSON has no infinity
