@@ -47,11 +47,12 @@ def item_vectors(similarity: csr_matrix, dim: int, rng: np.random.Generator) -> 
     float32 (items, dim)
     """
     items = similarity.shape[0]
-    rank = min(dim, items - 1)
+    rank = min(dim, items - 1) if similarity.nnz else 0  # ARPACK can do nothing with zeros
     start = rng.normal(size=items)
-    left, strengths, _ = svds(similarity, k=rank, v0=start)
     vectors = rng.normal(size=(items, dim)) * 1e-6
-    vectors[:, :rank] += left * np.sqrt(strengths)
+    if rank:
+        left, strengths, _ = svds(similarity, k=rank, v0=start)
+        vectors[:, :rank] += left * np.sqrt(strengths)
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 

@@ -70,7 +70,7 @@ def export(checkpoint: Checkpoint, folder: Path, progress: bool = True) -> Bundl
 
 def write_items(checkpoint: Checkpoint, path: Path) -> None:
     """The item table, the fixed routing logits, the feature tables and the catalogue."""
-    vocabulary, model = checkpoint.vocabulary, checkpoint.model
+    vocabulary, model = checkpoint.vocabulary, checkpoint.model.eval()  # training may add noise to embeddings
     with torch.no_grad():
         np.save(path / ITEM_EMBEDDINGS, model.item_table().numpy())
     np.save(path / ROUTING_LOGITS, model.routing_logits.detach().numpy())

@@ -44,7 +44,7 @@ class MaxMf(nn.Module):
     def forward(
         self, behaviours: Tensor, mask: Tensor, routing_logits: Tensor, profile: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        active = interest_mask(mask, self.config.num_interests)  # (B, K)
+        active = interest_mask(mask, self.config.num_interests, self.config.adaptive_interests)  # (B, K)
         fixed = behaviours.detach()
         taken = self.assign(routing_logits, active, mask)
         for _ in range(self.config.routing_iterations - 1):
@@ -99,7 +99,7 @@ class UnsharedRouting(nn.Module):
         active = interest_mask(mask, self.config.num_interests, adaptive=False)  # (B, K)
         unused, age = ~active[:, :, None], age_of(mask, self.config.history_length)
         newest_first, real = by_age(behaviours, mask)
-        votes = torch.einsum("bld,lkde->bkle", newest_first, self.maps[: mask.shape[1]])  # (B, K, L, d)
+        votes = self.votes(newest_first)  # (B, K, L, d)
         logits = torch.zeros_like(routing_logits)  # the maps differ already
         for _ in range(self.config.routing_iterations - 1):
             capsules = squash((coupling(logits, unused, real)[:, :, None, :] @ votes.detach()).squeeze(2))
@@ -109,11 +109,19 @@ class UnsharedRouting(nn.Module):
         back = age[:, None, :].expand_as(weights)
         return capsules, active, weights.gather(2, back) * mask[:, None, :]
 
+    def votes(self, newest_first: Tensor) -> Tensor:
+        """What each behaviour says to each capsule: (B, L, d) -> (B, K, L, d)."""
+        maps = self.maps[: newest_first.shape[1]]
+        if torch.onnx.is_in_onnx_export():  # user by user: else how it rounds depends on how many there are
+            return (newest_first[:, :, None, None, :] @ maps).squeeze(3).transpose(1, 2)
+        return torch.einsum("bld,lkde->bkle", newest_first, maps)
+
 
 def by_age(behaviours: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """The behaviours with the newest first (B, L, d), and which of them are real (B, L)."""
     place = torch.arange(mask.shape[1], device=mask.device)  # (L,)
-    newest = (mask * place).amax(1, keepdim=True)  # (B, 1)
+    before = (mask.cumsum(1) == 0).sum(1, keepdim=True)  # (B, 1), padding in front
+    newest = before + mask.sum(1, keepdim=True) - 1  # amax would fail where L is 0
     order = (newest - place).clamp_min(0)[:, :, None].expand_as(behaviours)
     return behaviours.gather(1, order), place < mask.sum(1, keepdim=True)
 

@@ -45,8 +45,17 @@ class SteadyExtractor(nn.Module):
         pooling = routing * self.recency_weights(mask) * self.dropout(mask.to(behaviours.dtype))[:, None, :]
         pooled = pooling @ behaviours / pooling.sum(2, keepdim=True).clamp_min(SMALLEST)  # (B, K, d)
         capsules = pooled + self.prior + self.profile_vector(profile)
-        capsules = (capsules.transpose(0, 1) @ self.maps).transpose(0, 1)  # (B, K, d), each slot by its own map
-        return unit_length(capsules) * active[:, :, None], active, routing
+        return unit_length(self.mapped(capsules)) * active[:, :, None], active, routing
+
+    def mapped(self, capsules: Tensor) -> Tensor:
+        """Capsules (B, K, d), each by the map of its slot.
+
+        The graph multiplies user by user: how a product over all users rounds depends on how many there are, and torch
+        alone would copy the maps for each of them.
+        """
+        if torch.onnx.is_in_onnx_export():
+            return (capsules[:, :, None, :] @ self.maps).squeeze(2)
+        return (capsules.transpose(0, 1) @ self.maps).transpose(0, 1)
 
     def recency_weights(self, mask: Tensor) -> Tensor:
         """r_k of each behaviour, (B, K, L), by how many behaviours came after it; padding in front or behind."""

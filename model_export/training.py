@@ -16,7 +16,7 @@ from tqdm import tqdm
 from model_export.cases import Cases, comirec_cases
 from model_export.checkpoint import Checkpoint, new_model
 from model_export.cooccurrence import Neighbours, co_occurrence, cosine, item_vectors
-from model_export.dataset import Sequences, Vocabulary, build_sequences, build_vocabulary
+from model_export.dataset import Sequences, Vocabulary, build_sequences, build_vocabulary, positions_of
 from model_export.interactions import InteractionLog
 from model_export.metrics import means, per_case
 from model_export.model import InterestModel
@@ -28,6 +28,8 @@ from model_export.split import split_users
 from model_export.training_config import TrainingConfig
 
 VALIDATION_CASES = 2_000
+STATE_PARTS = {"of", "weights", "optimizer", "sampler", "torch", "cuda", "progress", "best_weights"}
+NO_STATE = "{} is not the state of a training that this version can go on with; delete it and start anew"
 
 
 def train(
@@ -94,7 +96,8 @@ def prepare(
     if training.start == "random" and not training.substitution:
         return None
     items = len(model.item_features)
-    counts = np.bincount(sequences.items, minlength=items)
+    positions, _ = positions_of(sequences, users)
+    counts = np.bincount(sequences.items[positions], minlength=items)  # held-out users teach nothing
     similarity = cosine(co_occurrence(sequences, users, items), counts)
     if training.start == "co-occurrence":
         vectors = item_vectors(similarity, model.config.dim, np.random.default_rng(training.seed))
@@ -126,7 +129,7 @@ class Run:
     @property
     def spent(self) -> float:
         """The share of the steps, or of the time, that is used up: 0 to 1."""
-        limit = self.training.max_seconds or math.inf
+        limit = math.inf if self.training.max_seconds is None else self.training.max_seconds
         return min(1.0, max(self.step / self.training.steps, self.seconds / limit))
 
     def fit(self, progress: bool, state: Path | None, data: dict[str, Any]) -> None:
@@ -143,6 +146,7 @@ class Run:
                         self.save(state, data)
         if self.best_weights:
             self.model.load_state_dict(self.best_weights)
+        self.model.eval()
         if state is not None:
             state.unlink(missing_ok=True)
 
@@ -182,6 +186,7 @@ class Run:
             "optimizer": self.optimizer.state_dict(),
             "sampler": self.sampler.state(),
             "torch": torch.get_rng_state(),
+            "cuda": torch.cuda.get_rng_state_all(),
             "progress": {name: getattr(self, name) for name in ("step", "seconds", "looks_without_gain", "best")},
             "best_weights": self.best_weights,
         }
@@ -196,20 +201,37 @@ class Run:
         Raises
         ------
         ValueError
-            If it is of a training with other settings or another log.
+            If it is no such file, or of a training with other settings or another log.
         """
-        content = torch.load(path, weights_only=True, map_location="cpu")
+        content = read_state(path)
         of = {"config": asdict(self.model.config), "training": asdict(self.training), "data": data}
         for part, now in of.items():
-            if content["of"][part] != now:
-                raise ValueError(f"{path} is of another training: its {part} is {content['of'][part]}, now it is {now}")
+            then = content["of"][part]
+            for name in sorted(then.keys() | now.keys()):
+                if then.get(name) != now.get(name):
+                    raise ValueError(
+                        f"{path} is of another training: its {name} is {then.get(name)}, now it is {now.get(name)}"
+                    )
         self.model.load_state_dict(content["weights"])
         self.optimizer.load_state_dict(content["optimizer"])
         self.sampler.restore(content["sampler"])
         torch.set_rng_state(content["torch"])
+        if len(content["cuda"]) == torch.cuda.device_count():
+            torch.cuda.set_rng_state_all(content["cuda"])
         for name, value in content["progress"].items():
             setattr(self, name, value)
         self.best_weights = content["best_weights"]
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """What `Run.save` wrote; ValueError where it is another file or not whole."""
+    try:
+        content: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+        if content.keys() == STATE_PARTS:
+            return content
+    except Exception as error:  # torch raises many kinds on a file that is not one of its own
+        raise ValueError(NO_STATE.format(path)) from error
+    raise ValueError(NO_STATE.format(path))
 
 
 @contextmanager

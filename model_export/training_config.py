@@ -34,7 +34,8 @@ class TrainingConfig:
     patience : looks without a better recall@50 before training stops.
     valid_share, test_share : shares of the users that are held out of training, where the log names none.
     seed : of everything that is drawn.
-    max_seconds : training ends after this time at the latest. Only without it is the result the same on every machine.
+    max_seconds : most seconds that the steps take together, looks at the validation users not counted. Only without it
+        is the result the same on every machine.
     """
 
     steps: int = 3_000
@@ -66,3 +67,12 @@ class TrainingConfig:
         for name in ("steps", "batch_size", "negatives", "validate_every", "patience"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        for name in ("learning_rate", "recency_half_life", "max_seconds"):
+            if getattr(self, name) is not None and not getattr(self, name) > 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0")
+        for name in ("weight_decay", "hard_negatives", "routing_penalty", "stability", "separation"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 0")
+        for name in ("substitution", "valid_share", "test_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be from 0 to 1")

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,10 +11,9 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from model_export.bundle import Bundle
 from model_export.checkpoint import Checkpoint
 from model_export.export import export
-from model_export.model_config import ModelConfig
+from model_export.presets import DEFAULT, preset
 from model_export.simulator import SimulatedShop, simulate
 from model_export.training import train
-from model_export.training_config import TrainingConfig
 from tests import system
 from tests.real_kafka import KafkaUnavailable, RealKafka, needed_commands
 
@@ -86,9 +86,10 @@ def shop() -> SimulatedShop:
 
 @pytest.fixture(scope="session")
 def checkpoint(shop: SimulatedShop) -> Checkpoint:
-    """A model trained for a moment on the small shop, with profile fields and side features."""
-    config = ModelConfig(dim=16, num_interests=4, history_length=20, hidden=32)
-    training = TrainingConfig(steps=20, batch_size=64, negatives=64, validate_every=10)
+    """The default model, small, trained for a moment on the small shop with profile fields and side features."""
+    chosen = preset(DEFAULT)
+    config = replace(chosen.model, dim=16, num_interests=4, history_length=20, hidden=32)
+    training = replace(chosen.training, steps=20, batch_size=64, negatives=64, validate_every=10)
     return train(shop.log, config, training, progress=False)
 
 

@@ -1,5 +1,7 @@
 """What rankers are asked: where each protocol cuts, worked out by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -12,7 +14,7 @@ def sequences_of(*histories: list[int]) -> Sequences:
     items = np.array([item for history in histories for item in history], dtype=np.int64)
     starts = np.cumsum([0, *map(len, histories)])
     users = [chr(ord("a") + user) for user in range(len(histories))]
-    return Sequences(users, items, starts, np.arange(len(users))[:, None])
+    return Sequences(users, items, np.arange(len(items)), starts, np.arange(len(users))[:, None])
 
 
 def rows_of(cases: Cases) -> list[tuple[list[int], list[int]]]:
@@ -70,8 +72,8 @@ def test_comirec_cuts_where_the_published_code_does(number: int) -> None:
 
 
 def test_chronological_cases_by_hand() -> None:
-    past = Sequences([*"abcd"], np.array([1, 2, 3, 4, 5, 6]), np.array([0, 3, 3, 4, 6]), np.arange(4)[:, None])
-    future = Sequences([*"bcde"], np.array([7, 8, 8, 9, 9]), np.array([0, 1, 1, 4, 5]), np.zeros((4, 1)))
+    past = replace(sequences_of([1, 2, 3], [], [4], [5, 6]), user_ids=[*"abcd"])
+    future = replace(sequences_of([7], [], [8, 8, 9], [9]), user_ids=[*"bcde"])
     # a: nothing after; b: nothing before; c: nothing known after; e: new. Only d is on both sides.
     cases = chronological_cases(past, future, length=3)
     assert rows_of(cases) == [([5, 6], [8, 8, 9])]

@@ -10,15 +10,17 @@ import torch
 from model_export import evaluation
 from model_export.bundle import Bundle
 from model_export.cases import Cases
-from model_export.checkpoint import Checkpoint
+from model_export.checkpoint import Checkpoint, new_model
 from model_export.dataset import build_sequences
-from model_export.evaluation import ModelRanker, chronological, comirec, evaluate, judge
+from model_export.evaluation import chronological, comirec, evaluate, judge
 from model_export.extractor import Extractor
 from model_export.interactions import InteractionLog
+from model_export.model_config import ModelConfig
+from model_export.model_ranker import ModelRanker, capsules_of, top_n
 from model_export.simulator import SimulatedShop
 from model_export.split import split_users
 
-NAMES = ["MIND", "MIND, unseen only", "item-kNN", "item-kNN, unseen only", "most popular", "most popular, unseen only"]
+NAMES = [f"{name}{suffix}" for name in ("steady", "item-kNN", "most popular") for suffix in ("", ", unseen only")]
 
 
 def log_of(shop: SimulatedShop, events: list[tuple[str, str, int]]) -> InteractionLog:
@@ -81,7 +83,7 @@ def test_evaluation_says_what_serving_would_give(checkpoint: Checkpoint, bundle:
 
 
 def test_the_model_never_names_what_was_seen_where_that_is_asked(checkpoint: Checkpoint, shop: SimulatedShop) -> None:
-    cases, ranker = comirec(checkpoint, shop.log).cases, ModelRanker(checkpoint)
+    cases, ranker = comirec(checkpoint, shop.log).cases, ModelRanker("steady", checkpoint.model)
     items = len(checkpoint.vocabulary.item_ids)
     for history, mask, top in zip(cases.history, cases.mask, ranker.top(cases, items + 3, True), strict=True):
         seen = set(history[mask].tolist())
@@ -181,17 +183,22 @@ def test_before_and_after_a_time(shop: SimulatedShop) -> None:
 
 
 def test_candidates_by_max_sim_leave_out_unused_capsules(checkpoint: Checkpoint) -> None:
-    # One behaviour gives one capsule: the others of it are zero, and must not lift what it scores below zero.
-    ranker = ModelRanker(checkpoint)
-    history = np.array([[3]])
-    cases = Cases(
-        history, history > 0, np.zeros((1, len(checkpoint.vocabulary.profile_fields)), dtype=np.int64), history
-    )
-    profile = torch.zeros(1, len(checkpoint.vocabulary.profile_fields), dtype=torch.int64)
+    # One behaviour gives MIND one capsule: the others of it are zero, and must not lift what it scores below zero.
+    model = new_model(ModelConfig(dim=8, num_interests=3, history_length=5, hidden=8), checkpoint.vocabulary).eval()
+    fields = len(checkpoint.vocabulary.profile_fields)
+    row = np.array([[3]])
+    cases = Cases(row, row > 0, np.zeros((1, fields), dtype=np.int64), row)
     with torch.no_grad():
-        capsules, _, _ = ranker.model.extractor(
-            ranker.table[history], torch.ones(1, 1, dtype=torch.bool), ranker.logits[history].transpose(1, 2), profile
-        )
-    scores = (capsules[0, 0] @ ranker.table.T).numpy()
+        table = model.item_table()
+        capsules, active = capsules_of(model, table, cases)
+        scores = (capsules[0, 0] @ table.T).numpy()
+    assert active.tolist() == [[True, False, False]]
     assert (scores < 0).any()
-    assert ranker.top(cases, len(scores), False)[0].tolist() == np.argsort(-scores, kind="stable").tolist()
+    assert top_n(model, cases, len(scores))[0].tolist() == np.argsort(-scores, kind="stable").tolist()
+
+
+def test_a_history_without_behaviours_gets_no_candidates(checkpoint: Checkpoint) -> None:
+    fields = len(checkpoint.vocabulary.profile_fields)
+    row = np.array([[0, 0]])
+    cases = Cases(row, row > 0, np.zeros((1, fields), dtype=np.int64), row)
+    assert top_n(checkpoint.model, cases, 3).tolist() == [[-1, -1, -1]]

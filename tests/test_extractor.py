@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ import torch
 
 from model_export.bundle import EXTRACTOR, Bundle, draw_routing_logits
 from model_export.checkpoint import Checkpoint
-from model_export.export import parity, random_histories, write_graph
+from model_export.export import export, parity, random_histories, write_graph
 from model_export.extractor import BATCH, Capsules, Extractor
-from model_export.mind import InterestExtractor
 from model_export.model_config import ModelConfig
+from model_export.presets import preset
+from tests.untrained import untrained
 
 
 @pytest.fixture(scope="module")
@@ -75,8 +77,9 @@ def test_served_capsules_are_those_of_torch_for_every_profile(
 def test_a_trained_models_sharp_routing_is_served_as_torch_computes_it(tmp_path: Path) -> None:
     """With long vectors behaviours decide firmly, and rounding can change how: single precision fails here."""
     torch.manual_seed(1)
-    model = InterestExtractor(ModelConfig(dim=16, num_interests=4, routing_iterations=6, map_gain=64.0), []).eval()
-    write_graph(model, tmp_path / EXTRACTOR)
+    sharp = untrained(ModelConfig(dim=16, num_interests=4, routing_iterations=6, map_gain=64.0), ())
+    model = sharp.model.extractor.eval()
+    write_graph(sharp, tmp_path / EXTRACTOR)
     session = raw_session(tmp_path / EXTRACTOR)
     behaviours, logits = torch.randn(400, 40, 16), torch.randn(400, 4, 40)
     mask = torch.arange(40) < torch.arange(400)[:, None] % 41
@@ -89,22 +92,26 @@ def test_a_trained_models_sharp_routing_is_served_as_torch_computes_it(tmp_path:
         np.testing.assert_allclose(other, one.numpy(), rtol=0, atol=1e-5)
 
 
-def test_a_capsule_that_nothing_flows_into_is_served_as_numbers(bundle: Bundle, checkpoint: Checkpoint) -> None:
+@pytest.mark.parametrize("model", ["mind", "steady"])
+def test_a_capsule_that_nothing_flows_into_is_served_as_numbers(model: str, tmp_path: Path) -> None:
+    one = untrained(replace(preset(model).model, dim=16, num_interests=4, history_length=20, hidden=32))
+    write_graph(one, tmp_path / EXTRACTOR)
     logits = np.zeros((1, 4, 20), dtype=np.float32)
     logits[:, 2] = -1e6  # the third capsule is the user's, but no behaviour takes part in it
     inputs = {
         "behaviours": np.ones((1, 20, 16), dtype=np.float32),
-        "mask": np.arange(20)[None] < 9,  # three capsules
+        "mask": np.arange(20)[None] < 9,  # three capsules of MIND
         "routing_logits": logits,
         "profile": np.zeros((1, 2), dtype=np.int64),
     }
-    capsules, active, weights = raw_session(bundle.path / EXTRACTOR).run(None, inputs)
+    capsules, active, weights = raw_session(tmp_path / EXTRACTOR).run(None, inputs)
     with torch.no_grad():
-        expected, _, _ = checkpoint.model.eval().extractor(*map(torch.from_numpy, inputs.values()))
-    assert active.tolist() == [[True, True, True, False]]
+        expected, _, _ = one.model.extractor.eval()(*map(torch.from_numpy, inputs.values()))
+    assert active.tolist() == [[True, True, True, model == "steady"]]
     assert weights[0, 2].tolist() == [0] * 20
     np.testing.assert_allclose(capsules, expected.numpy(), rtol=0, atol=1e-5)
-    assert capsules[0, 3].tolist() == [0] * 16  # zero, not NaN, where unused
+    if model == "mind":
+        assert capsules[0, 3].tolist() == [0] * 16  # zero, not NaN, where unused
 
 
 def raw_session(file: Path) -> Any:
@@ -145,18 +152,26 @@ def test_more_users_than_one_run_takes_keep_their_order(
     assert extractor.encode([]) == []
 
 
+@pytest.fixture(scope="module")
+def adaptive(tmp_path_factory: pytest.TempPathFactory) -> Extractor:
+    """MIND: the longer the history, the more capsules."""
+    config = ModelConfig(dim=16, num_interests=4, history_length=20, hidden=8)
+    return Extractor(export(untrained(config, items=100), tmp_path_factory.mktemp("adaptive"), progress=False))
+
+
 @pytest.mark.parametrize(
     ("behaviours", "capsules"), [(0, 0), (1, 1), (3, 1), (4, 2), (7, 2), (8, 3), (15, 3), (16, 4), (20, 4), (90, 4)]
 )
-def test_unused_capsules_are_dropped(behaviours: int, capsules: int, extractor: Extractor) -> None:
-    history = extractor.bundle.item_ids[:behaviours]
-    [found, same] = extractor.encode([history, ["?", *history, "?", "?"]])
-    assert found.vectors.shape == same.vectors.shape == (capsules, 16)
-    assert found.importance.shape == (capsules,)
-    assert found.routing_weights.shape == (capsules, behaviours)
-    assert found.vectors.dtype == found.importance.dtype == np.float32
-    assert found.model_version == extractor.bundle.version
-    assert (np.abs(found.vectors).sum(1) > 0).all()
+def test_unused_capsules_are_dropped(behaviours: int, capsules: int, adaptive: Extractor, extractor: Extractor) -> None:
+    for serving, expected in ((adaptive, capsules), (extractor, 4 if behaviours else 0)):
+        history = serving.bundle.item_ids[:behaviours]
+        [found, same] = serving.encode([history, ["?", *history, "?", "?"]])
+        assert found.vectors.shape == same.vectors.shape == (expected, 16)
+        assert found.importance.shape == (expected,)
+        assert found.routing_weights.shape == (expected, behaviours)
+        assert found.vectors.dtype == found.importance.dtype == np.float32
+        assert found.model_version == serving.bundle.version
+        assert (np.abs(found.vectors).sum(1) > 0).all()
 
 
 def test_routing_weights_stand_where_the_behaviours_stand(extractor: Extractor) -> None:

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from model_export.cases import Cases, comirec_cases
-from model_export.dataset import Sequences
-from model_export.item_knn import ItemKnn, KnnSettings, co_occurrence, tune
+from model_export.dataset import Sequences, build_sequences, build_vocabulary, positions_of
+from model_export.item_knn import ItemKnn, KnnSettings, tune
 from model_export.metrics import means, per_case
 from model_export.rankers import Popular
+from model_export.readers import read_log
 from model_export.split import Split, split_users
 
 BEAUTY = Path(__file__).parents[1].parent / "shared" / "data" / "amazon-beauty"
@@ -20,7 +21,8 @@ def sequences_of(histories: list[list[int]]) -> Sequences:
     items = np.array([item for history in histories for item in history], dtype=np.int64)
     user_ids = [f"u{user:05}" for user in range(len(histories))]
     starts = np.cumsum([0, *map(len, histories)])
-    return Sequences(user_ids, items, starts, np.zeros((len(histories), 0), dtype=np.int64))
+    profiles = np.zeros((len(histories), 0), dtype=np.int64)
+    return Sequences(user_ids, items, np.arange(len(items)), starts, profiles)
 
 
 def cases_of(*histories: list[int]) -> Cases:
@@ -33,15 +35,6 @@ def cases_of(*histories: list[int]) -> Cases:
 # Three users that are learned from and one that is not. Counts: item 0 has 3, 1 has 2, 2 has 1, 3 has 1, 4 none.
 THREE = sequences_of([[0, 1, 2], [1, 0], [3, 0], [4, 4, 4, 4]])
 LEARNED = np.array([0, 1, 2])
-
-
-def test_co_occurrence_of_three_users_by_hand() -> None:
-    near = co_occurrence(THREE, LEARNED, 5, reach=1, distance_weight="constant").toarray()
-    assert near.tolist() == [[0, 2, 0, 1, 0], [2, 0, 1, 0, 0], [0, 1, 0, 0, 0], [1, 0, 0, 0, 0], [0] * 5]
-    far = co_occurrence(THREE, LEARNED, 5, reach=2, distance_weight="constant").toarray()
-    assert (far - near).tolist() == [[0, 0, 1, 0, 0], [0] * 5, [1, 0, 0, 0, 0], [0] * 5, [0] * 5]  # 0 . 2
-    inverse = co_occurrence(THREE, LEARNED, 5, reach=9, distance_weight="inverse").toarray()
-    assert (inverse - near).tolist() == [[0, 0, 0.5, 0, 0], [0] * 5, [0.5, 0, 0, 0, 0], [0] * 5, [0] * 5]
 
 
 def test_similarities_and_scores_of_three_users_by_hand() -> None:
@@ -126,22 +119,18 @@ def test_without_validation_cases_nothing_is_tuned() -> None:
 # Amazon Beauty, its users split as in ComiRec's protocol
 
 
+@pytest.fixture(scope="module")
 def beauty() -> tuple[Sequences, Split]:
     if not BEAUTY.exists():
         pytest.skip("needs the real data set amazon-beauty in ../shared/data beside the repository")
-    lines = [
-        (side, [int(item) - 1 for item in line.split()[1:]])
-        for side in ("train", "valid", "test")
-        for line in (BEAUTY / f"Beauty_{side}.txt").read_text().splitlines()
-    ]
-    sequences = sequences_of([history for _, history in lines])
-    sides = dict(zip(sequences.user_ids, [side for side, _ in lines], strict=True))
-    return sequences, split_users(sequences.user_ids, 0, 0, sides)
+    log = read_log(BEAUTY)
+    sequences = build_sequences(log, build_vocabulary(log))
+    return sequences, split_users(sequences.user_ids, 0, 0, log.sides)
 
 
-def test_most_popular_on_beauty() -> None:
-    sequences, split = beauty()
-    trained_on = sequences.items[: sequences.starts[len(split.train)]]
+def test_most_popular_on_beauty(beauty: tuple[Sequences, Split]) -> None:
+    sequences, split = beauty
+    trained_on = sequences.items[positions_of(sequences, split.train)[0]]
     cases = comirec_cases(sequences, split.test)
     assert len(cases) == 2_237
     found = means(per_case(Popular(np.bincount(trained_on)).top(cases, 50, unseen_only=False), cases.labels))
@@ -149,8 +138,8 @@ def test_most_popular_on_beauty() -> None:
     assert {name: 100 * value for name, value in found.items()} == pytest.approx(expected, abs=0.0055)
 
 
-def test_tuned_item_knn_on_beauty() -> None:
-    sequences, split = beauty()
+def test_tuned_item_knn_on_beauty(beauty: tuple[Sequences, Split]) -> None:
+    sequences, split = beauty
     cases = comirec_cases(sequences, split.test)
     knn = tune(sequences, split.train, 12_101, comirec_cases(sequences, split.valid), 20, progress=False)
     assert knn.settings.own == 0  # nobody reviews a product twice

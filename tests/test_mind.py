@@ -12,14 +12,12 @@ from torch import Tensor
 
 from model_export.mind import (
     InterestExtractor,
-    ItemEmbedding,
-    Mind,
-    ModelConfig,
     interest_mask,
     label_aware_attention,
     sampled_softmax,
     squash,
 )
+from model_export.model_config import ModelConfig
 
 INF = math.inf
 
@@ -207,43 +205,9 @@ def test_the_layers_see_each_capsule_beside_the_whole_profile() -> None:
     behaviours, mask, logits = inputs([[1] * 20], 6, 4)
     capsules, _, _ = model(behaviours, mask, logits, torch.tensor([[4, 1]]))
     routed, _ = model.route(behaviours, mask, logits, interest_mask(mask, 4))
-    fields = [model.profile_tables[0].weight[4], model.profile_tables[1].weight[1]]  # type: ignore[index]
+    fields = [model.layers.profile_tables[0].weight[4], model.layers.profile_tables[1].weight[1]]  # type: ignore[index,union-attr]
     for capsule, through in zip(routed[0], capsules[0], strict=True):
-        torch.testing.assert_close(model.layers(torch.cat([capsule, *fields])), through)
-
-
-# Items
-
-
-def test_an_item_is_the_mean_of_its_id_and_the_values_that_it_has() -> None:
-    items = ItemEmbedding(3, 4, 2)
-    assert items.features is not None
-    assert items.features.weight[0].tolist() == [0, 0]
-    assert items.features.weight[1:].count_nonzero() == 8
-    with torch.no_grad():
-        items.ids.weight.copy_(torch.tensor([[3.0, 0], [6, 3], [1, 2]]))
-        items.features.weight.copy_(torch.tensor([[0.0, 0], [3, 9], [0, 6], [12, 0], [5, 5]]))
-    features = torch.tensor([[1, 2, 3, 1], [0, 2, 0, 0], [0, 0, 0, 0]])
-    # (3+3+0+12+3, 0+9+6+0+9)/5, (6+0, 3+6)/2, and without a value the id's vector alone
-    expected = torch.tensor([[21 / 5, 24 / 5], [3, 4.5], [1, 2]])
-    torch.testing.assert_close(items(torch.arange(3), features), expected)
-    rows = torch.tensor([[2, 1], [0, 2]])  # any shape
-    torch.testing.assert_close(items(rows, features[rows]), expected[rows])
-
-
-def test_padding_stays_zero_and_learns_nothing() -> None:
-    items = ItemEmbedding(2, 2, 3)
-    assert items.features is not None
-    items(torch.tensor([0, 1]), torch.tensor([[1, 0], [0, 0]])).sum().backward()
-    gradient = items.features.weight.grad
-    assert gradient is not None
-    assert gradient.tolist() == [[0.0] * 3, [0.5] * 3, [0.0] * 3]
-
-
-def test_items_without_side_features_are_their_ids() -> None:
-    items = ItemEmbedding(2, 0, 3)
-    assert [name for name, _ in items.named_parameters()] == ["ids.weight"]
-    assert torch.equal(items(torch.tensor([1, 0]), torch.zeros(2, 0, dtype=torch.int64)), items.ids.weight[[1, 0]])
+        torch.testing.assert_close(model.layers.layers(torch.cat([capsule, *fields])), through)
 
 
 # Label-aware attention: the capsules are the unit vectors, so that the scores are the label and the
@@ -352,28 +316,7 @@ def test_its_expected_gradient_is_about_that_of_the_full_softmax() -> None:
     assert error(torch.zeros(items)) > 0.15  # without the correction popular items are pushed away too hard
 
 
-# The whole
-
-
-def test_the_loss_reaches_every_parameter() -> None:
-    torch.manual_seed(0)
-    features = torch.tensor([[1, 3], [2, 0], [1, 2], [0, 0]])
-    model = Mind(ModelConfig(dim=4, num_interests=2, history_length=5, hidden=8), features, 3, [2])
-    history, mask = (
-        torch.tensor([[0, 1, 2, 3, 0], [1, 2, 0, 0, 0]]),
-        torch.tensor([[1, 1, 1, 1, 0], [1, 1, 0, 0, 0]]).bool(),
-    )
-    profile, logits = torch.tensor([[1], [0]]), torch.randn(2, 2, 5)
-    target, negatives = torch.tensor([3, 0]), torch.tensor([0, 1, 2])
-    loss = model.loss(history, mask, target, profile, logits, negatives, torch.zeros(4))
-    loss.backward()
-    table = model.item_table()
-    capsules, active, _ = model.extractor(table[history], mask, logits, profile)
-    user = label_aware_attention(capsules, active, table[target], INF)
-    torch.testing.assert_close(loss, sampled_softmax(user, table, target, negatives, torch.zeros(4)))
-    for name, parameter in model.named_parameters():
-        assert parameter.grad is not None, name
-        assert parameter.grad.count_nonzero() > 0, name
+# Settings
 
 
 @pytest.mark.parametrize(

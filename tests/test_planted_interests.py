@@ -11,11 +11,12 @@ import torch
 
 from benchmarks import planted
 from model_export.bundle import Bundle
-from model_export.checkpoint import Checkpoint, TrainingConfig, new_model
+from model_export.checkpoint import Checkpoint, new_model
 from model_export.export import export
 from model_export.model_config import ModelConfig
 from model_export.simulator import SimulatedShop, simulate
 from model_export.training import train
+from model_export.training_config import TrainingConfig
 
 TRAINING = TrainingConfig(steps=300, batch_size=128, negatives=512, validate_every=100)
 

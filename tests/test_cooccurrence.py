@@ -1,0 +1,102 @@
+"""What goes with what, by hand; and that items which go together start close to each other."""
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_matrix
+
+from model_export.cooccurrence import Neighbours, co_occurrence, cosine, item_vectors
+from model_export.dataset import Sequences
+
+
+def sequences_of(histories: list[list[int]]) -> Sequences:
+    items = np.array([item for history in histories for item in history], dtype=np.int64)
+    starts = np.cumsum([0, *map(len, histories)])
+    users = [f"u{user}" for user in range(len(histories))]
+    return Sequences(users, items, np.arange(len(items)), starts, np.zeros((len(users), 0), dtype=np.int64))
+
+
+# Three users that are learned from and one that is not. Counts: item 0 has 3, 1 has 2, 2 has 1, 3 has 1, 4 none.
+THREE = sequences_of([[0, 1, 2], [1, 0], [3, 0], [4, 4, 4, 4]])
+LEARNED = np.array([0, 1, 2])
+
+
+def test_co_occurrence_of_three_users_by_hand() -> None:
+    near = co_occurrence(THREE, LEARNED, 5, reach=1, distance_weight="constant").toarray()
+    assert near.tolist() == [[0, 2, 0, 1, 0], [2, 0, 1, 0, 0], [0, 1, 0, 0, 0], [1, 0, 0, 0, 0], [0] * 5]
+    far = co_occurrence(THREE, LEARNED, 5, reach=2, distance_weight="constant").toarray()
+    assert (far - near).tolist() == [[0, 0, 1, 0, 0], [0] * 5, [1, 0, 0, 0, 0], [0] * 5, [0] * 5]  # 0 . 2
+    inverse = co_occurrence(THREE, LEARNED, 5, reach=9, distance_weight="inverse").toarray()
+    assert (inverse - near).tolist() == [[0, 0, 0.5, 0, 0], [0] * 5, [0.5, 0, 0, 0, 0], [0] * 5, [0] * 5]
+
+
+def test_cosine_by_hand() -> None:
+    pairs = co_occurrence(THREE, LEARNED, 5, reach=1)
+    found = cosine(pairs, np.array([3, 2, 1, 1, 0])).toarray()
+    assert found[0] == pytest.approx([0, 2 / np.sqrt(6), 0, 1 / np.sqrt(3), 0])
+    assert found[2] == pytest.approx([0, 1 / np.sqrt(2), 0, 0, 0])
+    assert (found == found.T).all()
+    assert not found[4].any()  # nobody has item 4: nothing is divided by zero
+
+
+def two_shelves(alone: int = 0) -> csr_matrix:
+    """Similarity of two shelves of ten items that never meet, and of items that meet nothing."""
+    rng = np.random.default_rng(1)
+    histories = [(10 * (user % 2) + rng.integers(0, 10, 12)).tolist() for user in range(80)]
+    items = 20 + alone
+    sequences = sequences_of(histories)
+    pairs = co_occurrence(sequences, np.arange(80), items)
+    return cosine(pairs, np.bincount(sequences.items, minlength=items))
+
+
+def test_items_that_go_together_start_close() -> None:
+    vectors = item_vectors(two_shelves(), 4, np.random.default_rng(0))
+    assert (vectors.shape, vectors.dtype) == ((20, 4), np.float32)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-6)
+    cosines = vectors @ vectors.T
+    within = np.r_[cosines[:10, :10].ravel(), cosines[10:, 10:].ravel()]
+    assert within.mean() > 0.5
+    assert np.abs(cosines[:10, 10:]).max() < 1e-3  # shelves that never meet have nothing in common
+
+
+@pytest.mark.parametrize("dim", [4, 64])
+def test_items_that_go_with_nothing_have_directions_of_their_own(dim: int) -> None:
+    vectors = item_vectors(two_shelves(alone=3), dim, np.random.default_rng(0))
+    assert vectors.shape == (23, dim)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-6)
+    alone = vectors[20:] @ vectors[20:].T
+    assert np.abs(alone - np.eye(3)).max() < 0.99
+
+
+@pytest.mark.parametrize("items", [1, 2, 5])
+def test_where_nothing_goes_with_anything_all_directions_are_random(items: int) -> None:
+    vectors = item_vectors(csr_matrix((items, items)), 3, np.random.default_rng(0))
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-6)
+
+
+def test_the_same_seed_gives_the_same_vectors() -> None:
+    one, again, other = (item_vectors(two_shelves(2), 4, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    assert (one == again).all()
+    assert not np.allclose(one[20:], other[20:])
+
+
+# Neighbours: 0 goes with 1, 2 and 3 as 1 : 2 : 5; 1 goes with 0 alone; 2 and 3 with nothing.
+SIMILARITY = csr_matrix(np.array([[0, 0.1, 0.2, 0.5], [0.1, 0, 0, 0], [0] * 4, [0] * 4]))
+
+
+def test_neighbours_are_drawn_in_proportion_to_the_similarity() -> None:
+    draws = Neighbours(SIMILARITY).draw(np.zeros(8_000, dtype=np.int64), np.random.default_rng(1))
+    counts, expected = np.bincount(draws, minlength=4), np.array([1_000, 2_000, 5_000])
+    assert counts[0] == 0
+    assert ((counts[1:] - expected) ** 2 / expected).sum() < 13.8  # chi-square of two degrees of freedom: 1 in 1,000
+
+
+def test_only_the_most_similar_are_kept() -> None:
+    draws = Neighbours(SIMILARITY, most=2).draw(np.zeros(7_000, dtype=np.int64), np.random.default_rng(1))
+    assert np.bincount(draws, minlength=4)[[0, 1]].tolist() == [0, 0]
+    assert np.bincount(draws, minlength=4)[2] == pytest.approx(2_000, abs=150)
+
+
+def test_an_item_without_neighbours_is_its_own() -> None:
+    rows = np.array([2, 1, 3, 1, 2])
+    assert Neighbours(SIMILARITY).draw(rows, np.random.default_rng(1)).tolist() == [2, 0, 3, 0, 2]
+    assert Neighbours(csr_matrix((3, 3))).draw(np.arange(3), np.random.default_rng(1)).tolist() == [0, 1, 2]

@@ -1,0 +1,73 @@
+"""Models by name, and settings that cannot be."""
+
+import math
+from typing import Any
+
+import pytest
+
+from model_export.model import CLASSES
+from model_export.model_config import ModelConfig
+from model_export.presets import DEFAULT, PRESETS, one_interest, preset
+from model_export.training_config import TrainingConfig
+
+
+def test_every_model_says_where_it_comes_from_and_is_called_by_its_name() -> None:
+    for name, one in PRESETS.items():
+        assert one.source.strip()
+        assert one.model.name == name
+        assert one.model.extractor in CLASSES
+        assert preset(name) is one
+    assert DEFAULT in PRESETS
+
+
+def test_an_unknown_model_is_told_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="there is no model 'bert'; it must be one of steady, mind, .*remi"):
+        preset("bert")
+
+
+def test_one_interest_changes_nothing_else() -> None:
+    for one in PRESETS.values():
+        single = one_interest(one)
+        assert single.model.num_interests == 1
+        assert single.training == one.training
+        assert single.model.extractor == one.model.extractor
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"extractor": "bert"}, "extractor is 'bert'; it must be one of mind, mean, .*steady"),
+        ({"behaviour_dropout": 1.0}, "behaviour_dropout is 1.0 and embedding_noise 0.0; the first must be from 0"),
+        ({"behaviour_dropout": -0.1}, "behaviour_dropout is -0.1"),
+        ({"embedding_noise": -1.0}, "embedding_noise -1.0; .* the second at least 0"),
+        ({"embedding_noise": math.nan}, "embedding_noise nan"),
+    ],
+)
+def test_impossible_models(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ModelConfig(**settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"loss": "hinge"}, "loss is 'hinge'; it must be one of label-aware, joint"),
+        ({"negative_sampling": "hard"}, "negative_sampling is 'hard'; it must be one of popularity, uniform"),
+        ({"start": "zeros"}, "start is 'zeros'; it must be one of random, co-occurrence"),
+        ({"steps": 0}, "steps is 0; it must be at least 1"),
+        ({"batch_size": 0}, "batch_size is 0; it must be at least 1"),
+        ({"negatives": 0}, "negatives is 0; it must be at least 1"),
+        ({"validate_every": 0}, "validate_every is 0; it must be at least 1"),
+        ({"patience": 0}, "patience is 0; it must be at least 1"),
+        ({"learning_rate": 0.0}, "learning_rate is 0.0; it must be above 0"),
+        ({"recency_half_life": 0.0}, "recency_half_life is 0.0; it must be above 0"),
+        ({"max_seconds": 0.0}, "max_seconds is 0.0; it must be above 0"),
+        ({"weight_decay": -1.0}, "weight_decay is -1.0; it must be at least 0"),
+        ({"stability": math.nan}, "stability is nan; it must be at least 0"),
+        ({"substitution": 1.5}, "substitution is 1.5; it must be from 0 to 1"),
+        ({"valid_share": -0.1}, "valid_share is -0.1; it must be from 0 to 1"),
+    ],
+)
+def test_impossible_trainings(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        TrainingConfig(**settings)
