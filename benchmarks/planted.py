@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +13,7 @@ from benchmarks.report import finish
 from model_export.bundle import Bundle
 from model_export.export import export
 from model_export.extractor import Extractor
-from model_export.model_config import ModelConfig
+from model_export.presets import DEFAULT, PRESETS, preset
 from model_export.report import table
 from model_export.simulator import SimulatedShop, simulate
 from model_export.split import split_users
@@ -25,12 +26,14 @@ TOP = 20
 def main(
     quick: Annotated[bool, typer.Option("--quick", help="A shop of 600 users and 300 steps.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of the shop and of the training.")] = 7,
+    model: Annotated[str, typer.Option(help=f"Which model: {', '.join(PRESETS)}.")] = DEFAULT,
 ) -> None:
     """Share of the planted interests that have a capsule of their own, on users that training did not see."""
     shop = simulate(users=600 if quick else 2_000, seed=seed)
-    training = TrainingConfig(steps=300 if quick else 1_500, seed=seed)
+    chosen = preset(model)
+    training = replace(chosen.training, steps=300 if quick else 1_500, seed=seed)
     users = test_users(shop, training)
-    checkpoint = train(shop.log, ModelConfig(), training)
+    checkpoint = train(shop.log, chosen.model, training)
     with tempfile.TemporaryDirectory() as folder:
         bundle = export(checkpoint, Path(folder))
         by_number = {n: [u for u in users if len(shop.interests[u]) == n] for n in (2, 3, 4)}
@@ -38,7 +41,7 @@ def main(
         overall = 100 * interests_found(bundle, shop, users)
     rows: list[tuple[object, ...]] = [(f"users of {n} interests", len(by_number[n]), f"{found[n]:.1f}") for n in found]
     print(table(["interests found, %", "users", "found"], [*rows, ("all", len(users), f"{overall:.1f}")]))
-    finish({"interests_found": overall, "users": len(users), "hr50": 100 * checkpoint.validation["hr@50"]})
+    finish({"interests_found": overall, "users": len(users), "recall50": 100 * checkpoint.validation["recall@50"]})
 
 
 def test_users(shop: SimulatedShop, training: TrainingConfig) -> list[str]:
