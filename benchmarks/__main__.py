@@ -3,9 +3,10 @@
 import typer
 
 import console
-from benchmarks import freshness, planted
+from benchmarks import cold, freshness, planted
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
+app.command("cold")(cold.main)
 app.command("freshness")(freshness.main)
 app.command("planted")(planted.main)
 

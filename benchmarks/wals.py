@@ -119,15 +119,10 @@ def tune(
     cases = valid_cases.sample(VALIDATION_CASES, seed)
     if not len(cases):
         return Wals(sequences, train_users, items, WalsSettings(), seed)
-    chosen: tuple[float, Wals] | None = None
     grid = [WalsSettings(*pair) for pair in product(ALPHAS, REGULARISATIONS)]
-    for settings in tqdm(grid, desc="tuning WALS", unit="setting", disable=not progress):
-        wals = Wals(sequences, train_users, items, settings, seed)
-        recall = recall_of(wals, cases)
-        if chosen is None or recall > chosen[0]:
-            chosen = recall, wals
-    assert chosen is not None
-    return chosen[1]
+    bar = tqdm(grid, desc="tuning WALS", unit="setting", disable=not progress)
+    recalls = [recall_of(Wals(sequences, train_users, items, settings, seed), cases) for settings in bar]
+    return Wals(sequences, train_users, items, grid[int(np.argmax(recalls))], seed)
 
 
 def recall_of(wals: Wals, cases: Cases) -> float:
