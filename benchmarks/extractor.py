@@ -42,6 +42,8 @@ def main(
 ) -> None:
     """Microseconds a user of ONNX Runtime, of torch, and of the whole way from item ids."""
     torch.set_num_threads(1)
+    if model != ALL:
+        preset(model)  # a name that there is none of is an error before anything is shown
     names = list(PRESETS) if model == ALL else [model]
     found = {name: measure(*small(name, seed), seed=seed) for name in tqdm(names, desc="measuring", unit="model")}
     print(f"\nµs a user on one thread, the best of {ROUNDS} rounds (the least of their means), after one to warm up\n")

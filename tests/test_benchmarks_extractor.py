@@ -94,3 +94,9 @@ def test_the_small_model_outlives_its_folder() -> None:
     assert checkpoint.model.config.name == "steady"
     times = benchmark.measure(checkpoint, extractor, rounds=1, seconds=0)
     assert all(0 < time < 1e6 for time in times.values())
+
+
+def test_an_unknown_model_is_named_before_anything_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ValueError, match="there is no model 'mimd'"):
+        benchmark.main("mimd")
+    assert capsys.readouterr() == ("", "")
