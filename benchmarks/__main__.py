@@ -3,11 +3,14 @@
 import typer
 
 import console
-from benchmarks import freshness, planted
+from benchmarks import cold, extractor, freshness, planted, training
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
+app.command("cold")(cold.main)
+app.command("extractor")(extractor.main)
 app.command("freshness")(freshness.main)
 app.command("planted")(planted.main)
+app.command("training")(training.main)
 
 
 if __name__ == "__main__":

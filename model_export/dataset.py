@@ -76,9 +76,7 @@ def build_vocabulary(log: InteractionLog) -> Vocabulary:
     """Collect the items (sorted by id), their side features and the profile fields."""
     items = log.items.sort_values("item_id", ignore_index=True)
     bands, edges = price_bands(items.price.to_numpy(dtype=float))
-    known = [single_values("category", items.category), single_values("price_band", bands)]
-    known += [several_values(name, items[name]) for name in log.side_features]
-    feature_fields, features = code_features(pd.concat(known, ignore_index=True), len(items))
+    feature_fields, features = code_features(side_values(items, bands, log.side_features), len(items))
     profile_fields = {
         str(name): sorted({value for value in log.profiles[name] if value})
         for name in log.profiles.columns
@@ -87,14 +85,26 @@ def build_vocabulary(log: InteractionLog) -> Vocabulary:
     return Vocabulary(items.item_id.tolist(), feature_fields, features, profile_fields, edges)
 
 
+def side_values(items: pd.DataFrame, bands: pd.Series, side_features: list[str]) -> pd.DataFrame:
+    """Item (its row), field and value of all that is known of items, field after field."""
+    known = [single_values("category", items.category), single_values("price_band", bands)]
+    known += [several_values(name, items[name]) for name in side_features]
+    return pd.concat(known, ignore_index=True)
+
+
 def price_bands(prices: np.ndarray) -> tuple[pd.Series, list[float]]:
     """Name the decile of each price, "" where it is unknown; also give the prices between the bands."""
     known = prices[~np.isnan(prices)]
     if not len(known):
         return pd.Series([""] * len(prices), dtype=str), []
-    edges = np.unique(np.quantile(known, np.linspace(0, 1, PRICE_BANDS + 1)[1:-1]))
+    edges = np.unique(np.quantile(known, np.linspace(0, 1, PRICE_BANDS + 1)[1:-1])).tolist()
+    return bands_between(edges, prices), edges
+
+
+def bands_between(edges: list[float], prices: np.ndarray) -> pd.Series:
+    """Name the band of each price by the prices between the bands, "" where it is unknown."""
     band = pd.Series(np.searchsorted(edges, prices, side="right"), dtype=str)
-    return band.where(~np.isnan(prices), ""), edges.tolist()
+    return band.where(~np.isnan(prices), "")
 
 
 def single_values(field: str, column: pd.Series) -> pd.DataFrame:
@@ -125,8 +135,7 @@ def code_features(known: pd.DataFrame, items: int) -> tuple[dict[str, list[str]]
     Field -> values in order; int64 (items, W), rows in the table of all fields' values, 0 at padding.
     """
     names = known.field.unique()
-    known = known.drop_duplicates().sort_values("item", kind="stable", ignore_index=True)
-    known = known[known.groupby("item").cumcount() < MOST_VALUES]
+    known = first_values(known)
     fields: dict[str, list[str]] = {}
     rows, table_rows = pd.Series(0, index=known.index, dtype="int64"), 1
     for name in names:
@@ -137,6 +146,35 @@ def code_features(known: pd.DataFrame, items: int) -> tuple[dict[str, list[str]]
             rows[of_field] = table_rows + codes
             table_rows += len(values)
     return fields, padded(known.item[rows > 0], rows[rows > 0], items)
+
+
+def new_features(items: pd.DataFrame, side_features: list[str], vocabulary: Vocabulary) -> np.ndarray:
+    """What a vocabulary knows of items that it does not have; values that it has not either are left out.
+
+    Parameters
+    ----------
+    items : as InteractionLog.items.
+    side_features : the columns that are side features beside category and price.
+
+    Returns
+    -------
+    int64 (items, W), rows in the vocabulary's one table of values, 0 at padding.
+    """
+    bands = bands_between(vocabulary.price_edges, items.price.to_numpy(dtype=float))
+    known = side_values(items, bands, side_features)
+    rows = pd.Series(0, index=known.index, dtype="int64")
+    for name, table in vocabulary.feature_slices().items():
+        of_field = known.field == name
+        found = rows_of(known.value[of_field], vocabulary.feature_fields[name])
+        rows[of_field] = np.where(found > 0, found - 1 + table.start, 0)
+    known = first_values(known.assign(row=rows)[rows > 0])
+    return padded(known.item, known.row, len(items))
+
+
+def first_values(known: pd.DataFrame) -> pd.DataFrame:
+    """Item after item: each value once, and no more than the first `MOST_VALUES` of an item."""
+    known = known.drop_duplicates().sort_values("item", kind="stable", ignore_index=True)
+    return known[known.groupby("item").cumcount() < MOST_VALUES]
 
 
 def padded(owners: pd.Series, rows: pd.Series, items: int) -> np.ndarray:

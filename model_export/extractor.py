@@ -116,6 +116,10 @@ class Extractor:
 
     def run(self, rows: np.ndarray, mask: np.ndarray, profile: np.ndarray) -> tuple[np.ndarray, ...]:
         """Run the graph: rows int64 (B, L), mask bool (B, L), profile int64 (B, P) -> the graph's three outputs."""
+        return tuple(self.session.run(list(OUTPUTS), self.inputs(rows, mask, profile)))
+
+    def inputs(self, rows: np.ndarray, mask: np.ndarray, profile: np.ndarray) -> dict[str, np.ndarray]:
+        """What the graph reads, looked up by the rows of `run`."""
         inputs = {
             "behaviours": self.bundle.item_embeddings[rows],  # (B, L, d)
             "mask": mask,
@@ -123,7 +127,7 @@ class Extractor:
         }
         if self.profile_rows:
             inputs["profile"] = profile
-        return tuple(self.session.run(list(OUTPUTS), inputs))
+        return inputs
 
     def capsules_of(self, vectors: np.ndarray, weights: np.ndarray, places: list[int], behaviours: int) -> Capsules:
         """Put the routing weights (K', L) back to where the behaviours stand in the user's history (K', T)."""

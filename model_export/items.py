@@ -1,5 +1,6 @@
 """Item embeddings: the mean of an item's id and its side features (MIND's embedding and pooling layer)."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -24,7 +25,21 @@ class ItemEmbedding(nn.Module):
         vectors: Tensor = self.ids(rows)
         if self.features is None:
             return vectors
+        return (vectors + self.sum_of(features, self.features.weight)) / (1 + (features > 0).sum(-1, keepdim=True))
+
+    def of_features(self, features: Tensor) -> Tensor:
+        """Items that are new since training: the mean of what is known of them, zeros where nothing is.
+
+        `features` int64 (n, W), 0 at padding -> (n, d).
+        """
+        if self.features is None or not features.shape[1]:
+            return torch.zeros(len(features), self.ids.embedding_dim, device=self.ids.weight.device)
+        return self.sum_of(features, self.features.weight) / (features > 0).sum(-1, keepdim=True).clamp_min(1)
+
+    @staticmethod
+    def sum_of(features: Tensor, table: Tensor) -> Tensor:
+        """The sum of each item's values: (..., W), 0 at padding -> (..., d)."""
         # Summed where they lie: the vectors (items, W, d) of all values of all items would be far too many.
-        bags, table = features.reshape(-1, features.shape[-1]), self.features.weight
-        values = F.embedding_bag(bags, table, mode="sum", padding_idx=0).view_as(vectors)
-        return (vectors + values) / (1 + (features > 0).sum(-1, keepdim=True))
+        bags = features.reshape(-1, features.shape[-1])
+        values = F.embedding_bag(bags, table, mode="sum", padding_idx=0)
+        return values.view(*features.shape[:-1], table.shape[1])

@@ -70,6 +70,14 @@ class InterestModel(nn.Module):
             vectors = vectors + spread * torch.randn_like(vectors)
         return unit_length(vectors) if self.config.unit_length else vectors
 
+    def embed_new(self, features: Tensor) -> Tensor:
+        """Items that are new since training, by their side features alone: int64 (n, W) -> (n, d).
+
+        Zeros where the model knows none of an item's values.
+        """
+        vectors = self.items.of_features(features)
+        return unit_length(vectors) if self.config.unit_length else vectors
+
     def item_table(self) -> Tensor:
         """The embeddings of all items (items, d), as retrieval and serving use them."""
         return self.embed(torch.arange(len(self.item_features), device=self.item_features.device))

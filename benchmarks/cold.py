@@ -1,0 +1,191 @@
+"""Items that nobody has taken yet: does a model find them by their side features alone?
+
+A share of the items is held out of the training, with all that users did to them. A test user who really took one is
+asked for it, from what that user did before to the other items: the held-out items alone are ranked, by max-sim with
+embeddings made of nothing but their side features.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import pandas as pd
+import torch
+import typer
+from scipy.sparse import csr_matrix
+
+from benchmarks.report import finish
+from model_export.cases import Cases
+from model_export.checkpoint import Checkpoint
+from model_export.dataset import Vocabulary, build_sequences, new_features, windows
+from model_export.evaluation import split_of
+from model_export.interactions import InteractionLog
+from model_export.metrics import means, per_case
+from model_export.model import InterestModel
+from model_export.model_ranker import capsules_of
+from model_export.presets import DEFAULT, PRESETS, preset
+from model_export.rankers import BATCH, best
+from model_export.readers import read_log
+from model_export.report import table
+from model_export.split import hashed
+from model_export.training import train
+
+LENGTH = 20  # behaviours of a history
+AT = (20, 50)
+
+
+@dataclass(frozen=True)
+class ColdItems:
+    """The items that were held out.
+
+    Attributes
+    ----------
+    item_ids : list of str (n,), sorted.
+    features : int64 (n, W), rows in the vocabulary's table of side-feature values, 0 at padding.
+    counts : int64 (n,), behaviours with each in the whole log: nothing that is known of a really new item.
+    """
+
+    item_ids: list[str]
+    features: np.ndarray
+    counts: np.ndarray
+
+
+def main(
+    data: Annotated[Path, typer.Option(help="Interaction log; a publisher's file or folder, CSV or Parquet.")],
+    model: Annotated[str, typer.Option(help=f"Which model: {', '.join(PRESETS)}.")] = DEFAULT,
+    share: Annotated[float, typer.Option(help="Share of the items that is held out.", min=0.01, max=0.9)] = 0.1,
+    steps: Annotated[int | None, typer.Option(help="Most training steps.", min=1, show_default="the model's")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the training and of the items that are held out.")] = 7,
+) -> None:
+    """HR of items that training never saw, by their side features, beside most popular in the category and chance."""
+    log, chosen = read_log(data), preset(model)
+    print(log.describe())
+    warm, cold_log = hold_out(log, share, seed)
+    training = replace(chosen.training, seed=seed, steps=steps or chosen.training.steps)
+    checkpoint = train(warm, chosen.model, training)
+    cold = cold_items(cold_log, checkpoint.vocabulary)
+    cases = cold_cases(log, checkpoint, cold)
+    if not len(cases):
+        raise ValueError(
+            f"{log.source}: no test user took one of the {len(cold.item_ids)} items that were held out after another "
+            f"item; --share {share} is too small, or the log"
+        )
+    report(model, hit_rates(checkpoint, cold, cases), cases, cold)
+
+
+def hold_out(log: InteractionLog, share: float, seed: int) -> tuple[InteractionLog, InteractionLog]:
+    """Divide a log by item: the log without the held-out items, and theirs. A hash of the item's id decides."""
+    item_ids = log.items.item_id.tolist()
+    out = hashed([f"{seed}:{item_id}" for item_id in item_ids], valid_share=0, test_share=share) > 0
+    cold = set(log.items.item_id[out])
+    apart = log.events.item_id.isin(cold)
+    return part(log, ~apart, ~out), part(log, apart, out)
+
+
+def part(log: InteractionLog, events: pd.Series, items: np.ndarray) -> InteractionLog:
+    """Some of the events and items; all users stay, whatever is left of them."""
+    return replace(log, events=log.events[events].reset_index(drop=True), items=log.items[items].reset_index(drop=True))
+
+
+def cold_items(log: InteractionLog, vocabulary: Vocabulary) -> ColdItems:
+    """The items of the held-out log, with what the vocabulary of the others knows of them."""
+    items = log.items.sort_values("item_id", ignore_index=True)
+    counts = log.events.item_id.value_counts().reindex(items.item_id, fill_value=0)
+    features = new_features(items, log.side_features, vocabulary)
+    return ColdItems(items.item_id.tolist(), features, counts.to_numpy(dtype=np.int64))
+
+
+def cold_cases(log: InteractionLog, checkpoint: Checkpoint, cold: ColdItems) -> Cases:
+    """Each held-out item that a test user took, asked for once: from the other items that came before the first time.
+
+    Labels are rows of the held-out items, histories those of the model. Without a history there is no case.
+    """
+    sequences = build_sequences(log, checkpoint.vocabulary)  # of the other items; the users are all of the log
+    users, user_ids = pd.factorize(log.events.user_id, sort=True)
+    assert list(user_ids) == sequences.user_ids
+    order = np.argsort(users, kind="stable")
+    users, ids = users[order], log.events.item_id.to_numpy()[order]
+    labels = pd.Index(cold.item_ids).get_indexer(pd.Index(ids))  # (E,), -1 at other items
+    other = (labels < 0).astype(np.int64)
+    ends = np.cumsum(other) - other  # (E,), how many events with other items came before
+    test = np.isin(users, split_of(checkpoint, sequences, log.sides).test)
+    first = ~pd.DataFrame({"user": users, "item": labels}).duplicated().to_numpy()
+    asked = (labels >= 0) & test & first & (ends > sequences.starts[users])
+    ends, users = ends[asked], users[asked]
+    length = min(LENGTH, checkpoint.model.config.history_length)
+    history, mask = windows(sequences, ends, sequences.starts[users], length)
+    return Cases(history, mask, sequences.profiles[users], labels[asked][:, None])
+
+
+def hit_rates(checkpoint: Checkpoint, cold: ColdItems, cases: Cases) -> dict[str, dict[int, float]]:
+    """HR@20 and HR@50 of the model, of most popular in the category and of chance, between 0 and 1."""
+    tops = {
+        "cold": by_model(checkpoint.model, cold, cases),
+        "popular_in_category": by_popularity(checkpoint.vocabulary, cold, cases),
+    }
+    found = {name: means(per_case(top, cases.labels, AT)) for name, top in tops.items()}
+    rates = {name: {n: metrics[f"hr@{n}"] for n in AT} for name, metrics in found.items()}
+    return {**rates, "chance": {n: min(1.0, n / len(cold.item_ids)) for n in AT}}
+
+
+@torch.no_grad()
+def by_model(model: InterestModel, cold: ColdItems, cases: Cases) -> np.ndarray:
+    """The best held-out items of each case by max-sim, int64 (C, 50)."""
+    model.eval()
+    items, new = model.item_table(), model.embed_new(torch.from_numpy(cold.features))
+    found = []
+    for some in cases.batches(BATCH):
+        capsules, active = capsules_of(model, items, some)
+        scores = (capsules @ new.T).masked_fill(~active[:, :, None], -torch.inf).amax(1)  # (B, n)
+        found.append(best(scores.numpy(), max(AT)))
+    return np.concatenate(found)
+
+
+def by_popularity(vocabulary: Vocabulary, cold: ColdItems, cases: Cases) -> np.ndarray:
+    """The most popular held-out items of the last behaviour's category, then those of the rest: int64 (C, 50)."""
+    rows = category_rows(vocabulary)
+    known = values_of(vocabulary.item_features, vocabulary.feature_values)[:, rows]
+    new = values_of(cold.features, vocabulary.feature_values)[:, rows]
+    popularity = cold.counts / (1 + cold.counts.max(initial=0))  # below 1: less than a shared value
+    found = []
+    for some in cases.batches(BATCH):
+        shared = (known[some.history[:, -1]] @ new.T).toarray() > 0  # (B, n)
+        found.append(best(shared + popularity, max(AT)))
+    return np.concatenate(found)
+
+
+def category_rows(vocabulary: Vocabulary) -> slice:
+    """The rows of the categories; of all side features where the log has no categories."""
+    return vocabulary.feature_slices().get("category", slice(1, None))
+
+
+def values_of(features: np.ndarray, values: int) -> csr_matrix:
+    """Which item has which side-feature value: features (n, W), 0 at padding -> 1 or 0, (n, 1 + values)."""
+    items, places = np.nonzero(features)
+    ones = np.ones(len(items))
+    return csr_matrix((ones, (items, features[items, places])), shape=(len(features), 1 + values))
+
+
+def report(model: str, rates: dict[str, dict[int, float]], cases: Cases, cold: ColdItems) -> None:
+    """Print HR@20 and HR@50 in %."""
+    with_features = int((cold.features > 0).any(1).sum())
+    names = {
+        "cold": f"{model}, by side features alone",
+        "popular_in_category": "most popular in the category *",
+        "chance": "chance",
+    }
+    rows = [(names[name], *(f"{100 * rate[n]:.2f}" for n in AT)) for name, rate in rates.items()]
+    print(
+        f"\n{len(cases):,} cases; {len(cold.item_ids):,} items held out, {with_features:,} of them with side features\n"
+    )
+    print(table(["%", *(f"HR@{n}" for n in AT)], rows))
+    print("\n* of the last behaviour, by what all users really did later: a really new item has no such count.")
+    finish(
+        {
+            **{f"hr{n}_{name}": 100 * rate[n] for name, rate in rates.items() for n in AT},
+            "cases": len(cases),
+            "cold_items": len(cold.item_ids),
+            "cold_items_with_features": with_features,
+        }
+    )

@@ -1,0 +1,121 @@
+"""What interest capsules cost: the exported extractor in ONNX Runtime beside torch, with the same weights.
+
+One thread each, full histories of L = 50 behaviours. The graph and torch begin with behaviours that are looked up
+already; `encode` is all that the updater asks for, from item ids to capsules. The weights are those of a few training
+steps on a small simulated shop: what they are makes no difference to the time.
+"""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import typer
+from tqdm import tqdm
+
+from benchmarks.report import finish
+from benchmarks.stopwatch import best_means
+from model_export.checkpoint import Checkpoint
+from model_export.export import export
+from model_export.extractor import OUTPUTS, Extractor
+from model_export.presets import DEFAULT, PRESETS, preset
+from model_export.report import table
+from model_export.simulator import simulate
+from model_export.training import train
+
+ALL = "all"
+BATCH = 32
+SHOP_USERS, STEPS = 300, 3
+TOO_LONG = 10  # behaviours of a history beyond the L that the model reads
+ROUNDS = 7
+SECONDS = 0.2  # of each way in each round
+
+Call = Callable[[], object]
+
+
+def main(
+    model: Annotated[str, typer.Option(help=f"Which model: {', '.join(PRESETS)}, or {ALL}.")] = DEFAULT,
+    seed: Annotated[int, typer.Option(help="Seed of the shop, the weights and the histories.")] = 7,
+) -> None:
+    """Microseconds a user of ONNX Runtime, of torch, and of the whole way from item ids."""
+    torch.set_num_threads(1)
+    if model != ALL:
+        preset(model)  # a name that there is none of is an error before anything is shown
+    names = list(PRESETS) if model == ALL else [model]
+    found = {name: measure(*small(name, seed), seed=seed) for name in tqdm(names, desc="measuring", unit="model")}
+    print(f"\nµs a user on one thread, the best of {ROUNDS} rounds (the least of their means), after one to warm up\n")
+    ways = list(next(iter(found.values())))
+    print(table(["", *map(shown, ways)], [(name, *(f"{one[way]:.1f}" for way in ways)) for name, one in found.items()]))
+    # One model's figures have no name in front.
+    finish(found[model] if model != ALL else {f"{n}_{way}": us for n, one in found.items() for way, us in one.items()})
+
+
+def shown(way: str) -> str:
+    """The head of a column: "encode_batch32" for us_per_user_encode_batch32."""
+    return way.replace("us_per_user", "onnx").replace("torch_onnx", "torch").replace("onnx_encode", "encode")
+
+
+def small(name: str, seed: int) -> tuple[Checkpoint, Extractor]:
+    """A model trained for a moment, and its exported extractor on one thread."""
+    shop, chosen = simulate(users=SHOP_USERS, seed=seed), preset(name)
+    training = replace(chosen.training, steps=STEPS, seed=seed, valid_share=0, test_share=0)
+    checkpoint = train(shop.log, chosen.model, training, progress=False)
+    with tempfile.TemporaryDirectory() as folder:
+        bundle = export(checkpoint, Path(folder), progress=False)
+        extractor = Extractor(bundle, threads=1)
+        # Read before the folder goes: a bundle opens its files when they are first asked for.
+        extractor.encode([bundle.item_ids[:1]])
+        return checkpoint, extractor
+
+
+def measure(
+    checkpoint: Checkpoint, extractor: Extractor, rounds: int = ROUNDS, seconds: float = SECONDS, seed: int = 7
+) -> dict[str, float]:
+    """Microseconds a user of each way."""
+    ways = ways_of(checkpoint, extractor, seed)
+    with torch.no_grad():
+        took = best_means({name: call for name, (call, _) in ways.items()}, rounds, seconds)
+    return {name: 1e6 * took[name] / users for name, (_, users) in ways.items()}
+
+
+def ways_of(checkpoint: Checkpoint, extractor: Extractor, seed: int) -> dict[str, tuple[Call, int]]:
+    """What is timed, and of how many users each is."""
+    one, many = inputs_of(extractor, 1, seed), inputs_of(extractor, BATCH, seed)
+    histories = histories_of(extractor, BATCH, seed)
+    return {
+        "us_per_user_batch1": (graph(extractor, one), 1),
+        "us_per_user_batch32": (graph(extractor, many), BATCH),
+        "torch_us_per_user_batch1": (in_torch(checkpoint, one), 1),
+        "us_per_user_encode_batch32": (lambda: extractor.encode(histories), BATCH),
+    }
+
+
+def inputs_of(extractor: Extractor, users: int, seed: int) -> dict[str, np.ndarray]:
+    """What the graph reads for users with full histories of random items."""
+    rng = np.random.default_rng(seed)
+    rows = rng.integers(len(extractor.bundle.item_ids), size=(users, extractor.length))
+    profile = extractor.profile_matrix([{}] * users)
+    return extractor.inputs(rows, np.ones(rows.shape, dtype=bool), profile)
+
+
+def histories_of(extractor: Extractor, users: int, seed: int) -> list[list[str]]:
+    """Item ids of users with more behaviours than the model reads."""
+    rng = np.random.default_rng(seed)
+    ids = np.array(extractor.bundle.item_ids, dtype=object)
+    histories: list[list[str]] = ids[rng.integers(len(ids), size=(users, extractor.length + TOO_LONG))].tolist()
+    return histories
+
+
+def graph(extractor: Extractor, inputs: dict[str, np.ndarray]) -> Call:
+    """The graph in ONNX Runtime."""
+    return lambda: extractor.session.run(list(OUTPUTS), inputs)
+
+
+def in_torch(checkpoint: Checkpoint, inputs: dict[str, np.ndarray]) -> Call:
+    """The same in torch; call it under `no_grad`."""
+    module = checkpoint.model.extractor.eval()
+    tensors = [torch.from_numpy(np.ascontiguousarray(array)) for array in inputs.values()]
+    return lambda: module(*tensors)

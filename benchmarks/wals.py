@@ -1,0 +1,131 @@
+"""WALS, a baseline: matrix factorisation of the counts of who took what, by the library `implicit`.
+
+Hu, Koren and Volinsky, "Collaborative Filtering for Implicit Feedback Datasets", ICDM 2008: what a user took is wanted
+with confidence 1 + alpha * count, everything else is not wanted with confidence 1. A user that training did not see is
+folded in: with the items' factors held fixed, the history alone decides the user's.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from implicit.cpu.als import AlternatingLeastSquares
+from scipy.sparse import coo_matrix, csr_matrix
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
+
+from model_export.cases import Cases
+from model_export.dataset import Sequences, positions_of
+from model_export.metrics import per_case
+from model_export.rankers import BATCH, best
+
+FACTORS = 64  # as long as the models' vectors
+ITERATIONS = 15
+ALPHAS = (1.0, 10.0, 40.0, 100.0)  # 40 is the paper's
+REGULARISATIONS = (3.0, 10.0, 30.0, 100.0)
+TUNED_AT = 50  # N of the recall that tuning looks at
+VALIDATION_CASES = 3_000
+
+
+@dataclass(frozen=True)
+class WalsSettings:
+    """What tuning chooses.
+
+    Attributes
+    ----------
+    alpha : how much surer a behaviour makes us that the item is wanted.
+    regularisation : lambda, weight of the factors' squared lengths.
+    """
+
+    alpha: float = 40.0
+    regularisation: float = 10.0
+
+
+class Wals:
+    """Scores an item by the inner product of its factors and those of the folded-in user.
+
+    Parameters
+    ----------
+    sequences : behaviours to learn from.
+    users : int64, whose of them.
+    items : number of items.
+    settings : how to learn.
+    seed : of the factors that learning starts from.
+    """
+
+    name = "WALS"
+
+    def __init__(
+        self, sequences: Sequences, users: np.ndarray, items: int, settings: WalsSettings, seed: int = 7
+    ) -> None:
+        self.settings, self.items = settings, items
+        positions, owners = positions_of(sequences, users)
+        seen = self.confidence(owners, sequences.items[positions], len(sequences.user_ids))
+        with one_thread():
+            self.model = AlternatingLeastSquares(
+                factors=min(FACTORS, items),
+                regularization=settings.regularisation,
+                iterations=ITERATIONS,
+                num_threads=1,
+                random_state=seed,
+            )
+            self.model.fit(seen, show_progress=False)
+
+    def confidence(self, users: np.ndarray, items: np.ndarray, number: int) -> csr_matrix:
+        """1 + alpha * count of each user and item that belong together, float32 (number, items)."""
+        ones = np.ones(len(users), dtype=np.float32)
+        counts = coo_matrix((ones, (users, items)), shape=(number, self.items)).tocsr()  # repeats are summed
+        counts.data = 1 + self.settings.alpha * counts.data
+        return counts
+
+    def top(self, cases: Cases, n: int, unseen_only: bool) -> np.ndarray:
+        """See Ranker."""
+        found = [np.zeros((0, n), dtype=np.int64)]
+        for some in cases.batches(BATCH):
+            scores = self.scores(some)
+            if unseen_only:
+                rows, _ = np.nonzero(some.mask)
+                scores[rows, some.history[some.mask]] = -np.inf
+            found.append(best(scores, n))
+        return np.concatenate(found)
+
+    def scores(self, cases: Cases) -> np.ndarray:
+        """float32 (C, items)."""
+        rows, _ = np.nonzero(cases.mask)
+        seen = self.confidence(rows, cases.history[cases.mask], len(cases))
+        with one_thread():
+            users = self.model.recalculate_user(np.arange(len(cases)), seen)  # (C, factors)
+            return np.asarray(users @ self.model.item_factors.T)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """NumPy's own threads would only get in the way of the solver, which `implicit` warns of."""
+    with threadpool_limits(1, "blas"):
+        yield
+
+
+def tune(
+    sequences: Sequences, train_users: np.ndarray, items: int, valid_cases: Cases, seed: int = 7, progress: bool = True
+) -> Wals:
+    """Learn with every pair of alpha and regularisation, and keep the one with the best recall@50 on validation cases.
+
+    Parameters
+    ----------
+    valid_cases : of users that are not among `train_users`; at most 3,000 are drawn. Without any, nothing is tuned.
+    """
+    cases = valid_cases.sample(VALIDATION_CASES, seed)
+    if not len(cases):
+        return Wals(sequences, train_users, items, WalsSettings(), seed)
+    grid = [WalsSettings(*pair) for pair in product(ALPHAS, REGULARISATIONS)]
+    bar = tqdm(grid, desc="tuning WALS", unit="setting", disable=not progress)
+    recalls = [recall_of(Wals(sequences, train_users, items, settings, seed), cases) for settings in bar]
+    return Wals(sequences, train_users, items, grid[int(np.argmax(recalls))], seed)
+
+
+def recall_of(wals: Wals, cases: Cases) -> float:
+    """Mean recall@50."""
+    found = per_case(wals.top(cases, TUNED_AT, unseen_only=False), cases.labels, at=(TUNED_AT,))
+    return float(found[f"recall@{TUNED_AT}"].mean())
