@@ -28,7 +28,7 @@ MIND = Preset(
     TrainingConfig(),
 )
 STEADY = Preset(
-    "MIND with learned routing logits, tied unit-length tables, one softmax over all interests (steady.py)",
+    "MIND with routing logits that belong to the items, unit-length tables, one softmax over all interests (steady.py)",
     ModelConfig(
         name="steady",
         extractor="steady",
@@ -37,17 +37,19 @@ STEADY = Preset(
         learned_logits=True,
         unit_length=True,
         behaviour_dropout=0.3,
+        embedding_noise=0.3,
     ),
     TrainingConfig(
-        steps=2_000,
-        batch_size=128,
+        steps=1_500,
+        batch_size=512,
         learning_rate=4e-3,
         weight_decay=0.01,
         loss="joint",
-        negatives=2_048,
+        negatives=512,
         negative_sampling="uniform",
         stability=1.0,
         start="co-occurrence",
+        substitution=0.2,
     ),
 )
 PRESETS = {
