@@ -132,8 +132,7 @@ def test_a_training_that_was_stopped_goes_on(
     assert [file.name for file in tmp_path.iterdir()] == [state.name]
     assert say(monkeypatch, *line, "--seed", "8", "--resume") == 2
     assert "model.pt.progress is of another training: its seed is 7, now it is 8\n" in capsys.readouterr().err
-    monkeypatch.setattr(sys, "argv", ["model_export", *map(str, line), "--resume"])
-    console.run(app)
+    assert say(monkeypatch, *line, "--resume") == 0
     assert [file.name for file in tmp_path.iterdir()] == [out.name]
     assert say(monkeypatch, *line, "--resume") == 2
     expected = f"error: {state} does not exist: there is no training to go on with; leave out --resume\n"
@@ -225,7 +224,7 @@ def files(tmp_path: Path, log: Path, checkpoint: Path) -> Path:
         ("train log.parquet --model bert", "there is no model 'bert'; it must be one of steady, mind, .*"),
         (
             "train log.parquet --model youtube-dnn --num-interests 2",
-            "num_interests is 2; the mean of all .* 1 interest",
+            "num_interests is 2; the mean .* 1 interest",
         ),
         ("train small.csv", r"the log has . behaviours .* training needs at least \d+ \(the batch size\)"),
         ("train small.csv --model mind", r"the log has . behaviours .* training needs at least \d+ \(the batch size\)"),

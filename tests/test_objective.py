@@ -75,8 +75,8 @@ def test_penalties_are_added_with_their_weights(name: str) -> None:
     }
     plain = objective(model, batch, JOINT)
     for setting, penalty in penalties.items():
-        weight = 0.7 / penalty.item()  # some are tiny
-        torch.testing.assert_close(objective(model, batch, replace(JOINT, **{setting: weight})), plain + 0.7)
+        alone: dict[str, Any] = {setting: 0.7 / penalty.item()}  # some are tiny
+        torch.testing.assert_close(objective(model, batch, replace(JOINT, **alone)), plain + 0.7)
     together = objective(model, batch, replace(JOINT, routing_penalty=2.0, separation=3.0, stability=4.0))
     parts = penalties["routing_penalty"], penalties["separation"], penalties["stability"]
     torch.testing.assert_close(together, plain + 2 * parts[0] + 3 * parts[1] + 4 * parts[2])
