@@ -36,7 +36,7 @@ from model_export.check import check
 from model_export.export import write_json
 from model_export.extractor import Capsules
 from model_export.interactions import InteractionLog
-from model_export.model_config import ModelConfig
+from model_export.presets import DEFAULT, PRESETS, preset
 from model_export.readers import read_log, write_table
 from model_export.registry import Registry
 from model_export.simulator import SimulatedShop, simulate
@@ -309,10 +309,11 @@ def test_traffic_outlives_a_broker_that_is_away(traffic: Traffic) -> None:
 
 def test_a_model_is_prepared_from_the_simulated_shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small = simulate(users=60)
-    quick = ModelConfig(dim=8, history_length=10, routing_iterations=1, hidden=16)
+    default = preset(DEFAULT)
+    quick = replace(default.model, dim=8, history_length=10, hidden=16)
+    monkeypatch.setitem(PRESETS, DEFAULT, replace(default, model=quick))
     monkeypatch.setattr(demo.prepare, "simulate", lambda: small)
     monkeypatch.setattr(demo.prepare, "TRAINING_SECONDS", 0.1)
-    monkeypatch.setattr("model_export.mind.ModelConfig", lambda: quick)
     chosen = Settings(home=tmp_path / "new" / "home", log=None)
     assert not is_prepared(chosen)
     prepare(chosen)

@@ -183,7 +183,7 @@ def test_index_and_demo_run_without_torch(bundle: Bundle, tmp_path: Path) -> Non
     build_index(copy, "hnsw", HnswSettings(), progress=False)
     modules = [*modules_of("index"), *modules_of("demo")]
     printed = run_without({"torch", "streamlit"}, modules, UPDATE + RECOMMEND, copy.path, tmp_path / "state")
-    assert json.loads(printed) == ["hnsw", "capsules", 5, 3]
+    assert json.loads(printed) == ["hnsw", "capsules", 5, 4]
 
 
 def test_publishing_runs_without_torch(bundle: Bundle, tmp_path: Path) -> None:

@@ -76,17 +76,15 @@ def test_with_every_item_once_it_is_the_full_softmax() -> None:
 
 
 @pytest.mark.parametrize("uniform", [True, False])
-def test_it_estimates_the_full_softmax(uniform: bool) -> None:
-    parts, number = drawn(users=4, items=100), 400
+def test_its_denominator_is_expected_to_be_that_of_the_full_softmax(uniform: bool) -> None:
+    capsules, active, table, target = drawn(users=1, items=100)
+    parts = capsules, active, table / 2, target
     q = torch.full((100,), 0.01) if uniform else 1 / torch.arange(5.0, 105.0)
     q = q / q.sum()
     generator = torch.Generator().manual_seed(1)
-    draws = [torch.multinomial(q, number, replacement=True, generator=generator) for _ in range(200)]
-    log_q = (q * number).log()
-    mean = torch.stack([joint_softmax(*parts, negatives, log_q, ONE) for negatives in draws]).mean()
-    assert float(mean) == pytest.approx(float(full_softmax(*parts)), rel=0.01)
-    wrong = torch.stack([joint_softmax(*parts, negatives, log_q + 0.5, ONE) for negatives in draws]).mean()
-    assert float(wrong) != pytest.approx(float(full_softmax(*parts)), rel=0.05)
+    draws = [torch.multinomial(q, 50, replacement=True, generator=generator) for _ in range(2_000)]
+    losses = torch.stack([joint_softmax(*parts, negatives, (50 * q).log(), ONE) for negatives in draws])
+    assert float(losses.exp().mean()) == pytest.approx(float(full_softmax(*parts).exp()), rel=0.02)
 
 
 def test_instability_by_hand() -> None:

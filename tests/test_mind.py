@@ -205,7 +205,7 @@ def test_the_layers_see_each_capsule_beside_the_whole_profile() -> None:
     behaviours, mask, logits = inputs([[1] * 20], 6, 4)
     capsules, _, _ = model(behaviours, mask, logits, torch.tensor([[4, 1]]))
     routed, _ = model.route(behaviours, mask, logits, interest_mask(mask, 4))
-    fields = [model.layers.profile_tables[0].weight[4], model.layers.profile_tables[1].weight[1]]  # type: ignore[index,union-attr]
+    fields = [model.layers.profile_tables[0].weight[4], model.layers.profile_tables[1].weight[1]]  # type: ignore[index]
     for capsule, through in zip(routed[0], capsules[0], strict=True):
         torch.testing.assert_close(model.layers.layers(torch.cat([capsule, *fields])), through)
 

@@ -9,21 +9,26 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 import console
-from model_export.__main__ import app, train
+from model_export import training as steps
+from model_export.__main__ import app, state_file, train
 from model_export.bundle import CATALOGUE, Bundle
 from model_export.check import check
-from model_export.checkpoint import TrainingConfig, load
+from model_export.checkpoint import load
 from model_export.evaluation import evaluate
 from model_export.model_config import ModelConfig
+from model_export.presets import DEFAULT, PRESETS, preset
 from model_export.readers import read_log
 from model_export.registry import Registry
 from model_export.simulator import simulate
+from model_export.training_config import TrainingConfig
 
 ROOT = Path(__file__).parents[1]
 COMMANDS = ["simulate", "train", "evaluate", "export", "publish"]
@@ -67,8 +72,8 @@ def log(shell: Shell) -> Path:
 @pytest.fixture(scope="module")
 def checkpoint(shell: Shell, log: Path) -> Path:
     path = shell.folder / "mind.pt"
-    dimensions = ["--dim", "8", "--num-interests", "3", "--history-length", "12", "--routing-iterations", "2"]
-    said = shell.succeed("train", log, "--out", path, "--steps", "30", *dimensions, "--pow-p", "2", "--seed", "5")
+    dimensions = ["--dim", "8", "--num-interests", "3", "--history-length", "12", "--batch-size", "64"]
+    said = shell.succeed("train", log, "--out", path, "--steps", "30", *dimensions, "--seed", "5")
     assert "log.parquet: " in said
     assert re.search(rf"wrote {path}; validation: recall@20 [\d.]+ %, .*ndcg@50 [\d.]+ %\n$", said)
     return path
@@ -86,19 +91,59 @@ def test_simulate_writes_the_log_of_the_seed(log: Path) -> None:
 
 def test_train_writes_a_checkpoint_with_the_settings_asked_for(checkpoint: Path) -> None:
     loaded = load(checkpoint)
-    assert loaded.model.config == ModelConfig(
-        dim=8, num_interests=3, history_length=12, routing_iterations=2, pow_p=2.0
-    )
-    assert (loaded.training.steps, loaded.training.seed) == (30, 5)
+    default = preset(DEFAULT)
+    assert loaded.model.config == replace(default.model, dim=8, num_interests=3, history_length=12)
+    assert loaded.training == replace(default.training, steps=30, batch_size=64, seed=5)
     assert loaded.data["source"] == "log.parquet"
 
 
-def test_the_defaults_are_those_of_the_model() -> None:
-    options = inspect.signature(train).parameters
-    for name in ("dim", "num_interests", "history_length", "routing_iterations", "pow_p"):
-        assert options[name].default == getattr(ModelConfig(), name)
-    for name in ("steps", "seed"):
-        assert options[name].default == getattr(TrainingConfig(), name)
+def test_what_is_not_asked_for_is_the_models_own(
+    log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[tuple[ModelConfig, TrainingConfig]] = []
+
+    def stop(_: object, config: ModelConfig, training: TrainingConfig, **__: object) -> None:
+        asked.append((config, training))
+        raise ValueError("enough")
+
+    monkeypatch.setattr("model_export.training.train", stop)
+    for name in PRESETS:
+        assert say(monkeypatch, "train", log, "--model", name, "--out", tmp_path / "model.pt") == 2
+    assert capsys.readouterr().err == "error: enough\n" * len(PRESETS)
+    assert asked == [(one.model, one.training) for one in PRESETS.values()]
+    assert inspect.signature(train).parameters["model"].default == DEFAULT
+    assert {one.training.seed for one in PRESETS.values()} == {inspect.signature(train).parameters["seed"].default}
+
+
+def test_a_training_that_was_stopped_goes_on(
+    log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, state = tmp_path / "model.pt", tmp_path / "model.pt.progress"
+    line = ("train", log, "--model", "mind", "--steps", "4", "--batch-size", "64", "--dim", "4", "--out", out)
+    saved = steps.Run.save
+
+    def stopped(run: steps.Run, path: Path, data: dict[str, Any]) -> None:
+        saved(run, path, data)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(steps.Run, "save", stopped)
+        assert say(patch, *line) == 130
+    assert [file.name for file in tmp_path.iterdir()] == [state.name]
+    assert say(monkeypatch, *line, "--seed", "8", "--resume") == 2
+    assert "model.pt.progress is of another training: its seed is 7, now it is 8\n" in capsys.readouterr().err
+    assert say(monkeypatch, *line, "--resume") == 0
+    assert [file.name for file in tmp_path.iterdir()] == [out.name]
+    assert say(monkeypatch, *line, "--resume") == 2
+    expected = f"error: {state} does not exist: there is no training to go on with; leave out --resume\n"
+    assert capsys.readouterr().err.endswith(expected)
+
+
+def test_a_training_that_is_not_gone_on_with_starts_anew(tmp_path: Path) -> None:
+    state = tmp_path / "model.pt.progress"
+    state.write_text("garbage")
+    assert state_file(tmp_path / "model.pt", resume=False) == state
+    assert not state.exists()
 
 
 def test_evaluate_prints_a_table_and_json(shell: Shell, checkpoint: Path, log: Path) -> None:
@@ -176,8 +221,13 @@ def files(tmp_path: Path, log: Path, checkpoint: Path) -> Path:
     [
         ("train nowhere.csv", "no file or folder at nowhere.csv"),
         ("train log.parquet --format table2", "unknown format 'table2'; expected one of: auto, table, .*comirec"),
-        ("train log.parquet --pow-p -1", "pow_p is -1.0; it must be at least 0, or inf for the argmax"),
-        ("train small.csv", "the log has . behaviours .* training needs at least 256 .*"),
+        ("train log.parquet --model bert", "there is no model 'bert'; it must be one of steady, mind, .*"),
+        (
+            "train log.parquet --model youtube-dnn --num-interests 2",
+            "num_interests is 2; the mean .* 1 interest",
+        ),
+        ("train small.csv", r"the log has . behaviours .* training needs at least \d+ \(the batch size\)"),
+        ("train small.csv --model mind", r"the log has . behaviours .* training needs at least \d+ \(the batch size\)"),
         ("evaluate nowhere.pt log.parquet", "nowhere.pt does not exist; `python -m model_export train` writes .*"),
         ("train log.parquet --until 1999-01-01", r"log.parquet has no events before 1999-01-01 \(--until\); its .*"),
         (
@@ -281,4 +331,4 @@ def test_ctrl_c_ends_training_cleanly(shell: Shell, log: Path, tmp_path: Path) -
         said += process.stderr.read()
         assert process.wait(30) == 130
     assert b"Traceback" not in said
-    assert list(tmp_path.iterdir()) == []
+    assert {file.name for file in tmp_path.iterdir()} <= {"mind.pt.progress"}  # to go on from

@@ -75,8 +75,8 @@ def test_penalties_are_added_with_their_weights(name: str) -> None:
     }
     plain = objective(model, batch, JOINT)
     for setting, penalty in penalties.items():
-        assert float(penalty) > 1e-4, setting
-        torch.testing.assert_close(objective(model, batch, replace(JOINT, **{setting: 3.0})), plain + 3 * penalty)
+        alone: dict[str, Any] = {setting: 0.7 / penalty.item()}  # some are tiny
+        torch.testing.assert_close(objective(model, batch, replace(JOINT, **alone)), plain + 0.7)
     together = objective(model, batch, replace(JOINT, routing_penalty=2.0, separation=3.0, stability=4.0))
     parts = penalties["routing_penalty"], penalties["separation"], penalties["stability"]
     torch.testing.assert_close(together, plain + 2 * parts[0] + 3 * parts[1] + 4 * parts[2])
@@ -105,13 +105,10 @@ def test_mind_draws_its_routing_logits_anew_at_each_step() -> None:
     torch.manual_seed(1)
     assert torch.equal(objective(model, batch, PLAIN), one)
     assert not torch.equal(one, other)
-    logits = replace_sigma(model, 3.0).logits_for_training(torch.zeros(200, 50, dtype=torch.int64))
+    wide = untrained(replace(model.config, routing_sigma=3.0)).model
+    logits = wide.logits_for_training(torch.zeros(200, 50, dtype=torch.int64))
     assert logits.shape == (200, model.config.num_interests, 50)
-    assert float(logits.std()) == pytest.approx(3.0, rel=0.02)
-
-
-def replace_sigma(model: InterestModel, sigma: float) -> InterestModel:
-    return untrained(replace(model.config, routing_sigma=sigma)).model
+    assert logits.std().item() == pytest.approx(3.0, rel=0.02)
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -134,7 +131,7 @@ def test_unit_length_items_and_their_scale() -> None:
     assert model.log_scale is not None
     torch.testing.assert_close(model.scale, model.log_scale.exp())
     other = small("mind", unit_length=False)
-    assert float(other.scale) == 1
+    assert other.scale.item() == 1
     everything = other.items(torch.arange(ITEMS), other.item_features)
     assert torch.equal(other.item_table(), everything)
 
@@ -145,4 +142,4 @@ def test_noise_is_as_long_as_the_settings_say_and_in_training_only() -> None:
     clean = model.item_table()
     assert torch.equal(model.item_table(), clean)
     relative = (noisy - clean).norm(dim=1) / clean.norm(dim=1)
-    assert float(relative.square().mean().sqrt()) == pytest.approx(0.2, rel=0.2)
+    assert relative.square().mean().sqrt().item() == pytest.approx(0.2, rel=0.2)

@@ -21,7 +21,7 @@ def test_every_model_says_where_it_comes_from_and_is_called_by_its_name() -> Non
 
 
 def test_an_unknown_model_is_told_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="there is no model 'bert'; it must be one of steady, mind, .*remi"):
+    with pytest.raises(ValueError, match=r"there is no model 'bert'; it must be one of steady, mind, .*remi"):
         preset("bert")
 
 

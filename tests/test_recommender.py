@@ -187,7 +187,7 @@ def test_capsules_of_another_model_are_made_anew_from_the_history(bundle: Bundle
     assert found.model_version == bundle.version
     hits = ExactIndex(bundle.item_embeddings).search(right.vectors, 20)
     assert found.item_ids == [bundle.item_ids[row] for row in hits.rows]
-    assert len(found.interests) == len(right.vectors) == 3  # floor(log2 10)
+    assert len(found.interests) == len(right.vectors) == 4
     [without_profile] = Extractor(bundle).encode([history])
     assert not np.allclose(without_profile.vectors, right.vectors)
     [stored] = store.get_many(["old"])

@@ -2,9 +2,9 @@
 
 import math
 import time
-from collections import Counter
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 import torch
 
-from model_export import training as training_steps
+from model_export import training as steps
+from model_export.cases import Cases
 from model_export.checkpoint import Checkpoint, load, save
 from model_export.dataset import (
     MOST_VALUES,
@@ -25,10 +26,11 @@ from model_export.dataset import (
     windows,
 )
 from model_export.interactions import InteractionLog
+from model_export.model import InterestModel
 from model_export.model_config import ModelConfig
-from model_export.sampler import Sampler
+from model_export.presets import PRESETS, preset
 from model_export.simulator import SimulatedShop
-from model_export.training import train
+from model_export.training import Run, train, validate
 from model_export.training_config import TrainingConfig
 
 NAN = math.nan
@@ -206,57 +208,6 @@ def test_windows_by_hand(five: Sequences, end: int, first: int, length: int, row
     assert real.astype(int).tolist() == [mask, mask]
 
 
-# The sampler
-
-
-def ladder(users: int, length: int) -> Sequences:
-    """User u has the items 100 u, 100 u + 1, 100 u + 2 ... in this order, and the profile row u."""
-    items = np.concatenate([100 * user + np.arange(length) for user in range(users)])
-    starts = length * np.arange(users + 1)
-    return Sequences([f"u{user}" for user in range(users)], items, starts, np.arange(users)[:, None])
-
-
-def test_a_history_is_what_came_before_the_target_and_nothing_else() -> None:
-    training = TrainingConfig(batch_size=10, negatives=8)
-    sampler = Sampler(ladder(users=3, length=6), np.array([0, 2]), 4, training, 300, CPU)
-    seen: set[int] = set()
-    for _ in range(20):
-        history, mask, target, profile, negatives = (array.numpy() for array in sampler.batch())
-        assert (history.shape, mask.shape, negatives.shape) == ((10, 4), (10, 4), (8,))
-        for row in range(10):
-            user, number = divmod(int(target[row]), 100)
-            before = [100 * user + step for step in range(max(0, number - 4), number)]
-            assert history[row, mask[row]].tolist() == before
-            assert (history[row, ~mask[row]] == 0).all()
-            assert mask[row, 4 - len(before) :].all()
-            assert profile[row].tolist() == [user]
-        seen |= set(target.tolist())
-    assert seen == {1, 2, 3, 4, 5, 201, 202, 203, 204, 205}  # never a first event, never the held-out user
-
-
-def test_negatives_are_as_frequent_as_log_q_says() -> None:
-    # Of the training users' behaviours x has 6, y 2, z none: with one more of each the shares are 7, 3 and 1 of 11.
-    sequences = Sequences(
-        ["a", "b", "held-out"], np.array([X, X, X, X, Y, X, X, Y, Z, Z]), np.array([0, 5, 8, 10]), np.zeros((3, 0))
-    )
-    training = TrainingConfig(batch_size=1, negatives=1_000)
-    sampler = Sampler(sequences, np.array([0, 1]), 4, training, 3, CPU)
-    expected = 1_000 * np.array([7, 3, 1]) / 11
-    assert sampler.log_q.exp().tolist() == pytest.approx(expected)
-    counts: Counter[int] = Counter()
-    for _ in range(100):
-        counts.update(sampler.batch()[-1].tolist())
-    assert [counts[item] for item in (X, Y, Z)] == pytest.approx(100 * expected, rel=0.05)
-
-
-def test_the_sampler_repeats_itself_by_its_seed() -> None:
-    def first_batch(seed: int) -> list[list[int]]:
-        training = TrainingConfig(batch_size=16, negatives=8, seed=seed)
-        return [array.tolist() for array in Sampler(ladder(3, 9), np.arange(3), 4, training, 300, CPU).batch()]
-
-    assert first_batch(1) == first_batch(1) != first_batch(2)
-
-
 # Training
 
 
@@ -264,71 +215,113 @@ def tiny_training(**settings: Any) -> TrainingConfig:
     return replace(TrainingConfig(steps=6, batch_size=32, negatives=16, validate_every=2), **settings)
 
 
-def test_the_same_seed_gives_the_same_weights(shop: SimulatedShop) -> None:
-    log = shop.log.between(0, 0.2)
-    one, again, other = (train(log, TINY, tiny_training(seed=seed), progress=False) for seed in (1, 1, 2))
+def small(name: str, **settings: Any) -> tuple[ModelConfig, TrainingConfig]:
+    """A model by name that is trained for a moment."""
+    chosen = preset(name)
+    short = {"steps": 6, "batch_size": 32, "negatives": 16, "validate_every": 2, **settings}
+    return replace(chosen.model, dim=8, history_length=10, hidden=8), replace(chosen.training, **short)
+
+
+@pytest.fixture(scope="module")
+def log(shop: SimulatedShop) -> InteractionLog:
+    return shop.log.between(0, 0.2)
+
+
+def same_weights(one: Checkpoint, other: Checkpoint) -> bool:
+    pairs = zip(one.model.state_dict().items(), other.model.state_dict().items(), strict=True)
+    return all(name == again and torch.equal(weight, twin) for (name, weight), (again, twin) in pairs)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_same_seed_gives_the_same_weights(name: str, log: InteractionLog) -> None:
+    one, again, other = (train(log, *small(name, seed=seed), progress=False) for seed in (1, 1, 2))
     assert one.validation == again.validation
     assert one.validation["hr@50"] > 0
-    for name, weight in one.model.state_dict().items():
-        assert torch.equal(weight, again.model.state_dict()[name]), name
+    assert same_weights(one, again)
     assert not torch.equal(one.model.items.ids.weight, other.model.items.ids.weight)
+    assert not one.model.training  # whoever asks it next gets what serving gives
 
 
-def test_early_stopping_keeps_the_best_step(shop: SimulatedShop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_early_stopping_keeps_the_best_step(log: InteractionLog, monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[dict[str, torch.Tensor]] = []
 
-    def scripted(model: Mind, *_: object) -> dict[str, float]:
+    def scripted(model: InterestModel, *_: object) -> dict[str, float]:
         looks.append({name: weight.clone() for name, weight in model.state_dict().items()})
-        return {"hr@50": [0.1, 0.3, 0.2, 0.3, 0.9][len(looks) - 1]}
+        return {"recall@50": [0.1, 0.3, 0.2, 0.3, 0.9][len(looks) - 1]}
 
-    monkeypatch.setattr(training_steps, "validate", scripted)
-    found = train(shop.log.between(0, 0.2), TINY, tiny_training(steps=100, patience=2), progress=False)
+    monkeypatch.setattr(steps, "validate", scripted)
+    found = train(log, TINY, tiny_training(steps=100, patience=2), progress=False)
     assert len(looks) == 4  # the third and the fourth were not better than the second
-    assert found.validation == {"hr@50": 0.3}
+    assert found.validation == {"recall@50": 0.3}
     for name, weight in found.model.state_dict().items():
         assert torch.equal(weight, looks[1][name]), name
     assert not torch.equal(looks[1]["items.ids.weight"], looks[3]["items.ids.weight"])
 
 
 @pytest.fixture
-def losses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The loss of each step that is taken."""
-    taken: list[float] = []
-    step = training_steps.train_step
+def taken(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, float]]:
+    """The loss and the learning rate of each step that is taken."""
+    found: list[tuple[float, float]] = []
+    step = Run.train_step
 
-    def remember(model: Mind, sampler: Sampler, optimizer: torch.optim.Optimizer) -> float:
-        taken.append(step(model, sampler, optimizer))
-        return taken[-1]
+    def remember(run: Run) -> float:
+        loss = step(run)
+        found.append((loss, run.optimizer.param_groups[1]["lr"]))
+        return loss
 
-    monkeypatch.setattr(training_steps, "train_step", remember)
-    return taken
+    monkeypatch.setattr(Run, "train_step", remember)
+    return found
 
 
-def test_without_held_out_users_all_steps_are_taken(shop: SimulatedShop, losses: list[float]) -> None:
+def test_without_held_out_users_all_steps_are_taken(log: InteractionLog, taken: list[tuple[float, float]]) -> None:
     held_out = {"valid_share": 0.0, "test_share": 0.0}
     training = tiny_training(steps=40, batch_size=256, negatives=64, learning_rate=0.03, patience=1, **held_out)
-    assert train(shop.log.between(0, 0.2), TINY, training, progress=False).validation == {}
-    assert len(losses) == 40
+    found = train(log, TINY, training, progress=False)
+    assert found.validation == {}
+    assert not found.model.training
+    assert len(taken) == 40
+    losses = [loss for loss, _ in taken]
     assert np.mean(losses[-5:]) < np.mean(losses[:5]) - 0.2  # of eight seeds none gained less than 0.37
 
 
-@pytest.mark.parametrize("seconds", [0.0, 1e-9])
-def test_training_ends_when_its_time_is_over(seconds: float, shop: SimulatedShop, losses: list[float]) -> None:
-    found = train(shop.log.between(0, 0.2), TINY, tiny_training(max_seconds=seconds), progress=False)
-    assert len(losses) == 1
+def test_the_learning_rate_falls_along_a_cosine(log: InteractionLog, taken: list[tuple[float, float]]) -> None:
+    train(log, TINY, tiny_training(steps=4, learning_rate=0.01), progress=False)
+    expected = [0.01 * (1 + math.cos(math.pi * step / 4)) / 2 for step in range(4)]
+    assert [rate for _, rate in taken] == pytest.approx(expected)
+
+
+def test_training_ends_when_its_time_is_over(log: InteractionLog, taken: list[tuple[float, float]]) -> None:
+    found = train(log, TINY, tiny_training(max_seconds=1e-9), progress=False)
+    assert len(taken) == 1
     assert "hr@50" in found.validation
 
 
-def test_a_loss_that_is_no_number_ends_training(shop: SimulatedShop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training_steps, "train_step", lambda *_: NAN)
+def test_when_time_ends_training_its_learning_rate_is_near_zero(
+    log: InteractionLog, taken: list[tuple[float, float]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter(range(1_000_000))  # each step takes one second
+    monkeypatch.setattr(steps, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+    train(log, TINY, tiny_training(steps=10_000, max_seconds=50.0, learning_rate=0.01, patience=100), progress=False)
+    rates = [rate for _, rate in taken]
+    assert len(rates) == 50
+    assert rates == pytest.approx([0.01 * (1 + math.cos(math.pi * second / 50)) / 2 for second in range(50)])
+    assert rates[-1] < 0.01 * 0.01
+
+
+def test_a_loss_that_is_no_number_ends_training(log: InteractionLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steps, "objective", lambda *_: torch.tensor(NAN))
     with pytest.raises(ValueError, match=r"the loss is nan at step 1; pow_p \(inf\) or the learning rate \(0.003\)"):
-        train(shop.log.between(0, 0.2), TINY, tiny_training(), progress=False)
+        train(log, TINY, tiny_training(), progress=False)
 
 
-def test_a_log_that_is_too_small_says_what_is_needed() -> None:
-    training = TrainingConfig(batch_size=4, valid_share=0.0, test_share=0.0)
+@pytest.mark.parametrize("name", ["mind", "steady"])
+def test_a_log_that_is_too_small_says_what_is_needed(name: str) -> None:
+    settings = small(name, batch_size=4, valid_share=0.0, test_share=0.0)
     with pytest.raises(ValueError, match=r"the log has 3 behaviours .* at least 4 \(the batch size\)"):
-        train(log_of(FIVE), TINY, training, progress=False)
+        train(log_of(FIVE), *settings, progress=False)
+    alone = log_of([("ann", "x"), ("bob", "y"), ("cat", "z")])  # nothing goes with anything
+    with pytest.raises(ValueError, match="the log has 0 behaviours"):
+        train(alone, *settings, progress=False)
 
 
 def test_a_log_of_five_events_is_enough_for_batches_of_three() -> None:
@@ -350,10 +343,126 @@ def test_a_log_of_five_events_is_enough_for_batches_of_three() -> None:
     }
 
 
-def test_training_needs_no_gpu(shop: SimulatedShop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_needs_no_gpu(log: InteractionLog, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    found = train(shop.log.between(0, 0.1), TINY, tiny_training(steps=1), progress=False)
+    found = train(log, TINY, tiny_training(steps=1), progress=False)
     assert {weight.device.type for weight in found.model.parameters()} == {"cpu"}
+
+
+# What training learns from
+
+
+def with_sides(log: InteractionLog) -> InteractionLog:
+    """The log with a publisher's split: of five users one for validation and one for test."""
+    users = sorted(set(log.events.user_id))
+    sides = {user: {0: "valid", 1: "test"}.get(place % 5, "train") for place, user in enumerate(users)}
+    return replace(log, sides=sides)
+
+
+@pytest.mark.parametrize("name", ["mind", "steady"])
+def test_the_split_that_the_log_gives_is_kept_to(
+    name: str, log: InteractionLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given, asked = with_sides(log), list[Cases]()
+
+    def remember(model: InterestModel, cases: Cases) -> dict[str, float]:
+        asked.append(cases)
+        return validate(model, cases)
+
+    monkeypatch.setattr(steps, "validate", remember)
+    train(given, *small(name), progress=False)
+    sequences = build_sequences(given, build_vocabulary(given))
+    valid = np.array([given.sides[user] == "valid" for user in sequences.user_ids])
+    assert len(asked[0]) == (sequences.lengths[valid] >= 2).sum()
+    assert asked[0].mask.sum() == np.minimum(sequences.lengths[valid][sequences.lengths[valid] >= 2] * 4 // 5, 10).sum()
+
+
+@pytest.mark.parametrize("settings", [{}, {"substitution": 0.3, "recency_half_life": 0.2}])
+def test_held_out_users_teach_nothing(settings: dict[str, Any], log: InteractionLog) -> None:
+    # Whatever they did: without validation the model comes out the same to the last bit.
+    given = with_sides(log)
+    given = replace(given, sides={user: "test" if side != "train" else side for user, side in given.sides.items()})
+    held_out = given.events.user_id.map(given.sides) == "test"
+    events = given.events.copy()
+    events.loc[held_out, "item_id"] = given.items.item_id[0]
+    config, training = small("steady", **settings)
+    one, other = (train(of, config, training, progress=False) for of in (given, replace(given, events=events)))
+    assert one.validation == other.validation == {}
+    assert same_weights(one, other)
+
+
+# Going on with a training that was stopped
+
+
+def interrupted(log: InteractionLog, settings: tuple[ModelConfig, TrainingConfig], state: Path, looks: int) -> None:
+    """Train until look number `looks`, which Ctrl-C interrupts."""
+    seen = 0
+
+    def interrupt(model: InterestModel, cases: Cases) -> dict[str, float]:
+        nonlocal seen
+        seen += 1
+        if seen == looks:
+            raise KeyboardInterrupt
+        return validate(model, cases)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(steps, "validate", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train(log, *settings, progress=False, state=state)
+
+
+EVERYTHING = {"substitution": 0.2, "recency_half_life": 0.5, "separation": 1.0}
+
+
+@pytest.mark.parametrize("looks", [2, 3])
+@pytest.mark.parametrize(("name", "more"), [("mind", {}), ("steady", {}), ("steady", EVERYTHING)])
+def test_a_training_that_was_stopped_ends_as_if_it_had_not(
+    name: str, more: dict[str, Any], looks: int, log: InteractionLog, tmp_path: Path
+) -> None:
+    settings, state = small(name, **more), tmp_path / "new" / "model.progress"
+    undisturbed = train(log, *settings, progress=False)
+    interrupted(log, settings, state, looks)
+    assert [file.name for file in state.parent.iterdir()] == ["model.progress"]
+    torch.rand(7)  # what was drawn in between makes no difference
+    resumed = train(log, *settings, progress=False, state=state)
+    assert same_weights(resumed, undisturbed)
+    assert resumed.validation == undisturbed.validation
+    assert list(state.parent.iterdir()) == []
+
+
+def test_only_what_was_left_is_trained(log: InteractionLog, tmp_path: Path, taken: list[tuple[float, float]]) -> None:
+    settings, state = small("mind"), tmp_path / "model.progress"
+    interrupted(log, settings, state, looks=2)
+    assert len(taken) == 4
+    train(log, *settings, progress=False, state=state)
+    assert len(taken) == 4 + 4  # two of the first four were not kept
+
+
+def test_the_state_of_another_training_is_refused(log: InteractionLog, tmp_path: Path) -> None:
+    (config, training), state = small("mind"), tmp_path / "model.progress"
+    interrupted(log, (config, training), state, looks=2)
+    whole = state.read_bytes()
+    for parts, message in (
+        ((log, replace(config, dim=4), training), "its dim is 8, now it is 4"),
+        ((log, config, replace(training, seed=8)), "its seed is 7, now it is 8"),
+        ((log.between(0, 0.5), config, training), r"its events is \d+, now it is \d+"),
+    ):
+        with pytest.raises(ValueError, match=rf"model\.progress is of another training: {message}$"):
+            train(*parts, progress=False, state=state)
+    assert state.read_bytes() == whole
+
+
+@pytest.mark.parametrize("fault", ["garbage", "empty", "cut off", "another file of torch"])
+def test_a_state_that_is_none_is_one_sentence(fault: str, log: InteractionLog, tmp_path: Path) -> None:
+    settings, state = small("mind"), tmp_path / "model.progress"
+    interrupted(log, settings, state, looks=2)
+    whole = state.read_bytes()
+    if fault == "another file of torch":
+        torch.save({"weights": torch.zeros(1)}, state)
+    else:
+        state.write_bytes({"garbage": b"garbage", "empty": b"", "cut off": whole[: len(whole) // 2]}[fault])
+    with pytest.raises(ValueError, match=r"model\.progress is not the state of a training .*; delete it and start"):
+        train(log, *settings, progress=False, state=state)
 
 
 # Checkpoints
