@@ -3,9 +3,10 @@
 import typer
 
 import console
-from benchmarks import cold, extractor, freshness, planted, training
+from benchmarks import accuracy, cold, extractor, freshness, planted, training
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
+app.command("accuracy")(accuracy.main)
 app.command("cold")(cold.main)
 app.command("extractor")(extractor.main)
 app.command("freshness")(freshness.main)
