@@ -83,6 +83,7 @@ def main(
 
 
 def one_name(model: str) -> str:
+    """What the same model with one interest is called."""
     return f"{model}, one interest"
 
 
@@ -93,6 +94,7 @@ def without_side_features(log: InteractionLog) -> InteractionLog:
 
 
 def with_settings(of: Preset, seed: int, steps: int | None) -> Preset:
+    """The settings with this seed, and with so many steps where they are given."""
     return replace(of, training=replace(of.training, seed=seed, steps=steps or of.training.steps))
 
 
@@ -127,10 +129,12 @@ def judge_baselines(log: InteractionLog, of: Preset, with_wals: bool) -> list[Ju
 
 
 def split_of(log: InteractionLog, sequences: Sequences, of: Preset) -> Split:
+    """The users that a model is trained on, tuned by and tested on."""
     return split_users(sequences.user_ids, of.training.valid_share, of.training.test_share, log.sides)
 
 
 def judge(ranker: Ranker, cases: Cases) -> Judged:
+    """Ask a ranker for the cases, with and without what is in the history."""
     seen, unseen = (metrics.per_case(ranker.top(cases, N, only), cases.labels) for only in (False, True))
     return Judged(ranker.name, seen, unseen)
 
@@ -179,6 +183,7 @@ def figures(name: str, answers: Answers) -> Figures:
 
 
 def recall50(answers: Answers) -> float:
+    """Mean recall@50 in %."""
     return 100 * float(answers["recall@50"].mean())
 
 
@@ -191,12 +196,15 @@ def geometry(models: dict[str, list[Trained]]) -> list[tuple[str, ...]]:
 
 
 def mean_slot(trained: list[Trained]) -> float:
+    """Mean slot cosine."""
     return float(np.mean([one.cosines.slot for one in trained]))
 
 
 def mean_event(trained: list[Trained]) -> float:
+    """Mean event cosine."""
     return float(np.mean([one.cosines.event for one in trained]))
 
 
 def mean_seconds(trained: list[Trained]) -> float:
+    """Mean seconds of 1,000 training steps."""
     return float(np.mean([one.seconds_per_1000_steps for one in trained]))

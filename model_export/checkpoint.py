@@ -80,7 +80,7 @@ def load(path: Path) -> Checkpoint:
         model = new_model(ModelConfig(**content["config"]), vocabulary)
         model.load_state_dict(content["weights"])
         return Checkpoint(
-            model=model,
+            model=model.eval(),
             vocabulary=vocabulary,
             popularity=content["popularity"].numpy(),
             catalogue=content["catalogue"],

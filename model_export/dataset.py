@@ -55,7 +55,7 @@ class Sequences:
     ----------
     user_ids : list of str (U,)
     items : int64 (E,), item rows.
-    times : int64 (E,), Unix time in milliseconds.
+    times : int64 (E,), Unix time in milliseconds; all zero where the log has none.
     starts : int64 (U + 1,); user u's behaviours are items[starts[u] : starts[u + 1]].
     profiles : int64 (U, P), rows in the profile tables.
     """
@@ -195,7 +195,7 @@ def build_sequences(log: InteractionLog, vocabulary: Vocabulary) -> Sequences:
     rows = pd.Index(vocabulary.item_ids).get_indexer(pd.Index(log.events.item_id))
     users, user_ids = pd.factorize(log.events.user_id, sort=True)
     known = rows >= 0
-    users, rows, times = users[known], rows[known], log.events.event_time_ms.to_numpy()[known]
+    users, rows, times = users[known], rows[known], log.events.event_time_ms.to_numpy()[known] * log.timed
     order = np.argsort(users, kind="stable")  # the log is in time order, and stays so within a user
     starts = np.concatenate([[0], np.cumsum(np.bincount(users, minlength=len(user_ids)))])
     profiles = profile_rows(log.profiles, list(user_ids), vocabulary)

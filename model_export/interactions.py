@@ -33,6 +33,8 @@ class InteractionLog:
         Reason -> number of rows that were left out for it.
     sides : dict
         user_id -> "train", "valid" or "test", as the publisher divides the users; empty where there is no such split.
+    timed : bool
+        Whether event_time_ms are times; else they are positions in the user's sequence.
     """
 
     events: pd.DataFrame
@@ -41,6 +43,7 @@ class InteractionLog:
     source: str
     dropped: dict[str, int] = field(default_factory=dict)
     sides: dict[str, str] = field(default_factory=dict)
+    timed: bool = True
 
     @property
     def side_features(self) -> list[str]:
@@ -72,6 +75,7 @@ class InteractionLog:
             profiles=self.profiles[self.profiles.user_id.isin(users)].reset_index(drop=True),
             source=self.source,
             sides={user: side for user, side in self.sides.items() if user in users},
+            timed=self.timed,
         )
 
     def describe(self) -> str:

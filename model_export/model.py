@@ -35,6 +35,7 @@ class InterestModel(nn.Module):
     """
 
     item_features: Tensor
+    noise: Tensor  # (items,), length of each embedding's noise in training, relative to the embedding
     routing_logits: Tensor
 
     def __init__(
@@ -51,6 +52,7 @@ class InterestModel(nn.Module):
         self.extractor = CLASSES[config.extractor](config, profile_sizes)
         self.log_scale = nn.Parameter(torch.tensor(math.log(FIRST_SCALE))) if config.unit_length else None
         self.register_buffer("item_features", item_features, persistent=False)
+        self.register_buffer("noise", torch.full((len(item_features),), config.embedding_noise), persistent=False)
         if config.learned_logits:
             self.routing_logits = nn.Parameter(routing_logits)
         else:
@@ -66,7 +68,7 @@ class InterestModel(nn.Module):
         vectors: Tensor = self.items(rows, self.item_features[rows])
         if self.training and self.config.embedding_noise:
             length = torch.linalg.vector_norm(vectors.detach(), dim=-1, keepdim=True)
-            spread = self.config.embedding_noise * self.config.dim**-0.5 * length
+            spread = self.noise[rows][..., None] * self.config.dim**-0.5 * length
             vectors = vectors + spread * torch.randn_like(vectors)
         return unit_length(vectors) if self.config.unit_length else vectors
 
@@ -77,6 +79,10 @@ class InterestModel(nn.Module):
         """
         vectors = self.items.of_features(features)
         return unit_length(vectors) if self.config.unit_length else vectors
+
+    def count(self, behaviours: Tensor) -> None:
+        """Let the noise of items fall with the root of their behaviours (items,): what is seen often is known well."""
+        self.noise = self.config.embedding_noise * torch.rsqrt(behaviours.to(self.noise) + 1)
 
     def item_table(self) -> Tensor:
         """The embeddings of all items (items, d), as retrieval and serving use them."""

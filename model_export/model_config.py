@@ -27,7 +27,8 @@ class ModelConfig:
     learned_logits : whether the items' routing logits are learned, or stay as drawn.
     unit_length : whether items and capsules have length 1; scores are then cosines times a learned scale.
     behaviour_dropout : share of the behaviours that a training step leaves out.
-    embedding_noise : length of the Gaussian noise on item embeddings in training, relative to theirs.
+    embedding_noise : length of the Gaussian noise on item embeddings in training, relative to theirs, of an item that
+        was never seen; it falls with the root of an item's behaviours.
     """
 
     name: str = "mind"

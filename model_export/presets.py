@@ -37,7 +37,7 @@ STEADY = Preset(
         learned_logits=True,
         unit_length=True,
         behaviour_dropout=0.3,
-        embedding_noise=0.3,
+        embedding_noise=1.0,
     ),
     TrainingConfig(
         steps=1_500,
@@ -45,11 +45,12 @@ STEADY = Preset(
         learning_rate=4e-3,
         weight_decay=0.01,
         loss="joint",
-        negatives=512,
+        negatives=1_024,
         negative_sampling="uniform",
-        stability=1.0,
+        stability=1.2,
         start="co-occurrence",
-        substitution=0.2,
+        substitution=0.15,
+        recency_half_life=1 / 3,
     ),
 )
 PRESETS = {

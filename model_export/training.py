@@ -92,12 +92,16 @@ def seed_everything(seed: int) -> None:
 def prepare(
     model: InterestModel, sequences: Sequences, users: np.ndarray, training: TrainingConfig
 ) -> Neighbours | None:
-    """Start the item table from co-occurrence and collect the neighbours of items, where the settings say so."""
-    if training.start == "random" and not training.substitution:
-        return None
+    """Tell the model how often each item was seen, start its table from co-occurrence, collect the items' neighbours.
+
+    The latter two where the settings say so. Held-out users (those not among `users`) teach nothing.
+    """
     items = len(model.item_features)
     positions, _ = positions_of(sequences, users)
-    counts = np.bincount(sequences.items[positions], minlength=items)  # held-out users teach nothing
+    counts = np.bincount(sequences.items[positions], minlength=items)
+    model.count(torch.from_numpy(counts))
+    if training.start == "random" and not training.substitution:
+        return None
     similarity = cosine(co_occurrence(sequences, users, items), counts)
     if training.start == "co-occurrence":
         vectors = item_vectors(similarity, model.config.dim, np.random.default_rng(training.seed))

@@ -44,6 +44,8 @@ from model_export.training import catalogue_of
 from model_export.training_config import TrainingConfig
 from tests.untrained import untrained
 
+DATA = {"source": "nowhere", "events": 4, "users": 1, "first_event_ms": 0, "last_event_ms": 3_000}
+
 
 @pytest.fixture(scope="module")
 def extractor(bundle: Bundle) -> Extractor:
@@ -123,7 +125,7 @@ def tagged(shop: SimulatedShop) -> Checkpoint:
     vocabulary = build_vocabulary(log)
     model = new_model(ModelConfig(dim=8, num_interests=2, history_length=5), vocabulary)
     catalogue = catalogue_of(log, vocabulary)
-    return Checkpoint(model, vocabulary, np.ones(4, dtype=np.int64), catalogue, {}, TrainingConfig())
+    return Checkpoint(model, vocabulary, np.ones(4, dtype=np.int64), catalogue, DATA, TrainingConfig())
 
 
 def test_an_item_that_lost_its_id_is_the_mean_of_its_values(tagged: Checkpoint, tmp_path: Path) -> None:

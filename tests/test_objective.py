@@ -34,7 +34,10 @@ def batch_of(model: InterestModel) -> Batch:
     history = torch.from_numpy(rng.integers(1, ITEMS, (3, 5))) * mask
     profile = torch.tensor([[0, 1], [1, 0], [2, 1]]) if model.config.reads_profile else torch.zeros(3, 0)
     log_q = torch.from_numpy(rng.normal(size=ITEMS)).float()
-    return Batch(history, mask, torch.tensor([3, 8, 9]), profile.long(), torch.tensor([8, 2, 7, 2]), log_q)
+    pairs = history, mask, torch.tensor([3, 8, 9]), profile.long()
+    # Each four times: stability looks at the first quarter alone, and means stay what they are.
+    histories, masks, targets, profiles = (torch.cat([part] * 4) for part in pairs)
+    return Batch(histories, masks, targets, profiles, torch.tensor([8, 2, 7, 2]), log_q)
 
 
 def encode(model: InterestModel, batch: Batch, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -143,3 +146,6 @@ def test_noise_is_as_long_as_the_settings_say_and_in_training_only() -> None:
     assert torch.equal(model.item_table(), clean)
     relative = (noisy - clean).norm(dim=1) / clean.norm(dim=1)
     assert relative.square().mean().sqrt().item() == pytest.approx(0.2, rel=0.2)
+    model.count(torch.full((ITEMS,), 99))
+    often = (model.train().item_table() - clean).norm(dim=1) / clean.norm(dim=1)
+    assert often.square().mean().sqrt().item() == pytest.approx(0.02, rel=0.2)  # a tenth at 99 + 1 behaviours

@@ -4,6 +4,7 @@ Cen et al., "Controllable Multi-Interest Framework for Recommendation", KDD 2020
 """
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +64,8 @@ def read(path: Path) -> InteractionLog:
     rows = in_time_order(_rows(numbered), folder, dropped)
     users = set(rows.user_id)
     sides = {user: side for side in SIDES for user in _text(parts[side].user.unique()) if user in users}
-    return make_log(rows, _items(folder, name), latest(rows, "user_id", []), name, dropped, sides)
+    log = make_log(rows, _items(folder, name), latest(rows, "user_id", []), name, dropped, sides)
+    return replace(log, timed=False)
 
 
 def _only_name(path: Path) -> tuple[Path, str]:
