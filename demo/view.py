@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from index.recommender import Candidates
+from index.recommender import Candidates, Interest
 from model_export.bundle import Bundle
 from stream.state import UserState
 
@@ -60,12 +60,19 @@ def search(bundle: Bundle, wanted: str, category: str) -> list[Row]:
 
 
 def shelves_of(candidates: Candidates, bundle: Bundle) -> list[Shelf]:
-    """Candidates grouped by the interest that brought them, the most important interest first."""
+    """Candidates grouped by the interest that brought them, the most important interest first.
+
+    An interest that is the main one of no behaviour has no shelf: some models give every user all K capsules, and after
+    one click these would be K shelves for the same product.
+    """
     if not candidates.interests:
         rows = [row_of(bundle, bundle.rows[item_id]) for item_id in candidates.item_ids[:ON_A_SHELF]]
         return [Shelf("popular", [], 0.0, rows)]
     shelves = []
+    shown = main_interests(candidates.interests)
     for number, interest in enumerate(candidates.interests):
+        if number not in shown:
+            continue
         brought = zip(candidates.item_ids, candidates.capsule, strict=True)
         mine = [item_id for item_id, capsule in brought if capsule == number][:ON_A_SHELF]
         shelves.append(
@@ -77,6 +84,15 @@ def shelves_of(candidates: Candidates, bundle: Bundle) -> list[Shelf]:
             )
         )
     return sorted(shelves, key=lambda shelf: -shelf.importance)
+
+
+def main_interests(interests: list[Interest]) -> set[int]:
+    """The places of the interests that have the largest share of some behaviour."""
+    shares: dict[str, list[tuple[float, int]]] = {}
+    for number, interest in enumerate(interests):
+        for behaviour in interest.behaviours:
+            shares.setdefault(behaviour.item_id, []).append((-behaviour.weight, number))
+    return {min(of)[1] for of in shares.values()}
 
 
 def behaviours_of(state: UserState | None, bundle: Bundle) -> list[str]:

@@ -170,12 +170,18 @@ def test_candidates_are_shelved_by_the_interest_that_brought_them(few: Bundle) -
     assert shelves_of(found, few) == [
         Shelf("interest-1", ["Red cup", "gone", "Blue Mug"], 0.7, rows("mug", "wok", "pan")),
         Shelf("interest-0", ["Dome tent (blue)"], 0.3, rows("mat", "tent")),
-        Shelf("interest-2", [], 0.0, []),
     ]
 
 
+def test_an_interest_that_is_the_main_one_of_no_behaviour_has_no_shelf(few: Bundle) -> None:
+    main = Interest(0.6, [Behaviour("tent", 0.6), Behaviour("mat", 0.7)])
+    beside = Interest(0.4, [Behaviour("tent", 0.4), Behaviour("mat", 0.3)])
+    found = candidates(["mat", "mug"], [1, 0], [beside, main])
+    assert [shelf.key for shelf in shelves_of(found, few)] == ["interest-1"]
+
+
 def test_a_shelf_has_four_products(few: Bundle) -> None:
-    [shelf] = shelves_of(candidates(list(FEW), [0] * 6, [Interest(1.0000001, [])]), few)
+    [shelf] = shelves_of(candidates(list(FEW), [0] * 6, [Interest(1.0000001, [Behaviour("mug", 1.0)])]), few)
     assert shelf.rows == rows("mug", "cup", "tent", "mat")
     assert shelf.importance == 1  # more than 1 by rounding is no share that a bar can show
 
