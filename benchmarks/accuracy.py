@@ -52,9 +52,15 @@ class Judged:
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training gave."""
+    """What a training gave.
+
+    Attributes
+    ----------
+    fresh : likewise with routing logits drawn anew for each behaviour; None where the model learns them.
+    """
 
     judged: Judged
+    fresh: Judged | None
     cosines: Cosines
     seconds_per_1000_steps: float
 
@@ -110,8 +116,9 @@ def run(name: str, of: Preset, log: InteractionLog) -> Trained:
     checkpoint = train(log, of.model, of.training, progress=False)
     sequences = build_sequences(log, checkpoint.vocabulary)
     cases = comirec_cases(sequences, split_of(log, sequences, of).test, COMIREC_LENGTH)
-    speed = 1_000 * checkpoint.seconds / checkpoint.steps
-    return Trained(judge(ModelRanker(name, checkpoint.model), cases), cosines(checkpoint.model, cases), speed)
+    model, speed = checkpoint.model, 1_000 * checkpoint.seconds / checkpoint.steps
+    fresh = None if of.model.learned_logits else judge(ModelRanker(f"{name}, fresh logits", model, True), cases)
+    return Trained(judge(ModelRanker(name, model), cases), fresh, cosines(model, cases), speed)
 
 
 def judge_baselines(log: InteractionLog, of: Preset, with_wals: bool) -> list[Judged]:
@@ -142,6 +149,8 @@ def judge(ranker: Ranker, cases: Cases) -> Judged:
 def report(models: dict[str, list[Trained]], baselines: list[Judged], shown: str) -> None:
     """Print the comparison; the figures of one model are the last line."""
     together = [*baselines, *(mean_of(name, [one.judged for one in of]) for name, of in models.items())]
+    redrawn = [[one.fresh for one in of if one.fresh] for of in models.values()]
+    together += [mean_of(of[0].name, of) for of in redrawn if of]
     by_name = {one.name: one for one in together}
     mine, knn, one = by_name[shown], by_name["item-kNN"], by_name[one_name(shown)]
     users, trainings = len(mine.answers["recall@50"]), len(models[shown])

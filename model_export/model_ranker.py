@@ -11,23 +11,26 @@ BATCH = 256  # cases ranked at a time
 
 
 class ModelRanker:
-    """A trained model with the routing logits that serving uses.
+    """A trained model.
 
     Parameters
     ----------
     name : what people call it.
+    fresh_logits : draw routing logits anew for each behaviour, as in training, instead of those that serving looks up.
     """
 
-    def __init__(self, name: str, model: InterestModel) -> None:
-        self.name, self.model = name, model
+    def __init__(self, name: str, model: InterestModel, fresh_logits: bool = False) -> None:
+        self.name, self.model, self.fresh_logits = name, model, fresh_logits
 
     def top(self, cases: Cases, n: int, unseen_only: bool) -> np.ndarray:
         """See Ranker."""
-        return top_n(self.model, cases, n, unseen_only)
+        return top_n(self.model, cases, n, unseen_only, self.fresh_logits)
 
 
 @torch.no_grad()
-def top_n(model: InterestModel, cases: Cases, n: int, unseen_only: bool = False) -> np.ndarray:
+def top_n(
+    model: InterestModel, cases: Cases, n: int, unseen_only: bool = False, fresh_logits: bool = False
+) -> np.ndarray:
     """The n best item rows of each case by max over capsules of the inner product, best first: int64 (C, n).
 
     -1 stands where there are fewer than n items, or fewer that are not in the history with `unseen_only`.
@@ -36,7 +39,7 @@ def top_n(model: InterestModel, cases: Cases, n: int, unseen_only: bool = False)
     table = model.item_table()
     found = [np.zeros((0, n), dtype=np.int64)]
     for some in cases.batches(BATCH):
-        capsules, active = capsules_of(model, table, some)
+        capsules, active = capsules_of(model, table, some, fresh_logits)
         scores = (capsules @ table.T).masked_fill(~active[:, :, None], -torch.inf).amax(1)  # (B, items)
         if unseen_only:
             rows, places = np.nonzero(some.mask)
@@ -46,11 +49,13 @@ def top_n(model: InterestModel, cases: Cases, n: int, unseen_only: bool = False)
     return np.concatenate(found)
 
 
-def capsules_of(model: InterestModel, table: torch.Tensor, cases: Cases) -> tuple[torch.Tensor, torch.Tensor]:
+def capsules_of(
+    model: InterestModel, table: torch.Tensor, cases: Cases, fresh_logits: bool = False
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Capsules (C, K, d) and interest mask (C, K) of the cases' histories, with the item table (items, d)."""
     history, mask, profile = (
         torch.from_numpy(array).to(table.device) for array in (cases.history, cases.mask, cases.profiles)
     )
-    logits = model.routing_logits[history].transpose(1, 2)  # (B, K, L)
+    logits = model.logits_for_training(history) if fresh_logits else model.routing_logits[history].transpose(1, 2)
     capsules, active, _ = model.extractor(table[history], mask, logits, profile if profile.shape[1] else None)
     return capsules, active

@@ -64,6 +64,10 @@ class TrainingConfig:
         for name, allowed in (("loss", LOSSES), ("negative_sampling", SAMPLINGS), ("start", STARTS)):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(allowed)}")
+        if self.loss == "joint" and self.hard_negatives:
+            raise ValueError(
+                f"hard_negatives is {self.hard_negatives} with the joint loss, which has none; it must be 0 there"
+            )
         for name in ("steps", "batch_size", "negatives", "validate_every", "patience"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
