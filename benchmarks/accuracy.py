@@ -17,14 +17,14 @@ from model_export import metrics
 from model_export.cases import Cases, comirec_cases
 from model_export.cosines import Cosines, cosines
 from model_export.dataset import Sequences, build_sequences, build_vocabulary, positions_of
-from model_export.evaluation import COMIREC_LENGTH, Figures, N
+from model_export.evaluation import COMIREC_LENGTH, N
 from model_export.interactions import InteractionLog
 from model_export.item_knn import tune as tune_item_knn
 from model_export.model_ranker import ModelRanker
 from model_export.presets import DEFAULT, PRESETS, Preset, one_interest, preset
 from model_export.rankers import Popular, Ranker
 from model_export.readers import read_log
-from model_export.report import figures_table, table
+from model_export.report import Figures, figures_table, table
 from model_export.split import Split, split_users
 from model_export.training import train
 

@@ -15,29 +15,11 @@ from model_export.interactions import InteractionLog
 from model_export.item_knn import tune
 from model_export.model_ranker import ModelRanker
 from model_export.rankers import Popular, Ranker
-from model_export.report import figures_json
+from model_export.report import Figures, figures_json
 from model_export.split import Split, split_users
 
 N = 50
 COMIREC_LENGTH = 20
-
-
-@dataclass(frozen=True)
-class Figures:
-    """How good a ranker is.
-
-    Attributes
-    ----------
-    name : of the ranker.
-    users : number of cases, one a user.
-    means : recall@20, hr@20, ndcg@20 and the same at 50, between 0 and 1.
-    intervals : the 95 % bootstrap interval of each mean.
-    """
-
-    name: str
-    users: int
-    means: dict[str, float]
-    intervals: dict[str, tuple[float, float]]
 
 
 def judge(ranker: Ranker, cases: Cases, unseen_only: bool, seed: int = 7) -> Figures:

@@ -1,10 +1,8 @@
 """Figures for people: a table; and for programs: numbers in %."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:  # the judge needs torch, a table does not
-    from model_export.evaluation import Figures
+from dataclasses import dataclass
+from typing import Any
 
 COLUMNS = {
     "R@20": "recall@20",
@@ -15,6 +13,24 @@ COLUMNS = {
     "N@50": "ndcg@50",
 }
 SURE = ("recall@50", "hr@50")  # shown with their intervals
+
+
+@dataclass(frozen=True)
+class Figures:
+    """How good a ranker is.
+
+    Attributes
+    ----------
+    name : of the ranker.
+    users : number of cases, one a user.
+    means : recall@20, hr@20, ndcg@20 and the same at 50, between 0 and 1.
+    intervals : the 95 % bootstrap interval of each mean.
+    """
+
+    name: str
+    users: int
+    means: dict[str, float]
+    intervals: dict[str, tuple[float, float]]
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -30,19 +46,19 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     return "\n".join(lines)
 
 
-def figures_table(figures: Sequence["Figures"]) -> str:
+def figures_table(figures: Sequence[Figures]) -> str:
     """A row for each ranker: Recall, HR and NDCG in %, R@50 and HR@50 with their 95 % intervals."""
     return table(["%", *COLUMNS], [(one.name, *(cell(one, name) for name in COLUMNS.values())) for one in figures])
 
 
-def cell(figures: "Figures", name: str) -> str:
+def cell(figures: Figures, name: str) -> str:
     """A mean in %, such as "15.52", with its interval where it is one of SURE: "15.52 [14.30, 16.80]"."""
     low, high = figures.intervals[name]
     mean = f"{100 * figures.means[name]:.2f}"
     return f"{mean} [{100 * low:.2f}, {100 * high:.2f}]" if name in SURE else mean
 
 
-def figures_json(figures: "Figures") -> dict[str, Any]:
+def figures_json(figures: Figures) -> dict[str, Any]:
     """What a program reads: means and intervals in %, four decimals."""
     means = {name: round(100 * mean, 4) for name, mean in figures.means.items()}
     intervals = {name: [round(100 * end, 4) for end in ends] for name, ends in figures.intervals.items()}
