@@ -23,8 +23,9 @@ from model_export.checkpoint import new_model
 from model_export.dataset import Sequences, Vocabulary
 from model_export.presets import DEFAULT, preset
 from model_export.report import table
+from model_export.run import Run
 from model_export.sampler import Sampler
-from model_export.training import Run, prepare, seed_everything
+from model_export.training import prepare, seed_everything
 
 ROUNDS = 3
 SECONDS = 2.0  # of each training in each round

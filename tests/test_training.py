@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import torch
 
-from model_export import training as steps
+from model_export import run as steps
 from model_export.cases import Cases
 from model_export.checkpoint import Checkpoint, load, save
 from model_export.dataset import (
@@ -29,8 +29,9 @@ from model_export.interactions import InteractionLog
 from model_export.model import InterestModel
 from model_export.model_config import ModelConfig
 from model_export.presets import PRESETS, preset
+from model_export.run import Run, validate
 from model_export.simulator import SimulatedShop
-from model_export.training import Run, train, validate
+from model_export.training import train
 from model_export.training_config import TrainingConfig
 
 NAN = math.nan
