@@ -29,6 +29,7 @@ from model_export.split import Split, split_users
 from model_export.training import train
 
 ALL = "all"
+DRAWS_LOGITS = ("mind", "maxmf")  # the extractors that start from drawn routing logits
 WORKERS = 2  # trainings at a time, each on one thread
 
 DataPath = Annotated[Path, typer.Option("--data", help="Interaction log; a publisher's file or folder.")]
@@ -42,7 +43,7 @@ class Judged:
     Attributes
     ----------
     answers : every metric of every user.
-    unseen : likewise, with the items of the history left out.
+    unseen : likewise, with the items of the input left out.
     """
 
     name: str
@@ -56,7 +57,7 @@ class Trained:
 
     Attributes
     ----------
-    fresh : likewise with routing logits drawn anew for each behaviour; None where the model learns them.
+    fresh : what it gives with routing logits drawn anew for each behaviour; None where the model draws none.
     """
 
     judged: Judged
@@ -75,9 +76,11 @@ def main(
     """Recall, HR and NDCG of a model, of the same with one interest, and of the baselines, on users held out."""
     shown = DEFAULT if model == ALL else model
     chosen = dict(PRESETS) if model == ALL else {model: preset(model)}
-    chosen[one_name(shown)] = one_interest(preset(shown))
+    if preset(shown).model.num_interests > 1:
+        chosen[one_name(shown)] = one_interest(preset(shown))
     log = without_side_features(read_log(data)) if ids_only else read_log(data)
     print(log.describe())
+    require_test_users(log, preset(shown))
     with ProcessPoolExecutor(WORKERS, mp_context=get_context("spawn")) as pool:
         baselines = pool.submit(judge_baselines, log, preset(shown), model == ALL)
         trainings = {
@@ -86,6 +89,14 @@ def main(
         }
         wait_for([baselines, *(one for of in trainings.values() for one in of)])
     report({name: [one.result() for one in of] for name, of in trainings.items()}, baselines.result(), shown)
+
+
+def require_test_users(log: InteractionLog, of: Preset) -> None:
+    """Raise ValueError, before anything is trained, where there is nobody to ask."""
+    sequences = build_sequences(log, build_vocabulary(log))
+    users = split_of(log, sequences, of).test
+    if not len(comirec_cases(sequences, users)):
+        raise ValueError(f"{log.source}: none of the {len(users)} test users has two behaviours or more")
 
 
 def one_name(model: str) -> str:
@@ -117,7 +128,8 @@ def run(name: str, of: Preset, log: InteractionLog) -> Trained:
     sequences = build_sequences(log, checkpoint.vocabulary)
     cases = comirec_cases(sequences, split_of(log, sequences, of).test, COMIREC_LENGTH)
     model, speed = checkpoint.model, 1_000 * checkpoint.seconds / checkpoint.steps
-    fresh = None if of.model.learned_logits else judge(ModelRanker(f"{name}, fresh logits", model, True), cases)
+    draws = of.model.extractor in DRAWS_LOGITS and not of.model.learned_logits
+    fresh = judge(ModelRanker(f"{name}, fresh logits", model, True), cases) if draws else None
     return Trained(judge(ModelRanker(name, model), cases), fresh, cosines(model, cases), speed)
 
 
@@ -152,14 +164,14 @@ def report(models: dict[str, list[Trained]], baselines: list[Judged], shown: str
     redrawn = [[one.fresh for one in of if one.fresh] for of in models.values()]
     together += [mean_of(of[0].name, of) for of in redrawn if of]
     by_name = {one.name: one for one in together}
-    mine, knn, one = by_name[shown], by_name["item-kNN"], by_name[one_name(shown)]
+    mine, knn, one = by_name[shown], by_name["item-kNN"], by_name.get(one_name(shown), by_name[shown])
     users, trainings = len(mine.answers["recall@50"]), len(models[shown])
     print(f"\n{users:,} test users; means of {trainings} training(s); in brackets the 95 % interval over users\n")
     print(figures_table([figures(judged.name, judged.answers) for judged in together]))
-    print("\nwith the items of the history left out\n")
+    print("\nwith the items of the input (the last 20 behaviours) left out\n")
     print(figures_table([figures(judged.name, judged.unseen) for judged in together]))
     print(f"\n{table(['', 'slot cosine', 'event cosine', 'seconds per 1,000 steps'], geometry(models))}")
-    ahead = recall50(mine.answers) / recall50(knn.answers) - 1
+    ahead = recall50(mine.answers) / max(recall50(knn.answers), 1e-9) - 1
     print(f"\n{shown} is {abs(ahead):.1%} {'ahead of' if ahead > 0 else 'BEHIND'} item-kNN by recall@50")
     finish(
         {

@@ -1,6 +1,7 @@
 """Train MIND and publish bundles: simulate | train | evaluate | export | publish."""
 
 import json
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -80,8 +81,18 @@ def train(
     if until is not None:
         interactions = events_until(interactions, until)
     print(interactions.describe())
-    checkpoint = judged(train_model(interactions, config, training, state=state_file(out, resume)), interactions)
+    state = state_file(out, resume)
+    try:
+        checkpoint = train_model(interactions, config, training, state=state)
+    except KeyboardInterrupt:
+        if state.exists():
+            print(
+                f"\nstopped; {state} has the training so far, and the same line with --resume goes on", file=sys.stderr
+            )
+        raise
     save(checkpoint, out)
+    state.unlink(missing_ok=True)
+    save(judged(checkpoint, interactions), out)  # again: judging takes a while, and what was trained should not be lost
     print(f"wrote {out}; validation: {percentages(checkpoint.validation)}")
 
 
@@ -148,7 +159,9 @@ def state_file(out: Path, resume: bool) -> Path:
 
 
 def events_until(log: InteractionLog, date: datetime) -> InteractionLog:
-    """The events before a date (UTC); ValueError where there are none."""
+    """The events before a date (UTC); ValueError where there are none, or they have no times."""
+    if not log.timed:
+        raise ValueError(f"{log.source} has no times, only an order, so it cannot be cut at {date:%Y-%m-%d} (--until)")
     past = log.before(int(date.replace(tzinfo=UTC).timestamp() * 1_000))
     if not len(past.events):
         first = datetime.fromtimestamp(int(log.events.event_time_ms.min()) / 1_000, UTC)

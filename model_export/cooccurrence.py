@@ -15,6 +15,8 @@ def co_occurrence(
 ) -> csr_matrix:
     """How often two items stand within `reach` positions of each other: symmetric, float64 (items, items).
 
+    An item that follows itself counts twice, once in each direction, like any other pair.
+
     Parameters
     ----------
     users : int64, whose behaviours count.

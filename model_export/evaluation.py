@@ -92,8 +92,8 @@ def evaluate(
 
 
 def comirec(checkpoint: Checkpoint, log: InteractionLog) -> Exam:
-    """The test users of the split that the checkpoint was trained with."""
-    sequences = build_sequences(log, checkpoint.vocabulary)
+    """The test users of the split that the checkpoint was trained with, up to the last event that it was trained on."""
+    sequences = build_sequences(log.before(checkpoint.data["last_event_ms"] + 1), checkpoint.vocabulary)
     split = split_of(checkpoint, sequences, log.sides)
     length = min(COMIREC_LENGTH, checkpoint.model.config.history_length)  # the same input for all rankers
     cases = comirec_cases(sequences, split.test, length)
@@ -104,6 +104,8 @@ def comirec(checkpoint: Checkpoint, log: InteractionLog) -> Exam:
 
 def chronological(checkpoint: Checkpoint, log: InteractionLog) -> Exam:
     """All users with behaviours up to the checkpoint's last event and after it."""
+    if not log.timed:
+        raise ValueError(f"{log.source} has no times, only an order; the chronological protocol needs times")
     last = checkpoint.data["last_event_ms"]
     later = log.after(last)
     if not len(later.events):

@@ -55,7 +55,8 @@ def routing_penalty(weights: Tensor, mask: Tensor) -> Tensor:
     """REMI's routing regularisation (Xie et al., RecSys 2023): the squared norm of the diagonal of the covariance of A.
 
     A (K, L) are a user's routing weights; || diag((A - mean A)(A - mean A)^T / L) ||^2 is large where an interest
-    comes from a few behaviours alone. Padding takes no part, and n behaviours are divided by n.
+    comes from a few behaviours alone. REMI divides by d where it stands here by L: padding takes no part, and the n
+    behaviours of a user are divided by n, so lambda is not on REMI's scale.
 
     Parameters
     ----------

@@ -40,6 +40,11 @@ def interest_mask(mask: Tensor, num_interests: int, adaptive: bool = True) -> Te
     return behaviours >= needed  # (B, K)
 
 
+def age_of(mask: Tensor, length: int) -> Tensor:
+    """How many behaviours came after each, int64 (B, L), at most length - 1; padding may be in front or behind."""
+    return (mask.sum(1, keepdim=True) - mask.cumsum(1)).clamp(0, length - 1)
+
+
 def coupling(logits: Tensor, unused: Tensor, mask: Tensor) -> Tensor:
     """Routing weights (B, K, L): a softmax over the capsules of each behaviour, not over behaviours.
 
@@ -162,8 +167,8 @@ def sampled_softmax(
     """
     positive = (user * table[target]).sum(-1) - log_q[target]  # (B,)
     sampled = user @ table[negatives].T  # (B, M)
-    sampled = harder(sampled, hardness) - log_q[negatives]
     sampled = sampled.masked_fill(negatives[None, :] == target[:, None], -torch.inf)
+    sampled = harder(sampled, hardness) - log_q[negatives]
     logits = torch.cat([positive[:, None], sampled], 1)  # (B, 1 + M)
     return F.cross_entropy(logits, torch.zeros(len(user), dtype=torch.int64, device=user.device))
 
@@ -172,9 +177,10 @@ def harder(scores: Tensor, beta: float) -> Tensor:
     """Weigh negatives by w_j = exp(beta s_j) / mean exp(beta s), as an addition to their logits (B, M).
 
     Interest-aware hard negative mining of REMI (Xie et al., "Rethinking Multi-Interest Learning for Candidate
-    Matching in Recommender Systems", RecSys 2023).
+    Matching in Recommender Systems", RecSys 2023). Accidental hits, whose scores are -inf, have no part in the mean.
     """
     if beta == 0:
         return scores
-    mean = torch.logsumexp(beta * scores, 1, keepdim=True) - math.log(scores.shape[1])
+    number = (scores > -torch.inf).sum(1, keepdim=True).clamp_min(1)
+    mean = torch.logsumexp(beta * scores, 1, keepdim=True) - number.log()
     return scores + beta * scores - mean

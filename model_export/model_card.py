@@ -11,13 +11,15 @@ from importlib.metadata import version
 from typing import Any
 
 from model_export.checkpoint import Checkpoint
+from model_export.evaluation import COMIREC_LENGTH
 from model_export.presets import PRESETS
 from model_export.report import COLUMNS, table
 
 LIBRARIES = ("torch", "onnx", "onnxscript", "numpy", "scipy")
 PROTOCOL = (
-    "Users who were held out of training; of each, the first 80 % of the behaviours are the history, whose last 20 are "
-    "read, and the rest are the labels. All items are ranked. In brackets 95 % bootstrap intervals over the users."
+    "Users who were held out of training; of each, the first 80 % of the behaviours are the history, whose last "
+    "{length} are read, and the rest are the labels. All items are ranked. In brackets 95 % bootstrap intervals over "
+    "the users."
 )
 
 
@@ -31,6 +33,8 @@ def model_card(checkpoint: Checkpoint, bundle_version: str) -> str:
         data(checkpoint),
         "## How good it is",
         figures(checkpoint),
+        "## Training",
+        training(checkpoint),
         "## Settings",
         settings(asdict(checkpoint.model.config) | asdict(checkpoint.training)),
         "## Versions",
@@ -44,11 +48,18 @@ def data(checkpoint: Checkpoint) -> str:
     of = checkpoint.data
     side_features = ", ".join(checkpoint.vocabulary.feature_fields) or "none"
     profile = ", ".join(checkpoint.vocabulary.profile_fields) or "none"
+    span = f"from {day(of['first_event_ms'])} to {day(of['last_event_ms'])} (UTC)"
     return (
         f"{of['events']:,} events of {of['users']:,} users with {len(checkpoint.vocabulary.item_ids):,} items from "
-        f"{of['source']}, from {day(of['first_event_ms'])} to {day(of['last_event_ms'])} (UTC). "
+        f"{of['source']}, {span if of['timed'] else 'in their order, without times'}. "
         f"Side features of items: {side_features}. Profile fields of users: {profile}."
     )
+
+
+def training(checkpoint: Checkpoint) -> str:
+    """How long it took, and what chose the step that was kept."""
+    best = ", ".join(f"{name} {100 * value:.2f} %" for name, value in checkpoint.validation.items())
+    return f"{checkpoint.steps:,} steps in {checkpoint.seconds:.0f} s. Validation users: {best or 'none'}."
 
 
 def day(time_ms: int) -> str:
@@ -60,10 +71,11 @@ def figures(checkpoint: Checkpoint) -> str:
     """The model beside item-kNN and most popular on the same test users."""
     found = checkpoint.figures
     if not found:
-        return "It was not judged: no users were held out for a test."
+        return "It was not judged: no user with two behaviours or more was held out for a test."
     rows = [(one["name"], *(cell(one, metric) for metric in COLUMNS.values())) for one in found]
     text = table(["%", *COLUMNS], rows)
-    return f"{PROTOCOL}\n\n{found[0]['users']:,} users.\n\n" + "\n".join(f"    {line}" for line in text.split("\n"))
+    protocol = PROTOCOL.format(length=min(COMIREC_LENGTH, checkpoint.model.config.history_length))
+    return f"{protocol}\n\n{found[0]['users']:,} users.\n\n" + "\n".join(f"    {line}" for line in text.split("\n"))
 
 
 def cell(figure: Mapping[str, Any], metric: str) -> str:

@@ -7,7 +7,7 @@ give capsules (B, K, d), the interest mask (B, K) and routing weights (B, K, L),
 import torch
 from torch import Tensor, nn
 
-from model_export.mind import ProfileLayers, coupling, interest_mask, squash
+from model_export.mind import ProfileLayers, age_of, coupling, interest_mask, squash
 from model_export.model_config import ModelConfig
 
 
@@ -33,7 +33,7 @@ class MeanPooling(nn.Module):
 class MaxMf(nn.Module):
     """MaxMF (Weston et al., "Nonlinear latent factorization by embedding multiple user interests", RecSys 2013).
 
-    A user is K vectors, each the mean of the items for which it is the best of the K; no layer behind them. The
+    A user is up to K vectors, each the mean of the items for which it is the best of them; no layer behind them. The
     paper has vectors of known users. Users here are new, so theirs are found by assigning and averaging in turn.
     """
 
@@ -49,7 +49,7 @@ class MaxMf(nn.Module):
         taken = self.assign(routing_logits, active, mask)
         for _ in range(self.config.routing_iterations - 1):
             taken = self.assign(self.average(taken, fixed) @ fixed.transpose(1, 2), active, mask)
-        return self.average(taken, behaviours), active, taken
+        return self.average(taken, behaviours), active & (taken.sum(2) > 0), taken
 
     @staticmethod
     def assign(scores: Tensor, active: Tensor, mask: Tensor) -> Tensor:
@@ -124,8 +124,3 @@ def by_age(behaviours: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     newest = before + mask.sum(1, keepdim=True) - 1  # amax would fail where L is 0
     order = (newest - place).clamp_min(0)[:, :, None].expand_as(behaviours)
     return behaviours.gather(1, order), place < mask.sum(1, keepdim=True)
-
-
-def age_of(mask: Tensor, length: int) -> Tensor:
-    """How many behaviours came after each, int64 (B, L), at most length - 1; padding may be in front or behind."""
-    return (mask.sum(1, keepdim=True) - mask.cumsum(1)).clamp(0, length - 1)

@@ -64,8 +64,6 @@ class Run:
         if self.best_weights:
             self.model.load_state_dict(self.best_weights)
         self.model.eval()
-        if state is not None:
-            state.unlink(missing_ok=True)
 
     def train_step(self) -> float:
         """One step of AdamW; the loss before it."""
@@ -127,7 +125,7 @@ class Run:
             for name in sorted(then.keys() | now.keys()):
                 if then.get(name) != now.get(name):
                     raise ValueError(
-                        f"{path} is of another training: its {name} is {then.get(name)}, now it is {now.get(name)}"
+                        f"{path} is of another training: {name} was {then.get(name)} there and is {now.get(name)} here"
                     )
         self.model.load_state_dict(content["weights"])
         self.optimizer.load_state_dict(content["optimizer"])

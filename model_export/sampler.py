@@ -46,7 +46,7 @@ class Sampler:
         if len(self.targets) < training.batch_size:
             raise ValueError(
                 f"the log has {len(self.targets)} behaviours that follow another one of a training user; "
-                f"training needs at least {training.batch_size} (the batch size)"
+                f"training needs at least {training.batch_size} (--batch-size)"
             )
         self.by_age = self.cumulative_ages()
         counts = np.bincount(sequences.items[positions], minlength=items)
@@ -73,19 +73,10 @@ class Sampler:
             swapped = mask & (self.rng.random(mask.shape) < self.training.substitution)
             history[swapped] = self.neighbours.draw(history[swapped], self.rng)
         negatives = draw(self.by_popularity, self.training.negatives, self.rng)
-        targets = self.sequences.items[self.further(ends, owners)]
-        arrays = (history, mask, targets, self.sequences.profiles[owners], negatives)
+        arrays = (history, mask, self.sequences.items[ends], self.sequences.profiles[owners], negatives)
         tensors = [torch.from_numpy(array).to(self.device) for array in arrays]
         history_rows, masked, target, profile, drawn = tensors
         return Batch(history_rows, masked, target, profile, drawn, self.log_q)
-
-    def further(self, ends: np.ndarray, owners: np.ndarray) -> np.ndarray:
-        """Positions (B,) of the targets: half of them up to `target_reach` behaviours after the next one."""
-        if not self.training.target_reach:
-            return ends
-        steps = self.rng.integers(self.training.target_reach + 1, size=len(ends))
-        steps[self.rng.random(len(ends)) < 0.5] = 0
-        return np.minimum(ends + steps, self.sequences.starts[owners + 1] - 1)
 
     def state(self) -> dict[str, Any]:
         """Where the random numbers stand, to go on from there."""

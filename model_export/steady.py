@@ -14,7 +14,7 @@ Shapes: B users, L behaviours (padded), K interests, d dimensions, P profile fie
 import torch
 from torch import Tensor, nn
 
-from model_export.mind import coupling, interest_mask
+from model_export.mind import age_of, coupling, interest_mask
 from model_export.model_config import ModelConfig
 
 SMALLEST = 1e-6  # of a length or a sum that something is divided by; the ONNX exporter drops much smaller ones
@@ -59,7 +59,7 @@ class SteadyExtractor(nn.Module):
 
     def recency_weights(self, mask: Tensor) -> Tensor:
         """r_k of each behaviour, (B, K, L), by how many behaviours came after it; padding in front or behind."""
-        age = (mask.sum(1, keepdim=True) - mask.cumsum(1)).clamp(0, self.config.history_length - 1)  # (B, L)
+        age = age_of(mask, self.config.history_length)  # (B, L)
         return self.recency.exp()[:, age].transpose(0, 1)
 
     def profile_vector(self, profile: Tensor | None) -> Tensor:

@@ -1,7 +1,7 @@
 """Training: from a log to the checkpoint with the best validation recall@50."""
 
+import hashlib
 import math
-import random
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ def train(
     Parameters
     ----------
     state : file where the state of the training is kept at each look at the validation users. If the file is there,
-        training goes on from it and ends as if it had never stopped; it is deleted at the end.
+        training goes on from it and ends as if it had never stopped. Whoever keeps the checkpoint deletes it.
 
     Raises
     ------
@@ -54,13 +54,13 @@ def train(
     neighbours = prepare(model, sequences, split.train, training)
     items = len(vocabulary.item_ids)
     sampler = Sampler(sequences, split.train, config.history_length, training, items, device, neighbours)
-    valid = split.valid[:VALIDATION_CASES]
-    cases = comirec_cases(sequences, valid, config.history_length)
+    cases = comirec_cases(sequences, split.valid, config.history_length).sample(VALIDATION_CASES, training.seed)
     run = Run(model.to(device), sampler, cases, training)
     data = describe(log)
+    trained_on = data | {"fingerprint": fingerprint(sequences, vocabulary)}
     if state is not None and state.exists():
-        run.restore(state, data)
-    run.fit(progress, state, data)
+        run.restore(state, trained_on)
+    run.fit(progress, state, trained_on)
     return Checkpoint(
         model=model.cpu(),
         vocabulary=vocabulary,
@@ -75,9 +75,7 @@ def train(
 
 
 def seed_everything(seed: int) -> None:
-    """Make what follows repeatable on the same machine."""
-    random.seed(seed)
-    np.random.seed(seed)
+    """Make what torch draws from now on repeatable on the same machine; NumPy's generators are seeded where made."""
     torch.manual_seed(seed)
 
 
@@ -110,11 +108,18 @@ def catalogue_of(log: InteractionLog, vocabulary: Vocabulary) -> dict[str, list[
 
 
 def describe(log: InteractionLog) -> dict[str, Any]:
-    """Where the data came from and what range it covers (times in Unix milliseconds)."""
+    """Where the data came from and what range it covers (times in Unix milliseconds; positions where not `timed`)."""
     return {
         "source": Path(log.source).name,
         "events": len(log.events),
         "users": int(log.events.user_id.nunique()),
         "first_event_ms": int(log.events.event_time_ms.min()),
         "last_event_ms": int(log.events.event_time_ms.max()),
+        "timed": log.timed,
     }
+
+
+def fingerprint(sequences: Sequences, vocabulary: Vocabulary) -> str:
+    """Tells one training's data from another's: a hash of every behaviour and side feature."""
+    parts = (sequences.items, sequences.starts, sequences.profiles, vocabulary.item_features)
+    return hashlib.blake2b(b"".join(part.tobytes() for part in parts), digest_size=8).hexdigest()

@@ -27,7 +27,6 @@ class TrainingConfig:
     separation : weight of the term that keeps a user's capsules apart.
     start : item embeddings start "random", or from "co-occurrence" (cooccurrence.py).
     substitution : share of the behaviours in a history that a step replaces by an item that often goes with them.
-    target_reach : half of the targets are not the next behaviour but one up to so many behaviours after it; 0 for none.
     recency_half_life : targets of this age are drawn half as often as the newest, as a share of the log's time range;
         None draws all alike.
     validate_every : steps between two looks at the validation users.
@@ -51,7 +50,6 @@ class TrainingConfig:
     separation: float = 0.0
     start: str = "random"
     substitution: float = 0.0
-    target_reach: int = 0
     recency_half_life: float | None = None
     validate_every: int = 250
     patience: int = 4

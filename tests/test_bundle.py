@@ -44,7 +44,7 @@ from model_export.training import catalogue_of
 from model_export.training_config import TrainingConfig
 from tests.untrained import untrained
 
-DATA = {"source": "nowhere", "events": 4, "users": 1, "first_event_ms": 0, "last_event_ms": 3_000}
+DATA = {"source": "nowhere", "events": 4, "users": 1, "first_event_ms": 0, "last_event_ms": 3_000, "timed": True}
 
 
 @pytest.fixture(scope="module")

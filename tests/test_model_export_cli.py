@@ -131,7 +131,7 @@ def test_a_training_that_was_stopped_goes_on(
         assert say(patch, *line) == 130
     assert [file.name for file in tmp_path.iterdir()] == [state.name]
     assert say(monkeypatch, *line, "--seed", "8", "--resume") == 2
-    assert "model.pt.progress is of another training: its seed is 7, now it is 8\n" in capsys.readouterr().err
+    assert "model.pt.progress is of another training: seed was 7 there and is 8 here\n" in capsys.readouterr().err
     assert say(monkeypatch, *line, "--resume") == 0
     assert [file.name for file in tmp_path.iterdir()] == [out.name]
     assert say(monkeypatch, *line, "--resume") == 2
@@ -226,8 +226,8 @@ def files(tmp_path: Path, log: Path, checkpoint: Path) -> Path:
             "train log.parquet --model youtube-dnn --num-interests 2",
             "num_interests is 2; the mean .* 1 interest",
         ),
-        ("train small.csv", r"the log has . behaviours .* training needs at least \d+ \(the batch size\)"),
-        ("train small.csv --model mind", r"the log has . behaviours .* training needs at least \d+ \(the batch size\)"),
+        ("train small.csv", r"the log has . behaviours .* training needs at least \d+ \(--batch-size\)"),
+        ("train small.csv --model mind", r"the log has . behaviours .* training needs at least \d+ \(--batch-size\)"),
         ("evaluate nowhere.pt log.parquet", "nowhere.pt does not exist; `python -m model_export train` writes .*"),
         ("train log.parquet --until 1999-01-01", r"log.parquet has no events before 1999-01-01 \(--until\); its .*"),
         (

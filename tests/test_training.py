@@ -318,7 +318,7 @@ def test_a_loss_that_is_no_number_ends_training(log: InteractionLog, monkeypatch
 @pytest.mark.parametrize("name", ["mind", "steady"])
 def test_a_log_that_is_too_small_says_what_is_needed(name: str) -> None:
     settings = small(name, batch_size=4, valid_share=0.0, test_share=0.0)
-    with pytest.raises(ValueError, match=r"the log has 3 behaviours .* at least 4 \(the batch size\)"):
+    with pytest.raises(ValueError, match=r"the log has 3 behaviours .* at least 4 \(--batch-size\)"):
         train(log_of(FIVE), *settings, progress=False)
     alone = log_of([("ann", "x"), ("bob", "y"), ("cat", "z")])  # nothing goes with anything
     with pytest.raises(ValueError, match="the log has 0 behaviours"):
@@ -341,6 +341,7 @@ def test_a_log_of_five_events_is_enough_for_batches_of_three() -> None:
         "users": 2,
         "first_event_ms": 0,
         "last_event_ms": 4_000,
+        "timed": True,
     }
 
 
@@ -428,7 +429,12 @@ def test_a_training_that_was_stopped_ends_as_if_it_had_not(
     resumed = train(log, *settings, progress=False, state=state)
     assert same_weights(resumed, undisturbed)
     assert resumed.validation == undisturbed.validation
-    assert list(state.parent.iterdir()) == []
+
+
+def other_items(log: InteractionLog) -> InteractionLog:
+    """As many events of as many users at the same times, but with the items the other way round."""
+    swapped = log.events.item_id.to_numpy()[::-1]
+    return replace(log, events=log.events.assign(item_id=swapped).astype({"item_id": "str"}))
 
 
 def test_only_what_was_left_is_trained(log: InteractionLog, tmp_path: Path, taken: list[tuple[float, float]]) -> None:
@@ -444,9 +450,10 @@ def test_the_state_of_another_training_is_refused(log: InteractionLog, tmp_path:
     interrupted(log, (config, training), state, looks=2)
     whole = state.read_bytes()
     for parts, message in (
-        ((log, replace(config, dim=4), training), "its dim is 8, now it is 4"),
-        ((log, config, replace(training, seed=8)), "its seed is 7, now it is 8"),
-        ((log.between(0, 0.5), config, training), r"its events is \d+, now it is \d+"),
+        ((log, replace(config, dim=4), training), "dim was 8 there and is 4 here"),
+        ((log, config, replace(training, seed=8)), "seed was 7 there and is 8 here"),
+        ((log.between(0, 0.5), config, training), r"events was \d+ there and is \d+ here"),
+        ((other_items(log), config, training), r"fingerprint was \w+ there and is \w+ here"),
     ):
         with pytest.raises(ValueError, match=rf"model\.progress is of another training: {message}$"):
             train(*parts, progress=False, state=state)

@@ -27,5 +27,5 @@ def untrained(config: ModelConfig, profile_sizes: tuple[int, ...] = (3, 2), item
     )
     shown: dict[str, list[Any]] = {"title": vocabulary.item_ids, "category": [""] * items, "price": [None] * items}
     counts = np.ones(items, dtype=np.int64)
-    data = {"source": "nowhere", "events": 60, "users": 6, "first_event_ms": 0, "last_event_ms": 59_000}
+    data = {"source": "nowhere", "events": 60, "users": 6, "first_event_ms": 0, "last_event_ms": 59_000, "timed": True}
     return Checkpoint(new_model(config, vocabulary), vocabulary, counts, shown, data, TrainingConfig())
