@@ -168,7 +168,7 @@ def test_events_become_histories_and_capsules(world: World) -> None:
     ]
     expected[0] = replace(expected[0], profile=profile)
     assert world.stored_bytes() == {state.user_id: to_bytes(state) for state in expected}
-    assert len(anna_capsules.vectors) == 2  # log2 of 5 behaviours
+    assert len(anna_capsules.vectors) == world.extractor.bundle.manifest.num_interests == 4  # Steady gives all K
     counts = {"events": 7, "duplicates": 0, "dead_letters": 0, "unknown_items": 0}
     assert {name: updater.counts[name] for name in counts} == counts
     assert world.committed() == 7
