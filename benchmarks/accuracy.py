@@ -16,20 +16,19 @@ from benchmarks.wals import tune as tune_wals
 from model_export import metrics
 from model_export.cases import Cases, comirec_cases
 from model_export.cosines import Cosines, cosines
-from model_export.dataset import Sequences, build_sequences, build_vocabulary, positions_of
-from model_export.evaluation import COMIREC_LENGTH, N
+from model_export.dataset import Sequences, Vocabulary, build_sequences, build_vocabulary, item_counts
+from model_export.evaluation import COMIREC_LENGTH, N, cases_of_test_users, figures_of
 from model_export.interactions import InteractionLog
 from model_export.item_knn import tune as tune_item_knn
 from model_export.model_ranker import ModelRanker
 from model_export.presets import DEFAULT, PRESETS, Preset, one_interest, preset
 from model_export.rankers import Popular, Ranker
 from model_export.readers import read_log
-from model_export.report import Figures, figures_table, table
-from model_export.split import Split, split_users
+from model_export.report import figures_table, table
+from model_export.split import Split, split_of
 from model_export.training import train
 
 ALL = "all"
-DRAWS_LOGITS = ("mind", "maxmf")  # the extractors that start from drawn routing logits
 WORKERS = 2  # trainings at a time, each on one thread
 
 DataPath = Annotated[Path, typer.Option("--data", help="Interaction log; a publisher's file or folder.")]
@@ -80,7 +79,7 @@ def main(
         chosen[one_name(shown)] = one_interest(preset(shown))
     log = without_side_features(read_log(data)) if ids_only else read_log(data)
     print(log.describe())
-    require_test_users(log, preset(shown))
+    asked(log, preset(shown), build_vocabulary(log))  # before anything is trained: is there anybody to ask?
     with ProcessPoolExecutor(WORKERS, mp_context=get_context("spawn")) as pool:
         baselines = pool.submit(judge_baselines, log, preset(shown), model == ALL)
         trainings = {
@@ -91,12 +90,17 @@ def main(
     report({name: [one.result() for one in of] for name, of in trainings.items()}, baselines.result(), shown)
 
 
-def require_test_users(log: InteractionLog, of: Preset) -> None:
-    """Raise ValueError, before anything is trained, where there is nobody to ask."""
-    sequences = build_sequences(log, build_vocabulary(log))
-    users = split_of(log, sequences, of).test
-    if not len(comirec_cases(sequences, users)):
-        raise ValueError(f"{log.source}: none of the {len(users)} test users has two behaviours or more")
+def asked(log: InteractionLog, of: Preset, vocabulary: Vocabulary) -> tuple[Sequences, Split, Cases]:
+    """The behaviours, the split that a training makes of the users, and what the test users are asked.
+
+    Raises
+    ------
+    ValueError
+        If there is no test user to ask.
+    """
+    sequences = build_sequences(log, vocabulary)
+    split = split_of(of.training, sequences.user_ids, log.sides)
+    return sequences, split, cases_of_test_users(sequences, split, COMIREC_LENGTH, log.source)
 
 
 def one_name(model: str) -> str:
@@ -125,31 +129,22 @@ def run(name: str, of: Preset, log: InteractionLog) -> Trained:
     """Train one model and judge it on the test users."""
     torch.set_num_threads(1)
     checkpoint = train(log, of.model, of.training, progress=False)
-    sequences = build_sequences(log, checkpoint.vocabulary)
-    cases = comirec_cases(sequences, split_of(log, sequences, of).test, COMIREC_LENGTH)
+    _, _, cases = asked(log, of, checkpoint.vocabulary)
     model, speed = checkpoint.model, 1_000 * checkpoint.seconds / checkpoint.steps
-    draws = of.model.extractor in DRAWS_LOGITS and not of.model.learned_logits
-    fresh = judge(ModelRanker(f"{name}, fresh logits", model, True), cases) if draws else None
+    fresh = judge(ModelRanker(f"{name}, fresh logits", model, True), cases) if of.model.draws_logits else None
     return Trained(judge(ModelRanker(name, model), cases), fresh, cosines(model, cases), speed)
 
 
 def judge_baselines(log: InteractionLog, of: Preset, with_wals: bool) -> list[Judged]:
     """Most popular, item-kNN and WALS, which learn from the training users and are tuned on the validation users."""
     vocabulary = build_vocabulary(log)
-    items, sequences = len(vocabulary.item_ids), build_sequences(log, vocabulary)
-    split = split_of(log, sequences, of)
-    valid, test = (comirec_cases(sequences, users, COMIREC_LENGTH) for users in (split.valid, split.test))
-    counts = np.bincount(sequences.items[positions_of(sequences, split.train)[0]], minlength=items)
-    rankers: list[Ranker] = [Popular(counts)]
+    sequences, split, test = asked(log, of, vocabulary)
+    items, valid = len(vocabulary.item_ids), comirec_cases(sequences, split.valid, COMIREC_LENGTH)
+    rankers: list[Ranker] = [Popular(item_counts(sequences, split.train, items))]
     if with_wals:
         rankers.append(tune_wals(sequences, split.train, items, valid, progress=False))
     rankers.append(tune_item_knn(sequences, split.train, items, valid, COMIREC_LENGTH, progress=False))
     return [judge(ranker, test) for ranker in rankers]
-
-
-def split_of(log: InteractionLog, sequences: Sequences, of: Preset) -> Split:
-    """The users that a model is trained on, tuned by and tested on."""
-    return split_users(sequences.user_ids, of.training.valid_share, of.training.test_share, log.sides)
 
 
 def judge(ranker: Ranker, cases: Cases) -> Judged:
@@ -167,9 +162,9 @@ def report(models: dict[str, list[Trained]], baselines: list[Judged], shown: str
     mine, knn, one = by_name[shown], by_name["item-kNN"], by_name.get(one_name(shown), by_name[shown])
     users, trainings = len(mine.answers["recall@50"]), len(models[shown])
     print(f"\n{users:,} test users; means of {trainings} training(s); in brackets the 95 % interval over users\n")
-    print(figures_table([figures(judged.name, judged.answers) for judged in together]))
+    print(figures_table([figures_of(judged.name, judged.answers) for judged in together]))
     print("\nwith the items of the input (the last 20 behaviours) left out\n")
-    print(figures_table([figures(judged.name, judged.unseen) for judged in together]))
+    print(figures_table([figures_of(judged.name, judged.unseen) for judged in together]))
     print(f"\n{table(['', 'slot cosine', 'event cosine', 'seconds per 1,000 steps'], geometry(models))}")
     ahead = recall50(mine.answers) / max(recall50(knn.answers), 1e-9) - 1
     print(f"\n{shown} is {abs(ahead):.1%} {'ahead of' if ahead > 0 else 'BEHIND'} item-kNN by recall@50")
@@ -196,11 +191,6 @@ def mean_of(name: str, judged: list[Judged]) -> Judged:
     answers = {metric: np.mean([one.answers[metric] for one in judged], axis=0) for metric in names}
     unseen = {metric: np.mean([one.unseen[metric] for one in judged], axis=0) for metric in names}
     return Judged(name, answers, unseen)
-
-
-def figures(name: str, answers: Answers) -> Figures:
-    """Means and intervals over users."""
-    return Figures(name, len(answers["recall@50"]), metrics.means(answers), metrics.intervals(answers, seed=7))
 
 
 def recall50(answers: Answers) -> float:

@@ -19,7 +19,6 @@ from benchmarks.report import finish
 from model_export.cases import Cases
 from model_export.checkpoint import Checkpoint
 from model_export.dataset import Vocabulary, build_sequences, new_features, windows
-from model_export.evaluation import split_of
 from model_export.interactions import InteractionLog
 from model_export.metrics import means, per_case
 from model_export.model import InterestModel
@@ -28,7 +27,7 @@ from model_export.presets import DEFAULT, PRESETS, preset
 from model_export.rankers import BATCH, best
 from model_export.readers import read_log
 from model_export.report import table
-from model_export.split import hashed
+from model_export.split import hashed, split_of
 from model_export.training import train
 
 LENGTH = 20  # behaviours of a history
@@ -109,7 +108,7 @@ def cold_cases(log: InteractionLog, checkpoint: Checkpoint, cold: ColdItems) -> 
     labels = pd.Index(cold.item_ids).get_indexer(pd.Index(ids))  # (E,), -1 at other items
     other = (labels < 0).astype(np.int64)
     ends = np.cumsum(other) - other  # (E,), how many events with other items came before
-    test = np.isin(users, split_of(checkpoint, sequences, log.sides).test)
+    test = np.isin(users, split_of(checkpoint.training, sequences.user_ids, log.sides).test)
     first = ~pd.DataFrame({"user": users, "item": labels}).duplicated().to_numpy()
     asked = (labels >= 0) & test & first & (ends > sequences.starts[users])
     ends, users = ends[asked], users[asked]

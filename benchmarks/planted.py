@@ -16,7 +16,7 @@ from model_export.extractor import Extractor
 from model_export.presets import DEFAULT, PRESETS, preset
 from model_export.report import table
 from model_export.simulator import SimulatedShop, simulate
-from model_export.split import split_users
+from model_export.split import split_of
 from model_export.training import train
 from model_export.training_config import TrainingConfig
 
@@ -47,7 +47,7 @@ def main(
 def test_users(shop: SimulatedShop, training: TrainingConfig) -> list[str]:
     """Users held out of training and of early stopping."""
     user_ids = sorted(shop.interests)
-    return [user_ids[place] for place in split_users(user_ids, training.valid_share, training.test_share).test]
+    return [user_ids[place] for place in split_of(training, user_ids).test]
 
 
 def interests_found(bundle: Bundle, shop: SimulatedShop, user_ids: Sequence[str]) -> float:

@@ -25,7 +25,7 @@ from model_export.presets import DEFAULT, preset
 from model_export.report import table
 from model_export.run import Run
 from model_export.sampler import Sampler
-from model_export.training import prepare, seed_everything
+from model_export.training import prepare
 
 ROUNDS = 3
 SECONDS = 2.0  # of each training in each round
@@ -86,7 +86,7 @@ def made_up(size: Size, rng: np.random.Generator) -> Sequences:
 
 def ours(name: str, sequences: Sequences, size: Size, seed: int) -> Callable[[int], None]:
     """Prepare a training of one of our models; what is returned takes so many steps, loading included."""
-    seed_everything(seed)
+    torch.manual_seed(seed)
     chosen = preset(name)
     config = replace(chosen.model, dim=size.dim, num_interests=size.interests, history_length=size.length)
     # More steps than are taken: the learning rate does not fall to zero, as it never does while training goes on.

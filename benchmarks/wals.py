@@ -18,15 +18,12 @@ from tqdm import tqdm
 
 from model_export.cases import Cases
 from model_export.dataset import Sequences, positions_of
-from model_export.metrics import per_case
-from model_export.rankers import BATCH, best
+from model_export.rankers import TUNING_CASES, recall_of, top_by
 
 FACTORS = 64  # as long as the models' vectors
 ITERATIONS = 15
 ALPHAS = (1.0, 10.0, 40.0, 100.0)  # 40 is the paper's
 REGULARISATIONS = (3.0, 10.0, 30.0, 100.0)
-TUNED_AT = 50  # N of the recall that tuning looks at
-VALIDATION_CASES = 3_000
 
 
 @dataclass(frozen=True)
@@ -82,14 +79,7 @@ class Wals:
 
     def top(self, cases: Cases, n: int, unseen_only: bool) -> np.ndarray:
         """See Ranker."""
-        found = [np.zeros((0, n), dtype=np.int64)]
-        for some in cases.batches(BATCH):
-            scores = self.scores(some)
-            if unseen_only:
-                rows, _ = np.nonzero(some.mask)
-                scores[rows, some.history[some.mask]] = -np.inf
-            found.append(best(scores, n))
-        return np.concatenate(found)
+        return top_by(self.scores, cases, n, unseen_only)
 
     def scores(self, cases: Cases) -> np.ndarray:
         """float32 (C, items)."""
@@ -116,16 +106,10 @@ def tune(
     ----------
     valid_cases : of users that are not among `train_users`; at most 3,000 are drawn. Without any, nothing is tuned.
     """
-    cases = valid_cases.sample(VALIDATION_CASES, seed)
+    cases = valid_cases.sample(TUNING_CASES, seed)
     if not len(cases):
         return Wals(sequences, train_users, items, WalsSettings(), seed)
     grid = [WalsSettings(*pair) for pair in product(ALPHAS, REGULARISATIONS)]
     bar = tqdm(grid, desc="tuning WALS", unit="setting", disable=not progress)
     recalls = [recall_of(Wals(sequences, train_users, items, settings, seed), cases) for settings in bar]
     return Wals(sequences, train_users, items, grid[int(np.argmax(recalls))], seed)
-
-
-def recall_of(wals: Wals, cases: Cases) -> float:
-    """Mean recall@50."""
-    found = per_case(wals.top(cases, TUNED_AT, unseen_only=False), cases.labels, at=(TUNED_AT,))
-    return float(found[f"recall@{TUNED_AT}"].mean())

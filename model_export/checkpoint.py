@@ -57,6 +57,11 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
         "training": asdict(checkpoint.training),
         **{name: getattr(checkpoint, name) for name in PLAIN},
     }
+    write(content, path)
+
+
+def write(content: dict[str, Any], path: Path) -> None:
+    """Write a file of torch's, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     torch.save(content, partial)

@@ -33,10 +33,10 @@ def co_occurrence(
     return pairs + pairs.T
 
 
-def cosine(pairs: csr_matrix, counts: np.ndarray) -> csr_matrix:
-    """Co-occurrence divided by the square root of both items' counts."""
-    root = diags_array(1 / np.sqrt(np.maximum(counts, 1)))
-    return csr_matrix(root @ pairs @ root)
+def similar(pairs: csr_matrix, counts: np.ndarray, popularity_power: float = 0.5) -> csr_matrix:
+    """Co-occurrence divided by (count of the one item * count of the other) to a power; at 0.5 it is a cosine."""
+    scale = diags_array(np.maximum(counts, 1) ** -popularity_power)
+    return csr_matrix(scale @ pairs @ scale)
 
 
 def item_vectors(similarity: csr_matrix, dim: int, rng: np.random.Generator) -> np.ndarray:

@@ -232,3 +232,8 @@ def positions_of(sequences: Sequences, users: np.ndarray) -> tuple[np.ndarray, n
     lengths = sequences.lengths[users]
     before = np.cumsum(lengths) - lengths  # behaviours of the users that come earlier among `users`
     return np.arange(lengths.sum()) + np.repeat(sequences.starts[users] - before, lengths), np.repeat(users, lengths)
+
+
+def item_counts(sequences: Sequences, users: np.ndarray, items: int) -> np.ndarray:
+    """Behaviours of these users with each item: int64 (items,)."""
+    return np.bincount(sequences.items[positions_of(sequences, users)[0]], minlength=items)

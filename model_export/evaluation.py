@@ -1,6 +1,6 @@
 """The judge: a model beside item-kNN and most popular, on the very same cases, with how sure each figure is."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -10,23 +10,39 @@ from tqdm import tqdm
 from model_export import metrics
 from model_export.cases import Cases, chronological_cases, comirec_cases
 from model_export.checkpoint import Checkpoint
-from model_export.dataset import Sequences, build_sequences, positions_of
+from model_export.dataset import Sequences, build_sequences, item_counts
 from model_export.interactions import InteractionLog
 from model_export.item_knn import tune
 from model_export.model_ranker import ModelRanker
 from model_export.rankers import Popular, Ranker
 from model_export.report import Figures, figures_json
-from model_export.split import Split, split_users
+from model_export.split import Split, split_of
 
 N = 50
 COMIREC_LENGTH = 20
 
 
+class NobodyToAskError(ValueError):
+    """No test user has a history and something that followed it."""
+
+
 def judge(ranker: Ranker, cases: Cases, unseen_only: bool, seed: int = 7) -> Figures:
     """Judge a ranker on cases; with `unseen_only` it may not name what is in the history, though labels may."""
-    found = metrics.per_case(ranker.top(cases, N, unseen_only), cases.labels)
     name = f"{ranker.name}, unseen only" if unseen_only else ranker.name
-    return Figures(name, len(cases), metrics.means(found), metrics.intervals(found, seed))
+    return figures_of(name, metrics.per_case(ranker.top(cases, N, unseen_only), cases.labels), seed)
+
+
+def figures_of(name: str, per_case: dict[str, np.ndarray], seed: int = 7) -> Figures:
+    """Means and intervals over the cases."""
+    return Figures(name, len(per_case["recall@50"]), metrics.means(per_case), metrics.intervals(per_case, seed))
+
+
+def cases_of_test_users(sequences: Sequences, split: Split, length: int, source: str) -> Cases:
+    """The ComiRec cases of the test users; NobodyToAskError, naming the source of the log, where there are none."""
+    cases = comirec_cases(sequences, split.test, length)
+    if not len(cases):
+        raise NobodyToAskError(f"{source}: none of the {len(split.test)} test users has two behaviours or more")
+    return cases
 
 
 def judged(checkpoint: Checkpoint, log: InteractionLog, progress: bool = True) -> Checkpoint:
@@ -34,10 +50,10 @@ def judged(checkpoint: Checkpoint, log: InteractionLog, progress: bool = True) -
 
     Unchanged where no user was held out for a test.
     """
-    sequences = build_sequences(log, checkpoint.vocabulary)
-    if not len(comirec_cases(sequences, split_of(checkpoint, sequences, log.sides).test)):
+    try:
+        found = evaluate(checkpoint, log, "comirec", progress=progress)
+    except NobodyToAskError:
         return checkpoint
-    found = evaluate(checkpoint, log, "comirec", progress=progress)
     return replace(checkpoint, figures=[figures_json(one) for one in found])
 
 
@@ -81,11 +97,11 @@ def evaluate(
         raise ValueError(f"unknown protocol {protocol!r}; expected one of: {', '.join(PROTOCOLS)}")
     exam = PROTOCOLS[protocol](checkpoint, log)
     items = len(checkpoint.vocabulary.item_ids)
-    learned = exam.sequences.items[positions_of(exam.sequences, exam.split.train)[0]]
+    counts = item_counts(exam.sequences, exam.split.train, items)
     valid_cases = comirec_cases(exam.sequences, exam.split.valid, exam.length)
     knn = tune(exam.sequences, exam.split.train, items, valid_cases, exam.length, seed, progress)
     model = ModelRanker(checkpoint.model.config.name, checkpoint.model)
-    rankers: list[Ranker] = [model, knn, Popular(np.bincount(learned, minlength=items))]
+    rankers: list[Ranker] = [model, knn, Popular(counts)]
     asked = [(ranker, unseen_only) for ranker in rankers for unseen_only in (False, True)]
     bar = tqdm(asked, desc="judging", disable=not progress)
     return [judge(ranker, exam.cases, unseen_only, seed) for ranker, unseen_only in bar]
@@ -94,12 +110,9 @@ def evaluate(
 def comirec(checkpoint: Checkpoint, log: InteractionLog) -> Exam:
     """The test users of the split that the checkpoint was trained with, up to the last event that it was trained on."""
     sequences = build_sequences(log.before(checkpoint.data["last_event_ms"] + 1), checkpoint.vocabulary)
-    split = split_of(checkpoint, sequences, log.sides)
+    split = split_of(checkpoint.training, sequences.user_ids, log.sides)
     length = min(COMIREC_LENGTH, checkpoint.model.config.history_length)  # the same input for all rankers
-    cases = comirec_cases(sequences, split.test, length)
-    if not len(cases):
-        raise ValueError(f"{log.source}: none of the {len(split.test)} test users has two behaviours or more")
-    return Exam(sequences, split, length, cases)
+    return Exam(sequences, split, length, cases_of_test_users(sequences, split, length, log.source))
 
 
 def chronological(checkpoint: Checkpoint, log: InteractionLog) -> Exam:
@@ -121,19 +134,13 @@ def chronological(checkpoint: Checkpoint, log: InteractionLog) -> Exam:
     cases = chronological_cases(past, future, length)
     if not len(cases):
         raise ValueError(f"{log.source}: no user has behaviours both up to {day(last)} and after it")
-    return Exam(past, split_of(checkpoint, past, log.sides), length, cases)
+    return Exam(past, split_of(checkpoint.training, past.user_ids, log.sides), length, cases)
 
 
 PROTOCOLS: dict[str, Callable[[Checkpoint, InteractionLog], Exam]] = {
     "comirec": comirec,
     "chronological": chronological,
 }
-
-
-def split_of(checkpoint: Checkpoint, sequences: Sequences, sides: Mapping[str, str]) -> Split:
-    """The split that the checkpoint was trained with."""
-    training = checkpoint.training
-    return split_users(sequences.user_ids, training.valid_share, training.test_share, sides)
 
 
 def day(time_ms: int) -> str:

@@ -9,17 +9,14 @@ from itertools import product
 from typing import Any, Literal, NoReturn
 
 import numpy as np
-from scipy.sparse import coo_matrix, csr_matrix, diags
+from scipy.sparse import coo_matrix, csr_matrix
 from tqdm import tqdm
 
 from model_export.cases import Cases
-from model_export.cooccurrence import co_occurrence
-from model_export.dataset import Sequences, positions_of
-from model_export.metrics import per_case
-from model_export.rankers import BATCH, best
+from model_export.cooccurrence import co_occurrence, similar
+from model_export.dataset import Sequences, item_counts
+from model_export.rankers import TUNING_CASES, best, recall_of, top_by
 
-TUNED_AT = 50  # N of the recall that tuning looks at
-VALIDATION_CASES = 3_000
 ROUNDS = 2
 TIE = 1e-12  # of the largest similarity; far below any score
 
@@ -83,9 +80,8 @@ class ItemKnn:
         self.settings = settings
         if pairs is None:
             pairs = co_occurrence(sequences, users, items, settings.reach, settings.distance_weight)
-        counts = np.bincount(sequences.items[positions_of(sequences, users)[0]], minlength=items)
-        scale = diags(np.maximum(counts, 1) ** -settings.popularity_power)
-        self.similarity = (scale @ pairs @ scale).tocsr()  # (items, items)
+        counts = item_counts(sequences, users, items)
+        self.similarity = similar(pairs, counts, settings.popularity_power)  # (items, items)
         self.largest = float(self.similarity.max()) or 1.0  # 1 where nothing is similar
         ranks = np.empty(items)
         ranks[np.argsort(-counts, kind="stable")] = np.arange(items, 0, -1)
@@ -93,14 +89,7 @@ class ItemKnn:
 
     def top(self, cases: Cases, n: int, unseen_only: bool) -> np.ndarray:
         """See Ranker."""
-        found = [np.zeros((0, n), dtype=np.int64)]
-        for some in cases.batches(BATCH):
-            scores = self.scores(some.history, some.mask)
-            if unseen_only:
-                rows, _ = np.nonzero(some.mask)
-                scores[rows, some.history[some.mask]] = -np.inf
-            found.append(best(scores, n))
-        return np.concatenate(found)
+        return top_by(lambda some: self.scores(some.history, some.mask), cases, n, unseen_only)
 
     def top_of(self, history: list[int], n: int) -> np.ndarray:
         """The n best item rows for one history of item rows (oldest first), best first; fewer where there are fewer."""
@@ -139,7 +128,7 @@ def tune(
     valid_cases : of users that are not among `train_users`; at most 3,000 are drawn. Without any, nothing is tuned.
     seen_length : behaviours of a history that may be read.
     """
-    search = Search(sequences, train_users, items, valid_cases.sample(VALIDATION_CASES, seed))
+    search = Search(sequences, train_users, items, valid_cases.sample(TUNING_CASES, seed))
     chosen = KnnSettings(length=seen_length)
     if len(valid_cases):
         total = ROUNDS * (len(SIMILARITIES) + len(SUMS))
@@ -168,9 +157,7 @@ class Search:
     def recall(self, settings: KnnSettings) -> float:
         """Mean recall@50."""
         if settings not in self.recalls:
-            top = self.knn(settings).top(self.cases, TUNED_AT, unseen_only=False)
-            found = per_case(top, self.cases.labels, at=(TUNED_AT,))
-            self.recalls[settings] = float(found[f"recall@{TUNED_AT}"].mean())
+            self.recalls[settings] = recall_of(self.knn(settings), self.cases)
         return self.recalls[settings]
 
     def knn(self, settings: KnnSettings) -> ItemKnn:

@@ -70,3 +70,8 @@ class ModelConfig:
     def reads_profile(self) -> bool:
         """Whether a user's profile has a part in the capsules."""
         return self.extractor in ("mind", "mean", "steady")
+
+    @property
+    def draws_logits(self) -> bool:
+        """Whether training draws the initial routing logits anew at each step, and they have a part in the capsules."""
+        return self.extractor in ("mind", "maxmf") and not self.learned_logits

@@ -77,7 +77,7 @@ class SelfAttention(nn.Module):
     def forward(
         self, behaviours: Tensor, mask: Tensor, routing_logits: Tensor, profile: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        active = interest_mask(mask, self.config.num_interests, adaptive=False)  # (B, K)
+        active = interest_mask(mask, self.config.num_interests, self.config.adaptive_interests)  # (B, K)
         placed = behaviours + self.places[age_of(mask, self.config.history_length)]  # (B, L, d)
         scores = self.second(torch.tanh(self.first(placed))).transpose(1, 2)  # (B, K, L)
         attention = torch.softmax(scores.masked_fill(~mask[:, None, :], -1e9), 2) * mask[:, None, :]
@@ -96,7 +96,7 @@ class UnsharedRouting(nn.Module):
     def forward(
         self, behaviours: Tensor, mask: Tensor, routing_logits: Tensor, profile: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        active = interest_mask(mask, self.config.num_interests, adaptive=False)  # (B, K)
+        active = interest_mask(mask, self.config.num_interests, self.config.adaptive_interests)  # (B, K)
         unused, age = ~active[:, :, None], age_of(mask, self.config.history_length)
         newest_first, real = by_age(behaviours, mask)
         votes = self.votes(newest_first)  # (B, K, L, d)

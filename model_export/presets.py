@@ -1,6 +1,7 @@
 """The models that can be trained by name, each a set of switches of the same training, with its source."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from model_export.model_config import ModelConfig
 from model_export.training_config import TrainingConfig
@@ -53,6 +54,7 @@ STEADY = Preset(
         recency_half_life=1 / 3,
     ),
 )
+COMIREC: dict[str, Any] = {"num_interests": 4, "adaptive_interests": False}  # every user has all K
 PRESETS = {
     "steady": STEADY,
     "mind": MIND,
@@ -74,17 +76,17 @@ PRESETS = {
     ),
     "comirec-sa": Preset(
         "Cen et al., Controllable Multi-Interest Framework for Recommendation, KDD 2020 (self-attention)",
-        replace(MIND.model, name="comirec-sa", extractor="self-attention", num_interests=4),
+        replace(MIND.model, name="comirec-sa", extractor="self-attention", **COMIREC),
         MIND.training,
     ),
     "comirec-dr": Preset(
         "Cen et al., Controllable Multi-Interest Framework for Recommendation, KDD 2020 (dynamic routing)",
-        replace(MIND.model, name="comirec-dr", extractor="unshared-routing", num_interests=4, routing_iterations=3),
+        replace(MIND.model, name="comirec-dr", extractor="unshared-routing", routing_iterations=3, **COMIREC),
         MIND.training,
     ),
     "remi": Preset(
         "Xie et al., Rethinking Multi-Interest Learning for Candidate Matching in Recommender Systems, RecSys 2023",
-        replace(MIND.model, name="remi", extractor="self-attention", num_interests=4),
+        replace(MIND.model, name="remi", extractor="self-attention", **COMIREC),
         replace(MIND.training, hard_negatives=0.1, routing_penalty=100.0, negative_sampling="uniform"),
     ),
 }

@@ -1,12 +1,16 @@
 """What is judged: anything that ranks items for a history. And the least that a ranker must beat, most popular."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
 
 from model_export.cases import Cases
+from model_export.metrics import per_case
 
 BATCH = 512  # cases ranked at a time
+TUNED_AT = 50  # N of the recall that tuning looks at
+TUNING_CASES = 3_000  # validation cases that it looks at, at most
 
 
 class Ranker(Protocol):
@@ -48,6 +52,24 @@ class Popular:
         seen = ((candidates[:, None] == cases.history[:, None, :]) & cases.mask[:, None, :]).any(2)
         places = np.argsort(seen, axis=1, kind="stable")[:, :n]
         return padded(np.where(np.take_along_axis(seen, places, 1), -1, candidates[places]), n)
+
+
+def top_by(scores: Callable[[Cases], np.ndarray], cases: Cases, n: int, unseen_only: bool) -> np.ndarray:
+    """What `Ranker.top` gives, of a ranker that scores every item: scores(C cases) -> (C, items)."""
+    found = [np.zeros((0, n), dtype=np.int64)]
+    for some in cases.batches(BATCH):
+        scored = scores(some)
+        if unseen_only:
+            rows, _ = np.nonzero(some.mask)
+            scored[rows, some.history[some.mask]] = -np.inf
+        found.append(best(scored, n))
+    return np.concatenate(found)
+
+
+def recall_of(ranker: Ranker, cases: Cases) -> float:
+    """Mean recall@50, which settings are chosen by."""
+    found = per_case(ranker.top(cases, TUNED_AT, unseen_only=False), cases.labels, at=(TUNED_AT,))
+    return float(found[f"recall@{TUNED_AT}"].mean())
 
 
 def best(scores: np.ndarray, n: int) -> np.ndarray:

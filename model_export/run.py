@@ -12,6 +12,7 @@ import torch
 from tqdm import tqdm
 
 from model_export.cases import Cases
+from model_export.checkpoint import write
 from model_export.metrics import means, per_case
 from model_export.model import InterestModel
 from model_export.model_ranker import top_n
@@ -105,10 +106,7 @@ class Run:
             "progress": {name: getattr(self, name) for name in ("step", "seconds", "looks_without_gain", "best")},
             "best_weights": self.best_weights,
         }
-        partial = path.with_name(path.name + ".partial")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(content, partial)
-        partial.replace(path)
+        write(content, path)
 
     def restore(self, path: Path, data: dict[str, Any]) -> None:
         """Go on from what `save` wrote.

@@ -7,6 +7,8 @@ from types import MappingProxyType
 
 import numpy as np
 
+from model_export.training_config import TrainingConfig
+
 SIDES = ("train", "valid", "test")
 NO_SIDES: Mapping[str, str] = MappingProxyType({})
 
@@ -39,6 +41,11 @@ def split_users(
     """
     places = placed(user_ids, sides) if sides else hashed(user_ids, valid_share, test_share)
     return Split(*(np.flatnonzero(places == side) for side in range(len(SIDES))))
+
+
+def split_of(training: TrainingConfig, user_ids: list[str], sides: Mapping[str, str] = NO_SIDES) -> Split:
+    """The split that a training with these settings makes; see `split_users`."""
+    return split_users(user_ids, training.valid_share, training.test_share, sides)
 
 
 def placed(user_ids: list[str], sides: Mapping[str, str]) -> np.ndarray:

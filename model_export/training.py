@@ -11,14 +11,14 @@ import torch
 
 from model_export.cases import comirec_cases
 from model_export.checkpoint import Checkpoint, new_model
-from model_export.cooccurrence import Neighbours, co_occurrence, cosine, item_vectors
-from model_export.dataset import Sequences, Vocabulary, build_sequences, build_vocabulary, positions_of
+from model_export.cooccurrence import Neighbours, co_occurrence, item_vectors, similar
+from model_export.dataset import Sequences, Vocabulary, build_sequences, build_vocabulary, item_counts
 from model_export.interactions import InteractionLog
 from model_export.model import InterestModel
 from model_export.model_config import ModelConfig
 from model_export.run import Run
 from model_export.sampler import Sampler
-from model_export.split import split_users
+from model_export.split import split_of
 from model_export.training_config import TrainingConfig
 
 VALIDATION_CASES = 2_000
@@ -43,13 +43,13 @@ def train(
     ValueError
         If the log has too few events to train on, or `state` is of another training.
     """
-    seed_everything(training.seed)
+    torch.manual_seed(training.seed)  # what NumPy draws has generators of its own
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     vocabulary = build_vocabulary(log)
     if not config.reads_profile:
         vocabulary = replace(vocabulary, profile_fields={})
     sequences = build_sequences(log, vocabulary)
-    split = split_users(sequences.user_ids, training.valid_share, training.test_share, log.sides)
+    split = split_of(training, sequences.user_ids, log.sides)
     model = new_model(config, vocabulary)
     neighbours = prepare(model, sequences, split.train, training)
     items = len(vocabulary.item_ids)
@@ -74,11 +74,6 @@ def train(
     )
 
 
-def seed_everything(seed: int) -> None:
-    """Make what torch draws from now on repeatable on the same machine; NumPy's generators are seeded where made."""
-    torch.manual_seed(seed)
-
-
 def prepare(
     model: InterestModel, sequences: Sequences, users: np.ndarray, training: TrainingConfig
 ) -> Neighbours | None:
@@ -87,12 +82,11 @@ def prepare(
     The latter two where the settings say so. Held-out users (those not among `users`) teach nothing.
     """
     items = len(model.item_features)
-    positions, _ = positions_of(sequences, users)
-    counts = np.bincount(sequences.items[positions], minlength=items)
+    counts = item_counts(sequences, users, items)
     model.count(torch.from_numpy(counts))
     if training.start == "random" and not training.substitution:
         return None
-    similarity = cosine(co_occurrence(sequences, users, items), counts)
+    similarity = similar(co_occurrence(sequences, users, items), counts)
     if training.start == "co-occurrence":
         vectors = item_vectors(similarity, model.config.dim, np.random.default_rng(training.seed))
         with torch.no_grad():

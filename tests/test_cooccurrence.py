@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
-from model_export.cooccurrence import Neighbours, co_occurrence, cosine, item_vectors
+from model_export.cooccurrence import Neighbours, co_occurrence, item_vectors, similar
 from model_export.dataset import Sequences
 
 
@@ -31,7 +31,7 @@ def test_co_occurrence_of_three_users_by_hand() -> None:
 
 def test_cosine_by_hand() -> None:
     pairs = co_occurrence(THREE, LEARNED, 5, reach=1)
-    found = cosine(pairs, np.array([3, 2, 1, 1, 0])).toarray()
+    found = similar(pairs, np.array([3, 2, 1, 1, 0])).toarray()
     assert found[0] == pytest.approx([0, 2 / np.sqrt(6), 0, 1 / np.sqrt(3), 0])
     assert found[2] == pytest.approx([0, 1 / np.sqrt(2), 0, 0, 0])
     assert (found == found.T).all()
@@ -45,7 +45,7 @@ def two_shelves(alone: int = 0) -> csr_matrix:
     items = 20 + alone
     sequences = sequences_of(histories)
     pairs = co_occurrence(sequences, np.arange(80), items)
-    return cosine(pairs, np.bincount(sequences.items, minlength=items))
+    return similar(pairs, np.bincount(sequences.items, minlength=items))
 
 
 def test_items_that_go_together_start_close() -> None:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -224,7 +225,9 @@ def test_a_vector_that_takes_nothing_is_zero() -> None:
 
 def test_self_attention_is_a_softmax_over_the_real_behaviours() -> None:
     torch.manual_seed(0)
-    config = ModelConfig(extractor="self-attention", dim=3, num_interests=2, history_length=4, hidden=5)
+    config = ModelConfig(
+        extractor="self-attention", adaptive_interests=False, dim=3, num_interests=2, history_length=4, hidden=5
+    )
     model = SelfAttention(config, []).double()
     behaviours = torch.randn(1, 4, 3, dtype=torch.float64)
     mask = torch.tensor([[False, True, True, True]])
@@ -264,8 +267,9 @@ def routed_by_loops(maps: np.ndarray, behaviours: np.ndarray, iterations: int) -
 @pytest.mark.parametrize("in_front", [True, False])
 def test_unshared_routing_is_what_loops_give(iterations: int, in_front: bool) -> None:
     torch.manual_seed(0)
-    dimensions = {"dim": 4, "num_interests": 3, "history_length": 6, "routing_iterations": iterations}
-    model = UnsharedRouting(ModelConfig(extractor="unshared-routing", **dimensions), []).double()  # type: ignore[arg-type]
+    dimensions: dict[str, Any] = {"dim": 4, "num_interests": 3, "history_length": 6, "routing_iterations": iterations}
+    config = ModelConfig(extractor="unshared-routing", adaptive_interests=False, **dimensions)
+    model = UnsharedRouting(config, []).double()
     behaviours = 2 * torch.randn(3, 6, 4, dtype=torch.float64)
     lengths = torch.tensor([6, 4, 1])[:, None]
     places = torch.arange(6)[None]
