@@ -135,7 +135,8 @@ class Judge:
 
     def note(self, records: list[ConsumerRecord]) -> None:
         """Judge events of different users against the states that are stored now."""
-        events = [decode(record.value, record.key) for record in records]
+        decoded = [decode(record.value, record.key) for record in records]
+        events = [event for event in decoded if isinstance(event, Event)]
         for event, state in zip(events, self.store.get_many([event.user_id for event in events]), strict=True):
             self.note_event(event, state)
 

@@ -16,8 +16,9 @@ from settings import Settings
 from stream.broker import EmbeddedBroker, running_embedded
 from stream.cluster import Cluster, TopicLife
 from stream.event import Event
+from stream.position import Position
 from stream.producer import EventProducer
-from stream.state import Position, UserState
+from stream.state import UserState
 from stream.store import LmdbStore
 from stream.updater import Updater
 

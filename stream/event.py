@@ -1,16 +1,21 @@
-"""A behaviour event as it travels on Kafka: one JSON object, keyed by its user_id."""
+"""A behaviour event as it travels on Kafka: one JSON object, keyed by its user_id; no value forgets the user."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Annotated
 
 import msgspec
 
 EARLIEST_MS = 100_000_000_000  # March 1973: a smaller number is in seconds, not milliseconds
 LATEST_MS = 4_102_444_800_000  # January 2100
+AHEAD_MS = 86_400_000  # an event of the future would stay the user's last for ever; a day lets wrong time zones pass
+MOST_BYTES = 100_000  # of a value; an event with a rich profile has some hundreds
+LONGEST_USER_ID = 127  # characters, at most 508 bytes; LMDB's keys hold 511
 
-UserId = Annotated[str, msgspec.Meta(min_length=1, max_length=127)]  # at most 508 bytes; LMDB's keys hold 511
+UserId = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_USER_ID)]
 ItemId = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
 EventType = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+EventId = Annotated[str, msgspec.Meta(max_length=128)]
 EventTime = Annotated[int, msgspec.Meta(ge=EARLIEST_MS, le=LATEST_MS)]
 
 
@@ -22,7 +27,7 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     user_id, item_id : who and what, 1 to 127 and 1 to 512 characters.
     event_time_ms : when, Unix time in milliseconds (1973 to 2100).
     event_type : "click", "cart", "buy", ...
-    event_id : the producer's own name of the event, if it has one.
+    event_id : the producer's own name of the event, if it has one; at most 128 characters. One sent twice counts once.
     profile : profile field -> value, where it is known or changed; it replaces the profile known so far.
     """
 
@@ -30,8 +35,21 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     item_id: ItemId
     event_time_ms: EventTime
     event_type: EventType = "click"
-    event_id: str | None = None
+    event_id: EventId | None = None
     profile: dict[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Everything known of a user is to be deleted: what a record without a value asks for.
+
+    Attributes
+    ----------
+    event_time_ms : when it was asked.
+    """
+
+    user_id: str
+    event_time_ms: int
 
 
 class BadEventError(ValueError):
@@ -39,7 +57,7 @@ class BadEventError(ValueError):
 
     Attributes
     ----------
-    reason : one word for counters and headers: empty, json, field or key.
+    reason : one word for counters and headers: empty, size, json, field, time or key.
     """
 
     def __init__(self, reason: str, message: str) -> None:
@@ -54,26 +72,55 @@ _decoder = msgspec.json.Decoder(Event)
 _encoder = msgspec.json.Encoder()
 
 
-def decode(value: bytes | None, key: bytes | None) -> Event:
+def decode(value: bytes | None, key: bytes | None, published_ms: int = LATEST_MS) -> Event | Forget:
     """Read the event of one Kafka record.
+
+    Parameters
+    ----------
+    published_ms : when Kafka got the record. It is the clock here, so that a replay reads what was read before.
 
     Raises
     ------
     BadEventError
-        If the value is empty, is not JSON, breaks a rule of Event, or the key is not the user_id. (One user's
-        events are in order only within one partition, so the key has to be the user.)
+        If the value is empty, too large, is not JSON, breaks a rule of Event, is of the future, or the key is not the
+        user_id. (One user's events are in order only within one partition, so the key has to be the user.)
     """
+    if value is None:
+        return Forget(user_of(key), published_ms)
     if not value:
-        raise BadEventError("empty", "the record has no value; an event is a JSON object")
+        raise BadEventError("empty", "the record's value is empty; an event is a JSON object, no value forgets a user")
+    if len(value) > MOST_BYTES:
+        raise BadEventError("size", f"{len(value):,} bytes; an event has at most {MOST_BYTES:,}: {excerpt(value)}")
     try:
         event = _decoder.decode(value)
     except msgspec.ValidationError as error:
         raise BadEventError("field", f"{error}; the value is {excerpt(value)}") from None
     except NO_JSON as error:
         raise BadEventError("json", f"not JSON in UTF-8: {error}; the value is {excerpt(value)}") from None
+    if event.event_time_ms > published_ms + AHEAD_MS:
+        raise BadEventError(
+            "time",
+            f"event_time_ms is {event.event_time_ms}, more than a day after the event was published ({published_ms}); "
+            f"the value is {excerpt(value)}",
+        )
     if key != event.user_id.encode():
         raise BadEventError("key", f"the record's key is {excerpt(key)}; it must be the user_id {event.user_id!r}")
     return event
+
+
+def user_of(key: bytes | None) -> str:
+    """The user that a record without a value is about."""
+    try:
+        user_id = (key or b"").decode()
+    except UnicodeDecodeError:
+        user_id = ""
+    if not 1 <= len(user_id) <= LONGEST_USER_ID:
+        raise BadEventError(
+            "key",
+            f"the record has no value, which forgets a user, but its key is {excerpt(key)}; "
+            f"it must be a user_id of 1 to {LONGEST_USER_ID} characters",
+        )
+    return user_id
 
 
 def encode(event: Event) -> tuple[bytes, bytes]:

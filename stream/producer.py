@@ -1,5 +1,6 @@
 """Publishes behaviour events, keyed by user, so that one user's events stay in order."""
 
+import time
 from typing import Any
 
 from kafka.errors import KafkaError
@@ -36,7 +37,7 @@ class EventProducer:
             If the broker does not know the topic, or does not answer.
         """
         key, value = encode(event)
-        decode(value, key)
+        decode(value, key, published_ms=int(time.time() * 1000))
         try:
             future = self.producer.send(self.topic, key=key, value=value)
         except KafkaError as error:

@@ -1,68 +1,28 @@
 """What is kept of a user: the history, the capsules made from it, and the Position of the last applied event."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
-
-import msgspec
-import numpy as np
 
 from model_export.extractor import Capsules
-from stream.event import Event
+from stream.event import Event, Forget
+from stream.history import History
+from stream.position import Position
 
-FORMAT = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """Where an event stands on Kafka.
-
-    Attributes
-    ----------
-    topic_life : identity of the topic. One that is deleted and made again has another and starts at offset 0.
-    partition, offset : as Kafka counts them.
-    """
-
-    topic_life: str
-    partition: int
-    offset: int
-
-    def covers(self, other: "Position") -> bool:
-        """Whether an event at `other` was applied by the time this one was."""
-        return self.same_log(other) and other.offset <= self.offset
-
-    def precedes(self, other: "Position") -> bool:
-        """Whether an event at `other` comes later on the same partition."""
-        return self.same_log(other) and self.offset < other.offset
-
-    def same_log(self, other: "Position") -> bool:
-        return self.topic_life == other.topic_life and self.partition == other.partition
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """A user's behaviours in the order they were applied: item_ids (T,), event_times_ms (T,)."""
-
-    item_ids: tuple[str, ...] = ()
-    event_times_ms: tuple[int, ...] = ()
-
-    def extended(self, events: Iterable[Event], most: int) -> "History":
-        """This history with more behaviours at its end; the most recent `most` are kept."""
-        events = list(events)
-        return History(
-            (self.item_ids + tuple(event.item_id for event in events))[-most:],
-            (self.event_times_ms + tuple(event.event_time_ms for event in events))[-most:],
-        )
+DAY_MS = 86_400_000
+MARKER_DAYS = 7  # how long it is remembered that a user was forgotten: as long as Kafka keeps events by default
 
 
 @dataclass(frozen=True, slots=True)
 class UserState:
-    """One user, as stored.
+    """One user, as stored. One who was forgotten has an empty history and stays for some days, as a marker.
 
     Attributes
     ----------
     capsules : made from exactly this history and profile.
     position : of the last event that was applied.
+    profile : profile field -> value.
+    profile_time_ms : event time of the event that said the profile, 0 where none did.
+    forgotten_ms : when the user was last forgotten, 0 where never.
     """
 
     user_id: str
@@ -70,31 +30,56 @@ class UserState:
     capsules: Capsules
     position: Position
     profile: dict[str, str] = field(default_factory=dict)
+    profile_time_ms: int = 0
+    forgotten_ms: int = 0
+
+    def expires_ms(self, idle_days: float | None) -> int | None:
+        """From when on this user may be removed: idle for so long, or forgotten some days ago. None for never."""
+        if not self.history.item_ids:
+            return self.forgotten_ms + MARKER_DAYS * DAY_MS
+        return None if idle_days is None else self.history.event_times_ms[-1] + round(idle_days * DAY_MS)
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """A user's history with new events, before its capsules are computed.
+    """A user with new events, before the capsules are computed.
 
     Attributes
     ----------
-    events : how many behaviours were appended.
+    behaviours : item_ids of the behaviours that were new, in the order they arrived.
+    duplicates : how many more had an event_id that was there already.
+    forgotten : how often the user was forgotten among them.
     """
 
     user_id: str
     history: History
-    profile: dict[str, str]
     position: Position
-    events: int
+    profile: dict[str, str]
+    profile_time_ms: int
+    forgotten_ms: int
+    behaviours: tuple[str, ...]
+    duplicates: int
+    forgotten: int
 
     def with_capsules(self, capsules: Capsules) -> UserState:
-        return UserState(self.user_id, self.history, capsules, self.position, self.profile)
+        return UserState(
+            self.user_id,
+            self.history,
+            capsules,
+            self.position,
+            self.profile,
+            self.profile_time_ms,
+            self.forgotten_ms,
+        )
 
 
 def apply(
-    user_id: str, state: UserState | None, events: Iterable[tuple[Event, Position]], history_length: int
+    user_id: str,
+    state: UserState | None,
+    events: Iterable[tuple[Event | Forget, Position]],
+    history_length: int,
 ) -> Applied | None:
-    """Append a user's events, in the order of their partition, to what is stored.
+    """Apply a user's events, in the order of their partition, to what is stored.
 
     An event at or before the stored Position was applied already and is skipped, so a replay changes nothing.
 
@@ -103,7 +88,7 @@ def apply(
     None where every event was applied before.
     """
     last = state.position if state else None
-    fresh: list[Event] = []
+    fresh: list[Event | Forget] = []
     for event, position in events:
         if last is not None and last.covers(position):
             continue
@@ -111,119 +96,32 @@ def apply(
         last = position
     if not fresh or last is None:
         return None
-    history = (state.history if state else History()).extended(fresh, history_length)
-    profiles = [event.profile for event in fresh if event.profile is not None]
-    profile = profiles[-1] if profiles else (state.profile if state else {})
-    return Applied(user_id, history, profile, last, len(fresh))
-
-
-class _Record(msgspec.Struct, frozen=True, array_like=True):
-    """A UserState as bytes: MessagePack, arrays as little-endian float32."""
-
-    format: int
-    user_id: str
-    item_ids: list[str]
-    event_times_ms: list[int]
-    profile: dict[str, str]
-    topic_life: str
-    partition: int
-    offset: int
-    model_version: str
-    num_capsules: int
-    vectors: bytes
-    importance: bytes
-    routing_weights: bytes
-
-
-class _Head(msgspec.Struct, frozen=True, array_like=True):
-    """The beginning of a _Record, without reading what is large."""
-
-    format: int
-    user_id: str
-    item_ids: msgspec.Raw
-    event_times_ms: msgspec.Raw
-    profile: msgspec.Raw
-    topic_life: str
-    partition: int
-    offset: int
-
-
-_AnyRecord = TypeVar("_AnyRecord", _Record, _Head)
-_decoder = msgspec.msgpack.Decoder(_Record)
-_head_decoder = msgspec.msgpack.Decoder(_Head)
-_encoder = msgspec.msgpack.Encoder()
-
-
-def to_bytes(state: UserState) -> bytes:
-    """A UserState in the form that stores keep. Equal states give equal bytes."""
-    capsules = state.capsules
-    return _encoder.encode(
-        _Record(
-            FORMAT,
-            state.user_id,
-            list(state.history.item_ids),
-            list(state.history.event_times_ms),
-            dict(sorted(state.profile.items())),
-            state.position.topic_life,
-            state.position.partition,
-            state.position.offset,
-            capsules.model_version,
-            len(capsules.vectors),
-            *(a.astype("<f4").tobytes() for a in (capsules.vectors, capsules.importance, capsules.routing_weights)),
-        )
+    forgets = [at for at, event in enumerate(fresh) if isinstance(event, Forget)]
+    forgotten_ms = state.forgotten_ms if state else 0
+    if forgets:
+        state, forgotten_ms = None, fresh[forgets[-1]].event_time_ms
+    arrived = [event for event in fresh[forgets[-1] + 1 if forgets else 0 :] if isinstance(event, Event)]
+    history = state.history if state else History()
+    new = history.new_of(arrived)
+    profile, profile_time_ms = latest_profile(state, new)
+    return Applied(
+        user_id,
+        history.extended(new, history_length),
+        last,
+        profile,
+        profile_time_ms,
+        forgotten_ms,
+        behaviours=tuple(event.item_id for event in new),
+        duplicates=len(arrived) - len(new),
+        forgotten=len(forgets),
     )
 
 
-def from_bytes(value: bytes) -> UserState:
-    """Read what `to_bytes` wrote.
-
-    Raises
-    ------
-    ValueError
-        If the bytes are none of ours, or of another format.
-    """
-    record = _read(_decoder, value)
-    number = record.num_capsules
-    capsules = Capsules(
-        vectors=_matrix(record.vectors, number),
-        importance=np.frombuffer(record.importance, dtype="<f4"),
-        routing_weights=_matrix(record.routing_weights, number),
-        model_version=record.model_version,
-    )
-    return UserState(
-        record.user_id,
-        History(tuple(record.item_ids), tuple(record.event_times_ms)),
-        capsules,
-        Position(record.topic_life, record.partition, record.offset),
-        record.profile,
-    )
-
-
-def position_of(value: bytes) -> Position:
-    """The Position in what `to_bytes` wrote.
-
-    Raises
-    ------
-    ValueError
-        As `from_bytes` does.
-    """
-    head = _read(_head_decoder, value)
-    return Position(head.topic_life, head.partition, head.offset)
-
-
-def _read(decoder: msgspec.msgpack.Decoder[_AnyRecord], value: bytes) -> _AnyRecord:
-    try:
-        record = decoder.decode(value)
-    except msgspec.DecodeError as error:
-        raise ValueError(f"a stored user cannot be read: {error}") from None
-    if record.format != FORMAT:
-        raise ValueError(f"a stored user is of format {record.format}; this version of Mindstream reads {FORMAT}")
-    return record
-
-
-def _matrix(value: bytes, rows: int) -> np.ndarray:
-    flat = np.frombuffer(value, dtype="<f4")
-    return flat.reshape(rows, flat.size // rows if rows else 0)
+def latest_profile(state: UserState | None, events: Sequence[Event]) -> tuple[dict[str, str], int]:
+    """The profile of the latest event that has one, and its event time; equal times are decided by the content."""
+    known = (state.profile, state.profile_time_ms) if state else ({}, 0)
+    said = [(event.profile, event.event_time_ms) for event in events if event.profile is not None]
+    return max([known, *said], key=lambda one: (one[1], sorted(one[0].items()))) if said else known
 
 
 def recomputed(state: UserState, capsules: Capsules) -> UserState:

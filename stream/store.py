@@ -1,5 +1,6 @@
 """Where user states are kept. LMDB: embedded, on disk, read and written by several processes of one host."""
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -7,25 +8,40 @@ from typing import Protocol
 
 import lmdb
 
-from stream.state import UserState, from_bytes, position_of, to_bytes
+from stream.state import UserState
+from stream.state_bytes import from_bytes, position_of, to_bytes
 
 LONGEST_KEY = 511  # bytes; LMDB refuses to look for a longer one, or for an empty one
 MAP_SIZE = 64 * 2**30  # bytes of address space, not of disk; about 15 million users
 
 
 class Store(Protocol):
-    """What every capsule store can do. All methods may be called from several threads."""
+    """What every capsule store can do. All methods may be called from several threads.
+
+    Raises
+    ------
+    OSError
+        From every method, where the store cannot be reached or written; the same call may be made again later.
+    """
 
     def get_many(self, user_ids: Sequence[str]) -> list[UserState | None]:
         """The states of these users, in order; None for a user that is not known."""
         ...
 
-    def put_many(self, states: Iterable[UserState]) -> None:
-        """Write these states, all of them or none. When it returns they survive the end of the process.
+    def put_many(self, states: Iterable[UserState]) -> int:
+        """Write these states; when it returns they survive the end of the process.
 
-        A state is left out where a later event was applied to the stored one: it comes from an updater that was
-        thought dead and whose partitions another one reads by now.
+        A state is refused where a later event was applied to the stored one: it comes from an updater that was thought
+        dead and whose partitions another one reads by now.
+
+        Returns
+        -------
+        How many states were refused.
         """
+        ...
+
+    def sweep(self) -> int:
+        """Remove the users whose time is over (`UserState.expires_ms`); how many. A store may also do so by itself."""
         ...
 
     def users(self) -> Iterator[str]:
@@ -41,6 +57,7 @@ class LmdbStore:
     Parameters
     ----------
     folder : made if it is not there. One process may open it once only; share the object between threads.
+    idle_days : users without a behaviour for so long are removed by `sweep`; None: never.
 
     Raises
     ------
@@ -48,8 +65,8 @@ class LmdbStore:
         If the folder cannot be used; the message says why.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, idle_days: float | None = None) -> None:
+        self.folder, self.idle_days = folder, idle_days
         folder.mkdir(parents=True, exist_ok=True)
         try:
             # Every commit is synced to disk: Kafka's offsets are committed after it, so what is committed there
@@ -64,16 +81,33 @@ class LmdbStore:
             values = [transaction.get(key) if 0 < len(key) <= LONGEST_KEY else None for key in keys]
         return [from_bytes(value) if value is not None else None for value in values]
 
-    def put_many(self, states: Iterable[UserState]) -> None:
+    def put_many(self, states: Iterable[UserState]) -> int:
         records = [(state.user_id.encode(), state.position, to_bytes(state)) for state in states]
+        refused = 0
         try:
             with self.environment.begin(write=True) as transaction:
                 for key, position, value in records:
                     stored = transaction.get(key)
-                    if stored is None or not position.precedes(position_of(stored)):
+                    if stored is not None and position.precedes(position_of(stored)):
+                        refused += 1
+                    else:
                         transaction.put(key, value)
         except lmdb.Error as error:
             raise OSError(f"the capsule store {self.folder} cannot be written: {error}") from error
+        return refused
+
+    def sweep(self) -> int:
+        now_ms = time.time() * 1000
+        with self.environment.begin() as transaction:
+            over = [key for key, value in transaction.cursor() if self.is_over(value, now_ms)]
+        with self.environment.begin(write=True) as transaction:
+            # Looked at once more: an event may have come between the two.
+            return sum(transaction.delete(key) for key in over if self.is_over(transaction.get(key), now_ms))
+
+    def is_over(self, value: bytes | None, now_ms: float) -> bool:
+        """Whether the time of a stored user is over."""
+        expires_ms = from_bytes(value).expires_ms(self.idle_days) if value is not None else None
+        return expires_ms is not None and expires_ms <= now_ms
 
     def users(self) -> Iterator[str]:
         with self.environment.begin() as transaction:

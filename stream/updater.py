@@ -29,8 +29,9 @@ from settings import Settings
 from stream import dead_letters
 from stream.cluster import Cluster, TopicLife
 from stream.dead_letters import DeadLetter
-from stream.event import BadEventError, Event, decode
-from stream.state import Applied, Position, apply
+from stream.event import BadEventError, Event, Forget, decode
+from stream.position import Position
+from stream.state import Applied, apply
 from stream.store import Store
 
 log = logging.getLogger(__name__)
@@ -208,13 +209,13 @@ class Updater:
 
     def decode(
         self, records: Sequence[ConsumerRecord]
-    ) -> tuple[dict[str, list[tuple[Event, Position]]], list[DeadLetter]]:
+    ) -> tuple[dict[str, list[tuple[Event | Forget, Position]]], list[DeadLetter]]:
         """Events by user, in order, and the records that are none."""
-        by_user: dict[str, list[tuple[Event, Position]]] = {}
+        by_user: dict[str, list[tuple[Event | Forget, Position]]] = {}
         letters = []
         for record in records:
             try:
-                event = decode(record.value, record.key)
+                event = decode(record.value, record.key, record.timestamp)
             except BadEventError as error:
                 letters.append(DeadLetter(record, error))
                 continue
@@ -224,13 +225,13 @@ class Updater:
 
     def count(
         self,
-        by_user: dict[str, list[tuple[Event, Position]]],
+        by_user: dict[str, list[tuple[Event | Forget, Position]]],
         changed: list[Applied],
         letters: list[DeadLetter],
     ) -> None:
-        applied, total = sum(one.events for one in changed), sum(map(len, by_user.values()))
+        applied, total = sum(len(one.behaviours) for one in changed), sum(map(len, by_user.values()))
         known = self.extractor.bundle.rows
-        unknown = sum(item not in known for one in changed for item in one.history.item_ids[-one.events :])
+        unknown = sum(item not in known for one in changed for item in one.behaviours)
         self.counts.update(
             batches=1,
             events=applied,

@@ -16,14 +16,16 @@ class BadRecord:
 
 
 BAD_RECORDS = {
-    "no value": BadRecord(None, "empty", ("no value",)),
-    "empty": BadRecord(b"", "empty", ("no value",)),
+    "no value and no key": BadRecord(None, "key", ("no value", "missing"), key=None),
+    "no value and no user": BadRecord(None, "key", ("no value", r"\xff"), key=b"\xff"),
+    "empty": BadRecord(b"", "empty", ("is empty",)),
+    "too large": BadRecord(GOOD + b" " * 100_000, "size", ("100,064 bytes", "at most 100,000", "anna")),
     "not JSON": BadRecord(b"anna clicked mug", "json", ("anna clicked mug", "byte 0")),
     "cut off": BadRecord(GOOD[:30], "json", ('{"user_id":"anna","item_id":"m', "truncated")),
     "two events": BadRecord(GOOD + GOOD, "json", ("trailing", "1720000000000")),
     "not UTF-8": BadRecord(GOOD.replace(b"anna", b"\xe9va"), "json", (r"\xe9va", "utf-8")),
     "half a surrogate pair": BadRecord(GOOD.replace(b"mug", rb"\ud800"), "json", ("surrogate", r"\\ud800")),
-    "nested too deep": BadRecord(GOOD[:-1] + b',"x":' + b"[" * 100_000, "json", ("recursion", "anna")),
+    "nested too deep": BadRecord(GOOD[:-1] + b',"x":' + b"[" * 90_000, "json", ("recursion", "anna")),
     "a list": BadRecord(b'["anna","mug"]', "field", ("Expected `object`, got `array`", '["anna","mug"]')),
     "wrong type": BadRecord(GOOD.replace(b'"mug"', b"7"), "field", ("$.item_id", "got `int`", '"item_id":7')),
     "missing field": BadRecord(GOOD.replace(b"item_id", b"item"), "field", ("missing", "`item_id`", '"item":"mug"')),
@@ -31,6 +33,7 @@ BAD_RECORDS = {
     "microseconds": BadRecord(
         GOOD[:-1] + b"000}", "field", ("$.event_time_ms", "<= 4102444800000", "1720000000000000")
     ),
+    "the future": BadRecord(GOOD.replace(b"172", b"402"), "time", ("4020000000000", "more than a day after")),
     "text for a time": BadRecord(GOOD[:-14] + b'"now"}', "field", ("$.event_time_ms", "got `str`", '"now"')),
     "empty user_id": BadRecord(GOOD.replace(b"anna", b""), "field", ("$.user_id", "length >= 1", '"user_id":""')),
     "too long user_id": BadRecord(GOOD.replace(b"anna", b"a" * 128), "field", ("$.user_id", "<= 127", "aaaa")),

@@ -43,8 +43,10 @@ from model_export.simulator import SimulatedShop, simulate
 from settings import Settings
 from stream.broker import EmbeddedBroker, running_embedded
 from stream.event import Event
+from stream.history import History
+from stream.position import Position
 from stream.producer import EventProducer
-from stream.state import History, Position, UserState
+from stream.state import UserState
 from stream.store import LmdbStore
 
 ROOT = Path(__file__).parents[1]
@@ -195,7 +197,7 @@ def test_popular_products_have_one_shelf(few: Bundle) -> None:
 def test_last_behaviours_the_newest_first(few: Bundle) -> None:
     items = ("pan", "mug", "cup", "tent", "mat", "wok", "mug", "gone", "cup", "mug")
     capsules = Capsules(np.zeros((0, 4)), np.zeros(0), np.zeros((0, 10)), "v")
-    state = UserState("ann", History(items, tuple(range(10))), capsules, Position("life", 0, 0))
+    state = UserState("ann", History(items, tuple(range(10)), ("",) * 10), capsules, Position("life", 0, 0))
     assert behaviours_of(None, few) == []
     assert behaviours_of(state, few) == [
         "Blue Mug",

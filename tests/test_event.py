@@ -6,9 +6,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.event import EARLIEST_MS, LATEST_MS, BadEventError, Event, decode, encode, excerpt, read_lines
+from stream.event import (
+    AHEAD_MS,
+    EARLIEST_MS,
+    LATEST_MS,
+    BadEventError,
+    Event,
+    Forget,
+    decode,
+    encode,
+    excerpt,
+    read_lines,
+)
 from tests.bad_records import BAD_RECORDS, GOOD, BadRecord
 
+PUBLISHED_MS = 1_800_000_000_000
 MOST_PRINTED = 1_000  # characters of a message: 200 bytes of up to four each, and some words
 
 
@@ -52,6 +64,20 @@ def test_what_is_not_said_is_a_click_without_a_profile() -> None:
     assert (event.event_type, event.event_id, event.profile) == ("click", None, None)
 
 
+def test_no_value_forgets_the_user() -> None:
+    assert decode(None, b"anna", 1_720_000_000_000) == Forget("anna", 1_720_000_000_000)
+
+
+@pytest.mark.parametrize(("late_by", "fine"), [(-AHEAD_MS, True), (-AHEAD_MS - 1, False), (10**12, True)])
+def test_an_event_may_be_late_but_not_of_the_future(late_by: int, fine: bool) -> None:
+    published_ms = 1_720_000_000_000 + late_by
+    if fine:
+        assert decode(GOOD, b"anna", published_ms) == Event("anna", "mug", 1_720_000_000_000)
+    else:
+        with pytest.raises(BadEventError, match="more than a day after"):
+            decode(GOOD, b"anna", published_ms)
+
+
 def test_unknown_fields_are_let_pass() -> None:
     assert decode(GOOD[:-1] + b',"page":"/mugs","nested":{"a":[1]}}', b"anna") == decode(GOOD, b"anna")
 
@@ -59,7 +85,7 @@ def test_unknown_fields_are_let_pass() -> None:
 @pytest.mark.parametrize("bad", BAD_RECORDS.values(), ids=BAD_RECORDS.keys())
 def test_a_bad_record_is_refused_with_its_reason(bad: BadRecord) -> None:
     with pytest.raises(BadEventError) as refused:
-        decode(bad.value, bad.key)
+        decode(bad.value, bad.key, PUBLISHED_MS)
     message = str(refused.value)
     assert refused.value.reason == bad.reason
     assert [name for name in bad.names if name not in message] == [], message

@@ -140,14 +140,16 @@ UPDATE = """
 from pathlib import Path
 from model_export.bundle import Bundle
 from model_export.extractor import Extractor
-from stream.state import History, Position, UserState
+from stream.history import History
+from stream.position import Position
+from stream.state import UserState
 from stream.store import LmdbStore
 
 bundle = Bundle(Path(sys.argv[1]))
 history = tuple(bundle.item_ids[:8])
 [capsules] = Extractor(bundle).encode([history])
 store = LmdbStore(Path(sys.argv[2]))
-store.put_many([UserState("ann", History(history, (0,) * 8), capsules, Position("life", 0, 0))])
+store.put_many([UserState("ann", History(history, (0,) * 8, ("",) * 8), capsules, Position("life", 0, 0))])
 """
 
 RECOMMEND = """

@@ -22,7 +22,7 @@ from stream.cluster import Cluster
 from stream.event import Event
 from stream.producer import EventProducer
 from stream.replay import replay
-from stream.state import to_bytes
+from stream.state_bytes import to_bytes
 from stream.store import LmdbStore
 from stream.updater import Updater
 from tests.command import Command, wait_until

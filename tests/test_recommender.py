@@ -29,7 +29,9 @@ from model_export.bundle import (
 )
 from model_export.extractor import Capsules, Extractor
 from model_export.registry import Registry
-from stream.state import History, Position, UserState
+from stream.history import History
+from stream.position import Position
+from stream.state import UserState
 from stream.store import LmdbStore
 
 ROOT = Path(__file__).parents[1]
@@ -88,7 +90,9 @@ def user(
     user_id: str, history: tuple[str, ...], capsules: Capsules, profile: dict[str, str] | None = None
 ) -> UserState:
     times = tuple(range(1_700_000_000_000, 1_700_000_000_000 + len(history)))
-    return UserState(user_id, History(history, times), capsules, Position("life", 0, 7), profile or {})
+    return UserState(
+        user_id, History(history, times, ("",) * len(history)), capsules, Position("life", 0, 7), profile or {}
+    )
 
 
 def ann(bundle: Bundle) -> UserState:

@@ -9,8 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model_export.extractor import Capsules
-from stream.event import Event
-from stream.state import Applied, History, Position, UserState, apply, from_bytes, position_of, recomputed, to_bytes
+from stream.event import Event, Forget
+from stream.history import History
+from stream.position import Position
+from stream.state import DAY_MS, MARKER_DAYS, Applied, UserState, apply, recomputed
+from stream.state_bytes import from_bytes, position_of, to_bytes
 
 START_MS = 1_720_000_000_000
 NO_CAPSULES = Capsules(np.zeros((0, 2), "f4"), np.zeros(0, "f4"), np.zeros((0, 0), "f4"), "v1")
@@ -18,7 +21,7 @@ NO_CAPSULES = Capsules(np.zeros((0, 2), "f4"), np.zeros(0, "f4"), np.zeros((0, 0
 
 def events(
     items: str, first_offset: int, life: str = "life 1", profile: dict[str, str] | None = None
-) -> list[tuple[Event, Position]]:
+) -> list[tuple[Event | Forget, Position]]:
     """One event for each letter, a millisecond and an offset apart."""
     return [
         (Event("anna", item, START_MS + offset, profile=profile), Position(life, 0, offset))
@@ -29,11 +32,13 @@ def events(
 def stored(items: str, offset: int, profile: dict[str, str] | None = None) -> UserState:
     """What is stored once these items were applied, the last of them at this offset."""
     first = offset - len(items) + 1
-    history = History(tuple(items), tuple(range(START_MS + first, START_MS + offset + 1)))
-    return UserState("anna", history, NO_CAPSULES, Position("life 1", 0, offset), profile or {})
+    times = tuple(range(START_MS + first, START_MS + offset + 1))
+    history = History(tuple(items), times, ("",) * len(items))
+    profile_time_ms = START_MS + first if profile else 0
+    return UserState("anna", history, NO_CAPSULES, Position("life 1", 0, offset), profile or {}, profile_time_ms)
 
 
-def applied(state: UserState | None, more: list[tuple[Event, Position]], length: int = 10) -> Applied:
+def applied(state: UserState | None, more: list[tuple[Event | Forget, Position]], length: int = 10) -> Applied:
     made = apply("anna", state, more, length)
     assert made is not None
     return made
@@ -41,14 +46,15 @@ def applied(state: UserState | None, more: list[tuple[Event, Position]], length:
 
 def test_a_first_event_makes_a_history() -> None:
     made = applied(None, events("a", 5))
-    assert made == Applied("anna", History(("a",), (START_MS + 5,)), {}, Position("life 1", 0, 5), events=1)
+    assert (made.history, made.position) == (History(("a",), (START_MS + 5,), ("",)), Position("life 1", 0, 5))
+    assert (made.behaviours, made.duplicates, made.forgotten) == (("a",), 0, 0)
 
 
 def test_events_are_appended_in_their_order() -> None:
     made = applied(stored("ab", 5), events("cb", 6))
     assert made.history.item_ids == ("a", "b", "c", "b")
     assert made.history.event_times_ms == (START_MS + 4, START_MS + 5, START_MS + 6, START_MS + 7)
-    assert (made.position.offset, made.events) == (7, 2)
+    assert (made.position.offset, len(made.behaviours)) == (7, 2)
 
 
 @pytest.mark.parametrize(("length", "kept"), [(1, "e"), (3, "cde"), (5, "abcde"), (9, "abcde")])
@@ -67,17 +73,17 @@ def test_a_replay_is_nothing_new(first_offset: int) -> None:
 def test_only_what_is_new_in_a_replay_is_applied() -> None:
     made = applied(stored("abc", 5), events("bcde", 4))
     assert "".join(made.history.item_ids) == "abcde"
-    assert (made.position.offset, made.events) == (7, 2)
+    assert (made.position.offset, len(made.behaviours)) == (7, 2)
 
 
 def test_an_event_twice_in_one_batch_is_applied_once() -> None:
     made = applied(None, events("ab", 0) + events("ab", 0))
-    assert ("".join(made.history.item_ids), made.events) == ("ab", 2)
+    assert ("".join(made.history.item_ids), made.behaviours) == ("ab", ("a", "b"))
 
 
 def test_in_another_life_of_the_topic_offsets_start_again() -> None:
     made = applied(stored("abc", 5), events("d", 0, life="life 2"))
-    assert "".join(made.history.item_ids) == "abcd"
+    assert made.behaviours == ("d",)
     assert made.position == Position("life 2", 0, 0)
 
 
@@ -97,6 +103,94 @@ def test_a_profile_stays_until_another_one_comes(said: dict[str, str] | None, ke
 def test_the_last_profile_of_a_batch_counts() -> None:
     batch = events("a", 0, profile={"age": "30"}) + events("b", 1, profile={"age": "31"}) + events("c", 2)
     assert applied(None, batch).profile == {"age": "31"}
+
+
+def arriving(*events: Event) -> list[tuple[Event | Forget, Position]]:
+    """Events in the order they stand in the partition."""
+    return [(event, Position("life 1", 0, offset)) for offset, event in enumerate(events)]
+
+
+def test_a_late_event_takes_its_place_by_event_time() -> None:
+    made = applied(stored("ac", 7), [(Event("anna", "b", START_MS + 6), Position("life 1", 0, 8))])
+    assert made.history.item_ids == ("a", "b", "c")  # a was at 6 ms too, and arrived before b
+    made = applied(stored("ac", 7), [(Event("anna", "b", START_MS + 5), Position("life 1", 0, 8))])
+    assert made.history.item_ids == ("b", "a", "c")
+
+
+def test_an_event_id_counts_once() -> None:
+    first, second = Event("anna", "a", START_MS, event_id="1"), Event("anna", "b", START_MS + 1, event_id="2")
+    made = applied(None, arriving(first, second, first))
+    assert (made.history.item_ids, made.behaviours, made.duplicates) == (("a", "b"), ("a", "b"), 1)
+    state = made.with_capsules(NO_CAPSULES)
+    again = applied(state, [(second, Position("life 1", 0, 3))])
+    assert (again.history, again.behaviours, again.duplicates) == (state.history, (), 1)
+    assert again.position.offset == 3
+
+
+def test_without_event_ids_the_same_click_counts_each_time() -> None:
+    click = Event("anna", "a", START_MS)
+    assert applied(None, arriving(click, click)).history.item_ids == ("a", "a")
+
+
+def test_a_late_profile_does_not_replace_a_later_one() -> None:
+    late = Event("anna", "b", START_MS - 1, profile={"region": "south"})
+    made = applied(stored("a", 5, {"region": "north"}), [(late, Position("life 1", 0, 6))])
+    assert made.profile == {"region": "north"}
+
+
+@st.composite
+def disturbed(draw: st.DrawFn) -> tuple[list[Event], list[Event]]:
+    """Events with names of their own, and the same shuffled, some of them twice or more."""
+    times = draw(st.lists(st.integers(0, 5), min_size=1, max_size=8))
+    profiles = st.none() | st.dictionaries(st.sampled_from("xy"), st.sampled_from("12"), max_size=2)
+    events = [
+        Event("anna", f"item {number}", START_MS + time, event_id=str(number), profile=draw(profiles))
+        for number, time in enumerate(times)
+    ]
+    more = draw(st.lists(st.sampled_from(events), max_size=6))
+    return events, draw(st.permutations([*events, *more]))
+
+
+@given(disturbed(), st.integers(1, 9), st.integers(1, 5))
+def test_the_state_is_a_function_of_the_set_of_events(
+    both: tuple[list[Event], list[Event]], length: int, batch: int
+) -> None:
+    """Whatever is delayed or sent twice: what is kept is what the events in order would have left."""
+    events, arrived = both
+    state: UserState | None = None
+    log = arriving(*arrived)
+    for start in range(0, len(log), batch):
+        state = applied(state, log[start : start + batch], length).with_capsules(NO_CAPSULES)
+    assert state is not None
+    in_order = sorted(events, key=lambda event: (event.event_time_ms, event.event_id))[-length:]
+    assert state.history.item_ids == tuple(event.item_id for event in in_order)
+    expected = applied(None, arriving(*sorted(events, key=lambda event: event.event_time_ms)), length)
+    assert (state.profile, state.profile_time_ms) == (expected.profile, expected.profile_time_ms)
+
+
+def test_forgetting_leaves_nothing_but_the_position() -> None:
+    forget = Forget("anna", START_MS + 100)
+    made = applied(stored("abc", 5, {"age": "30"}), [(forget, Position("life 1", 0, 6))])
+    assert (made.history, made.profile, made.profile_time_ms) == (History(), {}, 0)
+    assert (made.position.offset, made.forgotten_ms, made.forgotten) == (6, START_MS + 100, 1)
+    state = made.with_capsules(NO_CAPSULES)
+    assert apply("anna", state, events("abc", 3), 10) is None  # a replay does not bring her back
+
+
+def test_what_comes_after_forgetting_counts() -> None:
+    forget = (Forget("anna", START_MS + 100), Position("life 1", 0, 6))
+    made = applied(stored("abc", 5), [*events("", 0), forget, *events("d", 7)])
+    assert (made.history.item_ids, made.behaviours, made.forgotten) == (("d",), ("d",), 1)
+
+
+def test_forgetting_somebody_unknown_is_remembered_too() -> None:
+    made = applied(None, [(Forget("anna", START_MS), Position("life 1", 0, 6))])
+    assert made.with_capsules(NO_CAPSULES).expires_ms(None) == START_MS + MARKER_DAYS * DAY_MS
+
+
+@pytest.mark.parametrize(("idle_days", "expires_ms"), [(None, None), (30, START_MS + 5 + 30 * DAY_MS)])
+def test_idle_users_expire_by_their_last_behaviour(idle_days: float | None, expires_ms: int | None) -> None:
+    assert stored("abc", 5).expires_ms(idle_days) == expires_ms
 
 
 def test_applying_changes_nothing_it_was_given() -> None:
@@ -154,10 +248,12 @@ def user_states(draw: st.DrawFn) -> UserState:
     items = st.lists(words, min_size=behaviours, max_size=behaviours)
     return UserState(
         draw(words),
-        History(tuple(draw(items)), tuple(draw(times))),
+        History(tuple(draw(items)), tuple(draw(times)), tuple(draw(items))),
         Capsules(matrix(capsules, dim), matrix(capsules, 1)[:, 0], matrix(capsules, behaviours), draw(words)),
         Position(draw(words), draw(st.integers(0, 2**31 - 1)), draw(st.integers(0, 2**63 - 1))),
         draw(st.dictionaries(words, words, max_size=3)),
+        draw(st.integers(0, 2**60)),
+        draw(st.integers(0, 2**60)),
     )
 
 
@@ -165,7 +261,8 @@ def user_states(draw: st.DrawFn) -> UserState:
 def test_bytes_give_the_state_back(state: UserState) -> None:
     found = from_bytes(to_bytes(state))
     assert (found.user_id, found.history, found.position) == (state.user_id, state.history, state.position)
-    assert found.profile == state.profile
+    assert (found.profile, found.profile_time_ms) == (state.profile, state.profile_time_ms)
+    assert found.forgotten_ms == state.forgotten_ms
     assert found.capsules.model_version == state.capsules.model_version
     for name in ("vectors", "importance", "routing_weights"):
         made, expected = getattr(found.capsules, name), getattr(state.capsules, name)
@@ -196,7 +293,8 @@ def test_recomputing_changes_the_capsules_only() -> None:
     assert replace(made, capsules=NO_CAPSULES) == stored("a", 5, {"age": "30"})
 
 
-OF_ANOTHER_FORMAT = b"\x9d\x02" + to_bytes(stored("a", 5))[2:]  # an array of 13 whose first number is 2
+BYTES = to_bytes(stored("a", 5))
+OF_ANOTHER_FORMAT = BYTES.replace(b"\x02", b"\x01", 1)  # the first number is the format
 
 
 @pytest.mark.parametrize("read", [from_bytes, position_of])
@@ -206,10 +304,10 @@ OF_ANOTHER_FORMAT = b"\x9d\x02" + to_bytes(stored("a", 5))[2:]  # an array of 13
         (b"", "cannot be read"),
         (b"some other program's value", "cannot be read"),
         (b'{"user_id":"anna"}', "cannot be read"),
-        (to_bytes(stored("a", 5))[:20], "cannot be read"),
-        (OF_ANOTHER_FORMAT, "is of format 2; this version of Mindstream reads 1"),
+        (BYTES[:20], "cannot be read"),
+        (OF_ANOTHER_FORMAT, "is of format 1; this version of Mindstream reads 2"),
     ],
-    ids=["empty", "text", "JSON", "cut off", "format 2"],
+    ids=["empty", "text", "JSON", "cut off", "format 1"],
 )
 def test_foreign_bytes_are_refused(read: Callable[[bytes], object], value: bytes, message: str) -> None:
     with pytest.raises(ValueError, match=message):

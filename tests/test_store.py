@@ -12,7 +12,10 @@ import numpy as np
 import pytest
 
 from model_export.extractor import Capsules
-from stream.state import History, Position, UserState, recomputed, to_bytes
+from stream.history import History
+from stream.position import Position
+from stream.state import UserState, recomputed
+from stream.state_bytes import to_bytes
 from stream.store import LmdbStore, Store
 
 ROOT = Path(__file__).parents[1]
@@ -40,7 +43,7 @@ def state(user_id: str, item_id: str = "mug", offset: int = 0, life: str = "life
     capsules = Capsules(
         np.array([[0.6, 0.8]], "f4"), np.array([1.0], "f4"), np.array([[1.0]], "f4"), model_version="v1"
     )
-    return UserState(user_id, History((item_id,), (1_720_000_000_000,)), capsules, Position(life, 0, offset))
+    return UserState(user_id, History((item_id,), (1_720_000_000_000,), ("",)), capsules, Position(life, 0, offset))
 
 
 def item_of(store: Store, user_id: str) -> str | None:

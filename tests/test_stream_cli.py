@@ -81,7 +81,9 @@ class KafkaShell(Shell):
             consumer.assign(partitions)
             count = sum(consumer.end_offsets(partitions).values())
             records = [record for _, record in zip(range(count), consumer, strict=False)]
-        return [decode(record.value, record.key) for record in sorted(records, key=lambda record: record.partition)]
+        in_order = sorted(records, key=lambda record: record.partition)
+        decoded = [decode(record.value, record.key, record.timestamp) for record in in_order]
+        return [event for event in decoded if isinstance(event, Event)]
 
 
 @pytest.fixture

@@ -1,0 +1,29 @@
+"""Where an event stands on Kafka."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where an event stands on Kafka.
+
+    Attributes
+    ----------
+    topic_life : identity of the topic. One that is deleted and made again has another and starts at offset 0.
+    partition, offset : as Kafka counts them.
+    """
+
+    topic_life: str
+    partition: int
+    offset: int
+
+    def covers(self, other: "Position") -> bool:
+        """Whether an event at `other` was applied by the time this one was."""
+        return self.same_log(other) and other.offset <= self.offset
+
+    def precedes(self, other: "Position") -> bool:
+        """Whether an event at `other` comes later on the same partition."""
+        return self.same_log(other) and self.offset < other.offset
+
+    def same_log(self, other: "Position") -> bool:
+        return self.topic_life == other.topic_life and self.partition == other.partition
