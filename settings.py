@@ -25,6 +25,18 @@ class Settings(BaseSettings):
     )
     topic: str = Field(default="behaviour-events", description="topic of behaviour events, keyed by user_id")
     group: str = Field(default="mindstream-updater", description="consumer group of the updaters")
+    instance: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9._-]{1,249}$",
+        description="name of this updater, if it is always the same: it keeps its partitions over a quick restart",
+    )
+    behaviour_types: str = Field(
+        default="", description="event types that count as behaviours, comma separated; empty: all but the ignored ones"
+    )
+    ignored_types: str = Field(default="impression", description="event types that are no behaviours, comma separated")
+    updates_topic: str = Field(
+        default="", description="compacted topic to which every new set of capsules is published; empty: none"
+    )
     home: Path = Field(
         default=Path(".mindstream"), description="folder with models/ (bundles) and state/ (capsule store)"
     )
@@ -64,10 +76,21 @@ class Settings(BaseSettings):
         """The folder of the capsule store and of the embedded broker's address."""
         return self.home / "state"
 
+    def is_behaviour(self, event_type: str) -> bool:
+        """Whether events of this type count."""
+        wanted, ignored = names_in(self.behaviour_types), names_in(self.ignored_types)
+        return event_type not in ignored and (not wanted or event_type in wanted)
+
     @property
     def dead_letter_topic(self) -> str:
         """Where events that cannot be applied go."""
         return f"{self.topic}.dlq"
+
+
+@cache
+def names_in(listed: str) -> frozenset[str]:
+    """The names in a comma-separated list."""
+    return frozenset(name for one in listed.split(",") if (name := one.strip()))
 
 
 @cache

@@ -6,7 +6,7 @@ event, with capsules frozen at the start of the replay, with most-popular, and w
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -33,6 +33,7 @@ from model_export.report import table
 from model_export.split import split_users
 from model_export.training import train
 from settings import Settings
+from stream.batch import Batch
 from stream.cluster import Cluster
 from stream.event import Event, decode
 from stream.replay import replay
@@ -74,12 +75,12 @@ def main(
             updater = Updater(cluster, store, Extractor(bundle), settings)
             try:
                 for records in published(past, cluster, updater, "catching up"):
-                    updater.apply(records)
+                    apply(updater, records)
                 judge = Judge(past, bundle, store)
                 for records in published(future, cluster, updater, "judging"):
                     for some in one_event_a_user(records):
                         judge.note(some)
-                        updater.apply(some)
+                        apply(updater, some)
             finally:
                 updater.close()
     report(model, judge.hits, len(future.events))
@@ -96,13 +97,19 @@ def published(log: InteractionLog, cluster: Cluster, updater: Updater, what: str
     left = replay(log, cluster, updater.settings.topic, updater.settings.group, speed=None)
     with tqdm(total=left, desc=what, unit="event") as bar:
         while left:
-            records = updater.poll()
+            records = updater.reader.poll()
             if not records:
                 continue
             yield records
-            updater.commit()
+            updater.reader.commit(Batch(records))
             left -= len(records)
             bar.update(len(records))
+
+
+def apply(updater: Updater, records: Sequence[ConsumerRecord]) -> None:
+    """What the updater does with a batch before it commits it."""
+    by_user, _ = updater.decode(records)
+    updater.write(updater.apply(by_user))
 
 
 def one_event_a_user(records: Iterable[ConsumerRecord]) -> list[list[ConsumerRecord]]:

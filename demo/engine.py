@@ -93,7 +93,7 @@ class Engine:
         thread.start()
         self.closing.callback(thread.join, 10)
         self.closing.callback(self.stop.set)
-        if not updater.ready.wait(READY_WITHIN_S):
+        if not updater.reader.ready.wait(READY_WITHIN_S):
             raise OSError(f"the updater got no partition of {self.settings.topic} within {READY_WITHIN_S:.0f} s")
         return updater
 
@@ -127,6 +127,8 @@ class Engine:
         """What keeps clicks from coming back, as a sentence; None where all is well."""
         if self.failure:
             return f"The updater has stopped: {self.failure}. Start the demo again."
+        if self.updater and self.updater.trouble:
+            return f"The updater waits: {self.updater.trouble}."
         if self.cluster.life and running_embedded(self.settings.state) != self.cluster:
             return "The process that ran the embedded broker has ended. Start the demo again."
         return None

@@ -8,6 +8,7 @@ from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.cluster import collect_hosts
+from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 log = logging.getLogger(__name__)
@@ -68,6 +69,7 @@ class Cluster:
             group_id=group,
             enable_auto_commit=False,
             auto_offset_reset="none",
+            partition_assignment_strategy=[CooperativeStickyAssignor],  # only what has to move is taken away
             metadata_max_age_ms=10_000,  # how long new partitions wait; the default is 5 minutes
             **(EMBEDDED_CONSUMER if self.life else REAL_CONSUMER),
             **options,
@@ -77,15 +79,15 @@ class Cluster:
         """A client for describing and creating topics."""
         return self._client(KafkaAdminClient)
 
-    def ensure_topics(self, topics: list[str], partitions: int) -> None:
-        """Create those topics that are not there."""
+    def ensure_topics(self, topics: list[str], partitions: int, config: dict[str, str] | None = None) -> None:
+        """Create those topics that are not there, with this configuration."""
         if self.life:
             self.ask_for(topics)
             return
         admin = self.admin()
         try:
             for topic in sorted(set(topics) - set(admin.list_topics())):
-                create_topic(admin, topic, partitions)
+                create_topic(admin, topic, partitions, config or {})
         except KafkaError as error:
             raise OSError(f"topics {topics} on {self.bootstrap_servers} cannot be created: {error}") from error
         finally:
@@ -139,10 +141,10 @@ def wait_until_one_listens(bootstrap_servers: str) -> None:
         time.sleep(0.2)
 
 
-def create_topic(admin: KafkaAdminClient, topic: str, partitions: int) -> None:
+def create_topic(admin: KafkaAdminClient, topic: str, partitions: int, config: dict[str, str]) -> None:
     """Create one topic, unless another process was quicker."""
     try:
-        shape = {"num_partitions": partitions, "replication_factor": -1}
+        shape = {"num_partitions": partitions, "replication_factor": -1, "configs": config}
         admin.create_topics({topic: shape}, wait_for_metadata=True)
         log.info("created topic %s with %d partitions", topic, partitions)
     except TopicAlreadyExistsError:

@@ -2,13 +2,11 @@
 
 from dataclasses import dataclass
 
-from kafka import KafkaProducer
 from kafka.consumer.fetcher import ConsumerRecord
-from kafka.errors import KafkaError
 
 from stream.event import BadEventError
+from stream.outbox import Outbox
 
-ACKNOWLEDGED_WITHIN_S = 10
 MOST_BYTES = 500_000  # of a key and of a value: together with the headers they must fit into Kafka's 1 MB a record
 
 
@@ -45,7 +43,7 @@ class DeadLetter:
         return [(name, str(value).encode()) for name, value in fields.items()]
 
 
-def send(producer: KafkaProducer, topic: str, letters: list[DeadLetter]) -> None:
+def send(outbox: Outbox, topic: str, letters: list[DeadLetter]) -> None:
     """Write dead letters and wait until the broker has them all.
 
     Raises
@@ -53,9 +51,5 @@ def send(producer: KafkaProducer, topic: str, letters: list[DeadLetter]) -> None
     OSError
         If one is not acknowledged in time; none of them may then count as dealt with.
     """
-    try:
-        futures = [producer.send(topic, key=one.key, value=one.value, headers=one.headers()) for one in letters]
-        for future in futures:
-            future.get(timeout=ACKNOWLEDGED_WITHIN_S)
-    except KafkaError as error:
-        raise OSError(f"dead letters cannot be written to {topic}: {error}; their offsets stay uncommitted") from error
+    records = [{"key": one.key, "value": one.value, "headers": one.headers()} for one in letters]
+    outbox.send_all(topic, records, "dead letters")

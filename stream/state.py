@@ -46,6 +46,7 @@ class Applied:
 
     Attributes
     ----------
+    events : how many events were new, of whatever kind.
     behaviours : item_ids of the behaviours that were new, in the order they arrived.
     duplicates : how many more had an event_id that was there already.
     forgotten : how often the user was forgotten among them.
@@ -57,6 +58,7 @@ class Applied:
     profile: dict[str, str]
     profile_time_ms: int
     forgotten_ms: int
+    events: int
     behaviours: tuple[str, ...]
     duplicates: int
     forgotten: int
@@ -111,6 +113,7 @@ def apply(
         profile,
         profile_time_ms,
         forgotten_ms,
+        events=len(fresh),
         behaviours=tuple(event.item_id for event in new),
         duplicates=len(arrived) - len(new),
         forgotten=len(forgets),

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, Self
 
 import lmdb
 
@@ -117,7 +117,7 @@ class LmdbStore:
     def close(self) -> None:
         self.environment.close()
 
-    def __enter__(self) -> "LmdbStore":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -61,7 +61,7 @@ def work(updater: Updater, events: int) -> None:
 
     wait_until(done, f"{events} events are applied", within_s=30)
     assert updater.counts["events"] + updater.counts["lost"] == events
-    assert updater.counts["duplicates"] == 0
+    assert updater.counts["replayed"] == 0
 
 
 def anna(store: Store) -> UserState:
@@ -248,7 +248,7 @@ def at_work(cluster: Cluster, store: Store, bundle: Bundle, home: Path) -> Itera
         thread = threading.Thread(target=updater.run, args=(stop,))
         thread.start()
         try:
-            assert updater.ready.wait(120)
+            assert updater.reader.ready.wait(120)
             yield updater
         finally:
             stop.set()

@@ -147,7 +147,7 @@ def test_stopped_in_the_middle_it_has_committed_everything(
             wait_until_applied(store, total)
             assert second.end() == 0
         assert counts(second)["events"] == total - before
-        assert counts(second)["duplicates"] == 0
+        assert counts(second)["replayed"] == 0
 
 
 def test_it_stops_at_once_while_it_waits_for_events(home: Home) -> None:

@@ -1,0 +1,36 @@
+"""What one poll brought: the records that are applied, written and committed together."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from kafka import TopicPartition
+from kafka.consumer.fetcher import ConsumerRecord
+from kafka.structs import OffsetAndMetadata
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Records of one topic; those of one partition are in order."""
+
+    records: Sequence[ConsumerRecord] = ()
+
+    def starts(self) -> dict[TopicPartition, int]:
+        """The offset of each partition's first record."""
+        return {partition_of(record): record.offset for record in reversed(self.records)}
+
+    def ends(self) -> dict[TopicPartition, OffsetAndMetadata]:
+        """What to commit once all is done: each partition's next offset."""
+        return {partition_of(one): OffsetAndMetadata(one.offset + 1, "", one.leader_epoch) for one in self.records}
+
+    def plus(self, records: Sequence[ConsumerRecord]) -> "Batch":
+        """With what came later."""
+        return Batch([*self.records, *records])
+
+    def without(self, partitions: Collection[TopicPartition]) -> "Batch":
+        """Without partitions that somebody else reads now."""
+        return Batch([record for record in self.records if partition_of(record) not in partitions])
+
+
+def partition_of(record: ConsumerRecord) -> TopicPartition:
+    """Where a record stands."""
+    return TopicPartition(record.topic, record.partition)

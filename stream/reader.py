@@ -1,0 +1,268 @@
+"""Reads the topic of behaviour events as a member of the updaters' consumer group.
+
+Partitions are shared cooperatively: whoever joins or leaves moves only the partitions that have to move. Nothing is
+committed but what is said to be done, and no offset is ever jumped to without a word.
+"""
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Collection
+from contextlib import ExitStack, suppress
+
+from kafka import ConsumerRebalanceListener, TopicPartition
+from kafka.consumer.fetcher import ConsumerRecord
+from kafka.errors import (
+    IllegalStateError,
+    InvalidRequestError,
+    KafkaError,
+    LogTruncationError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+)
+from kafka.structs import MemberState
+
+from settings import Settings
+from stream.batch import Batch
+from stream.cluster import Cluster, TopicLife
+from stream.watchdog import Progress, Watchdog
+
+log = logging.getLogger(__name__)
+
+POLL_MS = 200
+MOST_RECORDS = 4_000  # of one poll; as few as there are where the topic is read as fast as it grows
+ANSWER_MS = 5_000  # a broker that is away must not keep us longer from hearing that we should stop
+LIFE_CHECK_S = 1.0
+JOINED_WITHIN_S = 15.0
+WATCH_S = 10.0
+STUCK_S = 30.0
+SURELY_OURS_S = 8.0  # below the session timeout: nobody was given our partitions so soon after a poll
+
+
+class EventReader:
+    """A member of the consumer group.
+
+    Parameters
+    ----------
+    gone : told the partitions that are taken away, while `poll` runs.
+
+    Attributes
+    ----------
+    ready : set once the group has given this reader its first partitions.
+    counts : rebalances, stuck (partitions), and lost (events removed by the broker before they were read).
+    progress : how far each partition was read and how far it goes, as of the last look.
+
+    Raises
+    ------
+    OSError
+        If no broker answers.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        settings: Settings,
+        counts: Counter[str],
+        gone: Callable[[Collection[TopicPartition]], None],
+    ) -> None:
+        self.settings, self.counts = settings, counts
+        self.ready = threading.Event()
+        self.paused = False
+        self.progress: dict[TopicPartition, Progress] = {}
+        self.watchdog, self.watched = Watchdog(STUCK_S), time.monotonic()
+        self.closing = ExitStack()
+        try:
+            self.life = TopicLife(cluster, settings.topic)
+            self.closing.callback(self.life.close)
+            self.life_checked = time.monotonic()
+            self.consumer = cluster.consumer(
+                settings.group, max_poll_records=MOST_RECORDS, group_instance_id=settings.instance
+            )
+            self.closing.callback(self.consumer.close, autocommit=False, timeout_ms=ANSWER_MS)
+            self.listener = Rebalances(counts, gone)
+            self.joined = self.polled = time.monotonic()
+            self.consumer.subscribe([settings.topic], listener=self.listener)
+            with suppress(KafkaError):  # knowing the partitions first saves joining twice
+                self.consumer.partitions_for_topic(settings.topic)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Leave the group at once, so that others take over without waiting for a timeout.
+
+        A static member (`MINDSTREAM_INSTANCE`) stays in it, and finds its partitions again when it is back in time.
+        """
+        self.closing.close()
+
+    def poll(self, timeout_ms: int = POLL_MS) -> list[ConsumerRecord]:
+        """The next records; those of one partition are in order.
+
+        Raises
+        ------
+        OSError
+            If they cannot be read. (A broker that is away is waited for.)
+        """
+        self.check_life()
+        self.check_membership()
+        self.check_progress()
+        try:
+            polled = self.consumer.poll(timeout_ms=timeout_ms)
+        except NoOffsetForPartitionError as error:
+            self.start_at_the_beginning(error.args[0])
+            return []
+        except LogTruncationError as error:
+            log.error("%s; reading its start", error)
+            self.start_at_the_beginning(set(error.divergent_offsets))
+            return []
+        except OffsetOutOfRangeError as error:
+            self.recover_offsets(error.args[0])
+            return []
+        except InvalidRequestError:  # how the embedded broker answers one who joins a group that is just changing
+            self.join_again()
+            return []
+        except KafkaError as error:
+            raise OSError(f"events cannot be read from {self.settings.topic}: {error}") from error
+        self.polled = time.monotonic()
+        if not self.ready.is_set() and self.consumer.assignment():
+            self.ready.set()
+        return [record for records in polled.values() for record in records]
+
+    def pause(self) -> None:
+        """Bring no more records until `resume`, but stay in the group."""
+        self.paused = True
+        self.consumer.pause(*self.consumer.assignment())
+
+    def resume(self) -> None:
+        """Go on where `pause` was called."""
+        self.paused = False
+        self.consumer.resume(*self.consumer.paused())
+        self.watchdog.forgive()
+
+    def still_reads(self, batch: Batch) -> bool:
+        """Whether the partitions of a batch are surely ours; else it is read again by whoever has them.
+
+        A process that slept (stopped, a suspended host) may have been thought dead. Then it asks the group by
+        committing where the batch begins, which only a member may do.
+        """
+        if time.monotonic() - self.polled < SURELY_OURS_S:
+            return True
+        starts = batch.starts()
+        try:
+            self.consumer.commit(
+                {one: end._replace(offset=starts[one]) for one, end in batch.ends().items()}, ANSWER_MS
+            )
+        except KafkaError as error:
+            log.warning("%d events are left to whoever reads them now: %s", len(batch.records), error)
+            for partition, offset in starts.items():
+                with suppress(IllegalStateError):  # not ours any more
+                    self.consumer.seek(partition, offset)
+            return False
+        self.polled = time.monotonic()
+        return True
+
+    def commit(self, batch: Batch) -> None:
+        """Commit a batch. A failure costs nothing: its events come again and change nothing."""
+        try:
+            self.consumer.commit(batch.ends(), timeout_ms=ANSWER_MS)
+        except KafkaError as error:
+            log.warning("offsets not committed: %s; the events will be read again", error)
+
+    def check_life(self) -> None:
+        """Start over where the topic was deleted and made again: its events are new, whatever their offsets."""
+        if time.monotonic() - self.life_checked < LIFE_CHECK_S:
+            return
+        self.life_checked = time.monotonic()
+        self.start_over_if_made_again()
+
+    def start_over_if_made_again(self) -> bool:
+        if not self.life.has_changed():
+            return False
+        log.warning("topic %s was made again, now with id %s; reading its start", self.life.topic, self.life.id)
+        if self.consumer.assignment():  # none while the group is without the topic
+            self.consumer.seek_to_beginning()
+        return True
+
+    def check_membership(self) -> None:
+        """Join again where that takes too long.
+
+        kafka-python (3.0.12) may forget a join that a poll did not wait for, and then reads nothing any more.
+        """
+        if self.consumer.group_metadata().state == MemberState.STABLE:
+            self.joined = time.monotonic()
+        elif time.monotonic() - self.joined > JOINED_WITHIN_S:
+            log.warning("group %s was not joined within %.0f s; trying again", self.settings.group, JOINED_WITHIN_S)
+            self.join_again()
+
+    def check_progress(self) -> None:
+        """Look at the lag now and then; join again where a partition has events and does not move."""
+        if time.monotonic() - self.watched < WATCH_S:
+            return
+        self.watched = time.monotonic()
+        with suppress(KafkaError):  # a broker that is away is no news here
+            partitions = self.consumer.assignment()
+            ends = self.consumer.end_offsets(partitions, timeout_ms=ANSWER_MS)
+            positions = {one: self.consumer.position(one, timeout_ms=ANSWER_MS) for one in partitions}
+            self.progress = {one: Progress(positions[one] or 0, ends[one]) for one in partitions}
+            stuck = [] if self.paused else self.watchdog.stuck(self.progress, self.watched)
+            if stuck:
+                log.error("%s has events and did not move for %.0f s; joining again", names(stuck), STUCK_S)
+                self.counts["stuck"] += len(stuck)
+                self.watchdog.forgive()
+                self.join_again()
+
+    def join_again(self) -> None:
+        self.joined = time.monotonic()
+        self.consumer.unsubscribe()
+        self.consumer.subscribe([self.settings.topic], listener=self.listener)
+
+    def start_at_the_beginning(self, partitions: set[TopicPartition]) -> None:
+        """Read partitions that are new to the group, or that are no longer the log that was read before.
+
+        Where they were read before after all, the events are replayed, which changes nothing.
+        """
+        self.start_over_if_made_again()
+        self.consumer.seek_to_beginning(*partitions)
+
+    def recover_offsets(self, gone: dict[TopicPartition, int]) -> None:
+        """Continue where the log begins after the broker removed what comes next; count and say what is lost."""
+        if self.start_over_if_made_again():
+            return
+        try:
+            begins = self.consumer.beginning_offsets(list(gone), timeout_ms=ANSWER_MS)
+        except KafkaError as error:
+            log.warning("what is gone from %s cannot be asked yet: %s", list(gone), error)  # poll will say it again
+            return
+        for partition, offset in gone.items():
+            go_on = begins[partition]
+            lost = max(0, go_on - offset)  # none where the log was cut off, and ends before what was read
+            self.counts["lost"] += lost
+            where = f"{partition.topic}[{partition.partition}]@{offset}"
+            log.error("%s is gone from the broker; going on at %d, %d events are lost", where, go_on, lost)
+            self.consumer.seek(partition, go_on)
+
+
+class Rebalances(ConsumerRebalanceListener):
+    """Passes on what is taken away. All work is done and committed before each poll, so there is nothing to finish."""
+
+    def __init__(self, counts: Counter[str], gone: Callable[[Collection[TopicPartition]], None]) -> None:
+        self.counts, self.gone = counts, gone
+
+    def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        self.counts["rebalances"] += 1
+        log.info("now reading %s", names(assigned))
+
+    def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        if revoked:
+            log.info("no longer reading %s", names(revoked))
+            self.gone(revoked)
+
+    def on_partitions_lost(self, lost: Collection[TopicPartition]) -> None:
+        log.warning("thought dead by the group; somebody else reads %s", names(lost))
+        self.gone(lost)
+
+
+def names(partitions: Collection[TopicPartition]) -> str:
+    """topic[partition], ... for people."""
+    return ", ".join(f"{topic}[{number}]" for topic, number in sorted(partitions)) or "nothing"

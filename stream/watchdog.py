@@ -1,0 +1,47 @@
+"""Notices a partition that has events waiting and does not move."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kafka import TopicPartition
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a partition was read, and how far it goes: offsets of the next event to read and of the next to come."""
+
+    position: int
+    end: int
+
+    @property
+    def lag(self) -> int:
+        """Events that wait."""
+        return max(0, self.end - self.position)
+
+
+class Watchdog:
+    """Remembers since when each partition has stood still.
+
+    Parameters
+    ----------
+    patience_s : how long a partition with lag may stand still.
+    """
+
+    def __init__(self, patience_s: float) -> None:
+        self.patience_s = patience_s
+        self.moved: dict[TopicPartition, tuple[int, float]] = {}  # the position, and when it was first seen
+
+    def stuck(self, progress: Mapping[TopicPartition, Progress], now: float) -> list[TopicPartition]:
+        """The partitions that have had lag and have not moved for longer than the patience; `now` in seconds."""
+        before = self.moved
+        self.moved = {
+            partition: before[partition]
+            if one.lag and partition in before and before[partition][0] == one.position
+            else (one.position, now)
+            for partition, one in progress.items()
+        }
+        return [partition for partition, (_, since) in self.moved.items() if now - since > self.patience_s]
+
+    def forgive(self) -> None:
+        """Start counting anew, after a pause that has its reason."""
+        self.moved = {}
