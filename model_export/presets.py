@@ -37,14 +37,14 @@ STEADY = Preset(
         adaptive_interests=False,
         learned_logits=True,
         unit_length=True,
-        behaviour_dropout=0.3,
+        behaviour_dropout=0.2,
         embedding_noise=1.0,
     ),
     TrainingConfig(
-        steps=1_500,
+        steps=None,
         batch_size=512,
         learning_rate=4e-3,
-        weight_decay=0.01,
+        weight_decay=0.05,
         loss="joint",
         negatives=1_024,
         negative_sampling="uniform",
@@ -52,6 +52,7 @@ STEADY = Preset(
         start="co-occurrence",
         substitution=0.15,
         recency_half_life=1 / 3,
+        averaging=0.998,
     ),
 )
 COMIREC: dict[str, Any] = {"num_interests": 4, "adaptive_interests": False}  # every user has all K

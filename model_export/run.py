@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from model_export.cases import Cases
@@ -20,7 +21,8 @@ from model_export.objective import objective
 from model_export.sampler import Sampler
 from model_export.training_config import TrainingConfig
 
-STATE_PARTS = {"of", "weights", "optimizer", "sampler", "torch", "cuda", "progress", "best_weights"}
+AVERAGED_FROM = 0.3  # share of the training; what comes before is too far from the end
+STATE_PARTS = {"of", "weights", "averaged", "optimizer", "sampler", "torch", "cuda", "progress", "best_weights"}
 NO_STATE = "{} is not the state of a training that this version can go on with; delete it and start anew"
 
 
@@ -40,6 +42,8 @@ class Run:
             [{"params": tables, "weight_decay": training.weight_decay}, {"params": others, "weight_decay": 0.0}],
             lr=training.learning_rate,
         )
+        # The running average lags some hundred steps behind and has less of the noise of the last ones.
+        self.averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(training.averaging))
         self.step, self.seconds, self.looks_without_gain = 0, 0.0, 0
         self.best: dict[str, float] = {}
         self.best_weights: dict[str, torch.Tensor] = {}
@@ -48,7 +52,18 @@ class Run:
     def spent(self) -> float:
         """The share of the steps, or of the time, that is used up: 0 to 1."""
         limit = math.inf if self.training.max_seconds is None else self.training.max_seconds
-        return min(1.0, max(self.step / self.training.steps, self.seconds / limit))
+        return min(1.0, max(self.step / self.steps, self.seconds / limit))
+
+    @property
+    def steps(self) -> int:
+        """The most steps."""
+        assert self.training.steps is not None, "training.py has decided by now"
+        return self.training.steps
+
+    @property
+    def kept(self) -> InterestModel:
+        """The model that is measured and kept: the average, once there is one."""
+        return cast(InterestModel, self.averaged.module) if self.averaged.n_averaged else self.model
 
     def fit(self, progress: bool, state: Path | None, data: dict[str, Any]) -> None:
         """Train to the end and load the best weights."""
@@ -62,8 +77,7 @@ class Run:
                     self.look()
                     if state is not None:
                         self.save(state, data)
-        if self.best_weights:
-            self.model.load_state_dict(self.best_weights)
+        self.model.load_state_dict(self.best_weights or self.kept.state_dict())
         self.model.eval()
 
     def train_step(self) -> float:
@@ -82,23 +96,26 @@ class Run:
         loss.backward()
         self.optimizer.step()
         self.step += 1
+        if self.training.averaging and self.spent >= AVERAGED_FROM:
+            self.averaged.update_parameters(self.model)
         return value
 
     def look(self) -> None:
         """Measure the validation users, with the routing logits that serving uses; remember the best weights."""
         if not len(self.cases):
             return
-        found = validate(self.model, self.cases)
+        found = validate(self.kept, self.cases)
         self.looks_without_gain += 1
         if not self.best or found["recall@50"] > self.best["recall@50"]:
             self.best, self.looks_without_gain = found, 0
-            self.best_weights = {name: value.clone() for name, value in self.model.state_dict().items()}
+            self.best_weights = {name: value.clone() for name, value in self.kept.state_dict().items()}
 
     def save(self, path: Path, data: dict[str, Any]) -> None:
         """Write the state of the training, whole or not at all."""
         content = {
             "of": {"config": asdict(self.model.config), "training": asdict(self.training), "data": data},
             "weights": self.model.state_dict(),
+            "averaged": self.averaged.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "sampler": self.sampler.state(),
             "torch": torch.get_rng_state(),
@@ -126,6 +143,7 @@ class Run:
                         f"{path} is of another training: {name} was {then.get(name)} there and is {now.get(name)} here"
                     )
         self.model.load_state_dict(content["weights"])
+        self.averaged.load_state_dict(content["averaged"])
         self.optimizer.load_state_dict(content["optimizer"])
         self.sampler.restore(content["sampler"])
         torch.set_rng_state(content["torch"])
@@ -151,7 +169,7 @@ def read_state(path: Path) -> dict[str, Any]:
 def bar_of(run: Run, shown: bool) -> Iterator[Any]:
     """A progress bar over what ends the training, steps or seconds; call what it gives after each step."""
     limit = run.training.max_seconds
-    total = run.training.steps if limit is None else limit
+    total = run.steps if limit is None else limit
     unit = "steps" if limit is None else "s"
     form = "{l_bar}{bar}| {n:.0f}/{total:.0f} " + unit + " [{elapsed}<{remaining}{postfix}]"
     with tqdm(total=total, desc="training", bar_format=form, disable=not shown, mininterval=0.5) as bar:

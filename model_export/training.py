@@ -22,6 +22,7 @@ from model_export.split import split_of
 from model_export.training_config import TrainingConfig
 
 VALIDATION_CASES = 2_000
+EPOCHS, LEAST_STEPS = 6, 1_500  # where the settings leave the number of steps to the log
 
 
 def train(
@@ -54,6 +55,7 @@ def train(
     neighbours = prepare(model, sequences, split.train, training)
     items = len(vocabulary.item_ids)
     sampler = Sampler(sequences, split.train, config.history_length, training, items, device, neighbours)
+    training = replace(training, steps=training.steps or steps_for(len(sampler.targets), training.batch_size))
     cases = comirec_cases(sequences, split.valid, config.history_length).sample(VALIDATION_CASES, training.seed)
     run = Run(model.to(device), sampler, cases, training)
     data = describe(log)
@@ -72,6 +74,11 @@ def train(
         steps=run.step,
         seconds=run.seconds,
     )
+
+
+def steps_for(targets: int, batch_size: int) -> int:
+    """How many steps pass over the targets so often that more do not help; a small log needs some all the same."""
+    return max(LEAST_STEPS, math.ceil(EPOCHS * targets / batch_size))
 
 
 def prepare(

@@ -13,7 +13,7 @@ class TrainingConfig:
 
     Attributes
     ----------
-    steps : most steps; early stopping may end sooner.
+    steps : most steps; early stopping may end sooner. None: as many as pass over the targets six times (training.py).
     batch_size : (history, target) pairs a step.
     learning_rate : of AdamW, falling to zero along a cosine over `steps`.
     weight_decay : of AdamW, on embeddings only; 0 makes it Adam.
@@ -29,6 +29,7 @@ class TrainingConfig:
     substitution : share of the behaviours in a history that a step replaces by an item that often goes with them.
     recency_half_life : targets of this age are drawn half as often as the newest, as a share of the log's time range;
         None draws all alike.
+    averaging : decay of the running average of the weights that is kept in the end, 0 for the last weights.
     validate_every : steps between two looks at the validation users.
     patience : looks without a better recall@50 before training stops.
     valid_share, test_share : shares of the users that are held out of training, where the log names none.
@@ -37,7 +38,7 @@ class TrainingConfig:
         is the result the same on every machine.
     """
 
-    steps: int = 3_000
+    steps: int | None = 3_000
     batch_size: int = 256
     learning_rate: float = 3e-3
     weight_decay: float = 0.0
@@ -51,6 +52,7 @@ class TrainingConfig:
     start: str = "random"
     substitution: float = 0.0
     recency_half_life: float | None = None
+    averaging: float = 0.0
     validate_every: int = 250
     patience: int = 4
     valid_share: float = 0.1
@@ -67,7 +69,7 @@ class TrainingConfig:
                 f"hard_negatives is {self.hard_negatives} with the joint loss, which has none; it must be 0 there"
             )
         for name in ("steps", "batch_size", "negatives", "validate_every", "patience"):
-            if getattr(self, name) < 1:
+            if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
         for name in ("learning_rate", "recency_half_life", "max_seconds"):
             if getattr(self, name) is not None and not getattr(self, name) > 0:
@@ -75,6 +77,6 @@ class TrainingConfig:
         for name in ("weight_decay", "hard_negatives", "routing_penalty", "stability", "separation"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 0")
-        for name in ("substitution", "valid_share", "test_share"):
+        for name in ("substitution", "averaging", "valid_share", "test_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be from 0 to 1")

@@ -31,7 +31,7 @@ from model_export.model_config import ModelConfig
 from model_export.presets import PRESETS, preset
 from model_export.run import Run, validate
 from model_export.simulator import SimulatedShop
-from model_export.training import train
+from model_export.training import LEAST_STEPS, steps_for, train
 from model_export.training_config import TrainingConfig
 
 NAN = math.nan
@@ -513,3 +513,26 @@ def test_loading_what_is_no_checkpoint_is_one_sentence(fault: str, checkpoint: C
         path.write_bytes({"garbage": b"garbage", "empty": b"", "cut off": whole[: len(whole) // 2]}[fault])
     with pytest.raises(ValueError, match=r"mind\.pt is not a checkpoint that this version of .* wrote$"):
         load(path)
+
+
+def test_the_number_of_steps_grows_with_the_log() -> None:
+    assert steps_for(targets=100, batch_size=512) == LEAST_STEPS
+    assert steps_for(targets=1_024_000, batch_size=512) == 12_000
+
+
+def test_the_average_of_the_weights_is_kept(log: InteractionLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 4 steps the last 3 are averaged; with a decay of 0.5: a/4 + b/4 + c/2."""
+    seen: list[torch.Tensor] = []
+    step = Run.train_step
+
+    def noted(run: Run) -> float:
+        loss = step(run)
+        seen.append(run.model.items.ids.weight.detach().clone())
+        return loss
+
+    monkeypatch.setattr(Run, "train_step", noted)
+    held_out = {"valid_share": 0.0, "test_share": 0.0}
+    found = train(log, TINY, tiny_training(steps=4, averaging=0.5, **held_out), progress=False)
+    expected = 0.25 * seen[1] + 0.25 * seen[2] + 0.5 * seen[3]
+    torch.testing.assert_close(found.model.items.ids.weight.detach(), expected)
+    assert not torch.equal(seen[2], seen[3])
