@@ -73,13 +73,14 @@ def letters_of(count: int) -> str:
 @app.command("redrive")
 def redrive_letters(
     file: Annotated[
-        Path | None, typer.Argument(help="Lines of `dlq list --json` whose key or value was mended; - is stdin.")
+        Path | None, typer.Argument(metavar="FILE", help="Lines of `dlq list --json`, key or value mended; - is stdin.")
     ] = None,
 ) -> None:
     """Send mended letters, or without FILE all that are events by today's rules, back to their topic.
 
-    Doing it again is harmless: the updater knows them by their event_id, which is the source position where they had
-    none. With FILE the exit status is 1 where a line is still wrong; the others are sent all the same.
+    Doing it again is harmless: the updater knows them by their event_id,
+    which is the source position where they had none. With FILE the exit
+    status is 1 where a line is still wrong; the others are sent all the same.
     """
     cluster = reachable_cluster()
     with EventProducer(cluster, settings.load().topic) as producer:

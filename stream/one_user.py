@@ -23,12 +23,12 @@ app = typer.Typer()
 
 @app.command()
 def forget(
-    users: Annotated[list[str], typer.Argument(metavar="USER...", help="user_ids; after -- they may begin with a -.")],
+    users: Annotated[list[str], typer.Argument(metavar="USER", help="user_ids; after -- they may begin with a -.")],
 ) -> None:
     """Ask that everything known of these users be deleted: history, interests and profile.
 
-    The updater does it once it reads that. What others wrote elsewhere (the topic's older events, dead letters) stays
-    there as long as the broker keeps it.
+    The updater does it once it reads that. Events and dead letters stay on
+    their topics as long as Kafka keeps them.
     """
     for user in users:  # all of them first, so that a wrong one leaves nothing half done
         decode(None, as_bytes(user))

@@ -264,6 +264,7 @@ def test_a_record_without_key_and_value(world: World, kafka: KafkaShell) -> None
     other = OtherProducer({"bootstrap.servers": world.kafka.bootstrap_servers})
     other.produce(world.topic, partition=1)
     assert other.flush(20) == 0
+    del other  # it would look for the broker as long as it is there
     updater = world.updater()
     work(updater, lambda: updater.counts["dead_letters"] == 1)
     updater.close()
