@@ -67,6 +67,7 @@ def text_of(letter: Letter) -> str:
 
 
 def letters_of(count: int) -> str:
+    """So many dead letters, in words."""
     return f"{count:,} dead letter{'s' * (count != 1)}"
 
 
@@ -102,6 +103,7 @@ def redrive_topic(redrive: Redrive, cluster: Cluster) -> int:
 
 
 def is_sent(redrive: Redrive, letter: Letter) -> bool:
+    """Send a letter; False where it holds no event."""
     try:
         redrive.send(letter)
     except ValueError:
@@ -136,4 +138,5 @@ def opened(file: Path) -> Iterator[IO[bytes]]:
 
 
 def say(file: Path, number: int, what: str) -> None:
+    """Say on stderr what became of a line."""
     print(printable(f"{'stdin' if str(file) == '-' else file}, line {number}: {what}"), file=sys.stderr)

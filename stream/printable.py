@@ -20,6 +20,7 @@ def json_escape(character: str) -> str:
 
 
 def escaped(text: str, escape: Callable[[str], str]) -> str:
+    """The text with `escape` of every character that cannot be seen."""
     if text.isprintable():
         return text
     return "".join(one if one.isprintable() else escape(one) for one in text)
