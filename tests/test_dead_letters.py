@@ -282,6 +282,17 @@ def test_odd_characters_are_shown_escaped(world: World, kafka: KafkaShell) -> No
     assert listed(kafka)[f"{world.topic}[0]@1"]["value"] == '"\x1b[2J\x7f\x85\u202eä"'
 
 
+def test_what_strangers_put_there_is_listed(world: World, kafka: KafkaShell) -> None:
+    """Without our headers, or with others in them."""
+    with KafkaProducer(bootstrap_servers=world.kafka.bootstrap_servers) as producer:
+        for headers in ([], [("reason", b"\xff"), ("truncated", b"much")]):
+            producer.send(f"{world.topic}.dlq", key=b"anna", value=event(), headers=headers, partition=0).get(20)
+    status, said = kafka("dlq", "list")
+    assert status == 0
+    assert said.startswith(f"{world.topic}.dlq[0]@0  unknown  \n{world.topic}.dlq[0]@1  \\xff  \n2 dead letters: ")
+    assert kafka("dlq", "redrive") == (0, f"sent 0 events to {world.topic}; 2 dead letters still wrong\n")
+
+
 def test_letters_of_many_partitions_and_batches(world: World, kafka: KafkaShell) -> None:
     with KafkaProducer(bootstrap_servers=world.kafka.bootstrap_servers) as producer:
         for number in range(3_000):
