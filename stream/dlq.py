@@ -37,7 +37,7 @@ def list_letters(
             if reason not in ("", letter.reason):
                 continue
             print(to_line(letter) if as_json else text_of(letter))
-            reasons[letter.reason] += 1
+            reasons[letter.reason or "unknown"] += 1
             if reasons.total() == limit:
                 break
     if not as_json and reasons:
