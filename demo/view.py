@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from index.recommender import Candidates, Interest
+from index.recommender import Candidates
 from model_export.bundle import Bundle
+from stream.interests import Interest
 from stream.state import UserState
 
 ON_A_SHELF = 4

@@ -1,12 +1,11 @@
-"""Keep interest capsules fresh: run | produce | replay | broker."""
+"""Keep interest capsules fresh: run | produce | replay | broker; ask and mend: show | forget | dlq."""
 
 import logging
 import signal
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -16,47 +15,20 @@ import console
 import settings
 from model_export.extractor import Extractor
 from model_export.registry import Registry
-from stream.broker import EmbeddedBroker, running_embedded
-from stream.cluster import Cluster
+from stream import dlq, one_user
+from stream.broker import EmbeddedBroker
+from stream.configured import any_cluster, reachable_cluster
 from stream.event import Event, read_lines
 from stream.producer import EventProducer
 from stream.store import LmdbStore
 from stream.updater import Updater
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
+app.add_typer(one_user.app)
+app.add_typer(dlq.app, name="dlq")
 log = logging.getLogger("stream")
 
 REPORT_S = 10.0
-
-
-@contextmanager
-def any_cluster() -> Iterator[Cluster]:
-    """The configured Kafka; else the embedded broker that runs already; else one of our own while the block lasts."""
-    found = existing_cluster()
-    if found:
-        yield found
-        return
-    with EmbeddedBroker(settings.load().state) as broker:
-        log.info("no Kafka is configured; the embedded broker serves at %s", broker.cluster.bootstrap_servers)
-        yield broker.cluster
-
-
-def existing_cluster() -> Cluster | None:
-    """The configured Kafka, else the embedded broker that some process runs, else None."""
-    if settings.load().bootstrap_servers:
-        return Cluster(settings.load().bootstrap_servers)
-    return running_embedded(settings.load().state)
-
-
-def reachable_cluster() -> Cluster:
-    """Like existing_cluster, for commands that make no sense with a broker of their own."""
-    found = existing_cluster()
-    if found is None:
-        raise OSError(
-            "no Kafka is configured (KAFKA_BOOTSTRAP_SERVERS) and no embedded broker runs for "
-            f"{settings.load().state}; start one with `python -m stream run` or `python -m stream broker`"
-        )
-    return found
 
 
 def stop_on_signals() -> threading.Event:

@@ -7,7 +7,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 from stream.event import BadEventError
 from stream.outbox import Outbox
 
-MOST_BYTES = 500_000  # of a key and of a value: together with the headers they must fit into Kafka's 1 MB a record
+KEPT_BYTES = 500_000  # of a key and of a value: together with the headers they must fit into Kafka's 1 MB a record
 
 
 @dataclass(frozen=True)
@@ -24,22 +24,32 @@ class DeadLetter:
 
     @property
     def key(self) -> bytes | None:
-        return self.record.key and self.record.key[:MOST_BYTES]
+        return self.record.key and self.record.key[:KEPT_BYTES]
 
     @property
     def value(self) -> bytes | None:
         """As it came; only its beginning where it is so large that it would not be accepted with its headers."""
-        return self.record.value and self.record.value[:MOST_BYTES]
+        if self.record.value is None and self.record.key is None:
+            return b""  # other clients can send such a record, kafka-python cannot
+        return self.record.value and self.record.value[:KEPT_BYTES]
+
+    @property
+    def truncated(self) -> int | None:
+        """Bytes of the whole key and value, where they do not all fit into the letter."""
+        key, value = self.record.key or b"", self.record.value or b""
+        return len(key) + len(value) if max(len(key), len(value)) > KEPT_BYTES else None
 
     def headers(self) -> list[tuple[str, bytes]]:
         """Where it came from and what is wrong."""
-        fields = {
+        fields: dict[str, object] = {
             "source-topic": self.record.topic,
             "source-partition": self.record.partition,
             "source-offset": self.record.offset,
             "reason": self.error.reason,
             "error": self.error,
         }
+        if self.truncated is not None:
+            fields["truncated"] = self.truncated
         return [(name, str(value).encode()) for name, value in fields.items()]
 
 

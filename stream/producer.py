@@ -6,7 +6,7 @@ from typing import Any
 from kafka.errors import KafkaError
 
 from stream.cluster import Cluster
-from stream.event import Event, decode, encode
+from stream.event import Event, decode, encode, excerpt
 
 ACKNOWLEDGED_WITHIN_S = 10
 
@@ -36,12 +36,25 @@ class EventProducer:
         OSError
             If the broker does not know the topic, or does not answer.
         """
-        key, value = encode(event)
+        return self.send_record(*encode(event))
+
+    def forget(self, user_id: str) -> Any:
+        """Ask that everything known of a user be deleted; a future, as from `send`.
+
+        Raises
+        ------
+        BadEventError, OSError
+            As from `send`.
+        """
+        return self.send_record(user_id.encode(), None)
+
+    def send_record(self, key: bytes, value: bytes | None) -> Any:
+        """Like `send`, for an event that is encoded already; its bytes stay as they are."""
         decode(value, key, published_ms=int(time.time() * 1000))
         try:
             future = self.producer.send(self.topic, key=key, value=value)
         except KafkaError as error:
-            raise OSError(f"the event of user {event.user_id!r} cannot be sent to {self.topic}: {error}") from error
+            raise OSError(f"the event of user {excerpt(key)} cannot be sent to {self.topic}: {error}") from error
         future.add_errback(self.note)
         return future
 

@@ -30,7 +30,7 @@ from demo.prepare import is_prepared, log_file, prepare, read_or_simulate
 from demo.traffic import MOST_PER_SECOND, Traffic
 from demo.view import Row, Shelf, behaviours_of, search, shelves_of
 from demo.words import plain, price
-from index.recommender import Behaviour, Candidates, Interest
+from index.recommender import Candidates
 from model_export.bundle import CATALOGUE, ITEM_IDS, Bundle, BundleError, write_manifest
 from model_export.check import check
 from model_export.export import write_json
@@ -44,6 +44,7 @@ from settings import Settings
 from stream.broker import EmbeddedBroker, running_embedded
 from stream.event import Event
 from stream.history import History
+from stream.interests import Behaviour, Interest
 from stream.position import Position
 from stream.producer import EventProducer
 from stream.state import UserState

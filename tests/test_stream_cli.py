@@ -274,11 +274,15 @@ def test_one_address_of_several_is_enough(kafka: KafkaShell) -> None:
         ("produce", ["--user", "--item", "--type"]),
         ("replay", ["--format", "--speed", "--limit"]),
         ("broker", []),
+        ("show", ["--json"]),
+        ("forget", []),
+        ("dlq list", ["--json", "--limit", "--reason"]),
+        ("dlq redrive", ["FILE"]),
     ],
 )
 def test_help(shell: Shell, command: str, options: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "100")
-    status, said = shell(command, "--help")
+    status, said = shell(*command.split(), "--help")
     assert status == 0
     assert re.search(rf"Usage: .* {command} \[OPTIONS\]", said)
     assert [option for option in options if option not in said] == []
@@ -287,4 +291,5 @@ def test_help(shell: Shell, command: str, options: list[str], monkeypatch: pytes
 def test_help_names_every_command(shell: Shell) -> None:
     status, said = shell("--help")
     assert status == 0
-    assert [name for name in ("run", "produce", "replay", "broker") if not re.search(rf"(?m)^\W*{name} ", said)] == []
+    names = ("run", "produce", "replay", "broker", "show", "forget", "dlq")
+    assert [name for name in names if not re.search(rf"(?m)^\W*{name} ", said)] == []

@@ -21,7 +21,7 @@ from model_export.extractor import Extractor
 from settings import Settings
 from stream.batch import Batch
 from stream.cluster import Cluster
-from stream.dead_letters import MOST_BYTES
+from stream.dead_letters import KEPT_BYTES
 from stream.event import Event
 from stream.history import History
 from stream.position import Position
@@ -256,8 +256,8 @@ def test_the_largest_record_fits_into_the_dead_letters(world: World) -> None:
     updater = world.updater()
     work(updater, lambda: updater.counts["dead_letters"] == 2)
     letters = sorted(world.dead_letters(2), key=lambda letter: int(dict(letter.headers)["source-offset"]))
-    assert [letter.value for letter in letters] == [large[:MOST_BYTES], b""]
-    assert [letter.key for letter in letters] == [b"anna", large[:MOST_BYTES]]
+    assert [letter.value for letter in letters] == [large[:KEPT_BYTES], b""]
+    assert [letter.key for letter in letters] == [b"anna", large[:KEPT_BYTES]]
     assert dict(letters[0].headers)["source-offset"] == str(offset).encode()
     assert world.committed() == 2
 
