@@ -37,9 +37,10 @@ class RedisStore:
     A batch is one round trip (in a Redis Cluster one to each node concerned). Each user of it is written or refused
     as a whole; a failure may leave some users of a batch written, and the batch may be put again.
 
-    `put_many` returns when Redis has acknowledged every user. What that is worth is for Redis to say: with
-    `appendonly yes` and `appendfsync always` it is on disk, with `appendfsync everysec` a power cut may take the last
-    second, and a failover takes what the replica had not got yet: `WAIT` is not used, and would not prevent it.
+    `put_many` returns when Redis has acknowledged every user. What that is worth is for Redis to say. With
+    `appendonly yes` and `appendfsync always` it is on disk; with `everysec` the end of Redis, not only of its machine,
+    may take what was acknowledged in the last two seconds, whose offsets Kafka has committed. A failover takes what
+    the replica had not got yet: `WAIT` is not used, and would not rule that out. A Redis that evicts loses users.
 
     Parameters
     ----------
