@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from redis import Redis
 
@@ -93,7 +93,7 @@ class RealRedis:
 
     def client(self) -> Redis:
         """A client of redis-py; use it as a context manager."""
-        tls = {"ssl": True, "ssl_ca_certs": str(self.tls / "ca.pem")} if self.tls else {}
+        tls: dict[str, Any] = {"ssl": True, "ssl_ca_certs": str(self.tls / "ca.pem")} if self.tls else {}
         return Redis(host="127.0.0.1", port=self.port, password=self.password or None, protocol=2, **tls)
 
     def flush(self) -> None:
