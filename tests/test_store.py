@@ -4,7 +4,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -224,7 +224,7 @@ def test_many_users_come(store: Store) -> None:
 
 def test_what_was_put_survives_reopening(open_store: Opener) -> None:
     for number in range(3):
-        with closing(open_store()) as store:
+        with open_store() as store:
             assert sorted(store.users()) == [f"user-{before}" for before in range(number)]
             store.put_many([state(f"user-{number}")])
 
@@ -281,36 +281,35 @@ def test_nobody_is_idle_where_no_days_are_named(store: Store) -> None:
 
 
 def test_of_two_processes_the_later_position_wins(kind: str, place: str, store: Store) -> None:
-    """Each writes every other offset of one user; whatever comes late is refused, nothing is lost."""
-    pipe = subprocess.PIPE
-    racing = [
-        subprocess.Popen(
-            [sys.executable, "-c", RACING_PROCESS, kind, place, first],
-            cwd=ROOT,
-            stdin=pipe,
-            stdout=pipe,
-            text=True,
-        )
-        for first in ("0", "1")
-    ]
-    for process in racing:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
+    """Each writes every other offset of one user; whatever comes late is refused, nothing else is."""
     before = -1
-    for process in racing:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    while any(process.poll() is None for process in racing):
-        [found] = store.get_many(["anna"])
-        if found is not None:
-            assert found.history.item_ids == (str(found.position.offset),)
-            assert found.position.offset >= before
-            before = found.position.offset
-    refused = [int(process.communicate()[0]) for process in racing]
+    with ExitStack() as ending:
+        racing = [ending.enter_context(racing_process(kind, place, first)) for first in (0, 1)]
+        assert [tell(process) for process in racing] == ["ready", "ready"]
+        for process in racing:
+            assert process.stdin is not None
+            process.stdin.close()  # go
+        while any(process.poll() is None for process in racing):
+            [found] = store.get_many(["anna"])
+            if found is not None:
+                assert found.history.item_ids == (str(found.position.offset),)
+                assert found.position.offset >= before
+                before = found.position.offset
+        refused = [int(tell(process)) for process in racing]
     assert [process.returncode for process in racing] == [0, 0]
     assert all(0 <= one <= 200 for one in refused)
     assert item_of(store, "anna") == "399"
+
+
+def racing_process(kind: str, place: str, first: int) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-c", RACING_PROCESS, kind, place, str(first)]
+    return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def tell(process: "subprocess.Popen[str]") -> str:
+    """The next line that a process prints."""
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
 
 
 def test_two_processes_see_each_others_writes(store: Store, kind: str, place: str) -> None:
