@@ -6,7 +6,7 @@ Command-line options override these; nothing else in the project looks at the en
 from functools import cache
 from pathlib import Path
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -39,6 +39,17 @@ class Settings(BaseSettings):
     )
     home: Path = Field(
         default=Path(".mindstream"), description="folder with models/ (bundles) and state/ (capsule store)"
+    )
+    redis: SecretStr = Field(
+        default=SecretStr(""),
+        description="url of the Redis that holds the capsules, with its password; empty: LMDB in the home",
+    )
+    idle_days: float | None = Field(
+        default=None,
+        gt=0,
+        le=36_500,
+        allow_inf_nan=False,
+        description="days without a behaviour after which a user is removed; unset: never",
     )
     log: Path | None = Field(default=None, description="interaction log the demo shows; unset: the simulated shop")
     history_length: int = Field(default=100, ge=1, description="behaviours kept for each user, the most recent")

@@ -19,7 +19,7 @@ from stream.event import Event
 from stream.position import Position
 from stream.producer import EventProducer
 from stream.state import UserState
-from stream.store import LmdbStore
+from stream.stores import open_store
 from stream.updater import Updater
 
 APPLIED_WITHIN_S = 10.0
@@ -67,7 +67,7 @@ class Engine:
         settings = self.settings
         self.bundle = Registry(settings.models).current()
         self.catalogue = self.bundle.catalogue
-        self.store = self.closing.enter_context(LmdbStore(settings.state))
+        self.store = self.closing.enter_context(open_store(settings))
         self.cluster = self.open_cluster()
         self.updater = self.start_updater() if settings.demo_updater else None
         self.life = TopicLife(self.cluster, settings.topic)

@@ -14,7 +14,7 @@ from index.hnsw import HnswSettings
 from index.recommender import Candidates, Recommender
 from model_export.bundle import Bundle
 from model_export.registry import Registry
-from stream.store import LmdbStore
+from stream.stores import open_store
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -41,7 +41,7 @@ def query(
 ) -> None:
     """Candidates for one user from the current model and the stored capsules."""
     bundle = Registry(settings.load().models).current()
-    with LmdbStore(settings.load().state) as store:
+    with open_store(settings.load()) as store:
         candidates = Recommender(bundle, store).recommend(user, n, exclude_seen)
     print(json.dumps(asdict(candidates), ensure_ascii=False) if as_json else table(candidates, bundle))
 

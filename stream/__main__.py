@@ -20,7 +20,7 @@ from stream.broker import EmbeddedBroker
 from stream.configured import any_cluster, reachable_cluster
 from stream.event import Event, read_lines
 from stream.producer import EventProducer
-from stream.store import LmdbStore
+from stream.stores import open_store
 from stream.updater import Updater
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -44,7 +44,7 @@ def run() -> None:
     """Consume events and keep every user's capsules fresh, until Ctrl-C or SIGTERM."""
     stop = stop_on_signals()
     bundle = Registry(settings.load().models).current()
-    with any_cluster() as cluster, LmdbStore(settings.load().state) as store:
+    with any_cluster() as cluster, open_store(settings.load()) as store:
         updater = Updater(cluster, store, Extractor(bundle), settings.load())
         log.info("model %s; reading %s at %s", bundle.version, settings.load().topic, cluster.bootstrap_servers)
         threading.Thread(target=report, args=(updater, stop), daemon=True).start()

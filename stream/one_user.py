@@ -13,7 +13,7 @@ from stream.interests import Interest, interests_of
 from stream.printable import json_line, printable
 from stream.producer import EventProducer
 from stream.state import UserState
-from stream.store import LmdbStore
+from stream.stores import open_store
 
 EXIT_NOTHING_KEPT = 1
 MOST_BEHAVIOURS = 5  # of an interest, in what people read
@@ -47,7 +47,7 @@ def show(
 ) -> None:
     """What is kept of a user: history, interests, profile, and the last event that was applied."""
     as_bytes(user)
-    with LmdbStore(settings.load().state) as store:
+    with open_store(settings.load()) as store:
         [state] = store.get_many([user])
     if state is None or not state.history.item_ids:
         print(printable(nothing_kept(user, state)), file=sys.stderr)

@@ -1,4 +1,7 @@
-"""Where user states are kept. LMDB: embedded, on disk, read and written by several processes of one host."""
+"""Where user states are kept. LMDB: embedded, on disk, read and written by several processes of one host.
+
+For several hosts there is redis_store.py.
+"""
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -32,11 +35,17 @@ class Store(Protocol):
         """Write these states; when it returns they survive the end of the process.
 
         A state is refused where a later event was applied to the stored one: it comes from an updater that was thought
-        dead and whose partitions another one reads by now.
+        dead and whose partitions another one reads by now. Comparing and writing a user is one step, whoever else
+        writes. Whether others may see a part of the batch is for each store to say.
 
         Returns
         -------
         How many states were refused.
+
+        Raises
+        ------
+        ValueError
+            If a user_id is empty or longer than 511 bytes. Nothing is written then, nor where `states` breaks off.
         """
         ...
 
@@ -45,14 +54,41 @@ class Store(Protocol):
         ...
 
     def users(self) -> Iterator[str]:
-        """Every user_id, in the order of their bytes."""
+        """Every user_id that is there all the while. LMDB gives them in the order of their bytes.
+
+        Redis gives them in no order, and one may come twice where Redis resizes its table meanwhile: to sort, or to
+        remember, millions of users would take memory that a reader of a stream of users does not expect to need.
+        """
         ...
 
     def close(self) -> None: ...
 
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def key_of(user_id: str) -> bytes:
+    """A user_id as a key.
+
+    Raises
+    ------
+    ValueError
+        If it is empty or too long, which no event's is.
+    """
+    key = user_id.encode()
+    if not 0 < len(key) <= LONGEST_KEY:
+        raise ValueError(
+            f"the user_id {user_id[:50]!r} has {len(key)} bytes and cannot be written; "
+            f"right is 1 to {LONGEST_KEY} bytes of UTF-8"
+        )
+    return key
+
 
 class LmdbStore:
-    """States in an LMDB environment: one key a user.
+    """States in an LMDB environment: one key a user. A batch is written as a whole, and seen so by everyone.
 
     Parameters
     ----------
@@ -82,7 +118,7 @@ class LmdbStore:
         return [from_bytes(value) if value is not None else None for value in values]
 
     def put_many(self, states: Iterable[UserState]) -> int:
-        records = [(state.user_id.encode(), state.position, to_bytes(state)) for state in states]
+        records = [(key_of(state.user_id), state.position, to_bytes(state)) for state in states]
         refused = 0
         try:
             with self.environment.begin(write=True) as transaction:

@@ -33,7 +33,7 @@ class Command:
     arguments : str
         Of the command line.
     variables : mapping
-        Environment variables; no Kafka is configured where they name none.
+        Environment variables; no Kafka and no Redis are configured where they name none.
     stdin : bytes
         What it reads there.
     """
@@ -41,7 +41,8 @@ class Command:
     def __init__(self, home: Path, *arguments: str, variables: Mapping[str, str] | None = None, stdin: bytes = b""):
         self.arguments = arguments
         self.log = home.with_suffix(f".{time.monotonic_ns()}.log")
-        environment = {**os.environ, "KAFKA_BOOTSTRAP_SERVERS": "", "MINDSTREAM_HOME": str(home), **(variables or {})}
+        ours = {"KAFKA_BOOTSTRAP_SERVERS": "", "MINDSTREAM_REDIS": "", "MINDSTREAM_HOME": str(home)}
+        environment = {**os.environ, **ours, **(variables or {})}
         with self.log.open("wb") as log, tempfile.TemporaryFile() as input:
             input.write(stdin)
             input.seek(0)

@@ -16,6 +16,7 @@ from model_export.simulator import SimulatedShop, simulate
 from model_export.training import train
 from tests import system
 from tests.real_kafka import KafkaUnavailable, RealKafka, needed_commands
+from tests.real_redis import RealRedis, RealRedisCluster
 
 PARTITIONS = 4
 CHROMIUM_ARGS = [
@@ -58,6 +59,34 @@ def topic(real_kafka: RealKafka) -> Iterator[str]:
     yield name
     with real_kafka.admin() as admin:
         admin.delete_topics(both)
+
+
+@pytest.fixture(scope="session")
+def shared_redis() -> Iterator[RealRedis]:
+    """The Redis behind `real_redis`."""
+    with RealRedis() as redis:
+        yield redis
+
+
+@pytest.fixture
+def real_redis(shared_redis: RealRedis) -> RealRedis:
+    """A real Redis that all tests of the session share, empty. A test that stops it has one of its own."""
+    shared_redis.flush()
+    return shared_redis
+
+
+@pytest.fixture(scope="session")
+def shared_redis_cluster() -> Iterator[RealRedisCluster]:
+    """The Redis Cluster behind `real_redis_cluster`."""
+    with RealRedisCluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def real_redis_cluster(shared_redis_cluster: RealRedisCluster) -> RealRedisCluster:
+    """A real Redis Cluster of three nodes that all tests of the session share, empty."""
+    shared_redis_cluster.flush()
+    return shared_redis_cluster
 
 
 @pytest.fixture(scope="session")

@@ -21,14 +21,14 @@ ROOMS = ("benchmarks", "demo", "index", "model_export", "stream", "tests")
 OURS = (*ROOMS, "console", "settings")
 
 BUNDLE, EXTRACTOR, REGISTRY = "model_export.bundle", "model_export.extractor", "model_export.registry"
-REAL_KAFKA = ("tests.real_kafka", "tests.java_broker", "tests.kafka_jars", "tests.system")
+REAL_PARTS = ("tests.real_kafka", "tests.java_broker", "tests.kafka_jars", "tests.real_redis", "tests.system")
 # Room -> what of ours it may import besides itself, settings and console. A name allows what is below it.
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "stream": (BUNDLE, EXTRACTOR, REGISTRY, "model_export.interactions", "model_export.readers"),
-    "index": (BUNDLE, EXTRACTOR, REGISTRY, "stream.interests", "stream.state", "stream.store"),
+    "index": (BUNDLE, EXTRACTOR, REGISTRY, "stream.interests", "stream.state", "stream.store", "stream.stores"),
     "model_export": (),
     "demo": ("index", "model_export", "stream"),
-    "benchmarks": ("index", "model_export", "stream", *REAL_KAFKA),
+    "benchmarks": ("index", "model_export", "stream", *REAL_PARTS),
     "settings": (),
     "console": (),
 }
@@ -37,6 +37,7 @@ ONLY_IN = {
     "hnswlib": "index/hnsw.py",
     "onnxruntime": "model_export/extractor.py",
     "pydantic_settings": "settings.py",
+    "redis": "stream/redis_link.py",
     "streamlit": "demo/app.py",
 }
 ENVIRONMENT = {"environ", "environb", "getenv", "getenvb", "putenv", "unsetenv"}

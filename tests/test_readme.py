@@ -37,7 +37,7 @@ def test_every_variable_is_documented_with_its_default() -> None:
     rows = dict(re.findall(r"^\| `([A-Z_]+)` \| `?([^|`]+)`? \|", README, flags=re.MULTILINE))
     assert set(rows) == set(variables())
     for name, default in variables().items():
-        if name not in ("CI", "XDG_CACHE_HOME") and default not in ("", None):
+        if name not in ("CI", "XDG_CACHE_HOME") and str(default) not in ("", "None"):
             assert rows[name] == (str(default).lower() if isinstance(default, bool) else str(default))
 
 

@@ -25,6 +25,8 @@ def test_defaults_need_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("MINDSTREAM_PARTITIONS", "four", "MINDSTREAM_PARTITIONS is 'four': Input should be a valid integer"),
         ("MINDSTREAM_HISTORY_LENGTH", "0", "MINDSTREAM_HISTORY_LENGTH is '0': Input should be greater than"),
+        ("MINDSTREAM_IDLE_DAYS", "0", "MINDSTREAM_IDLE_DAYS is '0': Input should be greater than 0"),
+        ("MINDSTREAM_IDLE_DAYS", "inf", "MINDSTREAM_IDLE_DAYS is 'inf': Input should be"),
         ("MINDSTREAM_DEMO_UPDATER", "perhaps", "MINDSTREAM_DEMO_UPDATER is 'perhaps': Input should be a valid boolean"),
     ],
 )
@@ -33,4 +35,13 @@ def test_a_wrong_value_is_named(variable: str, value: str, message: str, monkeyp
     with pytest.raises(ValueError, match=message):
         settings.load()
     monkeypatch.delenv(variable)
+    settings.load.cache_clear()
+
+
+def test_redis_and_its_password_are_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MINDSTREAM_REDIS", "redis://:s3cret@localhost")
+    monkeypatch.setenv("MINDSTREAM_IDLE_DAYS", "0.5")
+    found = settings.load()
+    assert (found.redis.get_secret_value(), found.idle_days) == ("redis://:s3cret@localhost", 0.5)
+    assert "s3cret" not in f"{found} {found!r}"
     settings.load.cache_clear()

@@ -1,8 +1,10 @@
 """`python -m stream` as people use it: what it says, what it leaves, and with which status it ends."""
 
 import io
+import os
 import re
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -22,11 +24,13 @@ from settings import Settings
 from stream.__main__ import app
 from stream.broker import EmbeddedBroker
 from stream.event import Event, decode
+from stream.redis_store import RedisStore
 from stream.store import LmdbStore
-from tests.command import Command, wait_until
+from tests.command import ROOT, Command, wait_until
 from tests.conftest import PARTITIONS
 from tests.java_broker import free_ports
 from tests.real_kafka import RealKafka
+from tests.real_redis import RealRedis
 
 ANNA = b'{"user_id":"anna","item_id":"mug","event_time_ms":1720000000000}\n'
 BEN = b'{"user_id":"ben","item_id":"bowl","event_time_ms":1720000000001,"event_type":"buy"}\n'
@@ -211,6 +215,31 @@ def test_through_the_embedded_broker(home: Path, bundle: Bundle, log: Interactio
             wait_until(lambda: set(store.users()) == users, "all users are stored")
         assert updater.end(signal.SIGTERM) == 0
         assert f"'events': {len(log.events) + 1}," in updater.says("stopped cleanly").said
+
+
+def test_into_redis(home: Path, bundle: Bundle, real_redis: RealRedis) -> None:
+    Registry(Settings(home=home).models).publish(bundle.path)
+    redis = {"MINDSTREAM_REDIS": real_redis.url}
+    with Command(home, "run", variables=redis) as updater, RedisStore(real_redis.url) as store:
+        updater.says("reading behaviour-events")
+        assert run(home, "produce", "--user", "anna", "--item", bundle.item_ids[0])[0] == 0
+        wait_until(lambda: list(store.users()) == ["anna"], "anna is stored")
+        assert updater.end(signal.SIGTERM) == 0
+    assert not list(home.rglob("*.mdb"))
+    asking = {**os.environ, **redis, "MINDSTREAM_HOME": str(home)}
+    query = [sys.executable, "-m", "index", "query", "anna"]
+    asked = subprocess.run(query, cwd=ROOT, env=asking, capture_output=True, text=True, check=False)
+    assert (asked.returncode, asked.stderr) == (0, "")
+    assert "path: capsules" in asked.stdout
+
+
+def test_without_the_redis_that_is_configured(home: Path, bundle: Bundle) -> None:
+    Registry(Settings(home=home).models).publish(bundle.path)
+    address = f"127.0.0.1:{free_ports(1)[0]}"
+    with Command(home, "run", variables={"MINDSTREAM_REDIS": f"redis://:s3cret@{address}"}) as command:
+        assert command.ends() == 2
+    assert f"error: the capsule store at Redis {address} cannot be opened: " in command.said
+    assert "s3cret" not in command.said
 
 
 def test_a_second_run_beside_the_first_uses_its_broker(home: Path, bundle: Bundle) -> None:

@@ -1,0 +1,128 @@
+"""User states in Redis or Redis Cluster, for updaters and readers on several hosts."""
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from types import TracebackType
+from typing import Self
+
+from stream.position import Position
+from stream.redis_address import parse
+from stream.redis_link import Command, Foreign, RedisLink, UnknownScript
+from stream.state import UserState
+from stream.state_bytes import from_bytes, to_bytes
+from stream.store import key_of
+
+# A user is a hash: the state as bytes, and beside it the position that a write is compared with. So the script reads
+# a few bytes instead of unpacking kilobytes, and offsets stay text: Lua's numbers are exact up to 2**53 only.
+PUT = """
+local stored = redis.call('HMGET', KEYS[1], 'log', 'offset')
+if stored[1] == ARGV[1] and ARGV[2] < stored[2] then
+    return 1
+end
+redis.call('HSET', KEYS[1], 'log', ARGV[1], 'offset', ARGV[2], 'state', ARGV[3])
+if ARGV[4] == '' then
+    redis.call('PERSIST', KEYS[1])
+else
+    redis.call('PEXPIREAT', KEYS[1], ARGV[4])
+end
+return 0
+"""
+PUT_SHA = hashlib.sha1(PUT.encode(), usedforsecurity=False).hexdigest()  # by which Redis knows a script
+
+
+class RedisStore:
+    """States in Redis: one key a user, which Redis itself removes when the user's time is over.
+
+    A batch is one round trip (in a Redis Cluster one to each node concerned). Each user of it is written or refused
+    as a whole; a failure may leave some users of a batch written, and the batch may be put again.
+
+    `put_many` returns when Redis has acknowledged every user. What that is worth is for Redis to say. With
+    `appendonly yes` and `appendfsync always` it is on disk; with `everysec` the end of Redis, not only of its machine,
+    may take what was acknowledged in the last two seconds, whose offsets Kafka has committed. A failover takes what
+    the replica had not got yet: `WAIT` is not used, and would not rule that out. A Redis that evicts loses users.
+
+    Parameters
+    ----------
+    url : see `redis_address.parse`.
+    idle_days : users without a behaviour for so long are removed; None: never. It counts from a user's next write on.
+    prefix : of all keys.
+
+    Raises
+    ------
+    ValueError
+        If the url is wrong.
+    OSError
+        If Redis cannot be reached, or does not let us in.
+    """
+
+    def __init__(self, url: str, idle_days: float | None = None, prefix: str = "mindstream") -> None:
+        self.idle_days = idle_days
+        self.prefix = f"{prefix}:user:".encode()
+        self.link = RedisLink(parse(url))
+
+    def get_many(self, user_ids: Sequence[str]) -> list[UserState | None]:
+        keys = [self.prefix + user_id.encode() for user_id in user_ids]
+        values = self.link.ask([Command(key, ("HGET", key, "state")) for key in keys], "read")
+        return [self.state_in(key, value) for key, value in zip(keys, values, strict=True)]
+
+    def state_in(self, key: bytes, value: bytes | Foreign | None) -> UserState | None:
+        """The state that a key holds."""
+        if isinstance(value, Foreign):
+            raise self.foreign(key, value)
+        return None if value is None else from_bytes(value)
+
+    def put_many(self, states: Iterable[UserState]) -> int:
+        records = [(self.prefix + key_of(state.user_id), self.arguments(state)) for state in states]
+        replies = self.link.ask([_put("EVALSHA", PUT_SHA, *record) for record in records], "written")
+        # A Redis that was started anew, or flushed, or has become primary, learns the script by EVAL.
+        unknown = [place for place, reply in enumerate(replies) if isinstance(reply, UnknownScript)]
+        again = self.link.ask([_put("EVAL", PUT, *records[place]) for place in unknown], "written")
+        for place, reply in zip(unknown, again, strict=True):
+            replies[place] = reply
+        for (key, _), reply in zip(records, replies, strict=True):
+            if isinstance(reply, Foreign):
+                raise self.foreign(key, reply)
+        return sum(replies)
+
+    def arguments(self, state: UserState) -> tuple[bytes, ...]:
+        """What the script gets of a state."""
+        expires_ms = state.expires_ms(self.idle_days)
+        log, offset = _comparable(state.position)
+        return log, offset, to_bytes(state), b"" if expires_ms is None else b"%d" % expires_ms
+
+    def foreign(self, key: bytes, reply: Foreign) -> ValueError:
+        """What to say of a key that another program has written."""
+        return ValueError(
+            f"the key {key.decode(errors='replace')!r} in Redis {self.link.address} holds no user of Mindstream: "
+            f"{reply.reason}"
+        )
+
+    def sweep(self) -> int:
+        """0: Redis removes users by itself."""
+        return 0
+
+    def users(self) -> Iterator[str]:
+        pattern = re.sub(rb"([\[\]*?\\^])", rb"\\\1", self.prefix) + b"*"
+        for key in self.link.keys(pattern):
+            yield key[len(self.prefix) :].decode()
+
+    def close(self) -> None:
+        self.link.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _put(command: str, script: str, key: bytes, arguments: tuple[bytes, ...]) -> Command:
+    return Command(key, (command, script, 1, key, *arguments))
+
+
+def _comparable(position: Position) -> tuple[bytes, bytes]:
+    """The log of a position, and its offset so that the order of its bytes is that of the numbers."""
+    return f"{position.topic_life}/{position.partition}".encode(), b"%020d" % position.offset

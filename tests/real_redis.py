@@ -1,0 +1,230 @@
+"""Real Redis servers for tests: Debian's redis-server on free ports, in a temporary folder."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from redis import Redis
+
+from tests import system
+from tests.java_broker import TIED_TO_US, free_ports
+
+START_SECONDS = 30.0
+SLOTS = 16_384
+
+
+class RealRedis:
+    """One redis-server, from entering the context until leaving it. What was acknowledged survives `kill`.
+
+    That takes `appendfsync always`: with `everysec` Redis may keep writes to itself while it waits for the disk.
+
+    Parameters
+    ----------
+    options : str
+        Of redis-server, such as "--requirepass", "secret".
+    password : str
+        What clients give where the options ask for one.
+    tls : Path
+        Folder with ca.pem, server.pem and server.key; then it speaks nothing but TLS.
+
+    Attributes
+    ----------
+    url : str
+        As MINDSTREAM_REDIS wants it.
+    """
+
+    def __init__(self, *options: str, password: str = "", tls: Path | None = None) -> None:
+        [self.server] = system.provide("redis-server")
+        [self.port] = free_ports(1)
+        self.options, self.password, self.tls = options, password, tls
+        self.address = f"127.0.0.1:{self.port}"
+        login = f":{password}@" if password else ""
+        end = f"?ssl_ca_certs={tls / 'ca.pem'}" if tls else ""
+        self.url = f"{'rediss' if tls else 'redis'}://{login}{self.address}/0{end}"
+        self.folder = Path(tempfile.mkdtemp(prefix="mindstream-redis-"))
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it answers with all its data."""
+        with (self.folder / "redis.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                ["sh", "-c", TIED_TO_US, "sh", str(self.folder), *self.command()],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while not self.answers():
+            said = (self.folder / "redis.log").read_text(errors="replace")[-2000:]
+            assert self.process.poll() is None, f"redis-server ended:\n{said}"
+            assert time.monotonic() < deadline, f"redis-server did not answer in {START_SECONDS:.0f} s:\n{said}"
+            time.sleep(0.01)
+
+    def command(self) -> list[str]:
+        """The command line of the server."""
+        port = ["--port", str(self.port)]
+        if self.tls:
+            files = [("ca-cert", "ca.pem"), ("cert", "server.pem"), ("key", "server.key")]
+            port = ["--port", "0", "--tls-port", str(self.port), "--tls-auth-clients", "no"]
+            port += [word for name, file in files for word in (f"--tls-{name}-file", str(self.tls / file))]
+        password = ["--requirepass", self.password] if self.password else []
+        kept = ["--dir", str(self.folder), "--appendonly", "yes", "--appendfsync", "always", "--save", ""]
+        return [self.server, "--bind", "127.0.0.1", *port, *kept, *password, *self.options]
+
+    def answers(self) -> bool:
+        """Whether it listens and has loaded its data."""
+        try:
+            # First the bare port: a client that is refused leaves a socket to the garbage collector.
+            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+            with self.client() as client:
+                return bool(client.ping())
+        except Exception:
+            return False
+
+    def client(self) -> Redis:
+        """A client of redis-py; use it as a context manager."""
+        tls: dict[str, Any] = {"ssl": True, "ssl_ca_certs": str(self.tls / "ca.pem")} if self.tls else {}
+        return Redis(host="127.0.0.1", port=self.port, password=self.password or None, protocol=2, **tls)
+
+    def flush(self) -> None:
+        """Remove all data."""
+        with self.client() as client:
+            client.flushall()
+
+    def forget_scripts(self) -> None:
+        """SCRIPT FLUSH."""
+        with self.client() as client:
+            client.script_flush()
+
+    def stop(self) -> None:
+        """SIGTERM: it saves and ends."""
+        assert self.process is not None
+        self.process.terminate()
+        self.process.wait()
+        self.kill()
+
+    def kill(self) -> None:
+        """SIGKILL, as in a crash; nothing if it does not run."""
+        process, self.process = self.process, None
+        if process is None or process.stdin is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            # The whole group, so the watcher too, and before its pipe closes: the data must stay.
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stdin.close()
+
+    def restart(self) -> None:
+        """Stop it and start it on the same port with the same data."""
+        self.stop()
+        self.start()
+
+    def pause(self) -> None:
+        """SIGSTOP: it still takes connections, and answers nothing."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:  # __exit__ will not be called
+            self.remove()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.remove()
+
+    def remove(self) -> None:
+        """Kill it and drop its data."""
+        self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class RealRedisCluster:
+    """A Redis Cluster of three primaries without replicas."""
+
+    def __init__(self) -> None:
+        self.buses = free_ports(3)
+        self.nodes = [RealRedis("--cluster-enabled", "yes", "--cluster-port", str(bus)) for bus in self.buses]
+        self.url = f"redis+cluster://{self.nodes[0].address}"
+
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as starting:
+            for node in self.nodes:
+                starting.enter_context(node)
+            self.introduce()
+            self.closing = starting.pop_all()
+        return self
+
+    def introduce(self) -> None:
+        """Give each node a third of the slots, and wait until all know it."""
+        share = -(-SLOTS // len(self.nodes))
+        for number, node in enumerate(self.nodes):
+            slots = (number * share, min(SLOTS, (number + 1) * share) - 1)
+            with node.client() as client:
+                client.execute_command("CLUSTER ADDSLOTSRANGE", *slots)
+                client.execute_command("CLUSTER SET-CONFIG-EPOCH", number + 1)
+                if number:
+                    client.execute_command("CLUSTER MEET", "127.0.0.1", self.nodes[0].port, self.buses[0])
+        self.wait()
+
+    def wait(self) -> None:
+        """Return once all nodes know who holds all slots."""
+        deadline = time.monotonic() + START_SECONDS
+        while not all(self.is_complete(node) for node in self.nodes):
+            assert time.monotonic() < deadline, "the Redis Cluster did not come together"
+            time.sleep(0.05)
+
+    def is_complete(self, node: RealRedis) -> bool:
+        """Whether a node knows who holds all slots."""
+        with node.client() as client:
+            known = client.execute_command("CLUSTER SLOTS")
+            return client.execute_command("CLUSTER INFO")["cluster_state"] == "ok" and len(known) == len(self.nodes)
+
+    def move(self, key: str, halfway: Callable[[], object]) -> None:
+        """Give the slot of a key, and the key, to another node; `halfway` is called when the key alone has moved."""
+        with contextlib.ExitStack() as clients:
+            nodes = [clients.enter_context(node.client()) for node in self.nodes]
+            slot = nodes[0].execute_command("CLUSTER KEYSLOT", key)
+            giving = slot // -(-SLOTS // len(nodes))
+            taking = (giving + 1) % len(nodes)
+            ids = [node.execute_command("CLUSTER MYID").decode() for node in nodes]
+            nodes[taking].execute_command("CLUSTER SETSLOT", slot, "IMPORTING", ids[giving])
+            nodes[giving].execute_command("CLUSTER SETSLOT", slot, "MIGRATING", ids[taking])
+            nodes[giving].execute_command("MIGRATE", "127.0.0.1", self.nodes[taking].port, key, 0, 5000)
+            halfway()
+            for node in (nodes[taking], nodes[giving]):
+                node.execute_command("CLUSTER SETSLOT", slot, "NODE", ids[taking])
+
+    def flush(self) -> None:
+        """Remove all data."""
+        for node in self.nodes:
+            node.flush()
+
+    def forget_scripts(self) -> None:
+        """SCRIPT FLUSH on every node."""
+        for node in self.nodes:
+            node.forget_scripts()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.closing.close()
