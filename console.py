@@ -1,22 +1,61 @@
-"""What every command line here shares: errors become one sentence, Ctrl-C ends cleanly."""
+"""What every command line here shares: errors become one sentence, Ctrl-C ends cleanly, logs are text or JSON."""
 
 import logging
 import sys
 from collections.abc import Callable
 
+from pythonjsonlogger.json import JsonFormatter
+
+import settings
+
 EXIT_ERROR = 2
+TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+log = logging.getLogger("console")
 
 
 def run(app: Callable[..., object]) -> None:
     """Run a Typer app; print expected errors as a sentence on stderr instead of a traceback."""
-    logging.basicConfig(level=logging.ERROR, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for room in ("demo", "index", "model_export", "stream"):  # kafka-python warns at every reconnect; ours say enough
-        logging.getLogger(room).setLevel(logging.INFO)
+    as_json = wants_json()
+    set_up_logs(as_json)
+    fail = log.error if as_json else print_error
     try:
         app()  # Typer ends the process: 2 where it was called wrongly, 130 after Ctrl-C
     except ModuleNotFoundError as error:  # torch, where only what serving needs was installed
-        print(f"error: {error.name} is not installed; remove .venv and run `make setup`", file=sys.stderr)
+        fail(f"{error.name} is not installed; remove .venv and run `make setup`")
         sys.exit(EXIT_ERROR)
     except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        fail(str(error))
         sys.exit(EXIT_ERROR)
+
+
+def wants_json() -> bool:
+    """Whether logs are JSON. A wrong variable is said by the command that asks for it, as text."""
+    try:
+        return settings.load().log_format == "json"
+    except ValueError:
+        return False
+
+
+def set_up_logs(as_json: bool) -> None:
+    """Log to stderr: errors of all, and what our own rooms say."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(json_lines() if as_json else logging.Formatter(TEXT))
+    logging.basicConfig(level=logging.ERROR, handlers=[handler])
+    for room in ("demo", "index", "model_export", "stream"):  # kafka-python warns at every reconnect; ours say enough
+        logging.getLogger(room).setLevel(logging.INFO)
+
+
+def json_lines() -> logging.Formatter:
+    """One object a line: time (ISO 8601, UTC), level, logger, message, and the fields given as `extra`."""
+    return JsonFormatter(
+        "%(levelname)s %(name)s %(message)s",
+        rename_fields={"levelname": "level", "name": "logger"},
+        timestamp="time",
+        json_ensure_ascii=False,
+    )
+
+
+def print_error(sentence: str) -> None:
+    """The last line of a program that failed."""
+    print(f"error: {sentence}", file=sys.stderr)

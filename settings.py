@@ -5,6 +5,7 @@ Command-line options override these; nothing else in the project looks at the en
 
 from functools import cache
 from pathlib import Path
+from typing import Any, Literal, get_args
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -16,12 +17,40 @@ class Settings(BaseSettings):
     A relative path is taken from the folder the process was started in.
     """
 
-    model_config = SettingsConfigDict(env_prefix="MINDSTREAM_", frozen=True, populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_prefix="MINDSTREAM_", frozen=True, populate_by_name=True, hide_input_in_errors=True
+    )
 
     bootstrap_servers: str = Field(
         default="",
         validation_alias="KAFKA_BOOTSTRAP_SERVERS",
         description="Kafka's host:port list, comma separated; empty: the embedded broker",
+    )
+    security_protocol: str = Field(
+        default="PLAINTEXT",
+        validation_alias="KAFKA_SECURITY_PROTOCOL",
+        description="PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL",
+    )
+    sasl_mechanism: str = Field(
+        default="", validation_alias="KAFKA_SASL_MECHANISM", description="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"
+    )
+    sasl_username: str = Field(default="", validation_alias="KAFKA_SASL_USERNAME", description="user that SASL names")
+    sasl_password: SecretStr | None = Field(
+        default=None, validation_alias="KAFKA_SASL_PASSWORD", description="that user's password"
+    )
+    ssl_cafile: Path | None = Field(
+        default=None,
+        validation_alias="KAFKA_SSL_CAFILE",
+        description="PEM file of the authorities that sign the brokers' certificates; unset: the system's",
+    )
+    ssl_certfile: Path | None = Field(
+        default=None, validation_alias="KAFKA_SSL_CERTFILE", description="PEM file of our own certificate"
+    )
+    ssl_keyfile: Path | None = Field(
+        default=None, validation_alias="KAFKA_SSL_KEYFILE", description="PEM file of that certificate's key"
+    )
+    ssl_key_password: SecretStr | None = Field(
+        default=None, validation_alias="KAFKA_SSL_KEY_PASSWORD", description="password of that key, if it has one"
     )
     topic: str = Field(default="behaviour-events", description="topic of behaviour events, keyed by user_id")
     group: str = Field(default="mindstream-updater", description="consumer group of the updaters")
@@ -57,6 +86,11 @@ class Settings(BaseSettings):
     demo_updater: bool = Field(
         default=True, description="whether the demo runs an updater of its own; false where another one runs"
     )
+    metrics_port: int = Field(default=0, ge=0, le=65535, description="port of /metrics and /healthz; 0: none")
+    metrics_host: str = Field(default="127.0.0.1", description="address at which /metrics and /healthz are served")
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="text, or json: one JSON object a line, for programs that collect logs"
+    )
     ci: bool = Field(
         default=False,
         validation_alias="CI",
@@ -71,6 +105,21 @@ class Settings(BaseSettings):
     def _any_value_is_true(cls, value: object) -> bool:
         """Some CI services set CI to their own name; that must not stop a process that never asks for it."""
         return str(value).lower() not in ("", "0", "false", "no", "off")
+
+    @field_validator("ssl_cafile", "ssl_certfile", "ssl_keyfile", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: object) -> object:
+        """Compose passes an empty value on where there is none; as a path that would be the working folder."""
+        return None if value == "" else value
+
+    @field_validator("sasl_username", "sasl_password", "ssl_key_password")
+    @classmethod
+    def _is_text(cls, value: str | SecretStr | None) -> str | SecretStr | None:
+        """Bytes that are not UTF-8 would fail much later, while kafka-python connects."""
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value or ""
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            raise ValueError("it must be UTF-8")
+        return value
 
     @property
     def cache(self) -> Path:
@@ -116,7 +165,18 @@ def load() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        wrong = error.errors()[0]
-        field = str(wrong["loc"][0])
-        variable = f"MINDSTREAM_{field.upper()}" if field in Settings.model_fields else field
-        raise ValueError(f"{variable} is {wrong['input']!r}: {wrong['msg']}") from None
+        raise ValueError(sentence(dict(error.errors()[0]))) from None
+
+
+def sentence(wrong: dict[str, Any]) -> str:
+    """What is wrong with a variable, and its value unless that is a secret."""
+    name = str(wrong["loc"][0])
+    variable = f"MINDSTREAM_{name.upper()}" if name in Settings.model_fields else name
+    given = "not right (its value is a secret)" if is_secret(name) else repr(wrong["input"])
+    return f"{variable} is {given}: {wrong['msg']}"
+
+
+def is_secret(name: str) -> bool:
+    """Whether a field, or the field of a variable, must not be shown."""
+    [field] = [field for own, field in Settings.model_fields.items() if name in (own, field.validation_alias)]
+    return SecretStr in (field.annotation, *get_args(field.annotation))

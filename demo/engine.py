@@ -81,10 +81,8 @@ class Engine:
 
     def open_cluster(self) -> Cluster:
         """The configured Kafka; else the embedded broker that runs already, or one of our own."""
-        if self.settings.bootstrap_servers:
-            return Cluster(self.settings.bootstrap_servers)
-        running = running_embedded(self.settings.state)
-        return running or self.closing.enter_context(EmbeddedBroker(self.settings.state)).cluster
+        found = Cluster.configured(self.settings) or running_embedded(self.settings.state)
+        return found or self.closing.enter_context(EmbeddedBroker(self.settings.state)).cluster
 
     def start_updater(self) -> Updater:
         """Run an updater in a thread and wait until it has its partitions."""

@@ -11,6 +11,10 @@ from kafka.cluster import collect_hosts
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
+from settings import Settings
+from stream.handshake import shake_hands
+from stream.security import PLAINTEXT, Security
+
 log = logging.getLogger(__name__)
 
 CONNECTED_WITHIN_S = 5.0
@@ -31,18 +35,39 @@ EMBEDDED_CONSUMER: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Cluster:
-    """Where a cluster is.
+    """Where a cluster is, and how it knows us.
 
     Attributes
     ----------
     bootstrap_servers : host:port list, comma separated.
     api_version : for a broker that cannot be asked for it (the embedded one); None asks.
     life : identity of all topics of a cluster that starts empty each time; None: each topic has its own topic_id.
+    security : TLS and SASL; by default neither.
     """
 
     bootstrap_servers: str
     api_version: tuple[int, ...] | None = None
     life: str | None = None
+    security: Security = PLAINTEXT
+
+    @classmethod
+    def configured(cls, settings: Settings) -> "Cluster | None":
+        """The Kafka that the environment names; None where it names none.
+
+        Raises
+        ------
+        ValueError
+            Names the variable of TLS or SASL that is wrong.
+        """
+        security = Security.configured(settings)
+        if settings.bootstrap_servers:
+            return cls(settings.bootstrap_servers, security=security)
+        if security.tls or security.sasl:
+            raise ValueError(
+                f"KAFKA_SECURITY_PROTOCOL is {security.protocol}, but KAFKA_BOOTSTRAP_SERVERS names no Kafka, and the "
+                "embedded broker knows PLAINTEXT only; set KAFKA_BOOTSTRAP_SERVERS"
+            )
+        return None
 
     def producer(self) -> KafkaProducer:
         """A producer that waits for all replicas and never writes an event twice by retrying.
@@ -104,20 +129,39 @@ class Cluster:
         finally:
             producer.close()
 
-    def _client(self, kind: type, **options: Any) -> Any:
+    def check(self) -> None:
+        """Return where a broker answers and takes us for who we are; no client of kafka-python says why it does not.
+
+        Raises
+        ------
+        OSError
+            If no broker answers, or one refuses us.
+        """
         try:
-            wait_until_one_listens(self.bootstrap_servers)
+            address = wait_until_one_listens(self.bootstrap_servers)
+        except (OSError, ValueError) as error:  # a ValueError: an address that is none
+            raise self._no_answer(error) from error
+        if self.security.tls or self.security.sasl:
+            shake_hands(address, self.security)
+
+    def _client(self, kind: type, **options: Any) -> Any:
+        self.check()
+        try:
             servers = self.bootstrap_servers.split(",")
-            return kind(bootstrap_servers=servers, api_version=self.api_version, **ALL_CLIENTS, **options)
-        except (KafkaError, OSError, ValueError) as error:  # a ValueError: an address that is none
-            raise OSError(
-                f"no Kafka broker answers at {self.bootstrap_servers} ({error}); "
-                "is KAFKA_BOOTSTRAP_SERVERS right and the broker up?"
-            ) from error
+            shared = {"bootstrap_servers": servers, "api_version": self.api_version, **ALL_CLIENTS}
+            return kind(**shared, **self.security.options(), **options)
+        except (KafkaError, OSError, ValueError) as error:
+            raise self._no_answer(error) from error
+
+    def _no_answer(self, error: Exception) -> OSError:
+        return OSError(
+            f"no Kafka broker answers at {self.bootstrap_servers} ({error}); "
+            "is KAFKA_BOOTSTRAP_SERVERS right and the broker up?"
+        )
 
 
-def wait_until_one_listens(bootstrap_servers: str) -> None:
-    """Return once one of the addresses takes a connection.
+def wait_until_one_listens(bootstrap_servers: str) -> str:
+    """The first of the addresses (host:port) that takes a connection.
 
     Asked first because a client of kafka-python that cannot connect leaves its thread and sockets behind.
 
@@ -133,7 +177,7 @@ def wait_until_one_listens(bootstrap_servers: str) -> None:
         for host, port, _ in collect_hosts(bootstrap_servers):
             try:
                 socket.create_connection((host, port), timeout=2).close()
-                return
+                return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
             except OSError as error:
                 refused = error
         if time.monotonic() > deadline:

@@ -25,9 +25,7 @@ def any_cluster() -> Iterator[Cluster]:
 
 def existing_cluster() -> Cluster | None:
     """The configured Kafka, else the embedded broker that some process runs, else None."""
-    if settings.load().bootstrap_servers:
-        return Cluster(settings.load().bootstrap_servers)
-    return running_embedded(settings.load().state)
+    return Cluster.configured(settings.load()) or running_embedded(settings.load().state)
 
 
 def reachable_cluster() -> Cluster:

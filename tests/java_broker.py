@@ -16,6 +16,7 @@ from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from tests.kafka_jars import tail
+from tests.listeners import Listeners
 
 START_SECONDS = 60.0
 CLUSTER_ID = "bWluZHN0cmVhbS10ZXN0cw"  # 16 bytes in URL-safe base64: b"mindstream-tests"
@@ -57,9 +58,11 @@ class JavaBroker:
     ----------
     jars : Path
         Folder with Kafka's jars, see `kafka_jars.fetch_jars`.
+    listeners : Listeners, optional
+        More listeners, with TLS and SASL, besides the one at `bootstrap_servers`.
     """
 
-    def __init__(self, jars: Path) -> None:
+    def __init__(self, jars: Path, listeners: Listeners | None = None) -> None:
         port, controller_port = free_ports(2)
         self.bootstrap_servers = f"127.0.0.1:{port}"
         self.folder = Path(tempfile.mkdtemp(prefix="mindstream-kafka-"))
@@ -67,7 +70,9 @@ class JavaBroker:
         self._properties = self.folder / "broker.properties"
         self._log = self.folder / "broker.log"
         self._process: subprocess.Popen[bytes] | None = None
-        self._properties.write_text(PROPERTIES.format(port=port, controller_port=controller_port, folder=self.folder))
+        properties = PROPERTIES.format(port=port, controller_port=controller_port, folder=self.folder)
+        self._properties.write_text(listeners.added_to(properties) if listeners else properties)
+        self._scram = listeners.scram_options() if listeners else []
 
     def start(self) -> None:
         """Start the broker and wait until it answers.
@@ -108,6 +113,7 @@ class JavaBroker:
 
     def _format(self) -> None:
         tool = ["kafka.tools.StorageTool", "format", "--standalone", "-t", CLUSTER_ID, "-c", str(self._properties)]
+        tool += self._scram
         quick = "-XX:TieredStopAtLevel=1"  # less compiling: 1.2 s instead of 1.8
         done = subprocess.run([*self._java, quick, *tool], capture_output=True, text=True)
         if done.returncode != 0:

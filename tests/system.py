@@ -36,6 +36,7 @@ class Part:
 PARTS = {
     "java": Part(("java",), ("openjdk-17-jre-headless", "default-jre-headless")),  # Kafka 4 wants 17 or later
     "mvn": Part(("mvn",), ("maven",)),
+    "openssl": Part(("openssl",), ("openssl",)),
     "redis-server": Part(("redis-server",), ("redis-server",)),
     "chromium": Part(
         (

@@ -1,0 +1,44 @@
+"""Whether an updater is at work: it beats after every step, and says so where something keeps it from working."""
+
+import time
+from collections.abc import Callable
+
+PATIENCE_S = 30.0
+
+
+class Health:
+    """What one thread tells of itself and others ask for.
+
+    Parameters
+    ----------
+    patience_s : seconds without a beat that are no problem yet.
+    clock : seconds that only ever grow.
+    """
+
+    def __init__(self, patience_s: float = PATIENCE_S, clock: Callable[[], float] = time.monotonic) -> None:
+        self.patience_s, self.clock = patience_s, clock
+        self.reason: str | None = None
+        self.beat()
+
+    def beat(self) -> None:
+        """A step is done."""
+        self.last = self.clock()
+
+    def stuck(self, reason: str) -> None:
+        """Nothing goes on, for this reason (a sentence), until `well` is called."""
+        self.reason = reason
+
+    def well(self) -> None:
+        """What kept it from working is over."""
+        self.reason = None
+
+    def problem(self) -> str | None:
+        """What is wrong, as a sentence; None where all is well."""
+        if self.reason:
+            return self.reason
+        silent_s = self.clock() - self.last
+        if silent_s > self.patience_s:
+            return (
+                f"the updater has done nothing for {silent_s:.0f} s; {self.patience_s:.0f} s is the most that is usual"
+            )
+        return None
