@@ -95,8 +95,8 @@ def figures(engine: Engine) -> None:
     """What the machinery has done so far."""
     counts = engine.updater.counts if engine.updater else {}
     left, right = st.columns(2)
-    left.metric("Events applied", f"{counts.get('events', 0):,}")
-    right.metric("Dead letters", f"{counts.get('dead_letters', 0):,}")
+    left.metric("Events applied", f"{counts.get('applied', 0):,}")
+    right.metric("Dead letters", f"{counts.get('dead_letter', 0):,}")
     st.caption(f"Model `{engine.bundle.version}`")
     st.caption(f"{engine.bundle.manifest.items:,} items, {engine.recommender.index.kind} max-sim")
     st.caption(f"Broker {plain(engine.cluster.bootstrap_servers)}{' (embedded)' if engine.cluster.life else ''}")

@@ -19,7 +19,11 @@ from stream import dlq, one_user
 from stream.broker import EmbeddedBroker
 from stream.configured import any_cluster, reachable_cluster
 from stream.event import Event, read_lines
+from stream.health import Health
+from stream.metrics import Metrics
+from stream.monitor import monitor
 from stream.producer import EventProducer
+from stream.store import Store
 from stream.stores import open_store
 from stream.updater import Updater
 
@@ -29,6 +33,7 @@ app.add_typer(dlq.app, name="dlq")
 log = logging.getLogger("stream")
 
 REPORT_S = 10.0
+SWEEP_S = 3600.0
 
 
 def stop_on_signals() -> threading.Event:
@@ -44,10 +49,16 @@ def run() -> None:
     """Consume events and keep every user's capsules fresh, until Ctrl-C or SIGTERM."""
     stop = stop_on_signals()
     bundle = Registry(settings.load().models).current()
-    with any_cluster() as cluster, open_store(settings.load()) as store:
-        updater = Updater(cluster, store, Extractor(bundle), settings.load())
+    metrics, health = Metrics(), Health()
+    with (
+        monitor(settings.load(), metrics, health),
+        any_cluster() as cluster,
+        open_store(settings.load()) as store,
+    ):
+        updater = Updater(cluster, store, Extractor(bundle), settings.load(), metrics, health)
         log.info("model %s; reading %s at %s", bundle.version, settings.load().topic, cluster.bootstrap_servers)
         threading.Thread(target=report, args=(updater, stop), daemon=True).start()
+        threading.Thread(target=sweep, args=(store, stop), daemon=True).start()
         updater.run(stop)
         log.info("stopped cleanly: %s", dict(updater.counts))
 
@@ -59,6 +70,16 @@ def report(updater: Updater, stop: threading.Event) -> None:
         if dict(updater.counts) != before:
             before = dict(updater.counts)
             log.info("%s", ", ".join(f"{count:,} {name}" for name, count in before.items()))
+
+
+def sweep(store: Store, stop: threading.Event) -> None:
+    """Remove users whose time is over, now and then; what goes wrong is tried again the next time."""
+    while not stop.wait(SWEEP_S):
+        try:
+            if removed := store.sweep():
+                log.info("removed %d users whose time was over", removed)
+        except OSError as error:
+            log.warning("users whose time is over stay for now: %s", error)
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """What an updater counts and times, as Prometheus reads it. Every call is for a batch, not for an event."""
 
+from collections import Counter as Counts
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import cast
@@ -8,6 +9,7 @@ import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
 
 from stream.health import Health
 
@@ -35,6 +37,7 @@ class Metrics:
         self._batches = self._counter("batches", "Batches that were stored and committed.")
         self._refused = self._counter("writes_refused", "States that the store refused: a later event is in it.")
         self._rebalances = self._counter("rebalances", "Times that partitions came or went.")
+        self._stuck = self._counter("stuck_partitions", "Times that a partition had events and did not move.")
         self._stalls = self._counter("stalls", "Times that work had to wait for what did not answer.", "of")
         self._sizes = self._histogram("batch_events", "Events in a batch.", BATCHES)
         self._encoding = self._histogram("encode_seconds", "Encoding the users of a batch.", WORK_S)
@@ -74,6 +77,10 @@ class Metrics:
         """Partitions came or went."""
         self._rebalances.inc()
 
+    def stuck(self, partitions: int) -> None:
+        """So many partitions had events and did not move."""
+        self._stuck.inc(partitions)
+
     def stalled(self, of: str) -> None:
         """Work waits for something (of STALLS) that does not answer."""
         self._stalls.labels(known(of, STALLS)).inc()
@@ -100,10 +107,12 @@ class Metrics:
         self._healthy.set_function(lambda: float(health.problem() is None))
 
     @property
-    def counts(self) -> dict[str, int]:
-        """Result -> events so far, without those of which there were none."""
-        counted = [sample for metric in self._events.collect() for sample in metric.samples if sample.value]
-        return {one.labels["result"]: int(one.value) for one in counted if one.name.endswith("_total")}
+    def counts(self) -> Counts[str]:
+        """How often so far: events by result, and batches, refused (writes), rebalances, stalls, stuck (partitions)."""
+        found: Counts[str] = Counts({one.labels["result"]: int(one.value) for one in samples(self._events)})
+        for name in ("batches", "refused", "rebalances", "stalls", "stuck"):
+            found[name] = int(sum(one.value for one in samples(getattr(self, f"_{name}"))))
+        return +found  # without those of which there were none
 
     def _show_zeros(self) -> None:
         """A rate of what has not happened yet is 0, not unknown."""
@@ -120,6 +129,11 @@ class Metrics:
 
     def _histogram(self, name: str, said: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
         return Histogram(f"mindstream_{name}", said, labels, buckets=buckets, registry=self.registry)
+
+
+def samples(counter: Counter) -> list[Sample]:
+    """The values of a counter, one for each of its labels."""
+    return [one for metric in counter.collect() for one in metric.samples if one.name.endswith("_total")]
 
 
 def known(name: str, names: Collection[str]) -> str:

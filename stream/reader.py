@@ -7,7 +7,6 @@ committed but what is said to be done, and no offset is ever jumped to without a
 import logging
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Collection
 from contextlib import ExitStack, suppress
 
@@ -26,6 +25,7 @@ from kafka.structs import MemberState
 from settings import Settings
 from stream.batch import Batch
 from stream.cluster import Cluster, TopicLife
+from stream.metrics import Metrics
 from stream.watchdog import Progress, Watchdog
 
 log = logging.getLogger(__name__)
@@ -50,8 +50,7 @@ class EventReader:
     Attributes
     ----------
     ready : set once the group has given this reader its first partitions.
-    counts : rebalances, stuck (partitions), and lost (events removed by the broker before they were read).
-    progress : how far each partition was read and how far it goes, as of the last look.
+    trouble : which partitions have events and do not move, as a sentence; None where all do.
 
     Raises
     ------
@@ -63,13 +62,12 @@ class EventReader:
         self,
         cluster: Cluster,
         settings: Settings,
-        counts: Counter[str],
+        metrics: Metrics,
         gone: Callable[[Collection[TopicPartition]], None],
     ) -> None:
-        self.settings, self.counts = settings, counts
+        self.settings, self.metrics = settings, metrics
         self.ready = threading.Event()
         self.paused = False
-        self.progress: dict[TopicPartition, Progress] = {}
         self.watchdog, self.watched = Watchdog(STUCK_S), time.monotonic()
         self.closing = ExitStack()
         try:
@@ -80,7 +78,7 @@ class EventReader:
                 settings.group, max_poll_records=MOST_RECORDS, group_instance_id=settings.instance
             )
             self.closing.callback(self.consumer.close, autocommit=False, timeout_ms=ANSWER_MS)
-            self.listener = Rebalances(counts, gone)
+            self.listener = Rebalances(metrics, gone)
             self.joined = self.polled = time.monotonic()
             self.consumer.subscribe([settings.topic], listener=self.listener)
             with suppress(KafkaError):  # knowing the partitions first saves joining twice
@@ -204,13 +202,22 @@ class EventReader:
             partitions = self.consumer.assignment()
             ends = self.consumer.end_offsets(partitions, timeout_ms=ANSWER_MS)
             positions = {one: self.consumer.position(one, timeout_ms=ANSWER_MS) for one in partitions}
-            self.progress = {one: Progress(positions[one] or 0, ends[one]) for one in partitions}
-            stuck = [] if self.paused else self.watchdog.stuck(self.progress, self.watched)
-            if stuck:
-                log.error("%s has events and did not move for %.0f s; joining again", names(stuck), STUCK_S)
-                self.counts["stuck"] += len(stuck)
-                self.watchdog.forgive()
-                self.join_again()
+            progress = {one: Progress(positions[one] or 0, ends[one]) for one in partitions}
+            self.metrics.lag({one.partition: found.lag for one, found in progress.items()})
+            if not self.paused:
+                self.join_again_if_stuck(progress)
+
+    def join_again_if_stuck(self, progress: dict[TopicPartition, Progress]) -> None:
+        stuck = self.watchdog.stuck(progress, self.watched)
+        if stuck:
+            self.metrics.stuck(len(stuck))
+            log.error("%s has events and did not move for %.0f s; joining again", names(stuck), STUCK_S)
+            self.join_again()
+
+    @property
+    def trouble(self) -> str | None:
+        stuck = self.watchdog.found
+        return f"{names(stuck)} has events and does not move" if stuck else None
 
     def join_again(self) -> None:
         self.joined = time.monotonic()
@@ -237,7 +244,7 @@ class EventReader:
         for partition, offset in gone.items():
             go_on = begins[partition]
             lost = max(0, go_on - offset)  # none where the log was cut off, and ends before what was read
-            self.counts["lost"] += lost
+            self.metrics.count("lost", lost)
             where = f"{partition.topic}[{partition.partition}]@{offset}"
             log.error("%s is gone from the broker; going on at %d, %d events are lost", where, go_on, lost)
             self.consumer.seek(partition, go_on)
@@ -246,11 +253,11 @@ class EventReader:
 class Rebalances(ConsumerRebalanceListener):
     """Passes on what is taken away. All work is done and committed before each poll, so there is nothing to finish."""
 
-    def __init__(self, counts: Counter[str], gone: Callable[[Collection[TopicPartition]], None]) -> None:
-        self.counts, self.gone = counts, gone
+    def __init__(self, metrics: Metrics, gone: Callable[[Collection[TopicPartition]], None]) -> None:
+        self.metrics, self.gone = metrics, gone
 
     def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        self.counts["rebalances"] += 1
+        self.metrics.rebalanced()
         log.info("now reading %s", names(assigned))
 
     def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:

@@ -9,6 +9,7 @@ and the same batch is tried until it can: nothing is skipped, and the group does
 
 import logging
 import threading
+import time
 from collections import Counter
 from collections.abc import Collection, Sequence
 from contextlib import ExitStack
@@ -23,6 +24,8 @@ from stream.batch import Batch
 from stream.cluster import Cluster
 from stream.dead_letters import DeadLetter
 from stream.event import BadEventError, Event, Forget, decode
+from stream.health import Health
+from stream.metrics import Metrics
 from stream.outbox import Outbox
 from stream.position import Position
 from stream.reader import POLL_MS, EventReader
@@ -41,13 +44,18 @@ class Updater:
 
     Attributes
     ----------
-    counts : events (applied), replayed (skipped, applied before), duplicates (their event_id was there), ignored (no
-        behaviours), forgotten (users), dead_letters, unknown_items (applied to the history, but not known to the
-        model), refused (states, by the store: somebody else is further), stalls, batches; and those of the reader.
     trouble : why reading is paused, None where it is not.
     """
 
-    def __init__(self, cluster: Cluster, store: Store, extractor: Extractor, settings: Settings) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        store: Store,
+        extractor: Extractor,
+        settings: Settings,
+        metrics: Metrics | None = None,
+        health: Health | None = None,
+    ) -> None:
         """Connect and join the consumer group.
 
         Raises
@@ -56,8 +64,10 @@ class Updater:
             If no broker answers.
         """
         self.store, self.extractor, self.settings = store, extractor, settings
-        self.counts: Counter[str] = Counter()
+        self.metrics, self.health = metrics or Metrics(), health or Health()
+        self.metrics.bundle(extractor.bundle.version)
         self.trouble: str | None = None
+        self.part = "store"  # what is worked on, to say what we wait for
         self.batch = Batch()
         self.closing = ExitStack()
         try:
@@ -66,17 +76,23 @@ class Updater:
                 cluster.ensure_topics([settings.updates_topic], settings.partitions, interest_updates.TOPIC_CONFIG)
             self.outbox = Outbox(cluster)
             self.closing.callback(self.outbox.close)
-            self.reader = EventReader(cluster, settings, self.counts, self.leave_to_others)
+            self.reader = EventReader(cluster, settings, self.metrics, self.leave_to_others)
             self.closing.callback(self.reader.close)
         except BaseException:
             self.close()
             raise
+
+    @property
+    def counts(self) -> Counter[str]:
+        """What has happened so far, by the names of `Metrics.counts`."""
+        return self.metrics.counts
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set, then leave the group. Everything polled is written and committed by then."""
         try:
             while not stop.is_set():
                 self.step()
+                self.tell_health()
         finally:
             self.close()
 
@@ -99,6 +115,14 @@ class Updater:
         else:
             self.go_on()
 
+    def tell_health(self) -> None:
+        self.health.beat()
+        trouble = self.trouble or self.reader.trouble
+        if trouble:
+            self.health.stuck(trouble)
+        else:
+            self.health.well()
+
     def leave_to_others(self, partitions: Collection[TopicPartition]) -> None:
         """Drop what is not finished of partitions that were taken away; it is not committed, so others read it."""
         self.batch = self.batch.without(partitions)
@@ -107,7 +131,7 @@ class Updater:
         if str(error) != self.trouble:
             log.error("reading is paused: %s", error)
         self.trouble = str(error)
-        self.counts["stalls"] += 1
+        self.metrics.stalled(self.part)
 
     def go_on(self) -> None:
         self.batch = Batch()
@@ -124,15 +148,20 @@ class Updater:
         OSError
             If something cannot be written. The batch is not committed then, and may be finished again.
         """
+        self.part = "store"
         by_user, letters = self.decode(batch.records)
         made = self.apply(by_user)
         if not self.reader.still_reads(batch):
             return
         self.write(made)
+        now = time.time()
+        self.metrics.stored(now - record.timestamp / 1000 for record in batch.records)
+        self.part = "dead_letters"
         self.bury(letters)
+        self.part = "updates"
         self.announce(by_user)
         self.reader.commit(batch)
-        self.counts["batches"] += 1
+        self.metrics.batch(len(batch.records))
 
     def decode(self, records: Sequence[ConsumerRecord]) -> tuple[UserEvents, list[DeadLetter]]:
         """Events by user, and the records that are none."""
@@ -145,7 +174,7 @@ class Updater:
                 letters.append(DeadLetter(record, error))
                 continue
             if isinstance(event, Event) and not self.settings.is_behaviour(event.event_type):
-                self.counts["ignored"] += 1
+                self.metrics.count("ignored")
                 continue
             position = Position(self.reader.life.id, record.partition, record.offset)
             by_user.setdefault(event.user_id, []).append((event, position))
@@ -153,24 +182,28 @@ class Updater:
 
     def apply(self, by_user: UserEvents) -> list[tuple[Applied, UserState]]:
         """The users that change, with their new states. All events of a user are applied together, encoded once."""
-        states = self.store.get_many(list(by_user))
+        with self.metrics.timed("get"):
+            states = self.store.get_many(list(by_user))
         length = self.settings.history_length
         pairs = zip(by_user.items(), states, strict=True)
         applied = [apply(user_id, state, events, length) for (user_id, events), state in pairs]
         changed = [one for one in applied if one is not None]
-        capsules = self.extractor.encode([one.history.item_ids for one in changed], [one.profile for one in changed])
-        self.counts["replayed"] += sum(map(len, by_user.values())) - sum(one.events for one in changed)
+        histories, profiles = [one.history.item_ids for one in changed], [one.profile for one in changed]
+        with self.metrics.timed("encode"):
+            capsules = self.extractor.encode(histories, profiles)
+        self.metrics.count("replayed", sum(map(len, by_user.values())) - sum(one.events for one in changed))
         return [(one, one.with_capsules(made)) for one, made in zip(changed, capsules, strict=True)]
 
     def write(self, made: list[tuple[Applied, UserState]]) -> None:
         """Write states and count what is in them."""
-        self.counts["refused"] += self.store.put_many(state for _, state in made)
+        with self.metrics.timed("put"):
+            refused = self.store.put_many(state for _, state in made)
         known = self.extractor.bundle.rows
-        for one, _ in made:
-            self.counts["events"] += len(one.behaviours)
-            self.counts["duplicates"] += one.duplicates
-            self.counts["forgotten"] += one.forgotten
-            self.counts["unknown_items"] += sum(item_id not in known for item_id in one.behaviours)
+        self.metrics.refused(refused)
+        self.metrics.count("applied", sum(len(one.behaviours) for one, _ in made))
+        self.metrics.count("duplicate", sum(one.duplicates for one, _ in made))
+        self.metrics.count("forgotten", sum(one.forgotten for one, _ in made))
+        self.metrics.count("unknown_item", sum(item_id not in known for one, _ in made for item_id in one.behaviours))
 
     def bury(self, letters: list[DeadLetter]) -> None:
         """Write the dead letters; they must be on the broker before their offsets are committed."""
@@ -179,7 +212,8 @@ class Updater:
         for letter in letters:
             log.warning("dead letter: %s: %s", letter.source, letter.error)
         dead_letters.send(self.outbox, self.settings.dead_letter_topic, letters)
-        self.counts["dead_letters"] += len(letters)
+        for reason, number in Counter(letter.error.reason for letter in letters).items():
+            self.metrics.dead_letter(reason, number)
 
     def announce(self, by_user: UserEvents) -> None:
         """Publish the interests of these users as they are stored.

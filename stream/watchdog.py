@@ -22,6 +22,10 @@ class Progress:
 class Watchdog:
     """Remembers since when each partition has stood still.
 
+    Attributes
+    ----------
+    found : the partitions that were found stuck and have not moved since.
+
     Parameters
     ----------
     patience_s : how long a partition with lag may stand still.
@@ -30,9 +34,13 @@ class Watchdog:
     def __init__(self, patience_s: float) -> None:
         self.patience_s = patience_s
         self.moved: dict[TopicPartition, tuple[int, float]] = {}  # the position, and when it was first seen
+        self.found: dict[TopicPartition, int] = {}  # the position where it is stuck
 
     def stuck(self, progress: Mapping[TopicPartition, Progress], now: float) -> list[TopicPartition]:
-        """The partitions that have had lag and have not moved for longer than the patience; `now` in seconds."""
+        """The partitions that have had lag and have not moved for longer than the patience; `now` in seconds.
+
+        One that was named is named again only after as long a time.
+        """
         before = self.moved
         self.moved = {
             partition: before[partition]
@@ -40,7 +48,14 @@ class Watchdog:
             else (one.position, now)
             for partition, one in progress.items()
         }
-        return [partition for partition, (_, since) in self.moved.items() if now - since > self.patience_s]
+        stuck = [partition for partition, (_, since) in self.moved.items() if now - since > self.patience_s]
+        self.found = {
+            partition: one.position
+            for partition, one in progress.items()
+            if partition in stuck or (one.lag and self.found.get(partition) == one.position)
+        }
+        self.moved |= {partition: (progress[partition].position, now) for partition in stuck}
+        return stuck
 
     def forgive(self) -> None:
         """Start counting anew, after a pause that has its reason."""

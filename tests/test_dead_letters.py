@@ -53,7 +53,7 @@ def bury(world: World, *records: tuple[bytes | None, bytes | None]) -> list[str]
     """Have an updater make dead letters of these records (key, value); their positions on the topic."""
     places = world.send(records)
     updater = world.updater()
-    work(updater, lambda: updater.counts["dead_letters"] == len(records), "all are dead letters")
+    work(updater, lambda: updater.counts["dead_letter"] == len(records), "all are dead letters")
     updater.close()
     return [f"{world.topic}[{partition}]@{offset}" for partition, offset in places]
 
@@ -266,7 +266,7 @@ def test_a_record_without_key_and_value(world: World, kafka: KafkaShell) -> None
     assert other.flush(20) == 0
     del other  # it would look for the broker as long as it is there
     updater = world.updater()
-    work(updater, lambda: updater.counts["dead_letters"] == 1)
+    work(updater, lambda: updater.counts["dead_letter"] == 1)
     updater.close()
     assert world.committed() == 1
     [line] = listed(kafka).values()

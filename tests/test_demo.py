@@ -464,13 +464,13 @@ def test_a_visitor_is_not_brought_in(engine: Engine, visitor: str) -> None:
 def test_traffic_reaches_the_updater(engine: Engine, visitor: str) -> None:
     assert engine.updater is not None
     engine.click(visitor, "x")
-    before = engine.updater.counts["events"]
+    before = engine.updater.counts["applied"]
     engine.traffic.rate = 100
     time.sleep(0.5)
     engine.traffic.rate = 0
     time.sleep(0.2)
     assert engine.traffic.published > 10
-    wait_until(lambda: engine.updater and engine.updater.counts["events"] == before + engine.traffic.published)
+    wait_until(lambda: engine.updater and engine.updater.counts["applied"] == before + engine.traffic.published)
 
 
 def test_an_engine_closes_and_opens_again_and_says_when_its_updater_stops(

@@ -57,10 +57,10 @@ def work(updater: Updater, events: int) -> None:
 
     def done() -> bool:
         updater.step()
-        return updater.counts["events"] + updater.counts["lost"] >= events
+        return updater.counts["applied"] + updater.counts["lost"] >= events
 
     wait_until(done, f"{events} events are applied", within_s=30)
-    assert updater.counts["events"] + updater.counts["lost"] == events
+    assert updater.counts["applied"] + updater.counts["lost"] == events
     assert updater.counts["replayed"] == 0
 
 
@@ -234,7 +234,7 @@ def test_a_second_updater_joins_while_the_first_one_works(bundle: Bundle, tmp_pa
                 producer.publish(Event(user, bundle.item_ids[0], START_MS))
 
         def applied() -> bool:
-            return first.counts["events"] + second.counts["events"] >= len(users)
+            return first.counts["applied"] + second.counts["applied"] >= len(users)
 
         wait_until(applied, "all events are applied", within_s=120)  # that broker's groups take their time
         assert sorted({*one.users(), *other.users()}) == sorted(users)

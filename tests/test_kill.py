@@ -105,7 +105,7 @@ def updated_undisturbed(kafka: RealKafka, topic: str, bundle: Bundle, folder: Pa
 
         def done() -> bool:
             updater.step()
-            return updater.counts["events"] == events
+            return updater.counts["applied"] == events
 
         wait_until(done, f"the undisturbed updater applies {events} events")
         return stored_bytes(store)
@@ -141,12 +141,12 @@ def test_stopped_in_the_middle_it_has_committed_everything(
             wait_until_applied(store, 1)
             assert first.end(number) == 0
         before = applied(store)
-        assert counts(first)["events"] == before
+        assert counts(first)["applied"] == before
         assert 0 < before < total
         with home.run() as second:
             wait_until_applied(store, total)
             assert second.end() == 0
-        assert counts(second)["events"] == total - before
+        assert counts(second)["applied"] == total - before
         assert counts(second)["replayed"] == 0
 
 
@@ -160,5 +160,5 @@ def test_it_stops_at_once_while_it_waits_for_events(home: Home) -> None:
         start = time.monotonic()
         assert command.end() == 0
         assert time.monotonic() - start < 3  # 0.5 s where nothing else runs
-        assert counts(command)["events"] == 1
+        assert counts(command)["applied"] == 1
         assert "Traceback" not in command.said

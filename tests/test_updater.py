@@ -167,8 +167,8 @@ def work(updater: Updater, until: Callable[[], bool], what: str = "the updater i
 
 def apply_all(updater: Updater, events: int) -> None:
     """Until it has applied this many events in all, and not one more."""
-    work(updater, lambda: updater.counts["events"] >= events, f"{events} events are applied")
-    assert updater.counts["events"] == events
+    work(updater, lambda: updater.counts["applied"] >= events, f"{events} events are applied")
+    assert updater.counts["applied"] == events
 
 
 def test_events_become_histories_and_capsules(world: World) -> None:
@@ -192,7 +192,7 @@ def test_events_become_histories_and_capsules(world: World) -> None:
     expected[0] = replace(expected[0], profile=profile, profile_time_ms=times[1])
     assert world.stored_bytes() == {state.user_id: to_bytes(state) for state in expected}
     assert len(anna_capsules.vectors) == world.extractor.bundle.manifest.num_interests == 4  # Steady gives all K
-    counts = {"events": 7, "replayed": 0, "dead_letters": 0, "unknown_items": 0}
+    counts = {"applied": 7, "replayed": 0, "dead_letter": 0, "unknown_item": 0}
     assert {name: updater.counts[name] for name in counts} == counts
     assert world.committed() == 7
 
@@ -230,8 +230,8 @@ def test_what_is_no_event_goes_to_the_dead_letters(world: World, caplog: pytest.
     world.publish([good])
     updater = world.updater()
     with caplog.at_level(logging.WARNING):
-        work(updater, lambda: updater.counts["dead_letters"] + updater.counts["events"] == len(bad) + 1)
-    assert updater.counts["dead_letters"] == len(bad)
+        work(updater, lambda: updater.counts["dead_letter"] + updater.counts["applied"] == len(bad) + 1)
+    assert updater.counts["dead_letter"] == len(bad)
     assert world.history("anna") == [3]
     assert list(world.store.users()) == ["anna"]
     assert world.committed() == len(bad) + 1
@@ -254,7 +254,7 @@ def test_the_largest_record_fits_into_the_dead_letters(world: World) -> None:
     large = b"x" * 1_048_000
     [(_, offset), _] = world.send([(b"anna", large), (large, b"")])
     updater = world.updater()
-    work(updater, lambda: updater.counts["dead_letters"] == 2)
+    work(updater, lambda: updater.counts["dead_letter"] == 2)
     letters = sorted(world.dead_letters(2), key=lambda letter: int(dict(letter.headers)["source-offset"]))
     assert [letter.value for letter in letters] == [large[:KEPT_BYTES], b""]
     assert [letter.key for letter in letters] == [b"anna", large[:KEPT_BYTES]]
@@ -271,7 +271,7 @@ def test_without_dead_letters_nothing_is_committed(world: World) -> None:
     assert "offsets stay uncommitted" in str(updater.trouble)
     assert world.committed() == 0
     allow(world, most_bytes=1_000_000)
-    work(updater, lambda: updater.counts["dead_letters"] == 1)
+    work(updater, lambda: updater.counts["dead_letter"] == 1)
     assert updater.trouble is None
     assert [letter.value for letter in world.dead_letters(1)] == [b"no event"]
     assert world.committed() == 1
@@ -291,7 +291,7 @@ def test_unknown_items_stay_in_the_history(world: World) -> None:
     world.publish([Event("cleo", "new-0", START_MS)])
     updater = world.updater()
     apply_all(updater, 6)
-    assert updater.counts["unknown_items"] == 3
+    assert updater.counts["unknown_item"] == 3
     assert world.state("anna").history.item_ids == (world.items[3], world.items[4], "new-0", "new-1")
     weights = world.state("anna").capsules.routing_weights
     assert weights.shape[1] == 4
@@ -317,7 +317,7 @@ def test_while_a_store_is_out_of_order_reading_is_paused_and_nothing_committed(w
         updater = world.updater(full)
         work(updater, lambda: updater.counts["stalls"] >= 2)
         assert updater.trouble == "no space left"
-        assert (updater.counts["events"], world.committed()) == (0, 0)
+        assert (updater.counts["applied"], world.committed()) == (0, 0)
         world.publish(world.clicks("anna", 4, first=2))
         work(updater, lambda: updater.counts["stalls"] >= 4)
         assert updater.reader.consumer.assignment() == updater.reader.consumer.paused()
@@ -341,11 +341,11 @@ def test_what_is_not_finished_is_left_to_whoever_gets_the_partition(world: World
 
         def shared() -> bool:
             second.step()
-            return len(first.reader.consumer.assignment()) == PARTITIONS // 2 and second.counts["events"] > 0
+            return len(first.reader.consumer.assignment()) == PARTITIONS // 2 and second.counts["applied"] > 0
 
         work(first, shared, "the partitions are shared")
-        work(second, lambda: second.counts["events"] + len(first.batch.records) == 20)
-        assert second.counts["events"] > 0
+        work(second, lambda: second.counts["applied"] + len(first.batch.records) == 20)
+        assert second.counts["applied"] > 0
         first.close()
         apply_all(second, 20)
     assert len(list(world.store.users())) == 20
@@ -370,7 +370,7 @@ def test_one_who_slept_asks_before_writing(world: World, monkeypatch: pytest.Mon
     before = world.stored_bytes()
     monkeypatch.setattr(sleeper.reader, "polled", 0.0)
     sleeper.finish(Batch(arrived))
-    assert (sleeper.counts["events"], world.stored_bytes()) == (0, before)
+    assert (sleeper.counts["applied"], world.stored_bytes()) == (0, before)
     world.publish(world.clicks("anna", 3, first=2))
     apply_all(other, 3)
 
@@ -454,8 +454,8 @@ def test_a_replay_changes_no_byte(world: World) -> None:
     apply_all(first, 5)
     before = world.stored_bytes()
     again = world.updater(group=f"{world.topic}-again")
-    work(again, lambda: again.counts["replayed"] + again.counts["dead_letters"] == 6)
-    assert (again.counts["events"], again.counts["replayed"]) == (0, 5)
+    work(again, lambda: again.counts["replayed"] + again.counts["dead_letter"] == 6)
+    assert (again.counts["applied"], again.counts["replayed"]) == (0, 5)
     assert world.stored_bytes() == before
 
 
@@ -575,16 +575,16 @@ def test_two_updaters_share_the_work(world: World) -> None:
     def both() -> int:
         first.step()
         second.step()
-        return first.counts["events"] + second.counts["events"]
+        return first.counts["applied"] + second.counts["applied"]
 
     wait_until(lambda: (both(), second.reader.ready.is_set())[1], "the second has partitions")
     wait_until(lambda: (both(), len(first.reader.consumer.assignment()))[1] == 2, "the first has given some away")
     world.publish(click for user_id in users for click in world.clicks(user_id, 1, first=1))
     wait_until(lambda: both() == 40, "all events are applied")
-    assert second.counts["events"] > 0
+    assert second.counts["applied"] > 0
     first.close()
     world.publish(click for user_id in users for click in world.clicks(user_id, 2, first=2))
-    work(second, lambda: first.counts["events"] + second.counts["events"] == 60)
+    work(second, lambda: first.counts["applied"] + second.counts["applied"] == 60)
     assert [world.history(user_id) for user_id in users] == [[0, 1, 2]] * 20
     assert first.counts["replayed"] + second.counts["replayed"] == 0
     assert world.committed() == 60
@@ -618,7 +618,7 @@ def test_an_updater_thought_dead_changes_nothing(world: World, caplog: pytest.Lo
 
     store.meanwhile = overtake
     with caplog.at_level(logging.WARNING):
-        work(slow, lambda: slow.counts["events"] > 0)
+        work(slow, lambda: slow.counts["applied"] > 0)
     assert world.history("anna") == [0, 1, 2, 3]
     assert "offsets not committed" in caplog.text
     assert world.committed() == 4
@@ -678,3 +678,21 @@ def test_a_closed_updater_leaves_nothing_open(world: World) -> None:
 
 def open_files() -> int:
     return psutil.Process().num_fds()
+
+
+def test_health_says_why_reading_is_paused(world: World, tmp_path: Path) -> None:
+    world.publish(world.clicks("anna", 1))
+    with UnwillingStore(tmp_path / "full") as full:
+        updater = world.updater(full)
+        stop = threading.Event()
+        thread = threading.Thread(target=updater.run, args=(stop,))
+        thread.start()
+        try:
+            wait_until(lambda: updater.health.problem() == "no space left", "health says it")
+            full.works = True
+            wait_until(lambda: updater.health.problem() is None, "all is well again")
+            assert updater.counts["applied"] == 1
+            assert updater.counts["stalls"] > 0
+        finally:
+            stop.set()
+            thread.join()

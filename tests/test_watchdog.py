@@ -1,0 +1,40 @@
+"""Which partitions stand still, with times that are given: nothing here waits."""
+
+from kafka import TopicPartition
+
+from stream.watchdog import Progress, Watchdog
+
+ONE, TWO = TopicPartition("events", 1), TopicPartition("events", 2)
+
+
+def test_a_partition_with_lag_that_does_not_move_is_found_after_the_patience() -> None:
+    dog = Watchdog(patience_s=30)
+    still = {ONE: Progress(5, 9)}
+    assert [dog.stuck(still, now) for now in (0, 20, 30)] == [[], [], []]
+    assert dog.stuck(still, 31) == [ONE]
+    assert dog.found == {ONE: 5}
+
+
+def test_it_is_named_again_only_after_as_long_and_stays_found_until_it_moves() -> None:
+    dog = Watchdog(patience_s=30)
+    still = {ONE: Progress(5, 9)}
+    dog.stuck(still, 0)
+    assert [dog.stuck(still, now) for now in (31, 41, 61, 62)] == [[ONE], [], [], [ONE]]
+    assert dog.found == {ONE: 5}
+    assert dog.stuck({ONE: Progress(6, 9)}, 70) == []
+    assert dog.found == {}
+
+
+def test_one_that_moves_or_has_no_lag_is_never_stuck() -> None:
+    dog = Watchdog(patience_s=30)
+    found = [dog.stuck({ONE: Progress(now, 1_000), TWO: Progress(7, 7)}, now) for now in range(0, 200, 10)]
+    assert found == [[]] * 20
+
+
+def test_after_a_pause_it_counts_anew() -> None:
+    dog = Watchdog(patience_s=30)
+    still = {ONE: Progress(5, 9)}
+    dog.stuck(still, 0)
+    dog.forgive()
+    assert dog.stuck(still, 100) == []
+    assert dog.stuck(still, 131) == [ONE]
