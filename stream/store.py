@@ -5,6 +5,7 @@ For several hosts there is redis_store.py.
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -113,30 +114,27 @@ class LmdbStore:
 
     def get_many(self, user_ids: Sequence[str]) -> list[UserState | None]:
         keys = [user_id.encode() for user_id in user_ids]
-        with self.environment.begin() as transaction:
+        with self.transaction() as transaction:
             values = [transaction.get(key) if 0 < len(key) <= LONGEST_KEY else None for key in keys]
         return [from_bytes(value) if value is not None else None for value in values]
 
     def put_many(self, states: Iterable[UserState]) -> int:
         records = [(key_of(state.user_id), state.position, to_bytes(state)) for state in states]
         refused = 0
-        try:
-            with self.environment.begin(write=True) as transaction:
-                for key, position, value in records:
-                    stored = transaction.get(key)
-                    if stored is not None and position.precedes(position_of(stored)):
-                        refused += 1
-                    else:
-                        transaction.put(key, value)
-        except lmdb.Error as error:
-            raise OSError(f"the capsule store {self.folder} cannot be written: {error}") from error
+        with self.transaction(write=True) as transaction:
+            for key, position, value in records:
+                stored = transaction.get(key)
+                if stored is not None and position.precedes(position_of(stored)):
+                    refused += 1
+                else:
+                    transaction.put(key, value)
         return refused
 
     def sweep(self) -> int:
         now_ms = time.time() * 1000
-        with self.environment.begin() as transaction:
+        with self.transaction() as transaction:
             over = [key for key, value in transaction.cursor() if self.is_over(value, now_ms)]
-        with self.environment.begin(write=True) as transaction:
+        with self.transaction(write=True) as transaction:
             # Looked at once more: an event may have come between the two.
             return sum(transaction.delete(key) for key in over if self.is_over(transaction.get(key), now_ms))
 
@@ -146,9 +144,19 @@ class LmdbStore:
         return expires_ms is not None and expires_ms <= now_ms
 
     def users(self) -> Iterator[str]:
-        with self.environment.begin() as transaction:
+        with self.transaction() as transaction:
             for key in transaction.cursor().iternext(values=False):
                 yield key.decode()
+
+    @contextmanager
+    def transaction(self, write: bool = False) -> "Iterator[lmdb.Transaction[bytes]]":
+        """A transaction of LMDB; what fails in it is an OSError that names the folder."""
+        try:
+            with self.environment.begin(write=write) as transaction:
+                yield transaction
+        except lmdb.Error as error:
+            done = "written" if write else "read"
+            raise OSError(f"the capsule store {self.folder} cannot be {done}: {error}") from error
 
     def close(self) -> None:
         self.environment.close()
