@@ -696,3 +696,29 @@ def test_health_says_why_reading_is_paused(world: World, tmp_path: Path) -> None
         finally:
             stop.set()
             thread.join()
+
+
+def test_one_with_a_name_keeps_its_partitions_over_a_quick_restart(world: World) -> None:
+    one, two = world.updater(instance="one"), world.updater(instance="two")
+
+    def both(first: Updater) -> None:
+        first.step()
+        two.step()
+
+    def shared() -> bool:
+        both(one)
+        return len(one.reader.consumer.assignment()) == len(two.reader.consumer.assignment()) == PARTITIONS // 2
+
+    wait_until(shared, "the partitions are shared")
+    before, rebalances = one.reader.consumer.assignment(), two.counts["rebalances"]
+    one.close()
+    again = world.updater(instance="one")
+    world.publish(click for number in range(20) for click in world.clicks(f"user-{number}", number))
+
+    def all_applied() -> bool:
+        both(again)
+        return again.counts["applied"] + two.counts["applied"] == 20
+
+    wait_until(all_applied, "all events are applied")
+    assert again.reader.consumer.assignment() == before
+    assert two.counts["rebalances"] == rebalances
