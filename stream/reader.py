@@ -37,6 +37,7 @@ LIFE_CHECK_S = 1.0
 JOINED_WITHIN_S = 15.0
 WATCH_S = 10.0
 STUCK_S = 30.0
+STUCK_POLLS = 20
 SURELY_OURS_S = 8.0  # below the session timeout: nobody was given our partitions so soon after a poll
 
 
@@ -68,7 +69,8 @@ class EventReader:
         self.settings, self.metrics = settings, metrics
         self.ready = threading.Event()
         self.paused = False
-        self.watchdog, self.watched = Watchdog(STUCK_S), time.monotonic()
+        self.polls = 0
+        self.watchdog, self.watched = Watchdog(STUCK_S, STUCK_POLLS), time.monotonic()
         self.closing = ExitStack()
         try:
             self.life = TopicLife(cluster, settings.topic)
@@ -122,7 +124,7 @@ class EventReader:
             return []
         except KafkaError as error:
             raise OSError(f"events cannot be read from {self.settings.topic}: {error}") from error
-        self.polled = time.monotonic()
+        self.polled, self.polls = time.monotonic(), self.polls + 1
         if not self.ready.is_set() and self.consumer.assignment():
             self.ready.set()
         return [record for records in polled.values() for record in records]
@@ -208,7 +210,7 @@ class EventReader:
                 self.join_again_if_stuck(progress)
 
     def join_again_if_stuck(self, progress: dict[TopicPartition, Progress]) -> None:
-        stuck = self.watchdog.stuck(progress, self.watched)
+        stuck = self.watchdog.stuck(progress, self.watched, self.polls)
         if stuck:
             self.metrics.stuck(len(stuck))
             log.error("%s has events and did not move for %.0f s; joining again", names(stuck), STUCK_S)

@@ -29,14 +29,16 @@ class Watchdog:
     Parameters
     ----------
     patience_s : how long a partition with lag may stand still.
+    patience_polls : how many polls too, for each partition that is read: a poll brings records of one or two of them,
+        so where batches take long the others wait for their turn.
     """
 
-    def __init__(self, patience_s: float) -> None:
-        self.patience_s = patience_s
-        self.moved: dict[TopicPartition, tuple[int, float]] = {}  # the position, and when it was first seen
+    def __init__(self, patience_s: float, patience_polls: int) -> None:
+        self.patience_s, self.patience_polls = patience_s, patience_polls
+        self.moved: dict[TopicPartition, tuple[int, float, int]] = {}  # the position; when and at what poll first seen
         self.found: dict[TopicPartition, int] = {}  # the position where it is stuck
 
-    def stuck(self, progress: Mapping[TopicPartition, Progress], now: float) -> list[TopicPartition]:
+    def stuck(self, progress: Mapping[TopicPartition, Progress], now: float, polls: int) -> list[TopicPartition]:
         """The partitions that have had lag and have not moved for longer than the patience; `now` in seconds.
 
         One that was named is named again only after as long a time.
@@ -45,16 +47,21 @@ class Watchdog:
         self.moved = {
             partition: before[partition]
             if one.lag and partition in before and before[partition][0] == one.position
-            else (one.position, now)
+            else (one.position, now, polls)
             for partition, one in progress.items()
         }
-        stuck = [partition for partition, (_, since) in self.moved.items() if now - since > self.patience_s]
+        enough = self.patience_polls * len(progress)
+        stuck = [
+            partition
+            for partition, (_, since, at) in self.moved.items()
+            if now - since > self.patience_s and polls - at >= enough
+        ]
         self.found = {
             partition: one.position
             for partition, one in progress.items()
             if partition in stuck or (one.lag and self.found.get(partition) == one.position)
         }
-        self.moved |= {partition: (progress[partition].position, now) for partition in stuck}
+        self.moved |= {partition: (progress[partition].position, now, polls) for partition in stuck}
         return stuck
 
     def forgive(self) -> None:

@@ -1,11 +1,8 @@
 """One Kafka broker as a Java process, in a temporary folder: nothing is installed, nothing stays."""
 
-import contextlib
 import itertools
-import os
 import random
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
@@ -15,6 +12,7 @@ from pathlib import Path
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
+from tests import tied_process
 from tests.kafka_jars import tail
 from tests.listeners import Listeners
 
@@ -39,15 +37,6 @@ share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
 broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
-"""
-
-# The shell becomes the broker. A watcher beside it reads a pipe that only we hold: when we end, however we
-# end (SIGKILL too), the pipe closes, and the watcher kills the broker and removes its folder.
-# (Linux's PR_SET_PDEATHSIG would tie the broker to the thread that started it, not to the process.)
-TIED_TO_US = """\
-folder=$1; shift; exec 3<&0
-{ read -r _ <&3; kill -KILL $$; sleep 1; rm -rf "$folder"; } &
-exec "$@" </dev/null 3<&-
 """
 
 
@@ -98,13 +87,7 @@ class JavaBroker:
     def kill(self) -> None:
         """SIGKILL, as in a crash; nothing if it does not run."""
         process, self._process = self._process, None
-        if process is None or process.stdin is None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            # The whole group, so the watcher too, and before its pipe closes: the data must stay.
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        process.stdin.close()
+        tied_process.kill(process)
 
     def remove(self) -> None:
         """Kill it and drop its data: a clean shutdown would take seconds to save what nobody reads."""
@@ -120,15 +103,7 @@ class JavaBroker:
             raise RuntimeError(f"Kafka's StorageTool failed:\n{tail(done.stdout + done.stderr)}")
 
     def _spawn(self) -> subprocess.Popen[bytes]:
-        broker = [*self._java, "-Xmx1G", "kafka.Kafka", str(self._properties)]
-        with self._log.open("ab") as log:
-            return subprocess.Popen(
-                ["sh", "-c", TIED_TO_US, "sh", str(self.folder), *broker],
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,  # Ctrl-C goes to us alone, and we end the whole group at once
-            )
+        return tied_process.start(self.folder, [*self._java, "-Xmx1G", "kafka.Kafka", str(self._properties)], self._log)
 
     def _tail(self) -> str:
         return tail(self._log.read_text(errors="replace"))

@@ -1,7 +1,6 @@
 """Real Redis servers for tests: Debian's redis-server on free ports, in a temporary folder."""
 
 import contextlib
-import os
 import shutil
 import signal
 import socket
@@ -15,8 +14,8 @@ from typing import Any, Self
 
 from redis import Redis
 
-from tests import system
-from tests.java_broker import TIED_TO_US, free_ports
+from tests import system, tied_process
+from tests.java_broker import free_ports
 
 START_SECONDS = 30.0
 SLOTS = 16_384
@@ -55,14 +54,7 @@ class RealRedis:
 
     def start(self) -> None:
         """Start it and wait until it answers with all its data."""
-        with (self.folder / "redis.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                ["sh", "-c", TIED_TO_US, "sh", str(self.folder), *self.command()],
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        self.process = tied_process.start(self.folder, self.command(), self.folder / "redis.log")
         deadline = time.monotonic() + START_SECONDS
         while not self.answers():
             said = (self.folder / "redis.log").read_text(errors="replace")[-2000:]
@@ -116,13 +108,7 @@ class RealRedis:
     def kill(self) -> None:
         """SIGKILL, as in a crash; nothing if it does not run."""
         process, self.process = self.process, None
-        if process is None or process.stdin is None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            # The whole group, so the watcher too, and before its pipe closes: the data must stay.
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        process.stdin.close()
+        tied_process.kill(process)
 
     def restart(self) -> None:
         """Stop it and start it on the same port with the same data."""

@@ -21,7 +21,14 @@ ROOMS = ("benchmarks", "demo", "index", "model_export", "stream", "tests")
 OURS = (*ROOMS, "console", "settings")
 
 BUNDLE, EXTRACTOR, REGISTRY = "model_export.bundle", "model_export.extractor", "model_export.registry"
-REAL_PARTS = ("tests.real_kafka", "tests.java_broker", "tests.kafka_jars", "tests.real_redis", "tests.system")
+REAL_PARTS = (
+    "tests.real_kafka",
+    "tests.java_broker",
+    "tests.kafka_jars",
+    "tests.real_redis",
+    "tests.system",
+    "tests.tied_process",
+)
 # Room -> what of ours it may import besides itself, settings and console. A name allows what is below it.
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "stream": (BUNDLE, EXTRACTOR, REGISTRY, "model_export.interactions", "model_export.readers"),
