@@ -214,7 +214,7 @@ def test_through_the_embedded_broker(home: Path, bundle: Bundle, log: Interactio
             users = {*log.events.user_id, "anna"}
             wait_until(lambda: set(store.users()) == users, "all users are stored")
         assert updater.end(signal.SIGTERM) == 0
-        assert f"'events': {len(log.events) + 1}," in updater.says("stopped cleanly").said
+        assert f"'applied': {len(log.events) + 1}," in updater.says("stopped cleanly").said
 
 
 def test_into_redis(home: Path, bundle: Bundle, real_redis: RealRedis) -> None:
