@@ -53,6 +53,7 @@ STEADY = Preset(
         substitution=0.15,
         recency_half_life=1 / 3,
         averaging=0.998,
+        patience=8,
     ),
 )
 COMIREC: dict[str, Any] = {"num_interests": 4, "adaptive_interests": False}  # every user has all K

@@ -23,6 +23,7 @@ from model_export.training_config import TrainingConfig
 
 AVERAGED_FROM = 0.3  # share of the training; what comes before is too far from the end
 STATE_PARTS = {"of", "weights", "averaged", "optimizer", "sampler", "torch", "cuda", "progress", "best_weights"}
+PROGRESS = ("step", "seconds", "looks_without_gain", "best", "latest")
 NO_STATE = "{} is not the state of a training that this version can go on with; delete it and start anew"
 
 
@@ -31,7 +32,8 @@ class Run:
 
     Attributes
     ----------
-    best : the best validation metrics; empty where no user was held out for validation.
+    best, latest : the best validation metrics and the last ones; in the end `best` are those of the weights that are
+        kept. Empty where no user was held out for validation.
     """
 
     def __init__(self, model: InterestModel, sampler: Sampler, cases: Cases, training: TrainingConfig) -> None:
@@ -46,6 +48,7 @@ class Run:
         self.averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(training.averaging))
         self.step, self.seconds, self.looks_without_gain = 0, 0.0, 0
         self.best: dict[str, float] = {}
+        self.latest: dict[str, float] = {}
         self.best_weights: dict[str, torch.Tensor] = {}
 
     @property
@@ -77,8 +80,19 @@ class Run:
                     self.look()
                     if state is not None:
                         self.save(state, data)
-        self.model.load_state_dict(self.best_weights or self.kept.state_dict())
+        self.choose()
         self.model.eval()
+
+    def choose(self) -> None:
+        """Load the weights that are kept: the best at a look, or the last average.
+
+        An average at the end of a falling rate has no lucky steps; what looked better before did so on few users. Only
+        a training that was stopped because it did not get better goes back to its best.
+        """
+        stopped = self.looks_without_gain >= self.training.patience
+        if self.training.averaging and not stopped:
+            self.best, self.best_weights = self.latest, {}
+        self.model.load_state_dict(self.best_weights or self.kept.state_dict())
 
     def train_step(self) -> float:
         """One step of AdamW; the loss before it."""
@@ -104,7 +118,7 @@ class Run:
         """Measure the validation users, with the routing logits that serving uses; remember the best weights."""
         if not len(self.cases):
             return
-        found = validate(self.kept, self.cases)
+        self.latest = found = validate(self.kept, self.cases)
         self.looks_without_gain += 1
         if not self.best or found["recall@50"] > self.best["recall@50"]:
             self.best, self.looks_without_gain = found, 0
@@ -120,7 +134,9 @@ class Run:
             "sampler": self.sampler.state(),
             "torch": torch.get_rng_state(),
             "cuda": torch.cuda.get_rng_state_all(),
-            "progress": {name: getattr(self, name) for name in ("step", "seconds", "looks_without_gain", "best")},
+            "progress": {
+                name: getattr(self, name) for name in ("step", "seconds", "looks_without_gain", "best", "latest")
+            },
             "best_weights": self.best_weights,
         }
         write(content, path)

@@ -29,7 +29,7 @@ class TrainingConfig:
     substitution : share of the behaviours in a history that a step replaces by an item that often goes with them.
     recency_half_life : targets of this age are drawn half as often as the newest, as a share of the log's time range;
         None draws all alike.
-    averaging : decay of the running average of the weights that is kept in the end, 0 for the last weights.
+    averaging : decay of the running average of the weights that is kept in the end, 0 for the best at a look.
     validate_every : steps between two looks at the validation users.
     patience : looks without a better recall@50 before training stops.
     valid_share, test_share : shares of the users that are held out of training, where the log names none.

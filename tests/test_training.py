@@ -259,6 +259,24 @@ def test_early_stopping_keeps_the_best_step(log: InteractionLog, monkeypatch: py
     assert not torch.equal(looks[1]["items.ids.weight"], looks[3]["items.ids.weight"])
 
 
+@pytest.mark.parametrize(("recalls", "kept"), [([0.1, 0.3, 0.2], 2), ([0.3, 0.2, 0.1], 0)])
+def test_the_last_average_is_kept_unless_training_stopped_early(
+    log: InteractionLog, monkeypatch: pytest.MonkeyPatch, recalls: list[float], kept: int
+) -> None:
+    looks: list[dict[str, torch.Tensor]] = []
+
+    def scripted(model: InterestModel, *_: object) -> dict[str, float]:
+        looks.append({name: weight.clone() for name, weight in model.state_dict().items()})
+        return {"recall@50": recalls[len(looks) - 1]}
+
+    monkeypatch.setattr(steps, "validate", scripted)
+    found = train(log, TINY, tiny_training(steps=6, patience=2, averaging=0.5), progress=False)
+    assert len(looks) == 3
+    assert found.validation == {"recall@50": recalls[kept]}
+    for name, weight in found.model.state_dict().items():
+        assert torch.equal(weight, looks[kept][name]), name
+
+
 @pytest.fixture
 def taken(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, float]]:
     """The loss and the learning rate of each step that is taken."""
