@@ -1,7 +1,7 @@
 """Where the time goes: seconds in some methods of some objects, each without those that it calls."""
 
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,7 +15,7 @@ class Laps:
     """
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
-        self.seconds: Counter[str] = Counter()
+        self.seconds: defaultdict[str, float] = defaultdict(float)
         self.clock = clock
         self.inside: list[float] = []  # of each method that is running: the seconds in those it called
 

@@ -130,7 +130,7 @@ def measure(what: str, log: InteractionLog, rate: int, cluster: Cluster, bundle:
     """
     topic = f"{what}-{folder.name}"
     create_topic(cluster, topic, PARTITIONS)
-    task = Task(what, cluster.bootstrap_servers, topic, folder / what, bundle.path, noted=True)
+    task = Task(what, cluster.bootstrap_servers, topic, str(folder / what), str(bundle.path), noted=True)
     with WorkerProcess(task) as worker, EventProducer(cluster, topic) as producer:
         share_partitions([worker], PARTITIONS)
         do_events([worker], 0)
@@ -165,10 +165,7 @@ def report(took_ms: dict[str, np.ndarray], rate: float) -> None:
     }
     found = {name: np.percentile(took_ms[name], [50, 99]).tolist() for name in names}
     print(f"\n{len(took_ms['stored']):,} events, {rate:,.0f} a second\n")
-    print(
-        table(["ms", "p50", "p99"], [(names[name], f"{p50:.1f}", f"{p99:.1f}") for name, (p50, p99) in found.items()])
-    )
-    figures = {
-        f"{name}_p{p}_ms": value for name, both in found.items() for p, value in zip((50, 99), both, strict=True)
-    }
+    print(table(["ms", "p50", "p99"], [(names[name], *(f"{ms:.1f}" for ms in both)) for name, both in found.items()]))
+    figures = {f"{name}_p50_ms": both[0] for name, both in found.items()}
+    figures |= {f"{name}_p99_ms": both[1] for name, both in found.items()}
     finish({"p50_ms": figures.pop("stored_p50_ms"), "p99_ms": figures.pop("stored_p99_ms"), **figures, "rate": rate})

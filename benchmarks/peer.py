@@ -1,8 +1,8 @@
 """What one would write first instead of Mindstream: a loop over kafka-python, state in SQLite, the model in torch.
 
-An event is parsed by json.loads, put to the user's last 50 items in SQLite, the capsules are computed by one call of
-the same weights in torch, and all is written back. Offsets are committed by kafka-python itself every five seconds. It is
-generous to it that SQLite writes to disk once for all events of a poll (up to 500), and that histories are not padded.
+An event is parsed by json.loads and put to the user's last 50 items in SQLite, the capsules are computed by one call
+of the same weights in torch, and all is written back. Offsets are committed by kafka-python itself every five seconds.
+It is generous to it that SQLite commits once for all events of a poll (up to 500), and that histories are not padded.
 
 (Quix Streams 3.28 would be a peer as well. It wants other versions of pydantic than ours and cannot be installed beside
 it.)
@@ -23,7 +23,7 @@ from tqdm import tqdm
 from model_export.checkpoint import Checkpoint
 
 KEPT = 50
-TABLE = "CREATE TABLE users (user_id TEXT PRIMARY KEY, item_ids TEXT, capsules BLOB)"
+TABLE = "CREATE TABLE IF NOT EXISTS users (user_id TEXT PRIMARY KEY, item_ids TEXT, capsules BLOB)"
 FIND = "SELECT item_ids FROM users WHERE user_id = ?"
 WRITE = "INSERT OR REPLACE INTO users VALUES (?, ?, ?)"
 STANDS_STILL_MS = 10_000
@@ -61,11 +61,6 @@ class Peer:
                 self.items[rows], torch.ones_like(rows, dtype=torch.bool), logits, None
             )
         return vectors[0].numpy()
-
-    def behaviours(self) -> int:
-        """How many are stored, of all users."""
-        found = self.database.execute("SELECT item_ids FROM users")
-        return sum(len(json.loads(item_ids)) for (item_ids,) in found)
 
     def close(self) -> None:
         self.database.close()

@@ -1,8 +1,8 @@
 """How many events a second the updater turns into stored capsules, beside the loop that one would write first.
 
 On a real Kafka, one topic of two partitions for each run; its events are published before the clock starts. One after
-the other, each a process on about one core: a consumer that only decodes, the updater (poll to commit, capsules in LMDB,
-synced to disk batch by batch), two updaters of one group, and the peer (peer.py) for some seconds. All events must have
+the other: a consumer that only decodes, the updater (poll to commit, capsules in LMDB, each batch synced to disk), two
+updaters of one group, and the peer (peer.py) for some seconds. Each process has about one core. All events must have
 been applied and be in the store, or there is no figure.
 
 The model is the default one (L = 50, d = 64, K = 4), trained for a moment.

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
@@ -25,6 +26,7 @@ from settings import Settings
 from stream.cluster import Cluster
 from stream.event import decode
 from stream.reader import MOST_RECORDS, POLL_MS
+from stream.state import UserState
 from stream.store import LmdbStore
 from stream.updater import Updater
 
@@ -43,7 +45,7 @@ class Worker(Protocol):
     """
 
     counts: Counter[str]
-    seconds: Counter[str]
+    seconds: dict[str, float]
     done_ns: int
     polled: list[Polled]
     stored: list[Stored]
@@ -68,7 +70,7 @@ class Reading:
 
     def __init__(self, task: Task) -> None:
         self.counts: Counter[str] = Counter()
-        self.seconds: Counter[str] = Counter()
+        self.seconds: dict[str, float] = {}
         self.done_ns = 0
         self.noted = task.noted
         self.polled: list[Polled] = []
@@ -107,7 +109,7 @@ class NotedStore(LmdbStore):
         self.noted = task.noted
         self.stored: list[Stored] = []
 
-    def put_many(self, states):  # type: ignore[no-untyped-def]
+    def put_many(self, states: Iterable[UserState]) -> int:
         states = list(states)
         refused = super().put_many(states)
         if self.noted:
@@ -144,7 +146,7 @@ class Updating:
                 "the rest": (self.updater, "step"),
             }
         )
-        self.seconds: Counter[str] = Counter()
+        self.seconds: dict[str, float] = {}
 
     def note_arrivals(self) -> None:
         poll = self.updater.reader.poll
@@ -167,7 +169,7 @@ class Updating:
         self.updater.step()
         if self.counts["batches"] > before:
             self.done_ns = time.monotonic_ns()
-            self.seconds = Counter(self.laps.seconds)  # without the wait for more that does not come
+            self.seconds = dict(self.laps.seconds)  # without the wait for more that does not come
 
     def close(self) -> None:
         self.updater.close()
@@ -197,7 +199,7 @@ def work(worker: Worker, told: "queue.Queue[str]") -> Report:
         if worker.counts["events"] != said and time.monotonic() > due:
             said, due = worker.counts["events"], time.monotonic() + SAID_EVERY_S
             say("events", said)
-    return Report(began, worker.done_ns, dict(worker.counts), dict(worker.seconds), worker.polled, worker.stored)
+    return Report(began, worker.done_ns, dict(worker.counts), worker.seconds, worker.polled, worker.stored)
 
 
 def say(what: str, number: int) -> None:

@@ -23,7 +23,7 @@ from stream.replay import events_of
 ITEMS = 10_000
 ZIPF = 1.0  # the item of rank r is taken in proportion to r ** -ZIPF
 FIRST_MS = 1_720_000_000_000
-TRAINED_ON, STEPS = 50_000, 3  # events, and steps on them
+TRAINED_ON, STEPS, BATCH = 50_000, 3, 32  # events, steps on them, and examples of a step
 IN_FLIGHT = 100_000
 WITHIN_S = 60.0
 
@@ -49,7 +49,7 @@ def trained_for_a_moment(log: InteractionLog, folder: Path) -> tuple[Checkpoint,
     """The default model, which knows all items of a log; what its weights are makes no difference to the time."""
     chosen = preset(DEFAULT)
     first = replace(log.between(0, min(1.0, TRAINED_ON / len(log.events))), items=log.items)
-    training = replace(chosen.training, steps=STEPS, valid_share=0, test_share=0)
+    training = replace(chosen.training, steps=STEPS, batch_size=BATCH, valid_share=0, test_share=0)
     checkpoint = train(first, chosen.model, training, progress=False)
     return checkpoint, export(checkpoint, folder, progress=False)
 
