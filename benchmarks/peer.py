@@ -76,7 +76,8 @@ def peer_events_per_s(
     OSError
         If the topic has fewer events.
     """
-    consumer = KafkaConsumer(topic, bootstrap_servers=bootstrap_servers, group_id="peer", auto_offset_reset="earliest")
+    options = {"group_id": f"{topic}-peer", "auto_offset_reset": "earliest"}
+    consumer = KafkaConsumer(topic, bootstrap_servers=bootstrap_servers, **options)
     with closing(consumer), closing(Peer(checkpoint, path)) as peer, tqdm(desc="the peer", unit="event") as bar:
         done, started = 0, 0.0
         while done < events and (not started or time.perf_counter() - started < seconds):

@@ -122,7 +122,15 @@ class Updating:
     """The updater, with a watch on the steps between its parts."""
 
     def __init__(self, task: Task) -> None:
-        settings = Settings(bootstrap_servers=task.bootstrap_servers, topic=task.topic, home=Path(task.home))
+        # A group of its own: on a Kafka that was given, updaters may be at work.
+        settings = Settings(
+            bootstrap_servers=task.bootstrap_servers,
+            topic=task.topic,
+            group=task.topic,
+            home=Path(task.home),
+            instance=None,
+            updates_topic="",
+        )
         self.done_ns = 0
         self.polled: list[Polled] = []
         self.store = NotedStore(task, settings)
