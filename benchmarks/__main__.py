@@ -3,14 +3,16 @@
 import typer
 
 import console
-from benchmarks import accuracy, cold, extractor, freshness, planted, training
+from benchmarks import accuracy, cold, extractor, freshness, latency, planted, throughput, training
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
 app.command("accuracy")(accuracy.main)
 app.command("cold")(cold.main)
 app.command("extractor")(extractor.main)
 app.command("freshness")(freshness.main)
+app.command("latency")(latency.main)
 app.command("planted")(planted.main)
+app.command("throughput")(throughput.main)
 app.command("training")(training.main)
 
 

@@ -1,0 +1,94 @@
+"""What one would write first instead of Mindstream: a loop over kafka-python, state in SQLite, the model in torch.
+
+An event is parsed by json.loads and put to the user's last 50 items in SQLite, the capsules are computed by one call
+of the same weights in torch, and all is written back. Offsets are committed by kafka-python itself every five seconds.
+It is generous to it that SQLite commits once for all events of a poll (up to 500), and that histories are not padded.
+
+(Quix Streams 3.28 would be a peer as well. It wants other versions of pydantic than ours and cannot be installed beside
+it.)
+"""
+
+import json
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import torch
+from kafka import KafkaConsumer
+from kafka.consumer.fetcher import ConsumerRecord
+from tqdm import tqdm
+
+from model_export.checkpoint import Checkpoint
+
+KEPT = 50
+TABLE = "CREATE TABLE IF NOT EXISTS users (user_id TEXT PRIMARY KEY, item_ids TEXT, capsules BLOB)"
+FIND = "SELECT item_ids FROM users WHERE user_id = ?"
+WRITE = "INSERT OR REPLACE INTO users VALUES (?, ?, ?)"
+STANDS_STILL_MS = 10_000
+
+
+class Peer:
+    """Applies records to users in SQLite."""
+
+    def __init__(self, checkpoint: Checkpoint, path: Path) -> None:
+        self.model = checkpoint.model.eval()
+        self.rows = {item_id: row for row, item_id in enumerate(checkpoint.vocabulary.item_ids)}
+        with torch.inference_mode():
+            self.items = self.model.item_table()
+        self.database = sqlite3.connect(path)
+        self.database.execute(TABLE)
+
+    def apply(self, record: ConsumerRecord) -> None:
+        """One event."""
+        event = json.loads(record.value)
+        item_ids = [*self.item_ids(event["user_id"]), event["item_id"]][-KEPT:]
+        capsules = self.capsules(item_ids)
+        self.database.execute(WRITE, (event["user_id"], json.dumps(item_ids), capsules.tobytes()))
+
+    def item_ids(self, user_id: str) -> list[str]:
+        """A user's history."""
+        found = self.database.execute(FIND, (user_id,)).fetchone()
+        return json.loads(found[0]) if found else []
+
+    def capsules(self, item_ids: list[str]) -> np.ndarray:
+        """Float32 (K, d)."""
+        rows = torch.tensor([[self.rows[item_id] for item_id in item_ids if item_id in self.rows]])
+        with torch.inference_mode():
+            logits = self.model.routing_logits[rows].transpose(1, 2)
+            vectors, _, _ = self.model.extractor(
+                self.items[rows], torch.ones_like(rows, dtype=torch.bool), logits, None
+            )
+        return vectors[0].numpy()
+
+    def close(self) -> None:
+        self.database.close()
+
+
+def peer_events_per_s(
+    checkpoint: Checkpoint, path: Path, bootstrap_servers: str, topic: str, events: int, seconds: float
+) -> float:
+    """Events a second of the peer, on the first events of a topic, at most so many and for at most so many seconds.
+
+    Raises
+    ------
+    OSError
+        If the topic has fewer events.
+    """
+    options = {"group_id": f"{topic}-peer", "auto_offset_reset": "earliest"}
+    consumer = KafkaConsumer(topic, bootstrap_servers=bootstrap_servers, **options)
+    with closing(consumer), closing(Peer(checkpoint, path)) as peer, tqdm(desc="the peer", unit="event") as bar:
+        done, started = 0, 0.0
+        while done < events and (not started or time.perf_counter() - started < seconds):
+            polled = consumer.poll(timeout_ms=STANDS_STILL_MS)
+            if not polled:
+                raise OSError(f"the peer read {done:,} events of {topic}, and no more came")
+            started = started or time.perf_counter()
+            for record in [record for records in polled.values() for record in records]:
+                peer.apply(record)
+                done += 1
+                bar.update()
+            peer.database.commit()
+        took = time.perf_counter() - started
+        return done / took

@@ -1,0 +1,176 @@
+"""How many events a second the updater turns into stored capsules, beside the loop that one would write first.
+
+On a real Kafka, one topic of two partitions for each run; its events are published before the clock starts. One after
+the other: a consumer that only decodes, the updater (poll to commit, capsules in LMDB, each batch synced to disk), two
+updaters of one group, and the peer (peer.py) for some seconds. Each process has about one core. All events must have
+been applied and be in the store, or there is no figure.
+
+The model is the default one (L = 50, d = 64, K = 4), trained for a moment.
+"""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from tqdm import tqdm
+
+from benchmarks.peer import peer_events_per_s
+from benchmarks.report import finish
+from benchmarks.task import READ, UPDATE, Report, Task
+from benchmarks.worker_process import WorkerProcess, do_events, share_partitions
+from benchmarks.workload import create_topic, publish, stored_behaviours, synthetic, trained_for_a_moment
+from model_export.bundle import Bundle
+from model_export.interactions import InteractionLog
+from model_export.readers import read_log
+from model_export.report import table
+from settings import Settings
+from stream.cluster import Cluster
+from stream.store import LmdbStore
+from tests.real_kafka import RealKafka
+
+PARTITIONS = 2
+PEER_SECONDS = 10.0
+CHECKED_AT_ONCE = 1_000
+
+LogPath = Annotated[
+    Path | None, typer.Option("--log", help="Interaction log to measure as well; figures named log_...")
+]
+
+
+def main(
+    log: LogPath = None,
+    events: Annotated[int, typer.Option(help="Synthetic events.", min=1)] = 1_000_000,
+    users: Annotated[int, typer.Option(help="Users that they are of.", min=1)] = 100_000,
+) -> None:
+    """Events a second of the updater, of two updaters, and of a loop of kafka-python, SQLite and torch."""
+    torch.set_num_threads(1)
+    interactions = read_log(log) if log else None
+    figures: dict[str, float] = {}
+    with RealKafka() as kafka:
+        figures |= measure(synthetic(events, users), Cluster(kafka.bootstrap_servers), "synthetic")
+        if interactions:
+            print(interactions.describe())
+            of_log = measure(interactions, Cluster(kafka.bootstrap_servers), "log")
+            figures |= {f"log_{name}": value for name, value in of_log.items()}
+    finish(figures)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What the runs of one log share."""
+
+    log: InteractionLog
+    cluster: Cluster
+    name: str
+    bundle: Bundle
+    folder: Path
+
+    @property
+    def events(self) -> int:
+        return len(self.log.events)
+
+    def topic(self, run: str) -> str:
+        """A name that no other run of the same Kafka has."""
+        return f"{self.name}-{run}-{self.folder.name}"
+
+    def run(self, what: str, workers: int = 1) -> list[Report]:
+        """Publish the log to a new topic and let workers do it; their reports.
+
+        Raises
+        ------
+        OSError
+            If not all events were applied, each once.
+        """
+        run = f"{what}-{workers}"
+        topic, home = self.topic(run), self.folder / run
+        create_topic(self.cluster, topic, PARTITIONS)
+        task = Task(what, self.cluster.bootstrap_servers, topic, str(home), str(self.bundle.path))
+        with ExitStack() as stack:
+            started = [stack.enter_context(WorkerProcess(task)) for _ in range(workers)]
+            share_partitions(started, PARTITIONS)
+            publish(self.log, self.cluster, topic)
+            with tqdm(total=self.events, desc=f"{what}, {workers} at work", unit="event") as bar:
+                do_events(started, self.events, bar.update)
+            reports = [worker.finish() for worker in started]
+        check(reports, self.log)
+        if what == UPDATE:
+            check_store(home, self.log)
+        return reports
+
+
+def measure(log: InteractionLog, cluster: Cluster, name: str) -> dict[str, float]:
+    """All figures of a log, printed and returned."""
+    with tempfile.TemporaryDirectory(prefix="mindstream-") as made:
+        folder = Path(made)
+        checkpoint, bundle = trained_for_a_moment(log, folder / "bundles")
+        bench = Bench(log, cluster, name, bundle, folder)
+        [reading] = bench.run(READ)
+        [updating] = bench.run(UPDATE)
+        both = bench.run(UPDATE, 2)
+        read = bench.topic(f"{READ}-1")
+        peer = peer_events_per_s(
+            checkpoint, folder / "peer.sqlite", cluster.bootstrap_servers, read, bench.events, PEER_SECONDS
+        )
+    ours = bench.events / took_s([updating])
+    figures = {
+        "events_per_s": ours,
+        "peer_events_per_s": peer,
+        "ratio": ours / peer,
+        "decode_only_events_per_s": bench.events / took_s([reading]),
+        "two_process_speedup": bench.events / took_s(both) / ours,
+    }
+    show(log, figures, updating)
+    return figures
+
+
+def took_s(reports: Sequence[Report]) -> float:
+    """From the first event of any to the last commit of any."""
+    return (max(one.ended_ns for one in reports) - min(one.began_ns for one in reports)) / 1e9
+
+
+def check(reports: Sequence[Report], log: InteractionLog) -> None:
+    """Raise OSError where not all events were applied, or something else was."""
+    counts = [one.counts for one in reports]
+    applied = sum(one["events"] for one in counts)
+    if applied != len(log.events):
+        raise OSError(f"{log.source}: {applied:,} of {len(log.events):,} events were applied; the counts are {counts}")
+
+
+def check_store(home: Path, log: InteractionLog) -> None:
+    """Raise OSError where the histories in the store have not all behaviours."""
+    settings = Settings(home=home)
+    counts = log.events.user_id.value_counts()
+    expected = stored_behaviours(counts, settings.history_length)
+    user_ids, found = counts.index.tolist(), 0
+    with LmdbStore(settings.state) as store:
+        for at in range(0, len(user_ids), CHECKED_AT_ONCE):
+            states = store.get_many(user_ids[at : at + CHECKED_AT_ONCE])
+            found += sum(len(state.history.item_ids) for state in states if state)
+    if found != expected:
+        raise OSError(f"{log.source}: {found:,} behaviours are stored; right is {expected:,}")
+
+
+def show(log: InteractionLog, figures: Mapping[str, float], updating: Report) -> None:
+    """Print how fast each was, and where the updater's time went."""
+    rows = [
+        ("updater", f"{figures['events_per_s']:,.0f}"),
+        ("two updaters", f"{figures['events_per_s'] * figures['two_process_speedup']:,.0f}"),
+        ("kafka-python, SQLite and torch, event by event", f"{figures['peer_events_per_s']:,.0f}"),
+        ("kafka-python and decoding only", f"{figures['decode_only_events_per_s']:,.0f}"),
+    ]
+    print(f"\n{log.source}: {len(log.events):,} events of {log.events.user_id.nunique():,} users\n")
+    print(table(["", "events/s"], rows))
+    batches, whole = updating.counts["batches"], sum(updating.seconds.values())
+    print(f"\nWhere the updater's time went; {batches:,} batches of {len(log.events) / batches:,.0f} events\n")
+    spent = sorted(updating.seconds.items(), key=lambda one: -one[1])
+    print(
+        table(
+            ["", "µs an event", "%"],
+            [(name, f"{1e6 * s / len(log.events):.1f}", f"{100 * s / whole:.0f}") for name, s in spent],
+        )
+    )

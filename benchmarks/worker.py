@@ -1,0 +1,246 @@
+"""A process that reads a topic for a benchmark: python -m benchmarks.worker TASK, where TASK is JSON (task.py).
+
+It has no more threads and libraries than `python -m stream run`. On stdout it says, a line each, how many partitions it
+reads and how many events it has done, and at last its report. On stdin it is told, a line each: to wait, to go, to end.
+"""
+
+import logging
+import queue
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+from kafka import TopicPartition
+from kafka.consumer.fetcher import ConsumerRecord
+
+from benchmarks.laps import Laps
+from benchmarks.task import UPDATE, Polled, Report, Stored, Task
+from model_export.bundle import Bundle
+from model_export.extractor import Extractor
+from settings import Settings
+from stream.cluster import Cluster
+from stream.event import decode
+from stream.reader import MOST_RECORDS, POLL_MS
+from stream.state import UserState
+from stream.store import LmdbStore
+from stream.updater import Updater
+
+SAID_EVERY_S = 0.2
+
+
+class Worker(Protocol):
+    """What reads the topic.
+
+    Attributes
+    ----------
+    counts : events, those that are done, and others.
+    seconds : see `Report`.
+    done_ns : when the last batch was done.
+    polled, stored : see `Report`; empty where nothing is to be noted.
+    """
+
+    counts: Counter[str]
+    seconds: dict[str, float]
+    done_ns: int
+    polled: list[Polled]
+    stored: list[Stored]
+
+    def partitions(self) -> int:
+        """How many partitions are read."""
+        ...
+
+    def begin(self) -> None:
+        """Forget the seconds so far."""
+        ...
+
+    def step(self) -> None:
+        """Do one batch, or wait a moment where there is none."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Reading:
+    """A plain consumer, made like the updater's, that decodes each event and drops it."""
+
+    def __init__(self, task: Task) -> None:
+        self.counts: Counter[str] = Counter()
+        self.seconds: dict[str, float] = {}
+        self.done_ns = 0
+        self.noted = task.noted
+        self.polled: list[Polled] = []
+        self.stored: list[Stored] = []
+        self.consumer = Cluster(task.bootstrap_servers).consumer(None, max_poll_records=MOST_RECORDS)
+        numbers = self.consumer.partitions_for_topic(task.topic) or set()
+        self.consumer.assign([TopicPartition(task.topic, number) for number in numbers])
+        self.consumer.seek_to_beginning()
+
+    def partitions(self) -> int:
+        return len(self.consumer.assignment())
+
+    def begin(self) -> None:
+        pass
+
+    def step(self) -> None:
+        polled = self.consumer.poll(timeout_ms=POLL_MS)
+        records = [record for some in polled.values() for record in some]
+        if self.noted:
+            self.polled += arrivals(records)
+        for record in records:
+            decode(record.value, record.key, record.timestamp)
+        self.counts["events"] += len(records)
+        if records:
+            self.done_ns = time.monotonic_ns()
+
+    def close(self) -> None:
+        self.consumer.close()
+
+
+class NotedStore(LmdbStore):
+    """Notes when each state was stored."""
+
+    def __init__(self, task: Task, settings: Settings) -> None:
+        super().__init__(settings.state)
+        self.noted = task.noted
+        self.stored: list[Stored] = []
+
+    def put_many(self, states: Iterable[UserState]) -> int:
+        states = list(states)
+        refused = super().put_many(states)
+        if self.noted:
+            now = time.monotonic_ns()
+            self.stored += [Stored(state.user_id, state.position.offset, now) for state in states]
+        return refused
+
+
+class Updating:
+    """The updater, with a watch on the steps between its parts."""
+
+    def __init__(self, task: Task) -> None:
+        # A group of its own: on a Kafka that was given, updaters may be at work.
+        settings = Settings(
+            bootstrap_servers=task.bootstrap_servers,
+            topic=task.topic,
+            group=task.topic,
+            home=Path(task.home),
+            instance=None,
+            updates_topic="",
+        )
+        self.done_ns = 0
+        self.polled: list[Polled] = []
+        self.store = NotedStore(task, settings)
+        self.stored = self.store.stored
+        self.updater = Updater(
+            Cluster(task.bootstrap_servers), self.store, Extractor(Bundle(Path(task.bundle))), settings
+        )
+        self.counts = self.updater.counts
+        if task.noted:
+            self.note_arrivals()
+        self.laps = Laps()
+        self.laps.look_at(
+            {
+                "poll": (self.updater.reader, "poll"),
+                "decode": (self.updater, "decode"),
+                "store get": (self.store, "get_many"),
+                "apply": (self.updater, "apply"),
+                "encode": (self.updater.extractor, "encode"),
+                "store put": (self.store, "put_many"),
+                "commit": (self.updater.reader, "commit"),
+                "the rest": (self.updater, "step"),
+            }
+        )
+        self.seconds: dict[str, float] = {}
+
+    def note_arrivals(self) -> None:
+        poll = self.updater.reader.poll
+
+        def noted(timeout_ms: int = POLL_MS) -> list[ConsumerRecord]:
+            records = poll(timeout_ms)
+            self.polled += arrivals(records)
+            return records
+
+        self.updater.reader.poll = noted  # type: ignore[method-assign]
+
+    def partitions(self) -> int:
+        return len(self.updater.reader.consumer.assignment())
+
+    def begin(self) -> None:
+        self.laps.seconds.clear()
+
+    def step(self) -> None:
+        before = self.counts["batches"]
+        self.updater.step()
+        if self.counts["batches"] > before:
+            self.done_ns = time.monotonic_ns()
+            self.seconds = dict(self.laps.seconds)  # without the wait for more that does not come
+
+    def close(self) -> None:
+        self.updater.close()
+        self.store.close()
+
+
+def arrivals(records: list[ConsumerRecord]) -> list[Polled]:
+    """Records that have just arrived."""
+    now = time.monotonic_ns()
+    return [Polled(record.partition, record.offset, now) for record in records]
+
+
+def work(worker: Worker, told: "queue.Queue[str]") -> Report:
+    """Join the group until told to wait; wait until told to go; work until told to end."""
+    said = -1
+    while told.empty():
+        worker.step()
+        if worker.partitions() != said:
+            said = worker.partitions()
+            say("partitions", said)
+    told.get()
+    told.get()
+    worker.begin()
+    began, due, said = time.monotonic_ns(), 0.0, 0
+    while told.empty():
+        worker.step()
+        if worker.counts["events"] != said and time.monotonic() > due:
+            said, due = worker.counts["events"], time.monotonic() + SAID_EVERY_S
+            say("events", said)
+    return Report(began, worker.done_ns, dict(worker.counts), worker.seconds, worker.polled, worker.stored)
+
+
+def say(what: str, number: int) -> None:
+    """One line for the benchmark."""
+    print(what, number, flush=True)
+
+
+def listen() -> "queue.Queue[str]":
+    """What is told on stdin, as it comes; its end tells to go on to the end, for the benchmark has died."""
+    told: queue.Queue[str] = queue.Queue()
+
+    def hear() -> None:
+        for line in sys.stdin:
+            told.put(line)
+        for _ in range(3):
+            told.put("")
+
+    threading.Thread(target=hear, daemon=True).start()
+    return told
+
+
+def main(given: str) -> None:
+    """Do a task."""
+    logging.basicConfig(level=logging.ERROR)
+    task = msgspec.json.decode(given, type=Task)
+    told = listen()
+    worker: Worker = Updating(task) if task.what == UPDATE else Reading(task)
+    try:
+        report = work(worker, told)
+    finally:
+        worker.close()
+    print("report", msgspec.json.encode(report).decode(), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

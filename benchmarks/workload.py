@@ -1,0 +1,97 @@
+"""Events for the stream to work on, and a model that knows their items."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from confluent_kafka import Producer
+from kafka.errors import KafkaError
+from tqdm import tqdm
+
+from model_export.bundle import Bundle
+from model_export.checkpoint import Checkpoint
+from model_export.export import export
+from model_export.interactions import InteractionLog
+from model_export.presets import DEFAULT, preset
+from model_export.training import train
+from stream.cluster import Cluster
+from stream.event import encode
+from stream.replay import events_of
+
+ITEMS = 10_000
+ZIPF = 1.0  # the item of rank r is taken in proportion to r ** -ZIPF
+FIRST_MS = 1_720_000_000_000
+TRAINED_ON, STEPS, BATCH = 50_000, 3, 32  # events, steps on them, and examples of a step
+IN_FLIGHT = 100_000
+WITHIN_S = 60.0
+
+
+def synthetic(events: int, users: int, seed: int = 7) -> InteractionLog:
+    """Clicks a millisecond apart, of users who are all alike on items of which few are popular."""
+    rng = np.random.default_rng(seed)
+    shares = np.arange(1, ITEMS + 1) ** -ZIPF
+    item_ids = np.array([f"item-{number:05}" for number in range(ITEMS)])
+    user_ids = np.array([f"user-{number:07}" for number in range(users)])
+    columns = {
+        "user_id": user_ids[rng.integers(users, size=events)],
+        "item_id": rng.permutation(item_ids)[rng.choice(ITEMS, size=events, p=shares / shares.sum())],
+        "event_type": np.full(events, "click"),
+    }
+    frame = pd.DataFrame(columns, dtype="str").assign(event_time_ms=FIRST_MS + np.arange(events))
+    items = pd.DataFrame({"item_id": item_ids, "title": item_ids, "category": ""}, dtype="str").assign(price=np.nan)
+    profiles = pd.DataFrame({"user_id": np.unique(frame.user_id)}, dtype="str")
+    return InteractionLog(frame, items, profiles, f"{events:,} synthetic events")
+
+
+def trained_for_a_moment(log: InteractionLog, folder: Path) -> tuple[Checkpoint, Bundle]:
+    """The default model, which knows all items of a log; what its weights are makes no difference to the time."""
+    chosen = preset(DEFAULT)
+    first = replace(log.between(0, min(1.0, TRAINED_ON / len(log.events))), items=log.items)
+    training = replace(chosen.training, steps=STEPS, batch_size=BATCH, valid_share=0, test_share=0)
+    checkpoint = train(first, chosen.model, training, progress=False)
+    return checkpoint, export(checkpoint, folder, progress=False)
+
+
+def create_topic(cluster: Cluster, topic: str, partitions: int) -> None:
+    """A new topic.
+
+    Raises
+    ------
+    OSError
+        If it cannot be created, or is there already: its events would count too.
+    """
+    admin = cluster.admin()
+    try:
+        admin.create_topics({topic: {"num_partitions": partitions, "replication_factor": -1}}, wait_for_metadata=True)
+    except KafkaError as error:
+        raise OSError(f"topic {topic} on {cluster.bootstrap_servers} cannot be created: {error}") from error
+    finally:
+        admin.close()
+
+
+def publish(log: InteractionLog, cluster: Cluster, topic: str) -> None:
+    """Publish a log as fast as it goes, each user to the partition that kafka-python would choose.
+
+    Raises
+    ------
+    OSError
+        If the broker does not take an event.
+    """
+    refused: list[object] = []
+    producer = Producer({"bootstrap.servers": cluster.bootstrap_servers, "partitioner": "murmur2_random"})
+    for number, event in enumerate(tqdm(events_of(log), total=len(log.events), desc="publishing", unit="event")):
+        key, value = encode(event)
+        producer.produce(topic, value, key, on_delivery=lambda error, _: refused.append(error) if error else None)
+        if number % 1_000 == 0:
+            while len(producer) > IN_FLIGHT / 2:
+                producer.poll(0.05)
+    left = producer.flush(WITHIN_S)
+    if left or refused:
+        raise OSError(f"{left + len(refused)} events were not accepted by {topic}: {refused[:1] or 'no answer'}")
+
+
+def stored_behaviours(counts: Iterable[int], most: int) -> int:
+    """How many behaviours users with so many events have in a store that keeps `most` of each."""
+    return sum(min(count, most) for count in counts)
