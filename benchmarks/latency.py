@@ -138,8 +138,8 @@ def measure(what: str, log: InteractionLog, rate: int, cluster: Cluster, bundle:
         producer.flush()
         wait([worker], lambda: worker.events, len(sent))
         done = worker.finish()
-    if done.counts["events"] != len(sent):
-        raise OSError(f"{done.counts['events']:,} events were done of {len(sent):,} sent")
+    if done.counts["applied"] != len(sent):
+        raise OSError(f"{done.counts['applied']:,} events were done of {len(sent):,} sent")
     return Trip(sent, done.polled, done.stored)
 
 

@@ -136,7 +136,7 @@ def took_s(reports: Sequence[Report]) -> float:
 def check(reports: Sequence[Report], log: InteractionLog) -> None:
     """Raise OSError where not all events were applied, or something else was."""
     counts = [one.counts for one in reports]
-    applied = sum(one["events"] for one in counts)
+    applied = sum(one["applied"] for one in counts)
     if applied != len(log.events):
         raise OSError(f"{log.source}: {applied:,} of {len(log.events):,} events were applied; the counts are {counts}")
 

@@ -23,12 +23,13 @@ from benchmarks.task import UPDATE, Polled, Report, Stored, Task
 from model_export.bundle import Bundle
 from model_export.extractor import Extractor
 from settings import Settings
+from stream.batch import Batch
 from stream.cluster import Cluster
 from stream.event import decode
 from stream.reader import MOST_RECORDS, POLL_MS
 from stream.state import UserState
 from stream.store import LmdbStore
-from stream.updater import Updater
+from stream.updater import Updater, collect_less_garbage
 
 SAID_EVERY_S = 0.2
 
@@ -38,13 +39,13 @@ class Worker(Protocol):
 
     Attributes
     ----------
-    counts : events, those that are done, and others.
+    done : events that are done.
     seconds : see `Report`.
     done_ns : when the last batch was done.
     polled, stored : see `Report`; empty where nothing is to be noted.
     """
 
-    counts: Counter[str]
+    done: int
     seconds: dict[str, float]
     done_ns: int
     polled: list[Polled]
@@ -52,6 +53,11 @@ class Worker(Protocol):
 
     def partitions(self) -> int:
         """How many partitions are read."""
+        ...
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Events by what became of them."""
         ...
 
     def begin(self) -> None:
@@ -69,9 +75,8 @@ class Reading:
     """A plain consumer, made like the updater's, that decodes each event and drops it."""
 
     def __init__(self, task: Task) -> None:
-        self.counts: Counter[str] = Counter()
         self.seconds: dict[str, float] = {}
-        self.done_ns = 0
+        self.done, self.done_ns = 0, 0
         self.noted = task.noted
         self.polled: list[Polled] = []
         self.stored: list[Stored] = []
@@ -79,6 +84,10 @@ class Reading:
         numbers = self.consumer.partitions_for_topic(task.topic) or set()
         self.consumer.assign([TopicPartition(task.topic, number) for number in numbers])
         self.consumer.seek_to_beginning()
+
+    @property
+    def counts(self) -> Counter[str]:
+        return Counter(applied=self.done)
 
     def partitions(self) -> int:
         return len(self.consumer.assignment())
@@ -93,9 +102,8 @@ class Reading:
             self.polled += arrivals(records)
         for record in records:
             decode(record.value, record.key, record.timestamp)
-        self.counts["events"] += len(records)
         if records:
-            self.done_ns = time.monotonic_ns()
+            self.done, self.done_ns = self.done + len(records), time.monotonic_ns()
 
     def close(self) -> None:
         self.consumer.close()
@@ -131,14 +139,13 @@ class Updating:
             instance=None,
             updates_topic="",
         )
-        self.done_ns = 0
+        self.done, self.done_ns = 0, 0
         self.polled: list[Polled] = []
         self.store = NotedStore(task, settings)
         self.stored = self.store.stored
         self.updater = Updater(
             Cluster(task.bootstrap_servers), self.store, Extractor(Bundle(Path(task.bundle))), settings
         )
-        self.counts = self.updater.counts
         if task.noted:
             self.note_arrivals()
         self.laps = Laps()
@@ -155,6 +162,20 @@ class Updating:
             }
         )
         self.seconds: dict[str, float] = {}
+        self.note_commits()
+
+    @property
+    def counts(self) -> Counter[str]:
+        return self.updater.counts
+
+    def note_commits(self) -> None:
+        commit = self.updater.reader.commit
+
+        def noted(batch: Batch) -> None:
+            commit(batch)
+            self.done, self.done_ns = self.done + len(batch.records), time.monotonic_ns()
+
+        self.updater.reader.commit = noted  # type: ignore[method-assign]
 
     def note_arrivals(self) -> None:
         poll = self.updater.reader.poll
@@ -173,10 +194,9 @@ class Updating:
         self.laps.seconds.clear()
 
     def step(self) -> None:
-        before = self.counts["batches"]
+        before = self.done
         self.updater.step()
-        if self.counts["batches"] > before:
-            self.done_ns = time.monotonic_ns()
+        if self.done > before:
             self.seconds = dict(self.laps.seconds)  # without the wait for more that does not come
 
     def close(self) -> None:
@@ -204,8 +224,8 @@ def work(worker: Worker, told: "queue.Queue[str]") -> Report:
     began, due, said = time.monotonic_ns(), 0.0, 0
     while told.empty():
         worker.step()
-        if worker.counts["events"] != said and time.monotonic() > due:
-            said, due = worker.counts["events"], time.monotonic() + SAID_EVERY_S
+        if worker.done != said and time.monotonic() > due:
+            said, due = worker.done, time.monotonic() + SAID_EVERY_S
             say("events", said)
     return Report(began, worker.done_ns, dict(worker.counts), worker.seconds, worker.polled, worker.stored)
 
@@ -234,6 +254,7 @@ def main(given: str) -> None:
     logging.basicConfig(level=logging.ERROR)
     task = msgspec.json.decode(given, type=Task)
     told = listen()
+    collect_less_garbage()  # as `python -m stream run` does
     worker: Worker = Updating(task) if task.what == UPDATE else Reading(task)
     try:
         report = work(worker, told)

@@ -25,7 +25,7 @@ from stream.monitor import monitor
 from stream.producer import EventProducer
 from stream.store import Store
 from stream.stores import open_store
-from stream.updater import Updater
+from stream.updater import Updater, collect_less_garbage
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
 app.add_typer(one_user.app)
@@ -48,6 +48,7 @@ def stop_on_signals() -> threading.Event:
 def run() -> None:
     """Consume events and keep every user's capsules fresh, until Ctrl-C or SIGTERM."""
     stop = stop_on_signals()
+    collect_less_garbage()
     bundle = Registry(settings.load().models).current()
     metrics, health = Metrics(), Health()
     with (

@@ -109,15 +109,27 @@ def position_of(value: bytes) -> Position:
 
 def _read(decoder: msgspec.msgpack.Decoder[_AnyRecord], value: bytes) -> _AnyRecord:
     try:
-        found = _head_decoder.decode(value)  # another format has other fields behind its head
-        if found.format != FORMAT:
-            raise ValueError(
-                f"a stored user is of format {found.format}; this version of Mindstream reads {FORMAT}: "
-                "start with an empty store and replay the topic"
-            )
-        return decoder.decode(value)
+        record = decoder.decode(value)
+        found = record.format
     except msgspec.DecodeError as error:
+        found = _format_of(value, error)  # another format has other fields behind its head
+    if found != FORMAT:
+        raise ValueError(
+            f"a stored user is of format {found}; this version of Mindstream reads {FORMAT}: "
+            "start with an empty store and replay the topic"
+        )
+    return record
+
+
+def _format_of(value: bytes, error: msgspec.DecodeError) -> int:
+    """The format of a record that could not be read; what was wrong where it is of ours."""
+    try:
+        found = _head_decoder.decode(value).format
+    except msgspec.DecodeError:
+        found = FORMAT
+    if found == FORMAT:
         raise ValueError(f"a stored user cannot be read: {error}") from None
+    return found
 
 
 def _matrix(value: bytes, rows: int) -> np.ndarray:

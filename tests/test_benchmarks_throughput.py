@@ -180,7 +180,7 @@ def test_waiting_says_what_came() -> None:
 
 
 def report_of(events: int, began: float = 0, ended: float = 1) -> Report:
-    return Report(int(began * 1e9), int(ended * 1e9), {"events": events, "batches": 1})
+    return Report(int(began * 1e9), int(ended * 1e9), {"applied": events, "batches": 1})
 
 
 def test_the_time_is_that_of_all_workers() -> None:
@@ -211,8 +211,8 @@ def test_two_updaters_apply_every_event_once(
 ) -> None:
     bench = Bench(log, cluster, "test", bundle, tmp_path)
     reports = bench.run(UPDATE, 2)
-    assert sum(one.counts["events"] for one in reports) == len(log.events)
-    assert all(one.counts["events"] > 0 for one in reports)
+    assert sum(one.counts["applied"] for one in reports) == len(log.events)
+    assert all(one.counts["applied"] > 0 for one in reports)
     with LmdbStore(Settings(home=tmp_path / "update-2").state) as store:
         stored = {user_id: state for user_id in store.users() for state in store.get_many([user_id])}
     for user_id, taken in log.events.groupby("user_id").item_id:
