@@ -34,7 +34,8 @@ def main(
 ) -> None:
     """Faults: what is lost or applied twice when updaters, the broker or the store fail. Not 0: the status is 1."""
     names = chosen(only or [])
-    logging.getLogger("stream").setLevel(logging.ERROR)  # what undisturbed updaters say is not of interest
+    for name in ("stream", "kafka"):  # outages are what this is about
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     with tempfile.TemporaryDirectory() as folder, RealKafka() as kafka:
         world = World(kafka, small_bundle(Path(folder)), Path(folder))
         found = {name: run(name, world, quick) for name in tqdm(names, desc="faults", unit="row")}

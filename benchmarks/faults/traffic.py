@@ -16,34 +16,45 @@ from benchmarks.faults.watch import Watch
 from benchmarks.faults.world import World
 from stream.event import Event
 from stream.producer import EventProducer
+from tests.command import Command
 
 CHURN_S = 5.0
+GIVEN = "now reading faults-"
 SHUFFLED_WITHIN_MS = 60_000
 BURST = 10  # times the normal load
-BEFORE_S = 5.0
+BEFORE_S = 3.0
 
 
 def churn(world: World, seconds: float = 180.0) -> Found:
     """A second updater joins and leaves every 5 s under load."""
     counts: list[Counter[str]] = []
+    given = 0
     with world.home() as home, home.run() as steady, Load(home) as load:
         home.applies_more_than(0)
         with Watch(home, load, steady) as watch:
             deadline = time.monotonic() + seconds
             while time.monotonic() < deadline:
                 world.say(f"join {len(counts) + 1}, {max(0, deadline - time.monotonic()):.0f} s left")
-                leaves = time.monotonic() + CHURN_S
-                with home.run() as second:
-                    time.sleep(max(0.0, leaves - time.monotonic()))
-                    second.end()
+                second = come_and_go(home)
                 counts.append(counted(second))
+                given += GIVEN in second.said
             load.stop()
             drain_s = home.catches_up()
         steady.end()
         total = sums([*counts, counted(steady)])
         faults = verdict(home, load.acknowledged) | {"stuck_partitions": total.get("stuck", 0)}
-    figures = {"joins": len(counts), "stall_s": watch.stall_s, "drain_s": drain_s, "replayed": total["replayed"]}
-    return Found(faults, figures)
+    figures = {"joins": len(counts), "joins_given_partitions": given, "replayed": total["replayed"]}
+    return Found(faults, figures | {"stall_s": watch.stall_s, "drain_s": drain_s})
+
+
+def come_and_go(home: Home) -> Command:
+    """An updater that leaves 5 s after it was started, whether it has got partitions by then or not."""
+    leaves = time.monotonic() + CHURN_S
+    with home.start() as command:
+        command.says("; reading ")  # from here on it stops cleanly
+        time.sleep(max(0.0, leaves - time.monotonic()))
+        assert command.end() == 0, command.said
+    return command
 
 
 def burst(world: World, seconds: float = 60.0) -> Found:

@@ -1,6 +1,9 @@
 """What a store should hold: once each event that is on the topic, and what an updater makes of it undisturbed."""
 
+import tempfile
+import uuid
 from contextlib import closing
+from pathlib import Path
 
 from benchmarks.faults.comparison import (
     behaviours_in,
@@ -51,10 +54,11 @@ def events_on(home: Home) -> list[Event]:
 
 def applied_undisturbed(home: Home) -> dict[str, bytes]:
     """user_id -> state, as another group makes them of the same topic in one go. Dead letters are written again."""
-    settings = home.settings.model_copy(update={"group": f"{home.settings.topic}-undisturbed"})
+    settings = home.settings.model_copy(update={"group": f"{home.settings.topic}-{uuid.uuid4().hex}"})
     total = home.published()
     with (
-        LmdbStore(home.settings.home / "undisturbed") as store,
+        tempfile.TemporaryDirectory() as folder,
+        LmdbStore(Path(folder)) as store,
         closing(Updater(home.cluster, store, Extractor(home.bundle), settings)) as updater,
     ):
 

@@ -42,7 +42,7 @@ class Watch:
 
     Attributes
     ----------
-    looks : what was seen; a look at a store that does not answer is left out.
+    looks : what was seen; in a store that does not answer nothing is applied.
     peak_mb : most resident memory of the updater.
     """
 
@@ -56,12 +56,17 @@ class Watch:
     def _watch(self) -> None:
         while True:
             started = time.monotonic()
-            with suppress(OSError, psutil.NoSuchProcess):
+            self.looks.append(self._look())
+            with suppress(psutil.NoSuchProcess):
                 self.peak_mb = max(self.peak_mb, self.process.memory_info().rss / 1e6)
-                acknowledged = self.load.acknowledged
-                self.looks.append(Look(started, acknowledged, self.home.applied()))
             if self.stopping.wait(max(LOOK_EVERY_S, SHARE * (time.monotonic() - started))):
                 return
+
+    def _look(self) -> Look:
+        acknowledged, applied = self.load.acknowledged, self.looks[-1].applied if self.looks else 0
+        with suppress(OSError):
+            applied = self.home.applied()
+        return Look(time.monotonic(), acknowledged, applied)
 
     @property
     def stall_s(self) -> float:

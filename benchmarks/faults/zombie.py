@@ -3,9 +3,9 @@
 import random
 import signal
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass
 
 from benchmarks.faults.comparison import stored_bytes, users_differing
 from benchmarks.faults.found import Found, sums
@@ -18,47 +18,57 @@ from tests.real_redis import RealRedis
 
 ZOMBIE_RATE = 2_000.0  # events a second: so many that it is stopped in the middle of a batch
 QUIET_S = 3.0
+IN_A_BATCH = ("events are left to", "offsets not committed")  # what it says of a batch that it has no right to
 BACK_WITHIN_S = 120.0
+
+
+@dataclass(frozen=True)
+class Awakened:
+    """What one zombie has done.
+
+    Attributes
+    ----------
+    faults : as in Found.
+    takeover_s : until another updater had its partitions and had caught up.
+    in_a_batch : whether it was stopped between reading a batch and committing it.
+    """
+
+    faults: dict[str, int]
+    takeover_s: float
+    in_a_batch: bool
 
 
 def zombie(world: World, times: int = 5) -> Found:
     """SIGSTOP past the session timeout, on LMDB and on Redis; SIGCONT when another updater has done all the work."""
     with ThreadPoolExecutor() as both:  # most of it is waiting
         stores = [both.submit(of_store, world, times) for of_store in (on_lmdb, on_redis)]
-        found = [one.result() for one in stores]
-    takeovers = [seconds for _, seconds in found]
-    return Found(sums(faults for faults, _ in found), {"stops": 2 * times, "takeover_s": max(takeovers)})
+        found = [one for store in stores for one in store.result()]
+    figures: dict[str, float] = {"stops": len(found), "stops_in_a_batch": sum(one.in_a_batch for one in found)}
+    return Found(sums(one.faults for one in found), figures | {"takeover_s": max(one.takeover_s for one in found)})
 
 
-def on_lmdb(world: World, times: int) -> tuple[dict[str, int], float]:
-    """Faults, and the longest takeover in seconds, with LMDB."""
-    return again(lambda: stop_and_continue(world, ""), world, times, "LMDB")
-
-
-def on_redis(world: World, times: int) -> tuple[dict[str, int], float]:
-    """The same with Redis."""
-    with RealRedis() as redis:
-
-        def one() -> tuple[dict[str, int], float]:
-            redis.flush()
-            return stop_and_continue(world, redis.url)
-
-        return again(one, world, times, "Redis")
-
-
-def again(
-    one: Callable[[], tuple[dict[str, int], float]], world: World, times: int, store: str
-) -> tuple[dict[str, int], float]:
-    """The sums of several zombies' faults, and the longest takeover."""
+def on_lmdb(world: World, times: int) -> list[Awakened]:
+    """Zombies one after the other, with LMDB."""
     found = []
     for number in range(times):
-        world.say(f"zombie {number + 1} of {times} on {store}")
-        found.append(one())
-    return sums(faults for faults, _ in found), max(seconds for _, seconds in found)
+        world.say(f"zombie {number + 1} of {times} on LMDB")
+        found.append(stop_and_continue(world, ""))
+    return found
 
 
-def stop_and_continue(world: World, redis: str) -> tuple[dict[str, int], float]:
-    """One zombie; its faults, and the seconds until another updater had its partitions and had caught up."""
+def on_redis(world: World, times: int) -> list[Awakened]:
+    """The same with Redis."""
+    found = []
+    with RealRedis() as redis:
+        for number in range(times):
+            world.say(f"zombie {number + 1} of {times} on Redis")
+            redis.flush()
+            found.append(stop_and_continue(world, redis.url))
+    return found
+
+
+def stop_and_continue(world: World, redis: str) -> Awakened:
+    """One zombie."""
     with world.home(redis) as home, ExitStack() as processes:
         with Load(home, ZOMBIE_RATE) as load:
             sleeper = processes.enter_context(home.run())
@@ -77,7 +87,8 @@ def stop_and_continue(world: World, redis: str) -> tuple[dict[str, int], float]:
         for command in (sleeper, other):
             command.end(signal.SIGTERM)
             counted(command)
-        return verdict(home, load.acknowledged) | {"zombie_writes_accepted": written}, seconds
+        in_a_batch = any(text in sleeper.said for text in IN_A_BATCH)
+        return Awakened(verdict(home, load.acknowledged) | {"zombie_writes_accepted": written}, seconds, in_a_batch)
 
 
 def wait_until_quiet(home: Home, sleeper: Command) -> None:
