@@ -3,8 +3,9 @@
 import random
 import signal
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 
 from benchmarks.faults.comparison import stored_bytes, users_differing
@@ -13,12 +14,14 @@ from benchmarks.faults.home import Home, counted
 from benchmarks.faults.load import Load
 from benchmarks.faults.verdict import verdict
 from benchmarks.faults.world import World
+from stream.store import LmdbStore
 from tests.command import Command, wait_until
 from tests.real_redis import RealRedis
 
 ZOMBIE_RATE = 2_000.0  # events a second: so many that it is stopped in the middle of a batch
 QUIET_S = 3.0
-IN_A_BATCH = ("events are left to", "offsets not committed")  # what it says of a batch that it has no right to
+LEFT = "events are left to whoever reads them"
+HELD_S = 1.0
 BACK_WITHIN_S = 120.0
 
 
@@ -30,12 +33,14 @@ class Awakened:
     ----------
     faults : as in Found.
     takeover_s : until another updater had its partitions and had caught up.
-    in_a_batch : whether it was stopped between reading a batch and committing it.
+    refused : states that it wanted to write when it was awake again, and that the store did not take.
+    left : whether it noticed before that that a batch is not its own any more.
     """
 
     faults: dict[str, int]
     takeover_s: float
-    in_a_batch: bool
+    refused: int
+    left: bool
 
 
 def zombie(world: World, times: int = 5) -> Found:
@@ -43,8 +48,13 @@ def zombie(world: World, times: int = 5) -> Found:
     with ThreadPoolExecutor() as both:  # most of it is waiting
         stores = [both.submit(of_store, world, times) for of_store in (on_lmdb, on_redis)]
         found = [one for store in stores for one in store.result()]
-    figures: dict[str, float] = {"stops": len(found), "stops_in_a_batch": sum(one.in_a_batch for one in found)}
-    return Found(sums(one.faults for one in found), figures | {"takeover_s": max(one.takeover_s for one in found)})
+    figures = {
+        "stops": len(found),
+        "batches_left": sum(one.left for one in found),
+        "states_refused": sum(one.refused for one in found),
+        "takeover_s": max(one.takeover_s for one in found),
+    }
+    return Found(sums(one.faults for one in found), figures)
 
 
 def on_lmdb(world: World, times: int) -> list[Awakened]:
@@ -52,7 +62,7 @@ def on_lmdb(world: World, times: int) -> list[Awakened]:
     found = []
     for number in range(times):
         world.say(f"zombie {number + 1} of {times} on LMDB")
-        found.append(stop_and_continue(world, ""))
+        found.append(stop_and_continue(world, None, number % 2 == 0))
     return found
 
 
@@ -63,18 +73,19 @@ def on_redis(world: World, times: int) -> list[Awakened]:
         for number in range(times):
             world.say(f"zombie {number + 1} of {times} on Redis")
             redis.flush()
-            found.append(stop_and_continue(world, redis.url))
+            found.append(stop_and_continue(world, redis, number % 2 == 0))
     return found
 
 
-def stop_and_continue(world: World, redis: str) -> Awakened:
-    """One zombie."""
-    with world.home(redis) as home, ExitStack() as processes:
+def stop_and_continue(world: World, redis: RealRedis | None, in_a_batch: bool) -> Awakened:
+    """One zombie, stopped in the middle of a batch or at any moment."""
+    with world.home(redis.url if redis else "") as home, ExitStack() as processes:
         with Load(home, ZOMBIE_RATE) as load:
             sleeper = processes.enter_context(home.run())
             home.applies_more_than(0)
-            time.sleep(random.uniform(0, 0.5))
-            sleeper.process.send_signal(signal.SIGSTOP)
+            with held(home, redis) if in_a_batch else nullcontext():
+                time.sleep(random.uniform(HELD_S / 2, HELD_S))
+                sleeper.process.send_signal(signal.SIGSTOP)
             stopped = time.monotonic()
             load.rate = 50.0
             other = processes.enter_context(home.run())
@@ -86,9 +97,24 @@ def stop_and_continue(world: World, redis: str) -> Awakened:
         written = users_differing(before, stored_bytes(home.store))
         for command in (sleeper, other):
             command.end(signal.SIGTERM)
-            counted(command)
-        in_a_batch = any(text in sleeper.said for text in IN_A_BATCH)
-        return Awakened(verdict(home, load.acknowledged) | {"zombie_writes_accepted": written}, seconds, in_a_batch)
+        faults = verdict(home, load.acknowledged) | {"zombie_writes_accepted": written}
+        return Awakened(faults, seconds, counted(sleeper)["refused"], LEFT in sleeper.said)
+
+
+@contextmanager
+def held(home: Home, redis: RealRedis | None) -> Iterator[None]:
+    """While this lasts an updater comes as far as the store and waits there.
+
+    On LMDB that is right before it writes; on Redis it is before it reads or, less often, while it writes.
+    """
+    if redis:
+        with redis.client() as client:
+            client.execute_command("CLIENT PAUSE", round(2000 * HELD_S), "ALL")
+            yield
+    else:
+        assert isinstance(home.store, LmdbStore)
+        with home.store.environment.begin(write=True):
+            yield
 
 
 def wait_until_quiet(home: Home, sleeper: Command) -> None:
