@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 import torch
@@ -11,12 +10,11 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from model_export.bundle import Bundle
 from model_export.checkpoint import Checkpoint
 from model_export.export import export
-from model_export.presets import DEFAULT, preset
 from model_export.simulator import SimulatedShop, simulate
-from model_export.training import train
 from tests import system
 from tests.real_kafka import KafkaUnavailable, RealKafka, needed_commands
 from tests.real_redis import RealRedis, RealRedisCluster
+from tests.small_model import small_checkpoint
 
 PARTITIONS = 4
 CHROMIUM_ARGS = [
@@ -116,10 +114,7 @@ def shop() -> SimulatedShop:
 @pytest.fixture(scope="session")
 def checkpoint(shop: SimulatedShop) -> Checkpoint:
     """The default model, small, trained for a moment on the small shop with profile fields and side features."""
-    chosen = preset(DEFAULT)
-    config = replace(chosen.model, dim=16, num_interests=4, history_length=20, hidden=32)
-    training = replace(chosen.training, steps=20, batch_size=64, negatives=64, validate_every=10)
-    return train(shop.log, config, training, progress=False)
+    return small_checkpoint(shop)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,106 @@
+"""What faults cost: an updater, a broker and a store are killed, stopped and slowed down while events come in.
+
+Updaters are processes of their own (`python -m stream run`), on a real Kafka and a real Redis. What they leave is
+compared with what is on the topic, and with what an undisturbed updater makes of it.
+"""
+
+import logging
+import sys
+import tempfile
+import traceback
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from tqdm import tqdm
+
+from benchmarks import report
+from benchmarks.faults.found import MUST_BE_ZERO, Found, sums
+from benchmarks.faults.rows import ROWS
+from benchmarks.faults.world import World
+from model_export.bundle import Bundle
+from model_export.export import export
+from model_export.report import table
+from model_export.simulator import simulate
+from tests.real_kafka import RealKafka
+from tests.small_model import small_checkpoint
+
+
+def main(
+    only: Annotated[list[str] | None, typer.Option(help=f"Of {', '.join(ROWS)}; may be given again.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="The short form of each.")] = False,
+) -> None:
+    """Faults: what is lost or applied twice when updaters, the broker or the store fail. Not 0: the status is 1."""
+    names = chosen(only or [])
+    for name in ("stream", "kafka"):  # outages are what this is about
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    with tempfile.TemporaryDirectory() as folder, RealKafka() as kafka:
+        world = World(kafka, small_bundle(Path(folder)), Path(folder))
+        found = {name: run(name, world, quick) for name in tqdm(names, desc="faults", unit="row")}
+    show(found)
+    if not all(one.is_clean for one in found.values()):
+        raise typer.Exit(1)
+
+
+def chosen(only: Iterable[str]) -> list[str]:
+    """The rows that were asked for, all where none was."""
+    only = list(only)
+    for name in only:
+        if name not in ROWS:
+            raise ValueError(f"--only is {name!r}; right is one of {', '.join(ROWS)}")
+    return only or list(ROWS)
+
+
+def small_bundle(folder: Path) -> Bundle:
+    """A small model of a simulated shop."""
+    return export(small_checkpoint(simulate(users=300, seed=1)), folder / "bundles", progress=False)
+
+
+def run(name: str, world: World, quick: bool) -> Found:
+    """One row. One that does not come to its end is a fault too, and the others still have their turn."""
+    row = ROWS[name]
+
+    def say(text: str) -> None:
+        tqdm.write(f"{name}: {text}", file=sys.stderr)
+
+    try:
+        return row.run(replace(world, say=say), **(row.quick if quick else {}))
+    except (AssertionError, OSError, RuntimeError):
+        say(traceback.format_exc())
+        return Found({"unfinished": 1})
+
+
+def show(found: Mapping[str, Found]) -> None:
+    """Print the table, what was measured, and the figures as the last line."""
+    lines = [
+        (name, ROWS[name].what, words(dict.fromkeys(one.faults, 0)), words(nonzero(one.faults)) or "all 0")
+        for name, one in found.items()
+    ]
+    print(table(["", "fault", "expected", "found"], lines))
+    for name, one in found.items():
+        print(f"{name}: {words(one.figures)}")
+    figures: dict[str, float | int | str] = dict.fromkeys(MUST_BE_ZERO, 0)
+    figures |= sums(one.faults for one in found.values())
+    for name, one in found.items():
+        figures |= {f"{name.replace('-', '_')}_{figure}": value for figure, value in one.figures.items()}
+    report.finish(figures)
+
+
+def nonzero(faults: Mapping[str, int]) -> dict[str, int]:
+    """The faults that there are."""
+    return {name: count for name, count in faults.items() if count}
+
+
+def words(values: Mapping[str, float]) -> str:
+    """lost 0, recovery p50 2.1 s, ..."""
+    return ", ".join(word(name, value) for name, value in values.items())
+
+
+def word(name: str, value: float) -> str:
+    """A name and its figure, with the unit behind it."""
+    for ending, unit in (("_s", " s"), ("_mb", " MB")):
+        if name.endswith(ending):
+            return f"{name.removesuffix(ending).replace('_', ' ')} {value:,.1f}{unit}"
+    return f"{name.replace('_', ' ')} {value:,.0f}"

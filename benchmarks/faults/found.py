@@ -1,0 +1,41 @@
+"""What a row of the faults found."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+MUST_BE_ZERO = (
+    "lost",
+    "applied_twice",
+    "zombie_writes_accepted",
+    "dead_letters_missing",
+    "users_differing",
+    "reprocessed_after_sigterm",
+)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a row found.
+
+    Attributes
+    ----------
+    faults : what must be 0, of MUST_BE_ZERO and the row's own.
+    figures : what was measured; seconds end in `_s`, megabytes in `_mb`.
+    """
+
+    faults: Mapping[str, int]
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether all that must be 0 is."""
+        return not any(self.faults.values())
+
+
+def sums(faults: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Faults of the same name added up; those that are 0 stay."""
+    found: Counter[str] = Counter()
+    for one in faults:
+        found.update(one)
+    return dict(found)

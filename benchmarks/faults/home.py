@@ -1,0 +1,168 @@
+"""One topic, one group, one store, and the updaters that work on them as processes of their own."""
+
+import re
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from kafka import TopicPartition
+from kafka.admin import MemberToRemove
+from kafka.consumer.fetcher import ConsumerRecord
+from kafka.errors import KafkaError
+from pydantic import SecretStr
+
+from benchmarks.faults.comparison import states_of
+from model_export.bundle import Bundle
+from model_export.registry import Registry
+from settings import Settings
+from stream.cluster import Cluster
+from stream.store import LmdbStore
+from stream.stores import open_store
+from tests.command import Command, wait_until
+from tests.real_kafka import RealKafka
+
+CAUGHT_UP_WITHIN_S = 300.0
+ANSWER_MS = 5_000
+
+
+class Home:
+    """A home with a published model, a topic that is there already, and the group of its updaters.
+
+    Parameters
+    ----------
+    redis : url of the Redis that holds the capsules; empty: LMDB in the folder.
+
+    Attributes
+    ----------
+    store : what the updaters write, open here too.
+    """
+
+    def __init__(self, kafka: RealKafka, topic: str, folder: Path, bundle: Bundle, redis: str = "") -> None:
+        self.kafka, self.bundle = kafka, bundle
+        self.cluster = Cluster(kafka.bootstrap_servers)
+        self.settings = Settings(
+            bootstrap_servers=kafka.bootstrap_servers,
+            topic=topic,
+            group=f"{topic}-updaters",
+            home=folder,
+            redis=SecretStr(redis),
+        )
+        Registry(self.settings.models).publish(bundle.path)
+        self.store = open_store(self.settings)
+        self.consumer = self.cluster.consumer(self.settings.group)  # never subscribes, so it is no member
+
+    @contextmanager
+    def start(self, **more: str) -> Iterator[Command]:
+        """`python -m stream run`, just started, with more variables; killed at the end of the block."""
+        variables = {
+            "KAFKA_BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
+            "MINDSTREAM_TOPIC": self.settings.topic,
+            "MINDSTREAM_GROUP": self.settings.group,
+            "MINDSTREAM_REDIS": self.settings.redis.get_secret_value(),
+            **more,
+        }
+        with Command(self.settings.home, "run", variables=variables) as command:
+            yield command
+
+    @contextmanager
+    def run(self) -> Iterator[Command]:
+        """`python -m stream run`, once the group has given it partitions."""
+        with self.start() as command:
+            yield command.says(f"now reading {self.settings.topic}")
+
+    def forget_the_dead(self) -> None:
+        """What the broker does by itself when it has not heard of a killed process for 10 s."""
+        with self.kafka.admin() as admin:
+            members = admin.describe_groups([self.settings.group])[self.settings.group]["members"]
+            if members:
+                dead = [MemberToRemove(member["member_id"]) for member in members]
+                admin.remove_group_members(self.settings.group, dead)
+
+    def members(self) -> int:
+        """Members of the group; 0 while it is changing."""
+        with self.kafka.admin() as admin:
+            group = admin.describe_groups([self.settings.group])[self.settings.group]
+        return len(group["members"]) if group["group_state"] in ("Stable", "Empty") else 0
+
+    def applied(self) -> int:
+        """Events in all histories; none is so long that it has lost its beginning."""
+        return sum(len(state.history.item_ids) for state in states_of(self.store))
+
+    def writes(self) -> int:
+        """A number that grows with every batch that changes something; far quicker to ask for than `applied`."""
+        assert isinstance(self.store, LmdbStore)
+        return int(self.store.environment.info()["last_txnid"])
+
+    def partitions(self, topic: str = "") -> list[TopicPartition]:
+        """All of a topic, else of that of the events."""
+        topic = topic or self.settings.topic
+        return [TopicPartition(topic, number) for number in self.consumer.partitions_for_topic(topic) or ()]
+
+    def committed(self) -> int:
+        """Records that the group has committed."""
+        found = [self.consumer.committed(one, timeout_ms=ANSWER_MS) for one in self.partitions()]
+        return sum(one or 0 for one in found)
+
+    def published(self) -> int:
+        """Records on the topic."""
+        return sum(self.consumer.end_offsets(self.partitions(), timeout_ms=ANSWER_MS).values())
+
+    def catches_up(self, within_s: float = CAUGHT_UP_WITHIN_S) -> float:
+        """Seconds until the group has committed all that is published.
+
+        It returns also where that takes too long: then the comparison says what is missing.
+        """
+        started = time.monotonic()
+        while time.monotonic() - started < within_s:
+            try:
+                if self.committed() >= self.published():
+                    break
+            except KafkaError:  # a broker that is just starting
+                pass
+            time.sleep(0.02)
+        return time.monotonic() - started
+
+    def applies_more_than(self, events: int) -> None:
+        """Return once so many events and one more are in the histories."""
+        wait_until(lambda: self.applied() > events, f"more than {events} events are applied")
+
+    def records(self, topic: str = "") -> list[ConsumerRecord]:
+        """All that is on a topic now, else on that of the events."""
+        reader = self.cluster.consumer(None, max_poll_records=10_000)
+        try:
+            partitions = self.partitions(topic)
+            reader.assign(partitions)
+            reader.seek_to_beginning()
+            count = sum(reader.end_offsets(partitions).values())
+            found: list[ConsumerRecord] = []
+            while len(found) < count:
+                for records in reader.poll(timeout_ms=1_000).values():
+                    found += records
+        finally:
+            reader.close()
+        return found
+
+    def close(self) -> None:
+        self.consumer.close(autocommit=False)
+        self.store.close()
+        shutil.rmtree(self.settings.home, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def counted(command: Command) -> Counter[str]:
+    """What an updater that was stopped has counted, from its last line."""
+    said = re.findall(r"stopped cleanly: \{(.*)\}", command.said)
+    assert len(said) == 1, f"the updater does not say that it stopped cleanly, only:\n{command.said[-2000:]}"
+    return Counter({name: int(count) for name, count in re.findall(r"'(\w+)': (\d+)", said[0])})

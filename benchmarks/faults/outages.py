@@ -1,0 +1,113 @@
+"""A broker, a Redis and a dead letter topic that are away for a while."""
+
+import time
+
+from kafka.admin import ConfigResource
+
+from benchmarks.faults.found import Found
+from benchmarks.faults.home import Home, counted
+from benchmarks.faults.letters import missing, publish
+from benchmarks.faults.load import Load
+from benchmarks.faults.verdict import verdict
+from benchmarks.faults.watch import Watch
+from benchmarks.faults.world import World
+from tests.command import Command
+from tests.real_redis import RealRedis
+
+PAUSED = "reading is paused"
+SLOW_MS = 500
+
+
+def broker(world: World, times: int = 5) -> Found:
+    """SIGKILL of the broker under load, and its restart some seconds later."""
+    outages, waits = [], []
+    with world.home() as home, home.run() as command, Load(home) as load, Watch(home, load, command) as watch:
+        for number in range(times):
+            world.say(f"outage {number + 1} of {times}")
+            home.applies_more_than(home.applied())
+            killed = time.monotonic()
+            world.kafka.kill()
+            time.sleep(2)
+            world.kafka.restart()
+            answers = time.monotonic()
+            home.applies_more_than(home.applied())
+            outages.append(time.monotonic() - killed)
+            waits.append(time.monotonic() - answers)
+        load.stop()
+        drain_s = home.catches_up()
+        stall_s = watch.stall_s
+        command.end()
+        counts = counted(command)
+        found = verdict(home, load.acknowledged) | {"lost_by_the_broker": counts["lost"]}
+    figures = {"outages": times, "outage_s": max(outages), "resumed_after_s": max(waits), "stall_s": stall_s}
+    return Found(found, figures | {"drain_s": drain_s, "replayed": counts["replayed"]})
+
+
+def redis_down(world: World, seconds: float = 30.0) -> Found:
+    """Redis is killed and stays away; later it answers 500 ms late."""
+    with (
+        RealRedis() as redis,
+        world.home(redis.url) as home,
+        home.run() as command,
+        Load(home) as load,
+        Watch(home, load, command) as watch,
+    ):
+        home.applies_more_than(0)
+        world.say(f"Redis is down for {seconds:.0f} s")
+        redis.kill()
+        command.says(PAUSED)
+        time.sleep(seconds)
+        redis.start()
+        back = time.monotonic()
+        home.applies_more_than(home.applied())
+        resumed_s = time.monotonic() - back
+        world.say(f"Redis is slow for {seconds:.0f} s")
+        slow(redis, seconds)
+        load.stop()
+        drain_s = home.catches_up()
+        stall_s = watch.stall_s
+        command.end()
+        found = verdict(home, load.acknowledged) | {"evictions": evictions(command)}
+    return Found(found, {"resumed_after_s": resumed_s, "stall_s": stall_s, "drain_s": drain_s})
+
+
+def slow(redis: RealRedis, seconds: float) -> None:
+    """For some seconds Redis answers only every 500 ms."""
+    deadline = time.monotonic() + seconds
+    with redis.client() as client:
+        while time.monotonic() < deadline:
+            client.execute_command("CLIENT PAUSE", SLOW_MS, "ALL")
+            time.sleep(SLOW_MS / 1000)
+
+
+def evictions(command: Command) -> int:
+    """How often the group thought an updater dead: it has joined once more each time."""
+    return max(command.said.count("thought dead by the group"), counted(command)["rebalances"] - 1)
+
+
+def dead_letters_refused(world: World, seconds: float = 30.0) -> Found:
+    """The dead letter topic takes nothing for a while: reading pauses, and goes on by itself."""
+    with world.home() as home, home.run() as command, Load(home) as load:
+        home.applies_more_than(0)
+        allow(home, 1)
+        injected = publish(home, events=0, bad=20)
+        command.says(PAUSED)
+        world.say(f"no dead letters for {seconds:.0f} s")
+        time.sleep(seconds)
+        allow(home, 1_000_000)
+        reopened = time.monotonic()
+        command.says("reading goes on")
+        resumed_s = time.monotonic() - reopened
+        load.stop()
+        drain_s = home.catches_up()
+        command.end()
+        gone, twice = missing(home, injected)
+        found = verdict(home, load.acknowledged) | {"dead_letters_missing": gone, "evictions": evictions(command)}
+    return Found(found, {"resumed_after_s": resumed_s, "drain_s": drain_s, "letters_twice": twice})
+
+
+def allow(home: Home, most_bytes: int) -> None:
+    """Records of the dead letter topic may be so large."""
+    with home.kafka.admin() as admin:
+        changed = {"max.message.bytes": str(most_bytes)}
+        admin.alter_configs([ConfigResource("TOPIC", home.settings.dead_letter_topic, changed)])

@@ -1,0 +1,70 @@
+"""What a store should hold: once each event that is on the topic, and what an updater makes of it undisturbed."""
+
+import tempfile
+import uuid
+from contextlib import closing
+from pathlib import Path
+
+from benchmarks.faults.comparison import (
+    behaviours_in,
+    behaviours_of,
+    difference,
+    states_of,
+    stored_bytes,
+    users_differing,
+)
+from benchmarks.faults.home import Home
+from model_export.extractor import Extractor
+from stream.event import BadEventError, Event, decode
+from stream.store import LmdbStore
+from stream.updater import Updater
+from tests.command import wait_until
+
+UNDISTURBED_WITHIN_S = 900.0
+
+
+def verdict(home: Home, acknowledged: int = 0, undisturbed: bool = True) -> dict[str, int]:
+    """What is lost, applied twice, or not as an undisturbed updater makes it.
+
+    Parameters
+    ----------
+    acknowledged : what the broker has said that it has; fewer on the topic are lost as well.
+    undisturbed : whether to apply the topic once more for comparison.
+    """
+    published = events_on(home)
+    found = difference(behaviours_of(published), behaviours_in(states_of(home.store)))
+    found["lost"] += max(0, acknowledged - len(published))
+    if undisturbed:
+        found["users_differing"] = users_differing(stored_bytes(home.store), applied_undisturbed(home))
+    return found
+
+
+def events_on(home: Home) -> list[Event]:
+    """The events on the topic, read without an updater's reader."""
+    found = []
+    for record in home.records():
+        try:
+            event = decode(record.value, record.key, record.timestamp)
+        except BadEventError:
+            continue
+        assert isinstance(event, Event), "no row forgets a user"
+        found.append(event)
+    return found
+
+
+def applied_undisturbed(home: Home) -> dict[str, bytes]:
+    """user_id -> state, as another group makes them of the same topic in one go. Dead letters are written again."""
+    settings = home.settings.model_copy(update={"group": f"{home.settings.topic}-{uuid.uuid4().hex}"})
+    total = home.published()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        LmdbStore(Path(folder)) as store,
+        closing(Updater(home.cluster, store, Extractor(home.bundle), settings)) as updater,
+    ):
+
+        def done() -> bool:
+            updater.step()
+            return updater.counts["applied"] + updater.counts["dead_letter"] == total
+
+        wait_until(done, f"the undisturbed updater handles {total} records", UNDISTURBED_WITHIN_S)
+        return stored_bytes(store)
