@@ -26,7 +26,7 @@ BEFORE_S = 3.0
 
 
 def churn(world: World, seconds: float = 180.0) -> Found:
-    """A second updater joins and leaves every 5 s under load."""
+    """A second updater joins and leaves every 5 s under load, every other time before it has been given anything."""
     counts: list[Counter[str]] = []
     given = 0
     with world.home() as home, home.run() as steady, Load(home) as load:
@@ -35,7 +35,7 @@ def churn(world: World, seconds: float = 180.0) -> Found:
             deadline = time.monotonic() + seconds
             while time.monotonic() < deadline:
                 world.say(f"join {len(counts) + 1}, {max(0, deadline - time.monotonic()):.0f} s left")
-                second = come_and_go(home)
+                second = come_and_go(home, waits=len(counts) % 2 == 0)
                 counts.append(counted(second))
                 given += GIVEN in second.said
             load.stop()
@@ -47,11 +47,11 @@ def churn(world: World, seconds: float = 180.0) -> Found:
     return Found(faults, figures | {"stall_s": watch.stall_s, "drain_s": drain_s})
 
 
-def come_and_go(home: Home) -> Command:
-    """An updater that leaves 5 s after it was started, whether it has got partitions by then or not."""
+def come_and_go(home: Home, waits: bool) -> Command:
+    """An updater that leaves 5 s after it was started; one that waits does not leave before it has partitions."""
     leaves = time.monotonic() + CHURN_S
     with home.start() as command:
-        command.says("; reading ")  # from here on it stops cleanly
+        command.says(GIVEN if waits else "; reading ")  # from there on it stops cleanly
         time.sleep(max(0.0, leaves - time.monotonic()))
         assert command.end() == 0, command.said
     return command
