@@ -43,7 +43,7 @@ def churn(world: World, seconds: float = 180.0) -> Found:
         steady.end()
         total = sums([*counts, counted(steady)])
         faults = verdict(home, load.acknowledged) | {"stuck_partitions": total.get("stuck", 0)}
-    figures = {"joins": len(counts), "joins_given_partitions": given, "replayed": total["replayed"]}
+    figures = {"joins": len(counts), "joins_given_partitions": given, "replayed": total.get("replayed", 0)}
     return Found(faults, figures | {"stall_s": watch.stall_s, "drain_s": drain_s})
 
 
