@@ -104,7 +104,8 @@ class EventReader:
         OSError
             If they cannot be read. (A broker that is away is waited for.)
         """
-        self.check_life()
+        if not self.paused:  # what is not finished yet is of the life that is known
+            self.check_life()
         self.check_membership()
         self.check_progress()
         try:

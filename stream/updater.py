@@ -116,10 +116,9 @@ class Updater:
             self.reader.pause()  # also what was assigned since
         arrived = self.reader.poll(RETRY_MS if self.trouble else POLL_MS)  # this may take partitions from the batch
         self.batch = self.batch.plus(arrived)
-        if not self.batch.records:
-            return
         try:
-            self.finish(self.batch)
+            if self.batch.records:
+                self.finish(self.batch)
         except OSError as error:
             self.wait_because(error)
         else:

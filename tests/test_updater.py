@@ -352,6 +352,34 @@ def test_what_is_not_finished_is_left_to_whoever_gets_the_partition(world: World
     assert world.committed() == 20
 
 
+def test_when_all_that_waits_is_taken_away_reading_goes_on(world: World, tmp_path: Path) -> None:
+    world.publish(world.clicks("anna", 1, 2))
+    with UnwillingStore(tmp_path / "full") as full:
+        updater = world.updater(full)
+        work(updater, lambda: updater.counts["stalls"] >= 1)
+        updater.leave_to_others(updater.reader.consumer.assignment())
+        updater.step()
+        assert updater.trouble is None
+        assert not updater.reader.consumer.paused()
+
+
+def test_a_topic_made_again_while_the_store_is_out_of_order(world: World, tmp_path: Path) -> None:
+    """What waits is of the first life; were it written as of the second, events of that would count as known."""
+    world.publish(world.clicks("anna", *range(10)))
+    with UnwillingStore(tmp_path / "full") as full:
+        updater = world.updater(full)
+        work(updater, lambda: updater.counts["stalls"] >= 1 and len(updater.batch.records) == 10)
+        world.make_again()
+        world.publish(world.clicks("anna", 20, 21, first=10))
+        updater.reader.life_checked -= LIFE_CHECK_S
+        work(updater, lambda: updater.counts["stalls"] >= 3)
+        full.works = True
+        apply_all(updater, 12)
+        [anna] = full.get_many(["anna"])
+        assert anna is not None
+        assert anna.history.item_ids == tuple(world.items[item] for item in [*range(10), 20, 21])
+
+
 def test_one_who_slept_asks_before_writing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """As after SIGSTOP: the group gave the partitions to another one meanwhile."""
     sleeper = world.updater()
