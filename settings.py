@@ -138,8 +138,8 @@ class Settings(BaseSettings):
 
     def is_behaviour(self, event_type: str) -> bool:
         """Whether events of this type count."""
-        wanted, ignored = names_in(self.behaviour_types), names_in(self.ignored_types)
-        return event_type not in ignored and (not wanted or event_type in wanted)
+        wanted = names_in(self.behaviour_types)
+        return event_type in wanted if wanted else event_type not in names_in(self.ignored_types)
 
     @property
     def dead_letter_topic(self) -> str:

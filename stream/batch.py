@@ -22,10 +22,6 @@ class Batch:
         """What to commit once all is done: each partition's next offset."""
         return {partition_of(one): OffsetAndMetadata(one.offset + 1, "", one.leader_epoch) for one in self.records}
 
-    def plus(self, records: Sequence[ConsumerRecord]) -> "Batch":
-        """With what came later."""
-        return Batch([*self.records, *records])
-
     def without(self, partitions: Collection[TopicPartition]) -> "Batch":
         """Without partitions that somebody else reads now."""
         return Batch([record for record in self.records if partition_of(record) not in partitions])

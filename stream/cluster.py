@@ -25,6 +25,7 @@ ALL_CLIENTS: dict[str, Any] = {
 }
 REAL_CONSUMER: dict[str, Any] = {
     "session_timeout_ms": 10_000,  # how long a crashed member's partitions wait; the default is 45 s
+    "isolation_level": "read_committed",  # what a transaction took back never happened
     "heartbeat_interval_ms": 1_000,  # a member hears of others that come and go so late; the default is 3 s
 }
 EMBEDDED_CONSUMER: dict[str, Any] = {

@@ -1,6 +1,6 @@
 """Every new set of capsules as a message, for ranking services and feature stores: topic keyed by user, compacted."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 import msgspec
 
@@ -48,13 +48,13 @@ def message(state: UserState) -> bytes | None:
     )
 
 
-def publish(outbox: Outbox, topic: str, states: Iterable[UserState]) -> None:
-    """Publish updates and wait until the broker has them all.
+def publish(outbox: Outbox, topic: str, users: Mapping[str, UserState | None]) -> None:
+    """Publish the interests of users, by user_id, and wait until the broker has them all.
 
     Raises
     ------
     OSError
         If one is not acknowledged in time; none of them may then count as published.
     """
-    records = [{"key": state.user_id.encode(), "value": message(state)} for state in states]
+    records = [{"key": user_id.encode(), "value": state and message(state)} for user_id, state in users.items()]
     outbox.send_all(topic, records, "interest updates")

@@ -1,5 +1,6 @@
 """/metrics for Prometheus and /healthz for whoever restarts what is stuck, served over HTTP by a thread of its own."""
 
+import logging
 import socket
 import threading
 from collections.abc import Callable, Iterable
@@ -14,6 +15,8 @@ from prometheus_client import make_wsgi_app
 from settings import Settings
 from stream.health import Health
 from stream.metrics import Metrics
+
+log = logging.getLogger(__name__)
 
 
 def monitor(settings: Settings, metrics: Metrics, health: Health) -> AbstractContextManager["Monitor | None"]:
@@ -108,6 +111,10 @@ class Server(ThreadingMixIn, WSGIServer):
     """Answers each request in a thread, so that a slow reader keeps nobody waiting."""
 
     daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Who hangs up, or says nothing, is no news; by default it prints a traceback."""
+        log.debug("a request of %s ended early", client_address, exc_info=True)
 
 
 class Request(WSGIRequestHandler):

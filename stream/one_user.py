@@ -66,7 +66,7 @@ def as_bytes(user: str) -> bytes:
 def nothing_kept(user: str, state: UserState | None) -> str:
     """The sentence for a user without a history."""
     if state is None:
-        return f"user {user!r} is not known in {settings.load().state}"
+        return f"user {user!r} is not known"
     return f"user {user!r} was forgotten at {iso(state.forgotten_ms)}; nothing has come since"
 
 

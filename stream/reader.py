@@ -13,12 +13,14 @@ from contextlib import ExitStack, suppress
 from kafka import ConsumerRebalanceListener, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import (
+    FencedInstanceIdError,
     IllegalStateError,
     InvalidRequestError,
     KafkaError,
     LogTruncationError,
     NoOffsetForPartitionError,
     OffsetOutOfRangeError,
+    RetriableError,
 )
 from kafka.structs import MemberState
 
@@ -38,7 +40,7 @@ JOINED_WITHIN_S = 15.0
 WATCH_S = 10.0
 STUCK_S = 30.0
 STUCK_POLLS = 20
-SURELY_OURS_S = 8.0  # below the session timeout: nobody was given our partitions so soon after a poll
+SURELY_OURS_S = 8.0  # below the session timeout: nobody is given the partitions of one who was awake so recently
 
 
 class EventReader:
@@ -51,7 +53,7 @@ class EventReader:
     Attributes
     ----------
     ready : set once the group has given this reader its first partitions.
-    trouble : which partitions have events and do not move, as a sentence; None where all do.
+    trouble : that the broker is away, or which partitions have events and do not move; None where all is well.
 
     Raises
     ------
@@ -70,6 +72,7 @@ class EventReader:
         self.ready = threading.Event()
         self.paused = False
         self.polls = 0
+        self.away: str | None = None
         self.watchdog, self.watched = Watchdog(STUCK_S, STUCK_POLLS), time.monotonic()
         self.closing = ExitStack()
         try:
@@ -81,7 +84,7 @@ class EventReader:
             )
             self.closing.callback(self.consumer.close, autocommit=False, timeout_ms=ANSWER_MS)
             self.listener = Rebalances(metrics, gone)
-            self.joined = self.polled = time.monotonic()
+            self.joined = self.sure = time.monotonic()
             self.consumer.subscribe([settings.topic], listener=self.listener)
             with suppress(KafkaError):  # knowing the partitions first saves joining twice
                 self.consumer.partitions_for_topic(settings.topic)
@@ -123,9 +126,14 @@ class EventReader:
         except InvalidRequestError:  # how the embedded broker answers one who joins a group that is just changing
             self.join_again()
             return []
+        except RetriableError as error:
+            log.warning("events cannot be read from %s now: %s", self.settings.topic, error)
+            return []
         except KafkaError as error:
             raise OSError(f"events cannot be read from {self.settings.topic}: {error}") from error
-        self.polled, self.polls = time.monotonic(), self.polls + 1
+        self.polls += 1
+        if time.monotonic() - self.sure < SURELY_OURS_S:  # one who slept asks first, see `still_reads`
+            self.sure = time.monotonic()
         if not self.ready.is_set() and self.consumer.assignment():
             self.ready.set()
         return [record for records in polled.values() for record in records]
@@ -147,26 +155,40 @@ class EventReader:
         A process that slept (stopped, a suspended host) may have been thought dead. Then it asks the group by
         committing where the batch begins, which only a member may do.
         """
-        if time.monotonic() - self.polled < SURELY_OURS_S:
+        if time.monotonic() - self.sure < SURELY_OURS_S:
             return True
         starts = batch.starts()
+        where_it_begins = {one: end._replace(offset=starts[one]) for one, end in batch.ends().items()}
         try:
-            self.consumer.commit(
-                {one: end._replace(offset=starts[one]) for one, end in batch.ends().items()}, ANSWER_MS
-            )
+            self.consumer.commit(where_it_begins, timeout_ms=ANSWER_MS)
         except KafkaError as error:
             log.warning("%d events are left to whoever reads them now: %s", len(batch.records), error)
-            for partition, offset in starts.items():
-                with suppress(IllegalStateError):  # not ours any more
-                    self.consumer.seek(partition, offset)
+            self.rewind(batch)
             return False
-        self.polled = time.monotonic()
+        self.sure = time.monotonic()
         return True
 
+    def rewind(self, batch: Batch) -> None:
+        """Read a batch again, of the partitions that are still ours."""
+        for partition, offset in batch.starts().items():
+            with suppress(IllegalStateError):  # not ours any more
+                self.consumer.seek(partition, offset)
+
     def commit(self, batch: Batch) -> None:
-        """Commit a batch. A failure costs nothing: its events come again and change nothing."""
+        """Commit a batch. A failure costs nothing: its events come again and change nothing.
+
+        Raises
+        ------
+        ValueError
+            If another updater has taken our name over.
+        """
         try:
             self.consumer.commit(batch.ends(), timeout_ms=ANSWER_MS)
+        except FencedInstanceIdError as error:
+            raise ValueError(
+                f"MINDSTREAM_INSTANCE is {self.settings.instance!r}, and another updater of group "
+                f"{self.settings.group} goes by that name; each needs its own"
+            ) from error
         except KafkaError as error:
             log.warning("offsets not committed: %s; the events will be read again", error)
 
@@ -201,14 +223,19 @@ class EventReader:
         if time.monotonic() - self.watched < WATCH_S:
             return
         self.watched = time.monotonic()
-        with suppress(KafkaError):  # a broker that is away is no news here
-            partitions = self.consumer.assignment()
+        partitions = self.consumer.assignment()
+        try:
             ends = self.consumer.end_offsets(partitions, timeout_ms=ANSWER_MS)
             positions = {one: self.consumer.position(one, timeout_ms=ANSWER_MS) for one in partitions}
-            progress = {one: Progress(positions[one] or 0, ends[one]) for one in partitions}
-            self.metrics.lag({one.partition: found.lag for one, found in progress.items()})
-            if not self.paused:
-                self.join_again_if_stuck(progress)
+        except KafkaError as error:
+            self.away = f"the broker does not answer: {error}"
+            self.metrics.lag({})  # unknown
+            return
+        self.away = None
+        progress = {one: Progress(positions[one] or 0, ends[one]) for one in partitions}
+        self.metrics.lag({one.partition: found.lag for one, found in progress.items()})
+        if not self.paused:
+            self.join_again_if_stuck(progress)
 
     def join_again_if_stuck(self, progress: dict[TopicPartition, Progress]) -> None:
         stuck = self.watchdog.stuck(progress, self.watched, self.polls)
@@ -220,7 +247,7 @@ class EventReader:
     @property
     def trouble(self) -> str | None:
         stuck = self.watchdog.found
-        return f"{names(stuck)} has events and does not move" if stuck else None
+        return self.away or (f"{names(stuck)} has events and does not move" if stuck else None)
 
     def join_again(self) -> None:
         self.joined = time.monotonic()

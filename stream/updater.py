@@ -26,7 +26,7 @@ from stream.cluster import Cluster
 from stream.dead_letters import DeadLetter
 from stream.event import BadEventError, Event, Forget, decode
 from stream.health import Health
-from stream.metrics import Metrics
+from stream.metrics import STALLS, Metrics
 from stream.outbox import Outbox
 from stream.position import Position
 from stream.reader import POLL_MS, EventReader
@@ -77,8 +77,8 @@ class Updater:
         self.metrics, self.health = metrics or Metrics(), health or Health()
         self.metrics.bundle(extractor.bundle.version)
         self.trouble: str | None = None
-        self.part = "store"  # what is worked on, to say what we wait for
         self.batch = Batch()
+        self.done: set[str] = set()  # parts of the batch that need not be done again
         self.closing = ExitStack()
         try:
             cluster.ensure_topics([settings.topic, settings.dead_letter_topic], settings.partitions)
@@ -114,8 +114,11 @@ class Updater:
         """One batch, from poll to commit; or one more try of the batch that could not be finished."""
         if self.trouble:
             self.reader.pause()  # also what was assigned since
-        arrived = self.reader.poll(RETRY_MS if self.trouble else POLL_MS)  # this may take partitions from the batch
-        self.batch = self.batch.plus(arrived)
+        arrived = Batch(self.reader.poll(RETRY_MS if self.trouble else POLL_MS))  # may take partitions from the batch
+        if self.trouble:
+            self.reader.rewind(arrived)  # of partitions that were assigned just now: their turn comes
+        else:
+            self.batch = arrived
         try:
             if self.batch.records:
                 self.finish(self.batch)
@@ -140,40 +143,40 @@ class Updater:
         if str(error) != self.trouble:
             log.error("reading is paused: %s", error)
         self.trouble = str(error)
-        self.metrics.stalled(self.part)
+        self.metrics.stalled(next(part for part in STALLS if part not in self.done))
 
     def go_on(self) -> None:
-        self.batch = Batch()
+        self.batch, self.done = Batch(), set()
         if self.trouble:
             log.info("reading goes on")
             self.trouble = None
             self.reader.resume()
 
     def finish(self, batch: Batch) -> None:
-        """Apply a batch and commit it.
+        """Apply a batch and commit it; what was done of it before is not done again.
 
         Raises
         ------
         OSError
             If something cannot be written. The batch is not committed then, and may be finished again.
         """
-        self.part = "store"
         by_user, letters = self.decode(batch.records)
-        made = self.apply(by_user)
+        made = self.apply(by_user) if "store" not in self.done else []
         if not self.reader.still_reads(batch):
             return
-        self.write(made)
-        now = time.time()
-        self.metrics.stored(now - record.timestamp / 1000 for record in batch.records)
-        self.part = "dead_letters"
-        self.bury(letters)
-        self.part = "updates"
+        if "store" not in self.done:
+            self.write(made)
+            self.count(batch, by_user, letters, made)
+            self.done.add("store")
+        if "dead_letters" not in self.done:
+            self.bury(letters)
+            self.done.add("dead_letters")
         self.announce(by_user)
         self.reader.commit(batch)
         self.metrics.batch(len(batch.records))
 
     def decode(self, records: Sequence[ConsumerRecord]) -> tuple[UserEvents, list[DeadLetter]]:
-        """Events by user, and the records that are none."""
+        """Behaviours by user, and the records that are no events."""
         by_user: UserEvents = {}
         letters = []
         for record in records:
@@ -183,7 +186,6 @@ class Updater:
                 letters.append(DeadLetter(record, error))
                 continue
             if isinstance(event, Event) and not self.settings.is_behaviour(event.event_type):
-                self.metrics.count("ignored")
                 continue
             position = Position(self.reader.life.id, record.partition, record.offset)
             by_user.setdefault(event.user_id, []).append((event, position))
@@ -191,8 +193,7 @@ class Updater:
 
     def apply(self, by_user: UserEvents) -> list[tuple[Applied, UserState]]:
         """The users that change, with their new states. All events of a user are applied together, encoded once."""
-        with self.metrics.timed("get"):
-            states = self.store.get_many(list(by_user))
+        states = self.states_of(by_user)
         length = self.settings.history_length
         pairs = zip(by_user.items(), states, strict=True)
         applied = [apply(user_id, state, events, length) for (user_id, events), state in pairs]
@@ -200,15 +201,26 @@ class Updater:
         histories, profiles = [one.history.item_ids for one in changed], [one.profile for one in changed]
         with self.metrics.timed("encode"):
             capsules = self.extractor.encode(histories, profiles)
-        self.metrics.count("replayed", sum(map(len, by_user.values())) - sum(one.events for one in changed))
         return [(one, one.with_capsules(made)) for one, made in zip(changed, capsules, strict=True)]
 
     def write(self, made: list[tuple[Applied, UserState]]) -> None:
-        """Write states and count what is in them."""
+        """Write states; those that somebody else is further with are refused."""
         with self.metrics.timed("put"):
-            refused = self.store.put_many(state for _, state in made)
-        known = self.extractor.bundle.rows
-        self.metrics.refused(refused)
+            self.metrics.refused(self.store.put_many(state for _, state in made))
+
+    def count(
+        self,
+        batch: Batch,
+        by_user: UserEvents,
+        letters: list[DeadLetter],
+        made: list[tuple[Applied, UserState]],
+    ) -> None:
+        """Count what a batch was, once it is stored."""
+        now = time.time()
+        self.metrics.stored(now - record.timestamp / 1000 for record in batch.records)
+        known, wanted = self.extractor.bundle.rows, sum(map(len, by_user.values()))
+        self.metrics.count("ignored", len(batch.records) - len(letters) - wanted)
+        self.metrics.count("replayed", wanted - sum(one.events for one, _ in made))
         self.metrics.count("applied", sum(len(one.behaviours) for one, _ in made))
         self.metrics.count("duplicate", sum(one.duplicates for one, _ in made))
         self.metrics.count("forgotten", sum(one.forgotten for one, _ in made))
@@ -219,7 +231,8 @@ class Updater:
         if not letters:
             return
         for letter in letters:
-            log.warning("dead letter: %s: %s", letter.source, letter.error)
+            where = {"topic": letter.record.topic, "partition": letter.record.partition, "offset": letter.record.offset}
+            log.warning("dead letter: %s: %s", letter.source, letter.error, extra=where)
         dead_letters.send(self.outbox, self.settings.dead_letter_topic, letters)
         for reason, number in Counter(letter.error.reason for letter in letters).items():
             self.metrics.dead_letter(reason, number)
@@ -230,5 +243,19 @@ class Updater:
         Also of those whose events were all applied before: whoever applied them may have died before saying so.
         """
         if self.settings.updates_topic:
-            states = [state for state in self.store.get_many(list(by_user)) if state]
-            interest_updates.publish(self.outbox, self.settings.updates_topic, states)
+            users = dict(zip(by_user, self.states_of(by_user), strict=True))
+            interest_updates.publish(self.outbox, self.settings.updates_topic, users)
+
+    def states_of(self, user_ids: Collection[str]) -> list[UserState | None]:
+        """The stored states of these users.
+
+        Raises
+        ------
+        OSError
+            Also where one cannot be read: going on without it would lose its history, so somebody has to look at it.
+        """
+        try:
+            with self.metrics.timed("get"):
+                return self.store.get_many(list(user_ids))
+        except ValueError as error:
+            raise OSError(str(error)) from error

@@ -3,7 +3,7 @@
 import json
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ import pytest
 from kafka import KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, MemberToRemove
 from kafka.consumer.fetcher import ConsumerRecord
-from kafka.errors import TopicAlreadyExistsError
+from kafka.errors import KafkaTimeoutError, TopicAlreadyExistsError
 
 from model_export.bundle import Bundle
 from model_export.extractor import Extractor
@@ -22,7 +22,7 @@ from settings import Settings
 from stream.batch import Batch
 from stream.cluster import Cluster
 from stream.dead_letters import KEPT_BYTES
-from stream.event import Event
+from stream.event import Event, encode
 from stream.history import History
 from stream.position import Position
 from stream.producer import EventProducer
@@ -277,11 +277,11 @@ def test_without_dead_letters_nothing_is_committed(world: World) -> None:
     assert world.committed() == 1
 
 
-def allow(world: World, most_bytes: int) -> None:
-    """Records of the dead letter topic may be so large."""
+def allow(world: World, most_bytes: int, topic: str = "") -> None:
+    """Records of a topic, by default the dead letter topic, may be so large."""
     with world.kafka.admin() as admin:
         changed = {"max.message.bytes": str(most_bytes)}
-        admin.alter_configs([ConfigResource("TOPIC", world.settings.dead_letter_topic, changed)])
+        admin.alter_configs([ConfigResource("TOPIC", topic or world.settings.dead_letter_topic, changed)])
 
 
 def test_unknown_items_stay_in_the_history(world: World) -> None:
@@ -396,7 +396,7 @@ def test_one_who_slept_asks_before_writing(world: World, monkeypatch: pytest.Mon
     other = world.updater()
     apply_all(other, 2)
     before = world.stored_bytes()
-    monkeypatch.setattr(sleeper.reader, "polled", 0.0)
+    monkeypatch.setattr(sleeper.reader, "sure", 0.0)
     sleeper.finish(Batch(arrived))
     assert (sleeper.counts["applied"], world.stored_bytes()) == (0, before)
     world.publish(world.clicks("anna", 3, first=2))
@@ -473,6 +473,92 @@ def test_interests_are_announced(world: World, bundle: Bundle) -> None:
         described = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, updates)])
         assert "compact" in str(described)
         admin.delete_topics([updates])
+
+
+def test_while_updates_cannot_be_written_a_dead_letter_is_written_once(world: World) -> None:
+    updates = f"{world.topic}-interests"
+    world.send([(b"anna", b"no event")])
+    seen = Event("anna", world.items[1], START_MS, "impression")
+    world.publish([seen, *world.clicks("anna", 2)])
+    updater = world.updater(updates_topic=updates)
+    allow(world, most_bytes=1, topic=updates)
+    work(updater, lambda: updater.counts["stalls"] >= 3)
+    assert f"interest updates cannot be written to {updates}" in str(updater.trouble)
+    allow(world, most_bytes=1_000_000, topic=updates)
+    work(updater, lambda: updater.trouble is None and world.committed() == 3)
+    counts = {"applied": 1, "dead_letter": 1, "ignored": 1, "replayed": 0}
+    assert {name: updater.counts[name] for name in counts} == counts
+    assert len(world.records(world.settings.dead_letter_topic)) == 1
+    assert [record.key for record in world.records(updates)] == [b"anna"]
+    with world.kafka.admin() as admin:
+        admin.delete_topics([updates])
+
+
+def test_what_a_transaction_took_back_never_happened(world: World) -> None:
+    aborted, kept = (encode(event) for event in world.clicks("anna", 1, 2))
+    with KafkaProducer(bootstrap_servers=world.kafka.bootstrap_servers, transactional_id=world.topic) as producer:
+        producer.init_transactions()
+        producer.begin_transaction()
+        producer.send(world.topic, key=aborted[0], value=aborted[1])
+        producer.flush()
+        producer.abort_transaction()
+        producer.begin_transaction()
+        producer.send(world.topic, key=kept[0], value=kept[1])
+        producer.commit_transaction()
+    updater = world.updater()
+    apply_all(updater, 1)
+    assert world.history("anna") == [2]
+
+
+def test_of_two_with_the_same_name_the_first_ends(world: World) -> None:
+    first = world.updater(instance="one")
+    work(first, first.reader.ready.is_set)
+    second = world.updater(instance="one")
+    work(second, second.reader.ready.is_set)
+
+    def first_works() -> bool:
+        world.publish(world.clicks("anna", 1))
+        first.step()
+        return False
+
+    with pytest.raises(ValueError, match=r"MINDSTREAM_INSTANCE is 'one', and another updater of group .* goes by that"):
+        wait_until(first_works, "the first notices")
+
+
+def test_a_broker_that_does_not_answer_is_trouble(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    updater = world.updater()
+    work(updater, updater.reader.ready.is_set)
+    monkeypatch.setattr("stream.reader.WATCH_S", 0.0)
+
+    def silent(*_: object, **__: object) -> None:
+        raise KafkaTimeoutError("silence")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(updater.reader.consumer, "end_offsets", silent)
+        updater.step()
+        updater.tell_health()
+        assert "the broker does not answer" in str(updater.health.problem())
+    updater.step()
+    updater.tell_health()
+    assert updater.health.problem() is None
+
+
+class UnreadableStore(LmdbStore):
+    """A store with one user who cannot be read, as one that another program wrote."""
+
+    def get_many(self, user_ids: Sequence[str]) -> list[UserState | None]:
+        if "evil" in user_ids:
+            raise ValueError("the key of 'evil' holds no user")
+        return super().get_many(user_ids)
+
+
+def test_a_user_who_cannot_be_read_is_waited_for(world: World, tmp_path: Path) -> None:
+    world.publish(world.clicks("evil", 1))
+    with UnreadableStore(tmp_path / "strange") as strange:
+        updater = world.updater(strange)
+        work(updater, lambda: updater.counts["stalls"] >= 2)
+        assert updater.trouble == "the key of 'evil' holds no user"
+        assert world.committed() == 0
 
 
 def test_a_replay_changes_no_byte(world: World) -> None:
