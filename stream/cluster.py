@@ -162,6 +162,18 @@ class Cluster:
         )
 
 
+def close_producer(producer: KafkaProducer, within_s: float) -> None:
+    """Close a producer, giving up what is not acknowledged in time.
+
+    kafka-python (3.0.12) waits for ever without a timeout, and with one leaves its thread behind where it is over.
+    """
+    try:
+        producer.close(timeout=within_s)
+    except KafkaError as error:
+        log.warning("what a producer had not sent yet is given up: %s", error)
+        producer._sender.force_close()
+
+
 def wait_until_one_listens(bootstrap_servers: str) -> str:
     """The first of the addresses (host:port) that takes a connection.
 

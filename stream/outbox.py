@@ -1,13 +1,12 @@
 """Publishing that is over only when the broker has everything."""
 
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from typing import Any
 
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
-from stream.cluster import Cluster
+from stream.cluster import Cluster, close_producer
 
 ACKNOWLEDGED_WITHIN_S = 10
 CLOSED_WITHIN_S = 2
@@ -44,6 +43,5 @@ class Outbox:
     def close(self) -> None:
         """Close the connection; what was not acknowledged is given up."""
         if self.producer is not None:
-            with suppress(KafkaError):
-                self.producer.close(timeout=CLOSED_WITHIN_S)
+            close_producer(self.producer, CLOSED_WITHIN_S)
             self.producer = None

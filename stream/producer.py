@@ -5,7 +5,7 @@ from typing import Any
 
 from kafka.errors import KafkaError
 
-from stream.cluster import Cluster
+from stream.cluster import Cluster, close_producer
 from stream.event import Event, decode, encode, excerpt
 
 ACKNOWLEDGED_WITHIN_S = 10
@@ -99,7 +99,7 @@ class EventProducer:
             raise OSError(f"{refused} events were not accepted by {self.topic}: {self.reason}")
 
     def close(self) -> None:
-        self.producer.close()
+        close_producer(self.producer, ACKNOWLEDGED_WITHIN_S)
 
     def __enter__(self) -> "EventProducer":
         return self

@@ -1,0 +1,37 @@
+"""A producer whose broker has gone for good: it gives up in time, and nothing of it stays."""
+
+import threading
+import time
+
+import pytest
+
+from stream import producer
+from stream.cluster import Cluster
+from stream.event import Event
+from stream.producer import EventProducer
+from tests import system
+from tests.real_kafka import KafkaUnavailable, RealKafka, needed_commands
+
+
+def test_closing_a_producer_ends_without_the_broker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(producer, "ACKNOWLEDGED_WITHIN_S", 1)
+    system.provide(*needed_commands())
+    try:
+        kafka = RealKafka().__enter__()
+    except KafkaUnavailable as error:
+        system.lacking(str(error))
+    try:
+        if not kafka.can_restart:
+            pytest.skip("only a broker that was started here can be killed")
+        before = threading.active_count()
+        events = EventProducer(Cluster(kafka.bootstrap_servers), "clicks")
+        events.publish(Event("anna", "mug", 1_720_000_000_000))
+        kafka.kill()
+        events.send(Event("anna", "bowl", 1_720_000_000_001))
+        events.close()
+        deadline = time.monotonic() + 30
+        while threading.active_count() > before:
+            assert time.monotonic() < deadline, threading.enumerate()
+            time.sleep(0.1)
+    finally:
+        kafka.__exit__(None, None, None)
