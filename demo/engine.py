@@ -15,6 +15,7 @@ from model_export.registry import Registry
 from settings import Settings
 from stream.broker import EmbeddedBroker, running_embedded
 from stream.cluster import Cluster, TopicLife
+from stream.configured import existing_cluster
 from stream.event import Event
 from stream.position import Position
 from stream.producer import EventProducer
@@ -81,7 +82,7 @@ class Engine:
 
     def open_cluster(self) -> Cluster:
         """The configured Kafka; else the embedded broker that runs already, or one of our own."""
-        found = Cluster.configured(self.settings) or running_embedded(self.settings.state)
+        found = existing_cluster(self.settings)
         return found or self.closing.enter_context(EmbeddedBroker(self.settings.state)).cluster
 
     def start_updater(self) -> Updater:

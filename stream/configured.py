@@ -14,7 +14,7 @@ log = logging.getLogger("stream")
 @contextmanager
 def any_cluster() -> Iterator[Cluster]:
     """The configured Kafka; else the embedded broker that runs already; else one of our own while the block lasts."""
-    found = existing_cluster()
+    found = existing_cluster(settings.load())
     if found:
         yield found
         return
@@ -23,14 +23,14 @@ def any_cluster() -> Iterator[Cluster]:
         yield broker.cluster
 
 
-def existing_cluster() -> Cluster | None:
+def existing_cluster(configured: settings.Settings) -> Cluster | None:
     """The configured Kafka, else the embedded broker that some process runs, else None."""
-    return Cluster.configured(settings.load()) or running_embedded(settings.load().state)
+    return Cluster.configured(configured) or running_embedded(configured.state)
 
 
 def reachable_cluster() -> Cluster:
     """Like existing_cluster, for commands that make no sense with a broker of their own."""
-    found = existing_cluster()
+    found = existing_cluster(settings.load())
     if found is None:
         raise OSError(
             "no Kafka is configured (KAFKA_BOOTSTRAP_SERVERS) and no embedded broker runs for "

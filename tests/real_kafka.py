@@ -3,10 +3,11 @@
 import subprocess
 import sys
 from functools import cache
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from kafka import KafkaAdminClient
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from kafka.admin import MemberToRemove
+from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaError
 
 import settings
@@ -54,9 +55,7 @@ class RealKafka:
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     @property
@@ -72,6 +71,26 @@ class RealKafka:
             java.remove()
         if container is not None:
             container.stop()
+
+    def records(self, topic: str) -> list[ConsumerRecord]:
+        """All that is on a topic now, one partition after the other."""
+        with KafkaConsumer(bootstrap_servers=self.bootstrap_servers, max_poll_records=10_000) as consumer:
+            partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
+            consumer.assign(partitions)
+            consumer.seek_to_beginning()
+            count = sum(consumer.end_offsets(partitions).values())
+            found: list[ConsumerRecord] = []
+            while len(found) < count:
+                for records in consumer.poll(timeout_ms=1_000).values():
+                    found += records
+        return sorted(found, key=lambda record: record.partition)
+
+    def remove_members(self, group: str) -> None:
+        """What the broker does by itself with members of whom it has not heard for the session timeout."""
+        with self.admin() as admin:
+            members = admin.describe_groups([group])[group]["members"]
+            if members:
+                admin.remove_group_members(group, [MemberToRemove(member["member_id"]) for member in members])
 
     def kill(self) -> None:
         """End the broker with SIGKILL, as in a crash; its address and data stay for `restart`."""

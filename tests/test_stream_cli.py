@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Self
 
 import pytest
-from kafka import KafkaConsumer, TopicPartition
 
 import console
 import settings
@@ -27,7 +26,6 @@ from stream.event import Event, decode
 from stream.redis_store import RedisStore
 from stream.store import LmdbStore
 from tests.command import ROOT, Command, wait_until
-from tests.conftest import PARTITIONS
 from tests.java_broker import free_ports
 from tests.real_kafka import RealKafka
 from tests.real_redis import RealRedis
@@ -71,22 +69,14 @@ class KafkaShell(Shell):
     """A shell with a topic on the real Kafka."""
 
     def on(self, kafka: RealKafka, topic: str) -> Self:
-        self.topic = topic
+        self.kafka, self.topic = kafka, topic
         self.set(bootstrap_servers=kafka.bootstrap_servers, topic=topic)
         return self
 
     def events(self) -> list[Event]:
         """Everything on the topic, one partition after the other."""
-        servers = self.settings.bootstrap_servers
-        with KafkaConsumer(
-            bootstrap_servers=servers, auto_offset_reset="earliest", consumer_timeout_ms=5_000
-        ) as consumer:
-            partitions = [TopicPartition(self.topic, number) for number in range(PARTITIONS)]
-            consumer.assign(partitions)
-            count = sum(consumer.end_offsets(partitions).values())
-            records = [record for _, record in zip(range(count), consumer, strict=False)]
-        in_order = sorted(records, key=lambda record: record.partition)
-        decoded = [decode(record.value, record.key, record.timestamp) for record in in_order]
+        records = self.kafka.records(self.topic)
+        decoded = [decode(record.value, record.key, record.timestamp) for record in records]
         return [event for event in decoded if isinstance(event, Event)]
 
 

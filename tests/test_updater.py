@@ -12,7 +12,7 @@ import numpy as np
 import psutil
 import pytest
 from kafka import KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition
-from kafka.admin import ConfigResource, ConfigResourceType, MemberToRemove
+from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaTimeoutError, TopicAlreadyExistsError
 
@@ -76,16 +76,6 @@ class World:
     def forget(self, user_id: str) -> None:
         with KafkaProducer(bootstrap_servers=self.kafka.bootstrap_servers) as producer:
             producer.send(self.topic, key=user_id.encode(), value=None).get(20)
-
-    def records(self, topic: str) -> list[ConsumerRecord]:
-        """All that is on a topic now."""
-        with KafkaConsumer(
-            bootstrap_servers=self.kafka.bootstrap_servers, auto_offset_reset="earliest", consumer_timeout_ms=5_000
-        ) as consumer:
-            partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or []]
-            consumer.assign(partitions)
-            count = sum(consumer.end_offsets(partitions).values())
-            return [record for _, record in zip(range(count), consumer, strict=False)]
 
     def clicks(self, user_id: str, *items: int, first: int = 0) -> list[Event]:
         """One click on each of these items of the bundle, a second apart."""
@@ -392,7 +382,7 @@ def test_one_who_slept_asks_before_writing(world: World, monkeypatch: pytest.Mon
         return len(arrived) == 2
 
     wait_until(both_arrived, "two events are read")
-    throw_out_all(world)
+    world.kafka.remove_members(world.settings.group)
     other = world.updater()
     apply_all(other, 2)
     before = world.stored_bytes()
@@ -459,16 +449,16 @@ def test_interests_are_announced(world: World, bundle: Bundle) -> None:
     apply_all(updater, 3)
     world.forget("ben")
     work(updater, lambda: updater.counts["forgotten"] == 1)
-    last = {record.key: record.value for record in world.records(updates)}
+    last = {record.key: record.value for record in world.kafka.records(updates)}
     told, anna = json.loads(last[b"anna"]), world.state("anna")
     assert np.array(told["capsules"], "f4").tobytes() == anna.capsules.vectors.tobytes()
     assert (told["event_time_ms"], told["model_version"]) == (START_MS + 1000, bundle.version)
     assert told["position"] == [anna.position.topic_life, anna.position.partition, anna.position.offset]
     assert last[b"ben"] is None
-    before = len(world.records(updates))
+    before = len(world.kafka.records(updates))
     again = world.updater(updates_topic=updates, group=f"{world.topic}-again")  # one may die before it announces
     work(again, lambda: again.counts["replayed"] == 4)
-    assert len(world.records(updates)) > before
+    assert len(world.kafka.records(updates)) > before
     with world.kafka.admin() as admin:
         described = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, updates)])
         assert "compact" in str(described)
@@ -488,8 +478,8 @@ def test_while_updates_cannot_be_written_a_dead_letter_is_written_once(world: Wo
     work(updater, lambda: updater.trouble is None and world.committed() == 3)
     counts = {"applied": 1, "dead_letter": 1, "ignored": 1, "replayed": 0}
     assert {name: updater.counts[name] for name in counts} == counts
-    assert len(world.records(world.settings.dead_letter_topic)) == 1
-    assert [record.key for record in world.records(updates)] == [b"anna"]
+    assert len(world.kafka.records(world.settings.dead_letter_topic)) == 1
+    assert [record.key for record in world.kafka.records(updates)] == [b"anna"]
     with world.kafka.admin() as admin:
         admin.delete_topics([updates])
 
@@ -726,7 +716,7 @@ def test_an_updater_thought_dead_changes_nothing(world: World, caplog: pytest.Lo
     slow, quick = world.updater(), world.updater()
 
     def overtake() -> None:
-        throw_out_all(world)
+        world.kafka.remove_members(world.settings.group)
         world.publish(world.clicks("anna", 2, 3, first=2))
         apply_all(quick, 4)
 
@@ -740,14 +730,6 @@ def test_an_updater_thought_dead_changes_nothing(world: World, caplog: pytest.Lo
     quick.close()
     work(slow, lambda: len(world.history("anna")) == 5, "it is back")
     assert world.history("anna") == [0, 1, 2, 3, 4]
-
-
-def throw_out_all(world: World) -> None:
-    """What the broker does with members of whom it has not heard for too long."""
-    group = world.settings.group
-    with world.kafka.admin() as admin:
-        members = admin.describe_groups([group])[group]["members"]
-        admin.remove_group_members(group, [MemberToRemove(member["member_id"]) for member in members])
 
 
 def test_after_an_outage_it_goes_on(world: World, caplog: pytest.LogCaptureFixture) -> None:

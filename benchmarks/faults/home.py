@@ -7,11 +7,9 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from kafka import TopicPartition
-from kafka.admin import MemberToRemove
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaError
 from pydantic import SecretStr
@@ -77,11 +75,7 @@ class Home:
 
     def forget_the_dead(self) -> None:
         """What the broker does by itself when it has not heard of a killed process for 10 s."""
-        with self.kafka.admin() as admin:
-            members = admin.describe_groups([self.settings.group])[self.settings.group]["members"]
-            if members:
-                dead = [MemberToRemove(member["member_id"]) for member in members]
-                admin.remove_group_members(self.settings.group, dead)
+        self.kafka.remove_members(self.settings.group)
 
     def members(self) -> int:
         """Members of the group; 0 while it is changing."""
@@ -98,9 +92,9 @@ class Home:
         assert isinstance(self.store, LmdbStore)
         return int(self.store.environment.info()["last_txnid"])
 
-    def partitions(self, topic: str = "") -> list[TopicPartition]:
-        """All of a topic, else of that of the events."""
-        topic = topic or self.settings.topic
+    def partitions(self) -> list[TopicPartition]:
+        """Those of the events."""
+        topic = self.settings.topic
         return [TopicPartition(topic, number) for number in self.consumer.partitions_for_topic(topic) or ()]
 
     def committed(self) -> int:
@@ -133,19 +127,7 @@ class Home:
 
     def records(self, topic: str = "") -> list[ConsumerRecord]:
         """All that is on a topic now, else on that of the events."""
-        reader = self.cluster.consumer(None, max_poll_records=10_000)
-        try:
-            partitions = self.partitions(topic)
-            reader.assign(partitions)
-            reader.seek_to_beginning()
-            count = sum(reader.end_offsets(partitions).values())
-            found: list[ConsumerRecord] = []
-            while len(found) < count:
-                for records in reader.poll(timeout_ms=1_000).values():
-                    found += records
-        finally:
-            reader.close()
-        return found
+        return self.kafka.records(topic or self.settings.topic)
 
     def close(self) -> None:
         self.consumer.close(autocommit=False)
@@ -155,9 +137,7 @@ class Home:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

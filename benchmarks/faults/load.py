@@ -7,7 +7,6 @@ from contextlib import suppress
 from itertools import count
 from threading import Event as Signal
 from threading import Thread
-from types import TracebackType
 from typing import Self
 
 from benchmarks.faults.home import Home
@@ -83,7 +82,5 @@ class Load:
         self.thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()

@@ -6,7 +6,6 @@ from contextlib import suppress
 from itertools import pairwise
 from threading import Event as Signal
 from threading import Thread
-from types import TracebackType
 from typing import NamedTuple, Self
 
 import psutil
@@ -77,8 +76,6 @@ class Watch:
         self.thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stopping.set()
         self.thread.join()
