@@ -171,8 +171,8 @@ class Updating:
     def note_commits(self) -> None:
         commit = self.updater.reader.commit
 
-        def noted(batch: Batch) -> None:
-            commit(batch)
+        def noted(batch: Batch, wait: bool = False) -> None:
+            commit(batch, wait)
             self.done, self.done_ns = self.done + len(batch.records), time.monotonic_ns()
 
         self.updater.reader.commit = noted  # type: ignore[method-assign]

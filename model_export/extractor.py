@@ -5,21 +5,22 @@ meet capsules of another version.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from itertools import chain
+from typing import cast
 
+import msgspec
 import numpy as np
 import onnxruntime
 
 from model_export.bundle import EXTRACTOR, Bundle, BundleError
 
-BATCH = 256  # bounds the memory of one run; a larger one is not faster per user
+BATCH = 64  # users of one run: their behaviours fit a core's cache, a run of more takes longer for each
 
 INPUTS = ("behaviours", "mask", "routing_logits", "profile")
 OUTPUTS = ("capsules", "interest_mask", "routing_weights")
 
 
-@dataclass(frozen=True)
-class Capsules:
+class Capsules(msgspec.Struct, frozen=True):
     """The interests of one user.
 
     Attributes
@@ -90,22 +91,29 @@ class Extractor:
 
     def encode_batch(self, histories: Sequence[Sequence[str]], profiles: Sequence[Mapping[str, str]]) -> list[Capsules]:
         known = [self.known_behaviours(history) for history in histories]
-        rows = np.zeros((len(histories), self.length), dtype=np.int64)  # (B, L)
-        mask = np.zeros((len(histories), self.length), dtype=bool)  # (B, L)
-        for user, (item_rows, _) in enumerate(known):
-            rows[user, : len(item_rows)] = item_rows
-            mask[user, : len(item_rows)] = True
+        counts = np.array([len(item_rows) for item_rows, _ in known])
+        mask = np.arange(self.length) < counts[:, None]  # (B, L)
+        rows = np.zeros(mask.shape, dtype=np.int64)  # (B, L)
+        rows[mask] = np.fromiter(chain.from_iterable(item_rows for item_rows, _ in known), np.int64, counts.sum())
         vectors, active, weights = self.run(rows, mask, self.profile_matrix(profiles))
-        return [
-            self.capsules_of(vectors[user][active[user]], weights[user][active[user]], known[user][1], len(history))
-            for user, history in enumerate(histories)
-        ]
+        importance = weights.sum(2) / np.maximum(counts, 1)[:, None].astype(np.float32)  # (B, K)
+        version, all_active = self.bundle.version, np.all(active, axis=1)
+        capsules = []
+        for user, history in enumerate(histories):
+            kept = slice(None) if all_active[user] else active[user]
+            spread = spread_out(weights[user, kept, : counts[user]], known[user][1], len(history))
+            capsules.append(Capsules(vectors[user, kept], importance[user, kept], spread, version))
+        return capsules
 
-    def known_behaviours(self, history: Sequence[str]) -> tuple[list[int], list[int]]:
+    def known_behaviours(self, history: Sequence[str]) -> tuple[list[int], list[int] | slice]:
         """Item rows and places in the history of the last L behaviours whose item the bundle knows."""
         rows = self.bundle.rows
-        found = [(rows[item_id], place) for place, item_id in enumerate(history) if item_id in rows][-self.length :]
-        return [row for row, _ in found], [place for _, place in found]
+        recent = history[-self.length :]
+        found = list(map(rows.get, recent))
+        if None not in found:  # the usual case, which has to be fast
+            return cast(list[int], found), slice(len(history) - len(recent), len(history))
+        known = [(rows[item_id], place) for place, item_id in enumerate(history) if item_id in rows][-self.length :]
+        return [row for row, _ in known], [place for _, place in known]
 
     def profile_matrix(self, profiles: Sequence[Mapping[str, str]]) -> np.ndarray:
         """int64 (B, P), rows in the profile tables, 0 for unknown."""
@@ -121,17 +129,17 @@ class Extractor:
     def inputs(self, rows: np.ndarray, mask: np.ndarray, profile: np.ndarray) -> dict[str, np.ndarray]:
         """What the graph reads, looked up by the rows of `run`."""
         inputs = {
-            "behaviours": self.bundle.item_embeddings[rows],  # (B, L, d)
+            "behaviours": np.take(self.bundle.item_embeddings, rows, axis=0),  # (B, L, d)
             "mask": mask,
-            "routing_logits": self.bundle.routing_logits[rows].transpose(0, 2, 1),  # (B, K, L)
+            "routing_logits": np.take(self.bundle.routing_logits, rows, axis=0).transpose(0, 2, 1),  # (B, K, L)
         }
         if self.profile_rows:
             inputs["profile"] = profile
         return inputs
 
-    def capsules_of(self, vectors: np.ndarray, weights: np.ndarray, places: list[int], behaviours: int) -> Capsules:
-        """Put the routing weights (K', L) back to where the behaviours stand in the user's history (K', T)."""
-        spread = np.zeros((len(vectors), behaviours), dtype=np.float32)
-        spread[:, places] = weights[:, : len(places)]
-        importance = spread.sum(1) / max(len(places), 1)
-        return Capsules(vectors, importance, spread, self.bundle.version)
+
+def spread_out(weights: np.ndarray, places: list[int] | slice, behaviours: int) -> np.ndarray:
+    """Put routing weights (K', L) to where the behaviours stand in the user's history (K', T)."""
+    spread = np.zeros((len(weights), behaviours), dtype=np.float32)
+    spread[:, places] = weights
+    return spread

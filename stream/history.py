@@ -1,16 +1,16 @@
 """What a user did: the most recent behaviours, in the order in which they happened."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from operator import itemgetter
+
+import msgspec
 
 from stream.event import Event
 
 BY_TIME = itemgetter(0, 1)  # of (event_time_ms, event_id, item_id)
 
 
-@dataclass(frozen=True, slots=True)
-class History:
+class History(msgspec.Struct, frozen=True, array_like=True):
     """A user's behaviours by event time: item_ids (T,), event_times_ms (T,), event_ids (T,), "" where there is none."""
 
     item_ids: tuple[str, ...] = ()

@@ -1,10 +1,9 @@
 """Where an event stands on Kafka."""
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(msgspec.Struct, frozen=True, array_like=True):
     """Where an event stands on Kafka.
 
     Attributes

@@ -27,6 +27,7 @@ from kafka.structs import MemberState
 from settings import Settings
 from stream.batch import Batch
 from stream.cluster import Cluster, TopicLife
+from stream.commits import ANSWER_MS, Commits
 from stream.metrics import Metrics
 from stream.watchdog import Progress, Watchdog
 
@@ -34,7 +35,6 @@ log = logging.getLogger(__name__)
 
 POLL_MS = 200
 MOST_RECORDS = 4_000  # of one poll; as few as there are where the topic is read as fast as it grows
-ANSWER_MS = 5_000  # a broker that is away must not keep us longer from hearing that we should stop
 LIFE_CHECK_S = 1.0
 JOINED_WITHIN_S = 15.0
 WATCH_S = 10.0
@@ -83,7 +83,9 @@ class EventReader:
                 settings.group, max_poll_records=MOST_RECORDS, group_instance_id=settings.instance
             )
             self.closing.callback(self.consumer.close, autocommit=False, timeout_ms=ANSWER_MS)
-            self.listener = Rebalances(metrics, gone)
+            self.commits = Commits(self.consumer)
+            self.closing.callback(self.finish_commits)
+            self.listener = Rebalances(metrics, self.commits.drop, gone)
             self.joined = self.sure = time.monotonic()
             self.consumer.subscribe([settings.topic], listener=self.listener)
             with suppress(KafkaError):  # knowing the partitions first saves joining twice
@@ -111,8 +113,11 @@ class EventReader:
             self.check_life()
         self.check_membership()
         self.check_progress()
+        self.commits.go_on()
         try:
             polled = self.consumer.poll(timeout_ms=timeout_ms)
+        except FencedInstanceIdError as error:
+            raise self.name_taken() from error
         except NoOffsetForPartitionError as error:
             self.start_at_the_beginning(error.args[0])
             return []
@@ -174,8 +179,12 @@ class EventReader:
             with suppress(IllegalStateError):  # not ours any more
                 self.consumer.seek(partition, offset)
 
-    def commit(self, batch: Batch) -> None:
+    def commit(self, batch: Batch, wait: bool = False) -> None:
         """Commit a batch. A failure costs nothing: its events come again and change nothing.
+
+        Parameters
+        ----------
+        wait : for the broker's answer; otherwise reading goes on meanwhile.
 
         Raises
         ------
@@ -183,14 +192,25 @@ class EventReader:
             If another updater has taken our name over.
         """
         try:
-            self.consumer.commit(batch.ends(), timeout_ms=ANSWER_MS)
+            self.commits.add(batch.ends())
         except FencedInstanceIdError as error:
-            raise ValueError(
-                f"MINDSTREAM_INSTANCE is {self.settings.instance!r}, and another updater of group "
-                f"{self.settings.group} goes by that name; each needs its own"
-            ) from error
+            raise self.name_taken() from error
+        if wait:
+            self.finish_commits()
+
+    def finish_commits(self) -> None:
+        """Wait until everything that is done is committed, as far as the broker lets us."""
+        try:
+            self.commits.finish()
         except KafkaError as error:
             log.warning("offsets not committed: %s; the events will be read again", error)
+
+    def name_taken(self) -> ValueError:
+        """What to say where another updater goes by our name."""
+        return ValueError(
+            f"MINDSTREAM_INSTANCE is {self.settings.instance!r}, and another updater of group {self.settings.group} "
+            "goes by that name; each needs its own"
+        )
 
     def check_life(self) -> None:
         """Start over where the topic was deleted and made again: its events are new, whatever their offsets."""
@@ -281,9 +301,9 @@ class EventReader:
 
 
 class Rebalances(ConsumerRebalanceListener):
-    """Passes on what is taken away. All work is done and committed before each poll, so there is nothing to finish."""
+    """Passes on what is taken away. What is read is done before each poll, so there is nothing to finish."""
 
-    def __init__(self, metrics: Metrics, gone: Callable[[Collection[TopicPartition]], None]) -> None:
+    def __init__(self, metrics: Metrics, *gone: Callable[[Collection[TopicPartition]], None]) -> None:
         self.metrics, self.gone = metrics, gone
 
     def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
@@ -293,11 +313,15 @@ class Rebalances(ConsumerRebalanceListener):
     def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         if revoked:
             log.info("no longer reading %s", names(revoked))
-            self.gone(revoked)
+            self.tell(revoked)
 
     def on_partitions_lost(self, lost: Collection[TopicPartition]) -> None:
         log.warning("thought dead by the group; somebody else reads %s", names(lost))
-        self.gone(lost)
+        self.tell(lost)
+
+    def tell(self, partitions: Collection[TopicPartition]) -> None:
+        for told in self.gone:
+            told(partitions)
 
 
 def names(partitions: Collection[TopicPartition]) -> str:

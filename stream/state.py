@@ -1,7 +1,11 @@
-"""What is kept of a user: the history, the capsules made from it, and the Position of the last applied event."""
+"""What is kept of a user: the history, the capsules made from it, and the Position of the last applied event.
+
+A batch makes thousands of these, so they are msgspec's Structs: a frozen dataclass takes five times as long to make.
+"""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+
+import msgspec
 
 from model_export.extractor import Capsules
 from stream.event import Event, Forget
@@ -12,8 +16,7 @@ DAY_MS = 86_400_000
 MARKER_DAYS = 7  # how long it is remembered that a user was forgotten: as long as Kafka keeps events by default
 
 
-@dataclass(frozen=True, slots=True)
-class UserState:
+class UserState(msgspec.Struct, frozen=True):
     """One user, as stored. One who was forgotten has an empty history and stays for some days, as a marker.
 
     Attributes
@@ -29,7 +32,7 @@ class UserState:
     history: History
     capsules: Capsules
     position: Position
-    profile: dict[str, str] = field(default_factory=dict)
+    profile: dict[str, str] = {}
     profile_time_ms: int = 0
     forgotten_ms: int = 0
 
@@ -40,8 +43,7 @@ class UserState:
         return None if idle_days is None else self.history.event_times_ms[-1] + round(idle_days * DAY_MS)
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
+class Applied(msgspec.Struct, frozen=True):
     """A user with new events, before the capsules are computed.
 
     Attributes
@@ -129,4 +131,4 @@ def latest_profile(state: UserState | None, events: Sequence[Event]) -> tuple[di
 
 def recomputed(state: UserState, capsules: Capsules) -> UserState:
     """The same user with capsules of another model."""
-    return replace(state, capsules=capsules)
+    return msgspec.structs.replace(state, capsules=capsules)

@@ -14,29 +14,23 @@ FORMAT = 2
 
 
 class _Head(msgspec.Struct, frozen=True, array_like=True):
-    """The beginning of a _Record: what tells whether it may be replaced, or removed."""
+    """The beginning of a _Record: what tells whether it may be replaced."""
 
     format: int
-    topic_life: str
-    partition: int
-    offset: int
+    position: Position
 
 
 class _Record(_Head, frozen=True, array_like=True):
-    """A UserState."""
+    """A UserState. `floats` are its capsules' vectors, importance and routing weights, one after the other."""
 
     user_id: str
-    item_ids: list[str]
-    event_times_ms: list[int]
-    event_ids: list[str]
+    history: History
     profile: dict[str, str]
     profile_time_ms: int
     forgotten_ms: int
     model_version: str
     num_capsules: int
-    vectors: bytes
-    importance: bytes
-    routing_weights: bytes
+    floats: bytes
 
 
 _AnyRecord = TypeVar("_AnyRecord", bound=_Head)
@@ -47,23 +41,20 @@ _encoder = msgspec.msgpack.Encoder()
 
 def to_bytes(state: UserState) -> bytes:
     """A UserState in the form that stores keep. Equal states give equal bytes."""
-    capsules, position, history = state.capsules, state.position, state.history
+    capsules = state.capsules
+    arrays = capsules.vectors, capsules.importance, capsules.routing_weights
     return _encoder.encode(
         _Record(
             FORMAT,
-            position.topic_life,
-            position.partition,
-            position.offset,
+            state.position,
             state.user_id,
-            list(history.item_ids),
-            list(history.event_times_ms),
-            list(history.event_ids),
+            state.history,
             dict(sorted(state.profile.items())),
             state.profile_time_ms,
             state.forgotten_ms,
             capsules.model_version,
             len(capsules.vectors),
-            *(a.astype("<f4").tobytes() for a in (capsules.vectors, capsules.importance, capsules.routing_weights)),
+            b"".join([array.astype("<f4", copy=False).tobytes() for array in arrays]),
         )
     )
 
@@ -77,21 +68,28 @@ def from_bytes(value: bytes) -> UserState:
         If the bytes are none of ours, or of another format.
     """
     record = _read(_decoder, value)
-    number = record.num_capsules
-    capsules = Capsules(
-        vectors=_matrix(record.vectors, number),
-        importance=np.frombuffer(record.importance, dtype="<f4"),
-        routing_weights=_matrix(record.routing_weights, number),
-        model_version=record.model_version,
-    )
     return UserState(
         record.user_id,
-        History(tuple(record.item_ids), tuple(record.event_times_ms), tuple(record.event_ids)),
-        capsules,
-        Position(record.topic_life, record.partition, record.offset),
+        record.history,
+        _capsules_in(record),
+        record.position,
         record.profile,
         record.profile_time_ms,
         record.forgotten_ms,
+    )
+
+
+def _capsules_in(record: _Record) -> Capsules:
+    """The capsules: vectors (K', d), importance (K',) and routing weights (K', T)."""
+    floats = np.frombuffer(record.floats, "<f4")
+    number, behaviours = record.num_capsules, len(record.history.item_ids)
+    weights_at = floats.size - number * behaviours
+    vectors_end = weights_at - number
+    return Capsules(
+        floats[:vectors_end].reshape(number, vectors_end // number if number else 0),
+        floats[vectors_end:weights_at],
+        floats[weights_at:].reshape(number, behaviours),
+        record.model_version,
     )
 
 
@@ -103,8 +101,7 @@ def position_of(value: bytes) -> Position:
     ValueError
         As `from_bytes` does.
     """
-    head = _read(_head_decoder, value)
-    return Position(head.topic_life, head.partition, head.offset)
+    return _read(_head_decoder, value).position
 
 
 def _read(decoder: msgspec.msgpack.Decoder[_AnyRecord], value: bytes) -> _AnyRecord:
@@ -130,8 +127,3 @@ def _format_of(value: bytes, error: msgspec.DecodeError) -> int:
     if found == FORMAT:
         raise ValueError(f"a stored user cannot be read: {error}") from None
     return found
-
-
-def _matrix(value: bytes, rows: int) -> np.ndarray:
-    flat = np.frombuffer(value, dtype="<f4")
-    return flat.reshape(rows, flat.size // rows if rows else 0)

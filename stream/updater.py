@@ -172,7 +172,7 @@ class Updater:
             self.bury(letters)
             self.done.add("dead_letters")
         self.announce(by_user)
-        self.reader.commit(batch)
+        self.reader.commit(batch, wait=bool(letters))  # read again, they would be buried twice
         self.metrics.batch(len(batch.records))
 
     def decode(self, records: Sequence[ConsumerRecord]) -> tuple[UserEvents, list[DeadLetter]]:

@@ -470,7 +470,8 @@ def test_traffic_reaches_the_updater(engine: Engine, visitor: str) -> None:
     engine.traffic.rate = 0
     time.sleep(0.2)
     assert engine.traffic.published > 10
-    wait_until(lambda: engine.updater and engine.updater.counts["applied"] == before + engine.traffic.published)
+    # At least: the click may have been stored before and counted after.
+    wait_until(lambda: engine.updater and engine.updater.counts["applied"] >= before + engine.traffic.published)
 
 
 def test_an_engine_closes_and_opens_again_and_says_when_its_updater_stops(

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -160,7 +161,7 @@ def test_a_user_whose_items_are_all_unknown_gets_popular_items(
     recommender: Recommender, store: LmdbStore, version: str
 ) -> None:
     [capsules] = recommender.extractor.encode([["gone", "lost"]])
-    store.put_many([user("bob", ("gone", "lost"), replace(capsules, model_version=version))])
+    store.put_many([user("bob", ("gone", "lost"), msgspec.structs.replace(capsules, model_version=version))])
     found = recommender.recommend("bob", 2, exclude_seen=True)
     assert found.item_ids == ["tea-2", "bike-2"]
     assert found.path == "popular"

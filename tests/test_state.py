@@ -1,12 +1,12 @@
 """What is kept of a user: new events at the end, replays without effect, and the same bytes for the same state."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from model_export.extractor import Capsules
 from stream.event import Event, Forget

@@ -5,13 +5,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Thread
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from model_export.extractor import Capsules
 from stream.history import History

@@ -5,7 +5,6 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from kafka import KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartitio
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaTimeoutError, TopicAlreadyExistsError
+from msgspec.structs import replace
 
 from model_export.bundle import Bundle
 from model_export.extractor import Extractor
@@ -146,13 +146,14 @@ def world(real_kafka: RealKafka, topic: str, bundle: Bundle, tmp_path: Path) -> 
 
 
 def work(updater: Updater, until: Callable[[], bool], what: str = "the updater is done") -> None:
-    """Step by step, until something holds."""
+    """Step by step, until something holds; what is done then is committed."""
 
     def done() -> bool:
         updater.step()
         return until()
 
     wait_until(done, what)
+    updater.reader.finish_commits()
 
 
 def apply_all(updater: Updater, events: int) -> None:

@@ -1,0 +1,98 @@
+"""Commits on a real Kafka: none waits for the broker, none is lost, none goes backwards."""
+
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
+from kafka.errors import CommitFailedError, KafkaTimeoutError
+
+from stream.cluster import Cluster
+from stream.commits import Commits
+from tests.command import wait_until
+from tests.real_kafka import RealKafka
+
+
+class Group:
+    """A consumer of all partitions of a topic, in a group of its own."""
+
+    def __init__(self, kafka: RealKafka, topic: str) -> None:
+        self.cluster, self.name = Cluster(kafka.bootstrap_servers), f"{topic}-group"
+        self.first, self.second = TopicPartition(topic, 0), TopicPartition(topic, 1)
+        self.consumer: KafkaConsumer = self.cluster.consumer(self.name)
+        self.consumer.assign([self.first, self.second])
+        self.consumer.seek_to_beginning()
+        self.commits = Commits(self.consumer)
+
+    def poll(self) -> None:
+        self.commits.go_on()
+        self.consumer.poll(timeout_ms=10)
+
+    def committed(self) -> list[int | None]:
+        """As somebody else sees it."""
+        with closing(self.cluster.consumer(self.name)) as other:
+            return [other.committed(one) for one in (self.first, self.second)]
+
+
+@pytest.fixture
+def group(real_kafka: RealKafka, topic: str) -> Iterator[Group]:
+    group = Group(real_kafka, topic)
+    with closing(group.consumer):
+        yield group
+
+
+def at(offset: int) -> OffsetAndMetadata:
+    return OffsetAndMetadata(offset, "", -1)
+
+
+def test_what_is_added_meanwhile_goes_with_the_next_commit(group: Group) -> None:
+    group.commits.add({group.first: at(1)})
+    group.commits.add({group.first: at(2)})
+    group.commits.add({group.second: at(7)})
+    assert group.commits.sent == {group.first: at(1)}
+    assert group.commits.waiting == {group.first: at(2), group.second: at(7)}
+
+    def done() -> bool:
+        group.poll()
+        return not group.commits.sent and not group.commits.waiting
+
+    wait_until(done, "all is committed")
+    assert group.committed() == [2, 7]
+
+
+def test_finish_waits_for_everything(group: Group) -> None:
+    group.commits.add({group.first: at(1)})
+    group.commits.add({group.first: at(3), group.second: at(4)})
+    group.commits.finish()
+    assert group.committed() == [3, 4]
+
+
+def test_what_others_have_by_now_is_not_committed(group: Group) -> None:
+    group.commits.add({group.first: at(1)})
+    group.commits.add({group.first: at(2), group.second: at(5)})
+    group.commits.drop([group.second, TopicPartition("another", 0)])
+    group.commits.finish()
+    assert group.committed() == [2, None]
+
+
+def test_what_the_broker_could_not_take_goes_with_the_next_commit(group: Group) -> None:
+    group.commits.sent = {group.first: at(1), group.second: at(1)}  # on its way
+    group.commits.waiting = {group.first: at(2)}
+    group.commits.answered({}, KafkaTimeoutError("the broker is away"))
+    group.commits.finish()
+    assert group.committed() == [2, 1]
+
+
+def test_what_the_broker_refused_is_not_tried_again(group: Group, caplog: pytest.LogCaptureFixture) -> None:
+    group.commits.sent = {group.first: at(1)}
+    group.commits.answered({}, CommitFailedError())
+    assert "offsets not committed" in caplog.text
+    group.commits.finish()
+    assert group.committed() == [None, None]
+
+
+def test_an_answer_that_never_comes_is_not_waited_for_for_ever(group: Group) -> None:
+    group.commits.add({group.first: at(1)})
+    group.commits.sent_at -= 61
+    group.commits.add({group.first: at(2)})
+    assert group.commits.sent == {group.first: at(2)}
