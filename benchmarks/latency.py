@@ -138,7 +138,6 @@ def measure(what: str, log: InteractionLog, rate: int, cluster: Cluster, bundle:
         producer.flush()
         wait([worker], lambda: worker.events, len(sent))
         done = worker.finish()
-        print("DBG", done.counts, done.seconds)
     if done.counts["applied"] != len(sent):
         raise OSError(f"{done.counts['applied']:,} events were done of {len(sent):,} sent")
     return Trip(sent, done.polled, done.stored)

@@ -113,14 +113,25 @@ def measure(log: InteractionLog, cluster: Cluster, name: str) -> dict[str, float
         [updating] = bench.run(UPDATE)
         both = bench.run(UPDATE, 2)
         read = bench.topic(f"{READ}-1")
-        peer = peer_events_per_s(
-            checkpoint, folder / "peer.sqlite", cluster.bootstrap_servers, read, bench.events, PEER_SECONDS
+        peer, batching_peer = (
+            peer_events_per_s(
+                checkpoint,
+                folder / f"{name}.sqlite",
+                cluster.bootstrap_servers,
+                read,
+                bench.events,
+                PEER_SECONDS,
+                commit_each,
+            )
+            for name, commit_each in (("peer", True), ("batching-peer", False))
         )
     ours = bench.events / took_s([updating])
     figures = {
         "events_per_s": ours,
         "peer_events_per_s": peer,
         "ratio": ours / peer,
+        "batching_peer_events_per_s": batching_peer,
+        "batching_ratio": ours / batching_peer,
         "decode_only_events_per_s": bench.events / took_s([reading]),
         "two_process_speedup": bench.events / took_s(both) / ours,
     }
@@ -161,6 +172,7 @@ def show(log: InteractionLog, figures: Mapping[str, float], updating: Report) ->
         ("updater", f"{figures['events_per_s']:,.0f}"),
         ("two updaters", f"{figures['events_per_s'] * figures['two_process_speedup']:,.0f}"),
         ("kafka-python, SQLite and torch, event by event", f"{figures['peer_events_per_s']:,.0f}"),
+        ("the same, SQLite commits once a poll", f"{figures['batching_peer_events_per_s']:,.0f}"),
         ("kafka-python and decoding only", f"{figures['decode_only_events_per_s']:,.0f}"),
     ]
     print(f"\n{log.source}: {len(log.events):,} events of {log.events.user_id.nunique():,} users\n")

@@ -31,7 +31,15 @@ from stream.store import LmdbStore
 from tests.java_broker import free_ports
 from tests.real_kafka import RealKafka
 
-KEYS = {"events_per_s", "peer_events_per_s", "ratio", "decode_only_events_per_s", "two_process_speedup"}
+KEYS = {
+    "events_per_s",
+    "peer_events_per_s",
+    "ratio",
+    "batching_peer_events_per_s",
+    "batching_ratio",
+    "decode_only_events_per_s",
+    "two_process_speedup",
+}
 
 
 class Work:
@@ -137,14 +145,15 @@ def test_the_peer_computes_the_same_capsules(checkpoint: Checkpoint, bundle: Bun
     peer.close()
 
 
+@pytest.mark.parametrize("commit_each", [True, False])
 def test_the_peer_reads_and_keeps_the_last_items(
-    cluster: Cluster, topic: str, checkpoint: Checkpoint, bundle: Bundle, tmp_path: Path
+    cluster: Cluster, topic: str, checkpoint: Checkpoint, bundle: Bundle, tmp_path: Path, commit_each: bool
 ) -> None:
     sent = [bundle.item_ids[number % 30] for number in range(70)]
     with EventProducer(cluster, topic) as producer:
         for number, item_id in enumerate(sent):
             producer.send(Event("ann", item_id, workload.FIRST_MS + number))
-    rate = peer_events_per_s(checkpoint, tmp_path / "a", cluster.bootstrap_servers, topic, 70, seconds=60)
+    rate = peer_events_per_s(checkpoint, tmp_path / "a", cluster.bootstrap_servers, topic, 70, 60, commit_each)
     assert rate > 0
     peer = Peer(checkpoint, tmp_path / "a")
     assert peer.item_ids("ann") == sent[-KEPT:]
@@ -156,7 +165,7 @@ def test_a_peer_without_events_is_an_error(
 ) -> None:
     monkeypatch.setattr("benchmarks.peer.STANDS_STILL_MS", 500)
     with pytest.raises(OSError, match=f"the peer read 0 events of {topic}"):
-        peer_events_per_s(checkpoint, tmp_path / "a", cluster.bootstrap_servers, topic, 1, seconds=60)
+        peer_events_per_s(checkpoint, tmp_path / "a", cluster.bootstrap_servers, topic, 1, 60, commit_each=False)
 
 
 def test_a_worker_that_ends_is_noticed(bundle: Bundle, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
