@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -52,8 +52,12 @@ class Settings(BaseSettings):
     ssl_key_password: SecretStr | None = Field(
         default=None, validation_alias="KAFKA_SSL_KEY_PASSWORD", description="password of that key, if it has one"
     )
-    topic: str = Field(default="behaviour-events", description="topic of behaviour events, keyed by user_id")
-    group: str = Field(default="mindstream-updater", description="consumer group of the updaters")
+    topic: str = Field(
+        default="behaviour-events",
+        pattern=r"^[A-Za-z0-9._-]{1,245}$",  # Kafka's own rule, and room for .dlq
+        description="topic of behaviour events, keyed by user_id",
+    )
+    group: str = Field(default="mindstream-updater", min_length=1, description="consumer group of the updaters")
     instance: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z0-9._-]{1,249}$",
@@ -64,7 +68,9 @@ class Settings(BaseSettings):
     )
     ignored_types: str = Field(default="impression", description="event types that are no behaviours, comma separated")
     updates_topic: str = Field(
-        default="", description="compacted topic to which every new set of capsules is published; empty: none"
+        default="",
+        pattern=r"^[A-Za-z0-9._-]{0,249}$",
+        description="compacted topic to which every new set of capsules is published; empty: none",
     )
     home: Path = Field(
         default=Path(".mindstream"), description="folder with models/ (bundles) and state/ (capsule store)"
@@ -105,6 +111,15 @@ class Settings(BaseSettings):
     def _any_value_is_true(cls, value: object) -> bool:
         """Some CI services set CI to their own name; that must not stop a process that never asks for it."""
         return str(value).lower() not in ("", "0", "false", "no", "off")
+
+    @field_validator("updates_topic")
+    @classmethod
+    def _has_a_topic_of_its_own(cls, value: str, others: ValidationInfo) -> str:
+        """Updates among the events would be read as events, and compaction would remove events."""
+        topic = others.data.get("topic", "")
+        if value and value in (topic, f"{topic}.dlq"):
+            raise ValueError(f"it must be another topic than that of the events ({topic}) and of the dead letters")
+        return value
 
     @field_validator("ssl_cafile", "ssl_certfile", "ssl_keyfile", mode="before")
     @classmethod
