@@ -1,7 +1,8 @@
 """A process that reads a topic for a benchmark: python -m benchmarks.worker TASK, where TASK is JSON (task.py).
 
 It has no more threads and libraries than `python -m stream run`. On stdout it says, a line each, how many partitions it
-reads and how many events it has done, and at last its report. On stdin it is told, a line each: to wait, to go, to end.
+reads, that it waits, how many events it has done, and at last its report. On stdin it is told, a line each: to wait,
+to go, to end.
 """
 
 import logging
@@ -219,6 +220,7 @@ def work(worker: Worker, told: "queue.Queue[str]") -> Report:
             said = worker.partitions()
             say("partitions", said)
     told.get()
+    say("waits", 1)
     told.get()
     worker.begin()
     began, due, said = time.monotonic_ns(), 0.0, 0

@@ -22,11 +22,12 @@ class WorkerProcess:
     Attributes
     ----------
     partitions, events : what it said last.
+    waits : 1 from when it has begun to wait to be told to go.
     report : what it said at its end, None before.
     """
 
     def __init__(self, task: Task) -> None:
-        self.partitions = self.events = 0
+        self.partitions = self.events = self.waits = 0
         self.report: Report | None = None
         self.process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.worker", msgspec.json.encode(task).decode()],
@@ -47,6 +48,8 @@ class WorkerProcess:
                 self.partitions = int(said)
             elif what == "events":
                 self.events = int(said)
+            elif what == "waits":
+                self.waits = int(said)
             elif what == "report":
                 self.report = msgspec.json.decode(said, type=Report)
 
@@ -93,6 +96,7 @@ def share_partitions(workers: Sequence[WorkerProcess], partitions: int) -> None:
     wait(workers, lambda: sum(worker.partitions == each for worker in workers), len(workers))
     for worker in workers:
         worker.tell("wait")
+    wait(workers, lambda: sum(worker.waits for worker in workers), len(workers))  # what is sent now, none has read
 
 
 def do_events(workers: Sequence[WorkerProcess], events: int, seen: Callable[[int], object] = lambda _: None) -> None:

@@ -247,7 +247,7 @@ def test_the_command_ends_with_its_figures(
     printed = capsys.readouterr().out
     figures = json.loads(printed.splitlines()[-1])
     assert set(figures) == KEYS | {f"log_{name}" for name in KEYS}
-    assert all(value > 0 for value in figures.values())
+    assert all(value > 0 for value in figures.values()), figures
     assert figures["ratio"] == pytest.approx(figures["events_per_s"] / figures["peer_events_per_s"], rel=1e-3)
     for part in ("poll", "decode", "store get", "apply", "encode", "store put", "commit", "the rest"):
         assert printed.count(f"\n{part} ") == 2
