@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from model_export.interactions import EVENT_COLUMNS, InteractionLog
 from model_export.readers import FORMATS, read_log, write_table
 from model_export.readers.detect import detect
+from model_export.readers.online_retail import shared_words
 from model_export.simulator import simulate
 
 DATA = Path(__file__).parents[1].parent / "shared" / "data"
@@ -449,9 +450,9 @@ def test_online_retail_in_all_its_forms(tmp_path: Path, make: Callable[[Path], P
         ("17850", "WHITE HEART", "buy", EIGHT_26 + (24 * 60 + 34) * 60_000),
     ]
     assert rows(log.items) == [
-        ("METAL LANTERN", "METAL LANTERN", "", 3.39),
-        ("NA", "NA", "", 0.5),
-        ("WHITE HEART", "WHITE HEART", "", 2.75),
+        ("METAL LANTERN", "METAL LANTERN", "", 3.39, ""),
+        ("NA", "NA", "", 0.5, ""),
+        ("WHITE HEART", "WHITE HEART", "", 2.75, ""),
     ]
     assert rows(log.profiles) == [("12346", "Norway"), ("17850", "EIRE")]
     assert drops(log) == {
@@ -459,6 +460,12 @@ def test_online_retail_in_all_its_forms(tmp_path: Path, make: Callable[[Path], P
         "without a description": 2,
         "with a quantity that is not positive": 2,
     }
+
+
+def test_words_of_the_descriptions_by_hand() -> None:
+    titles = pd.Series(["RED T-LIGHT HOLDER", "light, Light and RED", "BLUE HOLDER", "?", "LANTERN"])
+    assert shared_words(titles).tolist() == ["red|light|holder", "light|red", "holder", "", ""]
+    assert shared_words(titles[3:].reset_index(drop=True)).tolist() == ["", ""]
 
 
 def test_online_retail_that_is_none(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from python_calamine import CalamineError
 
-from model_export.interactions import InteractionLog
+from model_export.interactions import SEPARATOR, InteractionLog
 from model_export.readers.cells import numbers, text, times_ms
 from model_export.readers.delimited import read_delimited
 from model_export.readers.files import column_names, delimiter, only_file
@@ -20,6 +20,9 @@ COLUMNS = ("Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID", 
 
 def read(path: Path) -> InteractionLog:
     """Read Online Retail. The description is the item, since some copies lack the stock code.
+
+    Its words are the side feature "word": what is called alike (bags with one pattern, one thing in several colours) is
+    bought alike.
 
     Rows without a customer, without a description or with a quantity that is not positive (cancelled
     orders, write-offs) are dropped. An item's price is its median unit price, in pounds sterling.
@@ -42,7 +45,15 @@ def read(path: Path) -> InteractionLog:
     rows = without(rows, ~(rows.quantity > 0), "with a quantity that is not positive", dropped)
     rows = in_time_order(rows, path, dropped)
     items = rows.groupby("item_id").price.median().reset_index()
+    items["word"] = shared_words(items.item_id)
     return make_log(rows, items, latest(rows, "user_id", ["country"]), path.name, dropped)
+
+
+def shared_words(titles: pd.Series) -> pd.Series:
+    """The words of each title that another title has too, once each and in lower case, joined by the separator."""
+    words = titles.str.lower().str.findall(r"\w+").explode().dropna().rename("word").reset_index().drop_duplicates()
+    shared = words[words.groupby("word").word.transform("size") > 1]
+    return shared.groupby("index").word.agg(SEPARATOR.join).reindex(titles.index, fill_value="")
 
 
 def _read_cells(path: Path, dropped: dict[str, int]) -> pa.Table:
