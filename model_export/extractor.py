@@ -20,7 +20,7 @@ INPUTS = ("behaviours", "mask", "routing_logits", "profile")
 OUTPUTS = ("capsules", "interest_mask", "routing_weights")
 
 
-class Capsules(msgspec.Struct, frozen=True):
+class Capsules(msgspec.Struct, frozen=True, gc=False):
     """The interests of one user.
 
     Attributes

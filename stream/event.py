@@ -19,7 +19,7 @@ EventId = Annotated[str, msgspec.Meta(max_length=128)]
 EventTime = Annotated[int, msgspec.Meta(ge=EARLIEST_MS, le=LATEST_MS)]
 
 
-class Event(msgspec.Struct, frozen=True, omit_defaults=True):
+class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One behaviour of one user.
 
     Attributes

@@ -10,7 +10,7 @@ from stream.event import Event
 BY_TIME = itemgetter(0, 1)  # of (event_time_ms, event_id, item_id)
 
 
-class History(msgspec.Struct, frozen=True, array_like=True):
+class History(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A user's behaviours by event time: item_ids (T,), event_times_ms (T,), event_ids (T,), "" where there is none."""
 
     item_ids: tuple[str, ...] = ()

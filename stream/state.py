@@ -16,7 +16,7 @@ DAY_MS = 86_400_000
 MARKER_DAYS = 7  # how long it is remembered that a user was forgotten: as long as Kafka keeps events by default
 
 
-class UserState(msgspec.Struct, frozen=True):
+class UserState(msgspec.Struct, frozen=True, gc=False):
     """One user, as stored. One who was forgotten has an empty history and stays for some days, as a marker.
 
     Attributes
@@ -43,7 +43,7 @@ class UserState(msgspec.Struct, frozen=True):
         return None if idle_days is None else self.history.event_times_ms[-1] + round(idle_days * DAY_MS)
 
 
-class Applied(msgspec.Struct, frozen=True):
+class Applied(msgspec.Struct, frozen=True, gc=False):
     """A user with new events, before the capsules are computed.
 
     Attributes

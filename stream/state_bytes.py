@@ -13,14 +13,14 @@ from stream.state import UserState
 FORMAT = 2
 
 
-class _Head(msgspec.Struct, frozen=True, array_like=True):
+class _Head(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The beginning of a _Record: what tells whether it may be replaced."""
 
     format: int
     position: Position
 
 
-class _Record(_Head, frozen=True, array_like=True):
+class _Record(_Head, frozen=True, array_like=True, gc=False):
     """A UserState. `floats` are its capsules' vectors, importance and routing weights, one after the other."""
 
     user_id: str
