@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from index.exact import EVERY_ROW, ExactIndex, as_queries, hits_of
+from index.exact import ExactIndex, as_queries, hits_of
 from index.joint import joint_beams
 from index.links import Links
-from index.maxsim import NO_ROWS, Allowed, Hits, as_rows, check_query, stacked
+from index.maxsim import EVERY_ROW, NO_ROWS, Allowed, Hits, as_rows, check_query, stacked
 
 WIDTH = 24  # of the small beam of each capsule
-BREAK_EVEN = 40  # a beam of breadth ef takes as long as a scan of so many rows times ef
+BREAK_EVEN = 50  # a beam of breadth ef takes as long as a scan of so many rows times ef
 MOST_VISITED = 4  # a beam gives up, and a scan takes over, where it visits more than items / 4
 FEW = 4_096  # but not before so many
 
@@ -64,7 +64,7 @@ class BeamIndex:
         excluded = [as_rows(rows) for rows in exclude] or [EVERY_ROW] * len(users)
         keys, counts = self.beams(users, n, ef, excluded, allowed)
         return [
-            hits_of(self.items, keys[user], users[user], n, EVERY_ROW)
+            hits_of(self.items, keys[user, : counts[user]], users[user], n, EVERY_ROW)
             if counts[user] >= n
             else self.scan.search(users[user], n, excluded[user], allowed)
             for user in range(len(users))
@@ -78,10 +78,13 @@ class BeamIndex:
 
     def ef_for(self, n: int) -> int:
         """The breadth for N = n: in proportion between those that were measured, and beyond the last."""
-        known = list(self.ef)
-        if n > known[-1]:
-            return max(n, self.ef[known[-1]] * n // known[-1])
-        return max(n, int(np.interp(n, known, list(self.ef.values()))))
+        before, ef = next(iter(self.ef.items()))
+        for known, breadth in self.ef.items():
+            if n <= known:
+                share = (n - before) / (known - before) if n > before else 0
+                return max(n, int(ef + share * (breadth - ef)))
+            before, ef = known, breadth
+        return max(n, ef * n // before)
 
     def scan_is_faster(self, ef: int, allowed: Allowed | None) -> bool:
         """Whether scoring all allowed rows takes no longer than a beam, which meets only so many of them on its way."""

@@ -5,10 +5,8 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from index.keys import NOTHING, keys_decoded
-from index.maxsim import NO_ROWS, Allowed, Hits, as_rows, check_query, stacked
+from index.maxsim import EVERY_ROW, NO_ROWS, Allowed, Hits, as_rows, check_query, stacked
 from index.scan import brought_by, scan
-
-EVERY_ROW = np.empty(0, dtype=np.int32)
 
 
 class ExactIndex:
@@ -81,7 +79,8 @@ def table_of(items: np.ndarray) -> np.ndarray:
 
 def as_queries(capsules: np.ndarray) -> np.ndarray:
     """Capsules as compiled code wants them."""
-    return np.array(capsules, dtype=np.float32, order="C")
+    queries = np.ascontiguousarray(capsules, dtype=np.float32)
+    return queries if queries.flags.writeable else queries.copy()
 
 
 NO_HITS = Hits(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32), np.empty(0, dtype=np.int64))

@@ -10,16 +10,19 @@ import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import hnswlib
 import numpy as np
 from tqdm import tqdm
 
 from index.exact import ExactIndex, best_of
+from index.links import joined
 from index.maxsim import NO_ROWS, Allowed, Hits, check_query
 
 LANES = 16  # hnswlib's fast distance functions take dimensions in multiples of 16
 BUILD_BATCH = 10_000
+UNEVEN = 0.05  # what is added to an item beyond this share of the largest norm: a thousandth of the norm is missing
 PLAIN_EF = 200  # of the plain search, where none is given
 
 
@@ -99,18 +102,31 @@ def build(items: np.ndarray, settings: HnswSettings, progress: bool = True) -> H
 
     Items of large norm go in first. In the augmented space they are outliers: put in late, their neighbours do not keep
     links to them, and a search misses the very items that have the largest inner products.
+
+    Where norms are uneven, the links of an inner-product graph fill the slots that are left. By itself it leaves items
+    without any link to them; but its links lead far, and a search along both kinds does not get stuck.
     """
     vectors = augmented(items)
-    order = np.argsort(vectors[:, items.shape[1]], kind="stable")  # what is added is smallest where the norm is largest
-    graph = hnswlib.Index("l2", vectors.shape[1])
-    graph.init_index(len(items), ef_construction=settings.ef_construction, M=settings.m, random_seed=settings.seed)
-    with tqdm(total=len(items), desc="indexing", unit="item", disable=not progress) as bar:
-        for at in range(0, len(items), BUILD_BATCH):
-            rows = order[at : at + BUILD_BATCH]
-            graph.add_items(vectors[rows], rows)
-            bar.update(len(rows))
+    added = vectors[:, items.shape[1]]
+    order = np.argsort(added, kind="stable")  # what is added is smallest where the norm is largest
+    uneven = len(items) > 0 and added.max() > UNEVEN * np.linalg.norm(vectors[0])
+    with tqdm(total=len(items) * (1 + uneven), desc="indexing", unit="item", disable=not progress) as bar:
+        graph = grown("l2", vectors, order, settings, bar)
+        if uneven:
+            graph = joined(graph, grown("ip", np.ascontiguousarray(items), order, settings, bar))
     graph.set_ef(settings.ef or PLAIN_EF)
     return HnswIndex(items, graph)
+
+
+def grown(space: str, vectors: np.ndarray, order: np.ndarray, settings: HnswSettings, bar: Any) -> hnswlib.Index:
+    """hnswlib's graph of these vectors, put in in this order."""
+    graph = hnswlib.Index(space, vectors.shape[1])
+    graph.init_index(len(vectors), ef_construction=settings.ef_construction, M=settings.m, random_seed=settings.seed)
+    for at in range(0, len(vectors), BUILD_BATCH):
+        rows = order[at : at + BUILD_BATCH]
+        graph.add_items(vectors[rows], rows)
+        bar.update(len(rows))
+    return graph
 
 
 def save(index: HnswIndex, file: Path) -> None:

@@ -98,7 +98,9 @@ def pop(heap: np.ndarray, size: int) -> np.int64:
 
 def keys_decoded(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Rows int64 and scores float32 of keys, the best first; without those that are NOTHING."""
-    ordered = np.sort(keys[keys != NOTHING])[::-1]
+    ordered = np.sort(keys)[::-1]
+    if len(ordered) and ordered[-1] == NOTHING:
+        ordered = ordered[ordered != NOTHING]
     bits = ordered >> ROW_BITS
     scores = np.where(bits < 0, bits ^ 0x7FFFFFFF, bits).astype(np.int32).view(np.float32)
     return LOW - (ordered & LOW), scores

@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 
 NO_ROWS: frozenset[int] = frozenset()
+EVERY_ROW = np.empty(0, dtype=np.int32)  # compiled code takes no rows for all
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,8 @@ def check_query(capsules: np.ndarray, n: int, dim: int) -> None:
 
 def stacked(arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Arrays one behind the other, and where each starts: int64 (arrays + 1,)."""
+    if len(arrays) == 1:
+        return arrays[0], np.array([0, len(arrays[0])])
     starts = np.zeros(len(arrays) + 1, dtype=np.int64)
     np.cumsum([len(one) for one in arrays], out=starts[1:])
     return np.concatenate(arrays), starts
@@ -102,4 +105,4 @@ def stacked(arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 
 def as_rows(rows: Collection[int]) -> np.ndarray:
     """int32 (R,), ascending, of any rows."""
-    return np.array(sorted(rows), dtype=np.int32)
+    return np.array(sorted(rows), dtype=np.int32) if rows else EVERY_ROW
