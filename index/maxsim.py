@@ -105,4 +105,4 @@ def stacked(arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 
 def as_rows(rows: Collection[int]) -> np.ndarray:
     """int32 (R,), ascending, of any rows."""
-    return np.array(sorted(rows), dtype=np.int32) if rows else EVERY_ROW
+    return np.array(sorted(rows), dtype=np.int32) if len(rows) else EVERY_ROW

@@ -6,20 +6,22 @@ from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import hnswlib
+import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from index import beam, breadth, bundled, hnsw
+from index import beam, breadth, bundled, hnsw, keys
 from index.beam import BeamIndex
 from index.bundled import build_index, open_index
 from index.exact import ExactIndex
 from index.hnsw import HnswIndex, HnswSettings, augmented
-from index.links import links_of
+from index.links import links_of, union
 from index.maxsim import NO_ROWS, Allowed, Hits, MaxSimIndex
 from model_export.bundle import INDEX, Bundle, BundleError, describe_file, write_manifest
 from model_export.registry import Registry
@@ -286,6 +288,48 @@ def test_bad_queries(index: MaxSimIndex, shape: tuple[int, ...], n: int, message
         index.search(np.ones(shape, dtype=np.float32), n)
     with pytest.raises(ValueError, match="capsules hold NaN or infinite numbers"):
         index.search(np.full((1, DIM), np.nan, dtype=np.float32), 5)
+
+
+def test_links_of_two_graphs_are_joined_in_the_slots_that_are_free() -> None:
+    first = np.array([[1, 2, -1, -1], [0, 2, 3, -1], [3, -1, -1, -1], [0, 1, 2, -1]], dtype=np.int32)
+    second = np.array([[2, 3, -1, -1], [3, 2, -1, -1], [0, 3, 1, -1], [2, 1, 0, -1]], dtype=np.int32)
+    right = [[1, 2, 3, -1], [0, 2, 3, -1], [3, 0, 1, -1], [0, 1, 2, -1]]
+    assert union(first, second).tolist() == right
+
+
+@pytest.mark.parametrize(("even", "fewest"), [(True, 9), (False, 13)])
+def test_only_uneven_norms_get_links_of_both_graphs(even: bool, fewest: float) -> None:
+    items = np.random.default_rng(0).normal(size=(2_000, 20)).astype(np.float32)
+    if even:
+        items /= np.linalg.norm(items, axis=1, keepdims=True)
+    graph = hnsw.build(items, SMALL, progress=False).graph
+    number = (links_of(graph).rows >= 0).sum(1).mean()
+    assert fewest < number < fewest + 4  # of 16 slots
+    labels, _ = graph.knn_query(augmented(items), k=1)  # hnswlib itself reads what was written
+    assert (labels[:, 0] == np.arange(2_000)).mean() > 0.99
+
+
+def test_without_any_folder_for_it_machine_code_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process in a read-only container starts all the same."""
+    njit = numba.njit
+
+    def read_only(**options: Any) -> Any:
+        if options.get("cache"):
+            raise RuntimeError("cannot cache function: no locator available")
+        return njit(**options)
+
+    monkeypatch.setattr(numba, "njit", read_only)
+    twice = keys.compiled()(lambda number: 2 * number)
+    assert twice(21) == 42
+
+
+@given(st.lists(st.tuples(st.floats(-1e30, 1e30, width=32), st.integers(0, 2**31 - 1)), min_size=1, max_size=20))
+@settings(max_examples=100, deadline=None)
+def test_keys_sort_by_score_and_then_by_row(pairs: list[tuple[float, int]]) -> None:
+    made = np.array([keys.key_of(np.float32(score), row) for score, row in pairs])
+    rows, scores = keys.keys_decoded(np.append(made, keys.NOTHING))
+    right = sorted(pairs, key=lambda one: (-one[0], one[1]))
+    assert list(zip(scores.tolist(), rows.tolist(), strict=True)) == right
 
 
 def test_augmented_vectors_have_one_norm_and_keep_the_order(items: np.ndarray, queries: list[np.ndarray]) -> None:
