@@ -323,7 +323,9 @@ def test_without_any_folder_for_it_machine_code_is_not_kept(monkeypatch: pytest.
     assert twice(21) == 42
 
 
-@given(st.lists(st.tuples(st.floats(-(2.0**100), 2.0**100, width=32), st.integers(0, 2**31 - 1)), min_size=1, max_size=20))
+@given(
+    st.lists(st.tuples(st.floats(-(2.0**100), 2.0**100, width=32), st.integers(0, 2**31 - 1)), min_size=1, max_size=20)
+)
 @settings(max_examples=100, deadline=None)
 def test_keys_sort_by_score_and_then_by_row(pairs: list[tuple[float, int]]) -> None:
     made = np.array([keys.key_of(np.float32(score), row) for score, row in pairs])
