@@ -3,7 +3,7 @@
 import typer
 
 import console
-from benchmarks import accuracy, cold, extractor, freshness, latency, planted, throughput, training
+from benchmarks import accuracy, cold, extractor, freshness, latency, planted, retrieval, throughput, training
 from benchmarks.faults import command as faults
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -14,6 +14,7 @@ app.command("faults")(faults.main)
 app.command("freshness")(freshness.main)
 app.command("latency")(latency.main)
 app.command("planted")(planted.main)
+app.command("retrieval")(retrieval.main)
 app.command("throughput")(throughput.main)
 app.command("training")(training.main)
 

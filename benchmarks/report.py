@@ -3,15 +3,18 @@
 import json
 import math
 from collections.abc import Mapping
+from typing import Any
 
 
-def finish(figures: Mapping[str, float | int | str]) -> None:
+def finish(figures: Mapping[str, Any]) -> None:
     """Print the figures as the last line, with four decimals; null where there is no number."""
     print(json.dumps({name: rounded(value) for name, value in figures.items()}, allow_nan=False))
 
 
-def rounded(value: float | int | str) -> float | int | str | None:
-    """A figure as JSON has it."""
+def rounded(value: Any) -> Any:
+    """A figure, or figures with names, as JSON has it."""
+    if isinstance(value, Mapping):
+        return {name: rounded(one) for name, one in value.items()}
     if not isinstance(value, float):
         return value
     return round(value, 4) if math.isfinite(value) else None

@@ -9,9 +9,13 @@ import typer
 
 import console
 import settings
+from index.breadth import TARGET
 from index.bundled import build_index
+from index.explain import table
+from index.filters import CATEGORY
 from index.hnsw import HnswSettings
-from index.recommender import Candidates, Recommender
+from index.recommender import Recommender
+from index.request import Request
 from model_export.bundle import Bundle
 from model_export.registry import Registry
 from stream.stores import open_store
@@ -25,10 +29,11 @@ def build(
     kind: Annotated[str, typer.Option(help="auto (exact up to 20,000 items), exact or hnsw.")] = "auto",
     m: Annotated[int, typer.Option(help="HNSW: links an item.", min=2)] = 16,
     ef_construction: Annotated[int, typer.Option(help="HNSW: breadth of building.", min=1)] = 200,
-    ef: Annotated[int, typer.Option(help="HNSW: breadth of searching.", min=1)] = 200,
+    ef: Annotated[int, typer.Option(help="HNSW: breadth of searching; 0: as --recall needs it.", min=0)] = 0,
+    recall: Annotated[float, typer.Option(help="HNSW: recall that ef is measured for.")] = TARGET,
 ) -> None:
     """Add the item index to a bundle, before it is published."""
-    built = build_index(Bundle(bundle), kind, HnswSettings(m, ef_construction, ef))
+    built = build_index(Bundle(bundle), kind, HnswSettings(m, ef_construction, ef), target=recall)
     print(f"{built.path}: {built.manifest.index['kind']} index of {built.manifest.items:,} items")
 
 
@@ -37,26 +42,43 @@ def query(
     user: Annotated[str, typer.Argument(help="user_id.")],
     n: Annotated[int, typer.Option("--n", "-n", help="How many candidates.", min=1)] = 10,
     exclude_seen: Annotated[bool, typer.Option(help="Leave out items of the user's history.")] = False,
+    exclude: Annotated[list[str] | None, typer.Option(help="An item to leave out; may be repeated.")] = None,
+    category: Annotated[list[str] | None, typer.Option(help="Only of this category, or one of several.")] = None,
+    where: Annotated[list[str] | None, typer.Option(help="Only with attribute=value; may be repeated.")] = None,
+    min_score: Annotated[float | None, typer.Option(help="Only candidates with this score at least.")] = None,
+    quota: Annotated[int | None, typer.Option(help="Most candidates of one interest.", min=1)] = None,
+    by_importance: Annotated[bool, typer.Option(help="Each interest at most its share, by importance.")] = False,
+    diversity: Annotated[float, typer.Option(help="Worth of two candidates' categories being different.", min=0)] = 0,
+    max_cosine: Annotated[float | None, typer.Option(help="Leave out what is more alike to a better one.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Candidates for one user from the current model and the stored capsules."""
+    """Candidates for one user, what brought each, and what formed each interest."""
+    attributes = [*(f"{CATEGORY}={value}" for value in category or []), *(where or [])]
+    request = Request(
+        n, exclude_seen, frozenset(exclude or []), filters_of(attributes), min_score, quota, by_importance, diversity,
+        max_cosine,
+    )  # fmt: skip
     bundle = Registry(settings.load().models).current()
     with open_store(settings.load()) as store:
-        candidates = Recommender(bundle, store).recommend(user, n, exclude_seen)
+        [candidates] = Recommender(bundle, store).recommend_many([user], request)
     print(json.dumps(asdict(candidates), ensure_ascii=False) if as_json else table(candidates, bundle))
 
 
-def table(candidates: Candidates, bundle: Bundle) -> str:
-    """Candidates and interests for people to read."""
-    title = dict(zip(bundle.item_ids, bundle.catalogue.title, strict=True))
-    lines = [f"model {candidates.model_version}, path: {candidates.path}"]
-    for number, interest in enumerate(candidates.interests):
-        made_by = "; ".join(title.get(b.item_id, b.item_id) for b in interest.behaviours[:3])
-        lines.append(f"interest {number} ({100 * interest.importance:.0f} % of the behaviours): {made_by}")
-    for item_id, score, capsule in zip(candidates.item_ids, candidates.scores, candidates.capsule, strict=True):
-        brought_by = f"interest {capsule}" if capsule >= 0 else "popular"
-        lines.append(f"{score:10.3f}  {brought_by:<10}  {title[item_id]}")
-    return "\n".join(lines)
+def filters_of(said: list[str]) -> dict[str, frozenset[str]]:
+    """Attribute -> values, of texts like "brand=acme"; of an attribute that is named twice either value will do.
+
+    Raises
+    ------
+    ValueError
+        If a text has another form.
+    """
+    found: dict[str, frozenset[str]] = {}
+    for one in said:
+        attribute, is_there, value = one.partition("=")
+        if not (attribute and is_there and value):
+            raise ValueError(f"--where is {one!r}; right is attribute=value")
+        found[attribute] = found.get(attribute, frozenset()) | {value}
+    return found
 
 
 if __name__ == "__main__":

@@ -1,22 +1,30 @@
 """The index of a bundle: built into its folder, and opened from it."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, replace
+from typing import Any
 
-from index import hnsw
+from index import breadth, hnsw
+from index.beam import BeamIndex
 from index.exact import ExactIndex
 from index.hnsw import HnswSettings
+from index.links import links_of
 from index.maxsim import MaxSimIndex
 from model_export.bundle import INDEX, Bundle, describe_file, verify_file, write_manifest
 
 EXACT_UP_TO = 20_000  # items; below about this size a scan is faster than a graph
 
 
-def build_index(bundle: Bundle, kind: str, settings: HnswSettings, progress: bool = True) -> Bundle:
+def build_index(
+    bundle: Bundle, kind: str, settings: HnswSettings, progress: bool = True, target: float = breadth.TARGET
+) -> Bundle:
     """Add an index to a bundle and list it in the manifest; the bundle must not be published yet.
 
     Parameters
     ----------
     kind : "exact" (needs no file), "hnsw", or "auto": exact up to 20,000 items.
+    settings : of the graph; where they give no ef, it is measured.
+    target : recall@N against exact search that a measured ef must have.
 
     Returns
     -------
@@ -32,13 +40,32 @@ def build_index(bundle: Bundle, kind: str, settings: HnswSettings, progress: boo
     files = {name: entry for name, entry in bundle.manifest.files.items() if name != INDEX}
     described: dict[str, object] = {"kind": "exact"}
     if kind == "hnsw" or (kind == "auto" and bundle.manifest.items > EXACT_UP_TO):
-        hnsw.save(hnsw.build(bundle.item_embeddings, settings, progress), bundle.path / INDEX)
+        plain = hnsw.build(bundle.item_embeddings, settings, progress)
+        hnsw.save(plain, bundle.path / INDEX)
         files[INDEX] = describe_file(bundle.path / INDEX)
-        described = {"kind": "hnsw", **asdict(settings)}
+        described = {"kind": "hnsw", **asdict(settings), **ef_of(plain, bundle, settings, target)}
     else:
         (bundle.path / INDEX).unlink(missing_ok=True)
     write_manifest(bundle.path, replace(bundle.manifest, index=described, files=files))
     return Bundle(bundle.path)
+
+
+def ef_of(plain: hnsw.HnswIndex, bundle: Bundle, settings: HnswSettings, target: float) -> dict[str, Any]:
+    """What the manifest says of ef: the one that is given, or those that were measured, with their recall."""
+    if settings.ef:
+        return {"ef": settings.ef}
+    index = BeamIndex(plain.items, links_of(plain.graph), {1: 1})
+    found = breadth.measured(index, breadth.queries_of(bundle, settings.seed), target)
+    return {
+        "ef": {str(n): ef for n, ef in found.ef.items()},  # JSON's names are strings
+        "recall": {str(n): round(recall, 4) for n, recall in found.recall.items()},
+        "target": target,
+    }
+
+
+def ef_by_count(ef: int | Mapping[str, int]) -> dict[int, int]:
+    """N -> ef, from the manifest; a single ef holds for N up to 100."""
+    return {100: ef} if isinstance(ef, int) else {int(n): value for n, value in ef.items()}
 
 
 def open_index(bundle: Bundle) -> MaxSimIndex:
@@ -51,5 +78,6 @@ def open_index(bundle: Bundle) -> MaxSimIndex:
     """
     if INDEX in bundle.manifest.files:
         verify_file(bundle.path / INDEX, bundle.manifest.files[INDEX])  # hnswlib may crash on a damaged one
-        return hnsw.load(bundle.item_embeddings, bundle.path / INDEX, int(bundle.manifest.index["ef"]))
+        plain = hnsw.load(bundle.item_embeddings, bundle.path / INDEX)
+        return BeamIndex(bundle.item_embeddings, links_of(plain.graph), ef_by_count(bundle.manifest.index["ef"]))
     return ExactIndex(bundle.item_embeddings)

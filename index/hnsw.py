@@ -1,4 +1,4 @@
-"""Approximate max-sim over hnswlib's graph, for catalogues too large to scan.
+"""hnswlib's graph: built, stored and loaded; and the plain way of searching it, the reference of the joint beam.
 
 hnswlib's inner-product space fails on vectors of uneven norms: many items get no incoming link and cannot be reached.
 So the graph is built in L2 space on [x, sqrt(R^2 - |x|^2)], R the largest norm: all items then have the norm R, and the
@@ -7,33 +7,40 @@ System Using a Euclidean Transformation for Inner-Product Spaces", RecSys 2014, 
 """
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import hnswlib
 import numpy as np
 from tqdm import tqdm
 
-from index.exact import ExactIndex
-from index.maxsim import NO_ROWS, Hits, best_of, check_query
+from index.exact import ExactIndex, best_of
+from index.links import joined
+from index.maxsim import NO_ROWS, Allowed, Hits, check_query
 
 LANES = 16  # hnswlib's fast distance functions take dimensions in multiples of 16
 BUILD_BATCH = 10_000
+UNEVEN = 0.05  # what is added to an item beyond this share of the largest norm: a thousandth of the norm is missing
+PLAIN_EF = 200  # of the plain search, where none is given
 
 
 @dataclass(frozen=True)
 class HnswSettings:
-    """hnswlib's parameters: M links an item, ef_construction and ef the breadth of building and searching."""
+    """hnswlib's parameters: M links an item, ef_construction and ef the breadth of building and searching.
+
+    `ef` 0: measured when the index is built.
+    """
 
     m: int = 16
     ef_construction: int = 200
-    ef: int = 200
+    ef: int = 0
     seed: int = 7
 
 
 class HnswIndex:
-    """One graph search a capsule, merged and scored exactly. A loaded index never changes.
+    """One graph search a capsule by hnswlib itself, merged and scored exactly. A loaded index never changes.
 
     Parameters
     ----------
@@ -41,24 +48,43 @@ class HnswIndex:
     graph : hnswlib's index of the augmented vectors, labels are the rows.
     """
 
-    kind = "hnsw"
+    kind = "hnsw, plain"
 
     def __init__(self, items: np.ndarray, graph: hnswlib.Index) -> None:
         self.items, self.graph = items, graph
         self.scan = ExactIndex(items)
 
-    def search(self, capsules: np.ndarray, n: int, exclude: Collection[int] = NO_ROWS) -> Hits:
-        """See MaxSimIndex.search. Each capsule is asked for N items more than are excluded."""
+    def search_many(
+        self,
+        users: Sequence[np.ndarray],
+        n: int,
+        exclude: Sequence[Collection[int]] = (),
+        allowed: Allowed | None = None,
+    ) -> list[Hits]:
+        """See MaxSimIndex.search_many."""
+        each = exclude or [NO_ROWS] * len(users)
+        return [self.search(capsules, n, rows, allowed) for capsules, rows in zip(users, each, strict=True)]
+
+    def search(
+        self, capsules: np.ndarray, n: int, exclude: Collection[int] = NO_ROWS, allowed: Allowed | None = None
+    ) -> Hits:
+        """See MaxSimIndex.search. Each capsule is asked for more items until it has n that may come back."""
         check_query(capsules, n, self.items.shape[1])
-        wanted = min(n + len(exclude), len(self.items))
         queries = np.zeros((len(capsules), self.graph.dim), dtype=np.float32)
         queries[:, : capsules.shape[1]] = capsules
+        may = np.ones(len(self.items), dtype=bool) if allowed is None else allowed.mask.copy()
+        may[list(exclude)] = False
+        wanted = min(n + len(exclude), len(self.items))
         try:
-            labels, _ = self.graph.knn_query(queries, k=wanted, num_threads=1)  # (K', wanted)
+            while True:
+                labels = self.graph.knn_query(queries, k=wanted, num_threads=1)[0].astype(np.int64)  # (K', wanted)
+                if wanted == len(self.items) or may[labels].sum(1).min() >= n:
+                    break
+                wanted = min(2 * wanted, len(self.items))
         except RuntimeError:  # the graph reached fewer items than were asked for
-            return self.scan.search(capsules, n, exclude)
-        rows = np.setdiff1d(labels.astype(np.int64), list(exclude))
-        return best_of(self.items, rows, capsules, n)
+            return self.scan.search(capsules, n, exclude, allowed)
+        rows = np.unique(labels)
+        return best_of(self.items, rows[may[rows]], capsules, n)
 
 
 def augmented(items: np.ndarray) -> np.ndarray:
@@ -76,18 +102,31 @@ def build(items: np.ndarray, settings: HnswSettings, progress: bool = True) -> H
 
     Items of large norm go in first. In the augmented space they are outliers: put in late, their neighbours do not keep
     links to them, and a search misses the very items that have the largest inner products.
+
+    Where norms are uneven, the links of an inner-product graph fill the slots that are left. By itself it leaves items
+    without any link to them; but its links lead far, and a search along both kinds does not get stuck.
     """
     vectors = augmented(items)
-    order = np.argsort(vectors[:, items.shape[1]], kind="stable")  # what is added is smallest where the norm is largest
-    graph = hnswlib.Index("l2", vectors.shape[1])
-    graph.init_index(len(items), ef_construction=settings.ef_construction, M=settings.m, random_seed=settings.seed)
-    with tqdm(total=len(items), desc="indexing", unit="item", disable=not progress) as bar:
-        for at in range(0, len(items), BUILD_BATCH):
-            rows = order[at : at + BUILD_BATCH]
-            graph.add_items(vectors[rows], rows)
-            bar.update(len(rows))
-    graph.set_ef(settings.ef)
+    added = vectors[:, items.shape[1]]
+    order = np.argsort(added, kind="stable")  # what is added is smallest where the norm is largest
+    uneven = len(items) > 0 and added.max() > UNEVEN * np.linalg.norm(vectors[0])
+    with tqdm(total=len(items) * (1 + uneven), desc="indexing", unit="item", disable=not progress) as bar:
+        graph = grown("l2", vectors, order, settings, bar)
+        if uneven:
+            graph = joined(graph, grown("ip", np.ascontiguousarray(items), order, settings, bar))
+    graph.set_ef(settings.ef or PLAIN_EF)
     return HnswIndex(items, graph)
+
+
+def grown(space: str, vectors: np.ndarray, order: np.ndarray, settings: HnswSettings, bar: Any) -> hnswlib.Index:
+    """hnswlib's graph of these vectors, put in in this order."""
+    graph = hnswlib.Index(space, vectors.shape[1])
+    graph.init_index(len(vectors), ef_construction=settings.ef_construction, M=settings.m, random_seed=settings.seed)
+    for at in range(0, len(vectors), BUILD_BATCH):
+        rows = order[at : at + BUILD_BATCH]
+        graph.add_items(vectors[rows], rows)
+        bar.update(len(rows))
+    return graph
 
 
 def save(index: HnswIndex, file: Path) -> None:
@@ -97,7 +136,7 @@ def save(index: HnswIndex, file: Path) -> None:
     os.replace(partial, file)
 
 
-def load(items: np.ndarray, file: Path, ef: int) -> HnswIndex:
+def load(items: np.ndarray, file: Path, ef: int = PLAIN_EF) -> HnswIndex:
     """Read a graph that `save` wrote for these items.
 
     hnswlib notices a file that was cut off, not one that was changed: that one may crash the process. `open_index`

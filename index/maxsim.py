@@ -3,13 +3,15 @@
 An item's score for a user is the maximum over the user's capsules of the inner product with the item.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 
 NO_ROWS: frozenset[int] = frozenset()
+EVERY_ROW = np.empty(0, dtype=np.int32)  # compiled code takes no rows for all
 
 
 @dataclass(frozen=True)
@@ -27,26 +29,58 @@ class Hits:
     scores: np.ndarray
     capsule: np.ndarray
 
+    def take(self, places: np.ndarray) -> "Hits":
+        """Those at some places."""
+        return Hits(self.rows[places], self.scores[places], self.capsule[places])
+
+
+@dataclass(frozen=True, eq=False)
+class Allowed:
+    """The rows that may be answers, of all in the table: bool (items,)."""
+
+    mask: np.ndarray
+
+    @cached_property
+    def rows(self) -> np.ndarray:
+        """int32 (R,), ascending."""
+        return np.flatnonzero(self.mask).astype(np.int32)
+
+    def __and__(self, other: "Allowed") -> "Allowed":
+        return Allowed(self.mask & other.mask)
+
 
 class MaxSimIndex(Protocol):
     """Finds the items with the largest max-sim."""
 
     kind: str
 
-    def search(self, capsules: np.ndarray, n: int, exclude: Collection[int] = NO_ROWS) -> Hits:
-        """The top N items for one user.
+    def search_many(
+        self,
+        users: Sequence[np.ndarray],
+        n: int,
+        exclude: Sequence[Collection[int]] = (),
+        allowed: Allowed | None = None,
+    ) -> list[Hits]:
+        """The top N items of many users, in their order.
 
         Parameters
         ----------
-        capsules : float32 (K', d), K' >= 1.
-        n : how many; fewer come back only where the table has no more that are not excluded.
-        exclude : rows that must not come back.
+        users : capsules of each, float32 (K', d), K' >= 1.
+        n : how many; fewer come back only where the table has no more that may come back.
+        exclude : rows that must not come back, of each user; none given: nothing is excluded.
+        allowed : the only rows that may come back, for all users; None: all.
 
         Raises
         ------
         ValueError
-            If n is below 1 or the capsules do not fit the items.
+            If n is below 1 or capsules do not fit the items.
         """
+        ...
+
+    def search(
+        self, capsules: np.ndarray, n: int, exclude: Collection[int] = NO_ROWS, allowed: Allowed | None = None
+    ) -> Hits:
+        """`search_many` for one user."""
         ...
 
 
@@ -56,25 +90,19 @@ def check_query(capsules: np.ndarray, n: int, dim: int) -> None:
         raise ValueError(f"n is {n}; it must be at least 1")
     if capsules.ndim != 2 or capsules.shape[1] != dim or not len(capsules):
         raise ValueError(f"capsules are of shape {capsules.shape}; right is (K', {dim}) with K' at least 1")
+    if not np.isfinite(capsules).all():
+        raise ValueError("capsules hold NaN or infinite numbers; right are finite ones")
 
 
-def best_of(items: np.ndarray, rows: np.ndarray, capsules: np.ndarray, n: int) -> Hits:
-    """Score the items at `rows` (R,) exactly and keep the n best.
-
-    `items` float32 (items, d), `capsules` float32 (K', d).
-    """
-    scores = items[rows] @ capsules.T  # (R, K')
-    capsule = scores.argmax(1)  # (R,)
-    best = scores[np.arange(len(rows)), capsule]
-    kept = largest(best, n)
-    order = kept[np.lexsort((rows[kept], -best[kept]))]
-    return Hits(rows[order].astype(np.int64), best[order].astype(np.float32), capsule[order])
+def stacked(arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Arrays one behind the other, and where each starts: int64 (arrays + 1,)."""
+    if len(arrays) == 1:
+        return arrays[0], np.array([0, len(arrays[0])])
+    starts = np.zeros(len(arrays) + 1, dtype=np.int64)
+    np.cumsum([len(one) for one in arrays], out=starts[1:])
+    return np.concatenate(arrays), starts
 
 
-def largest(scores: np.ndarray, n: int) -> np.ndarray:
-    """Places of the n largest scores, in no order; of equal ones at the edge, the first places."""
-    if n >= len(scores):
-        return np.arange(len(scores))
-    edge = np.partition(scores, len(scores) - n)[len(scores) - n]
-    above = np.flatnonzero(scores > edge)
-    return np.concatenate([above, np.flatnonzero(scores == edge)[: n - len(above)]])
+def as_rows(rows: Collection[int]) -> np.ndarray:
+    """int32 (R,), ascending, of any rows."""
+    return np.array(sorted(rows), dtype=np.int32) if len(rows) else EVERY_ROW

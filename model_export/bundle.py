@@ -8,7 +8,7 @@ routing_logits.npy    float32 (items, K)
 features.npz          for each side feature float32 (values + 1, d), row 0 zeros ("unknown"), row i + 1 of value i; and
                       price_edges between the price bands. The embedding of an item that is new since training is
                       the mean of its known values' vectors, over all side features
-catalogue.json        title, category, price and popularity of each item
+catalogue.json        title, category, price, popularity and side features of each item
 model_card.md         data, figures beside the baselines', settings and versions, for people
 golden.json           histories and the capsules that they must give
 items.hnsw            optional: hnswlib's index of the items
@@ -68,12 +68,16 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What people are shown of each item, by row: titles, categories, prices (None if unknown), popularity."""
+    """What people are shown of each item, by row: titles, categories, prices (None if unknown), popularity.
+
+    `attributes` are the side features: field -> the values of each item, which may be none or several.
+    """
 
     title: list[str]
     category: list[str]
     price: list[float | None]
     popularity: list[int]
+    attributes: dict[str, list[list[str]]] = field(default_factory=dict)  # bundles of before have none
 
 
 class Bundle:

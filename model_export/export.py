@@ -34,6 +34,7 @@ from model_export.bundle import (
     write_manifest,
 )
 from model_export.checkpoint import Checkpoint
+from model_export.dataset import Vocabulary
 from model_export.extractor import INPUTS, OUTPUTS, Extractor
 from model_export.model_card import model_card
 
@@ -76,7 +77,18 @@ def write_items(checkpoint: Checkpoint, path: Path) -> None:
     np.save(path / ROUTING_LOGITS, model.routing_logits.detach().numpy())
     write_arrays(path / FEATURES, feature_tables(checkpoint) | {"price_edges": np.array(vocabulary.price_edges)})
     write_json(path / ITEM_IDS, vocabulary.item_ids)
-    write_json(path / CATALOGUE, {**checkpoint.catalogue, "popularity": checkpoint.popularity.tolist()})
+    shown = {**checkpoint.catalogue, "popularity": checkpoint.popularity.tolist()}
+    write_json(path / CATALOGUE, {**shown, "attributes": attributes_of(vocabulary)})
+
+
+def attributes_of(vocabulary: Vocabulary) -> dict[str, list[list[str]]]:
+    """The values of each side feature that each item has."""
+    found = {}
+    for name, rows in vocabulary.feature_slices().items():
+        values = vocabulary.feature_fields[name]
+        mine = [row[(row >= rows.start) & (row < rows.stop)] - rows.start for row in vocabulary.item_features]
+        found[name] = [[values[place] for place in places.tolist()] for places in mine]
+    return found
 
 
 def feature_tables(checkpoint: Checkpoint) -> dict[str, np.ndarray]:

@@ -1,22 +1,28 @@
 """Max-sim: both indexes give what the definition gives, and a damaged index file is refused."""
 
+import json
 import shutil
 from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import hnswlib
+import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from index import bundled, hnsw
+from index import beam, breadth, bundled, hnsw, keys
+from index.beam import BeamIndex
 from index.bundled import build_index, open_index
 from index.exact import ExactIndex
 from index.hnsw import HnswIndex, HnswSettings, augmented
-from index.maxsim import NO_ROWS, Hits, MaxSimIndex
+from index.links import links_of, union
+from index.maxsim import NO_ROWS, Allowed, Hits, MaxSimIndex
 from model_export.bundle import INDEX, Bundle, BundleError, describe_file, write_manifest
 from model_export.registry import Registry
 
@@ -30,7 +36,16 @@ def build_hnsw(items: np.ndarray) -> HnswIndex:
     return hnsw.build(items, HnswSettings(), progress=False)
 
 
-BUILDS = [pytest.param(ExactIndex, id="exact"), pytest.param(build_hnsw, id="hnsw")]
+def build_beam(items: np.ndarray) -> BeamIndex:
+    """A joint beam that never scans instead."""
+    return BeamIndex(items, links_of(build_hnsw(items).graph), {100: 200}, break_even=0)
+
+
+BUILDS = [
+    pytest.param(ExactIndex, id="exact"),
+    pytest.param(build_hnsw, id="plain hnsw"),
+    pytest.param(build_beam, id="joint beam"),
+]
 
 
 def vectors_of_uneven_norms(clusters: int) -> np.ndarray:
@@ -62,11 +77,14 @@ def queries(items: np.ndarray) -> list[np.ndarray]:
     return [one.astype(np.float32) for one in near[:30] + noise[30:]]
 
 
-def oracle(items: np.ndarray, capsules: np.ndarray, n: int, exclude: Collection[int] = NO_ROWS) -> Hits:
+def oracle(
+    items: np.ndarray, capsules: np.ndarray, n: int, exclude: Collection[int] = NO_ROWS, allowed: Allowed | None = None
+) -> Hits:
     """Max-sim by its definition: every score, then sorted by score and row."""
     scores = items.astype(np.float64) @ capsules.astype(np.float64).T
     best = scores.max(1)
-    rows = sorted((row for row in range(len(items)) if row not in exclude), key=lambda row: (-best[row], row))[:n]
+    may = [row for row in range(len(items)) if row not in exclude and (allowed is None or allowed.mask[row])]
+    rows = sorted(may, key=lambda row: (-best[row], row))[:n]
     return Hits(np.array(rows, dtype=np.int64), best[rows].astype(np.float32), scores.argmax(1)[rows])
 
 
@@ -80,41 +98,39 @@ def assert_true(hits: Hits, items: np.ndarray, capsules: np.ndarray) -> None:
 
 
 def recall(found: Hits, right: Hits) -> float:
-    return len(np.intersect1d(found.rows, right.rows)) / len(right.rows)
+    return float(np.isin(right.rows, found.rows).mean())
+
+
+World = tuple[np.ndarray, np.ndarray, int, frozenset[int], Allowed | None]
 
 
 @st.composite
-def small_worlds(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, int, frozenset[int]]:
-    """Items, capsules, n and exclusions. Whole numbers: sums are exact, and ties and negative scores are many."""
+def small_worlds(draw: st.DrawFn) -> World:
+    """Items, capsules, n and what may not come back. Whole numbers: sums are exact; many ties and negative scores."""
     rows, dim = draw(st.integers(1, 25)), draw(st.integers(1, 4))
     numbers = st.integers(-3, 3)
     vectors = draw(arrays(np.float32, (rows, dim), elements=numbers))
     capsules = draw(arrays(np.float32, (draw(st.integers(1, 6)), dim), elements=numbers))
     exclude = draw(st.one_of(st.just(frozenset(range(rows))), st.frozensets(st.integers(0, rows - 1))))
-    return vectors, capsules, draw(st.integers(1, rows + 3)), exclude
+    allowed = draw(st.one_of(st.none(), arrays(np.bool_, rows).map(Allowed)))
+    return vectors, capsules, draw(st.integers(1, rows + 3)), exclude, allowed
 
 
-@given(small_worlds())
-@settings(max_examples=300, deadline=None)
-def test_exact_gives_the_definition(world: tuple[np.ndarray, np.ndarray, int, frozenset[int]]) -> None:
-    items, capsules, n, exclude = world
-    found, right = ExactIndex(items).search(capsules, n, exclude), oracle(items, capsules, n, exclude)
-    assert found.rows.tolist() == right.rows.tolist()
+@pytest.mark.parametrize("build", BUILDS)
+@given(world=small_worlds())
+@settings(max_examples=120, deadline=None)
+def test_every_index_gives_the_definition_in_small_worlds(build: Build, world: World) -> None:
+    """Graphs up to which of several equal items they find."""
+    items, capsules, n, exclude, allowed = world
+    index = build(items)
+    found, right = index.search(capsules, n, exclude, allowed), oracle(items, capsules, n, exclude, allowed)
     assert found.scores.tolist() == right.scores.tolist()
-    assert found.capsule.tolist() == right.capsule.tolist()
-
-
-@given(small_worlds())
-@settings(max_examples=100, deadline=None)
-def test_hnsw_gives_the_definition_in_small_worlds(
-    world: tuple[np.ndarray, np.ndarray, int, frozenset[int]],
-) -> None:
-    """Up to which of several equal items it finds."""
-    items, capsules, n, exclude = world
-    found, right = build_hnsw(items).search(capsules, n, exclude), oracle(items, capsules, n, exclude)
     assert_true(found, items, capsules)
     assert not exclude & set(found.rows.tolist())
-    assert found.scores.tolist() == right.scores.tolist()
+    assert allowed is None or allowed.mask[found.rows].all()
+    if index.kind == "exact":
+        assert found.rows.tolist() == right.rows.tolist()
+        assert found.capsule.tolist() == right.capsule.tolist()
 
 
 @pytest.mark.parametrize("build", BUILDS)
@@ -151,6 +167,49 @@ def test_all_of_a_user_s_best_excluded(index: MaxSimIndex, items: np.ndarray, qu
     assert np.mean(recalls) >= 0.98
 
 
+@pytest.mark.parametrize("share", [0.01, 0.1, 0.5])
+@pytest.mark.parametrize("n", [10, 100])
+def test_filters_at_every_selectivity(
+    index: MaxSimIndex, items: np.ndarray, queries: list[np.ndarray], share: float, n: int
+) -> None:
+    allowed = Allowed(np.random.default_rng(8).random(ITEMS) < share)
+    found = index.search_many(queries, n, allowed=allowed)
+    recalls = []
+    for hits, capsules in zip(found, queries, strict=True):
+        right = oracle(items, capsules, n, allowed=allowed)
+        assert len(hits.rows) == len(right.rows) == min(n, allowed.mask.sum())
+        assert allowed.mask[hits.rows].all()
+        assert_true(hits, items, capsules)
+        recalls.append(recall(hits, right))
+    assert np.mean(recalls) >= (1 if index.kind == "exact" else 0.98)
+
+
+def test_a_filter_that_leaves_only_what_is_far_away(
+    index: MaxSimIndex, items: np.ndarray, queries: list[np.ndarray]
+) -> None:
+    for capsules in queries[::20]:
+        far = np.zeros(ITEMS, dtype=bool)
+        far[oracle(items, capsules, ITEMS).rows[-300:]] = True
+        hits = index.search(capsules, 20, allowed=Allowed(far))
+        assert recall(hits, oracle(items, capsules, 20, allowed=Allowed(far))) >= 0.95
+        assert len(index.search(capsules, 20, allowed=Allowed(np.zeros(ITEMS, dtype=bool))).rows) == 0
+
+
+def test_a_batch_gives_each_user_the_same_as_alone(index: MaxSimIndex, queries: list[np.ndarray]) -> None:
+    """Also when users are so many that the marks of a beam are wiped in between, and in several threads."""
+    users = queries * 5
+    exclude = [frozenset(range(number, number + number % 7)) for number in range(len(users))]
+    alone = [index.search(capsules, 20, rows) for capsules, rows in zip(users, exclude, strict=True)]
+    with ThreadPoolExecutor(3) as threads:
+        batches = list(threads.map(lambda _: index.search_many(users, 20, exclude), range(3)))
+    for together in batches:
+        for one, other in zip(alone, together, strict=True):
+            assert one.rows.tolist() == other.rows.tolist()
+            assert one.scores.tolist() == other.scores.tolist()
+            assert one.capsule.tolist() == other.capsule.tolist()
+    assert index.search_many([], 5) == []
+
+
 @pytest.mark.parametrize(
     ("n", "excluded"), [(2_999, 0), (3_000, 0), (5_000, 0), (100, 2_900), (2_000, 1_000), (101, 2_900), (1, 2_999)]
 )
@@ -173,6 +232,42 @@ def test_what_the_graph_does_not_reach_is_scanned_for() -> None:
     assert index.search(items[:2], 50).rows.tolist() == right.rows.tolist()
 
 
+def test_a_beam_that_would_visit_too_much_becomes_a_scan(
+    items: np.ndarray, queries: list[np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beam, "FEW", 50)  # so it may visit 750 of the 3,000
+    index = build_beam(items)
+    assert index.beams(queries[:1], 700, 1_400, [beam.EVERY_ROW], None)[1].tolist() == [-1]
+    for capsules in queries[::20]:
+        assert index.search(capsules, 700).rows.tolist() == index.scan.search(capsules, 700).rows.tolist()
+
+
+def test_where_a_scan_is_faster_it_is_taken(items: np.ndarray) -> None:
+    index = BeamIndex(items, links_of(build_hnsw(items).graph), {10: 40, 100: 200}, break_even=5)
+    assert [index.ef_for(n) for n in (1, 10, 55, 100, 300, 10_000)] == [40, 40, 120, 200, 600, 20_000]
+    assert not index.scan_is_faster(500, None)  # 3,000 rows against a beam worth 2,500
+    assert index.scan_is_faster(600, None)
+    half = Allowed(np.arange(ITEMS) < ITEMS // 2)
+    assert index.scan_is_faster(150, half)  # 1,500 rows against a beam worth 750, which meets every second for nothing
+    assert not index.scan_is_faster(149, half)
+
+
+def test_measured_breadth(items: np.ndarray, queries: list[np.ndarray]) -> None:
+    index = build_beam(items)
+    found = breadth.measured(index, queries, target=0.99)
+    assert list(found.ef) == list(found.recall) == [10, 100, 1_000]
+    for n, ef in found.ef.items():
+        assert ef >= max(n, breadth.NARROWEST)
+        right = index.scan.search_many(queries, n)
+        hits = BeamIndex(items, index.links, {n: ef}, break_even=0).search_many(queries, n)
+        shares = [recall(one, other) for one, other in zip(hits, right, strict=True)]
+        assert np.mean(shares) == pytest.approx(found.recall[n])
+        assert found.recall[n] >= 0.99
+    assert breadth.measured(index, queries, target=0.2).ef == {10: 32, 100: 100, 1_000: 1_000}
+    with pytest.raises(ValueError, match=r"the target of recall is 1\.5; right is above 0 and at most 1"):
+        breadth.measured(index, queries, target=1.5)
+
+
 def test_nothing_is_left(index: MaxSimIndex, queries: list[np.ndarray]) -> None:
     hits = index.search(queries[0], 10, range(ITEMS))
     assert len(hits.rows) == len(hits.scores) == len(hits.capsule) == 0
@@ -191,6 +286,52 @@ def test_nothing_is_left(index: MaxSimIndex, queries: list[np.ndarray]) -> None:
 def test_bad_queries(index: MaxSimIndex, shape: tuple[int, ...], n: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         index.search(np.ones(shape, dtype=np.float32), n)
+    with pytest.raises(ValueError, match="capsules hold NaN or infinite numbers"):
+        index.search(np.full((1, DIM), np.nan, dtype=np.float32), 5)
+
+
+def test_links_of_two_graphs_are_joined_in_the_slots_that_are_free() -> None:
+    first = np.array([[1, 2, -1, -1], [0, 2, 3, -1], [3, -1, -1, -1], [0, 1, 2, -1]], dtype=np.int32)
+    second = np.array([[2, 3, -1, -1], [3, 2, -1, -1], [0, 3, 1, -1], [2, 1, 0, -1]], dtype=np.int32)
+    right = [[1, 2, 3, -1], [0, 2, 3, -1], [3, 0, 1, -1], [0, 1, 2, -1]]
+    assert union(first, second).tolist() == right
+
+
+@pytest.mark.parametrize(("even", "fewest"), [(True, 9), (False, 13)])
+def test_only_uneven_norms_get_links_of_both_graphs(even: bool, fewest: float) -> None:
+    items = np.random.default_rng(0).normal(size=(2_000, 20)).astype(np.float32)
+    if even:
+        items /= np.linalg.norm(items, axis=1, keepdims=True)
+    graph = hnsw.build(items, SMALL, progress=False).graph
+    number = (links_of(graph).rows >= 0).sum(1).mean()
+    assert fewest < number < fewest + 4  # of 16 slots
+    labels, _ = graph.knn_query(augmented(items), k=1)  # hnswlib itself reads what was written
+    assert (labels[:, 0] == np.arange(2_000)).mean() > 0.99
+
+
+def test_without_any_folder_for_it_machine_code_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process in a read-only container starts all the same."""
+    njit = numba.njit
+
+    def read_only(**options: Any) -> Any:
+        if options.get("cache"):
+            raise RuntimeError("cannot cache function: no locator available")
+        return njit(**options)
+
+    monkeypatch.setattr(numba, "njit", read_only)
+    twice = keys.compiled()(lambda number: 2 * number)
+    assert twice(21) == 42
+
+
+@given(
+    st.lists(st.tuples(st.floats(-(2.0**100), 2.0**100, width=32), st.integers(0, 2**31 - 1)), min_size=1, max_size=20)
+)
+@settings(max_examples=100, deadline=None)
+def test_keys_sort_by_score_and_then_by_row(pairs: list[tuple[float, int]]) -> None:
+    made = np.array([keys.key_of(np.float32(score), row) for score, row in pairs])
+    rows, scores = keys.keys_decoded(np.append(made, keys.NOTHING))
+    right = sorted(pairs, key=lambda one: (-one[0], one[1]))
+    assert list(zip(scores.tolist(), rows.tolist(), strict=True)) == right
 
 
 def test_augmented_vectors_have_one_norm_and_keep_the_order(items: np.ndarray, queries: list[np.ndarray]) -> None:
@@ -216,7 +357,7 @@ def plain_inner_product(items: np.ndarray) -> hnswlib.Index:
     graph = hnswlib.Index("ip", items.shape[1])
     graph.init_index(len(items), ef_construction=HnswSettings.ef_construction, M=HnswSettings.m, random_seed=7)
     graph.add_items(items, num_threads=1)
-    graph.set_ef(HnswSettings.ef)
+    graph.set_ef(hnsw.PLAIN_EF)
     return graph
 
 
@@ -311,11 +452,26 @@ def test_a_bundle_gets_an_hnsw_index(copy: Bundle) -> None:
     assert built.manifest == replace(copy.manifest, index=built.manifest.index, files=built.manifest.files)
     built.verify()
     index = open_index(built)
-    assert isinstance(index, HnswIndex)
-    assert index.graph.ef == 40
+    assert isinstance(index, BeamIndex)
+    assert index.ef == {100: 40}
     capsules = np.array(built.item_embeddings[:3])
     right = oracle(built.item_embeddings, capsules, 50)
     assert recall(index.search(capsules, 50), right) >= 0.9
+
+
+def test_a_bundle_says_the_ef_that_was_measured(copy: Bundle) -> None:
+    built = build_index(copy, "hnsw", replace(SMALL, ef=0), progress=False, target=0.95)
+    found = built.manifest.index
+    assert found["target"] == 0.95
+    assert list(found["ef"]) == list(found["recall"]) == ["10", "100"]  # of 600 items
+    assert min(found["recall"].values()) >= 0.95
+    index = open_index(built)
+    assert isinstance(index, BeamIndex)
+    assert index.ef == {int(n): ef for n, ef in found["ef"].items()}
+    queries = breadth.queries_of(built, seed=SMALL.seed)
+    assert len(queries) == breadth.QUERIES
+    golden = json.loads((built.path / "golden.json").read_text())
+    assert queries[0].tolist() == next(case["capsules"] for case in golden if case["capsules"])
 
 
 def test_a_bundle_gets_an_exact_index(copy: Bundle) -> None:

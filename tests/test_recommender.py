@@ -153,7 +153,8 @@ def test_an_unknown_user_gets_popular_items_marked_as_such(recommender: Recommen
     assert found.interests == []
     assert found.path == "popular"
     assert found.model_version == "by-hand"
-    assert recommender.most_popular(2, frozenset({1, 3})).item_ids == ["bike-2", "neither"]
+    without = recommender.recommend("nobody", 2, exclude=frozenset({"tea-2", "bike-1", "gone"}))
+    assert without.item_ids == ["bike-2", "neither"]
 
 
 @pytest.mark.parametrize("version", ["by-hand", "older"])
@@ -215,14 +216,28 @@ def test_query_prints_a_table_or_json(planted: Bundle, tmp_path: Path) -> None:
     assert (table.returncode, table.stderr) == (0, "")
     assert table.stdout.splitlines() == [
         "model by-hand, path: capsules",
-        "interest 0 (60 % of the behaviours): tea number 1; bike number 1; tea number 2",
-        "interest 1 (40 % of the behaviours): bike number 2; bike number 1; tea number 2",
-        "     2.000  interest 0  tea number 3",
-        "     1.500  interest 1  bike number 3",
-        "     1.000  interest 0  both",
+        "interest 0 (60 % of the behaviours): tea number 1 100 %; bike number 1 50 %; tea number 2 50 %",
+        "interest 1 (40 % of the behaviours): bike number 2 75 %; bike number 1 50 %; tea number 2 50 %",
+        "     2.000  interest 0  tea number 3 (tea)",
+        "     1.500  interest 1  bike number 3 (bike)",
+        "     1.000  interest 0  both (both)",
     ]
     popular = run_index(tmp_path, "query", "nobody", "-n", "1")
-    assert popular.stdout.splitlines() == ["model by-hand, path: popular", "     9.000  popular     tea number 2"]
+    assert popular.stdout.splitlines() == ["model by-hand, path: popular", "     9.000  popular     tea number 2 (tea)"]
+    asked = [
+        "--category",
+        "bike",
+        "--where",
+        "category=both",
+        "--exclude",
+        "bike-1",
+        "--quota",
+        "1",
+        "--min-score",
+        "1",
+    ]
+    chosen = run_index(tmp_path, "query", "ann", *asked, "--by-importance", "--diversity", "0.1", "--max-cosine", "0.9")
+    assert [line.split("  ")[-1] for line in chosen.stdout.splitlines()[3:]] == ["bike number 2 (bike)", "both (both)"]
     found = json.loads(run_index(tmp_path, "query", "ann", "--n", "2", "--json").stdout)
     assert found["item_ids"] == ["tea-1", "bike-1"]
     assert found["capsule"] == [0, 1]
@@ -246,6 +261,8 @@ def test_build_adds_the_index(bundle: Bundle, tmp_path: Path) -> None:
         (["query", "ann"], "error: no model was published in"),
         (["build", "no-such-folder"], "error: no-such-folder is not a bundle: it has no manifest.json"),
         (["query", "ann", "--n", "0"], "Invalid value for '--n'"),
+        (["query", "ann", "--where", "tea"], "error: --where is 'tea'; right is attribute=value"),
+        (["query", "ann", "--max-cosine", "2"], "error: max_cosine is 2.0; right is at least 0 and below 1"),
         (["query"], "Missing argument"),
         (["sort"], "No such command 'sort'"),
     ],
@@ -265,7 +282,9 @@ def test_an_unknown_kind_is_said(planted: Bundle, tmp_path: Path) -> None:
     assert done.stderr == "error: the kind of index is 'annoy'; right is auto, exact or hnsw\n"
 
 
-@pytest.mark.parametrize(("arguments", "words"), [([], ["build", "query"]), (["query"], ["--exclude-seen", "--json"])])
+@pytest.mark.parametrize(
+    ("arguments", "words"), [([], ["build", "query"]), (["query"], ["--exclude-seen", "--diversity", "--json"])]
+)
 def test_help_names_what_there_is(tmp_path: Path, arguments: list[str], words: list[str]) -> None:
     done = run_index(tmp_path, *arguments, "--help")
     assert done.returncode == 0

@@ -1,0 +1,221 @@
+"""Max-sim top-N: the joint beam beside other libraries' graphs, each asked once for each capsule and merged in Python.
+
+All in one run, on one thread each, on the same made-up items (clustered, of uneven norms) and capsules: as the model
+gives them, and hard ones. Each way is given the smallest breadth with which it reaches the target of recall on other
+capsules than those it is measured with; one that never does is shown at its best. A query's time is the least of
+several rounds, in each of which all ways take their turn; percentiles are over the queries.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from tqdm import tqdm
+
+from benchmarks import retrieval_peers as peers
+from benchmarks.report import finish
+from benchmarks.retrieval_world import hard_capsules, made_up_items, usual_capsules
+from index import hnsw
+from index.beam import BeamIndex
+from index.exact import ExactIndex
+from index.hnsw import HnswSettings
+from index.links import Links, links_of
+from model_export.report import table
+
+DIM, INTERESTS = 64, 4
+COUNTS = (100, 1_000)
+CAPSULES = {"usual": usual_capsules, "hard": hard_capsules}
+TARGET = 0.99
+MARGIN = 0.001  # what is tuned on some capsules must also hold on others
+BREADTHS = (1, 1.25, 1.5, 2, 2.5, 3, 4, 6, 8)  # as multiples of N
+OURS, EXACT = "joint beam", "exact scan"
+ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class Size:
+    """What is measured: items, users to tune on, and users to measure with."""
+
+    items: int = 200_000
+    tuning: int = 60
+    users: int = 200
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What one way did: ef (0: it has none), recall@N, milliseconds, queries a second."""
+
+    ef: int
+    recall: float
+    p50_ms: float
+    p99_ms: float
+    queries_per_s: float
+
+
+Case = dict[str, Figures]  # of each way
+
+
+def main(
+    items: Annotated[list[int] | None, typer.Option(help="Items; may be repeated. The first is at top level.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of items and capsules.")] = 7,
+    quick: Annotated[bool, typer.Option(help="5,000 items and few users: to see that it runs.")] = False,
+) -> None:
+    """Recall and milliseconds of max-sim top-N, ours and peers'."""
+    peers.require()
+    sizes = [Size(5_000, 10, 20)] if quick else [Size(number) for number in items or [Size.items]]
+    found: dict[str, Case] = {}
+    memory: dict[int, float] = {}
+    for size in sizes:
+        cases, memory[size.items] = measure(size, seed)
+        found |= cases
+    report(found, memory)
+
+
+def measure(size: Size, seed: int) -> tuple[dict[str, Case], float]:
+    """The cases of one table of items, and the bytes an item that our graph takes."""
+    rng = np.random.default_rng(seed)
+    items = made_up_items(size.items, DIM, rng)
+    plain = hnsw.build(items, HnswSettings())
+    links = links_of(plain.graph)
+    ways = {
+        OURS: Beam(items, links),
+        EXACT: Exact(items),
+        "hnswlib": peers.Hnswlib(items),
+        "hnswlib, augmented": peers.Augmented(plain),
+        "Faiss": peers.Faiss(items),
+        "USearch": peers.USearch(items),
+    }
+    cases = {}
+    for kind, capsules_of in CAPSULES.items():
+        users = capsules_of(items, size.tuning + size.users, INTERESTS, rng)
+        for n in COUNTS:
+            name = f"{size.items} items, N = {n}, {kind}"
+            cases[name] = compared(ways, users[: size.tuning], users[size.tuning :], n, name)
+    return cases, links.nbytes / size.items
+
+
+class Beam:
+    """Ours."""
+
+    def __init__(self, items: np.ndarray, links: Links) -> None:
+        self.items, self.links = items, links
+        self.indexes: dict[tuple[int, int], BeamIndex] = {}
+
+    def top(self, capsules: np.ndarray, n: int, ef: int) -> np.ndarray:
+        """See Way.top."""
+        if (n, ef) not in self.indexes:
+            self.indexes[n, ef] = BeamIndex(self.items, self.links, {n: ef}, break_even=0)
+        return self.indexes[n, ef].search(capsules, n).rows
+
+
+class Exact:
+    """Ours, below the size at which graphs are faster."""
+
+    def __init__(self, items: np.ndarray) -> None:
+        self.index = ExactIndex(items)
+
+    def top(self, capsules: np.ndarray, n: int, ef: int) -> np.ndarray:
+        """See Way.top."""
+        return self.index.search(capsules, n).rows
+
+
+def compared(
+    ways: dict[str, Any], tuning: Sequence[np.ndarray], users: Sequence[np.ndarray], n: int, name: str
+) -> Case:
+    """Tune every way, then measure all in turn."""
+    right = {id(some): [ways[EXACT].top(one, n, 0) for one in some] for some in (tuning, users)}
+    efs = {way: tuned(one, tuning, right[id(tuning)], n) for way, one in tqdm(ways.items(), desc=name, unit="way")}
+    efs[EXACT] = 0
+    calls = {way: lambda one, way=way: ways[way].top(one, n, efs[way]) for way in ways}
+    seconds = least_seconds(calls, users)
+    return {
+        way: Figures(
+            ef=efs[way],
+            recall=recall([call(one) for one in users], right[id(users)]),
+            p50_ms=1_000 * float(np.percentile(seconds[way], 50)),
+            p99_ms=1_000 * float(np.percentile(seconds[way], 99)),
+            queries_per_s=1 / float(np.mean(seconds[way])),
+        )
+        for way, call in calls.items()
+    }
+
+
+def tuned(way: peers.Way, users: Sequence[np.ndarray], right: Sequence[np.ndarray], n: int) -> int:
+    """The smallest ef that reaches the target; where none does, the one with the best recall."""
+    found: dict[int, float] = {}
+    for breadth in BREADTHS:
+        ef = int(n * breadth)
+        found[ef] = recall([way.top(one, n, ef) for one in users], right)
+        if found[ef] >= TARGET + MARGIN:
+            return ef
+    return max(found, key=lambda ef: found[ef])
+
+
+def recall(found: Sequence[np.ndarray], right: Sequence[np.ndarray]) -> float:
+    """Mean share of the right rows that were found."""
+    return float(np.mean([np.isin(best, rows).mean() for rows, best in zip(found, right, strict=True)]))
+
+
+def least_seconds(
+    calls: Mapping[str, Callable[[np.ndarray], object]], users: Sequence[np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Of each call the seconds for each user, the least of the rounds after one that warms up."""
+    seconds = {way: np.full(len(users), np.inf) for way in calls}
+    for turn in range(ROUNDS + 1):
+        for way, call in calls.items():
+            for place, one in enumerate(users):
+                started = time.perf_counter()
+                call(one)
+                if turn:
+                    seconds[way][place] = min(seconds[way][place], time.perf_counter() - started)
+    return seconds
+
+
+def best_peer(case: Case) -> str:
+    """The quickest peer that reaches the target; where none does, the one with the best recall."""
+    others = {way: figures for way, figures in case.items() if way not in (OURS, EXACT)}
+    enough = {way: figures for way, figures in others.items() if figures.recall >= TARGET}
+    if enough:
+        return min(enough, key=lambda way: enough[way].p50_ms)
+    return max(others, key=lambda way: others[way].recall)
+
+
+def summary(case: Case) -> dict[str, float | str]:
+    """Ours beside the best peer."""
+    ours, peer = case[OURS], best_peer(case)
+    return {
+        "recall": ours.recall,
+        "p50_ms": ours.p50_ms,
+        "p99_ms": ours.p99_ms,
+        "best_peer": peer,
+        "best_peer_recall": case[peer].recall,
+        "best_peer_p50_ms": case[peer].p50_ms,
+        "ratio": case[peer].p50_ms / ours.p50_ms,
+    }
+
+
+def scan_pays_up_to(case: Case, items: int) -> int:
+    """Items up to which a scan is faster than the beam takes here; a scan takes its time for each item alike."""
+    return int(items * case[OURS].p50_ms / case[EXACT].p50_ms)
+
+
+def report(found: dict[str, Case], memory: dict[int, float]) -> None:
+    """Print every case, and the figures."""
+    cases: dict[str, Any] = {}
+    for name, case in found.items():
+        items = int(name.split()[0])
+        rows = [
+            (way, f.ef or "", f"{f.recall:.4f}", f"{f.p50_ms:.2f}", f"{f.p99_ms:.2f}", f"{f.queries_per_s:,.0f}")
+            for way, f in case.items()
+        ]
+        up_to = scan_pays_up_to(case, items)
+        print(f"\n{name} (a scan is faster up to about {up_to:,} items)\n")
+        print(table(["", "ef", "recall", "p50 ms", "p99 ms", "queries/s"], rows))
+        ways = {way: asdict(figures) for way, figures in case.items()}
+        cases[name] = {**summary(case), "scan_pays_up_to": up_to, "ways": ways}
+    first = next(iter(found))
+    top = {name: value for name, value in summary(found[first]).items() if name != "best_peer_recall"}
+    finish({**top, "bytes_per_item": next(iter(memory.values())), "cases": cases})

@@ -1,0 +1,116 @@
+"""The peers of the retrieval benchmark: graphs of other libraries, asked once for each capsule, merged in Python.
+
+All have the same number of links, breadth of building and distance: the inner product. "hnswlib, augmented" is what
+somebody does who knows that this distance fails on uneven norms: hnswlib on the very graph that ours walks along, of
+vectors of equal norms and with the links of both distances (index/hnsw.py). So it is not hnswlib as it ships.
+"""
+
+import importlib.util
+from typing import Any, Protocol
+
+import numpy as np
+
+from index import hnsw
+from index.hnsw import HnswSettings
+
+M, EF_CONSTRUCTION = HnswSettings.m, HnswSettings.ef_construction
+LIBRARIES = {"hnswlib": "hnswlib", "faiss": "faiss-cpu", "usearch": "usearch"}
+
+
+class Way(Protocol):
+    """One way to the best rows."""
+
+    def top(self, capsules: np.ndarray, n: int, ef: int) -> np.ndarray:
+        """Rows of the n best items for capsules (K', d), in any order."""
+        ...
+
+
+def require() -> None:
+    """See that the peers can be imported.
+
+    Raises
+    ------
+    ValueError
+        If one is not installed; says how to install it.
+    """
+    for module, package in LIBRARIES.items():
+        if importlib.util.find_spec(module) is None:
+            raise ValueError(f"a peer of this benchmark is not installed; `pip install {package}` installs it")
+
+
+def merged(rows: np.ndarray, scores: np.ndarray, n: int) -> np.ndarray:
+    """The n best rows of all capsules' answers, (K', N) each, by their best score."""
+    order = np.argsort(-scores, axis=None)
+    ranked = rows.ravel()[order]
+    _, first = np.unique(ranked, return_index=True)
+    return np.asarray(ranked[np.sort(first)[:n]])
+
+
+class Hnswlib:
+    """hnswlib in its inner-product space."""
+
+    def __init__(self, items: np.ndarray) -> None:
+        import hnswlib
+
+        self.graph = hnswlib.Index("ip", items.shape[1])
+        self.graph.init_index(len(items), ef_construction=EF_CONSTRUCTION, M=M)
+        self.graph.add_items(items)
+
+    def top(self, capsules: np.ndarray, n: int, ef: int) -> np.ndarray:
+        """See Way.top."""
+        self.graph.set_ef(max(ef, n))
+        rows, distances = self.graph.knn_query(capsules, k=n, num_threads=1)
+        return merged(rows, -distances, n)
+
+
+class Augmented:
+    """hnswlib on augmented vectors: `d^2 = R^2 + |q|^2 - 2 q x`, so the score is minus half of what varies in d^2."""
+
+    def __init__(self, plain: hnsw.HnswIndex) -> None:
+        self.graph = plain.graph
+
+    def top(self, capsules: np.ndarray, n: int, ef: int) -> np.ndarray:
+        """See Way.top."""
+        self.graph.set_ef(max(ef, n))
+        queries = np.zeros((len(capsules), self.graph.dim), dtype=np.float32)
+        queries[:, : capsules.shape[1]] = capsules
+        rows, distances = self.graph.knn_query(queries, k=n, num_threads=1)
+        squares = (capsules * capsules).sum(1, keepdims=True)
+        return merged(rows, (squares - distances) / 2, n)
+
+
+class Faiss:
+    """Faiss's IndexHNSWFlat with the inner product."""
+
+    def __init__(self, items: np.ndarray) -> None:
+        import faiss
+
+        self.library: Any = faiss
+        self.graph: Any = faiss.IndexHNSWFlat(items.shape[1], M, faiss.METRIC_INNER_PRODUCT)
+        self.graph.hnsw.efConstruction = EF_CONSTRUCTION
+        self.graph.add(items)
+        faiss.omp_set_num_threads(1)
+
+    def top(self, capsules: np.ndarray, n: int, ef: int) -> np.ndarray:
+        """See Way.top."""
+        self.graph.hnsw.efSearch = max(ef, n)
+        scores, rows = self.graph.search(capsules, n)
+        return merged(rows, scores, n)
+
+
+class USearch:
+    """USearch with the inner product, in float32."""
+
+    def __init__(self, items: np.ndarray) -> None:
+        from usearch.index import Index
+
+        self.graph: Any = Index(
+            ndim=items.shape[1], metric="ip", dtype="f32", connectivity=M, expansion_add=EF_CONSTRUCTION
+        )
+        self.graph.add(np.arange(len(items)), items)
+
+    def top(self, capsules: np.ndarray, n: int, ef: int) -> np.ndarray:
+        """See Way.top."""
+        self.graph.expansion_search = max(ef, n)
+        found = self.graph.search(capsules, n, threads=1)
+        return merged(found.keys.astype(np.int64), -found.distances, n)

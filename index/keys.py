@@ -1,0 +1,106 @@
+"""Keys and heaps of keys, and the decorator of all that numba compiles here: what runs for every item, without the GIL.
+
+One int64 holds a score and a row, so that a larger key is a larger score or, of equal scores, a smaller row. A heap is
+an array whose first element is the smallest key; to take the largest first, keys stand there negated.
+
+numba recompiles a file that was changed, but not those that use it: who changes this one deletes `index/__pycache__`.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+
+ROW_BITS = 32
+LOW = (1 << ROW_BITS) - 1
+NOTHING = np.int64(-(2**63) + 1)  # below every key; its negative is a number too
+
+
+def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """numba.njit that keeps machine code between processes, where there is any folder to keep it in.
+
+    numba writes beside this file or, where it must not, into the user's cache folder; without either it raises, and a
+    process in a read-only container would not start.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        try:
+            return numba.njit(nogil=True, cache=True, **options)(function)
+        except RuntimeError:  # "cannot cache function ...: no locator available"
+            return numba.njit(nogil=True, **options)(function)
+
+    return decorate
+
+
+# The order of the additions is the compiler's to choose, so that it can take many at once; it is always the same one.
+@compiled(fastmath={"reassoc", "contract"})
+def dot(left: np.ndarray, right: np.ndarray) -> np.float32:
+    """Inner product of two float32 (d,)."""
+    total = np.float32(0)
+    for place in range(len(left)):
+        total += left[place] * right[place]
+    return total
+
+
+@compiled()
+def key_of(score: np.float32, row: int) -> np.int64:
+    """Score and row in one number."""
+    bits = np.int64(np.float32(score + np.float32(0)).view(np.int32))  # the sum makes -0.0 0.0, which sorts alike
+    if bits < 0:
+        bits ^= np.int64(0x7FFFFFFF)
+    return np.int64((bits << ROW_BITS) | (LOW - row))
+
+
+@compiled()
+def row_of(key: np.int64) -> int:
+    """The row in a key."""
+    return int(LOW - (key & LOW))
+
+
+@compiled()
+def sift_down(heap: np.ndarray, size: int, key: np.int64) -> None:
+    """Put a key in the first element's place and restore the order of the heap."""
+    at = 0
+    while True:
+        child = 2 * at + 1
+        if child >= size:
+            break
+        if child + 1 < size and heap[child + 1] < heap[child]:
+            child += 1
+        if heap[child] >= key:
+            break
+        heap[at] = heap[child]
+        at = child
+    heap[at] = key
+
+
+@compiled()
+def push(heap: np.ndarray, size: int, key: np.int64) -> None:
+    """Add a key to a heap of `size` keys."""
+    at = size
+    while at > 0:
+        parent = (at - 1) // 2
+        if heap[parent] <= key:
+            break
+        heap[at] = heap[parent]
+        at = parent
+    heap[at] = key
+
+
+@compiled()
+def pop(heap: np.ndarray, size: int) -> np.int64:
+    """Take the smallest key of a heap of `size` keys."""
+    first = heap[0]
+    sift_down(heap, size - 1, heap[size - 1])
+    return first
+
+
+def keys_decoded(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows int64 and scores float32 of keys, the best first; without those that are NOTHING."""
+    ordered = np.sort(keys)[::-1]
+    if len(ordered) and ordered[-1] == NOTHING:
+        ordered = ordered[ordered != NOTHING]
+    bits = ordered >> ROW_BITS
+    scores = np.where(bits < 0, bits ^ 0x7FFFFFFF, bits).astype(np.int32).view(np.float32)
+    return LOW - (ordered & LOW), scores

@@ -1,0 +1,90 @@
+"""What callers ask for: how many candidates, and which may come back."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+MOST_CANDIDATES = 10_000
+MOST_EXCLUDED = 10_000
+MOST_VALUES = 1_000  # of all filters together
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request; what is left out asks for nothing.
+
+    Attributes
+    ----------
+    n : how many candidates. Fewer come back only where there are no more that may.
+    exclude_seen : leave out the items of the kept history.
+    exclude : item ids to leave out, at most 10,000; unknown ones are fine.
+    where : attribute of the catalogue -> values; an item needs one of the values of every attribute.
+    min_score : candidates of interests with a lower score are left out; popular items have no such score.
+    quota : most candidates that one interest may bring.
+    by_importance : each interest may bring its share of n, rounded up, by its importance.
+    diversity : ComiRec's lambda, in units of the score: every pair of candidates from different categories is worth so
+        much. Candidates are then chosen greedily from the best 4 n, and stand in the order in which they were chosen.
+    max_cosine : a candidate with a larger cosine to one that was chosen before is left out as a near-duplicate.
+
+    Raises
+    ------
+    ValueError
+        Names what is not right, its value, and what would be right.
+    """
+
+    n: int = 50
+    exclude_seen: bool = False
+    exclude: frozenset[str] = frozenset()
+    where: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    min_score: float | None = None
+    quota: int | None = None
+    by_importance: bool = False
+    diversity: float = 0.0
+    max_cosine: float | None = None
+
+    def __post_init__(self) -> None:
+        check(self.n >= 1, f"n is {self.n}; it must be at least 1")
+        check(self.n <= MOST_CANDIDATES, f"n is {self.n}; it must be at most {MOST_CANDIDATES:,}")
+        check(
+            len(self.exclude) <= MOST_EXCLUDED,
+            f"exclude has {len(self.exclude):,} items; at most {MOST_EXCLUDED:,} are right",
+        )
+        self.check_where()
+        self.check_numbers()
+
+    def check_where(self) -> None:
+        """Raise ValueError unless the filters are sets of values, and not too many."""
+        for attribute, values in self.where.items():
+            check(
+                not isinstance(values, str) and len(values) > 0,
+                f"where {attribute} is {values!r}; right is a set of at least one value",
+            )
+        total = sum(map(len, self.where.values()))
+        check(total <= MOST_VALUES, f"where has {total:,} values; at most {MOST_VALUES:,} are right")
+
+    def check_numbers(self) -> None:
+        """Raise ValueError unless the numbers are in their ranges; NaN never is."""
+        check(
+            self.min_score is None or math.isfinite(self.min_score),
+            f"min_score is {self.min_score}; right is a finite number",
+        )
+        check(self.quota is None or self.quota >= 1, f"quota is {self.quota}; it must be at least 1")
+        check(
+            math.isfinite(self.diversity) and self.diversity >= 0,
+            f"diversity is {self.diversity}; right is a finite number of at least 0",
+        )
+        check(
+            self.max_cosine is None or 0 <= self.max_cosine < 1,
+            f"max_cosine is {self.max_cosine}; right is at least 0 and below 1",
+        )
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the n best that may come back are the answer."""
+        return self.quota is None and not self.by_importance and not self.diversity and self.max_cosine is None
+
+
+def check(right: bool, message: str) -> None:
+    """Raise ValueError unless it is right."""
+    if not right:
+        raise ValueError(message)
