@@ -123,8 +123,8 @@ def joint_beam(
     links : int32 (items, links), rows; -1 behind the last.
     entries : int32 (E,), where every search begins.
     allowed : bool (items,), rows that may be answers; empty: all.
-    barred : int32 (items,), `stamp` at rows that may not.
-    seen : int32 (items,), becomes `stamp` at visited rows and `stamp` + 1 at expanded ones.
+    barred : uint8 (items,), `stamp` at rows that may not.
+    seen : uint8 (items,), becomes `stamp` at visited rows and `stamp` + 1 at expanded ones.
     pools, queues, width : see `offer`; the last pool holds the answer.
 
     Returns
