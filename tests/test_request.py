@@ -1,7 +1,6 @@
 """What callers may ask for: filters, blocked items, quotas, categories, near-duplicates; and what is not right."""
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from index.filters import Filters
 from index.maxsim import Hits
