@@ -3,6 +3,7 @@
 Command-line options override these; nothing else in the project looks at the environment.
 """
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -52,11 +53,7 @@ class Settings(BaseSettings):
     ssl_key_password: SecretStr | None = Field(
         default=None, validation_alias="KAFKA_SSL_KEY_PASSWORD", description="password of that key, if it has one"
     )
-    topic: str = Field(
-        default="behaviour-events",
-        pattern=r"^[A-Za-z0-9._-]{1,245}$",  # Kafka's own rule, and room for .dlq
-        description="topic of behaviour events, keyed by user_id",
-    )
+    topic: str = Field(default="behaviour-events", description="topic of behaviour events, keyed by user_id")
     group: str = Field(default="mindstream-updater", min_length=1, description="consumer group of the updaters")
     instance: str | None = Field(
         default=None,
@@ -68,9 +65,7 @@ class Settings(BaseSettings):
     )
     ignored_types: str = Field(default="impression", description="event types that are no behaviours, comma separated")
     updates_topic: str = Field(
-        default="",
-        pattern=r"^[A-Za-z0-9._-]{0,249}$",
-        description="compacted topic to which every new set of capsules is published; empty: none",
+        default="", description="compacted topic to which every new set of capsules is published; empty: none"
     )
     home: Path = Field(
         default=Path(".mindstream"), description="folder with models/ (bundles) and state/ (capsule store)"
@@ -112,6 +107,15 @@ class Settings(BaseSettings):
         """Some CI services set CI to their own name; that must not stop a process that never asks for it."""
         return str(value).lower() not in ("", "0", "false", "no", "off")
 
+    @field_validator("topic", "updates_topic")
+    @classmethod
+    def _is_a_name_of_a_topic(cls, value: str, which: ValidationInfo) -> str:
+        """Kafka's own rule, and room for .dlq."""
+        empty = which.field_name == "updates_topic" and not value
+        if not empty and (not re.fullmatch(r"[A-Za-z0-9._-]{1,245}", value) or value in (".", "..")):
+            raise ValueError("a topic's name has 1 to 245 letters, digits, '.', '_' and '-', and is not '.' or '..'")
+        return value
+
     @field_validator("updates_topic")
     @classmethod
     def _has_a_topic_of_its_own(cls, value: str, others: ValidationInfo) -> str:
@@ -121,10 +125,10 @@ class Settings(BaseSettings):
             raise ValueError(f"it must be another topic than that of the events ({topic}) and of the dead letters")
         return value
 
-    @field_validator("ssl_cafile", "ssl_certfile", "ssl_keyfile", mode="before")
+    @field_validator("instance", "ssl_cafile", "ssl_certfile", "ssl_keyfile", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
-        """Compose passes an empty value on where there is none; as a path that would be the working folder."""
+        """Compose passes an empty value on where there is none; a path would be the working folder."""
         return None if value == "" else value
 
     @field_validator("sasl_username", "sasl_password", "ssl_key_password")

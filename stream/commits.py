@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Collection, Mapping
+from functools import partial
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.structs import OffsetAndMetadata
@@ -12,46 +13,58 @@ log = logging.getLogger(__name__)
 Offsets = dict[TopicPartition, OffsetAndMetadata]
 
 ANSWER_MS = 5_000  # a broker that is away must not keep us longer from hearing that we should stop
+AGAIN_S = 0.5  # between two tries of what the broker did not take
 LOST_S = 60.0  # longer than the client waits for an answer: none comes any more
 
 
 class Commits:
-    """Offsets on their way to the broker, one commit at a time; what is added meanwhile goes with the next.
+    """Offsets that are to be committed, one commit on its way at a time; what is added meanwhile goes with the next.
 
     The broker takes longer for a commit than we for a small batch. Of what is not committed at a crash, or when a
     partition is taken away, the events are read again, which changes nothing.
+
+    Attributes
+    ----------
+    pending : what is not known to be committed, also what is on its way.
     """
 
     def __init__(self, consumer: KafkaConsumer) -> None:
         self.consumer = consumer
-        self.sent: Offsets = {}  # not answered yet
-        self.sent_at = 0.0
-        self.waiting: Offsets = {}
+        self.pending: Offsets = {}
+        self.sent: Offsets = {}  # as it was sent, until the broker answers
+        self.next_try = 0.0
+        self.trouble = ""
 
     def add(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
         """Commit these soon."""
-        self.waiting.update(offsets)
+        self.pending.update(offsets)
         self.go_on()
 
     def go_on(self) -> None:
-        """Send what waits, if the broker has answered the last commit. (A poll of the consumer brings its answers.)"""
-        if self.waiting and (not self.sent or time.monotonic() - self.sent_at > LOST_S):
-            self.sent, self.waiting, self.sent_at = self.waiting, {}, time.monotonic()
-            self.consumer.commit_async(self.sent, callback=self.answered)
+        """Send what is pending, if the broker has answered the last commit. (A poll of the consumer brings answers.)"""
+        now = time.monotonic()
+        if self.pending and now >= self.next_try:
+            self.sent, self.next_try = dict(self.pending), now + LOST_S
+            self.consumer.commit_async(dict(self.sent), callback=partial(self.answered, self.sent))
 
-    def answered(self, _: Offsets, answer: object) -> None:
-        """Take the broker's answer. What it did not take is left to the next commit of the same partition."""
-        sent, self.sent = self.sent, {}
-        if isinstance(answer, Exception):
-            log.warning("offsets not committed: %s; the events may be read again", answer)
-            if getattr(answer, "retriable", False):
-                self.waiting = {**sent, **self.waiting}
+    def answered(self, sent: Offsets, _: Offsets, answer: object) -> None:
+        """Take the broker's answer. What it did not take is tried again, for as long as the partition is ours."""
+        failed = isinstance(answer, Exception)
+        if sent is self.sent:
+            self.next_try = time.monotonic() + AGAIN_S if failed else 0.0
+        if not failed:
+            self.forget(sent)
+        elif str(answer) != self.trouble:
+            log.warning("offsets not committed: %s; until they are, the events may be read again", answer)
+        self.trouble = str(answer) if failed else ""
+
+    def forget(self, committed: Offsets) -> None:
+        """These are committed; what was added for a partition meanwhile is not."""
+        self.pending = {one: offset for one, offset in self.pending.items() if committed.get(one) != offset}
 
     def drop(self, partitions: Collection[TopicPartition]) -> None:
         """Somebody else commits these partitions from now on."""
-        for partition in partitions:
-            self.sent.pop(partition, None)
-            self.waiting.pop(partition, None)
+        self.pending = {one: offset for one, offset in self.pending.items() if one not in partitions}
 
     def finish(self) -> None:
         """Commit everything and wait for it.
@@ -59,9 +72,9 @@ class Commits:
         Raises
         ------
         KafkaError
-            If it is not committed.
+            If it is not committed; it is pending then as before.
         """
-        everything = {**self.sent, **self.waiting}
-        self.sent, self.waiting = {}, {}
+        everything = dict(self.pending)
         if everything:
-            self.consumer.commit(everything, timeout_ms=ANSWER_MS)
+            self.consumer.commit(dict(everything), timeout_ms=ANSWER_MS)
+            self.forget(everything)

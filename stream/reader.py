@@ -22,7 +22,7 @@ from kafka.errors import (
     OffsetOutOfRangeError,
     RetriableError,
 )
-from kafka.structs import MemberState
+from kafka.structs import MemberState, OffsetAndMetadata
 
 from settings import Settings
 from stream.batch import Batch
@@ -84,7 +84,7 @@ class EventReader:
             )
             self.closing.callback(self.consumer.close, autocommit=False, timeout_ms=ANSWER_MS)
             self.commits = Commits(self.consumer)
-            self.closing.callback(self.finish_commits)
+            self.closing.callback(self.commit_all)
             self.listener = Rebalances(metrics, self.commits.drop, gone)
             self.joined = self.sure = time.monotonic()
             self.consumer.subscribe([settings.topic], listener=self.listener)
@@ -113,8 +113,8 @@ class EventReader:
             self.check_life()
         self.check_membership()
         self.check_progress()
-        self.commits.go_on()
         try:
+            self.commits.go_on()
             polled = self.consumer.poll(timeout_ms=timeout_ms)
         except FencedInstanceIdError as error:
             raise self.name_taken() from error
@@ -157,7 +157,7 @@ class EventReader:
     def still_reads(self, batch: Batch) -> bool:
         """Whether the partitions of a batch are surely ours; else it is read again by whoever has them.
 
-        A process that slept (stopped, a suspended host) may have been thought dead. Then it asks the group by
+        A process that slept (SIGSTOP, a host too busy to run it) may have been thought dead. Then it asks the group by
         committing where the batch begins, which only a member may do.
         """
         if time.monotonic() - self.sure < SURELY_OURS_S:
@@ -198,12 +198,25 @@ class EventReader:
         if wait:
             self.finish_commits()
 
-    def finish_commits(self) -> None:
-        """Wait until everything that is done is committed, as far as the broker lets us."""
+    def finish_commits(self) -> bool:
+        """Wait until everything that is done is committed; whether it is. If not, it is tried again later."""
         try:
             self.commits.finish()
         except KafkaError as error:
-            log.warning("offsets not committed: %s; the events will be read again", error)
+            log.warning("offsets not committed: %s; until they are, the events may be read again", error)
+            return False
+        return True
+
+    def commit_all(self) -> None:
+        """At the end. While the group gives its partitions out anew it takes no commits; that is waited for."""
+        deadline = time.monotonic() + ANSWER_MS / 1_000
+        while not self.finish_commits() and self.is_joining() and time.monotonic() < deadline:
+            with suppress(KafkaError):  # what it brings is neither done nor committed, so others read it
+                self.consumer.poll(timeout_ms=100)
+
+    def is_joining(self) -> bool:
+        """Whether the group is not settled."""
+        return self.consumer.group_metadata().state != MemberState.STABLE
 
     def name_taken(self) -> ValueError:
         """What to say where another updater goes by our name."""
@@ -223,8 +236,11 @@ class EventReader:
         if not self.life.has_changed():
             return False
         log.warning("topic %s was made again, now with id %s; reading its start", self.life.topic, self.life.id)
-        if self.consumer.assignment():  # none while the group is without the topic
+        ours = self.consumer.assignment()  # none while the group is without the topic
+        if ours:
             self.consumer.seek_to_beginning()
+            # The last commit may have been of the old life and taken for the new one: then its start would be skipped.
+            self.commits.add({one: OffsetAndMetadata(0, "", -1) for one in ours})
         return True
 
     def check_membership(self) -> None:
@@ -232,7 +248,7 @@ class EventReader:
 
         kafka-python (3.0.12) may forget a join that a poll did not wait for, and then reads nothing any more.
         """
-        if self.consumer.group_metadata().state == MemberState.STABLE:
+        if not self.is_joining():
             self.joined = time.monotonic()
         elif time.monotonic() - self.joined > JOINED_WITHIN_S:
             log.warning("group %s was not joined within %.0f s; trying again", self.settings.group, JOINED_WITHIN_S)
@@ -270,7 +286,10 @@ class EventReader:
         return self.away or (f"{names(stuck)} has events and does not move" if stuck else None)
 
     def join_again(self) -> None:
+        """Leave and join; what is not committed by then is read again by whoever gets the partition."""
         self.joined = time.monotonic()
+        self.finish_commits()
+        self.listener.tell(self.consumer.assignment())  # kafka-python does not
         self.consumer.unsubscribe()
         self.consumer.subscribe([self.settings.topic], listener=self.listener)
 

@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
-from kafka.errors import CommitFailedError, KafkaTimeoutError
+from kafka.errors import CommitFailedError, KafkaError, KafkaTimeoutError, RebalanceInProgressError
 
 from stream.cluster import Cluster
 from stream.commits import Commits
@@ -24,9 +24,15 @@ class Group:
         self.consumer.seek_to_beginning()
         self.commits = Commits(self.consumer)
 
-    def poll(self) -> None:
-        self.commits.go_on()
-        self.consumer.poll(timeout_ms=10)
+    def settle(self) -> None:
+        """Poll until nothing is pending."""
+
+        def settled() -> bool:
+            self.commits.go_on()
+            self.consumer.poll(timeout_ms=10)
+            return not self.commits.pending
+
+        wait_until(settled, "all is committed")
 
     def committed(self) -> list[int | None]:
         """As somebody else sees it."""
@@ -50,13 +56,8 @@ def test_what_is_added_meanwhile_goes_with_the_next_commit(group: Group) -> None
     group.commits.add({group.first: at(2)})
     group.commits.add({group.second: at(7)})
     assert group.commits.sent == {group.first: at(1)}
-    assert group.commits.waiting == {group.first: at(2), group.second: at(7)}
-
-    def done() -> bool:
-        group.poll()
-        return not group.commits.sent and not group.commits.waiting
-
-    wait_until(done, "all is committed")
+    assert group.commits.pending == {group.first: at(2), group.second: at(7)}
+    group.settle()
     assert group.committed() == [2, 7]
 
 
@@ -64,6 +65,7 @@ def test_finish_waits_for_everything(group: Group) -> None:
     group.commits.add({group.first: at(1)})
     group.commits.add({group.first: at(3), group.second: at(4)})
     group.commits.finish()
+    assert group.commits.pending == {}
     assert group.committed() == [3, 4]
 
 
@@ -75,24 +77,31 @@ def test_what_others_have_by_now_is_not_committed(group: Group) -> None:
     assert group.committed() == [2, None]
 
 
-def test_what_the_broker_could_not_take_goes_with_the_next_commit(group: Group) -> None:
-    group.commits.sent = {group.first: at(1), group.second: at(1)}  # on its way
-    group.commits.waiting = {group.first: at(2)}
-    group.commits.answered({}, KafkaTimeoutError("the broker is away"))
-    group.commits.finish()
+@pytest.mark.parametrize("error", [KafkaTimeoutError("away"), RebalanceInProgressError(), CommitFailedError()])
+def test_what_the_broker_did_not_take_is_tried_again(
+    group: Group, error: KafkaError, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also without anything new: the topic may be quiet."""
+    group.commits.pending = {group.first: at(2), group.second: at(1)}
+    group.commits.sent = {group.first: at(1), group.second: at(1)}
+    group.commits.answered(group.commits.sent, {}, error)
+    assert "offsets not committed" in caplog.text
+    assert group.commits.pending == {group.first: at(2), group.second: at(1)}
+    group.settle()
     assert group.committed() == [2, 1]
 
 
-def test_what_the_broker_refused_is_not_tried_again(group: Group, caplog: pytest.LogCaptureFixture) -> None:
-    group.commits.sent = {group.first: at(1)}
-    group.commits.answered({}, CommitFailedError())
-    assert "offsets not committed" in caplog.text
-    group.commits.finish()
-    assert group.committed() == [None, None]
+def test_a_late_answer_is_not_taken_for_that_of_the_last_commit(group: Group) -> None:
+    group.commits.add({group.first: at(1)})
+    on_its_way, next_try = group.commits.sent, group.commits.next_try
+    group.commits.answered({group.first: at(0)}, {}, KafkaTimeoutError("away"))
+    assert (group.commits.sent, group.commits.next_try) == (on_its_way, next_try)
+    group.commits.answered({group.first: at(0)}, {}, None)
+    assert group.commits.pending == {group.first: at(1)}
 
 
 def test_an_answer_that_never_comes_is_not_waited_for_for_ever(group: Group) -> None:
-    group.commits.add({group.first: at(1)})
-    group.commits.sent_at -= 61
+    group.commits.add({group.first: at(1), group.second: at(4)})
+    group.commits.next_try -= 61
     group.commits.add({group.first: at(2)})
-    assert group.commits.sent == {group.first: at(2)}
+    assert group.commits.sent == {group.first: at(2), group.second: at(4)}

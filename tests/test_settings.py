@@ -27,10 +27,16 @@ def test_defaults_need_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         ("MINDSTREAM_HISTORY_LENGTH", "0", "MINDSTREAM_HISTORY_LENGTH is '0': Input should be greater than"),
         ("MINDSTREAM_IDLE_DAYS", "0", "MINDSTREAM_IDLE_DAYS is '0': Input should be greater than 0"),
         ("MINDSTREAM_IDLE_DAYS", "inf", "MINDSTREAM_IDLE_DAYS is 'inf': Input should be"),
-        ("MINDSTREAM_TOPIC", "clicks/today", "MINDSTREAM_TOPIC is 'clicks/today': String should match pattern"),
-        ("MINDSTREAM_TOPIC", "x" * 246, "String should match pattern"),  # its dead letters have four more
+        (
+            "MINDSTREAM_TOPIC",
+            "clicks/today",
+            "MINDSTREAM_TOPIC is 'clicks/today': Value error, a topic's name has 1 to 245 letters",
+        ),
+        ("MINDSTREAM_TOPIC", "x" * 246, "1 to 245"),  # its dead letters have four more
+        ("MINDSTREAM_TOPIC", "..", "is not '.' or '..'"),
+        ("MINDSTREAM_TOPIC", "", "MINDSTREAM_TOPIC is '': Value error, a topic's name"),
         ("MINDSTREAM_GROUP", "", "MINDSTREAM_GROUP is '': String should have at least 1 character"),
-        ("MINDSTREAM_UPDATES_TOPIC", "a b", "MINDSTREAM_UPDATES_TOPIC is 'a b': String should match pattern"),
+        ("MINDSTREAM_UPDATES_TOPIC", "a b", "MINDSTREAM_UPDATES_TOPIC is 'a b': Value error, a topic's name"),
         ("MINDSTREAM_UPDATES_TOPIC", "behaviour-events", "it must be another topic than that of the events"),
         ("MINDSTREAM_UPDATES_TOPIC", "behaviour-events.dlq", "and of the dead letters"),
         ("MINDSTREAM_DEMO_UPDATER", "perhaps", "MINDSTREAM_DEMO_UPDATER is 'perhaps': Input should be a valid boolean"),

@@ -13,7 +13,7 @@ import pytest
 from kafka import KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.consumer.fetcher import ConsumerRecord
-from kafka.errors import KafkaTimeoutError, TopicAlreadyExistsError
+from kafka.errors import KafkaTimeoutError, RebalanceInProgressError, TopicAlreadyExistsError
 from msgspec.structs import replace
 
 from model_export.bundle import Bundle
@@ -731,6 +731,48 @@ def test_an_updater_thought_dead_changes_nothing(world: World, caplog: pytest.Lo
     quick.close()
     work(slow, lambda: len(world.history("anna")) == 5, "it is back")
     assert world.history("anna") == [0, 1, 2, 3, 4]
+
+
+def test_a_commit_of_the_old_topic_does_not_hide_the_start_of_the_new_one(world: World) -> None:
+    [*_, (partition, last)] = world.publish(world.clicks("anna", 1, 2, 3))
+    updater = world.updater()
+    apply_all(updater, 3)
+    world.make_again()
+    # As a batch would that was read before and is done after.
+    updater.reader.commits.add({TopicPartition(world.topic, partition): OffsetAndMetadata(last + 1, "", -1)})
+    work(updater, lambda: updater.reader.life.id == world.life(), "the new topic is noticed")
+    updater.close()
+    world.publish(world.clicks("anna", 4, 5, 6, 7, first=3))
+    again = world.updater()
+    apply_all(again, 4)
+    assert world.history("anna") == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_one_who_stops_while_the_group_changes_waits_to_commit(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.publish(world.clicks("anna", 1, 2, 3))
+    updater = world.updater()
+    commits, tries = updater.reader.commits, 0
+    finish = commits.finish
+
+    def changing() -> None:
+        nonlocal tries
+        tries += 1
+        if tries < 3:
+            raise RebalanceInProgressError()
+        finish()
+
+    monkeypatch.setattr(commits, "go_on", lambda: None)  # nothing is committed before the end
+    monkeypatch.setattr(commits, "finish", changing)
+    monkeypatch.setattr(updater.reader, "is_joining", lambda: tries < 3)
+
+    def applied() -> bool:
+        updater.step()
+        return updater.counts["applied"] == 3
+
+    wait_until(applied, "3 events are applied")
+    assert world.committed() == 0
+    updater.close()
+    assert (tries, world.committed()) == (3, 3)
 
 
 def test_after_an_outage_it_goes_on(world: World, caplog: pytest.LogCaptureFixture) -> None:
