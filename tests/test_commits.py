@@ -85,7 +85,7 @@ def test_what_the_broker_did_not_take_is_tried_again(
     """Also without anything new: the topic may be quiet."""
     group.commits.pending = {group.first: at(2), group.second: at(1)}
     group.commits.sent = {group.first: at(1), group.second: at(1)}
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.WARNING, logger="stream.commits"):
         group.commits.answered(group.commits.sent, {}, error)
     assert "offsets not committed" in caplog.text
     assert group.commits.pending == {group.first: at(2), group.second: at(1)}
