@@ -72,9 +72,7 @@ class Augmented:
     def top(self, capsules: np.ndarray, n: int, ef: int) -> np.ndarray:
         """See Way.top."""
         self.graph.set_ef(max(ef, n))
-        queries = np.zeros((len(capsules), self.graph.dim), dtype=np.float32)
-        queries[:, : capsules.shape[1]] = capsules
-        rows, distances = self.graph.knn_query(queries, k=n, num_threads=1)
+        rows, distances = self.graph.knn_query(hnsw.queries_of(self.graph, capsules), k=n, num_threads=1)
         squares = (capsules * capsules).sum(1, keepdims=True)
         return merged(rows, (squares - distances) / 2, n)
 

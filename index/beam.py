@@ -1,6 +1,6 @@
 """Approximate max-sim by one joint beam for all capsules over hnswlib's links, or by a scan where that is faster."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from index.exact import ExactIndex, as_queries, hits_of
 from index.joint import joint_beams
 from index.links import Links
-from index.maxsim import EVERY_ROW, NO_ROWS, Allowed, Hits, as_rows, check_query, stacked
+from index.maxsim import EVERY_ROW, Allowed, Hits, MaxSimIndex, stacked
 
 WIDTH = 24  # of the small beam of each capsule
 BREAK_EVEN = 50  # a beam of breadth ef takes as long as a scan of so many rows times ef
@@ -26,7 +26,7 @@ class Marks:
     queues: np.ndarray
 
 
-class BeamIndex:
+class BeamIndex(MaxSimIndex):
     """Walks along the links of a graph, reads every item that it visits once, and scores it with all capsules.
 
     It never changes, and any number of threads may search at once.
@@ -48,33 +48,20 @@ class BeamIndex:
         self.free: list[Marks] = []
         self.beams([np.zeros((1, items.shape[1]), dtype=np.float32)], 1, 1, [EVERY_ROW], None)  # loads the machine code
 
-    def search_many(
-        self,
-        users: Sequence[np.ndarray],
-        n: int,
-        exclude: Sequence[Collection[int]] = (),
-        allowed: Allowed | None = None,
+    def find(
+        self, users: Sequence[np.ndarray], n: int, excluded: Sequence[np.ndarray], allowed: Allowed | None
     ) -> list[Hits]:
-        """See MaxSimIndex.search_many."""
-        for capsules in users:
-            check_query(capsules, n, self.items.shape[1])
+        """See MaxSimIndex.find."""
         ef = self.ef_for(n)
         if not users or self.scan_is_faster(ef, allowed):
-            return self.scan.search_many(users, n, exclude, allowed)
-        excluded = [as_rows(rows) for rows in exclude] or [EVERY_ROW] * len(users)
+            return self.scan.find(users, n, excluded, allowed)
         keys, counts = self.beams(users, n, ef, excluded, allowed)
         return [
             hits_of(self.items, keys[user, : counts[user]], users[user], n, EVERY_ROW)
             if counts[user] >= n
-            else self.scan.search(users[user], n, excluded[user], allowed)
+            else self.scan.find([users[user]], n, [excluded[user]], allowed)[0]
             for user in range(len(users))
         ]
-
-    def search(
-        self, capsules: np.ndarray, n: int, exclude: Collection[int] = NO_ROWS, allowed: Allowed | None = None
-    ) -> Hits:
-        """See MaxSimIndex.search."""
-        return self.search_many([capsules], n, [exclude], allowed)[0]
 
     def ef_for(self, n: int) -> int:
         """The breadth for N = n: in proportion between those that were measured, and beyond the last."""

@@ -1,15 +1,15 @@
 """Exact max-sim: every item is scored. The reference, and the faster way for small catalogues."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from index.keys import NOTHING, keys_decoded
-from index.maxsim import EVERY_ROW, NO_ROWS, Allowed, Hits, as_rows, check_query, stacked
+from index.maxsim import EVERY_ROW, Allowed, Hits, MaxSimIndex, stacked
 from index.scan import brought_by, scan
 
 
-class ExactIndex:
+class ExactIndex(MaxSimIndex):
     """Scores all items in one compiled scan.
 
     Parameters
@@ -23,30 +23,17 @@ class ExactIndex:
         self.items = table_of(items)
         warm_up(self, items.shape[1])
 
-    def search_many(
-        self,
-        users: Sequence[np.ndarray],
-        n: int,
-        exclude: Sequence[Collection[int]] = (),
-        allowed: Allowed | None = None,
+    def find(
+        self, users: Sequence[np.ndarray], n: int, excluded: Sequence[np.ndarray], allowed: Allowed | None
     ) -> list[Hits]:
-        """See MaxSimIndex.search_many."""
-        for capsules in users:
-            check_query(capsules, n, self.items.shape[1])
+        """See MaxSimIndex.find."""
         if not users or (allowed is not None and not len(allowed.rows)):
             return [NO_HITS] * len(users)
-        excluded = [as_rows(rows) for rows in exclude] or [EVERY_ROW] * len(users)
         most = len(self.items) if allowed is None else len(allowed.rows)
         heaps = np.full((len(users), min(n + max(map(len, excluded)), most)), NOTHING)
         capsules, starts = stacked([as_queries(one) for one in users])
         scan(self.items, EVERY_ROW if allowed is None else allowed.rows, capsules, starts, heaps)
         return [hits_of(self.items, keys, one, n, rows) for keys, one, rows in zip(heaps, users, excluded, strict=True)]
-
-    def search(
-        self, capsules: np.ndarray, n: int, exclude: Collection[int] = NO_ROWS, allowed: Allowed | None = None
-    ) -> Hits:
-        """See MaxSimIndex.search."""
-        return self.search_many([capsules], n, [exclude], allowed)[0]
 
 
 def hits_of(items: np.ndarray, keys: np.ndarray, capsules: np.ndarray, n: int, excluded: np.ndarray) -> Hits:

@@ -7,7 +7,7 @@ System Using a Euclidean Transformation for Inner-Product Spaces", RecSys 2014, 
 """
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from index.exact import ExactIndex, best_of
 from index.links import joined
-from index.maxsim import NO_ROWS, Allowed, Hits, check_query
+from index.maxsim import Allowed, Hits, MaxSimIndex
 
 LANES = 16  # hnswlib's fast distance functions take dimensions in multiples of 16
 BUILD_BATCH = 10_000
@@ -39,7 +39,7 @@ class HnswSettings:
     seed: int = 7
 
 
-class HnswIndex:
+class HnswIndex(MaxSimIndex):
     """One graph search a capsule by hnswlib itself, merged and scored exactly. A loaded index never changes.
 
     Parameters
@@ -54,27 +54,17 @@ class HnswIndex:
         self.items, self.graph = items, graph
         self.scan = ExactIndex(items)
 
-    def search_many(
-        self,
-        users: Sequence[np.ndarray],
-        n: int,
-        exclude: Sequence[Collection[int]] = (),
-        allowed: Allowed | None = None,
+    def find(
+        self, users: Sequence[np.ndarray], n: int, excluded: Sequence[np.ndarray], allowed: Allowed | None
     ) -> list[Hits]:
-        """See MaxSimIndex.search_many."""
-        each = exclude or [NO_ROWS] * len(users)
-        return [self.search(capsules, n, rows, allowed) for capsules, rows in zip(users, each, strict=True)]
+        """See MaxSimIndex.find. Each capsule is asked for more items until it has n that may come back."""
+        return [self.find_one(capsules, n, rows, allowed) for capsules, rows in zip(users, excluded, strict=True)]
 
-    def search(
-        self, capsules: np.ndarray, n: int, exclude: Collection[int] = NO_ROWS, allowed: Allowed | None = None
-    ) -> Hits:
-        """See MaxSimIndex.search. Each capsule is asked for more items until it has n that may come back."""
-        check_query(capsules, n, self.items.shape[1])
-        queries = np.zeros((len(capsules), self.graph.dim), dtype=np.float32)
-        queries[:, : capsules.shape[1]] = capsules
+    def find_one(self, capsules: np.ndarray, n: int, excluded: np.ndarray, allowed: Allowed | None) -> Hits:
+        queries = queries_of(self.graph, capsules)
         may = np.ones(len(self.items), dtype=bool) if allowed is None else allowed.mask.copy()
-        may[list(exclude)] = False
-        wanted = min(n + len(exclude), len(self.items))
+        may[excluded] = False
+        wanted = min(n + len(excluded), len(self.items))
         try:
             while True:
                 labels = self.graph.knn_query(queries, k=wanted, num_threads=1)[0].astype(np.int64)  # (K', wanted)
@@ -82,7 +72,7 @@ class HnswIndex:
                     break
                 wanted = min(2 * wanted, len(self.items))
         except RuntimeError:  # the graph reached fewer items than were asked for
-            return self.scan.search(capsules, n, exclude, allowed)
+            return self.scan.find([capsules], n, [excluded], allowed)[0]
         rows = np.unique(labels)
         return best_of(self.items, rows[may[rows]], capsules, n)
 
@@ -95,6 +85,13 @@ def augmented(items: np.ndarray) -> np.ndarray:
     vectors[:, :dim] = items
     vectors[:, dim] = np.sqrt(squares.max(initial=0) - squares)
     return vectors
+
+
+def queries_of(graph: hnswlib.Index, capsules: np.ndarray) -> np.ndarray:
+    """float32 (K', d) -> (K', D) for a graph of augmented vectors: zeros where items have what was added."""
+    queries = np.zeros((len(capsules), graph.dim), dtype=np.float32)
+    queries[:, : capsules.shape[1]] = capsules
+    return queries
 
 
 def build(items: np.ndarray, settings: HnswSettings, progress: bool = True) -> HnswIndex:

@@ -3,10 +3,10 @@
 An item's score for a user is the maximum over the user's capsules of the inner product with the item.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
 
 import numpy as np
 
@@ -49,10 +49,16 @@ class Allowed:
         return Allowed(self.mask & other.mask)
 
 
-class MaxSimIndex(Protocol):
-    """Finds the items with the largest max-sim."""
+class MaxSimIndex(ABC):
+    """Finds the items with the largest max-sim. Each kind has its own `find`; what callers give is checked here.
+
+    Attributes
+    ----------
+    items : float32 (items, d), the item table.
+    """
 
     kind: str
+    items: np.ndarray
 
     def search_many(
         self,
@@ -75,13 +81,22 @@ class MaxSimIndex(Protocol):
         ValueError
             If n is below 1 or capsules do not fit the items.
         """
-        ...
+        for capsules in users:
+            check_query(capsules, n, self.items.shape[1])
+        excluded = [as_rows(rows) for rows in exclude] or [EVERY_ROW] * len(users)
+        return self.find(users, n, excluded, allowed)
 
     def search(
         self, capsules: np.ndarray, n: int, exclude: Collection[int] = NO_ROWS, allowed: Allowed | None = None
     ) -> Hits:
         """`search_many` for one user."""
-        ...
+        return self.search_many([capsules], n, [exclude], allowed)[0]
+
+    @abstractmethod
+    def find(
+        self, users: Sequence[np.ndarray], n: int, excluded: Sequence[np.ndarray], allowed: Allowed | None
+    ) -> list[Hits]:
+        """`search_many` of what was checked; `excluded` are int32 rows (R,) of each user."""
 
 
 def check_query(capsules: np.ndarray, n: int, dim: int) -> None:
