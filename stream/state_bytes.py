@@ -13,10 +13,15 @@ from stream.state import UserState
 FORMAT = 2
 
 
-class _Head(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """The beginning of a _Record: what tells whether it may be replaced."""
+class _Tag(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The first field of a _Record, in every format."""
 
     format: int
+
+
+class _Head(_Tag, frozen=True, array_like=True, gc=False):
+    """The beginning of a _Record: what tells whether it may be replaced."""
+
     position: Position
 
 
@@ -36,6 +41,7 @@ class _Record(_Head, frozen=True, array_like=True, gc=False):
 _AnyRecord = TypeVar("_AnyRecord", bound=_Head)
 _decoder = msgspec.msgpack.Decoder(_Record)
 _head_decoder = msgspec.msgpack.Decoder(_Head)
+_tag_decoder = msgspec.msgpack.Decoder(_Tag)
 _encoder = msgspec.msgpack.Encoder()
 
 
@@ -121,7 +127,7 @@ def _read(decoder: msgspec.msgpack.Decoder[_AnyRecord], value: bytes) -> _AnyRec
 def _format_of(value: bytes, error: msgspec.DecodeError) -> int:
     """The format of a record that could not be read; what was wrong where it is of ours."""
     try:
-        found = _head_decoder.decode(value).format
+        found = _tag_decoder.decode(value).format
     except msgspec.DecodeError:
         found = FORMAT
     if found == FORMAT:

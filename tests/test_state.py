@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -306,8 +307,9 @@ OF_ANOTHER_FORMAT = BYTES.replace(b"\x02", b"\x01", 1)  # the first number is th
         (b'{"user_id":"anna"}', "cannot be read"),
         (BYTES[:20], "cannot be read"),
         (OF_ANOTHER_FORMAT, "is of format 1; this version of Mindstream reads 2"),
+        (msgspec.msgpack.encode([1, "life 1", 0, 5, "anna"]), "is of format 1; this version of Mindstream reads 2"),
     ],
-    ids=["empty", "text", "JSON", "cut off", "format 1"],
+    ids=["empty", "text", "JSON", "cut off", "format 1", "format 1, as it was"],
 )
 def test_foreign_bytes_are_refused(read: Callable[[bytes], object], value: bytes, message: str) -> None:
     with pytest.raises(ValueError, match=message):
