@@ -1,7 +1,9 @@
-# Two images from one file: `serve` (no torch) runs the updater and the demo, `train` prepares a model.
+# Two images from one file: `serve` (no torch) runs updater, API and demo, `train` prepares and retrains models.
 FROM python:3.12-slim AS build
 RUN apt-get update && apt-get install -y --no-install-recommends g++ && rm -rf /var/lib/apt/lists/*
 WORKDIR /app
+# hnswlib would be built for the processor of this machine only.
+ENV HNSWLIB_NO_NATIVE=1
 COPY constraints.txt pyproject.toml README.md ./
 RUN python -m venv .venv && .venv/bin/pip install --no-cache-dir --constraint constraints.txt uv
 COPY console.py settings.py ./
