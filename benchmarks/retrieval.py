@@ -9,6 +9,7 @@ several rounds, in each of which all ways take their turn; percentiles are over 
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
@@ -18,11 +19,12 @@ from tqdm import tqdm
 from benchmarks import retrieval_peers as peers
 from benchmarks.report import finish
 from benchmarks.retrieval_world import hard_capsules, made_up_items, usual_capsules
-from index import hnsw
+from index import breadth, hnsw
 from index.beam import BeamIndex
 from index.exact import ExactIndex
 from index.hnsw import HnswSettings
 from index.links import Links, links_of
+from model_export.bundle import Bundle
 from model_export.report import table
 
 DIM, INTERESTS = 64, 4
@@ -31,7 +33,8 @@ CAPSULES = {"usual": usual_capsules, "hard": hard_capsules}
 TARGET = 0.99
 MARGIN = 0.001  # what is tuned on some capsules must also hold on others
 BREADTHS = (1, 1.25, 1.5, 2, 2.5, 3, 4, 6, 8)  # as multiples of N
-OURS, EXACT = "joint beam", "exact scan"
+OURS, EXACT, PLAIN = "joint beam", "exact scan", "hnswlib, our graph"
+NO_PEERS = (OURS, EXACT, PLAIN)
 ROUNDS = 3
 
 
@@ -61,40 +64,60 @@ Case = dict[str, Figures]  # of each way
 def main(
     items: Annotated[list[int] | None, typer.Option(help="Items; may be repeated. The first is at top level.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of items and capsules.")] = 7,
+    bundle: Annotated[
+        list[Path] | None, typer.Option(help="A bundle whose items are measured too; may be repeated.")
+    ] = None,
     quick: Annotated[bool, typer.Option(help="5,000 items and few users: to see that it runs.")] = False,
 ) -> None:
     """Recall and milliseconds of max-sim top-N, ours and peers'."""
     peers.require()
     sizes = [Size(5_000, 10, 20)] if quick else [Size(number) for number in items or [Size.items]]
     found: dict[str, Case] = {}
-    memory: dict[int, float] = {}
-    for size in sizes:
-        cases, memory[size.items] = measure(size, seed)
+    memory: list[float] = []
+    for cases, bytes_per_item in (
+        *(measure(size, seed) for size in sizes),
+        *(measure_bundle(Bundle(path), seed) for path in bundle or []),
+    ):
         found |= cases
-    report(found, memory)
+        memory.append(bytes_per_item)
+    report(found, memory[0])
 
 
 def measure(size: Size, seed: int) -> tuple[dict[str, Case], float]:
-    """The cases of one table of items, and the bytes an item that our graph takes."""
+    """The cases of made-up items, and the bytes an item that our graph takes."""
     rng = np.random.default_rng(seed)
     items = made_up_items(size.items, DIM, rng)
+    number = size.tuning + size.users
+    users = {kind: capsules_of(items, number, INTERESTS, rng) for kind, capsules_of in CAPSULES.items()}
+    return measure_table(items, users, size.tuning)
+
+
+def measure_bundle(bundle: Bundle, seed: int) -> tuple[dict[str, Case], float]:
+    """The cases of a trained model's items, with the capsules that its ef would be measured with."""
+    users = {f"bundle {bundle.version}": breadth.queries_of(bundle, seed)}
+    return measure_table(np.asarray(bundle.item_embeddings), users, Size.tuning)
+
+
+def measure_table(
+    items: np.ndarray, users_of: Mapping[str, Sequence[np.ndarray]], tuning: int
+) -> tuple[dict[str, Case], float]:
+    """The cases of one table of items, and the bytes an item that our graph takes; the first users are for tuning."""
     plain = hnsw.build(items, HnswSettings())
     links = links_of(plain.graph)
     ways = {
         OURS: Beam(items, links),
         EXACT: Exact(items),
         "hnswlib": peers.Hnswlib(items),
-        "hnswlib, augmented": peers.Augmented(plain),
+        PLAIN: peers.Augmented(plain),
         "Faiss": peers.Faiss(items),
         "USearch": peers.USearch(items),
     }
     cases = {}
-    for kind, capsules_of in CAPSULES.items():
-        users = capsules_of(items, size.tuning + size.users, INTERESTS, rng)
-        for n in COUNTS:
-            name = f"{size.items} items, N = {n}, {kind}"
-            cases[name] = compared(ways, users[: size.tuning], users[size.tuning :], n, name)
-    return cases, links.nbytes / size.items
+    for kind, users in users_of.items():
+        for n in (count for count in COUNTS if count <= len(items)):
+            name = f"{len(items)} items, N = {n}, {kind}"
+            cases[name] = compared(ways, users[:tuning], users[tuning:], n, name)
+    return cases, links.nbytes / len(items)
 
 
 class Beam:
@@ -175,8 +198,8 @@ def least_seconds(
 
 
 def best_peer(case: Case) -> str:
-    """The quickest peer that reaches the target; where none does, the one with the best recall."""
-    others = {way: figures for way, figures in case.items() if way not in (OURS, EXACT)}
+    """The quickest library, as it ships, that reaches the target; where none does, the one with the best recall."""
+    others = {way: figures for way, figures in case.items() if way not in NO_PEERS}
     enough = {way: figures for way, figures in others.items() if figures.recall >= TARGET}
     if enough:
         return min(enough, key=lambda way: enough[way].p50_ms)
@@ -184,7 +207,7 @@ def best_peer(case: Case) -> str:
 
 
 def summary(case: Case) -> dict[str, float | str]:
-    """Ours beside the best peer."""
+    """Ours beside the best peer, and beside one search a capsule on the graph that we build ourselves."""
     ours, peer = case[OURS], best_peer(case)
     return {
         "recall": ours.recall,
@@ -194,6 +217,7 @@ def summary(case: Case) -> dict[str, float | str]:
         "best_peer_recall": case[peer].recall,
         "best_peer_p50_ms": case[peer].p50_ms,
         "ratio": case[peer].p50_ms / ours.p50_ms,
+        "same_graph_ratio": case[PLAIN].p50_ms / ours.p50_ms,
     }
 
 
@@ -202,7 +226,7 @@ def scan_pays_up_to(case: Case, items: int) -> int:
     return int(items * case[OURS].p50_ms / case[EXACT].p50_ms)
 
 
-def report(found: dict[str, Case], memory: dict[int, float]) -> None:
+def report(found: dict[str, Case], bytes_per_item: float) -> None:
     """Print every case, and the figures."""
     cases: dict[str, Any] = {}
     for name, case in found.items():
@@ -217,5 +241,4 @@ def report(found: dict[str, Case], memory: dict[int, float]) -> None:
         ways = {way: asdict(figures) for way, figures in case.items()}
         cases[name] = {**summary(case), "scan_pays_up_to": up_to, "ways": ways}
     first = next(iter(found))
-    top = {name: value for name, value in summary(found[first]).items() if name != "best_peer_recall"}
-    finish({**top, "bytes_per_item": next(iter(memory.values())), "cases": cases})
+    finish({**summary(found[first]), "bytes_per_item": bytes_per_item, "cases": cases})

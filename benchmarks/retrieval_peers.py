@@ -1,8 +1,8 @@
 """The peers of the retrieval benchmark: graphs of other libraries, asked once for each capsule, merged in Python.
 
-All have the same number of links, breadth of building and distance: the inner product. "hnswlib, augmented" is what
-somebody does who knows that this distance fails on uneven norms: hnswlib on the very graph that ours walks along, of
-vectors of equal norms and with the links of both distances (index/hnsw.py). So it is not hnswlib as it ships.
+All have the same number of links, breadth of building and distance: the inner product. `Augmented` is no peer but our
+own reference: hnswlib's search along the very links that the joint beam walks along, of vectors of equal norms and with
+the links of both distances (index/hnsw.py).
 """
 
 import importlib.util

@@ -92,7 +92,7 @@ class BeamIndex(MaxSimIndex):
         joint_beams(
             self.items,
             self.links.rows,
-            self.links.entries,
+            self.links.entries[None],
             capsules,
             starts,
             mask,

@@ -33,17 +33,17 @@ def offer(
     """
     last = len(pools) - 1
     for beam in range(first, last + 1):
-        key, pool, size = key_of(scores[beam], row), pools[beam], sizes[0, beam]
+        key, size = key_of(scores[beam], row), sizes[0, beam]
         most = pools.shape[1] if beam == last else width
-        if size == most and key <= pool[0]:
+        if size == most and key <= pools[beam, 0]:
             continue
         if counts or beam < last:
             if size < most:
-                push(pool, size, key)
+                push(pools, beam, size, key)
                 sizes[0, beam] += 1
             else:
-                sift_down(pool, size, key)
-        push(queues[beam], sizes[1, beam], -key)
+                sift_down(pools, beam, size, key)
+        push(queues, beam, sizes[1, beam], -key)
         sizes[1, beam] += 1
 
 
@@ -58,6 +58,7 @@ def prefetch(items: np.ndarray, row: int) -> None:
 def visit(
     items: np.ndarray,
     near: np.ndarray,
+    count: int,
     capsules: np.ndarray,
     allowed: np.ndarray,
     barred: np.ndarray,
@@ -69,16 +70,16 @@ def visit(
     first: int,
     scores: np.ndarray,
 ) -> None:
-    """Score the rows `near` (R,) for every beam, and offer them."""
-    for place in range(min(AHEAD, len(near))):
+    """Score the first `count` rows of `near` for every beam, and offer them."""
+    for place in range(min(AHEAD, count)):
         prefetch(items, near[place])
-    for place in range(len(near)):
-        if place + AHEAD < len(near):
+    for place in range(count):
+        if place + AHEAD < count:
             prefetch(items, near[place + AHEAD])
         row = near[place]
         best = np.float32(-np.inf)
         for k in range(len(capsules)):
-            scores[k] = dot(items[row], capsules[k])
+            scores[k] = dot(items, row, capsules, k)
             best = max(best, scores[k])
         scores[-1] = best
         counts = (len(allowed) == 0 or allowed[row]) and (len(barred) == 0 or barred[row] != stamp)
@@ -86,10 +87,11 @@ def visit(
 
 
 @compiled()
-def unseen(links: np.ndarray, seen: np.ndarray, stamp: int, near: np.ndarray) -> int:
-    """Put those of a row's links that were not seen into `near`, and mark them; returns how many."""
+def unseen(links: np.ndarray, at: int, seen: np.ndarray, stamp: int, near: np.ndarray) -> int:
+    """Put those of links[at] that were not seen into `near`, and mark them; returns how many."""
     found = 0
-    for row in links:
+    for place in range(links.shape[1]):
+        row = links[at, place]
         if row < 0:
             break
         if seen[row] < stamp:
@@ -121,7 +123,7 @@ def joint_beam(
     Parameters
     ----------
     links : int32 (items, links), rows; -1 behind the last.
-    entries : int32 (E,), where every search begins.
+    entries : int32 (1, E), where every search begins.
     allowed : bool (items,), rows that may be answers; empty: all.
     barred : uint8 (items,), `stamp` at rows that may not.
     seen : uint8 (items,), becomes `stamp` at visited rows and `stamp` + 1 at expanded ones.
@@ -134,13 +136,13 @@ def joint_beam(
     last = len(capsules)
     sizes = np.zeros((2, last + 1), dtype=np.int64)
     scores = np.empty(last + 1, dtype=np.float32)
-    near = np.empty(max(len(entries), links.shape[1]), dtype=np.int32)
-    visited = unseen(entries, seen, stamp, near)
-    visit(items, near[:visited], capsules, allowed, barred, stamp, pools, queues, sizes, width, 0, scores)
+    near = np.empty(max(entries.shape[1], links.shape[1]), dtype=np.int32)
+    visited = unseen(entries, 0, seen, stamp, near)
+    visit(items, near, visited, capsules, allowed, barred, stamp, pools, queues, sizes, width, 0, scores)
     for beam in range(last + 1):
         most = pools.shape[1] if beam == last else width
         while sizes[1, beam]:
-            key = -pop(queues[beam], sizes[1, beam])
+            key = -pop(queues, beam, sizes[1, beam])
             sizes[1, beam] -= 1
             if sizes[0, beam] == most and key < pools[beam, 0]:
                 break
@@ -150,11 +152,11 @@ def joint_beam(
             seen[row] = stamp + 1
             if sizes[1, beam]:
                 prefetch(links, row_of(-queues[beam, 0]))  # most likely the next
-            found = unseen(links[row], seen, stamp, near)
+            found = unseen(links, row, seen, stamp, near)
             visited += found
             if visited > queues.shape[1]:
                 return -1
-            visit(items, near[:found], capsules, allowed, barred, stamp, pools, queues, sizes, width, beam, scores)
+            visit(items, near, found, capsules, allowed, barred, stamp, pools, queues, sizes, width, beam, scores)
     return int(sizes[0, last])
 
 

@@ -1,7 +1,7 @@
 """Keys and heaps of keys, and the decorator of all that numba compiles here: what runs for every item, without the GIL.
 
 One int64 holds a score and a row, so that a larger key is a larger score or, of equal scores, a smaller row. A heap is
-an array whose first element is the smallest key; to take the largest first, keys stand there negated.
+a row of an array, whose first element is the smallest key; to take the largest first, keys stand there negated.
 
 numba recompiles a file that was changed, but not those that use it: who changes this one deletes `index/__pycache__`.
 """
@@ -33,13 +33,14 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     return decorate
 
 
+# Rows are named by an array and a number: a view of one would be counted, by a locked addition, each time.
 # The order of the additions is the compiler's to choose, so that it can take many at once; it is always the same one.
 @compiled(fastmath={"reassoc", "contract"})
-def dot(left: np.ndarray, right: np.ndarray) -> np.float32:
-    """Inner product of two float32 (d,)."""
+def dot(left: np.ndarray, at: int, right: np.ndarray, other: int) -> np.float32:
+    """Inner product of row `at` of float32 (n, d) and row `other` of float32 (m, d)."""
     total = np.float32(0)
-    for place in range(len(left)):
-        total += left[place] * right[place]
+    for place in range(left.shape[1]):
+        total += left[at, place] * right[other, place]
     return total
 
 
@@ -59,40 +60,40 @@ def row_of(key: np.int64) -> int:
 
 
 @compiled()
-def sift_down(heap: np.ndarray, size: int, key: np.int64) -> None:
-    """Put a key in the first element's place and restore the order of the heap."""
+def sift_down(heaps: np.ndarray, heap: int, size: int, key: np.int64) -> None:
+    """Put a key in the place of the first element of heaps[heap] and restore the order of the heap."""
     at = 0
     while True:
         child = 2 * at + 1
         if child >= size:
             break
-        if child + 1 < size and heap[child + 1] < heap[child]:
+        if child + 1 < size and heaps[heap, child + 1] < heaps[heap, child]:
             child += 1
-        if heap[child] >= key:
+        if heaps[heap, child] >= key:
             break
-        heap[at] = heap[child]
+        heaps[heap, at] = heaps[heap, child]
         at = child
-    heap[at] = key
+    heaps[heap, at] = key
 
 
 @compiled()
-def push(heap: np.ndarray, size: int, key: np.int64) -> None:
-    """Add a key to a heap of `size` keys."""
+def push(heaps: np.ndarray, heap: int, size: int, key: np.int64) -> None:
+    """Add a key to heaps[heap], which has `size` keys."""
     at = size
     while at > 0:
         parent = (at - 1) // 2
-        if heap[parent] <= key:
+        if heaps[heap, parent] <= key:
             break
-        heap[at] = heap[parent]
+        heaps[heap, at] = heaps[heap, parent]
         at = parent
-    heap[at] = key
+    heaps[heap, at] = key
 
 
 @compiled()
-def pop(heap: np.ndarray, size: int) -> np.int64:
-    """Take the smallest key of a heap of `size` keys."""
-    first = heap[0]
-    sift_down(heap, size - 1, heap[size - 1])
+def pop(heaps: np.ndarray, heap: int, size: int) -> np.int64:
+    """Take the smallest key of heaps[heap], which has `size` keys."""
+    first = heaps[heap, 0]
+    sift_down(heaps, heap, size - 1, heaps[heap, size - 1])
     return first
 
 

@@ -8,11 +8,11 @@ BLOCK = 256  # items that stay in the processor's cache while all users of a cal
 
 
 @compiled()
-def best_score(item: np.ndarray, capsules: np.ndarray) -> np.float32:
-    """Max-sim of one item (d,) to capsules (K', d)."""
-    best = dot(item, capsules[0])
-    for k in range(1, len(capsules)):
-        best = max(best, dot(item, capsules[k]))
+def best_score(items: np.ndarray, row: int, capsules: np.ndarray, begin: int, end: int) -> np.float32:
+    """Max-sim of an item to the capsules from `begin` to `end`."""
+    best = dot(items, row, capsules, begin)
+    for k in range(begin + 1, end):
+        best = max(best, dot(items, row, capsules, k))
     return best
 
 
@@ -32,22 +32,22 @@ def scan(items: np.ndarray, rows: np.ndarray, capsules: np.ndarray, starts: np.n
     size = heaps.shape[1]
     for begin in range(0, count, BLOCK):
         for user in range(len(heaps)):
-            mine, heap = capsules[starts[user] : starts[user + 1]], heaps[user]
+            first, last = starts[user], starts[user + 1]
             for place in range(begin, min(begin + BLOCK, count)):
                 row = place if everything else rows[place]
-                key = key_of(best_score(items[row], mine), row)
-                if key > heap[0]:
-                    sift_down(heap, size, key)
+                key = key_of(best_score(items, row, capsules, first, last), row)
+                if key > heaps[user, 0]:
+                    sift_down(heaps, user, size, key)
 
 
 @compiled()
 def brought_by(items: np.ndarray, rows: np.ndarray, capsules: np.ndarray, capsule: np.ndarray) -> None:
     """Write the capsule with the largest inner product, the first of equal ones, of items at `rows` (R,)."""
     for place in range(len(rows)):
-        best = dot(items[rows[place]], capsules[0])
+        best = dot(items, rows[place], capsules, 0)
         capsule[place] = 0
         for k in range(1, len(capsules)):
-            score = dot(items[rows[place]], capsules[k])
+            score = dot(items, rows[place], capsules, k)
             if score > best:
                 best = score
                 capsule[place] = k

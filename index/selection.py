@@ -134,6 +134,6 @@ def greedy(
 def is_near(vectors: np.ndarray, place: int, chosen: np.ndarray, max_cosine: np.float32) -> bool:
     """Whether a vector of length 1 has a larger cosine than that to one that was chosen."""
     for other in chosen:  # noqa: SIM110  numba has no any()
-        if dot(vectors[place], vectors[other]) > max_cosine:
+        if dot(vectors, place, vectors, other) > max_cosine:
             return True
     return False

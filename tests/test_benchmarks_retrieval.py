@@ -9,11 +9,12 @@ import pytest
 
 from benchmarks import retrieval
 from benchmarks import retrieval_peers as peers
-from benchmarks.retrieval import EXACT, OURS, Figures, Size
+from benchmarks.retrieval import EXACT, OURS, PLAIN, Figures, Size
 from benchmarks.retrieval_world import hard_capsules, made_up_items, usual_capsules
 from index import hnsw
 from index.exact import ExactIndex
 from index.hnsw import HnswSettings
+from model_export.bundle import Bundle
 
 HAS_PEERS = all(importlib.util.find_spec(module) for module in peers.LIBRARIES)
 
@@ -22,7 +23,13 @@ def figures(recall: float, p50_ms: float) -> Figures:
     return Figures(ef=100, recall=recall, p50_ms=p50_ms, p99_ms=2 * p50_ms, queries_per_s=1_000 / p50_ms)
 
 
-CASE = {OURS: figures(0.991, 0.5), EXACT: figures(1.0, 2.0), "a": figures(0.995, 3.0), "b": figures(0.992, 2.0)}
+CASE = {
+    OURS: figures(0.991, 0.5),
+    EXACT: figures(1.0, 2.0),
+    PLAIN: figures(0.999, 1.0),
+    "a": figures(0.995, 3.0),
+    "b": figures(0.992, 2.0),
+}
 
 
 def test_the_world_is_clustered_with_uneven_norms() -> None:
@@ -96,15 +103,16 @@ def test_the_command_ends_with_its_figures(monkeypatch: pytest.MonkeyPatch, caps
     found = json.loads(last)
     assert [size.items for size in asked] == [200_000, 1_000_000]
     assert list(found) == [
-        "recall", "p50_ms", "p99_ms", "best_peer", "best_peer_p50_ms", "ratio", "bytes_per_item", "cases"
+        "recall", "p50_ms", "p99_ms", "best_peer", "best_peer_recall", "best_peer_p50_ms", "ratio", "same_graph_ratio",
+        "bytes_per_item", "cases",
     ]  # fmt: skip
-    assert (found["best_peer"], found["ratio"], found["bytes_per_item"]) == ("b", 4, 128)
+    assert (found["best_peer"], found["ratio"], found["same_graph_ratio"], found["bytes_per_item"]) == ("b", 4, 2, 128)
     assert found["cases"]["1000000 items, N = 100, usual"]["ways"]["a"]["recall"] == 0.995
     assert "joint beam" in printed
 
 
 @pytest.mark.skipif(not HAS_PEERS, reason="the peers are not installed; `pip install 'mindstream[peers]'`")
-def test_everything_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_everything_is_measured(monkeypatch: pytest.MonkeyPatch, bundle: Bundle) -> None:
     monkeypatch.setattr(retrieval, "COUNTS", (10,))
     cases, memory = retrieval.measure(Size(items=600, tuning=3, users=4), seed=1)
     assert list(cases) == ["600 items, N = 10, usual", "600 items, N = 10, hard"]
@@ -112,6 +120,9 @@ def test_everything_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
         assert case[EXACT].recall == 1
         assert all(one.p50_ms > 0 and one.p99_ms >= one.p50_ms and one.recall > 0.5 for one in case.values())
     assert 128 <= memory <= 130
+    real, _ = retrieval.measure_bundle(bundle, seed=1)
+    assert list(real) == [f"{bundle.manifest.items} items, N = 10, bundle {bundle.version}"]
+    assert all(case[EXACT].recall == 1 for case in real.values())
 
 
 def test_a_missing_peer_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
