@@ -19,8 +19,9 @@ from tqdm import tqdm
 from benchmarks import retrieval_peers as peers
 from benchmarks.report import finish
 from benchmarks.retrieval_world import hard_capsules, made_up_items, usual_capsules
-from index import breadth, hnsw
+from index import hnsw
 from index.beam import BeamIndex
+from index.breadth import queries_of
 from index.exact import ExactIndex
 from index.hnsw import HnswSettings
 from index.links import Links, links_of
@@ -94,7 +95,7 @@ def measure(size: Size, seed: int) -> tuple[dict[str, Case], float]:
 
 def measure_bundle(bundle: Bundle, seed: int) -> tuple[dict[str, Case], float]:
     """The cases of a trained model's items, with the capsules that its ef would be measured with."""
-    users = {f"bundle {bundle.version}": breadth.queries_of(bundle, seed)}
+    users = {f"bundle {bundle.version}": queries_of(bundle, seed)}
     return measure_table(np.asarray(bundle.item_embeddings), users, Size.tuning)
 
 
