@@ -77,7 +77,7 @@ def with_no_graph(path: Path) -> None:
 
 
 def without_checksums(path: Path) -> None:
-    change_manifest(path, files=dict.fromkeys(read_manifest(path).files, {}))
+    change_manifest(path, files={name: {} for name in read_manifest(path).files})
 
 
 BAD_BUNDLES = {
