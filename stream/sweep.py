@@ -13,7 +13,7 @@ from stream.store import Store
 
 log = logging.getLogger(__name__)
 
-PAGE = 256  # users of one step, which takes some 20 ms
+PAGE = 128  # users of one step, for which events may have to wait
 
 
 def everybody(state: UserState) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
 from model_export.bundle import Bundle
@@ -13,7 +14,6 @@ from model_export.registry import Registry
 from model_export.serving import Serving
 from stream.event import Event
 from stream.interest_updates import InterestUpdate
-from stream.state_bytes import to_bytes
 from stream.updater import Updater
 from tests.bad_bundles import BAD_BUNDLES, copied
 from tests.command import Command, wait_until
@@ -70,7 +70,8 @@ def test_what_is_written_after_a_swap_is_of_the_new_model(world: World, later: B
     for user_id in ("anna", "ben", "cleo"):
         state = world.state(user_id)
         [right] = Extractor(later).encode([state.history.item_ids])
-        assert to_bytes(state) == to_bytes(msgspec.structs.replace(state, capsules=right))
+        assert np.allclose(state.capsules.vectors, right.vectors, atol=1e-6)
+        assert state.capsules.vectors.shape == right.vectors.shape
     assert len(world.state("cleo").capsules.vectors) == 0
     assert updater.counts["swaps"] == 1
     assert updater.metrics.registry.get_sample_value("mindstream_bundle_info", {"version": "second"}) == 1

@@ -148,7 +148,7 @@ def swap_often(home: Home, bundles: Sequence[Bundle], swaps: int, before_s: floa
         load.stop()
         home.catches_up()
         last = bundles[swaps % 2].version
-        wait_until(lambda: not left_old(home, last), "all users are of the last model")
+        wait_until(lambda: not left_old_of(home.store, last), "all users are of the last model")
         found = verdict(home, load.acknowledged + probe.sent, undisturbed=False)
         command.end()
     figures.values |= {"failed": readers.failed, "mixed": readers.mixed, "answers": readers.answered, **found}
@@ -221,9 +221,9 @@ def refuse_all(registry: Registry, good: Bundle, serving: Serving[Recommender], 
     return served
 
 
-def left_old(home: Home, version: str) -> int:
+def left_old_of(store: Store, version: str) -> int:
     """Users whose stored capsules are of another model."""
-    return sum(state.capsules.model_version != version for state in states_of(home.store))
+    return sum(state.capsules.model_version != version for state in states_of(store))
 
 
 def sweep_all(home: Home, bundles: Sequence[Bundle], users: int, before_s: float, figures: Figures) -> None:
@@ -246,14 +246,14 @@ def sweep_all(home: Home, bundles: Sequence[Bundle], users: int, before_s: float
     figures.over("sweep_p99_during_over_p99_before", "stored_during_sweep_p99_ms", "stored_before_sweep_p99_ms")
 
 
-def fill(store: Store, extractor: Extractor, users: int) -> None:
-    """Write many users, of all partitions."""
+def fill(store: Store, extractor: Extractor, users: int, name: str = "swept") -> None:
+    """Write many users of all partitions: name-0, name-1, ..."""
     rng, items = np.random.default_rng(7), np.array(extractor.bundle.item_ids)
     with closing(tqdm(total=users, desc="filling the store", unit="user")) as bar:
         for start in range(0, users, AT_ONCE):
             numbers = range(start, min(start + AT_ONCE, users))
             histories = items[rng.integers(len(items), size=(len(numbers), BEHAVIOURS))].tolist()
-            ids = [f"swept-{number:07}" for number in numbers]
+            ids = [f"{name}-{number}" for number in numbers]
             store.put_many(users_of(ids, histories, extractor, [number % PARTITIONS for number in numbers]))
             bar.update(len(numbers))
 

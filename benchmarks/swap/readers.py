@@ -7,6 +7,8 @@ import time
 from collections.abc import Mapping
 from typing import NamedTuple, Self
 
+import numpy as np
+
 from index.bundled import open_index
 from index.recommender import CAPSULES, Candidates, Recommender
 from model_export.bundle import Bundle
@@ -18,6 +20,7 @@ from stream.store import Store
 THREADS = 2
 PAUSE_S = 0.02
 N = 50
+ROUNDING = 1e-5  # a batch of several users may round otherwise than one user alone
 WAITING = 1_000  # answers that wait for being computed again
 
 
@@ -32,18 +35,20 @@ class Reference:
     """What one bundle answers, by nothing but its files and a user's history."""
 
     def __init__(self, bundle: Bundle) -> None:
-        self.rows = bundle.rows
-        self.item_ids, self.index, self.extractor = bundle.item_ids, open_index(bundle), Extractor(bundle)
+        self.bundle, self.index, self.extractor = bundle, open_index(bundle), Extractor(bundle)
 
     def agrees(self, answer: Answer) -> bool:
-        """Whether an answer is this bundle's: capsules, items and scores."""
+        """Whether an answer is this bundle's: so many interests, these scores, and items that have them."""
         state, found = answer
+        rows = [self.bundle.rows.get(item_id, -1) for item_id in found.item_ids]
         [capsules] = self.extractor.encode([state.history.item_ids], [state.profile]) if state else [None]
-        if capsules is None or not len(capsules.vectors):
-            return found.path != CAPSULES and all(item_id in self.rows for item_id in found.item_ids)
-        hits = self.index.search(capsules.vectors, N)
-        expected = [self.item_ids[row] for row in hits.rows.tolist()], hits.scores.tolist(), len(capsules.vectors)
-        return (found.item_ids, found.scores, len(found.interests)) == expected
+        if capsules is None or not len(capsules.vectors) or -1 in rows:
+            return found.path != CAPSULES and -1 not in rows
+        best = self.index.search(capsules.vectors, N).scores
+        theirs = (self.bundle.item_embeddings[rows] @ capsules.vectors.T).max(axis=1)
+        return len(found.interests) == len(capsules.vectors) and all(
+            len(scores) == len(best) and np.allclose(scores, best, atol=ROUNDING) for scores in (found.scores, theirs)
+        )
 
 
 class Readers:
