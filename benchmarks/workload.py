@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -45,7 +46,7 @@ def synthetic(events: int, users: int, seed: int = 7) -> InteractionLog:
     return InteractionLog(frame, items, profiles, f"{events:,} synthetic events")
 
 
-def trained_for_a_moment(log: InteractionLog, folder: Path, **changed: int) -> tuple[Checkpoint, Bundle]:
+def trained_for_a_moment(log: InteractionLog, folder: Path, **changed: Any) -> tuple[Checkpoint, Bundle]:
     """The default model, which knows all items of a log; what its weights are makes no difference to the time.
 
     Parameters

@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -187,7 +188,7 @@ def swap(
         registry.point_to(version)
         wait_until(lambda: readers.first_at, f"an answer of {version}")
         took_s.append(readers.first_at - flipped)
-        wait_until(lambda number=number: taken_over(command) == number, f"the updater takes {version} over")
+        wait_until(partial(has_taken_over, command, number), f"the updater takes {version} over")
         if number == SETTLED:
             settled = {name: resident_mb(pid) for name, pid in pids.items()}
     figures.note("flip_to_first_answer", took_s)
@@ -199,6 +200,16 @@ def swap(
 def taken_over(command: Command) -> int:
     """How often the updater says that it works with another model."""
     return command.said.count("capsules are of model")
+
+
+def has_taken_over(command: Command, times: int) -> bool:
+    """Whether it has said so as often."""
+    return taken_over(command) == times
+
+
+def has_refused(serving: Serving[Recommender], version: str) -> bool:
+    """Whether a version is what was refused last."""
+    return serving.refusal is not None and serving.refusal.version == version
 
 
 def resident_mb(pid: int) -> float:
@@ -215,7 +226,7 @@ def refuse_all(registry: Registry, good: Bundle, serving: Serving[Recommender], 
         bad.spoil(copied(good, registry.folder / name))
         registry.point_to(name)
         command.says(f"bundle {name} is refused, {version} goes on: ")
-        wait_until(lambda name=name: serving.refusal and serving.refusal.version == name, f"{name} is refused")
+        wait_until(partial(has_refused, serving, name), f"{name} is refused")
         served += serving.version != version or taken_over(command) != taken
     registry.point_to(version)
     return served
