@@ -5,6 +5,7 @@ import typer
 import console
 from benchmarks import accuracy, cold, extractor, freshness, latency, planted, retrieval, throughput, training
 from benchmarks.faults import command as faults
+from benchmarks.swap import command as swap
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
 app.command("accuracy")(accuracy.main)
@@ -15,6 +16,7 @@ app.command("freshness")(freshness.main)
 app.command("latency")(latency.main)
 app.command("planted")(planted.main)
 app.command("retrieval")(retrieval.main)
+app.command("swap")(swap.main)
 app.command("throughput")(throughput.main)
 app.command("training")(training.main)
 

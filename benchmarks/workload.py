@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -45,12 +46,17 @@ def synthetic(events: int, users: int, seed: int = 7) -> InteractionLog:
     return InteractionLog(frame, items, profiles, f"{events:,} synthetic events")
 
 
-def trained_for_a_moment(log: InteractionLog, folder: Path) -> tuple[Checkpoint, Bundle]:
-    """The default model, which knows all items of a log; what its weights are makes no difference to the time."""
+def trained_for_a_moment(log: InteractionLog, folder: Path, **changed: Any) -> tuple[Checkpoint, Bundle]:
+    """The default model, which knows all items of a log; what its weights are makes no difference to the time.
+
+    Parameters
+    ----------
+    changed : fields of the model's ModelConfig.
+    """
     chosen = preset(DEFAULT)
     first = replace(log.between(0, min(1.0, TRAINED_ON / len(log.events))), items=log.items)
     training = replace(chosen.training, steps=STEPS, batch_size=BATCH, valid_share=0, test_share=0)
-    checkpoint = train(first, chosen.model, training, progress=False)
+    checkpoint = train(first, replace(chosen.model, **changed), training, progress=False)
     return checkpoint, export(checkpoint, folder, progress=False)
 
 

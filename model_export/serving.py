@@ -1,41 +1,63 @@
 """What a process serves: made of the current bundle, and made anew in the background when another becomes current."""
 
+import gc
 import logging
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Generic, Self, TypeVar
 
 from model_export.bundle import Bundle, BundleError
 from model_export.check import check
-from model_export.registry import Registry
+from model_export.registry import POINTER, Registry
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY_S = 1.0
+LOOK_EVERY_S = 0.2
+TRY_AGAIN_S = 30.0
 
 Made = TypeVar("Made")
+Files = frozenset[tuple[str, int, int]]  # name, size and time of change of each file of a bundle
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A version that must not be served, or "" where it is the pointer itself: why, and what the folder held then."""
+
+    version: str
+    fault: str
+    files: Files
+    at: float
 
 
 class Serving(Generic[Made]):
     """Follows the registry's pointer.
 
-    A bundle is checked in full before anything is made of it. One that must not be served is refused; what was served
-    before goes on.
+    A bundle is checked in full before anything is made of it. One that must not be served is refused, and what was
+    served before goes on, whatever is wrong with the bundle or with the pointer. Whoever brings bundles may set the
+    pointer before all files are there: a version that was refused is tried again once its files have changed and then
+    kept still, and every 30 s.
 
     Parameters
     ----------
     registry : of published bundles.
     make : what is served of a bundle, such as an Extractor or a Recommender; it should be warm when it is returned.
-    refused : told the version and the fault of a bundle that is refused.
+        Whatever it raises is a reason to refuse the bundle.
+    refused : told the version and the fault of a bundle that is refused, once for each fault; the version is "" where
+        the pointer names none.
 
     Attributes
     ----------
     current : what is served now. Take it once for each answer or batch: then nothing mixes versions.
+    version : of the bundle that it is made of.
 
     Raises
     ------
     BundleError
-        If there is no current bundle yet, or it is not whole.
+        If there is no current bundle yet, or it must not be served.
     """
 
     def __init__(
@@ -46,30 +68,91 @@ class Serving(Generic[Made]):
     ) -> None:
         self.registry, self.make, self.refused = registry, make, refused
         bundle = registry.current()
-        self.version = self.looked_at = bundle.version
-        self.current = make(bundle)
+        self.current, self.version = self.made_of(bundle), bundle.version
+        self.refusal: Refusal | None = None
+        self.seen: Files = frozenset()
         self.stop = threading.Event()
         self.thread = threading.Thread(target=self.follow, name="serving", daemon=True)
 
     def look(self) -> bool:
         """Look at the pointer once, and take over what it names; whether something new is served."""
-        version = self.registry.current_version()
-        if version is None or version == self.looked_at:
-            return False
-        self.looked_at = version
         try:
-            bundle = Bundle(self.registry.folder / version)
-            check(bundle)
-            made = self.make(bundle)
-        except BundleError as error:
-            log.error("bundle %s is refused, %s goes on: %s", version, self.version, error)
-            self.refused(version, error)
+            version = self.pointed_at()
+        except Exception as error:  # of whatever kind: what is served must go on
+            return self.refuse("", error)
+        if version == self.version:
+            self.refusal = None
             return False
-        self.current, self.version = made, version
+        if not self.is_worth_a_try(version):
+            return False
+        self.seen = files_of(self.registry.folder / version)
+        try:
+            made = self.made_of(Bundle(self.registry.folder / version))
+        except Exception as error:  # the files may hold anything, and `make` may raise anything
+            return self.refuse(version, error)
+        return self.take_over(version, made)
+
+    def pointed_at(self) -> str:
+        """The version that the pointer names; BundleError where it names none that could be there."""
+        version = self.registry.current_version()
+        if version is None:
+            raise BundleError(f"{self.registry.folder / POINTER} is not there any more")
+        if not version or version.startswith(".") or Path(version).name != version or not version.isprintable():
+            raise BundleError(
+                f"{self.registry.folder / POINTER} says {version[:100]!r}; right is the name of a folder beside it"
+            )
+        return version
+
+    def is_worth_a_try(self, version: str) -> bool:
+        """Whether a version was not refused yet, or its files have changed since and kept still, or some time is over.
+
+        Reading everything again at each look, while files are still coming, would keep a core and a disk busy.
+        """
+        refusal = self.refusal
+        if refusal is None or refusal.version != version:
+            return True
+        before, self.seen = self.seen, files_of(self.registry.folder / version)
+        is_still = before == self.seen
+        return (is_still and self.seen != refusal.files) or time.monotonic() - refusal.at > TRY_AGAIN_S
+
+    def made_of(self, bundle: Bundle) -> Made:
+        """Check a bundle and make of it what is served."""
+        if bundle.version != bundle.path.name:  # capsules are told apart by the version
+            raise BundleError(f"{bundle.path} says that it is version {bundle.version!r}; right is the folder's name")
+        check(bundle)
+        return self.make(bundle)
+
+    def take_over(self, version: str, made: Made) -> bool:
+        """Serve what was made, unless the pointer has moved on meanwhile: then the next look makes what it names."""
+        if not self.is_wanted(version):
+            return False
+        self.current, self.version, self.refusal = made, version, None
         log.info("bundle %s is served now", version)
+        # Where the old one has reference cycles, they would keep hundreds of megabytes until Python looks for them.
+        gc.collect()
         return True
 
+    def is_wanted(self, version: str) -> bool:
+        """Whether the pointer names this version; not where it cannot be read, which the next look says."""
+        with suppress(Exception):
+            return self.pointed_at() == version
+        return False
+
+    def refuse(self, version: str, error: Exception) -> bool:
+        """Say once that a version is refused and why; False, for `look`."""
+        found = error if isinstance(error, BundleError) else BundleError(f"{type(error).__name__}: {error}")
+        before = self.refusal
+        self.refusal = Refusal(version, str(found), self.seen, time.monotonic())
+        if before is None or (before.version, before.fault) != (version, str(found)):
+            log.error("bundle %s is refused, %s goes on: %s", version or f"in {POINTER}", self.version, found)
+            try:
+                self.refused(version, found)
+            except Exception:
+                log.exception("the refusal of bundle %s could not be told", version)
+        return False
+
     def follow(self) -> None:
+        """Look at the pointer now and then, until the end of the context."""
         while not self.stop.wait(LOOK_EVERY_S):
             self.look()
 
@@ -80,3 +163,12 @@ class Serving(Generic[Made]):
     def __exit__(self, *_: object) -> None:
         self.stop.set()
         self.thread.join()
+
+
+def files_of(folder: Path) -> Files:
+    """What tells whether files in a folder have changed; nothing where there is no such folder."""
+    try:
+        stats = [(file.name, file.stat()) for file in folder.iterdir()]
+    except OSError:
+        return frozenset()
+    return frozenset((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats)

@@ -1,4 +1,4 @@
-"""Keep interest capsules fresh: run | produce | replay | broker; ask and mend: show | forget | dlq."""
+"""Keep interest capsules fresh: run | produce | replay | broker; ask and mend: show | forget | sweep | dlq."""
 
 import logging
 import signal
@@ -13,9 +13,11 @@ import typer
 
 import console
 import settings
+from model_export.bundle import Bundle
 from model_export.extractor import Extractor
 from model_export.registry import Registry
-from stream import dlq, one_user
+from model_export.serving import Serving
+from stream import dlq, one_user, sweep_command
 from stream.broker import EmbeddedBroker
 from stream.configured import any_cluster, reachable_cluster
 from stream.event import Event, read_lines
@@ -29,11 +31,12 @@ from stream.updater import Updater, collect_less_garbage
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
 app.add_typer(one_user.app)
+app.add_typer(sweep_command.app)
 app.add_typer(dlq.app, name="dlq")
 log = logging.getLogger("stream")
 
 REPORT_S = 10.0
-SWEEP_S = 3600.0
+REMOVE_S = 3600.0
 
 
 def stop_on_signals() -> threading.Event:
@@ -46,22 +49,34 @@ def stop_on_signals() -> threading.Event:
 
 @app.command()
 def run() -> None:
-    """Consume events and keep every user's capsules fresh, until Ctrl-C or SIGTERM."""
+    """Consume events and keep every user's capsules fresh, until Ctrl-C or SIGTERM.
+
+    A model that is published meanwhile is taken over, and the stored capsules
+    are brought to it between events.
+    """
     stop = stop_on_signals()
     collect_less_garbage()
-    bundle = Registry(settings.load().models).current()
     metrics, health = Metrics(), Health()
+    serving = Serving(Registry(settings.load().models), warm_extractor, lambda *_: metrics.bundle_refused())
     with (
         monitor(settings.load(), metrics, health),
         any_cluster() as cluster,
         open_store(settings.load()) as store,
+        serving,
     ):
-        updater = Updater(cluster, store, Extractor(bundle), settings.load(), metrics, health)
-        log.info("model %s; reading %s at %s", bundle.version, settings.load().topic, cluster.bootstrap_servers)
+        updater = Updater(cluster, store, serving, settings.load(), metrics, health)
+        log.info("model %s; reading %s at %s", serving.version, settings.load().topic, cluster.bootstrap_servers)
         threading.Thread(target=report, args=(updater, stop), daemon=True).start()
-        threading.Thread(target=sweep, args=(store, stop), daemon=True).start()
+        threading.Thread(target=remove_idle, args=(store, stop), daemon=True).start()
         updater.run(stop)
         log.info("stopped cleanly: %s", dict(updater.counts))
+
+
+def warm_extractor(bundle: Bundle) -> Extractor:
+    """A bundle's extractor that has run once, so that the first batch need not wait for what a first run prepares."""
+    extractor = Extractor(bundle)
+    extractor.encode([bundle.item_ids[: extractor.length]])
+    return extractor
 
 
 def report(updater: Updater, stop: threading.Event) -> None:
@@ -73,9 +88,9 @@ def report(updater: Updater, stop: threading.Event) -> None:
             log.info("%s", ", ".join(f"{count:,} {name}" for name, count in before.items()))
 
 
-def sweep(store: Store, stop: threading.Event) -> None:
+def remove_idle(store: Store, stop: threading.Event) -> None:
     """Remove users whose time is over, now and then; what goes wrong is tried again the next time."""
-    while not stop.wait(SWEEP_S):
+    while not stop.wait(REMOVE_S):
         try:
             if removed := store.sweep():
                 log.info("removed %d users whose time was over", removed)

@@ -16,6 +16,7 @@ from stream.health import Health
 RESULTS = ("applied", "replayed", "duplicate", "ignored", "forgotten", "dead_letter", "unknown_item", "lost")
 STALLS = ("store", "dead_letters", "updates")
 TIMED = ("encode", "get", "put")
+COUNTED = ("batches", "refused", "rebalances", "stalls", "stuck", "swaps", "bundles_refused", "swept")
 
 BATCHES = (1, 3, 10, 30, 100, 300, 1_000, 3_000, 10_000)  # events
 WORK_S = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3)
@@ -46,6 +47,11 @@ class Metrics:
         self.registry.register(self._ages)
         self._lag = self._gauge("lag_events", "Events of a partition that were not read yet.", "partition")
         self._bundle = self._gauge("bundle_info", "1 for the model in use.", "version")
+        self._swaps = self._counter("bundle_swaps", "Times that another model was taken over.")
+        self._bundles_refused = self._counter("bundles_refused", "Faults for which a bundle was refused.")
+        self._looked_at = self._counter("sweep_looked_at", "Users whom a sweep has looked at.")
+        self._swept = self._counter("sweep_users", "Users whose capsules a sweep has made anew.")
+        self._sweeping = self._gauge("sweeping", "1 while a sweep is going on, else 0.")
         self._healthy = self._gauge("healthy", "1 where /healthz says ok, else 0.")
         self._timers = {"encode": self._encoding} | {one: self._store.labels(one) for one in TIMED[1:]}
         self._partitions: set[int] = set()
@@ -102,15 +108,33 @@ class Metrics:
         self._bundle.clear()
         self._bundle.labels(version).set(1)
 
+    def swapped(self, version: str) -> None:
+        """Another model was taken over."""
+        self._swaps.inc()
+        self.bundle(version)
+
+    def bundle_refused(self) -> None:
+        """A bundle was refused for a fault."""
+        self._bundles_refused.inc()
+
+    def swept(self, looked_at: int, made_anew: int) -> None:
+        """A sweep has looked at so many users, and made the capsules of so many anew."""
+        self._looked_at.inc(looked_at)
+        self._swept.inc(made_anew)
+
+    def sweeping(self, going_on: bool) -> None:
+        """Whether a sweep is going on."""
+        self._sweeping.set(going_on)
+
     def watch(self, health: Health) -> None:
         """Show what this Health says whenever it is asked."""
         self._healthy.set_function(lambda: float(health.problem() is None))
 
     @property
     def counts(self) -> Counts[str]:
-        """How often so far: events by result, and batches, refused (writes), rebalances, stalls, stuck (partitions)."""
+        """How often so far: events by result, and batches, writes that were refused, and so on."""
         found: Counts[str] = Counts({one.labels["result"]: int(one.value) for one in samples(self._events)})
-        for name in ("batches", "refused", "rebalances", "stalls", "stuck"):
+        for name in COUNTED:
             found[name] = int(sum(one.value for one in samples(getattr(self, f"_{name}"))))
         return +found  # without those of which there were none
 

@@ -27,7 +27,15 @@ else
 end
 return 0
 """
-PUT_SHA = hashlib.sha1(PUT.encode(), usedforsecurity=False).hexdigest()  # by which Redis knows a script
+# The time at which the user expires stays as it was.
+REPLACE = """
+local stored = redis.call('HGET', KEYS[1], 'state')
+if not stored or redis.sha1hex(stored) ~= ARGV[1] then
+    return 1
+end
+redis.call('HSET', KEYS[1], 'state', ARGV[2])
+return 0
+"""
 
 
 class RedisStore:
@@ -72,11 +80,19 @@ class RedisStore:
         return None if value is None else from_bytes(value)
 
     def put_many(self, states: Iterable[UserState]) -> int:
-        records = [(self.prefix + key_of(state.user_id), self.arguments(state)) for state in states]
-        replies = self.link.ask([_put("EVALSHA", PUT_SHA, *record) for record in records], "written")
+        return self.write(PUT, [(state.user_id, self.arguments(state)) for state in states])
+
+    def replace_many(self, pairs: Iterable[tuple[UserState, UserState]]) -> int:
+        return self.write(REPLACE, [(new.user_id, (_sha(to_bytes(old)), to_bytes(new))) for old, new in pairs])
+
+    def write(self, script: str, users: Iterable[tuple[str, tuple[bytes, ...]]]) -> int:
+        """Run a script for each user with its arguments; the sum of what it returns."""
+        records = [(self.prefix + key_of(user_id), arguments) for user_id, arguments in users]
+        known_by = _sha(script.encode())
+        replies = self.link.ask([_put("EVALSHA", known_by, *record) for record in records], "written")
         # A Redis that was started anew, or flushed, or has become primary, learns the script by EVAL.
         unknown = [place for place, reply in enumerate(replies) if isinstance(reply, UnknownScript)]
-        again = self.link.ask([_put("EVAL", PUT, *records[place]) for place in unknown], "written")
+        again = self.link.ask([_put("EVAL", script, *records[place]) for place in unknown], "written")
         for place, reply in zip(unknown, again, strict=True):
             replies[place] = reply
         for (key, _), reply in zip(records, replies, strict=True):
@@ -116,7 +132,12 @@ class RedisStore:
         self.close()
 
 
-def _put(command: str, script: str, key: bytes, arguments: tuple[bytes, ...]) -> Command:
+def _sha(content: bytes) -> bytes:
+    """SHA-1 as Redis writes it: it knows scripts by it."""
+    return hashlib.sha1(content, usedforsecurity=False).hexdigest().encode()
+
+
+def _put(command: str, script: str | bytes, key: bytes, arguments: tuple[bytes, ...]) -> Command:
     return Command(key, (command, script, 1, key, *arguments))
 
 

@@ -6,6 +6,7 @@ For several hosts there is redis_store.py.
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -15,6 +16,7 @@ from stream.state import UserState
 from stream.state_bytes import from_bytes, position_of, to_bytes
 
 LONGEST_KEY = 511  # bytes; LMDB refuses to look for a longer one, or for an empty one
+KEYS_AT_ONCE = 1_000
 MAP_SIZE = 64 * 2**30  # bytes of address space, not of disk; about 15 million users
 
 
@@ -46,6 +48,18 @@ class Store(Protocol):
         ------
         ValueError
             If a user_id is empty or longer than 511 bytes. Nothing is written then, nor where `states` breaks off.
+        """
+        ...
+
+    def replace_many(self, pairs: Iterable[tuple[UserState, UserState]]) -> int:
+        """Write the second state of each pair where what is stored is, bit for bit, still the first.
+
+        So what is made of a state in the background never undoes what anybody has written meanwhile. Comparing and
+        writing a user is one step; when it returns the states survive the end of the process.
+
+        Returns
+        -------
+        How many states were refused.
         """
         ...
 
@@ -127,6 +141,17 @@ class LmdbStore:
                     transaction.put(key, value)
         return refused
 
+    def replace_many(self, pairs: Iterable[tuple[UserState, UserState]]) -> int:
+        records = [(key_of(new.user_id), to_bytes(old), to_bytes(new)) for old, new in pairs]
+        refused = 0
+        with self.transaction(write=True) as transaction:
+            for key, old, new in records:
+                if transaction.get(key) == old:
+                    transaction.put(key, new)
+                else:
+                    refused += 1
+        return refused
+
     def sweep(self) -> int:
         now_ms = time.time() * 1000
         with self.transaction() as transaction:
@@ -141,9 +166,17 @@ class LmdbStore:
         return expires_ms is not None and expires_ms <= now_ms
 
     def users(self) -> Iterator[str]:
+        keys = self.keys_after(b"")
+        while keys:
+            yield from (key.decode() for key in keys)
+            keys = self.keys_after(keys[-1])
+
+    def keys_after(self, last: bytes) -> list[bytes]:
+        """The next keys. A transaction that is open for as long as a walk takes would let the file grow meanwhile."""
         with self.transaction() as transaction:
-            for key in transaction.cursor().iternext(values=False):
-                yield key.decode()
+            cursor = transaction.cursor()
+            found = cursor.set_range(last) and (cursor.key() != last or cursor.next())
+            return list(islice(cursor.iternext(values=False), KEYS_AT_ONCE)) if found else []
 
     @contextmanager
     def transaction(self, write: bool = False) -> "Iterator[lmdb.Transaction[bytes]]":

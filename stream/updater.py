@@ -19,6 +19,7 @@ from kafka import TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 
 from model_export.extractor import Extractor
+from model_export.serving import Serving
 from settings import Settings
 from stream import dead_letters, interest_updates
 from stream.batch import Batch
@@ -32,10 +33,12 @@ from stream.position import Position
 from stream.reader import POLL_MS, EventReader
 from stream.state import Applied, UserState, apply
 from stream.store import Store
+from stream.sweeper import Sweeper
 
 log = logging.getLogger(__name__)
 
 RETRY_MS = 500
+SWEEPING_MS = 5
 
 UserEvents = dict[str, list[tuple[Event | Forget, Position]]]  # in the order of each user's partition
 
@@ -52,8 +55,14 @@ def collect_less_garbage() -> None:
 class Updater:
     """Keeps the capsules in a store as fresh as the last event on a topic.
 
+    Parameters
+    ----------
+    serving : the extractor of the current model, which is looked at anew for each batch; where it is another one, the
+        stored capsules are brought to it between batches. An Extractor alone stays, and nothing is swept.
+
     Attributes
     ----------
+    extractor : of this batch.
     trouble : why reading is paused, None where it is not.
     """
 
@@ -61,7 +70,7 @@ class Updater:
         self,
         cluster: Cluster,
         store: Store,
-        extractor: Extractor,
+        serving: Serving[Extractor] | Extractor,
         settings: Settings,
         metrics: Metrics | None = None,
         health: Health | None = None,
@@ -73,9 +82,11 @@ class Updater:
         OSError
             If no broker answers.
         """
-        self.store, self.extractor, self.settings = store, extractor, settings
+        self.store, self.serving, self.settings = store, serving, settings
         self.metrics, self.health = metrics or Metrics(), health or Health()
-        self.metrics.bundle(extractor.bundle.version)
+        self.extractor = self.served()
+        self.metrics.bundle(self.extractor.bundle.version)
+        self.sweeper = Sweeper(store, self.metrics, self.announce_swept)
         self.trouble: str | None = None
         self.batch = Batch()
         self.done: set[str] = set()  # parts of the batch that need not be done again
@@ -114,7 +125,8 @@ class Updater:
         """One batch, from poll to commit; or one more try of the batch that could not be finished."""
         if self.trouble:
             self.reader.pause()  # also what was assigned since
-        arrived = Batch(self.reader.poll(RETRY_MS if self.trouble else POLL_MS))  # may take partitions from the batch
+        arrived = Batch(self.reader.poll(self.patience_ms()))  # may take partitions from the batch
+        self.follow()
         if self.trouble:
             self.reader.rewind(arrived)  # of partitions that were assigned just now: their turn comes
         else:
@@ -126,6 +138,27 @@ class Updater:
             self.wait_because(error)
         else:
             self.go_on()
+            self.sweeper.step(idle=not arrived.records)
+
+    def patience_ms(self) -> int:
+        """How long to wait for events."""
+        if self.trouble:
+            return RETRY_MS
+        return SWEEPING_MS if self.sweeper.is_at_work() else POLL_MS
+
+    def served(self) -> Extractor:
+        """The extractor of the current model."""
+        return self.serving.current if isinstance(self.serving, Serving) else self.serving
+
+    def follow(self) -> None:
+        """From this batch on, work with the model that is served now."""
+        served = self.served()
+        if served is not self.extractor:
+            self.extractor = served
+            self.metrics.swapped(served.bundle.version)
+            log.info("capsules are of model %s from now on", served.bundle.version)
+        if isinstance(self.serving, Serving):
+            self.sweeper.follow(served, {one.partition for one in self.reader.consumer.assignment()})
 
     def tell_health(self) -> None:
         self.health.beat()
@@ -244,6 +277,12 @@ class Updater:
         """
         if self.settings.updates_topic:
             users = dict(zip(by_user, self.states_of(by_user), strict=True))
+            interest_updates.publish(self.outbox, self.settings.updates_topic, users)
+
+    def announce_swept(self, states: Sequence[UserState]) -> None:
+        """Publish the interests of these users before they are written: once they are, no sweep finds them again."""
+        if self.settings.updates_topic:
+            users = {state.user_id: state for state in states}
             interest_updates.publish(self.outbox, self.settings.updates_topic, users)
 
     def states_of(self, user_ids: Collection[str]) -> list[UserState | None]:

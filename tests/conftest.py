@@ -121,3 +121,10 @@ def checkpoint(shop: SimulatedShop) -> Checkpoint:
 def bundle(checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """The bundle of that model. Shared: a test that changes one works on a copy."""
     return export(checkpoint, tmp_path_factory.mktemp("bundles"), progress=False)
+
+
+@pytest.fixture(scope="session")
+def other_bundle(shop: SimulatedShop, bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A bundle of the same shop with three interests, which does not know the first hundred items."""
+    checkpoint = small_checkpoint(shop, num_interests=3, without=bundle.item_ids[:100])
+    return export(checkpoint, tmp_path_factory.mktemp("bundles"), progress=False)

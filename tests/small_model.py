@@ -1,16 +1,29 @@
 """A small model, trained for a moment: what tests and benchmarks publish where any real model does."""
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from model_export.checkpoint import Checkpoint
+from model_export.interactions import InteractionLog
 from model_export.presets import DEFAULT, preset
 from model_export.simulator import SimulatedShop
 from model_export.training import train
 
 
-def small_checkpoint(shop: SimulatedShop) -> Checkpoint:
-    """The default model, small, trained for a moment on a simulated shop with profile fields and side features."""
+def small_checkpoint(shop: SimulatedShop, num_interests: int = 4, without: Collection[str] = ()) -> Checkpoint:
+    """The default model, small, trained for a moment on a simulated shop with profile fields and side features.
+
+    Parameters
+    ----------
+    without : items that the model does not know.
+    """
     chosen = preset(DEFAULT)
-    config = replace(chosen.model, dim=16, num_interests=4, history_length=20, hidden=32)
+    config = replace(chosen.model, dim=16, num_interests=num_interests, history_length=20, hidden=32)
     training = replace(chosen.training, steps=20, batch_size=64, negatives=64, validate_every=10)
-    return train(shop.log, config, training, progress=False)
+    return train(lacking(shop.log, without), config, training, progress=False)
+
+
+def lacking(log: InteractionLog, without: Collection[str]) -> InteractionLog:
+    """A log without some items."""
+    events, items = (frame[~frame.item_id.isin(without)].reset_index(drop=True) for frame in (log.events, log.items))
+    return replace(log, events=events, items=items)

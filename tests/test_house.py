@@ -21,6 +21,7 @@ ROOMS = ("benchmarks", "demo", "index", "model_export", "stream", "tests")
 OURS = (*ROOMS, "console", "settings")
 
 BUNDLE, EXTRACTOR, REGISTRY = "model_export.bundle", "model_export.extractor", "model_export.registry"
+SERVING = "model_export.serving"
 REAL_PARTS = (
     "tests.real_kafka",
     "tests.java_broker",
@@ -29,10 +30,15 @@ REAL_PARTS = (
     "tests.system",
     "tests.tied_process",
 )
-FAULT_PARTS = ("tests.command", "tests.bad_records", "tests.small_model")  # of `python -m benchmarks faults`
+FAULT_PARTS = (
+    "tests.command",
+    "tests.bad_records",
+    "tests.small_model",
+    "tests.bad_bundles",
+)  # of `python -m benchmarks faults`
 # Room -> what of ours it may import besides itself, settings and console. A name allows what is below it.
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
-    "stream": (BUNDLE, EXTRACTOR, REGISTRY, "model_export.interactions", "model_export.readers"),
+    "stream": (BUNDLE, EXTRACTOR, REGISTRY, SERVING, "model_export.interactions", "model_export.readers"),
     "index": (BUNDLE, EXTRACTOR, REGISTRY, "stream.interests", "stream.state", "stream.store", "stream.stores"),
     "model_export": (),
     "demo": ("index", "model_export", "stream"),

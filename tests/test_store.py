@@ -209,6 +209,54 @@ def test_capsules_of_another_model_replace_at_the_same_position(store: Store) ->
     assert again.capsules.model_version == "v2"
 
 
+def test_what_is_still_there_is_replaced(store: Store) -> None:
+    store.put_many([state("anna"), state("ben")])
+    found = [one for one in store.get_many(["anna", "ben"]) if one is not None]
+    assert store.replace_many((one, of_model(one, "v2")) for one in found) == 0
+    assert [one and one.capsules.model_version for one in store.get_many(["anna", "ben"])] == ["v2", "v2"]
+    assert store.put_many([state("anna", "bowl", offset=1)]) == 0
+    assert item_of(store, "anna") == "bowl"
+
+
+@pytest.mark.parametrize("life", ["life 1", "life 2"])
+def test_what_was_written_meanwhile_is_not_replaced(store: Store, life: str) -> None:
+    """An event that was applied, wherever on Kafka, or capsules of a newer model."""
+    read = state("anna"), state("ben"), state("gone"), state("cleo")
+    store.put_many([state("anna", "bowl", offset=1, life=life), of_model(state("ben"), "v3"), read[3]])
+    assert store.replace_many([(one, of_model(one, "v2")) for one in read]) == 3
+    found = store.get_many(["anna", "ben", "gone", "cleo"])
+    assert [one and one.capsules.model_version for one in found] == ["v1", "v3", None, "v2"]
+    assert item_of(store, "anna") == "bowl"
+    assert set(store.users()) == {"anna", "ben", "cleo"}
+
+
+def test_who_is_replaced_expires_no_later(open_store: Opener) -> None:
+    with open_store(idle_days=IDLE_DAYS) as store:
+        soon = idle_since("anna", IDLE_DAYS - 2 / 86_400)  # in two seconds
+        store.put_many([soon])
+        assert store.replace_many([(soon, of_model(soon, "v2"))]) == 0
+        deadline = time.monotonic() + 30
+        while list(store.users()):
+            assert time.monotonic() < deadline
+            store.sweep()
+            time.sleep(0.1)
+
+
+def of_model(one: UserState, version: str) -> UserState:
+    """The same user with capsules that another model has made."""
+    return recomputed(one, replace(one.capsules, model_version=version))
+
+
+def test_users_who_come_and_go_during_a_walk(store: Store) -> None:
+    """Whoever is there all the while comes, and a walk keeps nobody from writing."""
+    stays = {f"user-{number:04}" for number in range(0, 2500, 2)}
+    store.put_many(map(state, stays))
+    walk = store.users()
+    found = {next(walk)}
+    store.put_many(state(f"user-{number:04}") for number in range(1, 2500, 2))
+    assert stays <= found | set(walk)
+
+
 def test_every_user_comes_and_by_lmdb_in_the_order_of_their_bytes(store: Store, kind: str) -> None:
     store.put_many(state(user_id) for user_id in ["b", "é", "a10", "a1", "Z", "\N{SNOWMAN}", "a2"])
     found = list(store.users())

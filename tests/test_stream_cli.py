@@ -295,6 +295,7 @@ def test_one_address_of_several_is_enough(kafka: KafkaShell) -> None:
         ("broker", []),
         ("show", ["--json"]),
         ("forget", []),
+        ("sweep", []),
         ("dlq list", ["--json", "--limit", "--reason"]),
         ("dlq redrive", ["FILE"]),
     ],
@@ -310,5 +311,5 @@ def test_help(shell: Shell, command: str, options: list[str], monkeypatch: pytes
 def test_help_names_every_command(shell: Shell) -> None:
     status, said = shell("--help")
     assert status == 0
-    names = ("run", "produce", "replay", "broker", "show", "forget", "dlq")
+    names = ("run", "produce", "replay", "broker", "show", "forget", "sweep", "dlq")
     assert [name for name in names if not re.search(rf"(?m)^\W*{name} ", said)] == []

@@ -105,6 +105,21 @@ def test_the_model_in_use(metrics: Metrics) -> None:
     assert value(metrics, "bundle_info", version="second") == 1
 
 
+def test_swaps_refusals_and_the_sweep(metrics: Metrics) -> None:
+    metrics.bundle("first")
+    metrics.swapped("second")
+    metrics.bundle_refused()
+    metrics.sweeping(True)
+    metrics.swept(looked_at=128, made_anew=100)
+    assert value(metrics, "bundle_info", version="first") is None
+    assert value(metrics, "bundle_info", version="second") == 1
+    assert value(metrics, "sweep_looked_at_total") == 128
+    assert value(metrics, "sweeping") == 1
+    metrics.sweeping(False)
+    assert value(metrics, "sweeping") == 0
+    assert metrics.counts == {"swaps": 1, "bundles_refused": 1, "swept": 100}
+
+
 def test_health_is_asked_each_time(metrics: Metrics) -> None:
     health = Health()
     metrics.watch(health)

@@ -1,0 +1,1 @@
+"""What a new model costs while everything goes on: python -m benchmarks swap."""

@@ -1,0 +1,292 @@
+"""What a new model costs: a hundred swaps under load, bundles that must not be served, and a sweep of all users.
+
+The updater is a process of its own (`python -m stream run`) on a real Kafka, with LMDB; readers ask for candidates in
+this one. The two bundles have other items and another number of interests. Every answer is computed again from the
+files of the bundle that it names.
+"""
+
+import re
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import psutil
+import torch
+import typer
+from tqdm import tqdm
+
+from benchmarks.faults.comparison import states_of
+from benchmarks.faults.home import Home
+from benchmarks.faults.load import Load
+from benchmarks.faults.verdict import verdict
+from benchmarks.faults.world import PARTITIONS, World
+from benchmarks.report import finish
+from benchmarks.swap.probe import Probe
+from benchmarks.swap.readers import Readers
+from benchmarks.workload import synthetic, trained_for_a_moment
+from index.recommender import Recommender
+from model_export.bundle import Bundle
+from model_export.extractor import Extractor
+from model_export.registry import Registry
+from model_export.report import table
+from model_export.serving import Serving
+from stream.history import History
+from stream.position import Position
+from stream.state import UserState
+from stream.store import Store
+from tests.bad_bundles import BAD_BUNDLES, copied
+from tests.command import Command, wait_until
+from tests.real_kafka import RealKafka
+from tests.small_model import lacking
+
+EVENTS, USERS = 50_000, 2_000  # that the models are made from
+LEFT_OUT = 1_000  # items of each model
+SETTLED = 3  # swaps after which memory is compared
+BEFORE_S, QUICK_S = 20.0, 5.0
+BEHAVIOURS = 20  # of each user who is swept
+AT_ONCE = 5_000
+WITHIN_S = 600.0
+SWEPT = re.compile(r"swept: capsules of (\d+) users are of model \S+ now; \d+ users were looked at in ([\d.]+) s")
+
+
+@dataclass
+class Figures:
+    """What was measured; times in milliseconds."""
+
+    values: dict[str, float] = field(default_factory=dict)
+
+    def note(self, name: str, took_s: Sequence[float]) -> None:
+        """The median and the 99th percentile of times."""
+        both = np.percentile(np.array(took_s) * 1_000, [50, 99]).tolist()
+        self.values[f"{name}_p50_ms"], self.values[f"{name}_p99_ms"] = both
+
+    def over(self, name: str, one: str, other: str) -> None:
+        """How many times a figure is another one."""
+        self.values[name] = self.values[one] / self.values[other]
+
+
+def main(
+    swaps: Annotated[int, typer.Option(help="How often another bundle becomes current.", min=4)] = 100,
+    users: Annotated[int, typer.Option(help="How many users are swept.", min=100)] = 100_000,
+    quick: Annotated[bool, typer.Option("--quick", help="10 swaps, 5,000 users.")] = False,
+) -> None:
+    """New models while events and readers go on: failed and mixed answers, lost events, latency, memory, the sweep."""
+    torch.set_num_threads(1)
+    swaps, users, before_s = (10, 5_000, QUICK_S) if quick else (swaps, users, BEFORE_S)
+    figures = Figures()
+    with tempfile.TemporaryDirectory(prefix="mindstream-") as made, RealKafka() as kafka:
+        bundles = two_bundles(Path(made) / "bundles")
+        world = World(kafka, bundles[0], Path(made))
+        with world.home() as home:
+            swap_often(home, bundles, swaps, before_s, figures)
+        with world.home() as home:
+            sweep_all(home, bundles, users, before_s, figures)
+    report(figures.values)
+    if any(figures.values[name] for name in ("failed", "mixed", "lost", "applied_twice", "bad_bundles_served")):
+        raise typer.Exit(1)
+
+
+def two_bundles(folder: Path) -> list[Bundle]:
+    """Bundles of the same shop, each without some of its items, one with four interests and one with three."""
+    log = synthetic(EVENTS, USERS)
+    items = log.items.item_id.tolist()
+    _, first = trained_for_a_moment(lacking(log, items[:LEFT_OUT]), folder, num_interests=4)
+    _, second = trained_for_a_moment(lacking(log, items[-LEFT_OUT:]), folder, num_interests=3)
+    return [first, second]
+
+
+def offer(home: Home, bundles: Sequence[Bundle]) -> Registry:
+    """Publish both; the first is current."""
+    registry = Registry(home.settings.models)
+    registry.publish(bundles[1].path)
+    registry.point_to(bundles[0].version)
+    return registry
+
+
+def warm_recommender(bundle: Bundle, store: Store) -> Recommender:
+    """A Recommender that has answered once."""
+    recommender = Recommender(bundle, store)
+    for state in (None, *users_of(["nobody"], [bundle.item_ids[:BEHAVIOURS]], recommender.extractor, [0])):
+        recommender.recommend_for(state)
+    return recommender
+
+
+def users_of(
+    user_ids: Sequence[str], histories: Sequence[Sequence[str]], extractor: Extractor, partitions: Sequence[int]
+) -> list[UserState]:
+    """Users as an updater stores them."""
+    rows = zip(user_ids, histories, extractor.encode(histories), partitions, strict=True)
+    return [
+        UserState(
+            user_id,
+            History(tuple(items), tuple(range(len(items))), ("",) * len(items)),
+            capsules,
+            Position("benchmark", partition, 0),
+        )
+        for user_id, items, capsules, partition in rows
+    ]
+
+
+def swap_often(home: Home, bundles: Sequence[Bundle], swaps: int, before_s: float, figures: Figures) -> None:
+    """Swaps under load, and bundles that must not be served."""
+    registry = offer(home, bundles)
+    by_version = {bundle.version: bundle for bundle in bundles}
+    serving = Serving(registry, lambda bundle: warm_recommender(bundle, home.store))
+    with home.run() as command, serving, Load(home) as load, Readers(serving, home.store, by_version) as readers:
+        with Probe(home) as probe:
+            home.applies_more_than(0)
+            rest(before_s, readers, probe, figures, "before")
+            swap(registry, [bundle.version for bundle in bundles], swaps, readers, load, command, figures)
+            figures.note("answer_during", readers.took_s)
+            figures.note("stored_during", probe.took_s)
+            figures.values["bad_bundles_served"] = refuse_all(registry, bundles[1], serving, command)
+        load.stop()
+        home.catches_up()
+        last = bundles[swaps % 2].version
+        wait_until(lambda: not left_old_of(home.store, last), "all users are of the last model")
+        found = verdict(home, load.acknowledged + probe.sent, undisturbed=False)
+        command.end()
+    figures.values |= {"failed": readers.failed, "mixed": readers.mixed, "answers": readers.answered, **found}
+    figures.over("p99_during_over_p99_before", "answer_during_p99_ms", "answer_before_p99_ms")
+
+
+def rest(seconds: float, readers: Readers, probe: Probe, figures: Figures, when: str) -> None:
+    """Let everything go on for a while, and note how long answers and events take."""
+    time.sleep(2.0)  # to warm up
+    readers.took_s.clear()
+    probe.took_s.clear()
+    time.sleep(seconds)
+    figures.note(f"answer_{when}", readers.took_s)
+    figures.note(f"stored_{when}", probe.took_s)
+    readers.took_s.clear()
+    probe.took_s.clear()
+
+
+def swap(
+    registry: Registry,
+    versions: Sequence[str],
+    swaps: int,
+    readers: Readers,
+    load: Load,
+    command: Command,
+    figures: Figures,
+) -> None:
+    """Point to one and the other, each time until readers and updater have taken it over."""
+    pids = {"readers": psutil.Process().pid, "updater": command.process.pid}
+    took_s, settled = [], dict.fromkeys(pids, 0.0)
+    for number in tqdm(range(1, swaps + 1), desc="swapping", unit="swap"):
+        version = versions[number % 2]
+        readers.users = max(200, load.acknowledged // 40)
+        readers.wait_for(version)
+        flipped = time.monotonic()
+        registry.point_to(version)
+        wait_until(lambda: readers.first_at, f"an answer of {version}")
+        took_s.append(readers.first_at - flipped)
+        wait_until(partial(has_taken_over, command, number), f"the updater takes {version} over")
+        if number == SETTLED:
+            settled = {name: resident_mb(pid) for name, pid in pids.items()}
+    figures.note("flip_to_first_answer", took_s)
+    grown = {name: resident_mb(pid) / settled[name] for name, pid in pids.items()}
+    figures.values |= {f"rss_growth_{name}": value for name, value in grown.items()}
+    figures.values |= {"rss_growth": max(grown.values()), "swaps": swaps}
+
+
+def taken_over(command: Command) -> int:
+    """How often the updater says that it works with another model."""
+    return command.said.count("capsules are of model")
+
+
+def has_taken_over(command: Command, times: int) -> bool:
+    """Whether it has said so as often."""
+    return taken_over(command) == times
+
+
+def has_refused(serving: Serving[Recommender], version: str) -> bool:
+    """Whether a version is what was refused last."""
+    return serving.refusal is not None and serving.refusal.version == version
+
+
+def resident_mb(pid: int) -> float:
+    """Resident memory, without the pages of the store's file, which grows with its users."""
+    maps = psutil.Process(pid).memory_maps(grouped=True)
+    return sum(one.rss for one in maps if not one.path.endswith("data.mdb")) / 1e6
+
+
+def refuse_all(registry: Registry, good: Bundle, serving: Serving[Recommender], command: Command) -> int:
+    """Point to bundles that must not be served, one after the other; how many were."""
+    version, taken, served = serving.version, taken_over(command), 0
+    for kind, bad in tqdm(BAD_BUNDLES.items(), desc="bad bundles", unit="bundle"):
+        name = f"bad, {kind}"
+        bad.spoil(copied(good, registry.folder / name))
+        registry.point_to(name)
+        command.says(f"bundle {name} is refused, {version} goes on: ")
+        wait_until(partial(has_refused, serving, name), f"{name} is refused")
+        served += serving.version != version or taken_over(command) != taken
+    registry.point_to(version)
+    return served
+
+
+def left_old_of(store: Store, version: str) -> int:
+    """Users whose stored capsules are of another model."""
+    return sum(state.capsules.model_version != version for state in states_of(store))
+
+
+def sweep_all(home: Home, bundles: Sequence[Bundle], users: int, before_s: float, figures: Figures) -> None:
+    """Many users, all of the first model; then the second one becomes current."""
+    registry = offer(home, bundles)
+    fill(home.store, Extractor(bundles[0]), users)
+    with home.run() as command, Load(home) as load, Probe(home) as probe:
+        wait_until(lambda: probe.took_s, "the first event is stored")
+        time.sleep(2.0 + before_s / 4)
+        probe.took_s.clear()
+        time.sleep(before_s)
+        figures.note("stored_before_sweep", probe.took_s)
+        probe.took_s.clear()
+        registry.point_to(bundles[1].version)
+        command.says("swept: capsules of", WITHIN_S)
+        figures.note("stored_during_sweep", probe.took_s)
+        load.stop()
+    swept, seconds = SWEPT.findall(command.said)[0]
+    figures.values |= {"swept": int(swept), "sweep_users_per_s": int(swept) / float(seconds)}
+    figures.over("sweep_p99_during_over_p99_before", "stored_during_sweep_p99_ms", "stored_before_sweep_p99_ms")
+
+
+def fill(store: Store, extractor: Extractor, users: int, name: str = "swept") -> None:
+    """Write many users of all partitions: name-0, name-1, ..."""
+    rng, items = np.random.default_rng(7), np.array(extractor.bundle.item_ids)
+    with closing(tqdm(total=users, desc="filling the store", unit="user")) as bar:
+        for start in range(0, users, AT_ONCE):
+            numbers = range(start, min(start + AT_ONCE, users))
+            histories = items[rng.integers(len(items), size=(len(numbers), BEHAVIOURS))].tolist()
+            ids = [f"{name}-{number}" for number in numbers]
+            store.put_many(users_of(ids, histories, extractor, [number % PARTITIONS for number in numbers]))
+            bar.update(len(numbers))
+
+
+def report(found: Mapping[str, float]) -> None:
+    """Print what was found, and all figures as the last line."""
+    ways = {
+        "an answer": ("answer_before", "answer_during"),
+        "an event to stored capsules": ("stored_before", "stored_during"),
+        "the same, while users are swept": ("stored_before_sweep", "stored_during_sweep"),
+    }
+    rows = [
+        (what, *(f"{found[f'{when}_{of}_ms']:.1f}" for of in ("p50", "p99") for when in both))
+        for what, both in ways.items()
+    ]
+    print(f"\n{found['swaps']:.0f} swaps, {found['answers']:,.0f} answers\n")
+    print(table(["ms", "p50 before", "during", "p99 before", "during"], rows))
+    print(
+        f"\nfrom the pointer to the first answer: {found['flip_to_first_answer_p50_ms']:.0f} ms (p50), "
+        f"{found['flip_to_first_answer_p99_ms']:.0f} ms (p99)\n"
+        f"swept: {found['swept']:,.0f} users, {found['sweep_users_per_s']:,.0f} a second\n"
+        f"memory after all swaps, times that after {SETTLED}: readers {found['rss_growth_readers']:.2f}, "
+        f"updater {found['rss_growth_updater']:.2f}"
+    )
+    finish({**found, "flip_to_first_answer_ms": found["flip_to_first_answer_p50_ms"]})

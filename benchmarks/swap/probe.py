@@ -1,0 +1,58 @@
+"""How long an event takes to be stored, seen from outside: one at a time, of users of its own."""
+
+import threading
+import time
+from itertools import count
+from typing import Self
+
+from benchmarks.faults.home import Home
+from stream.event import Event
+from stream.producer import EventProducer
+
+EVENTS_A_USER = 40  # fewer than a history holds, so that one that is lost is seen
+PAUSE_S = 0.03
+LOOK_EVERY_S = 0.001
+
+
+class Probe:
+    """Sends events and waits for each, from entering the context until leaving it.
+
+    Attributes
+    ----------
+    took_s : seconds from sending to the stored state, since it was last emptied.
+    sent : events so far.
+    """
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self.took_s: list[float] = []
+        self.sent = 0
+        self.stopping = threading.Event()
+        self.thread = threading.Thread(target=self.send, daemon=True)
+
+    def send(self) -> None:
+        with EventProducer(self.home.cluster, self.home.settings.topic) as producer:
+            for number in count():
+                if self.stopping.wait(PAUSE_S):
+                    return
+                started = time.monotonic()
+                user_id = f"probe-{number // EVENTS_A_USER}"
+                event = Event(user_id, self.home.bundle.item_ids[number % 1_000], int(time.time() * 1_000))
+                _, offset = producer.publish(event)
+                self.sent += 1
+                while self.stored(user_id) < offset and not self.stopping.is_set():
+                    time.sleep(LOOK_EVERY_S)
+                self.took_s.append(time.monotonic() - started)
+
+    def stored(self, user_id: str) -> int:
+        """Offset of a user's last event that is in the store."""
+        [state] = self.home.store.get_many([user_id])
+        return state.position.offset if state else -1
+
+    def __enter__(self) -> Self:
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stopping.set()
+        self.thread.join()

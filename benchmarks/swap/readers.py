@@ -1,0 +1,115 @@
+"""Readers that ask for candidates while models come and go, and somebody who computes each answer again."""
+
+import queue
+import random
+import threading
+import time
+from collections.abc import Mapping
+from typing import NamedTuple, Self
+
+import numpy as np
+
+from index.bundled import open_index
+from index.recommender import CAPSULES, Candidates, Recommender
+from model_export.bundle import Bundle
+from model_export.extractor import Extractor
+from model_export.serving import Serving
+from stream.state import UserState
+from stream.store import Store
+
+THREADS = 2
+PAUSE_S = 0.02
+N = 50
+ROUNDING = 1e-5  # a batch of several users may round otherwise than one user alone
+WAITING = 1_000  # answers that wait for being computed again
+
+
+class Answer(NamedTuple):
+    """What a reader got, of which state."""
+
+    state: UserState | None
+    candidates: Candidates
+
+
+class Reference:
+    """What one bundle answers, by nothing but its files and a user's history."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle, self.index, self.extractor = bundle, open_index(bundle), Extractor(bundle)
+
+    def agrees(self, answer: Answer) -> bool:
+        """Whether an answer is this bundle's: so many interests, these scores, and items that have them."""
+        state, found = answer
+        rows = [self.bundle.rows.get(item_id, -1) for item_id in found.item_ids]
+        [capsules] = self.extractor.encode([state.history.item_ids], [state.profile]) if state else [None]
+        if capsules is None or not len(capsules.vectors) or -1 in rows:
+            return found.path != CAPSULES and -1 not in rows
+        best = self.index.search(capsules.vectors, N).scores
+        theirs = (self.bundle.item_embeddings[rows] @ capsules.vectors.T).max(axis=1)
+        return len(found.interests) == len(capsules.vectors) and all(
+            len(scores) == len(best) and np.allclose(scores, best, atol=ROUNDING) for scores in (found.scores, theirs)
+        )
+
+
+class Readers:
+    """Threads that ask at a steady pace, from entering the context until leaving it.
+
+    Attributes
+    ----------
+    users : how many there may be; readers choose one of them.
+    took_s : seconds that each answer took since it was last emptied.
+    failed, mixed, answered : requests that raised something, answers that are not those of the bundle that they name,
+        and all.
+    waited_for, first_at : a version, and when it was first answered with since `wait_for`.
+    """
+
+    def __init__(self, serving: Serving[Recommender], store: Store, bundles: Mapping[str, Bundle]) -> None:
+        self.serving, self.store = serving, store
+        self.references = {version: Reference(bundle) for version, bundle in bundles.items()}
+        self.users = 200
+        self.took_s: list[float] = []
+        self.failed = self.mixed = self.answered = 0
+        self.waited_for, self.first_at = "", 0.0
+        self.answers: queue.Queue[Answer | None] = queue.Queue(WAITING)
+        self.stopping = threading.Event()
+        self.threads = [threading.Thread(target=self.read, args=(seed,), daemon=True) for seed in range(THREADS)]
+        self.checking = threading.Thread(target=self.check, daemon=True)
+
+    def read(self, seed: int) -> None:
+        choose = random.Random(seed)
+        while not self.stopping.wait(PAUSE_S):
+            user_id, started = f"user-{choose.randrange(self.users)}", time.monotonic()
+            try:
+                recommender = self.serving.current  # once for each answer
+                [state] = self.store.get_many([user_id])
+                found = recommender.recommend_for(state, N)
+            except Exception:  # whatever it is, somebody gets no answer
+                self.failed += 1
+                continue
+            ended = time.monotonic()
+            self.took_s.append(ended - started)
+            if found.model_version == self.waited_for and not self.first_at:
+                self.first_at = ended
+            self.answers.put(Answer(state, found))
+
+    def check(self) -> None:
+        while (answer := self.answers.get()) is not None:
+            reference = self.references.get(answer.candidates.model_version)
+            self.mixed += reference is None or not reference.agrees(answer)
+            self.answered += 1
+
+    def wait_for(self, version: str) -> None:
+        """From now on look out for answers of this version."""
+        self.first_at, self.waited_for = 0.0, version
+
+    def __enter__(self) -> Self:
+        for thread in (*self.threads, self.checking):
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stopping.set()
+        for thread in self.threads:
+            thread.join()
+        self.answers.put(None)
+        self.checking.join()

@@ -1,0 +1,81 @@
+"""The benchmark of swaps: it counts what it is there to count."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks.swap.command import fill, left_old_of, warm_recommender
+from benchmarks.swap.readers import Readers
+from index.recommender import Recommender
+from model_export.bundle import Bundle
+from model_export.extractor import Extractor
+from model_export.registry import Registry
+from model_export.serving import Serving
+from stream.store import LmdbStore
+from stream.sweep import Sweep
+from tests.command import wait_until
+
+
+@pytest.fixture
+def store(bundle: Bundle, tmp_path: Path) -> Iterator[LmdbStore]:
+    """Users whose capsules are of the first bundle."""
+    with LmdbStore(tmp_path / "state") as store:
+        fill(store, Extractor(bundle), 50, "user")
+        yield store
+
+
+@pytest.fixture
+def registry(bundle: Bundle, other_bundle: Bundle, tmp_path: Path) -> Registry:
+    registry = Registry(tmp_path / "models")
+    registry.publish(other_bundle.path)
+    registry.publish(bundle.path)
+    return registry
+
+
+def test_answers_of_both_bundles_are_found_right(
+    registry: Registry, bundle: Bundle, other_bundle: Bundle, store: LmdbStore
+) -> None:
+    serving = Serving(registry, lambda bundle: warm_recommender(bundle, store))
+    with Readers(serving, store, {one.version: one for one in (bundle, other_bundle)}) as readers:
+        readers.wait_for(bundle.version)
+        wait_until(lambda: readers.first_at, "the first is answered with")
+        registry.point_to(other_bundle.version)
+        readers.wait_for(other_bundle.version)
+        assert serving.look()
+        wait_until(lambda: readers.first_at, "the other is answered with")
+    assert readers.answered == len(readers.took_s) > 1
+    assert (readers.failed, readers.mixed) == (0, 0)
+
+
+def test_an_answer_that_mixes_is_counted(
+    registry: Registry, bundle: Bundle, other_bundle: Bundle, store: LmdbStore
+) -> None:
+    """Capsules of one bundle, searched in the items of the other; and one that names a bundle that there is not."""
+
+    def mixing(bundle: Bundle) -> Recommender:
+        recommender = Recommender(bundle, store)
+        recommender.extractor = Extractor(other_bundle)
+        recommender.is_old = lambda state: True  # type: ignore[method-assign]
+        return recommender
+
+    serving = Serving(registry, mixing)
+    with Readers(serving, store, {bundle.version: bundle}) as readers:
+        readers.users = 50
+        wait_until(lambda: readers.mixed >= 3, "mixed answers are noticed")
+    assert readers.mixed == readers.answered
+
+
+def test_a_request_that_raises_is_counted(registry: Registry, bundle: Bundle, store: LmdbStore) -> None:
+    serving = Serving(registry, lambda bundle: warm_recommender(bundle, store))
+    with Readers(serving, store, {bundle.version: bundle}) as readers:
+        serving.current.index = None  # type: ignore[assignment]
+        readers.users = 50
+        wait_until(lambda: readers.failed >= 3, "failed requests are noticed")
+
+
+def test_users_who_are_not_swept_are_counted(bundle: Bundle, other_bundle: Bundle, store: LmdbStore) -> None:
+    assert left_old_of(store, bundle.version) == 0
+    assert left_old_of(store, other_bundle.version) == 50
+    Sweep(store, Extractor(other_bundle)).step()
+    assert left_old_of(store, other_bundle.version) == 0

@@ -1,0 +1,267 @@
+"""Serving: what the pointer names is served once it is found good, and nothing else ever changes what is served."""
+
+import gc
+import logging
+import shutil
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from model_export import serving as following
+from model_export.bundle import Bundle, BundleError
+from model_export.extractor import Extractor
+from model_export.registry import POINTER, Registry
+from model_export.serving import Serving
+from tests.bad_bundles import BAD_BUNDLES, Bad, copied
+from tests.command import wait_until
+
+
+class Followed:
+    """A registry with a good current bundle, what is served of it, and what was refused."""
+
+    def __init__(self, bundle: Bundle, folder: Path) -> None:
+        self.bundle, self.folder = bundle, folder
+        self.registry = Registry(folder)
+        self.registry.publish(copied(bundle, folder.parent / "first"))
+        self.refused: list[tuple[str, str]] = []
+        self.made: list[str] = []
+        self.serving = Serving(
+            self.registry, self.make, lambda version, error: self.refused.append((version, str(error)))
+        )
+
+    def make(self, bundle: Bundle) -> Extractor:
+        self.made.append(bundle.version)
+        return Extractor(bundle)
+
+    def bring(self, version: str) -> Path:
+        """A good bundle among the published ones, which nothing points to yet."""
+        return copied(self.bundle, self.folder / version)
+
+    def point_to(self, version: str) -> None:
+        self.registry.point_to(version)
+
+    def still_serves(self, version: str) -> None:
+        assert self.serving.version == self.serving.current.bundle.version == version
+        self.serving.current.encode([self.bundle.item_ids[:3]])
+
+
+@pytest.fixture
+def followed(bundle: Bundle, tmp_path: Path) -> Followed:
+    return Followed(bundle, tmp_path / "models")
+
+
+def test_it_follows_the_pointer_forth_and_back(followed: Followed, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "model_export")
+    followed.bring("second")
+    assert not followed.serving.look()  # brought, but not current
+    followed.point_to("second")
+    assert followed.serving.look()
+    followed.still_serves("second")
+    assert not followed.serving.look()
+    followed.point_to("first")  # a rollback
+    assert followed.serving.look()
+    followed.still_serves("first")
+    assert followed.made == ["first", "second", "first"]
+    assert "bundle second is served now" in caplog.text
+    assert followed.refused == []
+
+
+@pytest.mark.parametrize("bad", BAD_BUNDLES.values(), ids=list(BAD_BUNDLES))
+def test_a_bad_bundle_is_refused_and_served_once_it_is_whole(
+    bad: Bad, followed: Followed, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad.spoil(followed.bring("second"))
+    followed.point_to("second")
+    served = followed.serving.current
+    for _ in range(5):
+        assert not followed.serving.look()
+    assert followed.serving.current is served
+    followed.still_serves("first")
+    [(version, fault)] = followed.refused
+    assert version == "second"
+    assert bad.said in fault
+    assert caplog.text.count("bundle second is refused, first goes on: ") == 1
+    shutil.rmtree(followed.folder / "second", ignore_errors=True)
+    followed.bring("second")
+    assert [followed.serving.look() for _ in range(3)] == [False, True, False]  # first it is seen to have changed
+    followed.still_serves("second")
+
+
+@pytest.mark.parametrize("kind", ["tampered with", "failing its golden histories", "of another version"])
+def test_a_bad_bundle_is_not_served_at_the_start_either(kind: str, followed: Followed) -> None:
+    BAD_BUNDLES[kind].spoil(followed.folder / "first")
+    with pytest.raises(BundleError, match=BAD_BUNDLES[kind].said):
+        Serving(followed.registry, Extractor)
+
+
+def write_pointer(content: bytes) -> Callable[[Path], object]:
+    return lambda folder: (folder / POINTER).write_bytes(content)
+
+
+def pointer_is_a_folder(folder: Path) -> None:
+    (folder / POINTER).unlink()
+    (folder / POINTER).mkdir()
+
+
+BAD_POINTERS: dict[str, tuple[Callable[[Path], object], str]] = {
+    "empty": (write_pointer(b"\n"), "says ''; right is the name of a folder beside it"),
+    "above": (write_pointer(b"../second"), "says '../second'; right is"),
+    "absolute": (write_pointer(b"/tmp/second"), "says '/tmp/second'; right is"),
+    "below": (write_pointer(b"first/second"), "says 'first/second'; right is"),
+    "itself": (write_pointer(b"."), "says '.'; right is"),
+    "a copy that is not whole": (write_pointer(b".copying-second"), "says '.copying-second'; right is"),
+    "two lines": (write_pointer(b"second\nthird"), r"says 'second\nthird'; right is"),
+    "a null": (write_pointer(b"sec\0nd"), r"says 'sec\x00nd'; right is"),
+    "long": (write_pointer(b"x" * 5_000), "File name too long"),
+    "no text": (write_pointer(b"\xff\xfe"), "UnicodeDecodeError"),
+    "a folder": (pointer_is_a_folder, "IsADirectoryError"),
+    "gone": (lambda folder: (folder / POINTER).unlink(), "is not there any more"),
+    "all gone": (lambda folder: folder.rename(folder.with_name("away")), "is not there any more"),
+}
+
+
+@pytest.mark.parametrize(("spoil", "said"), BAD_POINTERS.values(), ids=list(BAD_POINTERS))
+def test_a_pointer_to_nothing_changes_nothing(spoil: Callable[[Path], object], said: str, followed: Followed) -> None:
+    spoil(followed.folder)
+    for _ in range(3):
+        assert not followed.serving.look()
+    followed.still_serves("first")
+    [(_, fault)] = followed.refused
+    assert said in fault
+    mend(followed.folder)
+    followed.bring("second")
+    followed.point_to("second")
+    assert followed.serving.look()
+
+
+def mend(folder: Path) -> None:
+    """Let there be a folder with a pointer again."""
+    folder.mkdir(exist_ok=True)
+    if (folder / POINTER).is_dir():
+        (folder / POINTER).rmdir()
+    Registry(folder).point_to("first")
+
+
+@pytest.mark.parametrize("error", [MemoryError("no room"), RuntimeError("broken"), BundleError("no index")])
+def test_whatever_making_raises_is_a_refusal(error: Exception, followed: Followed) -> None:
+    def fail(bundle: Bundle) -> Extractor:
+        raise error
+
+    followed.bring("second")
+    followed.point_to("second")
+    followed.serving.make = fail
+    assert not followed.serving.look()
+    followed.still_serves("first")
+    [(version, fault)] = followed.refused
+    assert version == "second"
+    assert str(error) in fault
+
+
+def test_files_may_come_behind_the_pointer(followed: Followed, tmp_path: Path) -> None:
+    """While they come nothing is read; that they are all there is found when they keep still."""
+    whole = copied(followed.bundle, tmp_path / "second")
+    tried: list[str] = []
+    checked = followed.serving.made_of
+
+    def made_of(bundle: Bundle) -> Extractor:
+        tried.append(bundle.version)
+        return checked(bundle)
+
+    followed.serving.made_of = made_of  # type: ignore[method-assign]
+    followed.point_to("second")
+    (followed.folder / "second").mkdir()
+    shutil.copy(whole / "manifest.json", followed.folder / "second")
+    assert not followed.serving.look()
+    assert tried == ["second"]
+    for file in sorted(whole.iterdir()):
+        shutil.copy(file, followed.folder / "second")
+        assert not followed.serving.look()
+    assert tried == ["second"]
+    assert followed.serving.look()
+    assert tried == ["second"] * 2
+    assert len(followed.refused) == 1
+
+
+def test_after_a_time_it_is_tried_again_though_no_file_looks_changed(
+    followed: Followed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as where the memory was short."""
+    followed.bring("second")
+    followed.point_to("second")
+    making = followed.serving.make
+
+    def fail(bundle: Bundle) -> Extractor:
+        raise MemoryError("no room")
+
+    followed.serving.make = fail
+    assert not followed.serving.look()
+    followed.serving.make = making
+    assert not followed.serving.look()
+    monkeypatch.setattr(following, "TRY_AGAIN_S", 0.0)
+    assert followed.serving.look()
+
+
+@pytest.mark.parametrize(("moved_to", "served"), [("third", "third"), ("first", "first")])
+def test_a_pointer_that_moves_on_while_a_bundle_is_loaded(moved_to: str, served: str, followed: Followed) -> None:
+    followed.bring("second")
+    followed.bring("third")
+    followed.point_to("second")
+    making = followed.serving.make
+
+    def make(bundle: Bundle) -> Extractor:
+        if bundle.version == "second":
+            followed.point_to(moved_to)
+        return making(bundle)
+
+    followed.serving.make = make
+    assert not followed.serving.look()
+    followed.still_serves("first")
+    followed.serving.look()
+    followed.still_serves(served)
+
+
+def test_the_old_one_is_dropped_though_it_holds_itself(bundle: Bundle, tmp_path: Path) -> None:
+    class Knot(Extractor):
+        def __init__(self, bundle: Bundle) -> None:
+            super().__init__(bundle)
+            self.itself = self
+
+    registry = Registry(tmp_path / "models")
+    registry.publish(copied(bundle, tmp_path / "first"))
+    serving = Serving(registry, Knot)
+    old = weakref.ref(serving.current)
+    with without_garbage_collection():
+        registry.publish(copied(bundle, tmp_path / "second"))
+        assert serving.look()
+        assert old() is None
+
+
+@contextmanager
+def without_garbage_collection() -> Iterator[None]:
+    """As in an updater, which looks for cycles seldom."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def test_the_thread_lives_on(followed: Followed) -> None:
+    def shout(version: str, error: BundleError) -> None:
+        raise RuntimeError("whoever wants to know of refusals is broken")
+
+    followed.serving.refused = shout
+    with followed.serving as serving:
+        for spoil, _ in BAD_POINTERS.values():
+            spoil(followed.folder)
+            serving.stop.wait(0.01)
+            mend(followed.folder)
+        followed.point_to("nowhere")
+        wait_until(lambda: serving.refusal and serving.refusal.version == "nowhere", "nowhere is refused")
+        followed.bring("second")
+        followed.point_to("second")
+        wait_until(lambda: serving.version == "second", "the second is served")
+    assert not serving.thread.is_alive()
