@@ -1,7 +1,8 @@
 """The items that can be recommended at one moment: those of a bundle, and in the rows behind them the newer ones."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,6 +17,23 @@ from index.overlaid import OverlaidIndex, Tables
 KEPT = 64  # filters whose rows are kept for the next request: a byte for each item
 
 
+class Placed(NamedTuple):
+    """What an entry of the overlay is to a bundle.
+
+    Attributes
+    ----------
+    item : None where it was removed.
+    row : in the bundle, None where it does not know the item.
+    values : that filters know.
+    vector : float32 (d,) of a new item, None where the model knows none of its values, or the bundle the item.
+    """
+
+    item: Item | None
+    row: int | None
+    values: Mapping[str, Sequence[str]]
+    vector: np.ndarray | None
+
+
 class Assortment:
     """A bundle's items and the entries over them; it never changes. One serves a whole answer.
 
@@ -26,31 +44,22 @@ class Assortment:
     ----------
     base : the bundle's items.
     entries : of the overlay.
-    new : the new items, with their vectors float32 (d,).
-    values_of : the values of an item that filters know.
+    placed : each entry's place in the bundle.
     """
 
-    def __init__(
-        self,
-        base: Catalogued,
-        entries: Entries,
-        new: Mapping[str, np.ndarray],
-        values_of: Callable[[Item], Mapping[str, Sequence[str]]],
-    ) -> None:
+    def __init__(self, base: Catalogued, entries: Entries, placed: Mapping[str, Placed]) -> None:
         self.base, self.bundle, self.entries = base, base.bundle, entries
-        self.new_ids = sorted(new)
+        vectors = {item_id: one.vector for item_id, one in placed.items() if one.vector is not None}
+        self.new_ids = sorted(vectors)
         size = self.bundle.manifest.items
         self.new_rows = {item_id: row for row, item_id in enumerate(self.new_ids, start=size)}
-        known = [(self.row(item_id), item) for item_id, item in entries.items()]
-        put = {row: values_of(item) for row, item in known if row is not None and item is not None}
-        removed = [row for row, item in known if row is not None and item is None]
-        self.matching = Matching(base, put, removed, self.new_rows)
+        known = [(one.row, one) for one in placed.values() if one.row is not None]
+        told = {row: one.values for row, one in known if one.item is not None}
+        told |= {row: placed[item_id].values for item_id, row in self.new_rows.items()}
+        removed = [row for row, one in known if one.item is None]
+        self.matching = Matching(base, told, removed, self.new_rows)
         self.allowed = lru_cache(KEPT)(self.matching.allowed)
-        self.newer = ExactIndex(np.stack([new[item_id] for item_id in self.new_ids])) if new else None
-
-    def row(self, item_id: str) -> int | None:
-        """The row of an item, None where there is none."""
-        return self.bundle.rows.get(item_id, self.new_rows.get(item_id))
+        self.newer = ExactIndex(np.stack([vectors[item_id] for item_id in self.new_ids])) if vectors else None
 
     def rows(self, item_ids: Iterable[str]) -> list[int]:
         """The rows of those items that there are."""

@@ -3,17 +3,13 @@
 import threading
 from functools import cached_property
 
-import numpy as np
-
-from index.assortment import Assortment
+from index.assortment import Assortment, Placed
 from index.catalogued import Catalogued
 from index.item import Item, check_id, check_item
 from index.item_store import Entries
 from index.overlay import Overlay
 from index.side_features import SideFeatures
 from model_export.bundle import Bundle
-
-NO_ENTRIES: Entries = {}
 
 
 class Items:
@@ -28,32 +24,35 @@ class Items:
     def __init__(self, bundle: Bundle, overlay: Overlay | None = None) -> None:
         self.bundle, self.overlay = bundle, overlay
         self.base = Catalogued(bundle)
-        self.made: dict[str, tuple[Item, np.ndarray | None]] = {}  # new items, and their vectors
-        self.making = threading.Lock()
-        self.latest = Assortment(self.base, NO_ENTRIES, {}, lambda item: {})
+        self.placed: dict[str, Placed] = {}
+        self.placing = threading.Lock()
+        self.latest = self.assortment_of(overlay.current if overlay else {})
 
     @property
     def current(self) -> Assortment:
         """The items as they are now. Take it once for each answer: then nothing mixes two moments."""
         if self.overlay is None or self.overlay.current is self.latest.entries:
             return self.latest
-        with self.making:
+        with self.placing:
             entries = self.overlay.current
             if entries is not self.latest.entries:
                 self.latest = self.assortment_of(entries)
             return self.latest
 
     def assortment_of(self, entries: Entries) -> Assortment:
-        """The items with these entries; vectors of what did not change are taken as they are."""
-        new = [(i, item) for i, item in entries.items() if item is not None and i not in self.bundle.rows]
-        before = self.made
-        self.made = {i: self.vector_of(item, before.get(i)) for i, item in new}
-        vectors = {i: vector for i, (_, vector) in self.made.items() if vector is not None}
-        return Assortment(self.base, entries, vectors, self.features.values_of)
+        """The items with these entries; what is known of those that did not change is taken as it is."""
+        before = self.placed
+        self.placed = {item_id: self.place(item_id, item, before.get(item_id)) for item_id, item in entries.items()}
+        return Assortment(self.base, entries, self.placed)
 
-    def vector_of(self, item: Item, before: tuple[Item, np.ndarray | None] | None) -> tuple[Item, np.ndarray | None]:
-        """A new item and its vector, which may be there already."""
-        return before if before is not None and before[0] is item else (item, self.features.embedding(item))
+    def place(self, item_id: str, item: Item | None, before: Placed | None) -> Placed:
+        """What an entry is to this bundle."""
+        if before is not None and before.item is item:
+            return before
+        row = self.bundle.rows.get(item_id)
+        if item is None:
+            return Placed(None, row, {}, None)
+        return Placed(item, row, self.features.values_of(item), self.features.embedding(item) if row is None else None)
 
     @cached_property
     def features(self) -> SideFeatures:

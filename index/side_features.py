@@ -1,5 +1,7 @@
 """The embedding of an item that is new since training, from a bundle's files: as `InterestModel.embed_new` makes it."""
 
+import math
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
@@ -19,7 +21,7 @@ class SideFeatures:
         self.fields = bundle.manifest.feature_fields
         self.has_unit_length = bool(bundle.manifest.model.get("unit_length"))
         with np.load(bundle.path / FEATURES) as arrays:
-            self.edges = arrays["price_edges"]
+            self.edges = arrays["price_edges"].tolist()
             self.tables = {name: arrays[name] for name in self.fields}
         self.rows = {
             name: {value: row for row, value in enumerate(values, start=1)} for name, values in self.fields.items()
@@ -29,7 +31,7 @@ class SideFeatures:
         """Field -> the item's values: its category, the band of its price, and its attributes."""
         found: dict[str, Sequence[str]] = {CATEGORY: [item.category] if item.category else []}
         if PRICE_BAND in self.fields and item.price is not None:
-            found[PRICE_BAND] = [str(np.searchsorted(self.edges, item.price, side="right"))]
+            found[PRICE_BAND] = [str(bisect_right(self.edges, item.price))]
         return {**found, **item.attributes}
 
     def embedding(self, item: Item) -> np.ndarray | None:
@@ -37,9 +39,9 @@ class SideFeatures:
         vectors = list(islice(self.vectors_of(item), MOST_VALUES))
         if not vectors:
             return None
-        mean = np.stack(vectors).mean(axis=0)
-        length = np.linalg.norm(mean)
-        return np.asarray(mean / length if self.has_unit_length and length > 0 else mean, dtype=np.float32)
+        mean = sum(vectors[1:], start=vectors[0]) / np.float32(len(vectors))
+        length = math.sqrt(mean @ mean) if self.has_unit_length else 1
+        return mean / np.float32(length or 1)
 
     def vectors_of(self, item: Item) -> Iterator[np.ndarray]:
         """The vector of each value that the model knows, once."""
