@@ -1,4 +1,4 @@
-"""Build a bundle's index and ask for recommendations: build | query."""
+"""Build a bundle's index, ask for recommendations, add new items: build | query | items."""
 
 import json
 from dataclasses import asdict
@@ -9,11 +9,14 @@ import typer
 
 import console
 import settings
+from index import item_commands
 from index.breadth import TARGET
 from index.bundled import build_index
 from index.explain import table
-from index.filters import CATEGORY
 from index.hnsw import HnswSettings
+from index.item import CATEGORY
+from index.item_store import open_items
+from index.overlay import Overlay
 from index.recommender import Recommender
 from index.request import Request
 from model_export.bundle import Bundle
@@ -21,6 +24,7 @@ from model_export.registry import Registry
 from stream.stores import open_store
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
+app.add_typer(item_commands.app, name="items")
 
 
 @app.command()
@@ -59,9 +63,11 @@ def query(
         max_cosine,
     )  # fmt: skip
     bundle = Registry(settings.load().models).current()
-    with open_store(settings.load()) as store:
-        [candidates] = Recommender(bundle, store).recommend_many([user], request)
-    print(json.dumps(asdict(candidates), ensure_ascii=False) if as_json else table(candidates, bundle))
+    with open_store(settings.load()) as store, open_items(settings.load()) as items:
+        recommender = Recommender(bundle, store, Overlay(items))
+        [candidates] = recommender.recommend_many([user], request)
+        shown = recommender.items.current
+    print(json.dumps(asdict(candidates), ensure_ascii=False) if as_json else table(candidates, shown))
 
 
 def filters_of(said: list[str]) -> dict[str, frozenset[str]]:

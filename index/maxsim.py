@@ -45,8 +45,16 @@ class Allowed:
         """int32 (R,), ascending."""
         return np.flatnonzero(self.mask).astype(np.int32)
 
-    def __and__(self, other: "Allowed") -> "Allowed":
-        return Allowed(self.mask & other.mask)
+    def split(self, row: int) -> tuple["Allowed", "Allowed"]:
+        """The rows before a row, and those from it on, as indexes of each number them."""
+        if row not in self.halves:
+            self.halves[row] = Allowed(self.mask[:row]), Allowed(self.mask[row:])
+        return self.halves[row]
+
+    @cached_property
+    def halves(self) -> dict[int, tuple["Allowed", "Allowed"]]:
+        """Kept as long as the whole is, which the next request may ask for again."""
+        return {}
 
 
 class MaxSimIndex(ABC):

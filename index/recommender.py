@@ -6,9 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from index.assortment import Assortment
 from index.bundled import open_index
-from index.filters import CATEGORY, Filters
+from index.filters import Filters
+from index.item import CATEGORY
+from index.items import Items
 from index.maxsim import Allowed, Hits
+from index.overlay import Overlay
 from index.request import Request
 from index.selection import pool_size, selected
 from model_export.bundle import Bundle
@@ -50,15 +54,20 @@ class Recommender:
     ----------
     bundle : model, items and index.
     store : read only.
+    overlay : items that were put, changed or removed since; None: the bundle's items alone.
+
+    Attributes
+    ----------
+    items : by which callers put and remove items.
+    filters : by which callers block items for a time.
     """
 
-    def __init__(self, bundle: Bundle, store: Store) -> None:
+    def __init__(self, bundle: Bundle, store: Store, overlay: Overlay | None = None) -> None:
         self.bundle, self.store = bundle, store
         self.index = open_index(bundle)
         self.extractor = Extractor(bundle)
-        self.filters = Filters(bundle)
-        # Most popular first; equal ones by row, so that the answer is always the same.
-        self.popular = np.argsort(-np.array(bundle.catalogue.popularity), kind="stable")
+        self.items = Items(bundle, overlay)
+        self.filters = Filters()
 
     def recommend(self, user_id: str, n: int = 50, exclude_seen: bool = False, **wanted: Any) -> Candidates:
         """The top N items of a user; popular ones, marked as such, where nothing is known of the user.
@@ -87,11 +96,13 @@ class Recommender:
 
     def recommend_for_many(self, states: Sequence[UserState | None], request: Request) -> list[Candidates]:
         """Like `recommend_many`, for states that were read already."""
-        allowed = self.filters.allowed(request.where)
-        excluded = [self.excluded_rows(state, request) for state in states]
+        items = self.items.current
+        allowed = self.filters.allowed(request.where, items)
+        excluded = [excluded_rows(items, state, request) for state in states]
         states = self.current(states)
         known = [place for place, state in enumerate(states) if state is not None and len(state.capsules.vectors)]
         found = self.by_capsules(
+            items,
             [state for place in known if (state := states[place])],
             request,
             [excluded[place] for place in known],
@@ -99,26 +110,29 @@ class Recommender:
         )
         answers = dict(zip(known, found, strict=True))
         return [
-            answers[place] if place in answers else self.most_popular(request, excluded[place], allowed, state)
+            answers[place] if place in answers else most_popular(items, request, excluded[place], allowed, state)
             for place, state in enumerate(states)
         ]
 
     def by_capsules(
-        self, states: list[UserState], request: Request, excluded: list[frozenset[int]], allowed: Allowed | None
+        self,
+        items: Assortment,
+        states: list[UserState],
+        request: Request,
+        excluded: list[frozenset[int]],
+        allowed: Allowed | None,
     ) -> list[Candidates]:
         """Candidates of users with interests."""
-        vectors = [state.capsules.vectors for state in states]
-        pools = self.index.search_many(vectors, pool_size(request), excluded, allowed)
+        index, vectors = items.over(self.index), [state.capsules.vectors for state in states]
+        pools = index.search_many(vectors, pool_size(request), excluded, allowed)
         answers = []
         for state, rows, pool in zip(states, excluded, pools, strict=True):
 
             def fetch(n: int, state: UserState = state, rows: frozenset[int] = rows, pool: Hits = pool) -> Hits:
-                return pool if n == pool_size(request) else self.index.search(state.capsules.vectors, n, rows, allowed)
+                return pool if n == pool_size(request) else index.search(state.capsules.vectors, n, rows, allowed)
 
-            hits = selected(
-                fetch, request, self.bundle.item_embeddings, self.filters.category, state.capsules.importance
-            )
-            answers.append(self.candidates_of(hits, interests_of(state), CAPSULES))
+            hits = selected(fetch, request, items.vectors, items.category, state.capsules.importance)
+            answers.append(candidates_of(items, hits, interests_of(state), CAPSULES))
         return answers
 
     def current(self, states: Sequence[UserState | None]) -> list[UserState | None]:
@@ -135,45 +149,50 @@ class Recommender:
         """Whether the capsules are not of this bundle."""
         return state.capsules.model_version != self.bundle.version
 
-    def excluded_rows(self, state: UserState | None, request: Request) -> frozenset[int]:
-        """Rows of the items that the request leaves out, and of those in the kept history where it says so."""
-        rows = self.bundle.rows
-        seen: Collection[str] = state.history.item_ids if state and request.exclude_seen else ()
-        return frozenset(rows[item_id] for item_id in (*request.exclude, *seen) if item_id in rows)
 
-    def most_popular(
-        self, request: Request, exclude: frozenset[int], allowed: Allowed | None, state: UserState | None = None
-    ) -> Candidates:
-        """The items with the most interactions in the training log; the score is their number."""
-        may = np.ones(len(self.popular), dtype=bool) if allowed is None else allowed.mask.copy()
-        may[list(exclude)] = False
-        order = self.popular[may[self.popular]]
-        named = self.category_of(state)
-        if named is not None:
-            first = np.zeros(len(may), dtype=bool)
-            first[named] = True
-            order = order[np.argsort(~first[order], kind="stable")]
-        popularity = np.array(self.bundle.catalogue.popularity, dtype=np.float32)
+def excluded_rows(items: Assortment, state: UserState | None, request: Request) -> frozenset[int]:
+    """Rows of the items that the request leaves out, and of those in the kept history where it says so."""
+    seen: Collection[str] = state.history.item_ids if state and request.exclude_seen else ()
+    return frozenset(items.rows((*request.exclude, *seen)))
 
-        def fetch(n: int) -> Hits:
-            return Hits(order[:n], popularity[order[:n]], np.full(len(order[:n]), -1))
 
-        hits = selected(fetch, request, self.bundle.item_embeddings, self.filters.category, NO_IMPORTANCE)
-        in_category = named is not None or CATEGORY in request.where
-        return self.candidates_of(hits, [], POPULAR_IN_CATEGORY if in_category else POPULAR)
+def most_popular(
+    items: Assortment,
+    request: Request,
+    exclude: frozenset[int],
+    allowed: Allowed | None,
+    state: UserState | None = None,
+) -> Candidates:
+    """The items with the most interactions in the training log; the score is their number."""
+    may = np.ones(len(items.popular), dtype=bool) if allowed is None else allowed.mask.copy()
+    may[list(exclude)] = False
+    order = items.popular[may[items.popular]]
+    named = rows_of_category(items, state)
+    if len(named):
+        first = np.zeros(len(may), dtype=bool)
+        first[named] = True
+        order = order[np.argsort(~first[order], kind="stable")]
 
-    def category_of(self, state: UserState | None) -> list[int] | None:
-        """Rows of the category that a user's profile names, if it names one that there is."""
-        named = state.profile.get(CATEGORY) if state else None
-        return self.filters.attributes[CATEGORY].get(named) if named else None
+    def fetch(n: int) -> Hits:
+        return Hits(order[:n], items.popularity[order[:n]], np.full(len(order[:n]), -1))
 
-    def candidates_of(self, hits: Hits, interests: list[Interest], path: str) -> Candidates:
-        """The answer to people and programs: item ids for rows."""
-        return Candidates(
-            item_ids=[self.bundle.item_ids[row] for row in hits.rows.tolist()],
-            scores=hits.scores.tolist(),
-            capsule=hits.capsule.tolist(),
-            interests=interests,
-            path=path,
-            model_version=self.bundle.version,
-        )
+    hits = selected(fetch, request, items.vectors, items.category, NO_IMPORTANCE)
+    in_category = len(named) > 0 or CATEGORY in request.where
+    return candidates_of(items, hits, [], POPULAR_IN_CATEGORY if in_category else POPULAR)
+
+
+def rows_of_category(items: Assortment, state: UserState | None) -> np.ndarray:
+    """Rows of the category that a user's profile names, int64 (R,)."""
+    return items.matching.rows_with(CATEGORY, state.profile.get(CATEGORY, "") if state else "")
+
+
+def candidates_of(items: Assortment, hits: Hits, interests: list[Interest], path: str) -> Candidates:
+    """The answer to people and programs: item ids for rows."""
+    return Candidates(
+        item_ids=[items.item_id(row) for row in hits.rows.tolist()],
+        scores=hits.scores.tolist(),
+        capsule=hits.capsule.tolist(),
+        interests=interests,
+        path=path,
+        model_version=items.bundle.version,
+    )

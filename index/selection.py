@@ -7,6 +7,7 @@ import numpy as np
 
 from index.keys import compiled, dot
 from index.maxsim import Hits
+from index.overlaid import Tables
 from index.request import Request
 
 POOL = 4  # candidates to choose from, as a multiple of n
@@ -17,7 +18,7 @@ NO_LIMIT = np.iinfo(np.int64).max
 def selected(
     fetch: Callable[[int], Hits],
     request: Request,
-    items: np.ndarray,
+    items: np.ndarray | Tables,
     category: np.ndarray,
     importance: np.ndarray,
 ) -> Hits:
@@ -50,7 +51,9 @@ def above(hits: Hits, min_score: float | None) -> Hits:
     return hits if min_score is None else hits.take(np.flatnonzero(hits.scores >= min_score))
 
 
-def chosen_of(hits: Hits, request: Request, items: np.ndarray, category: np.ndarray, importance: np.ndarray) -> Hits:
+def chosen_of(
+    hits: Hits, request: Request, items: np.ndarray | Tables, category: np.ndarray, importance: np.ndarray
+) -> Hits:
     """Choose greedily among hits; see Request."""
     chosen = np.empty(min(request.n, len(hits.rows)), dtype=np.int64)
     vectors = unit(items[hits.rows]) if request.max_cosine is not None else np.empty((0, 0), dtype=np.float32)

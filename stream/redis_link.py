@@ -59,14 +59,18 @@ class Client(Protocol):
 class RedisLink:
     """Connections to a Redis, shared by threads. What was lost is made anew by the next call.
 
+    Parameters
+    ----------
+    holding : what is kept there, for the sentences.
+
     Raises
     ------
     OSError
         From every method, and on opening: where Redis is, and why it cannot be used. Never the password.
     """
 
-    def __init__(self, address: RedisAddress) -> None:
-        self.address = address
+    def __init__(self, address: RedisAddress, holding: str = "capsule store") -> None:
+        self.address, self.holding = address, holding
         with self._explained("opened"):
             self.client: Client = _Cluster(address) if address.cluster else _Single(address)
 
@@ -96,7 +100,7 @@ class RedisLink:
             if isinstance(error, UNREACHABLE) and doing != "opened":
                 self.client.look_again()
             reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-            raise OSError(f"the capsule store at Redis {self.address} cannot be {doing}: {reason}") from error
+            raise OSError(f"the {self.holding} at Redis {self.address} cannot be {doing}: {reason}") from error
 
 
 class _Single:

@@ -30,16 +30,24 @@ REAL_PARTS = (
     "tests.system",
     "tests.tied_process",
 )
-FAULT_PARTS = (
+FAULT_PARTS = (  # of `python -m benchmarks faults` and `swap`
     "tests.command",
     "tests.bad_records",
     "tests.small_model",
     "tests.bad_bundles",
-)  # of `python -m benchmarks faults`
+)
+STORES = (  # what index reads of the stream's, and the way to the Redis where its own items are too
+    "stream.interests",
+    "stream.redis_address",
+    "stream.redis_link",
+    "stream.state",
+    "stream.store",
+    "stream.stores",
+)
 # Room -> what of ours it may import besides itself, settings and console. A name allows what is below it.
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "stream": (BUNDLE, EXTRACTOR, REGISTRY, SERVING, "model_export.interactions", "model_export.readers"),
-    "index": (BUNDLE, EXTRACTOR, REGISTRY, "stream.interests", "stream.state", "stream.store", "stream.stores"),
+    "index": (BUNDLE, EXTRACTOR, REGISTRY, *STORES),
     "model_export": (),
     "demo": ("index", "model_export", "stream"),
     "benchmarks": ("index", "model_export", "stream", *REAL_PARTS, *FAULT_PARTS),

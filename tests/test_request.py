@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from index.filters import Filters
+from index.items import Items
 from index.maxsim import Hits
 from index.recommender import Candidates, Recommender
 from index.request import Request
@@ -261,9 +262,9 @@ def test_what_is_wrong_with_a_request_is_said(wanted: dict[str, Any], message: s
 
 
 def test_unknown_attributes_and_values_are_said(bundle: Bundle, tmp_path: Path) -> None:
-    filters = Filters(bundle)
+    filters, items = Filters(), Items(bundle).current
     with pytest.raises(ValueError, match=r"there is no attribute 'colour'; right are .*category"):
-        filters.allowed({"colour": frozenset({"red"})})
+        filters.allowed({"colour": frozenset({"red"})}, items)
     with pytest.raises(ValueError, match=r"no item has the category 'submarines'; right are .* others"):
-        filters.allowed({"category": frozenset({"submarines"})})
-    assert filters.allowed({}) is None
+        filters.allowed({"category": frozenset({"submarines"})}, items)
+    assert filters.allowed({}, items) is None

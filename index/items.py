@@ -1,0 +1,124 @@
+"""The items of a bundle with the overlay over them: put, changed and removed at run time."""
+
+import threading
+from functools import cached_property
+
+from index.assortment import Assortment, Placed
+from index.catalogued import Catalogued
+from index.item import Item, check_id, check_item
+from index.item_store import Entries
+from index.overlay import Overlay
+from index.side_features import SideFeatures
+from model_export.bundle import Bundle
+
+
+class Items:
+    """What callers change items by, and what a recommender takes them from. Any number of threads may do both.
+
+    Parameters
+    ----------
+    bundle : whose model makes the vectors of new items.
+    overlay : that other bundles share; None: the bundle's items alone, which nobody changes.
+    """
+
+    def __init__(self, bundle: Bundle, overlay: Overlay | None = None) -> None:
+        self.bundle, self.overlay = bundle, overlay
+        self.base = Catalogued(bundle)
+        self.placed: dict[str, Placed] = {}
+        self.placing = threading.Lock()
+        self.latest = self.assortment_of(overlay.current if overlay else {})
+
+    @property
+    def current(self) -> Assortment:
+        """The items as they are now. Take it once for each answer: then nothing mixes two moments."""
+        if self.overlay is None or self.overlay.current is self.latest.entries:
+            return self.latest
+        with self.placing:
+            entries = self.overlay.current
+            if entries is not self.latest.entries:
+                self.latest = self.assortment_of(entries)
+            return self.latest
+
+    def assortment_of(self, entries: Entries) -> Assortment:
+        """The items with these entries; what is known of those that did not change is taken as it is."""
+        before = self.placed
+        self.placed = {item_id: self.place(item_id, item, before.get(item_id)) for item_id, item in entries.items()}
+        return Assortment(self.base, entries, self.placed)
+
+    def place(self, item_id: str, item: Item | None, before: Placed | None) -> Placed:
+        """What an entry is to this bundle."""
+        if before is not None and before.item is item:
+            return before
+        row = self.bundle.rows.get(item_id)
+        if item is None:
+            return Placed(None, row, {}, None)
+        return Placed(item, row, self.features.values_of(item), self.features.embedding(item) if row is None else None)
+
+    @cached_property
+    def features(self) -> SideFeatures:
+        """What makes the vectors of new items."""
+        return SideFeatures(self.bundle)
+
+    def put(self, item: Item) -> None:
+        """Add an item, or say anew what people are shown of one and filter by: from now on every request sees it.
+
+        Raises
+        ------
+        ValueError
+            If the item is not right, there are too many, or it is new and the model knows none of its values: it
+            could never be found. Names what would be right.
+        OSError
+            If the item store cannot be written.
+        """
+        self.put_many([item])
+
+    def put_many(self, items: list[Item]) -> None:
+        """Likewise all of these or, where one is not right, none."""
+        for item in items:
+            self.check(item)
+        self.write({item.item_id: item for item in items})
+
+    def check(self, item: Item) -> None:
+        """Raise ValueError unless an item may be put."""
+        check_item(item)
+        if item.item_id not in self.bundle.rows:
+            self.features.check(item)
+
+    def remove(self, item_id: str) -> None:
+        """From now on this item never comes back, in later bundles too, until it is put again.
+
+        Raises
+        ------
+        ValueError
+            If there are too many entries, or no item can be called so.
+        OSError
+            If the item store cannot be written.
+        """
+        check_id(item_id)
+        self.write({item_id: None})
+
+    def entries(self) -> Entries:
+        """What was put and removed: item_id -> the item, None where it was removed."""
+        return self.current.entries
+
+    def get(self, item_id: str) -> Item | None:
+        """What people are shown of an item now; None where it is not known, or was removed."""
+        current = self.current
+        removed = item_id in current.entries and current.entries[item_id] is None
+        return None if removed else current.shown(item_id)
+
+    def prune(self) -> int:
+        """Drop the entries that change nothing, because the bundle says the same or never knew the item; how many."""
+        if self.overlay is None:
+            return 0
+        return self.overlay.forget({i: item for i, item in self.entries().items() if self.is_idle(i, item)})
+
+    def is_idle(self, item_id: str, item: Item | None) -> bool:
+        """Whether an entry changes nothing."""
+        row = self.bundle.rows.get(item_id)
+        return item is None if row is None else item == self.base.item(row)
+
+    def write(self, entries: Entries) -> None:
+        if self.overlay is None:
+            raise ValueError("these items are the bundle's alone; right is a recommender that was given an overlay")
+        self.overlay.write(entries)
