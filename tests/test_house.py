@@ -21,6 +21,7 @@ ROOMS = ("benchmarks", "demo", "index", "model_export", "stream", "tests")
 OURS = (*ROOMS, "console", "settings")
 
 BUNDLE, EXTRACTOR, REGISTRY = "model_export.bundle", "model_export.extractor", "model_export.registry"
+STORED = ("stream.event", "stream.history", "stream.interests", "stream.position", "stream.state")
 REAL_PARTS = (
     "tests.real_kafka",
     "tests.java_broker",
@@ -33,7 +34,7 @@ FAULT_PARTS = ("tests.command", "tests.bad_records", "tests.small_model")  # of 
 # Room -> what of ours it may import besides itself, settings and console. A name allows what is below it.
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "stream": (BUNDLE, EXTRACTOR, REGISTRY, "model_export.interactions", "model_export.readers"),
-    "index": (BUNDLE, EXTRACTOR, REGISTRY, "stream.interests", "stream.state", "stream.store", "stream.stores"),
+    "index": (BUNDLE, EXTRACTOR, REGISTRY, "model_export.serving", *STORED, "stream.store", "stream.stores"),
     "model_export": (),
     "demo": ("index", "model_export", "stream"),
     "benchmarks": ("index", "model_export", "stream", *REAL_PARTS, *FAULT_PARTS),
