@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from fastapi import APIRouter, FastAPI, HTTPException, Response
 from fastapi.responses import PlainTextResponse, RedirectResponse
 
-from index.api_asked import MOST_BYTES
 from index.api_key import key_guard
 from index.api_metrics import ApiMetrics, Watched
-from index.api_refusal import RESPONSES, add_refusals
+from index.api_refusal import MOST_BYTES, RESPONSES, Sized, add_refusals
 from index.api_routes import Answers
 from index.recommender import Recommender
 from model_export.serving import Serving
@@ -40,7 +39,8 @@ def create_app(
         redoc_url=None,
         max_body_size=MOST_BYTES,
     )
-    app.add_middleware(Watched, metrics=metrics)
+    app.add_middleware(Sized)
+    app.add_middleware(Watched, metrics=metrics)  # the last one is the outermost
     add_refusals(app)
     guard = key_guard(settings.api_key)
     for router in (answers.router(), metrics_router(metrics, serving), *routers):

@@ -18,7 +18,6 @@ MOST_N = 1_000
 MOST_USERS = 100  # of one batch, users and visitors together
 MOST_BEHAVIOURS = 1_000  # of a visitor's history
 MOST_FIELDS = 100  # of a visitor's profile
-MOST_BYTES = 1_000_000  # of a body
 NOTHING = np.empty((0, 0), dtype=np.float32)
 NOT_ENCODED = Capsules(
     NOTHING, np.empty(0, dtype=np.float32), NOTHING, ""

@@ -7,7 +7,10 @@ import msgspec
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+MOST_BYTES = 1_000_000  # of a body
+TOO_LARGE = f"the body is too large; the most is {MOST_BYTES:,} bytes"
 LONGEST_SHOWN = 60  # characters of a value
 JSON = "application/json"
 
@@ -42,7 +45,7 @@ def refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     said = {404: f"there is nothing at {shown(request.url.path)}; /docs says what there is"}
     said[405] = f"{request.method[:20]} is not for {shown(request.url.path)}; /docs says what is"
-    said[413] = "the body is too large; the most is 1,000,000 bytes"
+    said[413] = TOO_LARGE
     framework_s_own = error.detail in ("Not Found", "Method Not Allowed", "Content Too Large")
     return refusal(error.status_code, said[error.status_code] if framework_s_own else error.detail, error.headers)
 
@@ -75,3 +78,15 @@ def shown(value: object) -> str:
     """The beginning of a value."""
     text = repr(value)
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
+
+
+class Sized:
+    """An application that reads no body whose length says it is too large; FastAPI counts those that say none."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        length = dict(scope["headers"]).get(b"content-length", b"0") if scope["type"] == "http" else b"0"
+        too_large = length.isdigit() and int(length) > MOST_BYTES
+        await (refusal(413, TOO_LARGE) if too_large else self.app)(scope, receive, send)

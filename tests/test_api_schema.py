@@ -1,0 +1,59 @@
+"""Whatever the HTTP API's schema allows, and what it does not: no answer is a fault, and each is as the schema says."""
+
+from pathlib import Path
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+from schemathesis import Case, GenerationMode
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from model_export.bundle import Bundle
+from stream.store import LmdbStore
+from tests.api_world import app_of, user
+
+OPERATIONS = 6
+EXAMPLES = 25  # of each operation and mode
+CHECKS = [
+    schemathesis.checks.not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+]
+
+
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
+def test_the_api_keeps_to_its_schema(mode: GenerationMode, bundle: Bundle, tmp_path: Path) -> None:
+    with LmdbStore(tmp_path / "state") as store:
+        store.put_many([user(bundle, "0", bundle.item_ids[:9])])  # a name that examples like
+        app, _ = app_of(bundle, store, tmp_path)
+        operations = [one.ok() for one in schemathesis.openapi.from_asgi("/openapi.json", app).get_all_operations()]
+        assert len(operations) == OPERATIONS
+        tried = 0
+        for operation in operations:
+
+            @seed(1)
+            @settings(
+                max_examples=EXAMPLES,
+                deadline=None,
+                database=None,
+                phases=[Phase.generate],
+                suppress_health_check=list(HealthCheck),
+            )
+            @given(st.data())
+            def ask(data: st.DataObject, operation: schemathesis.APIOperation = operation) -> None:
+                nonlocal tried
+                case: Case = data.draw(operation.as_strategy(mode))
+                case.call_and_validate(checks=CHECKS)
+                tried += 1
+
+            try:
+                ask()
+            except schemathesis.errors.Unsatisfiable:  # what takes nothing cannot be asked wrongly
+                assert not operation.path_parameters
+        assert tried >= EXAMPLES
