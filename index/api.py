@@ -7,7 +7,7 @@ from fastapi.responses import PlainTextResponse, RedirectResponse
 
 from index.api_key import key_guard
 from index.api_metrics import ApiMetrics, Watched
-from index.api_refusal import MOST_BYTES, RESPONSES, Sized, add_refusals
+from index.api_refusal import RESPONSES, Sized, add_refusals
 from index.api_routes import Answers
 from index.recommender import Recommender
 from model_export.serving import Serving
@@ -37,7 +37,6 @@ def create_app(
         version="1",
         redirect_slashes=False,
         redoc_url=None,
-        max_body_size=MOST_BYTES,
     )
     app.add_middleware(Sized)
     app.add_middleware(Watched, metrics=metrics)  # the last one is the outermost

@@ -7,6 +7,7 @@ import msgspec
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 MOST_BYTES = 1_000_000  # of a body
@@ -81,10 +82,10 @@ def shown(value: object) -> str:
 
 
 class Sized:
-    """An application that reads no body whose length says it is too large; FastAPI counts those that say none."""
+    """An application that reads no body whose length says it is too large; Starlette counts those that say none."""
 
     def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+        self.app = RequestBodyLimitMiddleware(app, MOST_BYTES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         length = dict(scope["headers"]).get(b"content-length", b"0") if scope["type"] == "http" else b"0"

@@ -82,8 +82,14 @@ def test_options_in_the_query_are_those_of_a_request(
 ) -> None:
     first, other = sorted(set(bundle.catalogue.category))[:2]
     left_out = recommender.recommend("ann", 1, where={"category": frozenset({first, other})}).item_ids
-    query = {"n": 9, "exclude_seen": True, "exclude": left_out, "category": first, "where": f"category={other}"}
-    numbers = {"min_score": -5, "quota": 4, "by_importance": True, "diversity": 0.1, "max_cosine": 0.99}
+    query: dict[str, Any] = {
+        "n": 9,
+        "exclude_seen": True,
+        "exclude": left_out,
+        "category": first,
+        "where": f"category={other}",
+    }
+    numbers: dict[str, Any] = {"min_score": -5, "quota": 4, "by_importance": True, "diversity": 0.1, "max_cosine": 0.99}
     found = client.get("/users/ann/recommendations", params={**query, **numbers}).json()["candidates"]
     right = recommender.recommend(
         "ann",

@@ -6,7 +6,9 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
+from hypothesis.errors import Unsatisfiable
 from schemathesis import Case, GenerationMode
+from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_schema_conformance,
@@ -32,7 +34,8 @@ def test_the_api_keeps_to_its_schema(mode: GenerationMode, bundle: Bundle, tmp_p
     with LmdbStore(tmp_path / "state") as store:
         store.put_many([user(bundle, "0", bundle.item_ids[:9])])  # a name that examples like
         app, _ = app_of(bundle, store, tmp_path)
-        operations = [one.ok() for one in schemathesis.openapi.from_asgi("/openapi.json", app).get_all_operations()]
+        schema = schemathesis.openapi.from_asgi("/openapi.json", app)
+        operations = [one.ok() for one in schema.get_all_operations() if isinstance(one, Ok)]
         assert len(operations) == OPERATIONS
         tried = 0
         for operation in operations:
@@ -54,6 +57,6 @@ def test_the_api_keeps_to_its_schema(mode: GenerationMode, bundle: Bundle, tmp_p
 
             try:
                 ask()
-            except schemathesis.errors.Unsatisfiable:  # what takes nothing cannot be asked wrongly
+            except Unsatisfiable:  # what takes nothing cannot be asked wrongly
                 assert not operation.path_parameters
         assert tried >= EXAMPLES
