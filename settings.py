@@ -89,6 +89,11 @@ class Settings(BaseSettings):
     )
     metrics_port: int = Field(default=0, ge=0, le=65535, description="port of /metrics and /healthz; 0: none")
     metrics_host: str = Field(default="127.0.0.1", description="address at which /metrics and /healthz are served")
+    api_host: str = Field(default="127.0.0.1", description="address at which the HTTP API is served")
+    api_port: int = Field(default=8000, ge=0, le=65535, description="its port; 0: any that is free")
+    api_key: SecretStr | None = Field(
+        default=None, description="what clients of the HTTP API must name; unset: everybody may ask"
+    )
     log_format: Literal["text", "json"] = Field(
         default="text", description="text, or json: one JSON object a line, for programs that collect logs"
     )
@@ -125,7 +130,15 @@ class Settings(BaseSettings):
             raise ValueError(f"it must be another topic than that of the events ({topic}) and of the dead letters")
         return value
 
-    @field_validator("instance", "ssl_cafile", "ssl_certfile", "ssl_keyfile", mode="before")
+    @field_validator("api_key")
+    @classmethod
+    def _fits_a_header(cls, value: SecretStr | None) -> SecretStr | None:
+        """A line break, as files end with, would make a key that nobody can name."""
+        if value is not None and not re.fullmatch(r"[!-~]+", value.get_secret_value()):
+            raise ValueError("right are visible ASCII characters without spaces")
+        return value
+
+    @field_validator("api_key", "instance", "ssl_cafile", "ssl_certfile", "ssl_keyfile", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         """Compose passes an empty value on where there is none; a path would be the working folder."""

@@ -3,12 +3,13 @@
 import typer
 
 import console
-from benchmarks import accuracy, cold, extractor, freshness, latency, planted, retrieval, throughput, training
+from benchmarks import accuracy, api, cold, extractor, freshness, latency, planted, retrieval, throughput, training
 from benchmarks.faults import command as faults
 from benchmarks.swap import command as swap
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
 app.command("accuracy")(accuracy.main)
+app.command("api")(api.main)
 app.command("cold")(cold.main)
 app.command("extractor")(extractor.main)
 app.command("faults")(faults.main)

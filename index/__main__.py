@@ -1,4 +1,4 @@
-"""Build a bundle's index, ask for recommendations, add new items: build | query | items."""
+"""Build a bundle's index, ask for candidates, serve them, change items at run time: build | query | serve | items."""
 
 import json
 from dataclasses import asdict
@@ -18,7 +18,7 @@ from index.item import CATEGORY
 from index.item_store import open_items
 from index.overlay import Overlay
 from index.recommender import Recommender
-from index.request import Request
+from index.request import Request, filters_of
 from model_export.bundle import Bundle
 from model_export.registry import Registry
 from stream.stores import open_store
@@ -58,10 +58,10 @@ def query(
 ) -> None:
     """Candidates for one user, what brought each, and what formed each interest."""
     attributes = [*(f"{CATEGORY}={value}" for value in category or []), *(where or [])]
+    where_given = filters_of(attributes, "--where")
     request = Request(
-        n, exclude_seen, frozenset(exclude or []), filters_of(attributes), min_score, quota, by_importance, diversity,
-        max_cosine,
-    )  # fmt: skip
+        n, exclude_seen, frozenset(exclude or []), where_given, min_score, quota, by_importance, diversity, max_cosine
+    )
     bundle = Registry(settings.load().models).current()
     with open_store(settings.load()) as store, open_items(settings.load()) as items:
         recommender = Recommender(bundle, store, Overlay(items))
@@ -70,21 +70,12 @@ def query(
     print(json.dumps(asdict(candidates), ensure_ascii=False) if as_json else table(candidates, shown))
 
 
-def filters_of(said: list[str]) -> dict[str, frozenset[str]]:
-    """Attribute -> values, of texts like "brand=acme"; of an attribute that is named twice either value will do.
+@app.command()
+def serve() -> None:
+    """Answer over HTTP until Ctrl-C or SIGTERM, at MINDSTREAM_API_HOST and MINDSTREAM_API_PORT."""
+    from index.server import serve as serve_http  # here, because FastAPI takes a moment to import
 
-    Raises
-    ------
-    ValueError
-        If a text has another form.
-    """
-    found: dict[str, frozenset[str]] = {}
-    for one in said:
-        attribute, is_there, value = one.partition("=")
-        if not (attribute and is_there and value):
-            raise ValueError(f"--where is {one!r}; right is attribute=value")
-        found[attribute] = found.get(attribute, frozenset()) | {value}
-    return found
+    serve_http(settings.load())
 
 
 if __name__ == "__main__":

@@ -34,6 +34,14 @@ class Placed(NamedTuple):
     vector: np.ndarray | None
 
 
+class Card(NamedTuple):
+    """What people read of an item."""
+
+    title: str
+    category: str
+    price: float | None
+
+
 class Assortment:
     """A bundle's items and the entries over them; it never changes. One serves a whole answer.
 
@@ -76,6 +84,16 @@ class Assortment:
         if entry is not None or row is None:
             return entry
         return self.base.item(row)
+
+    def card(self, item_id: str) -> Card:
+        """Title, category and price of an item, be it removed; its id for a title where nothing else is known."""
+        entry, row = self.entries.get(item_id), self.bundle.rows.get(item_id)
+        if entry is not None:
+            return Card(entry.title, entry.category, entry.price)
+        if row is None:
+            return Card(item_id, "", None)
+        catalogue = self.bundle.catalogue
+        return Card(catalogue.title[row], catalogue.category[row], catalogue.price[row])
 
     def over(self, index: MaxSimIndex) -> MaxSimIndex:
         """The index of all these items, of one of the bundle's."""

@@ -13,19 +13,13 @@ def table(candidates: Candidates, items: Assortment) -> str:
     lines += [formed(number, interest, items) for number, interest in enumerate(candidates.interests)]
     for item_id, score, capsule in zip(candidates.item_ids, candidates.scores, candidates.capsule, strict=True):
         brought_by = f"interest {capsule}" if capsule >= 0 else "popular"
-        item = items.shown(item_id)
-        category = f" ({item.category})" if item and item.category else ""
-        lines.append(f"{score:10.3f}  {brought_by:<10}  {title(item_id, items)}{category}")
+        card = items.card(item_id)
+        category = f" ({card.category})" if card.category else ""
+        lines.append(f"{score:10.3f}  {brought_by:<10}  {card.title}{category}")
     return "\n".join(lines)
 
 
 def formed(number: int, interest: Interest, items: Assortment) -> str:
     """An interest with the behaviours that formed it, and the share of each that went into it."""
-    behaviours = [f"{title(b.item_id, items)} {100 * b.weight:.0f} %" for b in interest.behaviours[:MADE_BY]]
+    behaviours = [f"{items.card(b.item_id).title} {100 * b.weight:.0f} %" for b in interest.behaviours[:MADE_BY]]
     return f"interest {number} ({100 * interest.importance:.0f} % of the behaviours): {'; '.join(behaviours)}"
-
-
-def title(item_id: str, items: Assortment) -> str:
-    """What people read of an item; its id where nothing else is known."""
-    item = items.shown(item_id)
-    return item.title if item else item_id

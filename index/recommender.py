@@ -55,19 +55,21 @@ class Recommender:
     bundle : model, items and index.
     store : read only.
     overlay : items that were put, changed or removed since; None: the bundle's items alone.
+    filters : with the items that are blocked for a time; who serves one bundle after the other gives the same to all.
 
     Attributes
     ----------
     items : by which callers put and remove items.
-    filters : by which callers block items for a time.
     """
 
-    def __init__(self, bundle: Bundle, store: Store, overlay: Overlay | None = None) -> None:
+    def __init__(
+        self, bundle: Bundle, store: Store, overlay: Overlay | None = None, filters: Filters | None = None
+    ) -> None:
         self.bundle, self.store = bundle, store
         self.index = open_index(bundle)
         self.extractor = Extractor(bundle)
         self.items = Items(bundle, overlay)
-        self.filters = Filters()
+        self.filters = filters or Filters()
 
     def recommend(self, user_id: str, n: int = 50, exclude_seen: bool = False, **wanted: Any) -> Candidates:
         """The top N items of a user; popular ones, marked as such, where nothing is known of the user.

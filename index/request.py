@@ -1,7 +1,7 @@
 """What callers ask for: how many candidates, and which may come back."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 MOST_CANDIDATES = 10_000
@@ -82,6 +82,27 @@ class Request:
     def is_plain(self) -> bool:
         """Whether the n best that may come back are the answer."""
         return self.quota is None and not self.by_importance and not self.diversity and self.max_cosine is None
+
+
+def filters_of(said: Iterable[str], source: str) -> dict[str, frozenset[str]]:
+    """Attribute -> values, of texts like "brand=acme"; of an attribute that is named twice either value will do.
+
+    Parameters
+    ----------
+    source : where the texts come from, for the error.
+
+    Raises
+    ------
+    ValueError
+        If a text has another form.
+    """
+    found: dict[str, frozenset[str]] = {}
+    for one in said:
+        attribute, is_there, value = one.partition("=")
+        if not (attribute and is_there and value):
+            raise ValueError(f"{source} is {one!r}; right is attribute=value")
+        found[attribute] = found.get(attribute, frozenset()) | {value}
+    return found
 
 
 def check(right: bool, message: str) -> None:

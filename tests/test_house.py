@@ -37,7 +37,10 @@ FAULT_PARTS = (  # of `python -m benchmarks faults` and `swap`
     "tests.bad_bundles",
 )
 STORES = (  # what index reads of the stream's, and the way to the Redis where its own items are too
+    "stream.event",
+    "stream.history",
     "stream.interests",
+    "stream.position",
     "stream.redis_address",
     "stream.redis_link",
     "stream.state",
@@ -47,7 +50,7 @@ STORES = (  # what index reads of the stream's, and the way to the Redis where i
 # Room -> what of ours it may import besides itself, settings and console. A name allows what is below it.
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "stream": (BUNDLE, EXTRACTOR, REGISTRY, SERVING, "model_export.interactions", "model_export.readers"),
-    "index": (BUNDLE, EXTRACTOR, REGISTRY, *STORES),
+    "index": (BUNDLE, EXTRACTOR, REGISTRY, SERVING, *STORES),
     "model_export": (),
     "demo": ("index", "model_export", "stream"),
     "benchmarks": ("index", "model_export", "stream", *REAL_PARTS, *FAULT_PARTS),

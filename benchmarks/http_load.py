@@ -1,0 +1,122 @@
+"""Asks an HTTP server over many connections: python -m benchmarks.http_load, with the task as JSON on stdin.
+
+A process of its own on raw sockets: asyncio's protocols and next to no parsing, since a client library would take
+longer over an answer than the server. Each connection asks again as soon as it has its answer.
+"""
+
+import asyncio
+import sys
+import time
+from collections.abc import Iterator
+from itertools import count
+from typing import cast
+
+import msgspec
+import uvloop
+
+PATIENCE_S = 60.0  # for the last answers
+LENGTH = b"content-length: "
+END = b"\r\n\r\n"
+
+
+class LoadTask(msgspec.Struct, frozen=True):
+    """What to ask for.
+
+    Attributes
+    ----------
+    paths : asked in turn.
+    warm_up_s, seconds : what is answered in the first is not counted.
+    """
+
+    port: int
+    paths: list[str]
+    connections: int
+    seconds: float
+    warm_up_s: float = 2.0
+
+
+class LoadReport(msgspec.Struct, frozen=True):
+    """How it went: the milliseconds of each answer, how many were no 200 or did not come, and the bytes of all."""
+
+    took_ms: list[float]
+    errors: int
+    bytes: int
+    seconds: float
+
+
+class Load:
+    """What the connections share."""
+
+    def __init__(self, task: LoadTask) -> None:
+        self.requests = [f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode() for path in task.paths]
+        self.turn: Iterator[int] = count()
+        self.began = time.perf_counter() + task.warm_up_s
+        self.ends = self.began + task.seconds
+        self.took_ms: list[float] = []
+        self.errors = self.bytes = 0
+
+    def next(self) -> bytes:
+        """What to ask for now."""
+        return self.requests[next(self.turn) % len(self.requests)]
+
+    def answered(self, asked: float, status: bytes, size: int) -> None:
+        """Note an answer."""
+        if asked >= self.began:
+            self.took_ms.append((time.perf_counter() - asked) * 1e3)
+            self.errors += status != b"200"
+            self.bytes += size
+
+
+class Connection(asyncio.Protocol):
+    """One connection, which asks and waits in turn."""
+
+    def __init__(self, load: Load) -> None:
+        self.load, self.received, self.needed = load, bytearray(), 0
+        self.done = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        self.ask()
+
+    def ask(self) -> None:
+        """Ask for the next, or end."""
+        self.asked = time.perf_counter()
+        if self.asked >= self.load.ends:
+            self.transport.close()
+            return
+        self.received.clear()
+        self.needed = 0
+        self.transport.write(self.load.next())
+
+    def data_received(self, data: bytes) -> None:
+        self.received += data
+        if not self.needed:
+            end = self.received.find(END)
+            if end < 0:
+                return
+            at = self.received.lower().index(LENGTH, 0, end) + len(LENGTH)
+            self.needed = end + len(END) + int(self.received[at : self.received.index(b"\r", at)])
+        if len(self.received) >= self.needed:
+            self.load.answered(self.asked, bytes(self.received[9:12]), self.needed)
+            self.ask()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if time.perf_counter() < self.load.ends:
+            self.load.errors += 1  # the server hung up
+        self.done.set_result(None)
+
+
+async def ask(task: LoadTask) -> LoadReport:
+    """Ask until the time is over."""
+    load, loop = Load(task), asyncio.get_running_loop()
+    opened = [
+        await loop.create_connection(lambda: Connection(load), "127.0.0.1", task.port) for _ in range(task.connections)
+    ]
+    async with asyncio.timeout(task.warm_up_s + task.seconds + PATIENCE_S):
+        await asyncio.gather(*(connection.done for _, connection in opened))
+    return LoadReport(load.took_ms, load.errors, load.bytes, task.seconds)
+
+
+if __name__ == "__main__":
+    report = uvloop.run(ask(msgspec.json.decode(sys.stdin.read(), type=LoadTask)))
+    print(msgspec.json.encode(report).decode())

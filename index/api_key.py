@@ -1,0 +1,33 @@
+"""Who may ask: everybody, or those who name the key that the settings hold."""
+
+import hmac
+from typing import Annotated, Any
+
+from fastapi import Depends, HTTPException
+from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import SecretStr
+
+IN_HEADER = APIKeyHeader(name="X-API-Key", auto_error=False)
+AS_BEARER = HTTPBearer(auto_error=False)
+
+
+def key_guard(key: SecretStr | None) -> list[Any]:
+    """Dependencies of the routes that need the key; none where none is set."""
+    if key is None:
+        return []
+    right = key.get_secret_value().encode()
+
+    async def guard(
+        header: Annotated[str | None, Depends(IN_HEADER)],
+        bearer: Annotated[HTTPAuthorizationCredentials | None, Depends(AS_BEARER)],
+    ) -> None:
+        given = header or (bearer.credentials if bearer else "")
+        # Headers are bytes that Starlette read as latin-1. The time that it takes says nothing of the key.
+        if not hmac.compare_digest(given.encode("latin-1"), right):
+            raise HTTPException(
+                401,
+                "this needs the key of MINDSTREAM_API_KEY, as X-API-Key: KEY or Authorization: Bearer KEY",
+                {"WWW-Authenticate": "Bearer"},
+            )
+
+    return [Depends(guard)]

@@ -1,0 +1,76 @@
+"""What the HTTP API counts and times, as Prometheus reads it. No user and no item is ever a label."""
+
+import time
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+METHODS = ("GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS")
+OTHER = "other"  # what clients make up is counted together
+WORK_S = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10)
+AGES_S = (0.1, 1, 10, 60, 600, 3_600, 86_400, 604_800)
+
+
+class ApiMetrics:
+    """The metrics of one API, in a registry of its own."""
+
+    def __init__(self) -> None:
+        here = self.registry = CollectorRegistry()
+        self._requests = Counter(
+            "mindstream_api_requests", "Requests, by route and status.", ("method", "route", "status"), registry=here
+        )
+        self._seconds = Histogram(
+            "mindstream_api_request_seconds",
+            "From a request to the end of its answer.",
+            ("route",),
+            buckets=WORK_S,
+            registry=here,
+        )
+        self._answers = Counter(
+            "mindstream_api_answers", "Users who were answered, by what served them.", ("path",), registry=here
+        )
+        self._freshness = Histogram(
+            "mindstream_api_freshness_seconds", "Age of the last behaviour in an answer.", buckets=AGES_S, registry=here
+        )
+        self._bundle = Gauge("mindstream_bundle_info", "1 for the model in use.", ("version",), registry=here)
+
+    def request(self, method: str, route: str, status: int, seconds: float) -> None:
+        """A request is answered."""
+        self._requests.labels(method if method in METHODS else OTHER, route, str(status)).inc()
+        self._seconds.labels(route).observe(seconds)
+
+    def answer(self, path: str, freshness_s: float | None) -> None:
+        """A user is answered."""
+        self._answers.labels(path).inc()
+        if freshness_s is not None:
+            self._freshness.observe(freshness_s)
+
+    def page(self, version: str) -> bytes:
+        """What /metrics shows while this model is in use."""
+        self._bundle.clear()
+        self._bundle.labels(version).set(1)
+        return generate_latest(self.registry)
+
+
+class Watched:
+    """An application whose requests are counted and timed, by the template of the route that they took."""
+
+    def __init__(self, app: ASGIApp, metrics: ApiMetrics) -> None:
+        self.app, self.metrics = app, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        status, started = 500, time.perf_counter()
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, noting)
+        finally:
+            route = getattr(scope.get("route"), "path_format", OTHER)
+            self.metrics.request(scope["method"], route, status, time.perf_counter() - started)

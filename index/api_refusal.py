@@ -1,0 +1,93 @@
+"""What a client hears where there is no answer: one sentence, and never what went on inside."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+MOST_BYTES = 1_000_000  # of a body
+TOO_LARGE = f"the body is too large; the most is {MOST_BYTES:,} bytes"
+LONGEST_SHOWN = 60  # characters of a value
+JSON = "application/json"
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why there is no answer."""
+
+    error: str
+
+
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    "4XX": {"model": Refusal, "description": "What was asked for is not right; the sentence says what would be."},
+    503: {"model": Refusal, "description": "The capsule store does not answer; ask again later."},
+}
+
+
+def add_refusals(app: FastAPI) -> None:
+    """Answer every error of an application in this form."""
+    app.add_exception_handler(HTTPException, refused)
+    app.add_exception_handler(RequestValidationError, not_valid)
+    app.add_exception_handler(Exception, failed)  # Starlette raises it again, so that the server's log has it
+
+
+def refusal(status: int, sentence: str, headers: Any = None) -> Response:
+    """An answer that is none."""
+    return Response(msgspec.json.encode(Refusal(sentence)), status, headers, JSON)
+
+
+def refused(request: Request, error: Exception) -> Response:
+    """What was refused on purpose, by us or by the framework."""
+    assert isinstance(error, HTTPException)
+    said = {404: f"there is nothing at {shown(request.url.path)}; /docs says what there is"}
+    said[405] = f"{request.method[:20]} is not for {shown(request.url.path)}; /docs says what is"
+    said[413] = TOO_LARGE
+    framework_s_own = error.detail in ("Not Found", "Method Not Allowed", "Content Too Large")
+    return refusal(error.status_code, said[error.status_code] if framework_s_own else error.detail, error.headers)
+
+
+def not_valid(_: Request, error: Exception) -> Response:
+    """What does not have the form that the schema asks for: the first fault."""
+    assert isinstance(error, RequestValidationError)
+    return refusal(422, sentence(error.errors()[0]))
+
+
+def failed(_: Request, __: Exception) -> Response:
+    """A fault of ours."""
+    return refusal(500, "something went wrong here; the log of the API says what")
+
+
+def sentence(wrong: dict[str, Any]) -> str:
+    """What is wrong with which value, and what would be right."""
+    source, *names = wrong["loc"]
+    if wrong["type"] == "json_invalid":
+        return f"the body is no JSON: {wrong['ctx']['error']} at character {names[0]}"
+    name = f"{'.'.join(map(str, names))} in the {source}" if names else f"the {source}"
+    if wrong["type"] == "missing":
+        return f"{name} is missing"
+    if wrong["type"] == "extra_forbidden":
+        return f"{name} is not known; /docs says what is"
+    return f"{name} is {shown(wrong['input'])}: {wrong['msg']}"
+
+
+def shown(value: object) -> str:
+    """The beginning of a value."""
+    text = repr(value)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
+
+
+class Sized:
+    """An application that reads no body whose length says it is too large; Starlette counts those that say none."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = RequestBodyLimitMiddleware(app, MOST_BYTES)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        length = dict(scope["headers"]).get(b"content-length", b"0") if scope["type"] == "http" else b"0"
+        too_large = length.isdigit() and int(length) > MOST_BYTES
+        await (refusal(413, TOO_LARGE) if too_large else self.app)(scope, receive, send)

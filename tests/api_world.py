@@ -1,0 +1,48 @@
+"""A served bundle, a store with a few users, and clients that ask the HTTP API over them in process."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from index.api import create_app
+from index.item_store import LmdbItems
+from index.overlay import Overlay
+from index.recommender import Recommender
+from index.server import warm
+from model_export.bundle import Bundle
+from model_export.extractor import Extractor
+from model_export.registry import Registry
+from model_export.serving import Serving
+from settings import Settings
+from stream.history import History
+from stream.position import Position
+from stream.state import UserState
+from stream.store import Store
+
+AGE_S = 50.0  # of the last behaviour of every user
+
+
+def user(bundle: Bundle, user_id: str, items: Sequence[str], profile: dict[str, str] | None = None) -> UserState:
+    """A user as the updater stores one; the behaviours are a second apart."""
+    last_ms = round((time.time() - AGE_S) * 1000)
+    times = tuple(last_ms - 1000 * back for back in reversed(range(len(items))))
+    [capsules] = Extractor(bundle).encode([items], [profile or {}])
+    history = History(tuple(items), times, ("",) * len(items))
+    return UserState(user_id, history, capsules, Position("life", 0, 7), profile or {})
+
+
+def app_of(bundle: Bundle, store: Store, folder: Path, **settings: object) -> tuple[FastAPI, Serving]:
+    """The application over a registry of its own, and what it serves."""
+    registry = Registry(folder / "models")
+    registry.publish(bundle.path)
+    overlay = Overlay(LmdbItems(folder / "items"))
+    serving = Serving(registry, lambda current: warm(Recommender(current, store, overlay)))
+    return create_app(serving, store, Settings(home=folder, **settings)), serving  # type: ignore[arg-type]
+
+
+def client_of(app: FastAPI) -> TestClient:
+    """A client that gets what goes wrong as a status, as over the wire."""
+    return TestClient(app, raise_server_exceptions=False)
