@@ -23,7 +23,7 @@ def events_between(log: InteractionLog, since: datetime | None, until: datetime 
     if not len(some.events):
         times = log.events.event_time_ms
         first, last = (datetime.fromtimestamp(int(time) / 1_000, UTC) for time in (times.min(), times.max()))
-        raise ValueError(f"{log.source} has no events there ({said}); its own are of {first:%Y-%m-%d} to {last:%Y-%m-%d}")
+        raise ValueError(f"{log.source} has no events there ({said}); it goes from {first:%Y-%m-%d} to {last:%Y-%m-%d}")
     return some
 
 

@@ -3,11 +3,12 @@
 import logging
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 
 from model_export.bundle import FEATURES, Bundle
-from model_export.dataset import Vocabulary
+from model_export.dataset import Vocabulary, rows_of
 from model_export.model import InterestModel
 
 log = logging.getLogger(__name__)
@@ -53,11 +54,10 @@ def restore_features(model: InterestModel, vocabulary: Vocabulary, bundle: Bundl
         return
     with np.load(bundle.path / FEATURES) as arrays:
         for name, table in vocabulary.feature_slices().items():
-            before = {value: row for row, value in enumerate(bundle.manifest.feature_fields.get(name, []), start=1)}
-            both = [(table.start + at, before[v]) for at, v in enumerate(vocabulary.feature_fields[name]) if v in before]
-            if both:
-                here, there = np.array(both).T
-                model.items.features.weight[torch.from_numpy(here)] = torch.from_numpy(arrays[name][there])
+            before = rows_of(pd.Series(vocabulary.feature_fields[name]), bundle.manifest.feature_fields.get(name, []))
+            here = torch.from_numpy(np.flatnonzero(before))
+            if len(here):
+                model.items.features.weight[table.start + here] = torch.from_numpy(arrays[name][before[before > 0]])
 
 
 def ids_of(model: InterestModel, rows: Tensor, embeddings: Tensor) -> Tensor:
