@@ -91,7 +91,7 @@ def check_catalogue(bundle: Bundle) -> None:
     with using(file):
         catalogue = bundle.catalogue
         columns = {name: (getattr(catalogue, name), is_right) for name, is_right in CELLS.items()}
-        columns |= {name: (values, is_texts) for name, values in catalogue.attributes.items()}
+        columns |= {f"attributes.{name}": (values, is_texts) for name, values in catalogue.attributes.items()}
         for name, (values, is_right) in columns.items():
             if not isinstance(values, list) or len(values) != items:
                 raise BundleError(f"{file}: {name} is no list of {items} values, one for each item")
