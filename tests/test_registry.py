@@ -1,7 +1,6 @@
 """Publishing: whole or not at all, and the pointer never leads to anything else."""
 
 import logging
-import multiprocessing
 import os
 import re
 import shutil
@@ -10,9 +9,11 @@ import stat
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -254,14 +255,12 @@ def test_a_bundle_whose_version_is_a_path_is_not_published(registry: Registry, b
 
 def test_a_pointer_that_leads_elsewhere_is_not_followed(three: Registry) -> None:
     (three.folder / POINTER).write_bytes(b"../models/a\n\xff\n")
-    with pytest.raises(BundleError, match="'../models/a' is no version"):
+    with pytest.raises(BundleError, match=r"'\.\./models/a' is no version"):
         three.current()
 
 
 def test_a_wrong_number_is_refused_by_the_full_check(three: Registry, bundle: Bundle, tmp_path: Path) -> None:
     """Its files are as the manifest lists them, so that only the full check sees it."""
-    import numpy as np
-
     path = another_version(bundle, tmp_path / "d")
     items = np.load(path / ITEM_EMBEDDINGS)
     items[5, 5] = np.nan
@@ -309,34 +308,38 @@ def test_a_change_removes_what_was_cut_off(three: Registry, bundle: Bundle, tmp_
 # Several at once, and the worst that can happen to one
 
 
-def publish_in_turn(folder: Path, path: Path, start: object, said: object) -> None:
-    start.wait()  # type: ignore[attr-defined]
-    try:
-        said.put(Registry(folder).publish(path).version)  # type: ignore[attr-defined]
-    except BundleError as error:
-        said.put(str(error))  # type: ignore[attr-defined]
+PUBLISH = """
+import sys
+from pathlib import Path
+from model_export.registry import Registry
+
+sys.stdin.readline()
+print(Registry(Path(sys.argv[1])).publish(Path(sys.argv[2])).version)
+"""
 
 
 def test_several_publish_at_once(registry: Registry, bundle: Bundle, tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    start, said = context.Barrier(4), context.Queue()
     paths = [another_version(bundle, tmp_path / version) for version in ("a", "b", "c")]
-    processes = [
-        context.Process(target=publish_in_turn, args=(registry.folder, path, start, said))
-        for path in [*paths, paths[0]]
-    ]
-    for process in processes:
-        process.start()
-    answers = sorted(said.get(timeout=120) for _ in processes)
-    for process in processes:
-        process.join()
-    twice, *published = answers
-    assert published == ["a", "b", "c"]
-    assert re.search("a exists already; a version is published once", twice)
+    with ExitStack() as stack:
+        processes = [stack.enter_context(publishing_process(registry, path)) for path in [*paths, paths[0]]]
+        for process in processes:  # they are all started by now
+            assert process.stdin is not None
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        said = [process.communicate(timeout=60) for process in processes]
+    assert sorted(out for out, _ in said) == ["", "a\n", "b\n", "c\n"]
+    [twice] = [error for out, error in said if not out]
+    assert "a exists already; a version is published once" in twice
     assert sorted(registry.pointer()) == ["a", "b", "c"]
     assert contents(registry) == {POINTER, "a", "b", "c"}
     for version in "abc":
-        check(registry.open(version))
+        registry.open(version).verify()
+
+
+def publishing_process(registry: Registry, path: Path) -> subprocess.Popen[str]:
+    """A process that publishes a bundle once it is told to."""
+    command, pipe = [sys.executable, "-c", PUBLISH, str(registry.folder), str(path)], subprocess.PIPE
+    return subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
 
 
 def test_whoever_waits_says_so(three: Registry, caplog: pytest.LogCaptureFixture) -> None:
@@ -392,7 +395,7 @@ def test_killed_at_any_moment_the_current_bundle_is_whole(registry: Registry, bu
         assert done.returncode == -signal.SIGKILL, done.stderr
         now = registry.current_version()
         assert now in (before, path.name)
-        check(registry.current())
+        registry.current()  # compares all checksums
         seen.add((now == path.name, path.name in registry.versions()))
     assert seen == {(False, False), (False, True), (True, True)}  # before, between and after the two renames
     registry.prune(keep=1)
@@ -412,11 +415,7 @@ def say(registry: Registry, *arguments: str) -> str:
 def test_the_commands(three: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     header, _, *rows = say(three, "list").splitlines()
     assert header.split()[:2] == ["version", "model"]
-    assert [row.split()[:3] for row in rows] == [
-        ["c", "current", "steady"],
-        ["b", "before", "steady"],
-        ["a", "steady", "600"],
-    ]
+    assert [row.split()[:2] for row in rows] == [["c", "current"], ["b", "before"], ["a", "steady"]]
     (three.folder / "b" / "manifest.json").write_text("{")
     assert say(three, "list").splitlines()[3].split() == ["b", "before"]
     assert say(three, "promote", "a") == "current model: a\n"
