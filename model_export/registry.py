@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from model_export.bundle import MANIFEST, Bundle, BundleError
+from model_export.bundle import MANIFEST, REQUIRED, Bundle, BundleError
 from model_export.lock import locked
 from model_export.manifest_form import is_version
 
@@ -162,16 +162,15 @@ class Registry:
         """Whether a bundle has all its files, as long as the manifest says."""
         try:
             bundle = self.open(version)
-            return all((bundle.path / n).stat().st_size == e["bytes"] for n, e in bundle.manifest.files.items())
+            sizes = {name: (bundle.path / name).stat().st_size for name in (*REQUIRED, *bundle.manifest.files)}
+            return all(sizes[name] == entry["bytes"] for name, entry in bundle.manifest.files.items())
         except (BundleError, OSError):
             return False
 
     @contextmanager
     def change(self) -> Iterator[None]:
         """Hold the registry's lock; what changes were cut off, and left behind, is removed."""
-        with locked(
-            self.folder / LOCK, lambda: log.info("waiting: another process is changing %s", self.folder.resolve())
-        ):
+        with locked(self.folder / LOCK, lambda: log.info("waiting: another process is changing %s", self.folder)):
             for prefix in (COPYING, REMOVING, POINTING):  # whoever held the lock is done or dead
                 for leftover in self.folder.glob(f"{prefix}*"):
                     shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()

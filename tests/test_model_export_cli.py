@@ -298,7 +298,7 @@ def commands() -> dict[str, CommandInfo]:
     """Name -> command, of all that `python -m model_export` has."""
     apps = [app, *(group.typer_instance for group in app.registered_groups if group.typer_instance is not None)]
     listed = [command for one in apps for command in one.registered_commands]
-    return {command.name or getattr(command.callback, "__name__", "?"): command for command in listed}
+    return {str(command.name or getattr(command.callback, "__name__", "?")): command for command in listed}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
