@@ -62,10 +62,7 @@ def retrain(
     force: Force = False,
     models: Models = None,
 ) -> None:
-    """Train on a log, evaluate, export, index, compare with the current bundle and publish: for cron.
-
-    Exit status 0: the new bundle is current. 1: it was refused, the old one stays. 2: an error, the old one stays.
-    """
+    """Train, evaluate, export, index, compare and publish, for cron; exit status 0: published, 1: refused, 2: error."""
     from model_export.retrain import Plan, alone, retrain  # torch takes a while
 
     started, configured, chosen = time.monotonic(), settings.load(), preset(model)
