@@ -1,28 +1,34 @@
-"""Train MIND and publish bundles: simulate | train | evaluate | export | publish."""
+"""Train MIND: simulate | train | evaluate | export; publish: check | publish | list | ...; all of it: retrain."""
 
 import json
 import sys
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 import console
-import settings
-from model_export.interactions import InteractionLog
-from model_export.presets import DEFAULT, PRESETS, preset
+from model_export import registry_commands, retrain_command
+from model_export.options import (
+    BatchSize,
+    Dim,
+    HistoryLength,
+    LogFormat,
+    Model,
+    NumInterests,
+    Seed,
+    Steps,
+    Until,
+    given,
+)
+from model_export.period import events_between
+from model_export.presets import DEFAULT, preset
 from model_export.readers import read_log, write_table
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
 
-MODEL_S = "the model's own"
-
 LogPath = Annotated[Path, typer.Argument(help="Interaction log: CSV, Parquet, or a publisher's file or folder.")]
-LogFormat = Annotated[
-    str, typer.Option("--format", help="auto, table, online-retail, movielens-100k, movielens-1m, taobao or comirec.")
-]
 CheckpointPath = Annotated[Path, typer.Argument(help="Checkpoint that `train` wrote.")]
 
 
@@ -46,25 +52,14 @@ def train(
     log: LogPath,
     out: Annotated[Path, typer.Option(help="Checkpoint file to write.")] = Path("model.pt"),
     format: LogFormat = "auto",
-    model: Annotated[str, typer.Option(help=f"Which model: {', '.join(PRESETS)}.")] = DEFAULT,
-    steps: Annotated[
-        int | None,
-        typer.Option(help="Most steps; early stopping may end sooner.", min=1, show_default=MODEL_S),
-    ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Examples a step.", min=1, show_default=MODEL_S)] = None,
-    dim: Annotated[
-        int | None, typer.Option(help="d, length of embeddings and capsules.", min=1, show_default=MODEL_S)
-    ] = None,
-    num_interests: Annotated[
-        int | None, typer.Option(help="K, most capsules a user can have.", min=1, show_default=MODEL_S)
-    ] = None,
-    history_length: Annotated[
-        int | None, typer.Option(help="L, most recent behaviours read.", min=1, show_default=MODEL_S)
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 7,
-    until: Annotated[
-        datetime | None, typer.Option(help="Learn from events before this date (UTC) only.", formats=["%Y-%m-%d"])
-    ] = None,
+    model: Model = DEFAULT,
+    steps: Steps = None,
+    batch_size: BatchSize = None,
+    dim: Dim = None,
+    num_interests: NumInterests = None,
+    history_length: HistoryLength = None,
+    seed: Seed = 7,
+    until: Until = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a training that was stopped (its state is in OUT.progress).")
     ] = False,
@@ -77,9 +72,7 @@ def train(
     chosen = preset(model)
     config = replace(chosen.model, **given(dim=dim, num_interests=num_interests, history_length=history_length))
     training = replace(chosen.training, seed=seed, **given(steps=steps, batch_size=batch_size))
-    interactions = read_log(log, format)
-    if until is not None:
-        interactions = events_until(interactions, until)
+    interactions = events_between(read_log(log, format), None, until)
     print(interactions.describe())
     state = state_file(out, resume)
     try:
@@ -128,26 +121,6 @@ def export(
     print(export_bundle(load(checkpoint), out).path)
 
 
-@app.command()
-def publish(
-    bundle: Annotated[Path, typer.Argument(help="Bundle folder that `export` made.")],
-    models: Annotated[Path | None, typer.Option(help="Registry folder [default: $MINDSTREAM_HOME/models].")] = None,
-) -> None:
-    """Check a bundle and make it the current one; one that fails is refused and the old one stays."""
-    from model_export.bundle import Bundle
-    from model_export.check import check
-    from model_export.registry import Registry
-
-    check(Bundle(bundle))
-    published = Registry(models or settings.load().models).publish(bundle)
-    print(f"current model: {published.version}")
-
-
-def given(**options: int | None) -> dict[str, Any]:
-    """The options that were given; the others are the model's own."""
-    return {name: value for name, value in options.items() if value is not None}
-
-
 def state_file(out: Path, resume: bool) -> Path:
     """Where a training keeps its state; one that shall not be gone on with is deleted."""
     file = out.with_name(out.name + ".progress")
@@ -158,23 +131,13 @@ def state_file(out: Path, resume: bool) -> Path:
     return file
 
 
-def events_until(log: InteractionLog, date: datetime) -> InteractionLog:
-    """The events before a date (UTC); ValueError where there are none, or they have no times."""
-    if not log.timed:
-        raise ValueError(f"{log.source} has no times, only an order, so it cannot be cut at {date:%Y-%m-%d} (--until)")
-    past = log.before(int(date.replace(tzinfo=UTC).timestamp() * 1_000))
-    if not len(past.events):
-        first = datetime.fromtimestamp(int(log.events.event_time_ms.min()) / 1_000, UTC)
-        raise ValueError(
-            f"{log.source} has no events before {date:%Y-%m-%d} (--until); its first is of {first:%Y-%m-%d}"
-        )
-    return past
-
-
 def percentages(found: dict[str, float]) -> str:
     """Shares as per cent, for people."""
     return ", ".join(f"{name} {100 * value:.1f} %" for name, value in found.items()) or "no held-out users"
 
+
+app.add_typer(registry_commands.app)
+app.add_typer(retrain_command.app)
 
 if __name__ == "__main__":
     console.run(app)

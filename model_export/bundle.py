@@ -24,6 +24,8 @@ from typing import Any
 
 import numpy as np
 
+from model_export.manifest_form import fault_of
+
 SCHEMA = 1
 MANIFEST, EXTRACTOR, GOLDEN = "manifest.json", "extractor.onnx", "golden.json"
 ITEM_IDS, ITEM_EMBEDDINGS, ROUTING_LOGITS = "item_ids.json", "item_embeddings.npy", "routing_logits.npy"
@@ -150,6 +152,9 @@ def read_manifest(path: Path) -> Manifest:
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         found = content.get("schema") if isinstance(content, dict) else None
         raise BundleError(f"{file}: schema is {found!r}; this version of Mindstream reads schema {SCHEMA}")
+    fault = fault_of(content)
+    if fault is not None:
+        raise BundleError(f"{file}: {fault}")
     try:
         return Manifest(**content)
     except TypeError as error:

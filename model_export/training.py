@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from model_export.bundle import Bundle
 from model_export.cases import comirec_cases
 from model_export.checkpoint import Checkpoint, new_model
 from model_export.cooccurrence import Neighbours, co_occurrence, item_vectors, similar
@@ -20,6 +21,7 @@ from model_export.run import Run
 from model_export.sampler import Sampler
 from model_export.split import split_of
 from model_export.training_config import TrainingConfig
+from model_export.warm_start import warm_start
 
 VALIDATION_CASES = 2_000
 EPOCHS, LEAST_STEPS = 6, 1_500  # where the settings leave the number of steps to the log
@@ -31,6 +33,7 @@ def train(
     training: TrainingConfig,
     progress: bool = True,
     state: Path | None = None,
+    start: Bundle | None = None,
 ) -> Checkpoint:
     """Train a model on a log, on a GPU where there is one, and keep the step with the best validation recall@50.
 
@@ -38,6 +41,7 @@ def train(
     ----------
     state : file where the state of the training is kept at each look at the validation users. If the file is there,
         training goes on from it and ends as if it had never stopped. Whoever keeps the checkpoint deletes it.
+    start : bundle whose items the new ones begin with (warm_start.py).
 
     Raises
     ------
@@ -53,6 +57,8 @@ def train(
     split = split_of(training, sequences.user_ids, log.sides)
     model = new_model(config, vocabulary)
     neighbours = prepare(model, sequences, split.train, training)
+    if start is not None:
+        warm_start(model, vocabulary, start)
     items = len(vocabulary.item_ids)
     sampler = Sampler(sequences, split.train, config.history_length, training, items, device, neighbours)
     training = replace(training, steps=training.steps or steps_for(len(sampler.targets), training.batch_size))

@@ -215,7 +215,7 @@ def test_index_and_demo_run_without_torch(bundle: Bundle, tmp_path: Path) -> Non
 
 
 def test_publishing_runs_without_torch(bundle: Bundle, tmp_path: Path) -> None:
-    work = "from model_export.__main__ import publish\nfrom pathlib import Path\npublish(*map(Path, sys.argv[1:]))"
+    work = "from model_export.registry_commands import *\npublish(*map(Path, sys.argv[1:]))"
     modules = ["model_export.readers", "model_export.simulator"]
     printed = run_without({"torch", "hnswlib", "streamlit"}, modules, work, bundle.path, tmp_path)
     assert printed == f"current model: {bundle.version}\n"

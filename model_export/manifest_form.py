@@ -1,0 +1,73 @@
+"""What the values in manifest.json must look like: nothing that is read later can then be of another kind."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+
+
+def is_version(value: object) -> bool:
+    """Whether this can be the name of a bundle: a folder's name that is no path, is not hidden and is not empty."""
+    return isinstance(value, str) and VERSION.fullmatch(value) is not None
+
+
+def is_count(value: object) -> bool:
+    """Whether this is a whole number above 0; JSON's true is none."""
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def is_object(value: object) -> bool:
+    """Whether this is a JSON object."""
+    return isinstance(value, dict)
+
+
+def is_fields(value: object) -> bool:
+    """Whether this names the values of each field."""
+    return isinstance(value, dict) and all(is_texts(values) for values in value.values())
+
+
+def is_texts(value: object) -> bool:
+    """Whether this is a list of strings."""
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
+def is_files(value: object) -> bool:
+    """Whether this lists files of one folder with their sizes and checksums."""
+    return isinstance(value, dict) and all(is_version(name) and is_file(entry) for name, entry in value.items())
+
+
+def is_file(entry: object) -> bool:
+    """Whether this is what the manifest says of one file."""
+    return (
+        isinstance(entry, dict)
+        and isinstance(entry.get("bytes"), int)
+        and re.fullmatch(r"[0-9a-f]{64}", str(entry.get("sha256"))) is not None
+    )
+
+
+FIELDS = (is_fields, "an object of field -> list of texts")
+OBJECT = (is_object, "an object")
+COUNT = (is_count, "a whole number above 0")
+FORM: dict[str, tuple[Callable[[object], bool], str]] = {
+    "version": (is_version, "1 to 128 letters, digits, '.', '_' and '-', of which the first is a letter or digit"),
+    "items": COUNT,
+    "dim": COUNT,
+    "num_interests": COUNT,
+    "history_length": COUNT,
+    "profile_fields": FIELDS,
+    "feature_fields": FIELDS,
+    "model": OBJECT,
+    "data": OBJECT,
+    "metrics": OBJECT,
+    "index": OBJECT,
+    "files": (is_files, 'an object of file name (no path) -> {"bytes": ..., "sha256": ...}'),
+}
+
+
+def fault_of(content: dict[str, Any]) -> str | None:
+    """What is wrong with a manifest's values, in a sentence; None where nothing is."""
+    for name, (is_right, right) in FORM.items():
+        if name in content and not is_right(content[name]):
+            return f"{name} is {str(content[name])[:100]!r}; right is {right}"
+    return None
