@@ -12,6 +12,7 @@ from typing import Generic, Self, TypeVar
 
 from model_export.bundle import Bundle, BundleError
 from model_export.check import check
+from model_export.manifest_form import is_version
 from model_export.registry import POINTER, Registry
 
 log = logging.getLogger(__name__)
@@ -87,7 +88,7 @@ class Serving(Generic[Made]):
             return False
         self.seen = files_of(self.registry.folder / version)
         try:
-            made = self.made_of(Bundle(self.registry.folder / version))
+            made = self.made_of(self.registry.open(version))
         except Exception as error:  # the files may hold anything, and `make` may raise anything
             return self.refuse(version, error)
         return self.take_over(version, made)
@@ -95,12 +96,9 @@ class Serving(Generic[Made]):
     def pointed_at(self) -> str:
         """The version that the pointer names; BundleError where it names none that could be there."""
         version = self.registry.current_version()
-        if version is None:
-            raise BundleError(f"{self.registry.folder / POINTER} is not there any more")
-        if not version or version.startswith(".") or Path(version).name != version or not version.isprintable():
-            raise BundleError(
-                f"{self.registry.folder / POINTER} says {version[:100]!r}; right is the name of a folder beside it"
-            )
+        if version is None or not is_version(version):
+            said = "names no version" if version is None else f"says {version[:100]!r}"
+            raise BundleError(f"{self.registry.folder / POINTER} {said}; right is the name of a folder beside it")
         return version
 
     def is_worth_a_try(self, version: str) -> bool:
@@ -117,8 +115,6 @@ class Serving(Generic[Made]):
 
     def made_of(self, bundle: Bundle) -> Made:
         """Check a bundle and make of it what is served."""
-        if bundle.version != bundle.path.name:  # capsules are told apart by the version
-            raise BundleError(f"{bundle.path} says that it is version {bundle.version!r}; right is the folder's name")
         check(bundle)
         return self.make(bundle)
 
