@@ -97,7 +97,7 @@ def inputs_of(extractor: Extractor, users: int, seed: int) -> dict[str, np.ndarr
     """What the graph reads for users with full histories of random items."""
     rng = np.random.default_rng(seed)
     rows = rng.integers(len(extractor.bundle.item_ids), size=(users, extractor.length))
-    profile = extractor.profile_matrix([{}] * users)
+    profile = extractor.profile_matrix([{}] * users, users)
     return extractor.inputs(rows, np.ones(rows.shape, dtype=bool), profile)
 
 

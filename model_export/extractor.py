@@ -64,6 +64,8 @@ class Extractor:
             raise BundleError(f"{bundle.path / EXTRACTOR} cannot be loaded: {error}") from error
         self.bundle = bundle
         self.length = bundle.manifest.history_length
+        # One capsule of one user would be summed up in another order than several.
+        self.fewest = 2 if bundle.manifest.num_interests == 1 else 1
         self.profile_rows = {
             name: {value: row for row, value in enumerate(values, start=1)}
             for name, values in bundle.manifest.profile_fields.items()
@@ -91,11 +93,12 @@ class Extractor:
 
     def encode_batch(self, histories: Sequence[Sequence[str]], profiles: Sequence[Mapping[str, str]]) -> list[Capsules]:
         known = [self.known_behaviours(history) for history in histories]
-        counts = np.array([len(item_rows) for item_rows, _ in known])
+        counts = np.zeros(max(self.fewest, len(known)), dtype=np.int64)
+        counts[: len(known)] = [len(item_rows) for item_rows, _ in known]
         mask = np.arange(self.length) < counts[:, None]  # (B, L)
         rows = np.zeros(mask.shape, dtype=np.int64)  # (B, L)
         rows[mask] = np.fromiter(chain.from_iterable(item_rows for item_rows, _ in known), np.int64, counts.sum())
-        vectors, active, weights = self.run(rows, mask, self.profile_matrix(profiles))
+        vectors, active, weights = self.run(rows, mask, self.profile_matrix(profiles, len(counts)))
         importance = weights.sum(2) / np.maximum(counts, 1)[:, None].astype(np.float32)  # (B, K)
         version, all_active = self.bundle.version, np.all(active, axis=1)
         capsules = []
@@ -115,12 +118,12 @@ class Extractor:
         known = [(rows[item_id], place) for place, item_id in enumerate(history) if item_id in rows][-self.length :]
         return [row for row, _ in known], [place for _, place in known]
 
-    def profile_matrix(self, profiles: Sequence[Mapping[str, str]]) -> np.ndarray:
-        """int64 (B, P), rows in the profile tables, 0 for unknown."""
-        matrix = [
-            [rows.get(profile.get(name, ""), 0) for name, rows in self.profile_rows.items()] for profile in profiles
-        ]
-        return np.array(matrix, dtype=np.int64).reshape(len(profiles), len(self.profile_rows))
+    def profile_matrix(self, profiles: Sequence[Mapping[str, str]], users: int) -> np.ndarray:
+        """int64 (users, P), rows in the profile tables, 0 for unknown."""
+        matrix = np.zeros((users, len(self.profile_rows)), dtype=np.int64)
+        for user, profile in enumerate(profiles):
+            matrix[user] = [rows.get(profile.get(name, ""), 0) for name, rows in self.profile_rows.items()]
+        return matrix
 
     def run(self, rows: np.ndarray, mask: np.ndarray, profile: np.ndarray) -> tuple[np.ndarray, ...]:
         """Run the graph: rows int64 (B, L), mask bool (B, L), profile int64 (B, P) -> the graph's three outputs."""

@@ -43,7 +43,9 @@ class SteadyExtractor(nn.Module):
         active = interest_mask(mask, self.config.num_interests, self.config.adaptive_interests)  # (B, K)
         routing = coupling(routing_logits, ~active[:, :, None], mask)  # (B, K, L)
         pooling = routing * self.recency_weights(mask) * self.dropout(mask.to(behaviours.dtype))[:, None, :]
-        pooled = pooling @ behaviours / pooling.sum(2, keepdim=True).clamp_min(SMALLEST)  # (B, K, d)
+        # How ONNX Runtime's sum rounds depends on where in memory a row begins, so on the place in the batch.
+        total = pooling @ mask.to(behaviours.dtype)[:, :, None]  # (B, K, 1)
+        pooled = pooling @ behaviours / total.clamp_min(SMALLEST)  # (B, K, d)
         capsules = pooled + self.prior + self.profile_vector(profile)
         return unit_length(self.mapped(capsules)) * active[:, :, None], active, routing
 

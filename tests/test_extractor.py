@@ -16,7 +16,7 @@ from model_export.checkpoint import Checkpoint
 from model_export.export import export, parity, random_histories, write_graph
 from model_export.extractor import BATCH, Capsules, Extractor
 from model_export.model_config import ModelConfig
-from model_export.presets import preset
+from model_export.presets import DEFAULT, preset
 from tests.untrained import untrained
 
 
@@ -133,6 +133,15 @@ def test_capsules_are_the_same_bit_for_bit_in_batches_of_any_size(
         for capsules in extractor.encode(histories[at : at + size], profiles[at : at + size])
     ]
     assert identical(in_batches, together)
+
+
+@pytest.mark.parametrize("interests", [1, 3])
+def test_so_they_are_where_a_users_numbers_begin_anywhere_in_memory(interests: int, tmp_path: Path) -> None:
+    config = replace(preset(DEFAULT).model, num_interests=interests, dim=64, history_length=50)
+    extractor = Extractor(export(untrained(config, items=100), tmp_path, progress=False))
+    rng = np.random.default_rng(1)
+    users = [rng.choice(extractor.bundle.item_ids, rng.integers(1, 60)).tolist() for _ in range(100)]
+    assert identical([one for user in users for one in extractor.encode([user])], extractor.encode(users))
 
 
 def test_capsules_do_not_depend_on_who_else_is_in_the_batch(
