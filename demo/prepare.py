@@ -1,4 +1,4 @@
-"""From a log to a published model, once: simulate or read, train, export, index, publish."""
+"""From a log to a published model, once: simulate or read, train, export, index, publish; and one with one interest."""
 
 import logging
 from dataclasses import replace
@@ -8,6 +8,7 @@ from index.bundled import build_index
 from index.hnsw import HnswSettings
 from model_export.check import check
 from model_export.interactions import InteractionLog
+from model_export.presets import DEFAULT, Preset, one_interest, preset
 from model_export.readers import read_log, write_table
 from model_export.registry import Registry
 from model_export.simulator import simulate
@@ -16,6 +17,7 @@ from settings import Settings
 log = logging.getLogger(__name__)
 
 TRAINING_SECONDS = 55.0  # the demo should be there soon; `python -m model_export train` takes the time it needs
+ONE_INTEREST_SECONDS = 20.0  # one interest is learnt sooner
 
 # On the simulated shop, where users have several interests that are far apart, MIND is the better one
 # (`python -m benchmarks planted`).
@@ -25,6 +27,11 @@ SHOP_MODEL = "mind"
 def log_file(settings: Settings) -> Path:
     """The log behind the demo, in Mindstream's own format."""
     return settings.home / "log.parquet"
+
+
+def one_interest_models(settings: Settings) -> Path:
+    """The folder of the model with one interest, which the page compares with; no pointer of the others names it."""
+    return settings.home / "models-one"
 
 
 def is_prepared(settings: Settings) -> bool:
@@ -40,26 +47,42 @@ def prepare(settings: Settings) -> None:
     ModuleNotFoundError
         If torch, which only training needs, is not installed.
     """
-    # Here and not at the top: a demo that finds a model runs without torch.
-    import torch
-
-    from model_export.checkpoint import save
-    from model_export.evaluation import judged
-    from model_export.export import export
-    from model_export.presets import DEFAULT, preset
-    from model_export.training import train
+    import torch  # first: without it nothing is left behind
 
     torch.set_num_threads(1)  # several, on a machine that is busy, wait for each other and are far slower than one
     settings.home.mkdir(parents=True, exist_ok=True)
     interactions = read_or_simulate(settings)
-    chosen = preset(DEFAULT if settings.log else SHOP_MODEL)
-    training = replace(chosen.training, max_seconds=TRAINING_SECONDS)
+    chosen = shown_model(settings)
+    # The one that pages need comes last: a preparation that was stopped begins anew.
+    log.info("training a model with one interest, to compare with")
+    publish(interactions, one_interest(chosen), ONE_INTEREST_SECONDS, settings, one_interest_models(settings))
+    log.info("training the model")
+    publish(interactions, chosen, TRAINING_SECONDS, settings, settings.models, judge=True)
+
+
+def shown_model(settings: Settings) -> Preset:
+    """The model that suits the log."""
+    return preset(DEFAULT if settings.log else SHOP_MODEL)
+
+
+def publish(
+    interactions: InteractionLog, chosen: Preset, seconds: float, settings: Settings, models: Path, judge: bool = False
+) -> None:
+    """Train for so long, and make the result current in `models`; `judge` also measures it on held-out users."""
+    # Here and not at the top: a demo that finds a model runs without torch.
+    from model_export.checkpoint import save
+    from model_export.evaluation import judged
+    from model_export.export import export
+    from model_export.training import train
+
+    training = replace(chosen.training, max_seconds=seconds)
     checkpoint = train(interactions, chosen.model, training)
-    checkpoint = judged(checkpoint, interactions)
-    save(checkpoint, settings.home / "model.pt")
+    if judge:
+        checkpoint = judged(checkpoint, interactions)
+        save(checkpoint, settings.home / "model.pt")
     bundle = build_index(export(checkpoint, settings.home / "exported"), "auto", HnswSettings())
     check(bundle)
-    log.info("model %s is published", Registry(settings.models).publish(bundle.path).version)
+    log.info("model %s is published", Registry(models).publish(bundle.path).version)
 
 
 def read_or_simulate(settings: Settings) -> InteractionLog:
