@@ -1,4 +1,4 @@
-"""The demo's page: `streamlit run demo/app.py`. Its parts are in page/, and what they do beside it, without Streamlit."""
+"""The demo's page: `streamlit run demo/app.py`. Its parts are in page/; what they do is beside it, without Streamlit."""
 
 import atexit
 import subprocess
@@ -19,7 +19,7 @@ TRY_AGAIN_S = 3.0
 
 st.set_page_config(page_title="Mindstream", page_icon=":material/stream:", layout="wide")
 # Streamlit leaves a third of the screen empty.
-st.html("<style>.stMainBlockContainer { padding-top: 2.6rem } .stSidebar [data-testid=stSidebarHeader] { height: 0 }</style>")
+st.html("<style>.stMainBlockContainer { padding: 2.4rem 2.5rem 2rem } .stSidebarHeader { height: 0 }</style>")
 
 
 @st.cache_resource

@@ -9,12 +9,12 @@ from demo.words import price
 ACTS = {"cart": "Cart", "purchase": "Buy"}  # event type -> label; a click on the picture is a "click"
 
 CSS = """
-.ms-cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(118px, 1fr)); gap: 10px; }
+.ms-cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(112px, 1fr)); gap: 10px; }
 .ms-card { border: 1px solid #dbe5e2; border-radius: 10px; overflow: hidden; background: #fff; position: relative;
   display: flex; flex-direction: column; transition: box-shadow .15s, transform .15s; }
 .ms-card:hover { box-shadow: 0 4px 14px rgba(22, 48, 43, .14); transform: translateY(-1px); }
 .ms-card button { font: inherit; color: inherit; cursor: pointer; border: 0; background: none; padding: 0; }
-.ms-look { display: block; text-align: left; flex: 1; }
+.ms-look { display: flex; flex-direction: column; text-align: left; flex: 1; }
 .ms-look img { display: block; width: 100%; aspect-ratio: 4 / 3; object-fit: cover; }
 .ms-title { display: block; font-size: 13px; font-weight: 600; line-height: 1.25; padding: 7px 9px 0; }
 .ms-meta { display: block; font-size: 12px; color: #5b716b; padding: 2px 9px 6px; }
@@ -40,7 +40,7 @@ CSS = """
 .ms-none { color: #5b716b; font-size: 13px; }
 @media (prefers-reduced-motion: reduce) { .ms-new { animation: none; } }
 """
-INTEREST_COLOURS = ("#0f766e", "#c2410c", "#6d28d9", "#b45309", "#be185d", "#1d4ed8", "#4d7c0f", "#475569")
+INTEREST_COLOURS = ("#0f766e", "#c2410c", "#6d28d9", "#0369a1", "#be185d", "#4d7c0f", "#a16207", "#475569")
 POPULAR_COLOUR = "#94a3b8"
 
 

@@ -62,7 +62,7 @@ def leaf(form: bytes, bright: str) -> str:
     pairs = 2 + form[0] % 3
     leaves = "".join(
         f'<path d="M60 {66 - 14 * at}q{side * 6} -20 {side * 28} -20q{-side * 4} 20 {-side * 28} 20z" '
-        f'{fill(bright, (at + (side > 0)) % 2)}/>'
+        f"{fill(bright, (at + (side > 0)) % 2)}/>"
         for at in range(pairs)
         for side in (-1, 1)
     )

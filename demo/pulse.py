@@ -79,9 +79,7 @@ class Pulse:
         """time, quantile and ms, for every five seconds in which somebody clicked."""
         found = pd.DataFrame(list(self.latencies), columns=["at", "ms"])
         buckets = found.groupby(found["at"] // BUCKET_S * BUCKET_S)["ms"]
-        rows = [
-            (at, f"p{percent}", quantile(some.tolist(), percent)) for at, some in buckets for percent in (50, 99)
-        ]
+        rows = [(at, f"p{percent}", quantile(some.tolist(), percent)) for at, some in buckets for percent in (50, 99)]
         table = pd.DataFrame(rows, columns=["at", "quantile", "ms"])
         return table.assign(time=times(table["at"].tolist()))
 

@@ -1,5 +1,6 @@
 """What the page shows, as plain rows: products that match, and candidates grouped by interest."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -32,7 +33,7 @@ class Shelf:
     Attributes
     ----------
     interest : its place among the user's interests, -1 for popular products.
-    theme : the category of most of what formed it, in small letters; empty where there is none.
+    theme : the category of most of `made_by`, in small letters; empty where there is none.
     made_by : titles of the behaviours that formed the interest, the strongest first; empty for popular products.
     importance : share of the behaviours in this interest, 0 to 1.
     """
@@ -139,13 +140,11 @@ def shelves_of(candidates: Candidates, bundle: Bundle, most: int = ON_A_SHELF) -
 
 
 def theme_of(interest: Interest, bundle: Bundle) -> str:
-    """The category to which most of an interest belongs, by the weights of its behaviours."""
-    weights: dict[str, float] = {}
-    for behaviour in interest.behaviours:
-        row = bundle.rows.get(behaviour.item_id)
-        category = "" if row is None else bundle.catalogue.category[row]
-        weights[category] = weights.get(category, 0.0) + behaviour.weight
-    return max(weights, key=lambda name: weights[name], default="").lower()
+    """The category of more than half of the behaviours that formed an interest most; empty where there is none."""
+    strongest = [bundle.rows.get(behaviour.item_id) for behaviour in interest.behaviours[:MADE_BY]]
+    categories = Counter("" if row is None else bundle.catalogue.category[row] for row in strongest)
+    [(category, count)] = categories.most_common(1) or [("", 0)]
+    return category.lower() if 2 * count > len(strongest) else ""
 
 
 def main_interests(interests: list[Interest]) -> set[int]:

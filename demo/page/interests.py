@@ -16,16 +16,13 @@ def show(served: Served, state: UserState | None) -> None:
     if state is None or not len(state.capsules.vectors):
         st.info("Nothing is known of this visitor yet. Click some products, or choose a persona, and watch the map.")
         return
-    names = [
-        f"{number}: {theme_of(interest, served.bundle) or 'interest'}"
-        for number, interest in enumerate(interests_of(state), start=1)
-    ]
+    themes = [theme_of(interest, served.bundle) for interest in interests_of(state)]
     found = served.map
     trail = found.trail(state, served.recommender)
-    st.altair_chart(charts.interest_map(found.items(), found.behaviours(state), trail, names), width="stretch")
+    st.altair_chart(charts.interest_map(found.items(), found.behaviours(state), trail, themes), width="stretch")
     st.caption(
-        "Dots are items, rings your last behaviours, diamonds your interests; the lines are the ways they took with your "
-        "last events. Two of many dimensions: those along which the categories differ most."
+        "Dots are items, rings your last behaviours, diamonds your interests; the lines are the ways they took "
+        "with your last events. Two of many dimensions: those along which the categories differ most."
     )
     st.markdown("**Which behaviour made which interest** (routing weights)")
-    st.altair_chart(charts.heat_map(coupling(state, served.bundle), names), width="stretch")
+    st.altair_chart(charts.heat_map(coupling(state, served.bundle), themes), width="stretch")

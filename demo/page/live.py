@@ -16,8 +16,10 @@ SHELVES, BESIDE_ONE, MAP = "By interest", "Beside one interest", "Interest map"
 ONE_SHELF = 12
 DONE = {"click": "click", "cart": "cart", "purchase": "purchase"}
 NEW_HERE = "Nothing is known of this visitor yet: these are the most popular products. Click some and watch."
-NO_ONE = "There is no model with one interest in this home: it was prepared by an earlier version. `make demo` in a new \
+NO_ONE = (
+    "There is no model with one interest in this home: it was prepared by an earlier version. `make demo` in a new \
 home (MINDSTREAM_HOME) trains both."
+)
 
 
 def show(engine: Engine, served: Served, user_id: str) -> None:
@@ -28,14 +30,14 @@ def show(engine: Engine, served: Served, user_id: str) -> None:
         "Show", choices, default=SHELVES, required=True, label_visibility="collapsed", key="kind"
     )
     last_click(user_id, st.session_state.get("last_click"))
+    if behaviours := behaviours_of(engine.state(user_id), served.bundle):
+        st.caption(f"Your last behaviours: {plain(' · '.join(behaviours))}")
     if kind == MAP:
         interests.show(served, engine.state(user_id))
     elif kind == BESIDE_ONE:
         beside_one(engine, served, user_id)
     else:
         panel(engine, user_id, "interests", shelves(served.recommender, user_id))
-    if behaviours := behaviours_of(engine.state(user_id), served.bundle):
-        st.caption(f"Your last behaviours: {plain(' · '.join(behaviours))}")
     watch(engine, user_id, signature(engine, user_id))
 
 
@@ -71,10 +73,10 @@ def beside_one(engine: Engine, served: Served, user_id: str) -> None:
         return
     several, one = st.columns(2, gap="medium")
     with several:
-        st.markdown(f"**MIND**: up to {served.bundle.manifest.num_interests} interests")
+        st.markdown(f"**Several**: up to {served.bundle.manifest.num_interests} interests")
         summary(panel(engine, user_id, "several", shelves(served.recommender, user_id), narrow=True))
     with one:
-        st.markdown("**The same with one interest**: all in one vector")
+        st.markdown("**One interest**: all in one vector")
         summary(panel(engine, user_id, "one", shelves(engine.one, user_id, ONE_SHELF), narrow=True))
 
 

@@ -15,7 +15,9 @@ export default function ({ data, parentElement, setTriggerValue }) {
   root.onclick = (press) => {
     const button = press.target.closest("[data-act]")
     if (!button) return
-    button.closest(".ms-card").classList.add("ms-pressed")
+    const card = button.closest(".ms-card")
+    card.classList.add("ms-pressed")
+    setTimeout(() => card.classList.remove("ms-pressed"), 300)
     setTriggerValue("act", { item_id: button.dataset.item, event_type: button.dataset.act })
   }
 }

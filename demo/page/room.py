@@ -48,7 +48,7 @@ def figures(engine: Engine) -> None:
     figure[1].metric("Lag, events", f"{beat.progress.lag:,}")
     for place, name in enumerate(("p50", "p99"), start=2):
         figure[place].metric(
-            f"Click to new list, {name}", f"{quantiles[name]:.0f} ms" if quantiles else "–", help=LATENCY_HELP
+            f"Click to new list, {name}", f"{quantiles[name]:.0f} ms" if quantiles else "none yet", help=LATENCY_HELP
         )
     figure[4].metric("Dead letters", f"{beat.progress.letters:,}")
     bundle = engine.served.bundle
@@ -124,10 +124,9 @@ def letters(engine: Engine) -> None:
 def models(engine: Engine) -> None:
     """A new model while everything goes on, and the way back."""
     st.markdown("#### Model")
-    left, right = st.columns(2)
-    training = engine.retraining
-    left.button("Retrain and publish", icon=":material/model_training:", on_click=training.start, width="stretch")
-    if right.button("Roll back", icon=":material/undo:", width="stretch"):
+    start = engine.retraining.start
+    st.button("Retrain and publish", icon=":material/model_training:", on_click=start, width="stretch")
+    if st.button("Roll back", icon=":material/undo:", width="stretch"):
         try:
             engine.roll_back()
         except (OSError, ValueError) as error:
