@@ -1,4 +1,4 @@
-"""The demo's page: `streamlit run demo/app.py`. Its parts are in page/; what they do is beside it, without Streamlit."""
+"""The demo's page: `streamlit run demo/app.py`. Widgets are in page/, what they do is beside it, without Streamlit."""
 
 import atexit
 import subprocess

@@ -4,62 +4,55 @@ import altair as alt
 import pandas as pd
 
 from demo.cards import interest_colour
-from demo.interest_map import Coupling, coupling_table
+from demo.interest_map import TRAIL, Coupling, coupling_table
 
 SHORT = 26  # characters of a title beside the heat map
 CLOCK = alt.X("time:T", title=None, axis=alt.Axis(format="%H:%M:%S", grid=False, tickCount=4))
 QUIET = alt.Axis(labels=False, ticks=False, domain=False, grid=False, title=None)
+X, Y = alt.X("x:Q", axis=QUIET), alt.Y("y:Q", axis=QUIET)
+GREY, DARK = "#b9cac6", "#16302b"
 
 
 def interest_map(
     items: pd.DataFrame, behaviours: pd.DataFrame, trail: pd.DataFrame, themes: list[str]
 ) -> alt.LayerChart:
-    """Items as dots, those of an interest's theme in its colour; the last behaviours as rings; interests as diamonds.
-
-    The lines are the ways that the interests came.
-    """
+    """Items as dots, the last behaviours as rings, interests as diamonds with the ways that they came."""
     names = names_of(themes)
-    x, y = alt.X("x:Q", axis=QUIET), alt.Y("y:Q", axis=QUIET)
-    places = {"x": x, "y": y}
-    named = trail.assign(name=[name_of(names, number) for number in trail["interest"]])
-    colours = alt.Scale(
-        domain=[name_of(names, number) for number in range(len(names))],
-        range=[interest_colour(number) for number in range(len(names))],
-    )
-    colour = alt.Color(
-        "name:N", scale=colours, legend=alt.Legend(title=None, orient="bottom", columns=2, labelLimit=300)
-    )
-    tip = ["title:N", "category:N"]
-    tint = {theme: interest_colour(number) for number, theme in enumerate(themes) if theme}
-    tinted = items.assign(tint=[tint.get(category.lower(), "#b9cac6") for category in items["category"]])
-    dots = (
-        alt.Chart(tinted)
-        .mark_circle(size=36, opacity=0.4)
-        .encode(**places, color=alt.Color("tint:N", scale=None), tooltip=tip)
-    )
-    rings = (
-        alt.Chart(behaviours)
-        .mark_point(size=120, strokeWidth=2, color="#16302b")
-        .encode(
-            **places,
-            opacity=alt.Opacity("age:Q", scale=alt.Scale(domain=[0, 8], range=[1, 0.2]), legend=None),
-            tooltip=tip,
-        )
-    )
-    way = (
-        alt.Chart(named)
-        .mark_line(strokeWidth=2, opacity=0.6)
-        .encode(**places, order="age:O", color=alt.Color("name:N", scale=colours, legend=None))
-    )
-    now = (
-        alt.Chart(named[named["age"] == 0])
-        .mark_point(shape="diamond", size=340, filled=True, opacity=1)
-        .encode(**places, color=colour, tooltip=["name:N"])
-    )
-    numbers = alt.Chart(named[named["age"] == 0].assign(number=lambda found: found["interest"] + 1))
-    label = numbers.mark_text(fontSize=11, fontWeight="bold", color="white").encode(**places, text="number:Q")
-    chart = alt.layer(dots, rings, way, now, label).resolve_scale(color="independent", opacity="independent")
+    trail = trail[trail["interest"] < len(names)]  # one that the user no longer has is left out
+    trail = trail.assign(name=[names[number] for number in trail["interest"]])
+    layers = alt.layer(dots(items, themes), rings(behaviours), *diamonds(trail, names))
+    chart = layers.resolve_scale(color="independent", opacity="independent")
     return chart.properties(height=430).configure_view(strokeWidth=0)
+
+
+def dots(items: pd.DataFrame, themes: list[str]) -> alt.Chart:
+    """Items; those of the category that is an interest's theme have the interest's colour."""
+    colours = {theme: interest_colour(number) for number, theme in enumerate(themes) if theme}
+    table = items.assign(colour=[colours.get(category.lower(), GREY) for category in items["category"]])
+    chart = alt.Chart(table).mark_circle(size=36, opacity=0.4)
+    return chart.encode(X, Y, color=alt.Color("colour:N", scale=None), tooltip=["title:N", "category:N"])
+
+
+def rings(behaviours: pd.DataFrame) -> alt.Chart:
+    """Behaviours, the older the fainter."""
+    faint = alt.Opacity("age:Q", scale=alt.Scale(domain=[0, TRAIL], range=[1, 0.2]), legend=None)
+    chart = alt.Chart(behaviours).mark_point(size=120, strokeWidth=2, color=DARK)
+    return chart.encode(X, Y, opacity=faint, tooltip=["title:N", "category:N"])
+
+
+def diamonds(trail: pd.DataFrame, names: list[str]) -> list[alt.Chart]:
+    """Interests with their numbers, and the ways that they came."""
+    scale = alt.Scale(domain=names, range=[interest_colour(number) for number in range(len(names))])
+    legend = alt.Legend(title=None, orient="bottom", columns=4)
+    now = trail[trail["age"] == 0].assign(number=trail["interest"] + 1)
+    way = alt.Chart(trail).mark_line(strokeWidth=2, opacity=0.6)
+    diamond = alt.Chart(now).mark_point(shape="diamond", size=340, filled=True, opacity=1)
+    number = alt.Chart(now).mark_text(fontSize=11, fontWeight="bold", color="white")
+    return [
+        way.encode(X, Y, order="age:O", color=alt.Color("name:N", scale=scale, legend=None)),
+        diamond.encode(X, Y, color=alt.Color("name:N", scale=scale, legend=legend), tooltip=["name:N"]),
+        number.encode(X, Y, text="number:Q"),
+    ]
 
 
 def names_of(themes: list[str]) -> list[str]:
@@ -67,17 +60,12 @@ def names_of(themes: list[str]) -> list[str]:
     return [f"{number}: {theme or 'mixed'}" for number, theme in enumerate(themes, start=1)]
 
 
-def name_of(names: list[str], number: int) -> str:
-    """An interest's name; one that the user no longer has is named by its number."""
-    return names[number] if number < len(names) else f"interest {number + 1}, gone"
-
-
 def heat_map(found: Coupling, themes: list[str]) -> alt.Chart:
     """Behaviours below each other, the newest last; interests side by side."""
     names = names_of(themes)
     table = coupling_table(found)
     labels = [f"{place + 1}. {title[:SHORT]}" for place, title in zip(table["place"], table["title"], strict=True)]
-    table = table.assign(label=labels, name=[name_of(names, number) for number in table["interest"]])
+    table = table.assign(label=labels, name=[names[number] for number in table["interest"]])
     return (
         alt.Chart(table)
         .mark_rect(cornerRadius=2)
