@@ -63,7 +63,7 @@ def card(row: Row, entered: bool = False) -> str:
 def image(row: Row) -> str:
     """A product's picture."""
     category = f" ({escape(row.category)})" if row.category else ""
-    return f'<img alt="Drawing of {escape(row.title)}{category}" src="{data_uri(picture(row.title, row.category))}">'
+    return f'<img alt="Drawing of {escape(row.title)}{category}" src="{data_uri(picture(row.title, row.category))}"/>'
 
 
 def grid(rows: list[Row]) -> str:

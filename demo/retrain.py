@@ -18,7 +18,7 @@ from stream.event import BadEventError, Event, decode
 
 log = logging.getLogger("demo.retrain")
 
-SECONDS = 20.0  # of training; the page is being watched
+SECONDS = 15.0  # of training; the page is being watched
 NICE = 10  # what is served comes first
 
 app = typer.Typer(pretty_exceptions_enable=False)
