@@ -3,12 +3,13 @@
 import typer
 
 import console
-from benchmarks import accuracy, cold, extractor, freshness, latency, planted, retrieval, throughput, training
+from benchmarks import accuracy, cold, demo, extractor, freshness, latency, planted, retrieval, throughput, training
 from benchmarks.faults import command as faults
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
 app.command("accuracy")(accuracy.main)
 app.command("cold")(cold.main)
+app.command("demo")(demo.main)
 app.command("extractor")(extractor.main)
 app.command("faults")(faults.main)
 app.command("freshness")(freshness.main)

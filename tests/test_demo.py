@@ -23,6 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as strategies
 from pydantic import SecretStr
 from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import ButtonGroup
 
 import demo.engine
 import demo.power
@@ -700,8 +701,8 @@ def says(page: AppTest, text: str) -> bool:
 
 def choose(page: AppTest, key: str, choice: str) -> AppTest:
     """Press one of a row of choices."""
-    [group] = [one for one in page.get("button_group") if one.key == key]
-    group.set_value(choice)
+    [group] = [one for one in page.get("button_group") if getattr(one, "key", "") == key]
+    cast(ButtonGroup[str], group).set_value(choice)
     return run(page)
 
 

@@ -1,14 +1,8 @@
 """The demo as a person sees it: a real page in Chromium, events through the broker, other recommendations."""
 
-import os
 import re
-import signal
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -16,8 +10,8 @@ from playwright.sync_api import Locator, Page, expect
 from model_export.bundle import Bundle
 from model_export.simulator import SimulatedShop
 from tests.demo_home import home_of, one_interest_bundle
+from tests.demo_process import running_demo
 
-UP_WITHIN_S = 90
 SECONDS_MS = 30_000  # a page that never changes fails the test; how fast it is, a benchmark says
 
 
@@ -26,34 +20,8 @@ def demo(bundle: Bundle, shop: SimulatedShop, tmp_path_factory: pytest.TempPathF
     """Address of a running demo with published models and the embedded broker."""
     one = one_interest_bundle(shop, tmp_path_factory.mktemp("one"))
     home = home_of(bundle, shop, tmp_path_factory.mktemp("home"), one).home
-    port = free_port()
-    environment = {**os.environ, "MINDSTREAM_HOME": str(home), "KAFKA_BOOTSTRAP_SERVERS": "", "MINDSTREAM_LOG": ""}
-    command = [sys.executable, "-m", "demo", "--port", str(port)]
-    root = Path(__file__).parents[1]
-    with subprocess.Popen(command, cwd=root, env=environment, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            wait_until_it_listens(port, process)
-            yield f"http://localhost:{port}"
-        finally:
-            process.send_signal(signal.SIGINT)
-            process.wait(timeout=30)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_until_it_listens(port: int, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + UP_WITHIN_S
-    while time.monotonic() < deadline:
-        assert process.poll() is None, f"the demo has ended with exit status {process.returncode}"
-        with socket.socket() as probe:
-            if probe.connect_ex(("localhost", port)) == 0:
-                return
-        time.sleep(0.1)
-    raise AssertionError(f"the demo does not listen after {UP_WITHIN_S} s")
+    with running_demo(home) as address:
+        yield address
 
 
 def opened(page: Page, address: str) -> None:

@@ -30,13 +30,14 @@ REAL_PARTS = (
     "tests.tied_process",
 )
 FAULT_PARTS = ("tests.command", "tests.bad_records", "tests.small_model")  # of `python -m benchmarks faults`
+DEMO_PARTS = ("tests.demo_process",)  # of `python -m benchmarks demo`
 # Room -> what of ours it may import besides itself, settings and console. A name allows what is below it.
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "stream": (BUNDLE, EXTRACTOR, REGISTRY, "model_export.interactions", "model_export.readers"),
     "index": (BUNDLE, EXTRACTOR, REGISTRY, "stream.interests", "stream.state", "stream.store", "stream.stores"),
     "model_export": (),
     "demo": ("index", "model_export", "stream"),
-    "benchmarks": ("index", "model_export", "stream", *REAL_PARTS, *FAULT_PARTS),
+    "benchmarks": ("index", "model_export", "stream", *REAL_PARTS, *FAULT_PARTS, *DEMO_PARTS),
     "settings": (),
     "console": (),
 }
