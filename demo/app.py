@@ -59,7 +59,8 @@ def page() -> None:
 def header() -> str:
     """The title, and which part of the page is shown; the address keeps it over a refresh."""
     title, choice = st.columns([3, 2], vertical_alignment="bottom")
-    title.markdown("# Mindstream\nEvery click goes through Kafka and changes your **interests** within milliseconds.")
+    title.title("Mindstream", anchor=False)
+    title.markdown("Every click goes through Kafka and changes your **interests** within milliseconds.")
     if "view" not in st.session_state:
         st.session_state.view = ROOM if st.query_params.get("view") == ROOM else SHOP
     choice.segmented_control(

@@ -79,9 +79,10 @@ def heat_map(found: Coupling, themes: list[str]) -> alt.Chart:
     )
 
 
-def upwards(column: str, title: str) -> alt.Y:
-    """A figure from 0 upwards, in whole numbers."""
-    return alt.Y(f"{column}:Q", title=title, axis=alt.Axis(format="~s", tickMinStep=1, tickCount=4))
+def upwards(table: pd.DataFrame, column: str, title: str) -> alt.Y:
+    """A figure from 0 to its largest value, and at least to 5."""
+    scale = alt.Scale(domain=[0, max([5.0, *table[column]])])
+    return alt.Y(f"{column}:Q", title=title, scale=scale, axis=alt.Axis(format="~s", tickCount=4))
 
 
 def latencies(table: pd.DataFrame) -> alt.Chart:
@@ -92,7 +93,7 @@ def latencies(table: pd.DataFrame) -> alt.Chart:
         .mark_line(point=True)
         .encode(
             x=CLOCK,
-            y=upwards("ms", "click to new list, ms"),
+            y=upwards(table, "ms", "click to new list, ms"),
             color=alt.Color("quantile:N", scale=colours, legend=alt.Legend(title=None, orient="top")),
         )
         .properties(height=190)
@@ -106,7 +107,7 @@ def over_time(table: pd.DataFrame, column: str, title: str, colour: str) -> alt.
         .mark_area(line={"color": colour}, color=colour, opacity=0.18)
         .encode(
             x=CLOCK,
-            y=upwards(column, title),
+            y=upwards(table, column, title),
         )
         .properties(height=190)
     )

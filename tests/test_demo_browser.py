@@ -26,7 +26,7 @@ def demo(bundle: Bundle, shop: SimulatedShop, tmp_path_factory: pytest.TempPathF
 
 def opened(page: Page, address: str) -> None:
     page.goto(address)
-    expect(page.get_by_text("Popular now")).to_be_visible(timeout=SECONDS_MS)
+    expect(page.get_by_text("Popular now")).to_be_visible(timeout=3 * SECONDS_MS)  # the first page starts the engine
 
 
 def looks(page: Page) -> Locator:
@@ -122,15 +122,14 @@ def test_the_interest_map_moves(demo: str, page: Page) -> None:
     opened(page, demo)
     persona(page, 2)
     page.get_by_role("radio", name="Interest map").click()
-    charts = page.locator("[data-testid=stVegaLiteChart] canvas")
+    charts = page.locator("[data-testid=stVegaLiteChart] [role=graphics-document]")
     expect(charts).to_have_count(2, timeout=SECONDS_MS)
     title = looks(page).nth(1).locator(".ms-title").inner_text()
-    drawn = "canvas => canvas.toDataURL()"
-    before = charts.nth(0).evaluate(drawn), charts.nth(1).evaluate(drawn)
+    before = charts.nth(0).screenshot()
     looks(page).nth(1).click()
     last_behaviour(page, title)
     deadline = time.monotonic() + SECONDS_MS / 1000
-    while (charts.nth(0).evaluate(drawn), charts.nth(1).evaluate(drawn)) == before:
+    while charts.nth(0).screenshot() == before:
         assert time.monotonic() < deadline, "the map does not move"
         page.wait_for_timeout(100)
 
@@ -165,7 +164,7 @@ def test_traffic_a_dead_letter_and_a_pause(demo: str, page: Page) -> None:
     page.get_by_role("combobox", name="What a careless producer sends").click()
     page.get_by_role("option", name="Empty item").click()
     page.get_by_role("button", name="Send it").click()
-    sees(page, re.compile("length >= 1"))
+    sees(page, re.compile("of length >= 1"))
     expect(page.get_by_text("careless-producer").first).to_be_visible(timeout=SECONDS_MS)
     lag = page.get_by_test_id("stMetric").filter(has_text="Lag, events").get_by_test_id("stMetricValue")
     page.get_by_role("slider").press("ArrowRight")
@@ -179,6 +178,7 @@ def test_traffic_a_dead_letter_and_a_pause(demo: str, page: Page) -> None:
     expect(lag).to_have_text("0", timeout=SECONDS_MS)
 
 
+@pytest.mark.timeout(400)
 def test_a_model_is_trained_published_and_rolled_back_while_the_page_goes_on(demo: str, page: Page) -> None:
     page.goto(f"{demo}?view=Machine room")
     sees(page, "served now")
@@ -186,6 +186,6 @@ def test_a_model_is_trained_published_and_rolled_back_while_the_page_goes_on(dem
     before = served.inner_text()
     page.get_by_role("button", name="Retrain and publish").click()
     expect(page.get_by_test_id("stProgress")).to_be_visible(timeout=SECONDS_MS)
-    expect(served).not_to_have_text(before, timeout=4 * SECONDS_MS)
+    expect(served).not_to_have_text(before, timeout=8 * SECONDS_MS)  # a training on a busy machine
     page.get_by_role("button", name="Roll back").click()
     expect(served).to_have_text(before, timeout=SECONDS_MS)

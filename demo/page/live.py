@@ -13,8 +13,6 @@ from index.recommender import Recommender
 
 LOOK_EVERY_S = 1.0
 SHELVES, BESIDE_ONE, MAP = "By interest", "Beside one interest", "Interest map"
-ONE_SHELF = 12
-DONE = {"click": "click", "cart": "cart", "purchase": "purchase"}
 NEW_HERE = "Nothing is known of this visitor yet: these are the most popular products. Click some and watch."
 NO_ONE = (
     "There is no model with one interest in this home: it was prepared by an earlier version. `make demo` in a new \
@@ -24,6 +22,7 @@ home (MINDSTREAM_HOME) trains both."
 
 def show(engine: Engine, served: Served, user_id: str) -> None:
     """What the visitor is recommended now."""
+    drawn = signature(engine, user_id)  # before anything is read: what comes meanwhile is drawn at the next look
     st.subheader(f"For {plain(user_id)}", anchor=False)
     choices = [SHELVES, BESIDE_ONE, MAP]
     kind = st.segmented_control(
@@ -38,14 +37,15 @@ def show(engine: Engine, served: Served, user_id: str) -> None:
         beside_one(engine, served, user_id)
     else:
         panel(engine, user_id, "interests", shelves(served.recommender, user_id))
-    watch(engine, user_id, signature(engine, user_id))
+    watch(engine, user_id, drawn)
 
 
 def last_click(user_id: str, last: Click | None) -> None:
     """How long the last event took."""
     if last and last.user_id == user_id:
-        what = DONE.get(last.event_type, "event")
-        st.markdown(f":material/bolt: {what} to recommendations in **{last.latency_ms:.0f} ms**, through Kafka")
+        st.markdown(
+            f":material/bolt: {last.event_type} to recommendations in **{last.latency_ms:.0f} ms**, through Kafka"
+        )
 
 
 def shelves(recommender: Recommender, user_id: str, most: int = 4) -> list[Shelf]:
@@ -56,13 +56,11 @@ def shelves(recommender: Recommender, user_id: str, most: int = 4) -> list[Shelf
 
 def panel(engine: Engine, user_id: str, key: str, found: list[Shelf], narrow: bool = False) -> Shown:
     """Shelves with what has entered and left since the visitor's last event."""
-    from demo.page.shop import act
-
     before = st.session_state.get(f"shown-{key}")
     shown = st.session_state[f"shown-{key}"] = shown_after(before, user_id, found)
     if not shown.shelves or shown.shelves[0].interest < 0:
         st.info(NEW_HERE)
-    products(key, cards.panel(shown, narrow), lambda item_id, kind: act(engine, user_id, item_id, kind))
+    products(engine, user_id, key, cards.panel(shown, narrow))
     return shown
 
 
@@ -74,10 +72,11 @@ def beside_one(engine: Engine, served: Served, user_id: str) -> None:
     several, one = st.columns(2, gap="medium")
     with several:
         st.markdown(f"**Several**: up to {served.bundle.manifest.num_interests} interests")
-        summary(panel(engine, user_id, "several", shelves(served.recommender, user_id), narrow=True))
+        shown = panel(engine, user_id, "several", shelves(served.recommender, user_id), narrow=True)
+        summary(shown)
     with one:
         st.markdown("**One interest**: all in one vector")
-        summary(panel(engine, user_id, "one", shelves(engine.one, user_id, ONE_SHELF), narrow=True))
+        summary(panel(engine, user_id, "one", shelves(engine.one, user_id, len(shown.rows)), narrow=True))
 
 
 def summary(shown: Shown) -> None:

@@ -1,10 +1,9 @@
-"""Products on the page: one component for any HTML of cards.py; what is pressed comes back as an event."""
-
-from collections.abc import Callable
+"""Products on the page: one component for any HTML of cards.py; what is pressed becomes an event."""
 
 import streamlit as st
 
 from demo.cards import CSS
+from demo.engine import Engine
 
 SCRIPT = """
 export default function ({ data, parentElement, setTriggerValue }) {
@@ -28,11 +27,19 @@ COMPONENT = st.components.v2.component(
 )
 
 
-def products(key: str, html: str, act: Callable[[str, str], None]) -> None:
-    """Show HTML; `act` is told the item and the event type of what is pressed."""
+def products(engine: Engine, user_id: str, key: str, html: str) -> None:
+    """Show HTML; what is pressed is an event of this user."""
 
     def pressed() -> None:
         if said := st.session_state[key].act:
-            act(said["item_id"], said["event_type"])
+            act(engine, user_id, said["item_id"], said["event_type"])
 
     COMPONENT(key=key, data=html, on_act_change=pressed)
+
+
+def act(engine: Engine, user_id: str, item_id: str, event_type: str) -> None:
+    """Look at, cart or buy: an event, and what it changes."""
+    try:
+        st.session_state.last_click = engine.click(user_id, item_id, event_type)
+    except (OSError, ValueError) as error:  # the address of the page may name any user, also one that no event may have
+        st.session_state.error = str(error)

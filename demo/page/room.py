@@ -71,7 +71,7 @@ def exported(bundle: Bundle) -> datetime:
 
 def traffic(engine: Engine) -> None:
     """Other users' events at a chosen rate."""
-    st.markdown("#### Traffic")
+    st.subheader("Traffic", anchor=False)
     st.slider("Other users' events a second", 0, MOST_PER_SECOND, engine.traffic.rate, 10, key="rate")
     engine.traffic.rate = st.session_state.rate
     if engine.traffic.failure:
@@ -80,7 +80,7 @@ def traffic(engine: Engine) -> None:
 
 def pausing(engine: Engine) -> None:
     """Stop the updater for a while, and see it catch up."""
-    st.markdown("#### Updater")
+    st.subheader("Updater", anchor=False)
     if engine.updater is None:
         st.caption("The updater runs in another process (MINDSTREAM_DEMO_UPDATER is false).")
     elif engine.going.is_set():
@@ -93,7 +93,7 @@ def pausing(engine: Engine) -> None:
 
 def dead_letters(engine: Engine) -> None:
     """Send what is no event, and read what became of it."""
-    st.markdown("#### Dead letters")
+    st.subheader("Dead letters", anchor=False)
     kind = st.selectbox("What a careless producer sends", list(MALFORMED), key="malformed")
     if st.button("Send it", icon=":material/report:", width="stretch"):
         try:
@@ -117,13 +117,13 @@ def letters(engine: Engine) -> None:
     for letter in st.session_state.letters[1]:
         with st.container(border=True):
             st.markdown(f"**{plain(letter.reason)}** · {plain(letter.source)}")
-            st.caption(plain(letter.error))
+            st.text(letter.error)
             st.code(printable((letter.value or b"").decode(errors="replace")), language="json", wrap_lines=True)
 
 
 def models(engine: Engine) -> None:
     """A new model while everything goes on, and the way back."""
-    st.markdown("#### Model")
+    st.subheader("Model", anchor=False)
     start = engine.retraining.start
     st.button("Retrain and publish", icon=":material/model_training:", on_click=start, width="stretch")
     if st.button("Roll back", icon=":material/undo:", width="stretch"):

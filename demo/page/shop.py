@@ -36,13 +36,5 @@ def catalogue(engine: Engine, served: Served, user_id: str) -> None:
         chosen = st.pills("Category", options, default=ALL, label_visibility="collapsed", key="category")
         category = chosen if chosen in served.categories else ""
     found = search(served.bundle, str(wanted), category)
-    products("shop", cards.grid(found[:PAGE]), lambda item_id, kind: act(engine, user_id, item_id, kind))
+    products(engine, user_id, "shop", cards.grid(found[:PAGE]))
     st.caption(f"{min(PAGE, len(found))} of {len(found):,} products, the most popular first")
-
-
-def act(engine: Engine, user_id: str, item_id: str, event_type: str) -> None:
-    """Look at, cart or buy: an event, and what it changes."""
-    try:
-        st.session_state.last_click = engine.click(user_id, item_id, event_type)
-    except (OSError, ValueError) as error:  # the address of the page may name any user, also one that no event may have
-        st.session_state.error = str(error)
