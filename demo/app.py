@@ -19,7 +19,10 @@ TRY_AGAIN_S = 3.0
 
 st.set_page_config(page_title="Mindstream", page_icon=":material/stream:", layout="wide")
 # Streamlit leaves a third of the screen empty.
-st.html("<style>.stMainBlockContainer { padding: 2.4rem 2.5rem 2rem } .stSidebarHeader { height: 0 }</style>")
+st.html(
+    "<style>.stMainBlockContainer { padding: 2.4rem 2.5rem 2rem } "
+    "[data-testid=stSidebarHeader] { height: 1rem }</style>"
+)
 
 
 @st.cache_resource

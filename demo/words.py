@@ -3,6 +3,7 @@
 import re
 from datetime import timedelta
 
+UNITS = (("d", 86_400), ("h", 3_600), ("min", 60))
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&])")
 
 
@@ -19,11 +20,8 @@ def price(value: float | None) -> str:
 def age(passed: timedelta) -> str:
     """How long ago, in the unit that fits."""
     seconds = max(0, int(passed.total_seconds()))
-    for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
-        if seconds >= length:
-            count = seconds // length
-            return f"{count} {unit}{'s' * (count != 1)}"
-    return f"{seconds} s"
+    unit, length = next((one for one in UNITS if seconds >= one[1]), ("s", 1))
+    return f"{seconds // length} {unit}"
 
 
 def first_few(titles: list[str], most: int) -> str:

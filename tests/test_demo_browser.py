@@ -122,7 +122,7 @@ def test_the_interest_map_moves(demo: str, page: Page) -> None:
     opened(page, demo)
     persona(page, 2)
     page.get_by_role("radio", name="Interest map").click()
-    charts = page.locator("[data-testid=stVegaLiteChart] [role=graphics-document]")
+    charts = page.locator("[data-testid=stVegaLiteChart]")
     expect(charts).to_have_count(2, timeout=SECONDS_MS)
     title = looks(page).nth(1).locator(".ms-title").inner_text()
     before = charts.nth(0).screenshot()

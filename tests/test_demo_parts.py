@@ -237,9 +237,9 @@ def test_latencies_by_quantile(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (0, "0 s"),
         (59, "59 s"),
-        (60, "1 minute"),
-        (7_200, "2 hours"),
-        (90_000, "1 day"),
+        (60, "1 min"),
+        (7_200, "2 h"),
+        (90_000, "1 d"),
         (-5, "0 s"),
     ],
 )

@@ -72,8 +72,12 @@ def exported(bundle: Bundle) -> datetime:
 def traffic(engine: Engine) -> None:
     """Other users' events at a chosen rate."""
     st.subheader("Traffic", anchor=False)
-    st.slider("Other users' events a second", 0, MOST_PER_SECOND, engine.traffic.rate, 10, key="rate")
-    engine.traffic.rate = st.session_state.rate
+
+    def change() -> None:  # only when moved: another tab's slider may stand elsewhere
+        engine.traffic.rate = st.session_state.rate
+
+    label = "Other users' events a second"
+    st.slider(label, 0, MOST_PER_SECOND, engine.traffic.rate, 10, key="rate", on_change=change)
     if engine.traffic.failure:
         st.error(plain(str(engine.traffic.failure)))
 
