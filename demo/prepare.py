@@ -47,9 +47,7 @@ def prepare(settings: Settings) -> None:
     ModuleNotFoundError
         If torch, which only training needs, is not installed.
     """
-    import torch  # first: without it nothing is left behind
-
-    torch.set_num_threads(1)  # several, on a machine that is busy, wait for each other and are far slower than one
+    train_on_one_thread()  # first: without torch nothing is left behind
     settings.home.mkdir(parents=True, exist_ok=True)
     interactions = read_or_simulate(settings)
     chosen = shown_model(settings)
@@ -58,6 +56,14 @@ def prepare(settings: Settings) -> None:
     publish(interactions, one_interest(chosen), ONE_INTEREST_SECONDS, settings, one_interest_models(settings))
     log.info("training the model")
     publish(interactions, chosen, TRAINING_SECONDS, settings, settings.models, judge=True)
+
+
+def train_on_one_thread() -> None:
+    """Several, on a machine that is busy, wait for each other and are far slower than one."""
+    # Here and not at the top, as below: a demo that finds a model runs without torch.
+    import torch
+
+    torch.set_num_threads(1)
 
 
 def shown_model(settings: Settings) -> Preset:
@@ -69,7 +75,6 @@ def publish(
     interactions: InteractionLog, chosen: Preset, seconds: float, settings: Settings, models: Path, judge: bool = False
 ) -> None:
     """Train for so long, and make the result current in `models`; `judge` also measures it on held-out users."""
-    # Here and not at the top: a demo that finds a model runs without torch.
     from model_export.checkpoint import save
     from model_export.evaluation import judged
     from model_export.export import export

@@ -9,7 +9,7 @@ import typer
 
 import console
 import settings
-from demo.prepare import log_file, publish, shown_model
+from demo.prepare import log_file, publish, shown_model, train_on_one_thread
 from model_export.interactions import InteractionLog
 from model_export.readers import read_log
 from stream.configured import reachable_cluster
@@ -27,10 +27,8 @@ app = typer.Typer(pretty_exceptions_enable=False)
 @app.command()
 def main() -> None:
     """Train again on the log and all that has happened since, and publish."""
-    import torch
-
     os.nice(NICE)
-    torch.set_num_threads(1)
+    train_on_one_thread()
     chosen = settings.load()
     known = read_log(log_file(chosen))
     events = events_so_far(chosen)
