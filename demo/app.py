@@ -8,10 +8,10 @@ import streamlit as st
 
 import settings
 from demo.engine import Engine
+from demo.home import is_prepared
 from demo.page import room, shop
 from demo.page.visitor import choose_user
 from demo.power import Power
-from demo.prepare import is_prepared
 from demo.words import plain
 
 SHOP, ROOM = "Shop", "Machine room"
@@ -21,7 +21,7 @@ st.set_page_config(page_title="Mindstream", page_icon=":material/stream:", layou
 # Streamlit leaves a third of the screen empty.
 st.html(
     "<style>.stMainBlockContainer { padding: 2.4rem 2.5rem 2rem } "
-    "[data-testid=stSidebarHeader] { height: 1rem }</style>"
+    "[data-testid=stSidebarHeader] { height: 2rem }</style>"
 )
 
 

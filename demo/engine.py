@@ -6,9 +6,9 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from demo.home import log_file, one_interest_models
 from demo.offsets import Offsets
 from demo.personas import Personas
-from demo.prepare import log_file, one_interest_models
 from demo.pulse import Pulse
 from demo.release import Retraining, roll_back
 from demo.served import Served, one_interest, served
@@ -79,16 +79,18 @@ class Engine:
         """Start everything; what was started is closed in the opposite order."""
         settings = self.settings
         self.registry = Registry(settings.models)
-        self.registry.current()  # before anything is started: without a model there is nothing to show
+        bundle = self.registry.current()  # before anything is started: without a model there is nothing to show
         self.store = self.closing.enter_context(open_store(settings))
+        self.cluster = self.open_cluster()
+        self.updater = self.start_updater(Extractor(bundle)) if settings.demo_updater else None
+        # Joining the group takes seconds; what follows is done meanwhile.
         self.serving = self.closing.enter_context(Serving(self.registry, lambda bundle: served(bundle, self.store)))
         self.one = one_interest(one_interest_models(settings), self.store)
-        self.cluster = self.open_cluster()
-        self.updater = self.start_updater() if settings.demo_updater else None
         self.life = TopicLife(self.cluster, settings.topic)
         self.closing.callback(self.life.close)
         self.producer = self.closing.enter_context(EventProducer(self.cluster, settings.topic))
         self.open_room(Offsets(self.cluster, settings))
+        self.wait_for_partitions()
 
     def open_room(self, offsets: Offsets) -> None:
         """Start what the machine room needs."""
@@ -108,17 +110,20 @@ class Engine:
         found = existing_cluster(self.settings)
         return found or self.closing.enter_context(EmbeddedBroker(self.settings.state)).cluster
 
-    def start_updater(self) -> Updater:
-        """Run an updater in a thread and wait until it has its partitions."""
-        updater = Updater(self.cluster, self.store, Extractor(self.served.bundle), self.settings)
+    def start_updater(self, extractor: Extractor) -> Updater:
+        """Run an updater in a thread."""
+        updater = Updater(self.cluster, self.store, extractor, self.settings)
         thread = threading.Thread(target=self.keep_updating, args=(updater,), name="updater", daemon=True)
         thread.start()
         self.closing.callback(thread.join, 10)
         self.closing.callback(self.going.set)
         self.closing.callback(self.stop.set)
-        if not updater.reader.ready.wait(READY_WITHIN_S):
-            raise OSError(f"the updater got no partition of {self.settings.topic} within {READY_WITHIN_S:.0f} s")
         return updater
+
+    def wait_for_partitions(self) -> None:
+        """Return once the updater can read."""
+        if self.updater and not self.updater.reader.ready.wait(READY_WITHIN_S):
+            raise OSError(f"the updater got no partition of {self.settings.topic} within {READY_WITHIN_S:.0f} s")
 
     def keep_updating(self, updater: Updater) -> None:
         """What `Updater.run` does, with a pause where it is asked for."""

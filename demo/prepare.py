@@ -4,6 +4,7 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
+from demo.home import log_file, one_interest_models
 from index.bundled import build_index
 from index.hnsw import HnswSettings
 from model_export.check import check
@@ -22,21 +23,6 @@ ONE_INTEREST_SECONDS = 20.0  # one interest is learnt sooner
 # On the simulated shop, where users have several interests that are far apart, MIND is the better one
 # (`python -m benchmarks planted`).
 SHOP_MODEL = "mind"
-
-
-def log_file(settings: Settings) -> Path:
-    """The log behind the demo, in Mindstream's own format."""
-    return settings.home / "log.parquet"
-
-
-def one_interest_models(settings: Settings) -> Path:
-    """The folder of the model with one interest, which the page compares with; no pointer of the others names it."""
-    return settings.home / "models-one"
-
-
-def is_prepared(settings: Settings) -> bool:
-    """Whether there is a model to serve and the log that it came from."""
-    return Registry(settings.models).current_version() is not None and log_file(settings).exists()
 
 
 def prepare(settings: Settings) -> None:

@@ -9,7 +9,8 @@ import typer
 
 import console
 import settings
-from demo.prepare import log_file, publish, shown_model, train_on_one_thread
+from demo.home import log_file
+from demo.prepare import publish, shown_model, train_on_one_thread
 from model_export.interactions import InteractionLog
 from model_export.readers import read_log
 from stream.configured import reachable_cluster

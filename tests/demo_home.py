@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from demo.prepare import log_file, one_interest_models
+from demo.home import log_file, one_interest_models
 from model_export.bundle import Bundle
 from model_export.export import export
 from model_export.presets import one_interest, preset

@@ -31,10 +31,11 @@ import demo.prepare
 import settings
 from demo.__main__ import APP, as_environment, for_log
 from demo.engine import Engine
+from demo.home import is_prepared, log_file, one_interest_models
 from demo.malformed import MALFORMED, last_letters, send
 from demo.personas import Personas
 from demo.power import Power
-from demo.prepare import is_prepared, log_file, one_interest_models, prepare, read_or_simulate
+from demo.prepare import prepare, read_or_simulate
 from demo.traffic import MOST_PER_SECOND, Traffic
 from demo.view import Row, Shelf, behaviours_of, search, shelves_of
 from demo.words import plain, price
