@@ -26,7 +26,7 @@ PAGE_MS = 120_000
 SECONDS_MS = 30_000
 WARM_UP = 5  # clicks that do not count
 PAUSE_MS = 300  # between clicks; nobody clicks faster for long
-COLOURS = 128  # of a picture; 100 kB is the most that git is given
+COLOURS = 256  # of a picture; 100 kB is the most that git is given
 PARTS_OF_A_HOME = ("models", "models-one", "log.parquet")
 
 # Presses a product of the catalogue and waits until the text of the shelves is another one in a painted frame: ms.
@@ -113,7 +113,7 @@ def report(page_s: float, taken: list[float]) -> None:
 
 def take(page: Page, folder: Path) -> None:
     """The pictures of the README."""
-    choose_persona(page, 2)
+    choose_persona(page, 4)
     for number in (4, 1):
         page.evaluate(CLICK, number)
         page.wait_for_timeout(1_000)
