@@ -22,9 +22,3 @@ def age(passed: timedelta) -> str:
     seconds = max(0, int(passed.total_seconds()))
     unit, length = next((one for one in UNITS if seconds >= one[1]), ("s", 1))
     return f"{seconds // length} {unit}"
-
-
-def first_few(titles: list[str], most: int) -> str:
-    """The first titles, and how many more there are."""
-    more = len(titles) - most
-    return ", ".join(titles[:most]) + (f" and {more} more" if more > 0 else "")
