@@ -3,7 +3,19 @@
 import typer
 
 import console
-from benchmarks import accuracy, api, cold, extractor, freshness, latency, planted, retrieval, throughput, training
+from benchmarks import (
+    accuracy,
+    api,
+    cold,
+    demo,
+    extractor,
+    freshness,
+    latency,
+    planted,
+    retrieval,
+    throughput,
+    training,
+)
 from benchmarks.faults import command as faults
 from benchmarks.swap import command as swap
 
@@ -11,6 +23,7 @@ app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=F
 app.command("accuracy")(accuracy.main)
 app.command("api")(api.main)
 app.command("cold")(cold.main)
+app.command("demo")(demo.main)
 app.command("extractor")(extractor.main)
 app.command("faults")(faults.main)
 app.command("freshness")(freshness.main)

@@ -11,7 +11,7 @@ import typer
 
 import console
 import settings
-from demo.prepare import is_prepared, prepare
+from demo.home import is_prepared
 
 APP = Path(__file__).with_name("app.py")
 
@@ -31,6 +31,8 @@ def main(
     """Prepare a model if there is none, then show the demo in a browser."""
     chosen = settings.load() if log is None else for_log(log)
     if not is_prepared(chosen):
+        from demo.prepare import prepare  # here: it takes seconds to import
+
         prepare(chosen)
     if only_prepare:
         return
@@ -38,7 +40,7 @@ def main(
     print(f"the page is at http://{address}:{port}; Ctrl-C stops it", flush=True)
     environment = {**os.environ, **as_environment(chosen)}
     command = [sys.executable, "-m", "streamlit", "run", str(APP)]
-    command += ["--server.port", str(port), "--server.address", address]
+    command += ["--server.port", str(port), "--server.address", address, "--server.fileWatcherType", "none"]
     os.execvpe(command[0], command, environment)  # Ctrl-C then goes to Streamlit itself
 
 

@@ -1,17 +1,25 @@
 """What the demo does, without Streamlit: a broker, an updater, a store, a recommender, and clicks through Kafka."""
 
+import random
 import threading
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from demo.home import log_file, one_interest_models
+from demo.offsets import Offsets
 from demo.personas import Personas
-from demo.prepare import log_file
+from demo.pulse import Pulse
+from demo.release import Retraining
+from demo.served import Served, one_interest, served
+from demo.shopper import USER_ID as TEST_SHOPPER
+from demo.shopper import Shopper
 from demo.traffic import Traffic
-from index.recommender import Candidates, Recommender
+from index.recommender import Candidates
 from model_export.extractor import Extractor
 from model_export.readers import read_log
 from model_export.registry import Registry
+from model_export.serving import Serving
 from settings import Settings
 from stream.broker import EmbeddedBroker, running_embedded
 from stream.cluster import Cluster, TopicLife
@@ -19,6 +27,7 @@ from stream.configured import existing_cluster
 from stream.event import Event
 from stream.position import Position
 from stream.producer import EventProducer
+from stream.redis_address import parse
 from stream.state import UserState
 from stream.stores import open_store
 from stream.updater import Updater
@@ -40,6 +49,7 @@ class Click:
 
     user_id: str
     item_id: str
+    event_type: str
     latency_ms: float
 
 
@@ -56,6 +66,8 @@ class Engine:
         self.settings = settings
         self.closing = ExitStack()
         self.stop = threading.Event()
+        self.going = threading.Event()  # not set: the updater is paused
+        self.going.set()
         self.failure: BaseException | None = None
         try:
             self.open()
@@ -66,19 +78,32 @@ class Engine:
     def open(self) -> None:
         """Start everything; what was started is closed in the opposite order."""
         settings = self.settings
-        self.bundle = Registry(settings.models).current()
-        self.catalogue = self.bundle.catalogue
+        self.registry = Registry(settings.models)
+        self.registry.current()  # before anything is started: without a model there is nothing to show
         self.store = self.closing.enter_context(open_store(settings))
         self.cluster = self.open_cluster()
         self.updater = self.start_updater() if settings.demo_updater else None
+        # Joining the group takes seconds; what follows is done meanwhile.
+        self.serving = self.closing.enter_context(Serving(self.registry, lambda bundle: served(bundle, self.store)))
+        self.one = one_interest(one_interest_models(settings), self.store)
         self.life = TopicLife(self.cluster, settings.topic)
         self.closing.callback(self.life.close)
         self.producer = self.closing.enter_context(EventProducer(self.cluster, settings.topic))
-        self.recommender = Recommender(self.bundle, self.store)
-        interactions = read_log(log_file(settings))
+        self.open_room(Offsets(self.cluster, settings))
+        self.wait_for_partitions()
+
+    def open_room(self, offsets: Offsets) -> None:
+        """Start what the machine room needs."""
+        self.closing.callback(offsets.close)
+        self.pulse = Pulse(offsets)
+        interactions = read_log(log_file(self.settings))
         self.personas = Personas(interactions)
         self.traffic = Traffic(interactions, self.producer)
         self.closing.callback(self.traffic.stop)
+        self.shopper = Shopper(self.shop, lambda: self.traffic.rate > 0 and self.going.is_set())
+        self.closing.callback(self.shopper.stop)
+        self.retraining = Retraining()
+        self.closing.callback(self.retraining.stop)
 
     def open_cluster(self) -> Cluster:
         """The configured Kafka; else the embedded broker that runs already, or one of our own."""
@@ -86,21 +111,37 @@ class Engine:
         return found or self.closing.enter_context(EmbeddedBroker(self.settings.state)).cluster
 
     def start_updater(self) -> Updater:
-        """Run an updater in a thread and wait until it has its partitions."""
-        updater = Updater(self.cluster, self.store, Extractor(self.bundle), self.settings)
+        """Run an updater in a thread."""
+        extractors = self.closing.enter_context(Serving(self.registry, Extractor))
+        updater = Updater(self.cluster, self.store, extractors, self.settings)
         thread = threading.Thread(target=self.keep_updating, args=(updater,), name="updater", daemon=True)
         thread.start()
         self.closing.callback(thread.join, 10)
+        self.closing.callback(self.going.set)
         self.closing.callback(self.stop.set)
-        if not updater.reader.ready.wait(READY_WITHIN_S):
-            raise OSError(f"the updater got no partition of {self.settings.topic} within {READY_WITHIN_S:.0f} s")
         return updater
 
+    def wait_for_partitions(self) -> None:
+        """Return once the updater can read."""
+        if self.updater and not self.updater.reader.ready.wait(READY_WITHIN_S):
+            raise OSError(f"the updater got no partition of {self.settings.topic} within {READY_WITHIN_S:.0f} s")
+
     def keep_updating(self, updater: Updater) -> None:
+        """What `Updater.run` does, with a pause where it is asked for."""
         try:
-            updater.run(self.stop)
+            while not self.stop.is_set():
+                self.going.wait()
+                updater.step()
+                updater.tell_health()
         except Exception as error:  # shown on the page: nothing changes there any more
             self.failure = error
+        finally:
+            updater.close()
+
+    @property
+    def served(self) -> Served:
+        """What is served now; take it once for each answer."""
+        return self.serving.current
 
     def click(self, user_id: str, item_id: str, event_type: str = "click") -> Click:
         """Publish an event and wait until it has changed the user's recommendations.
@@ -113,7 +154,13 @@ class Engine:
         start = time.perf_counter()
         self.publish(Event(user_id, item_id, int(time.time() * 1000), event_type))
         self.recommend(user_id)
-        return Click(user_id, item_id, (time.perf_counter() - start) * 1000)
+        click = Click(user_id, item_id, event_type, (time.perf_counter() - start) * 1000)
+        self.pulse.took(click.latency_ms)
+        return click
+
+    def shop(self) -> None:
+        """A click of the test shopper."""
+        self.click(TEST_SHOPPER, random.choice(self.served.bundle.item_ids))
 
     def publish(self, *events: Event) -> None:
         """Publish events of one user and wait until the last one is applied."""
@@ -122,42 +169,69 @@ class Engine:
         partition, offset = self.producer.publish(events[-1])
         self.wait_for(events[-1].user_id, Position(self.life.id, partition, offset))
 
+    def is_broken(self) -> bool:
+        """Whether only a new engine can go on."""
+        return self.failure is not None or self.lost_its_broker()
+
+    def lost_its_broker(self) -> bool:
+        """Whether another process ran the embedded broker, and has ended."""
+        return self.cluster.life is not None and running_embedded(self.settings.state) != self.cluster
+
     def trouble(self) -> str | None:
         """What keeps clicks from coming back, as a sentence; None where all is well."""
         if self.failure:
-            return f"The updater has stopped: {self.failure}. Start the demo again."
+            return f"The updater has stopped: {self.failure}. It is started again."
         if self.updater and self.updater.trouble:
             return f"The updater waits: {self.updater.trouble}."
-        if self.cluster.life and running_embedded(self.settings.state) != self.cluster:
-            return "The process that ran the embedded broker has ended. Start the demo again."
+        if self.lost_its_broker():
+            return "The process that ran the embedded broker has ended. A new one is started."
         return None
 
     def wait_for(self, user_id: str, position: Position) -> None:
-        """Return once the user's stored state covers this position."""
+        """Return once the user's stored state covers this position; at once where the updater is paused."""
         deadline = time.monotonic() + APPLIED_WITHIN_S
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and self.going.is_set():
             state = self.state(user_id)
             if state is not None and state.position.covers(position):
                 return
             if self.failure:
                 raise OSError(f"the updater has stopped: {self.failure}")
             time.sleep(LOOK_EVERY_S)
+        if not self.going.is_set():
+            raise OSError("the updater is paused; the event waits in Kafka, and counts once the updater goes on")
         raise OSError(
             f"the event at {self.settings.topic}[{position.partition}]@{position.offset} was published but not applied "
             f"within {APPLIED_WITHIN_S:.0f} s; is an updater running?"
         )
 
     def state(self, user_id: str) -> UserState | None:
+        """What is stored of a user."""
         [state] = self.store.get_many([user_id])
         return state
 
     def recommend(self, user_id: str, exclude_seen: bool = False) -> Candidates:
-        return self.recommender.recommend(user_id, CANDIDATES, exclude_seen)
+        """Candidates by the model that is served."""
+        return self.served.recommender.recommend(user_id, CANDIDATES, exclude_seen)
 
     def bring_in(self, user_id: str) -> None:
         """Publish what the log knows of a user, unless the user is known here already."""
         if user_id in self.personas.user_ids and self.state(user_id) is None:
             self.publish(*self.personas.events(user_id))
+
+    def roll_back(self) -> str:
+        """Make the model before the current one current again, here at once; its version."""
+        version = self.registry.rollback().version
+        self.serving.look()
+        return version
+
+    def places(self) -> dict[str, str]:
+        """Where broker and store are, without secrets."""
+        redis = self.settings.redis.get_secret_value()
+        kind = "embedded" if self.cluster.life else "Apache Kafka"
+        return {
+            "Broker": f"{kind}, {self.cluster.bootstrap_servers}",
+            "Store": f"Redis, {parse(redis)}" if redis else f"LMDB, {self.settings.state}",
+        }
 
     def close(self) -> None:
         """Stop all threads, leave the consumer group, close the store."""

@@ -6,6 +6,7 @@ from stream.replay import profiles_of
 
 MOST = 20
 BEHAVIOURS = 30  # of each; enough for several interests
+NAMED = 3  # categories that describe a persona
 
 
 class Personas:
@@ -14,6 +15,7 @@ class Personas:
     Attributes
     ----------
     user_ids : at most 20, those with the most behaviours among users of a usual length.
+    tastes : user_id -> the categories that most of the behaviours are of; empty where the log has no categories.
     """
 
     def __init__(self, log: InteractionLog) -> None:
@@ -23,6 +25,16 @@ class Personas:
         mine = log.events[log.events.user_id.isin(self.user_ids)]
         self.behaviours = {str(user_id): rows.tail(BEHAVIOURS) for user_id, rows in mine.groupby("user_id")}
         self.profiles = profiles_of(log.profiles[log.profiles.user_id.isin(self.user_ids)])
+        category = log.items.set_index("item_id").category
+        self.tastes = {
+            user_id: category[rows.item_id][lambda found: found != ""].value_counts().index[:NAMED].tolist()
+            for user_id, rows in self.behaviours.items()
+        }
+
+    def label(self, user_id: str) -> str:
+        """A persona as people choose it."""
+        tastes = ", ".join(self.tastes.get(user_id, []))
+        return f"{user_id} · {tastes}" if tastes else user_id
 
     def events(self, user_id: str) -> list[Event]:
         """The user's last behaviours in the log, oldest first."""

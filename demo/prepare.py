@@ -1,13 +1,15 @@
-"""From a log to a published model, once: simulate or read, train, export, index, publish."""
+"""From a log to a published model, once: simulate or read, train, export, index, publish; and one with one interest."""
 
 import logging
 from dataclasses import replace
 from pathlib import Path
 
+from demo.home import log_file, one_interest_models
 from index.bundled import build_index
 from index.hnsw import HnswSettings
 from model_export.check import check
 from model_export.interactions import InteractionLog
+from model_export.presets import DEFAULT, Preset, one_interest, preset
 from model_export.readers import read_log, write_table
 from model_export.registry import Registry
 from model_export.simulator import simulate
@@ -16,20 +18,11 @@ from settings import Settings
 log = logging.getLogger(__name__)
 
 TRAINING_SECONDS = 55.0  # the demo should be there soon; `python -m model_export train` takes the time it needs
+ONE_INTEREST_SECONDS = 20.0  # one interest is learnt sooner
 
 # On the simulated shop, where users have several interests that are far apart, MIND is the better one
 # (`python -m benchmarks planted`).
 SHOP_MODEL = "mind"
-
-
-def log_file(settings: Settings) -> Path:
-    """The log behind the demo, in Mindstream's own format."""
-    return settings.home / "log.parquet"
-
-
-def is_prepared(settings: Settings) -> bool:
-    """Whether there is a model to serve and the log that it came from."""
-    return Registry(settings.models).current_version() is not None and log_file(settings).exists()
 
 
 def prepare(settings: Settings) -> None:
@@ -40,26 +33,47 @@ def prepare(settings: Settings) -> None:
     ModuleNotFoundError
         If torch, which only training needs, is not installed.
     """
-    # Here and not at the top: a demo that finds a model runs without torch.
+    train_on_one_thread()  # first: without torch nothing is left behind
+    settings.home.mkdir(parents=True, exist_ok=True)
+    interactions = read_or_simulate(settings)
+    chosen = shown_model(settings)
+    # The one that pages need comes last: a preparation that was stopped begins anew.
+    log.info("training a model with one interest, to compare with")
+    publish(interactions, one_interest(chosen), ONE_INTEREST_SECONDS, settings, one_interest_models(settings))
+    log.info("training the model")
+    publish(interactions, chosen, TRAINING_SECONDS, settings, settings.models, judge=True)
+
+
+def train_on_one_thread() -> None:
+    """Several, on a machine that is busy, wait for each other and are far slower than one."""
+    # Here and not at the top, as below: a demo that finds a model runs without torch.
     import torch
 
+    torch.set_num_threads(1)
+
+
+def shown_model(settings: Settings) -> Preset:
+    """The model that suits the log."""
+    return preset(DEFAULT if settings.log else SHOP_MODEL)
+
+
+def publish(
+    interactions: InteractionLog, chosen: Preset, seconds: float, settings: Settings, models: Path, judge: bool = False
+) -> None:
+    """Train for so long, and make the result current in `models`; `judge` also measures it on held-out users."""
     from model_export.checkpoint import save
     from model_export.evaluation import judged
     from model_export.export import export
-    from model_export.presets import DEFAULT, preset
     from model_export.training import train
 
-    torch.set_num_threads(1)  # several, on a machine that is busy, wait for each other and are far slower than one
-    settings.home.mkdir(parents=True, exist_ok=True)
-    interactions = read_or_simulate(settings)
-    chosen = preset(DEFAULT if settings.log else SHOP_MODEL)
-    training = replace(chosen.training, max_seconds=TRAINING_SECONDS)
+    training = replace(chosen.training, max_seconds=seconds)
     checkpoint = train(interactions, chosen.model, training)
-    checkpoint = judged(checkpoint, interactions)
-    save(checkpoint, settings.home / "model.pt")
+    if judge:
+        checkpoint = judged(checkpoint, interactions)
+        save(checkpoint, settings.home / "model.pt")
     bundle = build_index(export(checkpoint, settings.home / "exported"), "auto", HnswSettings())
     check(bundle)
-    log.info("model %s is published", Registry(settings.models).publish(bundle.path).version)
+    log.info("model %s is published", Registry(models).publish(bundle.path).version)
 
 
 def read_or_simulate(settings: Settings) -> InteractionLog:

@@ -1,5 +1,7 @@
 """What the page shows, as plain rows: products that match, and candidates grouped by interest."""
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,15 +32,60 @@ class Shelf:
 
     Attributes
     ----------
-    key : unique on the page.
+    interest : its place among the user's interests, -1 for popular products.
+    theme : the category of most of `made_by`, in small letters; empty where there is none.
     made_by : titles of the behaviours that formed the interest, the strongest first; empty for popular products.
     importance : share of the behaviours in this interest, 0 to 1.
     """
 
-    key: str
+    interest: int
+    theme: str
     made_by: list[str]
     importance: float
     rows: list[Row]
+
+    @property
+    def key(self) -> str:
+        """Unique on the page."""
+        return "popular" if self.interest < 0 else f"interest-{self.interest}"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a visitor sees, and what is different from before.
+
+    Attributes
+    ----------
+    entered : item_ids that were not there before; empty at the first look.
+    left : products that were there before and are gone.
+    """
+
+    user_id: str
+    shelves: list[Shelf]
+    entered: frozenset[str] = frozenset()
+    left: tuple[Row, ...] = ()
+
+    @property
+    def rows(self) -> list[Row]:
+        """All products, shelf by shelf."""
+        return [row for shelf in self.shelves for row in shelf.rows]
+
+
+def shown_after(before: Shown | None, user_id: str, shelves: list[Shelf]) -> Shown:
+    """The next view of a user; where nothing has changed the marks stay as they are."""
+    if before is None or before.user_id != user_id:
+        return Shown(user_id, shelves)
+    if before.shelves == shelves:
+        return before
+    after = Shown(user_id, shelves)
+    was, now = {row.item_id for row in before.rows}, {row.item_id for row in after.rows}
+    left = tuple(row for row in before.rows if row.item_id not in now)
+    return Shown(user_id, shelves, frozenset(now - was), left)
+
+
+def categories_among(rows: Iterable[Row]) -> int:
+    """How many different categories these products have."""
+    return len({row.category for row in rows if row.category})
 
 
 def row_of(bundle: Bundle, row: int) -> Row:
@@ -60,31 +107,44 @@ def search(bundle: Bundle, wanted: str, category: str) -> list[Row]:
     ]
 
 
-def shelves_of(candidates: Candidates, bundle: Bundle) -> list[Shelf]:
+def shelves_of(candidates: Candidates, bundle: Bundle, most: int = ON_A_SHELF) -> list[Shelf]:
     """Candidates grouped by the interest that brought them, the most important interest first.
 
     An interest that is the main one of no behaviour has no shelf: some models give every user all K capsules, and after
     one click these would be K shelves for the same product.
+
+    Parameters
+    ----------
+    most : products on each shelf.
     """
     if not candidates.interests:
-        rows = [row_of(bundle, bundle.rows[item_id]) for item_id in candidates.item_ids[:ON_A_SHELF]]
-        return [Shelf("popular", [], 0.0, rows)]
+        rows = [row_of(bundle, bundle.rows[item_id]) for item_id in candidates.item_ids[:most]]
+        return [Shelf(-1, "", [], 0.0, rows)]
     shelves = []
     shown = main_interests(candidates.interests)
     for number, interest in enumerate(candidates.interests):
         if number not in shown:
             continue
         brought = zip(candidates.item_ids, candidates.capsule, strict=True)
-        mine = [item_id for item_id, capsule in brought if capsule == number][:ON_A_SHELF]
+        mine = [item_id for item_id, capsule in brought if capsule == number][:most]
         shelves.append(
             Shelf(
-                key=f"interest-{number}",
+                interest=number,
+                theme=theme_of(interest, bundle),
                 made_by=[title_of(bundle, behaviour.item_id) for behaviour in interest.behaviours[:MADE_BY]],
                 importance=min(1.0, interest.importance),
                 rows=[row_of(bundle, bundle.rows[item_id]) for item_id in mine],
             )
         )
     return sorted(shelves, key=lambda shelf: -shelf.importance)
+
+
+def theme_of(interest: Interest, bundle: Bundle) -> str:
+    """The category of more than half of the behaviours that formed an interest most; empty where there is none."""
+    strongest = [bundle.rows.get(behaviour.item_id) for behaviour in interest.behaviours[:MADE_BY]]
+    categories = Counter("" if row is None else bundle.catalogue.category[row] for row in strongest)
+    [(category, count)] = categories.most_common(1) or [("", 0)]
+    return category.lower() if 2 * count > len(strongest) else ""
 
 
 def main_interests(interests: list[Interest]) -> set[int]:

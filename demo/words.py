@@ -1,7 +1,9 @@
 """Text for people: product titles are data, not Markdown."""
 
 import re
+from datetime import timedelta
 
+UNITS = (("d", 86_400), ("h", 3_600), ("min", 60))
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&])")
 
 
@@ -13,3 +15,10 @@ def plain(text: str) -> str:
 def price(value: float | None) -> str:
     """A price without currency, which logs do not tell; empty where it is unknown."""
     return "" if value is None else f"{value:,.2f}"
+
+
+def age(passed: timedelta) -> str:
+    """How long ago, in the unit that fits."""
+    seconds = max(0, int(passed.total_seconds()))
+    unit, length = next((one for one in UNITS if seconds >= one[1]), ("s", 1))
+    return f"{seconds // length} {unit}"

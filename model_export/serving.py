@@ -72,11 +72,16 @@ class Serving(Generic[Made]):
         self.current, self.version = self.made_of(bundle), bundle.version
         self.refusal: Refusal | None = None
         self.seen: Files = frozenset()
+        self.looking = threading.Lock()
         self.stop = threading.Event()
         self.thread = threading.Thread(target=self.follow, name="serving", daemon=True)
 
     def look(self) -> bool:
         """Look at the pointer once, and take over what it names; whether something new is served."""
+        with self.looking:
+            return self.follow_pointer()
+
+    def follow_pointer(self) -> bool:
         try:
             version = self.pointed_at()
         except Exception as error:  # of whatever kind: what is served must go on

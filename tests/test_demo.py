@@ -1,7 +1,9 @@
 """The demo without a browser: what the page shows, who is in it, and clicks that go through the embedded broker."""
 
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -10,7 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -18,15 +21,21 @@ import pytest
 import streamlit as st
 from hypothesis import given
 from hypothesis import strategies as strategies
+from pydantic import SecretStr
 from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import ButtonGroup
 
 import demo.engine
+import demo.power
 import demo.prepare
 import settings
 from demo.__main__ import APP, as_environment, for_log
 from demo.engine import Engine
+from demo.home import is_prepared, log_file, one_interest_models
+from demo.malformed import MALFORMED, last_letters, send
 from demo.personas import Personas
-from demo.prepare import is_prepared, log_file, prepare, read_or_simulate
+from demo.power import Power
+from demo.prepare import prepare, read_or_simulate
 from demo.traffic import MOST_PER_SECOND, Traffic
 from demo.view import Row, Shelf, behaviours_of, search, shelves_of
 from demo.words import plain, price
@@ -37,11 +46,12 @@ from model_export.export import write_json
 from model_export.extractor import Capsules
 from model_export.interactions import InteractionLog
 from model_export.presets import DEFAULT, PRESETS, preset
-from model_export.readers import read_log, write_table
+from model_export.readers import read_log
 from model_export.registry import Registry
 from model_export.simulator import SimulatedShop, simulate
 from settings import Settings
 from stream.broker import EmbeddedBroker, running_embedded
+from stream.cluster import Cluster
 from stream.event import Event
 from stream.history import History
 from stream.interests import Behaviour, Interest
@@ -49,6 +59,7 @@ from stream.position import Position
 from stream.producer import EventProducer
 from stream.state import UserState
 from stream.store import LmdbStore
+from tests.demo_home import home_of, one_interest_bundle
 
 ROOT = Path(__file__).parents[1]
 NOW_MS = 1_780_000_000_000
@@ -96,14 +107,6 @@ def log_of(*events: tuple[str, str], profiles: dict[str, str] | None = None) -> 
         profiles=pd.DataFrame({"user_id": list(regions), "region": list(regions.values())}),
         source="by hand",
     )
-
-
-def home_of(bundle: Bundle, shop: SimulatedShop, home: Path) -> Settings:
-    """A home that is prepared; no Kafka is configured."""
-    chosen = Settings(home=home, bootstrap_servers="", log=None)
-    Registry(chosen.models).publish(bundle.path)
-    write_table(shop.log, log_file(chosen))
-    return chosen
 
 
 def wait_until(happened: Callable[[], object], within_s: float = 20) -> None:
@@ -171,8 +174,8 @@ def test_candidates_are_shelved_by_the_interest_that_brought_them(few: Bundle) -
     kitchen = Interest(0.7, [Behaviour(item_id, 0.5) for item_id in ("cup", "gone", "mug", "pan")])
     found = candidates(["mat", "mug", "tent", "wok", "pan"], [0, 1, 0, 1, 1], [camping, kitchen, Interest(0.0, [])])
     assert shelves_of(found, few) == [
-        Shelf("interest-1", ["Red cup", "gone", "Blue Mug"], 0.7, rows("mug", "wok", "pan")),
-        Shelf("interest-0", ["Dome tent (blue)"], 0.3, rows("mat", "tent")),
+        Shelf(1, "kitchen", ["Red cup", "gone", "Blue Mug"], 0.7, rows("mug", "wok", "pan")),
+        Shelf(0, "camping", ["Dome tent (blue)"], 0.3, rows("mat", "tent")),
     ]
 
 
@@ -191,7 +194,7 @@ def test_a_shelf_has_four_products(few: Bundle) -> None:
 
 def test_popular_products_have_one_shelf(few: Bundle) -> None:
     assert shelves_of(candidates(list(FEW), [-1] * 6, []), few) == [
-        Shelf("popular", [], 0.0, rows("mug", "cup", "tent", "mat"))
+        Shelf(-1, "", [], 0.0, rows("mug", "cup", "tent", "mat"))
     ]
 
 
@@ -323,6 +326,7 @@ def test_a_model_is_prepared_from_the_simulated_shop(tmp_path: Path, monkeypatch
     monkeypatch.setitem(PRESETS, DEFAULT, replace(default, model=quick))
     monkeypatch.setattr(demo.prepare, "simulate", lambda: small)
     monkeypatch.setattr(demo.prepare, "TRAINING_SECONDS", 0.1)
+    monkeypatch.setattr(demo.prepare, "ONE_INTEREST_SECONDS", 0.1)
     chosen = Settings(home=tmp_path / "new" / "home", log=None)
     assert not is_prepared(chosen)
     prepare(chosen)
@@ -331,6 +335,8 @@ def test_a_model_is_prepared_from_the_simulated_shop(tmp_path: Path, monkeypatch
     check(bundle)
     assert bundle.manifest.index == {"kind": "exact"}
     assert bundle.manifest.items == len(small.log.items)
+    assert bundle.manifest.num_interests > 1
+    assert Registry(one_interest_models(chosen)).current().manifest.num_interests == 1
     pd.testing.assert_frame_equal(read_log(log_file(chosen)).events, small.log.events)
     log_file(chosen).unlink()
     assert not is_prepared(chosen)
@@ -380,9 +386,9 @@ def test_without_torch_no_model_is_prepared_and_it_is_said(tmp_path: Path) -> No
 @pytest.fixture(scope="module")
 def engine(bundle: Bundle, shop: SimulatedShop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """A running engine that all tests share; each has a visitor of its own."""
-    engine = Engine(home_of(bundle, shop, tmp_path_factory.mktemp("home")))
-    yield engine
-    engine.close()
+    one = one_interest_bundle(shop, tmp_path_factory.mktemp("one"))
+    with closing(Engine(home_of(bundle, shop, tmp_path_factory.mktemp("home"), one))) as engine:
+        yield engine
 
 
 @pytest.fixture
@@ -391,9 +397,10 @@ def visitor(request: pytest.FixtureRequest) -> str:
 
 
 def two_of_different_kinds(engine: Engine) -> tuple[str, str]:
-    category = engine.catalogue.category
+    bundle = engine.served.bundle
+    category = bundle.catalogue.category
     other = next(row for row, of in enumerate(category) if of != category[0])
-    return engine.bundle.item_ids[0], engine.bundle.item_ids[other]
+    return bundle.item_ids[0], bundle.item_ids[other]
 
 
 def history_of(engine: Engine, user_id: str) -> tuple[str, ...]:
@@ -411,17 +418,18 @@ def test_a_new_visitor_gets_popular_items(engine: Engine, visitor: str) -> None:
 def test_a_click_changes_the_recommendations(engine: Engine, visitor: str, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = two_of_different_kinds(engine)
     click = engine.click(visitor, first)
-    assert (click.user_id, click.item_id) == (visitor, first)
+    assert (click.user_id, click.item_id, click.event_type) == (visitor, first, "click")
     assert 0 < click.latency_ms < 10_000
+    assert engine.pulse.latencies[-1][1] == click.latency_ms
     after_one = engine.recommend(visitor)
     assert after_one.path == "capsules"
     assert [one.item_id for one in after_one.interests[0].behaviours] == [first]
-    engine.click(visitor, second, "buy")
+    engine.click(visitor, second, "purchase")
     after_two = engine.recommend(visitor)
     assert {one.item_id for interest in after_two.interests for one in interest.behaviours} == {first, second}
     assert after_two.item_ids != after_one.item_ids
     assert history_of(engine, visitor) == (first, second)
-    monkeypatch.setattr(demo.engine, "CANDIDATES", engine.bundle.manifest.items)
+    monkeypatch.setattr(demo.engine, "CANDIDATES", engine.served.bundle.manifest.items)
     new = engine.recommend(visitor, exclude_seen=True).item_ids
     assert set(engine.recommend(visitor).item_ids) - set(new) == {first, second}
 
@@ -437,8 +445,10 @@ def test_the_end_of_another_process_s_broker_is_said(bundle: Bundle, shop: Simul
     with EmbeddedBroker(settings.state) as broker, closing(Engine(settings)) as guest:
         assert guest.cluster == broker.cluster
         assert guest.trouble() is None
+        assert not guest.is_broken()
         broker.close()
-        assert "Start the demo again" in str(guest.trouble())
+        assert "has ended" in str(guest.trouble())
+        assert guest.is_broken()
 
 
 def test_a_persona_is_brought_in_once(engine: Engine) -> None:
@@ -498,7 +508,7 @@ def test_an_engine_closes_and_opens_again_and_says_when_its_updater_stops(
 
 
 def our_threads() -> set[threading.Thread]:
-    return {thread for thread in threading.enumerate() if thread.name in ("updater", "traffic")}
+    return {thread for thread in threading.enumerate() if thread.name in ("updater", "traffic", "shopper", "serving")}
 
 
 def broken(*_: object) -> None:
@@ -546,6 +556,116 @@ def test_a_click_that_nobody_applies_is_said(
     with_engine(chosen, click)
 
 
+# The machine room
+
+
+def test_a_paused_updater_waits_and_catches_up(engine: Engine, visitor: str) -> None:
+    first, second = two_of_different_kinds(engine)
+    engine.click(visitor, first)
+    engine.going.clear()
+    try:
+        wait_until(lambda: is_paused(engine))
+        with pytest.raises(OSError, match="the updater is paused; the event waits in Kafka"):
+            engine.click(visitor, second)
+        assert history_of(engine, visitor) == (first,)
+        assert engine.pulse.source.read().lag >= 1
+    finally:
+        engine.going.set()
+    wait_until(lambda: history_of(engine, visitor) == (first, second))
+    wait_until(lambda: engine.pulse.source.read().lag == 0)
+
+
+def is_paused(engine: Engine) -> bool:
+    """Whether the updater has finished the step that it was in: its polls do not go on."""
+    assert engine.updater is not None
+    polls = engine.updater.reader.polls
+    time.sleep(0.5)
+    return engine.updater.reader.polls == polls
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("Not JSON", "json"),
+        ("Time in seconds", "field"),
+        ("Empty item", "field"),
+        ("Somebody else's key", "key"),
+        ("Next week's event", "time"),
+    ],
+)
+def test_every_malformed_record_becomes_a_letter_that_says_why(engine: Engine, kind: str, reason: str) -> None:
+    assert kind in MALFORMED
+    place = send(engine.producer, kind)
+    topic = engine.settings.dead_letter_topic
+    wait_until(lambda: place in [letter.source for letter in last_letters(engine.cluster, topic)])
+    letters = last_letters(engine.cluster, topic)
+    assert [letter.reason for letter in letters if letter.source == place] == [reason]
+    assert len(letters) <= 5
+    assert engine.pulse.source.read().letters >= len(letters)
+
+
+def test_the_test_shopper_shops_while_there_is_traffic(engine: Engine) -> None:
+    engine.traffic.rate = 10
+    wait_until(lambda: history_of(engine, "test-shopper"))
+    engine.traffic.rate = 0
+    assert engine.shopper.failure is None
+
+
+def test_a_new_model_is_served_and_rolled_back(bundle: Bundle, shop: SimulatedShop, tmp_path: Path) -> None:
+    chosen = home_of(bundle, shop, tmp_path)
+    with closing(Engine(chosen)) as engine:
+        first = engine.served
+        assert engine.one is None
+        with pytest.raises(ValueError, match=f"no bundle that was current before {bundle.version}"):
+            engine.roll_back()
+        engine.click("ann", engine.served.bundle.item_ids[0])
+        newer = newer_version(bundle, tmp_path / "newer")
+        engine.registry.publish(newer)
+        wait_until(lambda: engine.served.bundle.version == "99990101T000000Z-ffff")
+        assert engine.recommend("ann").model_version == "99990101T000000Z-ffff"
+        assert engine.roll_back() == first.bundle.version == engine.recommend("ann").model_version
+
+
+def newer_version(bundle: Bundle, path: Path) -> Path:
+    """The same bundle under a later name."""
+    shutil.copytree(bundle.path, path)
+    write_manifest(path, replace(bundle.manifest, version="99990101T000000Z-ffff"))
+    return path
+
+
+def test_where_things_are_is_said_without_secrets(engine: Engine) -> None:
+    assert engine.places() == {
+        "Broker": f"embedded, {engine.cluster.bootstrap_servers}",
+        "Store": f"LMDB, {engine.settings.state}",
+    }
+    url = "redis://:s3cret@redis.shop:6379"
+    elsewhere = SimpleNamespace(settings=Settings(redis=SecretStr(url)), cluster=Cluster("kafka.shop:9092"))
+    assert Engine.places(cast(Engine, elsewhere)) == {
+        "Broker": "Apache Kafka, kafka.shop:9092",
+        "Store": "Redis, redis.shop:6379",
+    }
+
+
+# Power
+
+
+def test_an_engine_that_could_not_start_is_tried_again(bundle: Bundle, shop: SimulatedShop, tmp_path: Path) -> None:
+    power = Power(Settings(home=tmp_path, bootstrap_servers="", log=None))
+    with pytest.raises(BundleError, match="no model was published"):
+        power.engine()
+    home_of(bundle, shop, tmp_path)
+    with closing(power):
+        engine = power.engine()
+        assert power.engine() is engine
+        engine.click("ann", "mug")
+        engine.failure = RuntimeError("out of order")
+        again = power.engine()
+        assert again is not engine
+        again.click("ann", "cup")
+        assert history_of(again, "ann") == ("mug", "cup")
+    assert power.running is None
+
+
 # The page
 
 
@@ -553,7 +673,7 @@ def test_a_click_that_nobody_applies_is_said(
 def page(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
     """The page as a new visitor sees it."""
     monkeypatch.setattr(settings, "load", lambda: engine.settings)
-    monkeypatch.setattr(demo.engine, "Engine", lambda _: engine)
+    monkeypatch.setattr(demo.power, "Engine", lambda _: engine)
     st.cache_resource.clear()
     yield run(AppTest.from_file(str(APP), default_timeout=60))
     st.cache_resource.clear()
@@ -565,72 +685,105 @@ def run(page: AppTest) -> AppTest:
     return page
 
 
-def on_shelves(page: AppTest) -> list[str]:
-    """Items on the shelves, in the order of the page; all shelves but the catalogue's."""
-    keys = [str(button.key) for button in page.button if button.key]
-    return [key for key in keys if re.match(r"interest-|popular-", key)]
+def html_of(page: AppTest, key: str) -> str:
+    """What a component of products shows."""
+    [found] = [element.proto for element in page.get("bidi_component") if element.proto.id.endswith(f"-{key}")]
+    return str(json.loads(found.json))
+
+
+def cards_of(page: AppTest, key: str) -> list[str]:
+    return re.findall(r'data-card="([^"]+)"', html_of(page, key))
 
 
 def says(page: AppTest, text: str) -> bool:
-    return any(text in element.value for element in (*page.markdown, *page.info, *page.error))
+    shown = (*page.markdown, *page.info, *page.error, *page.caption, *page.warning)
+    return any(text in element.value for element in shown)
 
 
-def test_a_click_on_the_page_changes_the_recommendations(page: AppTest, engine: Engine) -> None:
+def choose(page: AppTest, key: str, choice: str) -> AppTest:
+    """Press one of a row of choices."""
+    [group] = [one for one in page.get("button_group") if getattr(one, "key", "") == key]
+    cast(ButtonGroup[str], group).set_value(choice)
+    return run(page)
+
+
+def test_recommendations_follow_events_from_elsewhere(page: AppTest, engine: Engine) -> None:
     user_id = page.session_state.visitor
     assert page.query_params["user"] in (user_id, [user_id])
-    assert says(page, "Popular now")
-    assert all(key.startswith("popular-") for key in on_shelves(page))
+    assert "Popular now" in html_of(page, "interests")
+    assert says(page, "Nothing is known of this visitor")
     first, second = two_of_different_kinds(engine)
-    page.text_input(key="search").input(engine.catalogue.title[0])
-    run(page).button(key=f"shop-{first}").click()
+    engine.click(user_id, first)
     run(page)
-    assert not says(page, "Popular now")
-    assert says(page, f"From your {plain(engine.catalogue.title[0])}")
-    assert says(page, "click to recommendations in")
-    after_one = on_shelves(page)
-    [shelf] = shelves_of(engine.recommend(user_id, exclude_seen=True), engine.bundle)
-    assert after_one == [f"interest-0-{row.item_id}" for row in shelf.rows]
-    page.text_input(key="search").input(engine.catalogue.title[engine.bundle.rows[second]])
-    run(page).button(key=f"shop-{second}").click()
-    run(page)
-    assert history_of(engine, user_id) == (first, second)
-    assert on_shelves(page) != after_one
+    title = engine.served.bundle.catalogue.title[0]
+    assert "Popular now" not in html_of(page, "interests")
+    assert f"things: {title}" in html_of(page, "interests")
+    assert says(page, f"Your last behaviours: {plain(title)}")
+    [shelf] = shelves_of(engine.recommend(user_id, exclude_seen=True), engine.served.bundle)
+    assert cards_of(page, "interests") == [row.item_id for row in shelf.rows]
+    assert "ms-new" in html_of(page, "interests")
+    assert "Left just now" in html_of(page, "interests")
+    after_one = cards_of(page, "interests")
+    engine.click(user_id, second)
+    assert cards_of(run(page), "interests") != after_one
 
 
 def test_search_and_categories_on_the_page(page: AppTest) -> None:
+    assert len(cards_of(page, "shop")) == 12
     page.text_input(key="search").input("yoga mat")
     run(page)
-    assert len([button for button in page.button if str(button.key).startswith("shop-")]) == 5
-    page.selectbox(key="category").select("Camping")
+    assert len(cards_of(page, "shop")) == 5
+    assert says(page, "5 of 5 products")
+    choose(page, "category", "Camping")
+    assert "No product matches" in html_of(page, "shop")
+    page.text_input(key="search").input("")
     run(page)
-    assert not [button for button in page.button if str(button.key).startswith("shop-")]
+    assert set(re.findall(r"Camping|Yoga", html_of(page, "shop"))) == {"Camping"}
 
 
-def test_a_persona_on_the_page(page: AppTest, engine: Engine) -> None:
+def test_a_persona_beside_one_interest_and_on_the_map(page: AppTest, engine: Engine) -> None:
     persona = engine.personas.user_ids[3]
     page.selectbox(key="user").select(persona)
     run(page)
     assert page.query_params["user"] in (persona, [persona])
     assert len(history_of(engine, persona)) == 30
-    assert len([markdown for markdown in page.markdown if "From your" in markdown.value]) == 4
+    assert html_of(page, "interests").count("From your") == 4
+    choose(page, "kind", "Beside one interest")
+    assert html_of(page, "several").count("From your") == 4
+    assert html_of(page, "one").count("From your") == 1
+    assert len(cards_of(page, "one")) == len(cards_of(page, "several"))
+    assert says(page, f"{len(cards_of(page, 'one'))} products from")
+    choose(page, "kind", "Interest map")
+    assert len(page.get("vega_lite_chart")) == 2
     new_visitor = next(button for button in page.button if button.label == "New visitor")
     new_visitor.click()
     run(page)
-    assert says(page, "Popular now")
+    assert not page.get("vega_lite_chart")
+    assert says(page, "Nothing is known of this visitor yet")
 
 
-def test_an_impossible_user_on_the_page(page: AppTest, engine: Engine) -> None:
+def test_without_a_model_with_one_interest_it_is_said(
+    page: AppTest, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "one", None)
+    choose(page, "kind", "Beside one interest")
+    assert says(page, "There is no model with one interest in this home")
+
+
+def test_an_impossible_user_on_the_page(engine: Engine, page: AppTest) -> None:
     """The page's address may hold anything."""
-    first, _ = two_of_different_kinds(engine)
     page = AppTest.from_file(str(APP), default_timeout=60)
     page.query_params["user"] = "x" * 200
-    run(page).text_input(key="search").input(engine.catalogue.title[0])
-    run(page).button(key=f"shop-{first}").click()
-    assert says(run(page), "user_id")
-    assert engine.state("x" * 200) is None
+    assert "Popular now" in html_of(run(page), "interests")
+    with pytest.raises(ValueError, match="user_id"):
+        engine.click("x" * 200, "mug")
 
 
-def test_traffic_on_the_page(page: AppTest, engine: Engine) -> None:
+def test_the_machine_room(page: AppTest, engine: Engine) -> None:
+    choose(page, "view", "Machine room")
+    assert page.query_params["view"] in ("Machine room", ["Machine room"])
+    assert [metric.label for metric in page.metric][:2] == ["Events a second", "Lag, events"]
+    assert says(page, engine.served.bundle.version)
     before = engine.traffic.published
     page.slider(key="rate").set_value(200)
     run(page)
@@ -638,19 +791,57 @@ def test_traffic_on_the_page(page: AppTest, engine: Engine) -> None:
     page.slider(key="rate").set_value(0)
     run(page)
     assert engine.traffic.rate == 0
+    pressed(page, "Roll back")
+    assert says(page, "no bundle that was current before")
+    pressed(page, "Pause")
+    assert not engine.going.is_set()
+    assert says(page, "Paused: the lag grows")
+    pressed(page, "Resume")
+    assert engine.going.is_set()
+
+
+def pressed(page: AppTest, label: str) -> AppTest:
+    next(button for button in page.button if button.label == label).click()
+    return run(page)
+
+
+def test_a_malformed_event_on_the_page(page: AppTest, engine: Engine) -> None:
+    choose(page, "view", "Machine room")
+    page.selectbox(key="malformed").select("Empty item")
+    pressed(page, "Send it")
+    assert says(page, "Sent: behaviour")
+
+    def is_shown() -> bool:
+        return any("careless-producer" in code.value for code in run(page).code)
+
+    wait_until(is_shown)
 
 
 @pytest.mark.parametrize("failure", [OSError("no Kafka broker answers"), BundleError("no model")])
-def test_what_does_not_start_is_said_on_the_page(
+def test_what_does_not_start_is_said_and_tried_again(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, failure: Exception
 ) -> None:
     def fail(_: Settings) -> None:
         raise failure
 
     monkeypatch.setattr(settings, "load", lambda: engine.settings)
-    monkeypatch.setattr(demo.engine, "Engine", fail)
+    monkeypatch.setattr(demo.power, "Engine", fail)
     st.cache_resource.clear()
-    assert says(run(AppTest.from_file(str(APP), default_timeout=60)), str(failure))
+    page = run(AppTest.from_file(str(APP), default_timeout=60))
+    assert says(page, str(failure))
+    monkeypatch.setattr(demo.power, "Engine", lambda _: engine)
+    assert "Popular now" in html_of(run(page), "interests")
+    st.cache_resource.clear()
+
+
+def test_what_breaks_while_it_runs_is_said(page: AppTest, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(_: object) -> None:
+        raise OSError("the capsule store cannot be read")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(engine.store, "get_many", away)
+        assert says(run(page), "the capsule store cannot be read")
+    assert "Popular now" in html_of(run(page), "interests")
 
 
 def test_a_model_that_cannot_be_prepared_is_said_on_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

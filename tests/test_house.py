@@ -47,13 +47,14 @@ STORES = (  # what index reads of the stream's, and the way to the Redis where i
     "stream.store",
     "stream.stores",
 )
+DEMO_PARTS = ("tests.demo_process",)  # of `python -m benchmarks demo`
 # Room -> what of ours it may import besides itself, settings and console. A name allows what is below it.
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "stream": (BUNDLE, EXTRACTOR, REGISTRY, SERVING, "model_export.interactions", "model_export.readers"),
     "index": (BUNDLE, EXTRACTOR, REGISTRY, SERVING, *STORES),
     "model_export": (),
     "demo": ("index", "model_export", "stream"),
-    "benchmarks": ("index", "model_export", "stream", *REAL_PARTS, *FAULT_PARTS),
+    "benchmarks": ("index", "model_export", "stream", *REAL_PARTS, *FAULT_PARTS, *DEMO_PARTS),
     "settings": (),
     "console": (),
 }
@@ -63,8 +64,8 @@ ONLY_IN = {
     "onnxruntime": "model_export/extractor.py",
     "pydantic_settings": "settings.py",
     "redis": "stream/redis_link.py",
-    "streamlit": "demo/app.py",
 }
+PAGE = ("demo/app.py", "demo/page/")  # what may import streamlit
 ENVIRONMENT = {"environ", "environb", "getenv", "getenvb", "putenv", "unsetenv"}
 PASSES_IT_ON = {"demo/__main__.py"}  # {**os.environ, ...} for a child process; nothing in it is read
 
@@ -134,6 +135,12 @@ def test_a_library_has_one_place(library: str) -> None:
     assert {path for path in found if room_of(path) != "benchmarks"} == {ONLY_IN[library]}
 
 
+def test_streamlit_is_for_the_page_only() -> None:
+    found = {path for path, tree in product().items() if any(allows("streamlit", name) for name in imports(tree))}
+    assert found
+    assert [path for path in found if not path.startswith(PAGE)] == []
+
+
 def test_the_contract_needs_numpy_and_the_standard_library_only() -> None:
     for path in ("model_export/bundle.py", "model_export/registry.py"):
         names = {name.split(".")[0] for name in imports(sources()[path])}
@@ -188,8 +195,8 @@ print(json.dumps([recommender.index.kind, found.path, len(found.item_ids), len(f
 
 
 def modules_of(room: str) -> list[str]:
-    """Every module of a room but the page, which is a script."""
-    paths = [path for path in sources() if room_of(path) == room and path != "demo/app.py"]
+    """Every module of a room but the page, which needs streamlit."""
+    paths = [path for path in sources() if room_of(path) == room and not path.startswith(PAGE)]
     return [path.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for path in paths]
 
 

@@ -1,0 +1,113 @@
+"""Products as HTML: cards, shelves of cards, and what has left. Every text is escaped here."""
+
+from html import escape
+
+from demo.picture import data_uri, picture
+from demo.view import Row, Shelf, Shown
+from demo.words import price
+
+ACTS = {"cart": "Cart", "purchase": "Buy"}  # event type -> label; a click on the picture is a "click"
+
+CSS = """
+.ms-cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(112px, 1fr)); gap: 10px; }
+.ms-card { border: 1px solid #dbe5e2; border-radius: 10px; overflow: hidden; background: #fff; position: relative;
+  display: flex; flex-direction: column; transition: box-shadow .15s, transform .15s; }
+.ms-card:hover { box-shadow: 0 4px 14px rgba(22, 48, 43, .14); transform: translateY(-1px); }
+.ms-card button { font: inherit; color: inherit; cursor: pointer; border: 0; background: none; padding: 0; }
+.ms-look { display: flex; flex-direction: column; text-align: left; flex: 1; }
+.ms-look img { display: block; width: 100%; aspect-ratio: 4 / 3; object-fit: cover; }
+.ms-title { display: block; font-size: 13px; font-weight: 600; line-height: 1.25; padding: 7px 9px 0; }
+.ms-meta { display: block; font-size: 12px; color: #5b716b; padding: 2px 9px 6px; }
+.ms-acts { display: flex; border-top: 1px solid #e8efed; }
+.ms-acts button { flex: 1; font-size: 12px; padding: 5px 0; color: #0f766e; }
+.ms-acts button + button { border-left: 1px solid #e8efed; }
+.ms-acts button:hover { background: #e6f2f0; }
+.ms-card button:focus-visible { outline: 2px solid #0f766e; outline-offset: -2px; }
+.ms-card.ms-pressed { opacity: .55; }
+.ms-new { animation: ms-enter .7s ease-out; border-color: #0f766e; }
+.ms-new::after { content: "new"; position: absolute; top: 6px; right: 6px; font-size: 10.5px; font-weight: 700;
+  background: #0f766e; color: #fff; border-radius: 999px; padding: 1px 7px; }
+@keyframes ms-enter { from { transform: scale(.92); box-shadow: 0 0 0 5px rgba(15, 118, 110, .4); } }
+.ms-shelf { margin-bottom: 14px; padding: 10px 12px 12px; border-radius: 12px; background: #f3f7f6;
+  border-left: 5px solid var(--ms-interest); }
+.ms-shelf h4 { margin: 0 0 8px; padding: 0; font-size: 14px; line-height: 1.35; font-weight: 400; }
+.ms-shelf h4 b { font-weight: 650; }
+.ms-share { float: right; font-size: 12px; color: #5b716b; margin-left: 10px; }
+.ms-shelf .ms-cards { grid-template-columns: repeat(4, minmax(0, 1fr)); }
+.ms-narrow .ms-shelf .ms-cards { grid-template-columns: repeat(2, minmax(0, 1fr)); }
+.ms-left { font-size: 12px; color: #5b716b; display: flex; flex-wrap: wrap; align-items: center; gap: 5px; }
+.ms-left img { width: 34px; border-radius: 5px; filter: grayscale(1); opacity: .55; }
+.ms-none { color: #5b716b; font-size: 13px; }
+@media (prefers-reduced-motion: reduce) { .ms-new { animation: none; } }
+"""
+INTEREST_COLOURS = ("#0f766e", "#c2410c", "#6d28d9", "#0369a1", "#be185d", "#4d7c0f", "#a16207", "#475569")
+POPULAR_COLOUR = "#94a3b8"
+
+
+def card(row: Row, entered: bool = False) -> str:
+    """One product: its picture and title are a button, cart and buy are two more."""
+    item, title = escape(row.item_id), escape(row.title)
+    meta = " · ".join(part for part in (escape(row.category), price(row.price)) if part) or "&nbsp;"
+    acts = "".join(
+        f'<button data-act="{act}" data-item="{item}" aria-label="{label}: {title}">{label}</button>'
+        for act, label in ACTS.items()
+    )
+    return (
+        f'<article class="ms-card{" ms-new" if entered else ""}" data-card="{item}">'
+        f'<button class="ms-look" data-act="click" data-item="{item}">{image(row)}'
+        f'<span class="ms-title">{title}</span><span class="ms-meta">{meta}</span></button>'
+        f'<div class="ms-acts">{acts}</div></article>'
+    )
+
+
+def image(row: Row) -> str:
+    """A product's picture."""
+    category = f" ({escape(row.category)})" if row.category else ""
+    return f'<img alt="Drawing of {escape(row.title)}{category}" src="{data_uri(picture(row.title, row.category))}"/>'
+
+
+def grid(rows: list[Row]) -> str:
+    """Products of the catalogue."""
+    if not rows:
+        return '<p class="ms-none">No product matches.</p>'
+    return f'<div class="ms-cards">{"".join(card(row) for row in rows)}</div>'
+
+
+def panel(shown: Shown, narrow: bool = False) -> str:
+    """The shelves of a visitor, and what has left them."""
+    shelves = "".join(shelf_of(shelf, shown.entered) for shelf in shown.shelves)
+    gone = "".join(image(row) for row in shown.left)
+    left = f'<p class="ms-left"><span>Left just now:</span>{gone}</p>' if gone else ""
+    return f'<div class="ms-panel{" ms-narrow" if narrow else ""}">{shelves}{left}</div>'
+
+
+def shelf_of(shelf: Shelf, entered: frozenset[str]) -> str:
+    """One interest: what made it, its share, and what it brings."""
+    cards = "".join(card(row, row.item_id in entered) for row in shelf.rows)
+    brought = f'<div class="ms-cards">{cards}</div>' if cards else NOTHING
+    return (
+        f'<section class="ms-shelf" data-shelf="{escape(shelf.key)}" style="--ms-interest: {colour_of(shelf)}">'
+        f"<h4>{heading(shelf)}</h4>{brought}</section>"
+    )
+
+
+NOTHING = '<p class="ms-none">None of the top candidates comes from this interest.</p>'
+
+
+def heading(shelf: Shelf) -> str:
+    """What a shelf is made of."""
+    if not shelf.made_by:
+        return "<b>Popular now</b>"
+    share = f'<span class="ms-share">{100 * shelf.importance:.0f} % of your behaviours</span>'
+    things = f"From your <b>{escape(shelf.theme)}</b> things: " if shelf.theme else "From your "
+    return f"{share}{things}{escape(', '.join(shelf.made_by))}"
+
+
+def colour_of(shelf: Shelf) -> str:
+    """The colour of an interest, the same here and on the map."""
+    return POPULAR_COLOUR if shelf.interest < 0 else interest_colour(shelf.interest)
+
+
+def interest_colour(number: int) -> str:
+    """The colour of a place in a user's interests."""
+    return INTEREST_COLOURS[number % len(INTEREST_COLOURS)]

@@ -1,0 +1,113 @@
+"""The demo's charts, made with Altair from plain tables."""
+
+import altair as alt
+import pandas as pd
+
+from demo.cards import interest_colour
+from demo.interest_map import TRAIL, Coupling, coupling_table
+
+SHORT = 26  # characters of a title beside the heat map
+CLOCK = alt.X("time:T", title=None, axis=alt.Axis(format="%H:%M:%S", grid=False, tickCount=4))
+QUIET = alt.Axis(labels=False, ticks=False, domain=False, grid=False, title=None)
+X, Y = alt.X("x:Q", axis=QUIET), alt.Y("y:Q", axis=QUIET)
+GREY, DARK = "#b9cac6", "#16302b"
+
+
+def interest_map(
+    items: pd.DataFrame, behaviours: pd.DataFrame, trail: pd.DataFrame, themes: list[str]
+) -> alt.LayerChart:
+    """Items as dots, the last behaviours as rings, interests as diamonds with the ways that they came."""
+    names = names_of(themes)
+    trail = trail[trail["interest"] < len(names)]  # one that the user no longer has is left out
+    trail = trail.assign(name=[names[number] for number in trail["interest"]])
+    layers = alt.layer(dots(items, themes), rings(behaviours), *diamonds(trail, names))
+    chart = layers.resolve_scale(color="independent", opacity="independent")
+    return chart.properties(height=430).configure_view(strokeWidth=0)
+
+
+def dots(items: pd.DataFrame, themes: list[str]) -> alt.Chart:
+    """Items; those of the category that is an interest's theme have the interest's colour."""
+    colours = {theme: interest_colour(number) for number, theme in enumerate(themes) if theme}
+    table = items.assign(colour=[colours.get(category.lower(), GREY) for category in items["category"]])
+    chart = alt.Chart(table).mark_circle(size=36, opacity=0.4)
+    return chart.encode(X, Y, color=alt.Color("colour:N", scale=None), tooltip=["title:N", "category:N"])
+
+
+def rings(behaviours: pd.DataFrame) -> alt.Chart:
+    """Behaviours, the older the fainter."""
+    faint = alt.Opacity("age:Q", scale=alt.Scale(domain=[0, TRAIL], range=[1, 0.2]), legend=None)
+    chart = alt.Chart(behaviours).mark_point(size=120, strokeWidth=2, color=DARK)
+    return chart.encode(X, Y, opacity=faint, tooltip=["title:N", "category:N"])
+
+
+def diamonds(trail: pd.DataFrame, names: list[str]) -> list[alt.Chart]:
+    """Interests with their numbers, and the ways that they came."""
+    scale = alt.Scale(domain=names, range=[interest_colour(number) for number in range(len(names))])
+    legend = alt.Legend(title=None, orient="bottom", columns=4)
+    now = trail[trail["age"] == 0].assign(number=trail["interest"] + 1)
+    way = alt.Chart(trail).mark_line(strokeWidth=2, opacity=0.6)
+    diamond = alt.Chart(now).mark_point(shape="diamond", size=340, filled=True, opacity=1)
+    number = alt.Chart(now).mark_text(fontSize=11, fontWeight="bold", color="white")
+    return [
+        way.encode(X, Y, order="age:O", color=alt.Color("name:N", scale=scale, legend=None)),
+        diamond.encode(X, Y, color=alt.Color("name:N", scale=scale, legend=legend), tooltip=["name:N"]),
+        number.encode(X, Y, text="number:Q"),
+    ]
+
+
+def names_of(themes: list[str]) -> list[str]:
+    """Interests as charts name them: the number and the theme."""
+    return [f"{number}: {theme or 'mixed'}" for number, theme in enumerate(themes, start=1)]
+
+
+def heat_map(found: Coupling, themes: list[str]) -> alt.Chart:
+    """Behaviours below each other, the newest last; interests side by side."""
+    names = names_of(themes)
+    table = coupling_table(found)
+    labels = [f"{place + 1}. {title[:SHORT]}" for place, title in zip(table["place"], table["title"], strict=True)]
+    table = table.assign(label=labels, name=[names[number] for number in table["interest"]])
+    return (
+        alt.Chart(table)
+        .mark_rect(cornerRadius=2)
+        .encode(
+            x=alt.X("name:N", sort=None, title=None, axis=alt.Axis(labelAngle=0, labelLimit=110, orient="top")),
+            y=alt.Y("label:N", sort=None, title=None, axis=alt.Axis(labelLimit=210)),
+            color=alt.Color("share:Q", scale=alt.Scale(scheme="teals", domain=[0, 1]), legend=None),
+            tooltip=["title:N", "name:N", alt.Tooltip("share:Q", format=".2f")],
+        )
+        .properties(height=alt.Step(20))
+    )
+
+
+def upwards(table: pd.DataFrame, column: str, title: str) -> alt.Y:
+    """A figure from 0 to its largest value, and at least to 5."""
+    scale = alt.Scale(domain=[0, max([5.0, *table[column]])])
+    return alt.Y(f"{column}:Q", title=title, scale=scale, axis=alt.Axis(format="~s", tickCount=4))
+
+
+def latencies(table: pd.DataFrame) -> alt.Chart:
+    """p50 and p99 over time."""
+    colours = alt.Scale(domain=["p50", "p99"], range=["#0f766e", "#c2410c"])
+    return (
+        alt.Chart(table)
+        .mark_line(point=True)
+        .encode(
+            x=CLOCK,
+            y=upwards(table, "ms", "click to new list, ms"),
+            color=alt.Color("quantile:N", scale=colours, legend=alt.Legend(title=None, orient="top")),
+        )
+        .properties(height=190)
+    )
+
+
+def over_time(table: pd.DataFrame, column: str, title: str, colour: str) -> alt.Chart:
+    """One figure over time."""
+    return (
+        alt.Chart(table)
+        .mark_area(line={"color": colour}, color=colour, opacity=0.18)
+        .encode(
+            x=CLOCK,
+            y=upwards(table, column, title),
+        )
+        .properties(height=190)
+    )

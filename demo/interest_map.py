@@ -1,0 +1,115 @@
+"""Items and a user's interests in two dimensions, and what coupled behaviours to interests."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from index.recommender import Recommender
+from model_export.bundle import Bundle
+from stream.state import UserState
+
+MOST_ITEMS = 500  # drawn; more are a cloud without gaps, and slow
+TRAIL = 8  # events that the trail goes back
+COUPLED = 16  # behaviours in the heat map
+
+
+class InterestMap:
+    """Two axes through a bundle's items: those along which the categories differ most.
+
+    Without categories they are the axes of the items themselves. Lengths are left out: max-sim on this map is about
+    directions.
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+        vectors = unit(bundle.item_embeddings)
+        groups = pd.Series(bundle.catalogue.category).astype("category").cat
+        counts = np.bincount(groups.codes, minlength=len(groups.categories))
+        sums = np.zeros((len(counts), vectors.shape[1]))
+        np.add.at(sums, groups.codes.to_numpy(), vectors)
+        spread = sums / counts[:, None] if len(counts) > 2 else vectors[evenly(len(vectors), MOST_ITEMS)]
+        self.centre = spread.mean(axis=0)
+        self.axes = np.linalg.svd(spread - self.centre, full_matrices=False)[2][:2]  # (2, d)
+
+    def place(self, vectors: np.ndarray) -> np.ndarray:
+        """Where vectors (n, d) are on the map: (n, 2)."""
+        return np.asarray((unit(vectors) - self.centre) @ self.axes.T)
+
+    def items(self) -> pd.DataFrame:
+        """x, y, title and category of a sample of the items."""
+        rows = evenly(len(self.bundle.item_ids), MOST_ITEMS)
+        return self.table(rows)
+
+    def table(self, rows: np.ndarray) -> pd.DataFrame:
+        """x, y, title and category of these rows."""
+        catalogue = self.bundle.catalogue
+        x, y = self.place(self.bundle.item_embeddings[rows]).T
+        title, category = [catalogue.title[row] for row in rows], [catalogue.category[row] for row in rows]
+        return pd.DataFrame({"x": x, "y": y, "title": title, "category": category})
+
+    def behaviours(self, state: UserState) -> pd.DataFrame:
+        """x, y, title, category and age (0 is the last one) of the last behaviours that the model knows."""
+        known = [item_id for item_id in state.history.item_ids if item_id in self.bundle.rows][-TRAIL:]
+        found = self.table(np.array([self.bundle.rows[item_id] for item_id in known], dtype=int))
+        return found.assign(age=range(len(known) - 1, -1, -1))
+
+    def trail(self, state: UserState, recommender: Recommender) -> pd.DataFrame:
+        """x, y, interest and age of the interests after each of the last events; age 0 is now.
+
+        Nothing has to be remembered for it: capsules depend on the history alone.
+        """
+        items = state.history.item_ids
+        steps = range(min(TRAIL, len(items)))
+        past = recommender.extractor.encode([items[: len(items) - age] for age in steps], [state.profile] * len(steps))
+        tables = [self.capsules(capsules.vectors, age) for age, capsules in zip(steps, past, strict=True)]
+        return pd.concat(tables or [self.capsules(np.empty((0, self.axes.shape[1])), 0)], ignore_index=True)
+
+    def capsules(self, vectors: np.ndarray, age: int) -> pd.DataFrame:
+        """x, y, interest and age of some capsules."""
+        x, y = self.place(vectors).T
+        return pd.DataFrame({"x": x, "y": y, "interest": range(len(vectors)), "age": age})
+
+
+@dataclass(frozen=True)
+class Coupling:
+    """Which behaviours made which interest.
+
+    Attributes
+    ----------
+    titles : of the last behaviours, oldest first.
+    weights : (interests, behaviours), shares of 0 to 1.
+    """
+
+    titles: list[str]
+    weights: np.ndarray
+
+
+def coupling(state: UserState, bundle: Bundle) -> Coupling:
+    """The routing weights of a user's last behaviours."""
+    kept = state.history.item_ids[-COUPLED:]
+    titles = [bundle.catalogue.title[bundle.rows[one]] if one in bundle.rows else one for one in kept]
+    return Coupling(titles, state.capsules.routing_weights[:, -COUPLED:])
+
+
+def coupling_table(found: Coupling) -> pd.DataFrame:
+    """A row for each behaviour and interest: place, title, interest, share."""
+    interests, behaviours = found.weights.shape
+    return pd.DataFrame(
+        {
+            "place": np.tile(np.arange(behaviours), interests),
+            "title": found.titles * interests,
+            "interest": np.repeat(np.arange(interests), behaviours),
+            "share": found.weights.ravel(),
+        }
+    )
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Vectors of length 1; zeros stay."""
+    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12))
+
+
+def evenly(number: int, most: int) -> np.ndarray:
+    """At most so many rows, spread evenly over all."""
+    return np.unique(np.linspace(0, number - 1, min(number, most)).astype(int))

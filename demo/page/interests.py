@@ -1,0 +1,28 @@
+"""The interest map: where a visitor's interests are among the items, how they moved, and what made them."""
+
+import streamlit as st
+
+from demo import charts
+from demo.interest_map import coupling
+from demo.served import Served
+from demo.view import theme_of
+from stream.interests import interests_of
+from stream.state import UserState
+
+
+def show(served: Served, state: UserState | None) -> None:
+    """The map and the heat map of a visitor."""
+    [state] = served.recommender.current([state])
+    if state is None or not len(state.capsules.vectors):
+        st.info("Nothing is known of this visitor yet. Click some products, or choose a persona, and watch the map.")
+        return
+    themes = [theme_of(interest, served.bundle) for interest in interests_of(state)]
+    found = served.map
+    trail = found.trail(state, served.recommender)
+    st.altair_chart(charts.interest_map(found.items(), found.behaviours(state), trail, themes), width="stretch")
+    st.caption(
+        "Dots are items, rings your last behaviours, diamonds your interests; the lines are the ways they took "
+        "with your last events. Two of many dimensions: those along which the categories differ most."
+    )
+    st.markdown("**Which behaviour made which interest** (routing weights)")
+    st.altair_chart(charts.heat_map(coupling(state, served.bundle), themes), width="stretch")

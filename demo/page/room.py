@@ -1,0 +1,151 @@
+"""The machine room: what goes through, how long it takes, and levers to make it harder."""
+
+from datetime import UTC, datetime
+
+import streamlit as st
+
+from demo import charts
+from demo.engine import Engine
+from demo.malformed import MALFORMED, last_letters, send
+from demo.traffic import MOST_PER_SECOND
+from demo.words import age, plain
+from model_export.bundle import Bundle
+from stream.printable import printable
+
+REFRESH_S = 1.0
+
+
+def show(engine: Engine) -> None:
+    """Figures above, levers below."""
+    figures(engine)
+    left, middle, right = st.columns(3, gap="large")
+    with left:
+        traffic(engine)
+        pausing(engine)
+    with middle:
+        dead_letters(engine)
+    with right:
+        models(engine)
+
+
+@st.fragment(run_every=REFRESH_S)
+def figures(engine: Engine) -> None:
+    """What happens right now."""
+    try:
+        beat = engine.pulse.look()
+    except OSError as error:
+        st.error(plain(str(error)))
+        return
+    if engine.is_broken():
+        st.rerun()
+    if trouble := engine.trouble():
+        st.error(plain(trouble))
+    quantiles = engine.pulse.quantiles()
+    figure = st.columns(6)
+    figure[0].metric("Events a second", f"{beat.per_second:,.0f}")
+    figure[1].metric("Lag, events", f"{beat.progress.lag:,}")
+    for place, name in enumerate(("p50", "p99"), start=2):
+        figure[place].metric(
+            f"Click to new list, {name}", f"{quantiles[name]:.0f} ms" if quantiles else "none yet", help=LATENCY_HELP
+        )
+    figure[4].metric("Dead letters", f"{beat.progress.letters:,}")
+    bundle = engine.served.bundle
+    figure[5].metric("Model's age", age(datetime.now(UTC) - exported(bundle)), help=f"Model {bundle.version}")
+    left, middle, right = st.columns(3, gap="large")
+    rates = engine.pulse.rates()
+    left.altair_chart(charts.over_time(rates, "per_second", "events a second", "#0f766e"), width="stretch")
+    middle.altair_chart(charts.over_time(rates, "lag", "lag, events", "#c2410c"), width="stretch")
+    right.altair_chart(charts.latencies(engine.pulse.latency_table()), width="stretch")
+
+
+LATENCY_HELP = "From publishing an event to having new candidates, over the last minute: your clicks, and those of a \
+test shopper who clicks twice a second while traffic runs."
+
+
+def exported(bundle: Bundle) -> datetime:
+    """When a bundle was made: its version begins with that."""
+    return datetime.strptime(bundle.version.partition("-")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+
+
+def traffic(engine: Engine) -> None:
+    """Other users' events at a chosen rate."""
+    st.subheader("Traffic", anchor=False)
+
+    def change() -> None:  # only when moved: another tab's slider may stand elsewhere
+        engine.traffic.rate = st.session_state.rate
+
+    label = "Other users' events a second"
+    st.slider(label, 0, MOST_PER_SECOND, engine.traffic.rate, 10, key="rate", on_change=change)
+    if engine.traffic.failure:
+        st.error(plain(str(engine.traffic.failure)))
+
+
+def pausing(engine: Engine) -> None:
+    """Stop the updater for a while, and see it catch up."""
+    st.subheader("Updater", anchor=False)
+    if engine.updater is None:
+        st.caption("The updater runs in another process (MINDSTREAM_DEMO_UPDATER is false).")
+    elif engine.going.is_set():
+        st.button("Pause", icon=":material/pause:", on_click=engine.going.clear, width="stretch")
+        st.caption("Events wait in Kafka meanwhile; nothing is lost.")
+    else:
+        st.button("Resume", icon=":material/play_arrow:", on_click=engine.going.set, width="stretch")
+        st.caption("Paused: the lag grows. Resume, and see how fast it is gone.")
+
+
+def dead_letters(engine: Engine) -> None:
+    """Send what is no event, and read what became of it."""
+    st.subheader("Dead letters", anchor=False)
+    kind = st.selectbox("What a careless producer sends", list(MALFORMED), key="malformed")
+    if st.button("Send it", icon=":material/report:", width="stretch"):
+        try:
+            st.caption(f"Sent: {plain(send(engine.producer, kind))}")
+        except OSError as error:
+            st.error(plain(str(error)))
+    letters(engine)
+
+
+@st.fragment(run_every=REFRESH_S)
+def letters(engine: Engine) -> None:
+    """The last dead letters; the topic is read again only where one has come."""
+    try:
+        count = engine.pulse.look().progress.letters
+        if st.session_state.get("letters", (None,))[0] != count:
+            topic = engine.settings.dead_letter_topic
+            st.session_state.letters = count, last_letters(engine.cluster, topic) if count else []
+    except OSError as error:
+        st.error(plain(str(error)))
+        return
+    for letter in st.session_state.letters[1]:
+        with st.container(border=True):
+            st.markdown(f"**{plain(letter.reason)}** · {plain(letter.source)}")
+            st.text(letter.error)
+            st.code(printable((letter.value or b"").decode(errors="replace")), language="json", wrap_lines=True)
+
+
+def models(engine: Engine) -> None:
+    """A new model while everything goes on, and the way back."""
+    st.subheader("Model", anchor=False)
+    start = engine.retraining.start
+    st.button("Retrain and publish", icon=":material/model_training:", on_click=start, width="stretch")
+    if st.button("Roll back", icon=":material/undo:", width="stretch"):
+        try:
+            engine.roll_back()
+        except (OSError, ValueError) as error:
+            st.warning(plain(str(error)))
+    progress(engine)
+
+
+@st.fragment(run_every=REFRESH_S)
+def progress(engine: Engine) -> None:
+    """How far a retraining is, and which versions there are."""
+    training = engine.retraining
+    if training.running:
+        st.progress(training.share, text=plain(training.doing) or "starting")
+    elif training.failed:
+        st.error("The retraining has failed; the model before goes on.")
+        st.code("\n".join(training.lines))
+    current = engine.served.bundle.version
+    for version in reversed(engine.registry.versions()[-5:]):
+        mark = ":material/check_circle: **served now**" if version == current else ""
+        st.markdown(f"`{version}` {mark}")

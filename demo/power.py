@@ -1,0 +1,36 @@
+"""One engine for all tabs of a process; one that cannot start, or has broken down, is started again when asked for."""
+
+import threading
+
+from demo.engine import Engine
+from settings import Settings
+
+
+class Power:
+    """Keeps an engine running."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.running: Engine | None = None
+        self.lock = threading.Lock()
+
+    def engine(self) -> Engine:
+        """The running engine, a new one where there is none or it is broken.
+
+        Raises
+        ------
+        OSError, BundleError
+            If it cannot start; what is asked for later is tried again.
+        """
+        with self.lock:
+            if self.running is not None and self.running.is_broken():
+                self.close()
+            if self.running is None:
+                self.running = Engine(self.settings)
+            return self.running
+
+    def close(self) -> None:
+        """Stop what runs."""
+        if self.running is not None:
+            running, self.running = self.running, None
+            running.close()

@@ -1,0 +1,67 @@
+"""Train again on the log and what has happened since, and publish: `python -m demo.retrain` beside a running demo."""
+
+import logging
+import os
+from dataclasses import replace
+
+import pandas as pd
+import typer
+
+import console
+import settings
+from demo.home import log_file
+from demo.prepare import publish, shown_model, train_on_one_thread
+from model_export.interactions import InteractionLog
+from model_export.readers import read_log
+from stream.configured import reachable_cluster
+from stream.dead_letter_topic import DeadLetterTopic
+from stream.event import BadEventError, Event, decode
+
+log = logging.getLogger("demo.retrain")
+
+SECONDS = 15.0  # of training; the page is being watched
+NICE = 10  # what is served comes first
+
+app = typer.Typer(pretty_exceptions_enable=False)
+
+
+@app.command()
+def main() -> None:
+    """Train again on the log and all that has happened since, and publish."""
+    os.nice(NICE)
+    train_on_one_thread()
+    chosen = settings.load()
+    known = read_log(log_file(chosen))
+    events = events_so_far(chosen)
+    log.info("%d events since the log", len(events))
+    publish(with_events(known, events), shown_model(chosen), SECONDS, chosen, chosen.models)
+
+
+def events_so_far(chosen: settings.Settings) -> list[Event]:
+    """The behaviours on the topic."""
+    found = []
+    with DeadLetterTopic(reachable_cluster(), chosen.topic) as topic:  # reads any topic from its beginning to its end
+        for partition, (begin, end) in topic.bounds.items():
+            for record in topic.records(partition, begin, end):
+                try:
+                    event = decode(record.value, record.key, record.timestamp)
+                except BadEventError:
+                    continue
+                if isinstance(event, Event) and chosen.is_behaviour(event.event_type):
+                    found.append(event)
+    return found
+
+
+def with_events(known: InteractionLog, events: list[Event]) -> InteractionLog:
+    """The log with more events; those of items that it does not know are left out."""
+    items = set(known.items.item_id)
+    rows = [(one.user_id, one.item_id, one.event_type, one.event_time_ms) for one in events if one.item_id in items]
+    new = pd.DataFrame(rows, columns=["user_id", "item_id", "event_type", "event_time_ms"]).astype(known.events.dtypes)
+    both = pd.concat([known.events[new.columns], new]).sort_values("event_time_ms", kind="stable", ignore_index=True)
+    users = pd.DataFrame({"user_id": sorted(set(both.user_id))}).astype("str")
+    profiles = users.merge(known.profiles, on="user_id", how="left").fillna("")
+    return replace(known, events=both, profiles=profiles)
+
+
+if __name__ == "__main__":
+    console.run(app)

@@ -1,0 +1,32 @@
+"""What the demo serves of one bundle: made at once, replaced at once, so that no answer mixes two versions."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from demo.interest_map import InterestMap
+from index.recommender import Recommender
+from model_export.bundle import Bundle
+from model_export.registry import Registry
+from stream.store import Store
+
+
+@dataclass(frozen=True)
+class Served:
+    """A bundle and what is made of it."""
+
+    bundle: Bundle
+    recommender: Recommender
+    map: InterestMap
+    categories: list[str]
+
+
+def served(bundle: Bundle, store: Store) -> Served:
+    """Make everything that pages ask for."""
+    categories = sorted({category for category in bundle.catalogue.category if category})
+    return Served(bundle, Recommender(bundle, store), InterestMap(bundle), categories)
+
+
+def one_interest(models: Path, store: Store) -> Recommender | None:
+    """The recommender of the model with a single interest, None where it was not prepared."""
+    registry = Registry(models)
+    return Recommender(registry.current(), store) if registry.current_version() else None

@@ -1,0 +1,58 @@
+"""`python -m demo` as a process of its own, on the embedded broker."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+UP_WITHIN_S = 90
+NOTHING_ELSE = {"KAFKA_BOOTSTRAP_SERVERS": "", "MINDSTREAM_REDIS": "", "MINDSTREAM_LOG": ""}
+
+
+@contextmanager
+def running_demo(home: Path) -> Iterator[str]:
+    """The address of a demo on this home, as soon as it listens."""
+    port = free_port()
+    with started(home, "--port", str(port)) as process:
+        try:
+            wait_until_it_listens(port, process)
+            yield f"http://localhost:{port}"
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(timeout=30)
+
+
+def prepared(home: Path) -> None:
+    """Train the models of a home."""
+    with started(home, "--only-prepare") as process:
+        assert process.wait() == 0, "the models could not be trained; what stands above says why"
+
+
+def started(home: Path, *options: str) -> "subprocess.Popen[bytes]":
+    """`python -m demo` with these options."""
+    environment = {**os.environ, **NOTHING_ELSE, "MINDSTREAM_HOME": str(home)}
+    command = [sys.executable, "-m", "demo", *options]
+    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until_it_listens(port: int, process: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + UP_WITHIN_S
+    while time.monotonic() < deadline:
+        assert process.poll() is None, f"the demo has ended with exit status {process.returncode}"
+        with socket.socket() as probe:
+            if probe.connect_ex(("localhost", port)) == 0:
+                return
+        time.sleep(0.02)
+    raise AssertionError(f"the demo does not listen after {UP_WITHIN_S} s")

@@ -1,0 +1,304 @@
+"""Parts of the demo that need no engine: pictures, cards, what changes, the map, charts, figures, retraining."""
+
+import sys
+import time
+from urllib.parse import unquote
+from xml.etree import ElementTree
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as strategies
+
+from demo import cards, charts
+from demo.interest_map import InterestMap, coupling, coupling_table, evenly, unit
+from demo.offsets import Progress
+from demo.picture import SHAPES, data_uri, picture, shape_of
+from demo.pulse import Pulse
+from demo.release import Retraining
+from demo.retrain import with_events
+from demo.view import Row, Shelf, Shown, categories_among, shown_after
+from demo.words import age
+from index.recommender import Recommender
+from model_export.bundle import Bundle
+from model_export.extractor import Extractor
+from model_export.simulator import SimulatedShop
+from stream.event import Event
+from stream.history import History
+from stream.position import Position
+from stream.state import UserState
+
+MUG = Row("mug", "Blue mug", "Kitchen", 4.5)
+CUP = Row("cup", "Red cup", "Kitchen", None)
+TENT = Row("tent", "<Dome> & 'tent'", "", 99.0)
+
+
+def shelf(*rows: Row, interest: int = 0) -> Shelf:
+    return Shelf(interest, "kitchen", ["Wok", "Pan"], 0.42, list(rows))
+
+
+# Pictures
+
+
+def test_the_same_product_has_the_same_picture_and_others_do_not() -> None:
+    assert picture("Blue mug", "Kitchen") == picture("Blue mug", "Kitchen")
+    products = [("Blue mug", "Kitchen"), ("Red mug", "Kitchen"), ("Blue mug", "Garden"), ("Blue wok", "Kitchen")]
+    assert len({picture(*product) for product in products}) == 4
+
+
+@given(strategies.text(), strategies.text())
+def test_every_picture_is_svg(title: str, category: str) -> None:
+    assert ElementTree.fromstring(picture(title, category)).tag.endswith("svg")
+
+
+def test_words_suggest_shapes() -> None:
+    assert shape_of("Anything", "Camping") == "tent"
+    assert shape_of("Brass table lamp", "") == "bowl"  # the first shape that any word suggests
+    assert shape_of("Qqq", "Zzz") in SHAPES
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_every_shape_can_be_drawn(shape: str) -> None:
+    for number in range(256):
+        ElementTree.fromstring(f"<g>{SHAPES[shape](bytes([number] * 8), 'red')}</g>")
+
+
+def test_a_picture_s_address_holds_it() -> None:
+    svg = picture("Blue mug", "Kitchen")
+    address = data_uri(svg)
+    assert not set('"<>#') & set(address)
+    assert unquote(address.removeprefix("data:image/svg+xml,")) == svg.replace('"', "'")
+    assert len(address) < 1_500
+
+
+# Cards
+
+
+def test_a_card_has_three_events_and_a_picture_with_words() -> None:
+    html = cards.card(MUG)
+    tree = ElementTree.fromstring(html.replace("&nbsp;", ""))
+    assert [(one.get("data-act"), one.get("data-item")) for one in tree.iter("button")] == [
+        ("click", "mug"),
+        ("cart", "mug"),
+        ("purchase", "mug"),
+    ]
+    assert next(tree.iter("img")).get("alt") == "Drawing of Blue mug (Kitchen)"
+    assert "Kitchen · 4.50" in html
+    assert "ms-new" not in html
+    assert "ms-new" in cards.card(MUG, entered=True)
+
+
+@given(strategies.text(), strategies.text(), strategies.text())
+def test_no_text_becomes_markup(item_id: str, title: str, category: str) -> None:
+    html = cards.card(Row(item_id, f"<script>{title}\"'", category, None))
+    assert "<script" not in html
+    assert html.count("<button") == 3
+
+
+def test_shelves_say_what_made_them_and_what_has_changed() -> None:
+    html = cards.panel(Shown("ann", [shelf(MUG, TENT)], frozenset({"tent"}), (CUP,)))
+    assert "From your <b>kitchen</b> things: Wok, Pan" in html
+    assert "42 % of your behaviours" in html
+    assert html.count("ms-new") == 1
+    assert "Left just now" in html
+    assert "Drawing of Red cup" in html
+    assert "Left just now" not in cards.panel(Shown("ann", [shelf(MUG)]))
+    assert "None of the top candidates" in cards.panel(Shown("ann", [shelf()]))
+    assert "Popular now" in cards.panel(Shown("ann", [Shelf(-1, "", [], 0.0, [MUG])]))
+    assert "No product matches" in cards.grid([])
+
+
+def test_what_enters_and_leaves() -> None:
+    first = shown_after(None, "ann", [shelf(MUG, CUP)])
+    assert (first.entered, first.left) == (frozenset(), ())
+    then = shown_after(first, "ann", [shelf(CUP), shelf(TENT, interest=1)])
+    assert (then.entered, then.left) == ({"tent"}, (MUG,))
+    assert shown_after(then, "ann", then.shelves) is then  # drawn again, the marks stay
+    assert shown_after(then, "ben", [shelf(MUG)]).entered == frozenset()
+    assert categories_among(then.rows) == 1
+
+
+# The map
+
+
+@pytest.fixture
+def state(bundle: Bundle) -> UserState:
+    """A user with twelve behaviours, one of them unknown to the model."""
+    items = (*bundle.item_ids[5:300:27], "unknown", bundle.item_ids[0])
+    [capsules] = Extractor(bundle).encode([items])
+    count = len(items)
+    return UserState("ann", History(items, tuple(range(count)), ("",) * count), capsules, Position("life", 0, 0))
+
+
+def test_the_map_keeps_categories_apart(bundle: Bundle) -> None:
+    found = InterestMap(bundle)
+    assert np.allclose(found.axes @ found.axes.T, np.eye(2), atol=1e-6)
+    items = found.items()
+    assert len(items) == 500
+    rows = [bundle.catalogue.title.index(title) for title in items["title"]]
+    assert np.allclose(items[["x", "y"]], found.place(bundle.item_embeddings[rows]))
+    assert np.allclose(found.place(bundle.item_embeddings[:3] * 5), found.place(bundle.item_embeddings[:3]), atol=1e-5)
+
+
+def test_the_trail_ends_where_the_interests_are_and_begins_eight_events_ago(bundle: Bundle, state: UserState) -> None:
+    with_store = Recommender(bundle, store=None)  # type: ignore[arg-type]  # nothing is read
+    found = InterestMap(bundle)
+    trail = found.trail(state, with_store)
+    now = trail[trail["age"] == 0]
+    assert np.allclose(now[["x", "y"]], found.place(state.capsules.vectors))
+    assert set(trail["age"]) == set(range(8))
+    [before] = with_store.extractor.encode([state.history.item_ids[:-3]])
+    assert np.allclose(trail[trail["age"] == 3][["x", "y"]], found.place(before.vectors))
+    behaviours = found.behaviours(state)
+    assert behaviours["age"].tolist() == [7, 6, 5, 4, 3, 2, 1, 0]
+    assert behaviours["title"].iloc[-1] == bundle.catalogue.title[0]
+
+
+def test_coupling_is_the_routing_weights(bundle: Bundle, state: UserState) -> None:
+    found = coupling(state, bundle)
+    assert found.titles[-2:] == ["unknown", bundle.catalogue.title[0]]
+    table = coupling_table(found)
+    assert len(table) == found.weights.size
+    last = table[(table["place"] == len(found.titles) - 1)].sort_values("interest")["share"].to_numpy()
+    assert np.allclose(last, state.capsules.routing_weights[:, -1])
+    assert last.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_few_and_many_rows() -> None:
+    assert evenly(3, 500).tolist() == [0, 1, 2]
+    assert len(evenly(100_000, 500)) == 500
+    assert unit(np.zeros((1, 4))).tolist() == [[0, 0, 0, 0]]
+
+
+def test_charts_can_be_drawn(bundle: Bundle, state: UserState) -> None:
+    found = InterestMap(bundle)
+    trail = found.trail(state, Recommender(bundle, store=None))  # type: ignore[arg-type]
+    themes = ["camping"] * (len(state.capsules.vectors) - 1)  # one that is in the trail is gone
+    drawn = charts.interest_map(found.items(), found.behaviours(state), trail, themes).to_dict()
+    assert [layer["mark"]["type"] for layer in drawn["layer"]] == ["circle", "point", "line", "point", "text"]
+    names = charts.names_of(["camping", ""])
+    assert names == ["1: camping", "2: mixed"]
+    heat = charts.heat_map(coupling(state, bundle), ["camping"] * len(state.capsules.vectors))
+    assert heat.to_dict()["mark"]["type"] == "rect"
+
+
+# Figures
+
+
+class Clock:
+    """A source of progress that moves when told to."""
+
+    def __init__(self) -> None:
+        self.progress, self.asked = Progress(written=0, done=0, letters=0), 0
+
+    def read(self) -> Progress:
+        self.asked += 1
+        return self.progress
+
+
+def test_the_pulse_tells_events_a_second_and_asks_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, clock = 1_000.0, Clock()
+    monkeypatch.setattr(time, "time", lambda: now)
+    pulse = Pulse(clock)
+    assert pulse.look().per_second == 0
+    clock.progress = Progress(written=60, done=40, letters=2)
+    now += 0.5
+    assert pulse.look().progress.done == 0
+    now += 1.5
+    beat = pulse.look()
+    assert (beat.per_second, beat.progress.lag, beat.progress.letters, clock.asked) == (20, 20, 2, 2)
+    clock.progress = Progress(written=5, done=5, letters=0)  # a topic made again
+    now += 2
+    assert pulse.look().per_second == 0
+    assert pulse.rates()["lag"].tolist() == [0, 20, 0]
+
+
+def test_latencies_by_quantile(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, pulse = 1_000.0, Pulse(Clock())
+    monkeypatch.setattr(time, "time", lambda: now)
+    assert pulse.quantiles() == {}
+    assert not len(pulse.latency_table())
+    charts.latencies(pulse.latency_table()).to_dict()
+    for ms in range(101):
+        pulse.took(ms)
+    now += 10
+    pulse.took(7)
+    assert pulse.quantiles(now + 55) == {"p50": 7, "p99": 7}
+    assert pulse.quantiles()["p99"] == pytest.approx(99, abs=1)
+    table = pulse.latency_table()
+    assert table[["quantile", "ms"]].values.tolist() == [["p50", 50], ["p99", 99], ["p50", 7], ["p99", 7]]
+
+
+@pytest.mark.parametrize(
+    ("passed", "said"),
+    [
+        (0, "0 s"),
+        (59, "59 s"),
+        (60, "1 min"),
+        (7_200, "2 h"),
+        (90_000, "1 d"),
+        (-5, "0 s"),
+    ],
+)
+def test_ages(passed: int, said: str) -> None:
+    assert age(pd.Timedelta(seconds=passed)) == said
+
+
+# Models
+
+
+def run_to_its_end(script: str) -> Retraining:
+    training = Retraining((sys.executable, "-c", script))
+    assert not training.running
+    training.start()
+    process = training.process
+    training.start()  # a second one is not started
+    assert training.process in (process, None)
+    deadline = time.monotonic() + 30
+    while training.running and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not training.running
+    return training
+
+
+def test_a_retraining_says_how_far_it_is() -> None:
+    training = Retraining()
+    training.hear("training:  40%|####      | 8/20 s")
+    assert (training.doing, training.share) == ("training", 0.4)
+    training.hear("model x is published")
+    assert (training.doing, training.share) == ("model x is published", 0.0)
+    done = run_to_its_end("print('reading\\ntraining: 10%| x\\rtraining: 90%| x', end='')")
+    assert (done.doing, done.share, done.failed) == ("training", 0.9, False)
+    assert list(done.lines) == ["reading"]
+
+
+def test_a_retraining_that_fails_says_why() -> None:
+    failed = run_to_its_end("raise SystemExit('error: no broker')")
+    assert failed.failed
+    assert list(failed.lines) == ["error: no broker"]
+
+
+def test_a_retraining_can_be_stopped() -> None:
+    training = Retraining((sys.executable, "-c", "import time; time.sleep(60)"))
+    training.start()
+    training.stop()
+    assert training.process is None or training.process.poll() is not None
+    Retraining().stop()
+
+
+def test_the_log_with_what_has_happened_since(shop: SimulatedShop) -> None:
+    [item] = shop.log.items.item_id.head(1)
+    since = [
+        Event("new-user", item, 1_900_000_000_000),
+        Event("new-user", "not-in-the-shop", 1_900_000_000_001),
+        Event("user-001", item, 1_000_000_000_000, "purchase"),
+    ]
+    both = with_events(shop.log, since)
+    assert len(both.events) == len(shop.log.events) + 2
+    assert both.events.event_time_ms.is_monotonic_increasing
+    assert both.events.iloc[-1].user_id == "new-user"
+    assert both.events.iloc[0].event_type == "purchase"
+    assert list(both.profiles.columns) == list(shop.log.profiles.columns)
+    assert set(both.profiles.user_id) == {*shop.log.profiles.user_id, "new-user"}
+    assert both.profiles.notna().all().all()
