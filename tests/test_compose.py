@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-import httpx
+import httpx2
 import pytest
 import yaml
 
@@ -151,7 +151,7 @@ def wait_until_healthy(service: Service) -> None:
 
 def answer(running: Running, user_id: str) -> Any:
     """What the API recommends to a user."""
-    asked = httpx.get(f"{running.api.address('8000')}/users/{user_id}/recommendations", params={"n": 10}, timeout=30)
+    asked = httpx2.get(f"{running.api.address('8000')}/users/{user_id}/recommendations", params={"n": 10}, timeout=30)
     assert asked.status_code == 200, asked.text
     return asked.json()
 
@@ -188,7 +188,7 @@ def test_prometheus_asks_services_that_answer(running: Running) -> None:
 
 def metrics(address: str) -> set[str]:
     """The names of what a service lets Prometheus read, also of what has not happened yet."""
-    page = httpx.get(f"{address}/metrics", timeout=30).text
+    page = httpx2.get(f"{address}/metrics", timeout=30).text
     kinds = re.findall(r"^# TYPE ([a-z_]+) ([a-z]+)$", page, flags=re.MULTILINE)
     return {f"{name}_bucket" if kind == "histogram" else name for name, kind in kinds}
 
