@@ -19,9 +19,11 @@ Each answer says which model gave it, how old the user's last behaviour is, and 
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def create_app(serving: Serving[Recommender], store: Store, settings: Settings) -> FastAPI:
+def create_app(
+    serving: Serving[Recommender], store: Store, settings: Settings, metrics: ApiMetrics | None = None
+) -> FastAPI:
     """The application."""
-    metrics = ApiMetrics()
+    metrics = metrics or ApiMetrics()
     answers = Answers(serving, store, metrics)
     app = FastAPI(
         title="Mindstream",

@@ -45,6 +45,10 @@ class ApiMetrics:
         if freshness_s is not None:
             self._freshness.observe(freshness_s)
 
+    def bundle_refused(self) -> None:
+        """A bundle was refused; what was served goes on."""
+        self._refused.inc()
+
     def page(self, version: str) -> bytes:
         """What /metrics shows while this model is in use."""
         self._bundle.clear()

@@ -8,6 +8,7 @@ from contextlib import closing
 import uvicorn
 
 from index.api import create_app
+from index.api_metrics import ApiMetrics
 from index.filters import Filters
 from index.item_store import open_items
 from index.overlay import Overlay
@@ -35,18 +36,20 @@ def serve(settings: Settings) -> None:
     OSError
         If the store cannot be used, or the address cannot be listened at.
     """
-    filters = Filters()
+    filters, metrics = Filters(), ApiMetrics()
     with (
         open_store(settings) as store,
         open_items(settings) as items,
         Overlay(items) as overlay,
         Serving(
-            Registry(settings.models), lambda bundle: warm(Recommender(bundle, store, overlay, filters))
+            Registry(settings.models),
+            lambda bundle: warm(Recommender(bundle, store, overlay, filters)),
+            lambda *_: metrics.bundle_refused(),
         ) as serving,
         closing(listening(settings.api_host, settings.api_port)) as listener,
     ):
         config = uvicorn.Config(
-            create_app(serving, store, settings),
+            create_app(serving, store, settings, metrics),
             lifespan="off",
             log_config=None,
             access_log=False,  # addresses name users

@@ -14,6 +14,7 @@ from settings import Settings
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCS = "".join(page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs").glob("*.md")))
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
 COMMAND = re.compile(r"python -m (benchmarks|demo|index|model_export|stream)(?: ([a-z]+))?")
 
@@ -25,10 +26,10 @@ def variables() -> dict[str, object]:
 
 
 def commands() -> list[tuple[str, ...]]:
-    """Every command that the README shows or Compose runs, without its options."""
-    shown = {tuple(filter(None, found)) for found in COMMAND.findall(README)}
+    """Every command that the README and docs/ show or Compose runs, without its options."""
+    shown = {tuple(filter(None, found)) for found in COMMAND.findall(README + DOCS)}
     for service in COMPOSE["services"].values():
-        if "command" in service:
+        if service.get("command", ["?"])[0] == "python":
             shown.add(tuple(word for word in service["command"][2:4] if not word.startswith("-")))
     return sorted(shown)
 
@@ -62,7 +63,9 @@ def test_compose_gives_known_variables_only() -> None:
     assert set(ours) <= set(variables())
 
 
-def test_every_picture_and_file_linked_is_there() -> None:
-    linked = re.findall(r"\]\(([^)#:]+)\)", README)
-    assert len(linked) >= 4
-    assert [target for target in linked if not (ROOT / target).exists()] == []
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda page: page.name
+)
+def test_every_picture_and_file_linked_is_there(page: Path) -> None:
+    linked = re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8"))
+    assert [target for target in linked if not (page.parent / target).exists()] == []
