@@ -33,6 +33,7 @@ class ApiMetrics:
             "mindstream_api_freshness_seconds", "Age of the last behaviour in an answer.", buckets=AGES_S, registry=here
         )
         self._bundle = Gauge("mindstream_bundle_info", "1 for the model in use.", ("version",), registry=here)
+        self._refused = Counter("mindstream_bundles_refused", "Faults for which a bundle was refused.", registry=here)
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """A request is answered."""

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from index.api import create_app
+from index.api_metrics import ApiMetrics
 from index.item_store import LmdbItems
 from index.overlay import Overlay
 from index.recommender import Recommender
@@ -39,8 +40,13 @@ def app_of(bundle: Bundle, store: Store, folder: Path, **settings: object) -> tu
     registry = Registry(folder / "models")
     registry.publish(bundle.path)
     overlay = Overlay(LmdbItems(folder / "items"))
-    serving = Serving(registry, lambda current: warm(Recommender(current, store, overlay)))
-    return create_app(serving, store, Settings(home=folder, **settings)), serving  # type: ignore[arg-type]
+    metrics = ApiMetrics()
+    serving = Serving(
+        registry,
+        lambda current: warm(Recommender(current, store, overlay)),
+        lambda *_: metrics.bundle_refused(),
+    )
+    return create_app(serving, store, Settings(home=folder, **settings), metrics), serving  # type: ignore[arg-type]
 
 
 def client_of(app: FastAPI) -> TestClient:

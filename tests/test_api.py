@@ -283,6 +283,18 @@ def test_a_new_model_is_served_whole(bundle: Bundle, store: LmdbStore, tmp_path:
     assert 'mindstream_bundle_info{version="newer"} 1.0' in client.get("/metrics").text
 
 
+def test_a_bad_model_changes_nothing_and_is_counted(bundle: Bundle, store: LmdbStore, tmp_path: Path) -> None:
+    app, serving = app_of(bundle, store, tmp_path)
+    client = client_of(app)
+    before = client.get("/users/ann/recommendations").json()
+    assert "mindstream_bundles_refused_total 0.0" in client.get("/metrics").text
+    serving.registry.write_pointer(["not-there"])
+    assert not serving.look()
+    assert "mindstream_bundles_refused_total 1.0" in client.get("/metrics").text
+    after = client.get("/users/ann/recommendations").json()
+    assert (after["model_version"], after["candidates"]) == (bundle.version, before["candidates"])
+
+
 def lamp(bundle: Bundle, **fields: object) -> dict[str, object]:
     """A new item with a category that the model knows."""
     known = next(category for category in bundle.catalogue.category if category)
