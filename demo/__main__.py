@@ -39,7 +39,7 @@ def main(
     print(f"the demo's home is {chosen.home}; other commands meet it with MINDSTREAM_HOME={chosen.home}")
     print(f"the page is at http://{address}:{port}; Ctrl-C stops it", flush=True)
     environment = {**os.environ, **as_environment(chosen)}
-    command = [sys.executable, "-m", "streamlit", "run", str(APP)]
+    command = [sys.executable, "-m", "demo.serve", "run", str(APP)]
     command += ["--server.port", str(port), "--server.address", address, "--server.fileWatcherType", "none"]
     os.execvpe(command[0], command, environment)  # Ctrl-C then goes to Streamlit itself
 

@@ -1,6 +1,5 @@
 """The demo's page: `streamlit run demo/app.py`. Widgets are in page/, what they do is beside it, without Streamlit."""
 
-import atexit
 import subprocess
 import sys
 
@@ -11,7 +10,7 @@ from demo.engine import Engine
 from demo.home import is_prepared
 from demo.page import room, shop
 from demo.page.visitor import choose_user
-from demo.power import Power
+from demo.power import power
 from demo.words import plain
 
 SHOP, ROOM = "Shop", "Machine room"
@@ -23,14 +22,6 @@ st.html(
     "<style>.stMainBlockContainer { padding: 2.4rem 2.5rem 2rem } "
     "[data-testid=stSidebarHeader] { height: 2rem }</style>"
 )
-
-
-@st.cache_resource
-def power() -> Power:
-    """One engine for all tabs of this process."""
-    made = Power(settings.load())
-    atexit.register(made.close)
-    return made
 
 
 def prepare_once() -> None:

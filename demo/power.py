@@ -1,9 +1,20 @@
 """One engine for all tabs of a process; one that cannot start, or has broken down, is started again when asked for."""
 
+import atexit
 import threading
+from functools import cache
 
+import settings
 from demo.engine import Engine
 from settings import Settings
+
+
+@cache
+def power() -> "Power":
+    """That of this process; it ends with it."""
+    made = Power(settings.load())
+    atexit.register(made.close)
+    return made
 
 
 class Power:

@@ -18,7 +18,6 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 import pytest
-import streamlit as st
 from hypothesis import given
 from hypothesis import strategies as strategies
 from pydantic import SecretStr
@@ -34,7 +33,7 @@ from demo.engine import Engine
 from demo.home import is_prepared, log_file, one_interest_models
 from demo.malformed import MALFORMED, last_letters, send
 from demo.personas import Personas
-from demo.power import Power
+from demo.power import Power, power
 from demo.prepare import prepare, read_or_simulate
 from demo.traffic import MOST_PER_SECOND, Traffic
 from demo.view import Row, Shelf, behaviours_of, search, shelves_of
@@ -674,9 +673,9 @@ def page(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
     """The page as a new visitor sees it."""
     monkeypatch.setattr(settings, "load", lambda: engine.settings)
     monkeypatch.setattr(demo.power, "Engine", lambda _: engine)
-    st.cache_resource.clear()
+    power.cache_clear()
     yield run(AppTest.from_file(str(APP), default_timeout=60))
-    st.cache_resource.clear()
+    power.cache_clear()
 
 
 def run(page: AppTest) -> AppTest:
@@ -826,12 +825,12 @@ def test_what_does_not_start_is_said_and_tried_again(
 
     monkeypatch.setattr(settings, "load", lambda: engine.settings)
     monkeypatch.setattr(demo.power, "Engine", fail)
-    st.cache_resource.clear()
+    power.cache_clear()
     page = run(AppTest.from_file(str(APP), default_timeout=60))
     assert says(page, str(failure))
     monkeypatch.setattr(demo.power, "Engine", lambda _: engine)
     assert "Popular now" in html_of(run(page), "interests")
-    st.cache_resource.clear()
+    power.cache_clear()
 
 
 def test_what_breaks_while_it_runs_is_said(page: AppTest, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,7 +65,7 @@ ONLY_IN = {
     "pydantic_settings": "settings.py",
     "redis": "stream/redis_link.py",
 }
-PAGE = ("demo/app.py", "demo/page/")  # what may import streamlit
+PAGE = ("demo/app.py", "demo/page/", "demo/serve.py")  # what may import streamlit
 ENVIRONMENT = {"environ", "environb", "getenv", "getenvb", "putenv", "unsetenv"}
 PASSES_IT_ON = {"demo/__main__.py"}  # {**os.environ, ...} for a child process; nothing in it is read
 

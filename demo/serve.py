@@ -1,0 +1,22 @@
+"""Streamlit's own command, in a process that starts the engine meanwhile: both take seconds.
+
+`python -m demo` runs it. `streamlit run demo/app.py` shows the same page; its engine starts at the first look.
+"""
+
+import threading
+from contextlib import suppress
+
+from streamlit.web import cli
+
+from demo.power import power
+
+
+def start_engine() -> None:
+    """What is wrong, if anything, the page finds out for itself, and says."""
+    with suppress(OSError, ValueError):
+        power().engine()
+
+
+if __name__ == "__main__":
+    threading.Thread(target=start_engine, name="engine", daemon=True).start()
+    cli.main(prog_name="streamlit")
