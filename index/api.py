@@ -36,25 +36,13 @@ def create_app(
     app.add_middleware(Watched, metrics=metrics)  # the last one is the outermost
     add_refusals(app)
     guard = key_guard(settings.api_key)
-    for router in (answers.router(), items_router(serving), metrics_router(metrics, serving)):
+    for router in (answers.router(), items_router(serving)):
         app.include_router(router, dependencies=guard, responses=RESPONSES)
-    app.include_router(open_router(answers))
+    app.include_router(open_router(answers, metrics))
     return app
 
 
-def metrics_router(metrics: ApiMetrics, serving: Serving[Recommender]) -> APIRouter:
-    """/metrics."""
-    router = APIRouter()
-
-    @router.get("/metrics", response_class=PlainTextResponse)
-    def show() -> Response:
-        """Counts and times, for Prometheus."""
-        return Response(metrics.page(serving.current.bundle.version), media_type=PROMETHEUS)
-
-    return router
-
-
-def open_router(answers: Answers) -> APIRouter:
+def open_router(answers: Answers, metrics: ApiMetrics) -> APIRouter:
     """What needs no key, for it tells nothing of users and items."""
     router = APIRouter()
 
@@ -70,5 +58,10 @@ def open_router(answers: Answers) -> APIRouter:
         except HTTPException as error:
             return PlainTextResponse(f"{error.detail}\n", error.status_code)
         return PlainTextResponse("ok\n")
+
+    @router.get("/metrics", response_class=PlainTextResponse)
+    def show() -> Response:
+        """Counts and times, for Prometheus."""
+        return Response(metrics.page(answers.serving.current.bundle.version), media_type=PROMETHEUS)
 
     return router

@@ -119,7 +119,7 @@ class Answers:
         rows = items.rows([item_id])
         if not rows:
             raise HTTPException(404, f"the model {version} knows no item {item_id[:50]!r}, and nobody has added it")
-        check_filters(recommender, request)
+        check_filters(recommender, items, request)
         [item] = items.vectors[np.array(rows)]
         capsule = item / max(float(np.linalg.norm(item)), 1e-12)
         allowed = recommender.filters.allowed(request.where, items)
@@ -132,18 +132,18 @@ class Answers:
     ) -> list[Recommendations]:
         """Recommendations for users whose states were read."""
         recommender = self.serving.current
-        check_filters(recommender, request)
-        found = recommender.recommend_for_many(states, request)
+        items = recommender.items.current
+        check_filters(recommender, items, request)
+        found = recommender.recommend_for_many(states, request, items)
         answers = [
-            answer_of(user_id, state, one, recommender)
-            for user_id, state, one in zip(user_ids, states, found, strict=True)
+            answer_of(user_id, state, one, items) for user_id, state, one in zip(user_ids, states, found, strict=True)
         ]
         for one in answers:
             self.metrics.answer(one.path, one.freshness_s)
         return answers
 
     def states(self, user_ids: Sequence[str]) -> list[UserState | None]:
-        """What is stored of these users.
+        """What is stored of these users; nothing of one whose record cannot be read, which the log says.
 
         Raises
         ------
@@ -157,13 +157,15 @@ class Answers:
             raise HTTPException(
                 503, "the capsule store does not answer; ask again later", {"Retry-After": "1"}
             ) from error
+        except ValueError as error:
+            if len(user_ids) > 1:
+                return [state for user_id in user_ids for state in self.states([user_id])]
+            log.error("user %r is answered as if not known: %s", user_ids[0], error)
+            return [None]
 
 
-def answer_of(
-    user_id: str | None, state: UserState | None, found: Candidates, recommender: Recommender
-) -> Recommendations:
+def answer_of(user_id: str | None, state: UserState | None, found: Candidates, items: Assortment) -> Recommendations:
     """What is answered for one user."""
-    items = recommender.items.current
     return Recommendations(
         user_id,
         found.path,
@@ -181,10 +183,10 @@ def path_of(state: UserState | None, items: Assortment) -> str:
     return POPULAR_IN_CATEGORY if len(rows_of_category(items, state)) else POPULAR
 
 
-def check_filters(recommender: Recommender, request: Request) -> None:
+def check_filters(recommender: Recommender, items: Assortment, request: Request) -> None:
     """Refuse filters that the catalogue does not have."""
     try:
-        recommender.filters.allowed(request.where, recommender.items.current)
+        recommender.filters.allowed(request.where, items)
     except ValueError as error:
         raise HTTPException(422, str(error)) from None
 

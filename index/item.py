@@ -54,28 +54,40 @@ def from_json(text: bytes | str) -> Item:
         raise ValueError(f"this is no item: {error}") from error
 
 
-def check_item(item: Item) -> None:
-    """Raise ValueError, with the field, its value and what would be right, unless the item can be kept."""
+def checked(item: Item) -> Item:
+    """The item as stores give it back.
+
+    Raises
+    ------
+    ValueError
+        Unless it can be kept: names the field, its value and what would be right.
+    """
     check_id(item.item_id)
     if not item.title:
-        raise ValueError(f"the title of item {item.item_id!r} is ''; right is what people are to read")
-    if item.price is not None and not math.isfinite(item.price):
+        raise ValueError(f"the title of item {item.item_id!r} is {item.title!r}; right is what people are to read")
+    if isinstance(item.price, float) and not math.isfinite(item.price):
         raise ValueError(f"the price of item {item.item_id!r} is {item.price}; right is a finite number, or none")
-    for name in item.attributes:
+    try:
+        text = to_json(item)
+        kept = from_json(text)
+    except UnicodeEncodeError as error:
+        raise ValueError(f"the text of item {item.item_id!r} cannot be written as UTF-8: {error.reason}") from error
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"item {item.item_id!r} cannot be kept: {error}") from error
+    if len(text) > MOST_BYTES:
+        raise ValueError(f"item {item.item_id!r} has {len(text):,} bytes as JSON; right is at most {MOST_BYTES:,}")
+    for name in kept.attributes:
         if not name or name in FIELDS:
             raise ValueError(
                 f"item {item.item_id!r} has an attribute {name!r}; right is any other name than {', '.join(FIELDS)}"
             )
-    try:
-        size = len(to_json(item))
-    except UnicodeEncodeError as error:
-        raise ValueError(f"the text of item {item.item_id!r} cannot be written as UTF-8: {error.reason}") from error
-    if size > MOST_BYTES:
-        raise ValueError(f"item {item.item_id!r} has {size:,} bytes as JSON; right is at most {MOST_BYTES:,}")
+    return kept
 
 
 def check_id(item_id: str) -> None:
     """Raise ValueError unless items can be called so."""
+    if not isinstance(item_id, str):
+        raise ValueError(f"the item_id is {item_id!r}; right is a text")
     size = len(item_id.encode(errors="replace"))
     if not 0 < size <= LONGEST_ID:
         raise ValueError(f"the item_id {item_id[:50]!r} has {size} bytes; right is 1 to {LONGEST_ID} bytes of UTF-8")

@@ -1,11 +1,10 @@
 """The items of a bundle with the overlay over them: put, changed and removed at run time."""
 
 import threading
-from functools import cached_property
 
 from index.assortment import Assortment, Placed
 from index.catalogued import Catalogued
-from index.item import Item, check_id, check_item
+from index.item import Item, check_id, checked
 from index.item_store import Entries
 from index.overlay import Overlay
 from index.side_features import SideFeatures
@@ -24,6 +23,7 @@ class Items:
     def __init__(self, bundle: Bundle, overlay: Overlay | None = None) -> None:
         self.bundle, self.overlay = bundle, overlay
         self.base = Catalogued(bundle)
+        self.features = SideFeatures(bundle)  # read now: its file may be gone when the first new item comes
         self.placed: dict[str, Placed] = {}
         self.placing = threading.Lock()
         self.latest = self.assortment_of(overlay.current if overlay else {})
@@ -54,11 +54,6 @@ class Items:
             return Placed(None, row, {}, None)
         return Placed(item, row, self.features.values_of(item), self.features.embedding(item) if row is None else None)
 
-    @cached_property
-    def features(self) -> SideFeatures:
-        """What makes the vectors of new items."""
-        return SideFeatures(self.bundle)
-
     def put(self, item: Item) -> None:
         """Add an item, or say anew what people are shown of one and filter by: from now on every request sees it.
 
@@ -74,15 +69,15 @@ class Items:
 
     def put_many(self, items: list[Item]) -> None:
         """Likewise all of these or, where one is not right, none."""
-        for item in items:
-            self.check(item)
-        self.write({item.item_id: item for item in items})
+        kept = [self.check(item) for item in items]
+        self.write({item.item_id: item for item in kept})
 
-    def check(self, item: Item) -> None:
-        """Raise ValueError unless an item may be put."""
-        check_item(item)
-        if item.item_id not in self.bundle.rows:
-            self.features.check(item)
+    def check(self, item: Item) -> Item:
+        """The item as it is kept; ValueError unless it may be put."""
+        kept = checked(item)
+        if kept.item_id not in self.bundle.rows:
+            self.features.check(kept)
+        return kept
 
     def remove(self, item_id: str) -> None:
         """From now on this item never comes back, in later bundles too, until it is put again.
@@ -108,15 +103,15 @@ class Items:
         return None if removed else current.shown(item_id)
 
     def prune(self) -> int:
-        """Drop the entries that change nothing, because the bundle says the same or never knew the item; how many."""
+        """Drop the entries that change nothing, since the bundle says the same; how many. What is removed stays so."""
         if self.overlay is None:
             return 0
         return self.overlay.forget({i: item for i, item in self.entries().items() if self.is_idle(i, item)})
 
     def is_idle(self, item_id: str, item: Item | None) -> bool:
-        """Whether an entry changes nothing."""
+        """Whether an entry changes nothing. A removed item that no model knows today may be known to the next one."""
         row = self.bundle.rows.get(item_id)
-        return item is None if row is None else item == self.base.item(row)
+        return item is not None and row is not None and item == self.base.item(row)
 
     def write(self, entries: Entries) -> None:
         if self.overlay is None:

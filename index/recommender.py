@@ -96,9 +96,11 @@ class Recommender:
         """The same request for many users: one reading of the store, one search."""
         return self.recommend_for_many(self.store.get_many(list(user_ids)), request)
 
-    def recommend_for_many(self, states: Sequence[UserState | None], request: Request) -> list[Candidates]:
-        """Like `recommend_many`, for states that were read already."""
-        items = self.items.current
+    def recommend_for_many(
+        self, states: Sequence[UserState | None], request: Request, items: Assortment | None = None
+    ) -> list[Candidates]:
+        """Like `recommend_many`, for states that were read already; of the items at some moment, as a rule now."""
+        items = items or self.items.current
         allowed = self.filters.allowed(request.where, items)
         excluded = [excluded_rows(items, state, request) for state in states]
         states = self.current(states)

@@ -36,9 +36,14 @@ def selected(
         hits = fetch(size)
         good = above(hits, request.min_score if len(importance) else None)
         chosen = good if request.is_plain else chosen_of(good, request, items, category, importance)
-        if len(chosen.rows) == request.n or len(good.rows) < size:
+        if len(chosen.rows) == request.n or len(good.rows) < size or is_full(chosen, request, importance):
             return chosen
         size *= GROWTH
+
+
+def is_full(chosen: Hits, request: Request, importance: np.ndarray) -> bool:
+    """Whether every interest has brought all that it may."""
+    return len(importance) > 0 and len(chosen.rows) >= np.minimum(quotas(request, importance), request.n).sum()
 
 
 def pool_size(request: Request) -> int:
@@ -117,19 +122,22 @@ def greedy(
                 if left[place] and value[place] > value[best]:
                     best = place
         left[best] = False
-        mine = capsule[best]
-        if mine >= 0 and brought[mine] >= quota[mine]:
-            continue
-        if len(vectors) and is_near(vectors, best, chosen[:count], max_cosine):
+        # Where all are looked at for the best, those that may not come are struck out as soon as that is known.
+        if diversity == 0 and len(vectors) and is_near(vectors, best, chosen[:count], max_cosine):
             continue
         chosen[count] = best
         count += 1
+        mine = capsule[best]
         if mine >= 0:
             brought[mine] += 1
-        if diversity > 0 and category[best] >= 0:
+            if brought[mine] == quota[mine]:
+                left[capsule == mine] = False
+        if diversity > 0:
             for place in range(first, len(value)):
-                if category[place] == category[best]:
+                if category[best] >= 0 and category[place] == category[best]:
                     value[place] -= diversity
+                if len(vectors) and left[place] and dot(vectors, place, vectors, best) > max_cosine:
+                    left[place] = False
     return count
 
 

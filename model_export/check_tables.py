@@ -21,7 +21,7 @@ from model_export.bundle import (
     Bundle,
     BundleError,
 )
-from model_export.manifest_form import is_texts
+from model_export.manifest_form import is_count, is_texts
 
 PRICE_EDGES = "price_edges"
 KINDS = ("exact", "hnsw")
@@ -123,6 +123,13 @@ CELLS: dict[str, Callable[[Any], bool]] = {
 }
 
 
+def is_ef(value: object) -> bool:
+    """Whether this is a breadth of searching, or one for each of some N."""
+    if isinstance(value, dict):
+        return len(value) > 0 and all(str(n).isdecimal() and int(n) > 0 and is_count(ef) for n, ef in value.items())
+    return is_count(value)
+
+
 def check_index(bundle: Bundle) -> None:
     """There is a graph where the manifest says so, of as many items and of vectors with room for theirs."""
     manifest, file = bundle.manifest, bundle.path / INDEX
@@ -132,6 +139,11 @@ def check_index(bundle: Bundle) -> None:
         raise BundleError(f"{bundle.path / MANIFEST}: the kind of index is {kind!r}, and it {listed} {INDEX}")
     if kind == "exact":
         return
+    if not is_ef(manifest.index.get("ef")):
+        raise BundleError(
+            f"{bundle.path / MANIFEST}: index.ef is {manifest.index.get('ef')!r}; right is a number above 0, or an "
+            "object of N -> such a number"
+        )
     with using(file), file.open("rb") as stream:
         _, _, items, _, label_at, vector_at = HNSW_HEADER.unpack(stream.read(HNSW_HEADER.size))
     dim = (label_at - vector_at) // 4

@@ -10,6 +10,7 @@ import numpy as np
 
 from model_export.bundle import Bundle, BundleError
 from model_export.cases import comirec_cases
+from model_export.check import check
 from model_export.dataset import Vocabulary, build_sequences, build_vocabulary
 from model_export.extractor import Capsules, Extractor
 from model_export.interactions import InteractionLog
@@ -151,7 +152,9 @@ def current_or_none(registry: Registry) -> Bundle | None:
     if registry.current_version() is None:
         return None
     try:
-        return registry.current()
+        bundle = registry.current()
+        check(bundle)
+        return bundle
     except BundleError as error:
         log.warning("the current bundle is damaged, so the new one is compared with none: %s", error)
         return None

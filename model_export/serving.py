@@ -69,7 +69,12 @@ class Serving(Generic[Made]):
     ) -> None:
         self.registry, self.make, self.refused = registry, make, refused
         bundle = registry.current()
-        self.current, self.version = self.made_of(bundle), bundle.version
+        try:
+            self.current, self.version = self.made_of(bundle), bundle.version
+        except (BundleError, OSError):
+            raise
+        except Exception as error:  # as in `look`: `make` may raise anything
+            raise BundleError(f"bundle {bundle.version} cannot be served: {type(error).__name__}: {error}") from error
         self.refusal: Refusal | None = None
         self.seen: Files = frozenset()
         self.looking = threading.Lock()

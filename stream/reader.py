@@ -7,7 +7,7 @@ committed but what is said to be done, and no offset is ever jumped to without a
 import logging
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack, suppress
 
 from kafka import ConsumerRebalanceListener, TopicPartition
@@ -160,18 +160,32 @@ class EventReader:
         A process that slept (SIGSTOP, a host too busy to run it) may have been thought dead. Then it asks the group by
         committing where the batch begins, which only a member may do.
         """
-        if time.monotonic() - self.sure < SURELY_OURS_S:
-            return True
         starts = batch.starts()
-        where_it_begins = {one: end._replace(offset=starts[one]) for one, end in batch.ends().items()}
         try:
-            self.consumer.commit(where_it_begins, timeout_ms=ANSWER_MS)
-        except KafkaError as error:
+            self.make_sure({one: end._replace(offset=starts[one]) for one, end in batch.ends().items()})
+        except OSError as error:
             log.warning("%d events are left to whoever reads them now: %s", len(batch.records), error)
             self.rewind(batch)
             return False
-        self.sure = time.monotonic()
         return True
+
+    def make_sure_of_all(self) -> None:
+        """Raise OSError unless all partitions that we read are surely ours; between batches."""
+        try:
+            reached = {one: self.consumer.position(one, timeout_ms=ANSWER_MS) for one in self.consumer.assignment()}
+        except KafkaError as error:
+            raise OSError(f"the broker does not answer: {error}") from error
+        self.make_sure({one: OffsetAndMetadata(at, "", -1) for one, at in reached.items() if at is not None})
+
+    def make_sure(self, done: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
+        """Raise OSError unless these partitions are surely ours; all before the offsets must be done."""
+        if time.monotonic() - self.sure < SURELY_OURS_S:
+            return
+        try:
+            self.consumer.commit(dict(done), timeout_ms=ANSWER_MS)
+        except KafkaError as error:
+            raise OSError(f"the group gives no answer, or has taken partitions away: {error}") from error
+        self.sure = time.monotonic()
 
     def rewind(self, batch: Batch) -> None:
         """Read a batch again, of the partitions that are still ours."""

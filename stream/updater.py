@@ -280,8 +280,15 @@ class Updater:
             interest_updates.publish(self.outbox, self.settings.updates_topic, users)
 
     def announce_swept(self, states: Sequence[UserState]) -> None:
-        """Publish the interests of these users before they are written: once they are, no sweep finds them again."""
+        """Publish the interests of these users before they are written: once they are, no sweep finds them again.
+
+        Raises
+        ------
+        OSError
+            If it cannot be done, or somebody else may have published newer ones, because the group took us for dead.
+        """
         if self.settings.updates_topic:
+            self.reader.make_sure_of_all()
             users = {state.user_id: state for state in states}
             interest_updates.publish(self.outbox, self.settings.updates_topic, users)
 

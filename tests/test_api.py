@@ -215,7 +215,7 @@ def locked(bundle: Bundle, store: LmdbStore, tmp_path_factory: pytest.TempPathFa
     return client_of(app_of(bundle, store, tmp_path_factory.mktemp("locked"), api_key=SecretStr(KEY))[0])
 
 
-@pytest.mark.parametrize("path", ["/users/ann/recommendations", "/users/ann/interests", "/items/x/similar", "/metrics"])
+@pytest.mark.parametrize("path", ["/users/ann/recommendations", "/users/ann/interests", "/items/x/similar", "/items/x"])
 @pytest.mark.parametrize(
     "headers",
     [{}, {"X-API-Key": ""}, {"X-API-Key": KEY + "x"}, {"X-API-Key": "ö"}, {"Authorization": f"Basic {KEY}"}],
@@ -356,10 +356,24 @@ def test_a_fault_of_ours_tells_nothing_of_itself(
     bundle: Bundle, store: LmdbStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = client_of(app_of(bundle, store, tmp_path)[0])
-    with store.environment.begin(write=True) as transaction:
-        transaction.put(b"broken", b"\xff\xff canary")
-    answer = client.get("/users/broken/recommendations")
+
+    def fail(_: object) -> None:
+        raise RuntimeError("canary")
+
+    monkeypatch.setattr(store, "get_many", fail)
+    answer = client.get("/users/ann/recommendations")
     assert (answer.status_code, error_of(answer)) == (500, "something went wrong here; the log of the API says what")
+
+
+def test_a_record_that_cannot_be_read_is_nobody_s_but_its_user_s(
+    bundle: Bundle, store: LmdbStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = client_of(app_of(bundle, store, tmp_path)[0])
+    with store.environment.begin(write=True) as transaction:
+        transaction.put(b"broken", b"\xff\xff")
+    answers = client.post("/recommendations", json={"user_ids": ["ann", "broken"]}).json()["answers"]
+    assert [one["path"] for one in answers] == ["capsules", "popular"]
+    assert "user 'broken' is answered as if not known" in caplog.text
 
 
 def test_without_its_store_it_says_so_and_comes_back(

@@ -280,3 +280,12 @@ def test_the_docs_name_every_file_and_field() -> None:
     text = DOCS.read_text(encoding="utf-8")
     names = [*REQUIRED, MANIFEST, INDEX, *(field.name for field in fields(Manifest))]
     assert [name for name in names if f"`{name}`" not in text] == []
+
+
+@pytest.mark.parametrize("ef", [None, 0, "x", {}, {"a": 1}, {"100": 0}, {"0": 9}])
+def test_an_index_says_how_broad_to_search(ef: Any, copied: Path) -> None:
+    built = build_index(Bundle(copied), "hnsw", HnswSettings(ef=50), progress=False)
+    check(built)
+    write_manifest(copied, replace(built.manifest, index={**built.manifest.index, "ef": ef}))
+    with pytest.raises(BundleError, match=r"index\.ef is .*; right is a number above 0"):
+        check(Bundle(copied))

@@ -239,6 +239,21 @@ def test_more_are_fetched_until_the_quotas_are_full() -> None:
     assert asked == [40, 160, 640, 2_560]
 
 
+@pytest.mark.parametrize("diversity", [0.0, 0.1])
+def test_no_more_are_fetched_once_every_interest_has_brought_all_that_it_may(diversity: float) -> None:
+    hits = Hits(np.arange(1_000), -np.arange(1_000, dtype=np.float32), np.arange(1_000) % 2)
+    asked: list[int] = []
+
+    def fetch(n: int) -> Hits:
+        asked.append(n)
+        return hits.take(np.arange(min(n, 1_000)))
+
+    items, category = np.zeros((1_000, 2), dtype=np.float32), np.zeros(1_000, dtype=np.int64)
+    request = Request(10, quota=2, diversity=diversity)
+    assert selected(fetch, request, items, category, np.array([0.5, 0.5])).rows.tolist() == [0, 1, 2, 3]
+    assert asked == [40]
+
+
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [
