@@ -222,7 +222,7 @@ def refuse_all(registry: Registry, good: Bundle, serving: Serving[Recommender], 
     """Point to bundles that must not be served, one after the other; how many were."""
     version, taken, served = serving.version, taken_over(command), 0
     for kind, bad in tqdm(BAD_BUNDLES.items(), desc="bad bundles", unit="bundle"):
-        name = f"bad, {kind}"
+        name = f"bad-{kind.replace(' ', '-')}"
         bad.spoil(copied(good, registry.folder / name))
         registry.point_to(name)
         command.says(f"bundle {name} is refused, {version} goes on: ")
