@@ -15,7 +15,7 @@ from index.bundled import build_index
 from index.explain import table
 from index.hnsw import HnswSettings
 from index.item import CATEGORY
-from index.item_store import open_items
+from index.item_stores import open_items
 from index.overlay import Overlay
 from index.recommender import Recommender
 from index.request import Request, filters_of

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 import settings
 from index.item import Item, from_json, to_json
-from index.item_store import open_items
+from index.item_stores import open_items
 from index.items import Items
 from index.overlay import Overlay
 from model_export.registry import Registry

@@ -11,7 +11,6 @@ from typing import NamedTuple, Protocol, Self
 import lmdb
 
 from index.item import Item, from_json, to_json
-from settings import Settings
 
 MOST_ITEMS = 100_000  # entries; beyond it a new bundle is due, which knows them
 MAP_SIZE = 8 * 2**30  # bytes of address space, not of disk
@@ -74,24 +73,6 @@ class ItemStore(Protocol):
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *_: object) -> None: ...
-
-
-def open_items(settings: Settings) -> ItemStore:
-    """The item store beside the capsule store: Redis where MINDSTREAM_REDIS names one, else LMDB in the home.
-
-    Raises
-    ------
-    ValueError
-        If MINDSTREAM_REDIS is no url of a Redis.
-    OSError
-        If the store cannot be reached or used.
-    """
-    url = settings.redis.get_secret_value()
-    if not url:
-        return LmdbItems(settings.state / "items")
-    from index.redis_items import RedisItems  # here, because redis takes a moment to import
-
-    return RedisItems(url)
 
 
 def too_many(entries: int) -> ValueError:

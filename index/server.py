@@ -10,7 +10,7 @@ import uvicorn
 from index.api import create_app
 from index.api_metrics import ApiMetrics
 from index.filters import Filters
-from index.item_store import open_items
+from index.item_stores import open_items
 from index.overlay import Overlay
 from index.recommender import Recommender
 from index.request import Request
