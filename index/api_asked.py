@@ -7,7 +7,7 @@ from fastapi import HTTPException, Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from index.item import CATEGORY, LONGEST_ID
-from index.request import MOST_EXCLUDED, Request, filters_of
+from index.request import MOST_CANDIDATES, MOST_EXCLUDED, Request, filters_of
 from model_export.extractor import Capsules
 from stream.event import LONGEST_USER_ID
 from stream.history import History
@@ -76,7 +76,7 @@ class Options(Asked):
     exclude_seen: bool = Field(False, description="leave out the items of the kept history")
     exclude: list[ItemId] = Field([], max_length=MOST_EXCLUDED, description="items to leave out")
     min_score: float | None = Field(None, description="only candidates with this score at least")
-    quota: int | None = Field(None, ge=1, description="most candidates of one interest")
+    quota: int | None = Field(None, ge=1, le=MOST_CANDIDATES, description="most candidates of one interest")
     by_importance: bool = Field(False, description="each interest at most its share, by importance")
     diversity: float = Field(0, ge=0, description="worth of two candidates' categories being different")
     max_cosine: float | None = Field(None, ge=0, lt=1, description="leave out what is more alike to a better one")

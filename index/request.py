@@ -68,7 +68,10 @@ class Request:
             self.min_score is None or math.isfinite(self.min_score),
             f"min_score is {self.min_score}; right is a finite number",
         )
-        check(self.quota is None or self.quota >= 1, f"quota is {self.quota}; it must be at least 1")
+        check(
+            self.quota is None or 1 <= self.quota <= MOST_CANDIDATES,
+            f"quota is {self.quota}; right is 1 to {MOST_CANDIDATES:,}",
+        )
         check(
             math.isfinite(self.diversity) and self.diversity >= 0,
             f"diversity is {self.diversity}; right is a finite number of at least 0",

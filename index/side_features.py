@@ -35,11 +35,14 @@ class SideFeatures:
         return {**found, **item.attributes}
 
     def embedding(self, item: Item) -> np.ndarray | None:
-        """The mean of the vectors of an item's known values, float32 (d,); None where the model knows none."""
+        """The mean of the vectors of an item's known values and zeros for its id; None where the model knows none.
+
+        float32 (d,); of length 1 where the model's items are.
+        """
         vectors = list(islice(self.vectors_of(item), MOST_VALUES))
         if not vectors:
             return None
-        mean = sum(vectors[1:], start=vectors[0]) / np.float32(len(vectors))
+        mean = sum(vectors[1:], start=vectors[0]) / np.float32(1 + len(vectors))
         length = math.sqrt(mean @ mean) if self.has_unit_length else 1
         return mean / np.float32(length or 1)
 

@@ -7,7 +7,7 @@ item_embeddings.npy   float32 (items, d)
 routing_logits.npy    float32 (items, K)
 features.npz          for each side feature float32 (values + 1, d), row 0 zeros ("unknown"), row i + 1 of value i; and
                       price_edges between the price bands. The embedding of an item that is new since training is
-                      the mean of its known values' vectors, over all side features
+                      the mean of its known values' vectors and of zeros for its id
 catalogue.json        title, category, price, popularity and side features of each item
 model_card.md         data, figures beside the baselines', settings and versions, for people
 golden.json           histories and the capsules that they must give

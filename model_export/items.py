@@ -28,13 +28,15 @@ class ItemEmbedding(nn.Module):
         return (vectors + self.sum_of(features, self.features.weight)) / (1 + (features > 0).sum(-1, keepdim=True))
 
     def of_features(self, features: Tensor) -> Tensor:
-        """Items that are new since training: the mean of what is known of them, zeros where nothing is.
+        """Items that are new since training: as `forward`, with zeros for the id; all zeros where nothing is known.
+
+        A mean of the known values alone would be longer than the items that training saw, and win by its length.
 
         `features` int64 (n, W), 0 at padding -> (n, d).
         """
         if self.features is None or not features.shape[1]:
             return torch.zeros(len(features), self.ids.embedding_dim, device=self.ids.weight.device)
-        return self.sum_of(features, self.features.weight) / (features > 0).sum(-1, keepdim=True).clamp_min(1)
+        return self.sum_of(features, self.features.weight) / (1 + (features > 0).sum(-1, keepdim=True))
 
     @staticmethod
     def sum_of(features: Tensor, table: Tensor) -> Tensor:

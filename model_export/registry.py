@@ -134,7 +134,10 @@ class Registry:
             pointer = self.pointer()
             if len(pointer) < 2:
                 now = "".join(pointer) or "another"
-                raise BundleError(f"{self.folder / POINTER} names no bundle that was current before {now}")
+                raise BundleError(
+                    f"{self.folder / POINTER} names no bundle that was current before {now}; "
+                    "`python -m model_export promote VERSION` makes any of them current"
+                )
             bundle = self.open(pointer[1])
             self.check(bundle)
             self.write_pointer(pointer[1:])

@@ -92,7 +92,7 @@ def test_an_item_of_features_alone_is_their_mean() -> None:
     assert items.features is not None
     one, two, three = items.features.weight[1:].detach()
     found = items.of_features(torch.tensor([[1, 3, 0], [0, 0, 0], [2, 0, 0], [1, 2, 3]])).detach()
-    expected = torch.stack([(one + three) / 2, torch.zeros(4), two, (one + two + three) / 3])
+    expected = torch.stack([(one + three) / 3, torch.zeros(4), two / 2, (one + two + three) / 4])  # the id is zeros
     assert torch.allclose(found, expected, atol=1e-6)
 
 
