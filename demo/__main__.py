@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import socket
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -36,12 +37,25 @@ def main(
         prepare(chosen)
     if only_prepare:
         return
-    print(f"the demo's home is {chosen.home}; other commands meet it with MINDSTREAM_HOME={chosen.home}")
+    require_free(address, port)
+    home = chosen.home.resolve()
+    print(f"the demo's home is {home}; other commands meet it with MINDSTREAM_HOME={home}")
     print(f"the page is at http://{address}:{port}; Ctrl-C stops it", flush=True)
     environment = {**os.environ, **as_environment(chosen)}
     command = [sys.executable, "-m", "demo.serve", "run", str(APP)]
     command += ["--server.port", str(port), "--server.address", address, "--server.fileWatcherType", "none"]
     os.execvpe(command[0], command, environment)  # Ctrl-C then goes to Streamlit itself
+
+
+def require_free(address: str, port: int) -> None:
+    """Raise OSError where nobody can listen; Streamlit would say so later, when the page is promised already."""
+    try:
+        socket.create_server((address, port)).close()
+    except OSError as error:
+        raise OSError(
+            f"the page cannot be served at port {port} of {address} ({error.strerror}); "
+            "is another demo running? `python -m demo --port` takes another one"
+        ) from error
 
 
 def for_log(log: Path) -> settings.Settings:

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -28,7 +29,7 @@ import demo.engine
 import demo.power
 import demo.prepare
 import settings
-from demo.__main__ import APP, as_environment, for_log
+from demo.__main__ import APP, as_environment, for_log, require_free
 from demo.engine import Engine
 from demo.home import is_prepared, log_file, one_interest_models
 from demo.malformed import MALFORMED, last_letters, send
@@ -347,6 +348,14 @@ def test_a_log_of_one_s_own_is_kept_in_our_format(shop: SimulatedShop, tmp_path:
     chosen = Settings(home=tmp_path, log=file)
     assert len(read_or_simulate(chosen).events) == 500
     pd.testing.assert_frame_equal(read_log(log_file(chosen)).events, shop.log.events.head(500))
+
+
+def test_a_port_that_is_taken_is_said_at_once() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(OSError, match=f"cannot be served at port {port} of 127.0.0.1 .*--port"):
+            require_free("127.0.0.1", port)
+    require_free("127.0.0.1", port)
 
 
 def test_every_log_has_a_home_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
