@@ -24,6 +24,7 @@ from model_export.extractor import OUTPUTS, Extractor
 from model_export.presets import DEFAULT, PRESETS, preset
 from model_export.report import table
 from model_export.simulator import simulate
+from model_export.time_gaps import BUCKETS
 from model_export.training import train
 
 ALL = "all"
@@ -85,11 +86,12 @@ def ways_of(checkpoint: Checkpoint, extractor: Extractor, seed: int) -> dict[str
     """What is timed, and of how many users each is."""
     one, many = inputs_of(extractor, 1, seed), inputs_of(extractor, BATCH, seed)
     histories = histories_of(extractor, BATCH, seed)
+    times_ms = [list(range(0, 3_600_000 * len(history), 3_600_000)) for history in histories]  # an hour apart
     return {
         "us_per_user_batch1": (graph(extractor, one), 1),
         "us_per_user_batch32": (graph(extractor, many), BATCH),
         "torch_us_per_user_batch1": (in_torch(checkpoint, one), 1),
-        "us_per_user_encode_batch32": (lambda: extractor.encode(histories), BATCH),
+        "us_per_user_encode_batch32": (lambda: extractor.encode(histories, times_ms=times_ms), BATCH),
     }
 
 
@@ -97,8 +99,8 @@ def inputs_of(extractor: Extractor, users: int, seed: int) -> dict[str, np.ndarr
     """What the graph reads for users with full histories of random items."""
     rng = np.random.default_rng(seed)
     rows = rng.integers(len(extractor.bundle.item_ids), size=(users, extractor.length))
-    profile = extractor.profile_matrix([{}] * users, users)
-    return extractor.inputs(rows, np.ones(rows.shape, dtype=bool), profile)
+    profile, gaps = extractor.profile_matrix([{}] * users, users), rng.integers(BUCKETS, size=rows.shape)
+    return extractor.inputs(rows, np.ones(rows.shape, dtype=bool), profile, gaps)
 
 
 def histories_of(extractor: Extractor, users: int, seed: int) -> list[list[str]]:
@@ -117,5 +119,5 @@ def graph(extractor: Extractor, inputs: dict[str, np.ndarray]) -> Call:
 def in_torch(checkpoint: Checkpoint, inputs: dict[str, np.ndarray]) -> Call:
     """The same in torch; call it under `no_grad`."""
     module = checkpoint.model.extractor.eval()
-    tensors = [torch.from_numpy(np.ascontiguousarray(array)) for array in inputs.values()]
-    return lambda: module(*tensors)
+    tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in inputs.items()}
+    return lambda: module(**tensors)

@@ -12,6 +12,7 @@ it.)
 import json
 import sqlite3
 import time
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 
@@ -22,10 +23,11 @@ from kafka.consumer.fetcher import ConsumerRecord
 from tqdm import tqdm
 
 from model_export.checkpoint import Checkpoint
+from model_export.time_gaps import time_gaps
 
 KEPT = 50
-TABLE = "CREATE TABLE IF NOT EXISTS users (user_id TEXT PRIMARY KEY, item_ids TEXT, capsules BLOB)"
-FIND = "SELECT item_ids FROM users WHERE user_id = ?"
+TABLE = "CREATE TABLE IF NOT EXISTS users (user_id TEXT PRIMARY KEY, behaviours TEXT, capsules BLOB)"
+FIND = "SELECT behaviours FROM users WHERE user_id = ?"
 WRITE = "INSERT OR REPLACE INTO users VALUES (?, ?, ?)"
 STANDS_STILL_MS = 10_000
 
@@ -44,23 +46,24 @@ class Peer:
     def apply(self, record: ConsumerRecord) -> None:
         """One event."""
         event = json.loads(record.value)
-        item_ids = [*self.item_ids(event["user_id"]), event["item_id"]][-KEPT:]
-        capsules = self.capsules(item_ids)
-        self.database.execute(WRITE, (event["user_id"], json.dumps(item_ids), capsules.tobytes()))
+        behaviours = [*self.behaviours(event["user_id"]), (event["item_id"], event["event_time_ms"])][-KEPT:]
+        capsules = self.capsules(behaviours)
+        self.database.execute(WRITE, (event["user_id"], json.dumps(behaviours), capsules.tobytes()))
 
-    def item_ids(self, user_id: str) -> list[str]:
-        """A user's history."""
+    def behaviours(self, user_id: str) -> list[tuple[str, int]]:
+        """A user's history: item and time of each."""
         found = self.database.execute(FIND, (user_id,)).fetchone()
         return json.loads(found[0]) if found else []
 
-    def capsules(self, item_ids: list[str]) -> np.ndarray:
+    def capsules(self, behaviours: Iterable[tuple[str, int]]) -> np.ndarray:
         """Float32 (K, d)."""
-        rows = torch.tensor([[self.rows[item_id] for item_id in item_ids if item_id in self.rows]])
+        known = [(self.rows[item_id], time_ms) for item_id, time_ms in behaviours if item_id in self.rows]
+        rows, times_ms = np.array(known).T[:, None]
+        mask = np.ones(rows.shape, dtype=bool)
+        history, gaps = torch.from_numpy(rows), torch.from_numpy(time_gaps(times_ms, mask))
         with torch.inference_mode():
-            logits = self.model.routing_logits[rows].transpose(1, 2)
-            vectors, _, _ = self.model.extractor(
-                self.items[rows], torch.ones_like(rows, dtype=torch.bool), logits, None
-            )
+            logits, nobody = self.model.routing_logits[history].transpose(1, 2), torch.zeros(1, 0, dtype=torch.int64)
+            vectors, _, _ = self.model.extract(self.items[history], torch.from_numpy(mask), logits, nobody, gaps)
         return vectors[0].numpy()
 
     def close(self) -> None:

@@ -56,9 +56,12 @@ def interests_found(bundle: Bundle, shop: SimulatedShop, user_ids: Sequence[str]
     An interest is found where some capsule of the user brings mostly (more than 10 of its top 20) items of that
     category, by the inner product over all items.
     """
-    histories = shop.log.events.groupby("user_id").item_id.agg(list)
+    events = shop.log.events.groupby("user_id")
+    histories, times_ms = events.item_id.agg(list), events.event_time_ms.agg(list)
     profiles: dict[Any, Any] = shop.log.profiles.set_index("user_id").to_dict("index")
-    served = Extractor(bundle).encode([histories[u] for u in user_ids], [profiles[u] for u in user_ids])
+    served = Extractor(bundle).encode(
+        [histories[u] for u in user_ids], [profiles[u] for u in user_ids], [times_ms[u] for u in user_ids]
+    )
     found = [
         interest in main_categories(bundle, capsules.vectors)
         for user, capsules in zip(user_ids, served, strict=True)

@@ -59,9 +59,11 @@ class InterestMap:
 
         Nothing has to be remembered for it: capsules depend on the history alone.
         """
-        items = state.history.item_ids
+        items, times_ms = state.history.item_ids, state.history.event_times_ms
         steps = range(min(TRAIL, len(items)))
-        past = recommender.extractor.encode([items[: len(items) - age] for age in steps], [state.profile] * len(steps))
+        known = [slice(len(items) - age) for age in steps]
+        profiles = [state.profile] * len(known)
+        past = recommender.extractor.encode([items[to] for to in known], profiles, [times_ms[to] for to in known])
         tables = [self.capsules(capsules.vectors, age) for age, capsules in zip(steps, past, strict=True)]
         return pd.concat(tables or [self.capsules(np.empty((0, self.axes.shape[1])), 0)], ignore_index=True)
 

@@ -18,7 +18,7 @@ from index.selection import pool_size, selected
 from model_export.bundle import Bundle
 from model_export.extractor import Extractor
 from stream.interests import Interest, interests_of
-from stream.state import UserState, recomputed
+from stream.state import UserState, encoded, recomputed
 from stream.store import Store
 
 CAPSULES, POPULAR, POPULAR_IN_CATEGORY = "capsules", "popular", "popular in category"
@@ -144,7 +144,7 @@ class Recommender:
         found = list(states)
         old = [place for place, state in enumerate(states) if state and self.is_old(state)]
         those = [state for place in old if (state := states[place])]
-        capsules = self.extractor.encode([s.history.item_ids for s in those], [s.profile for s in those])
+        capsules = encoded(self.extractor, those)
         for place, state, new in zip(old, those, capsules, strict=True):
             found[place] = recomputed(state, new)
         return found

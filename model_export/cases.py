@@ -19,19 +19,21 @@ class Cases:
     mask : bool (C, L).
     profiles : int64 (C, P).
     labels : int64 (C, Y), item rows of every behaviour that followed, repeats kept, -1 at padding.
+    times : int64 (C, L), when the behaviours of the history were, Unix time in milliseconds; all zero where unknown.
     """
 
     history: np.ndarray
     mask: np.ndarray
     profiles: np.ndarray
     labels: np.ndarray
+    times: np.ndarray
 
     def __len__(self) -> int:
         return len(self.history)
 
     def take(self, rows: np.ndarray | slice) -> "Cases":
         """Some of the cases."""
-        return Cases(self.history[rows], self.mask[rows], self.profiles[rows], self.labels[rows])
+        return Cases(self.history[rows], self.mask[rows], self.profiles[rows], self.labels[rows], self.times[rows])
 
     def batches(self, size: int) -> Iterator["Cases"]:
         """All of them, at most `size` at a time."""
@@ -49,8 +51,8 @@ def next_item_cases(sequences: Sequences, users: np.ndarray, length: int, most: 
     ends, owners = ends[follows], owners[follows]
     chosen = np.random.default_rng(seed).permutation(len(ends))[:most]
     ends, owners = ends[chosen], owners[chosen]
-    history, mask = windows(sequences, ends, sequences.starts[owners], length)
-    return Cases(history, mask, sequences.profiles[owners], sequences.items[ends][:, None])
+    history, mask, times = windows(sequences, ends, sequences.starts[owners], length)
+    return Cases(history, mask, sequences.profiles[owners], sequences.items[ends][:, None], times)
 
 
 def comirec_cases(sequences: Sequences, users: np.ndarray, length: int = 20) -> Cases:
@@ -63,8 +65,8 @@ def comirec_cases(sequences: Sequences, users: np.ndarray, length: int = 20) -> 
     users = users[sequences.lengths[users] >= 2]
     starts, ends = sequences.starts[users], sequences.starts[users + 1]
     cuts = starts + (ends - starts) * 4 // 5  # whole numbers: int(0.8 n) without its rounding
-    history, mask = windows(sequences, cuts, starts, length)
-    return Cases(history, mask, sequences.profiles[users], labels_between(sequences, cuts, ends))
+    history, mask, times = windows(sequences, cuts, starts, length)
+    return Cases(history, mask, sequences.profiles[users], labels_between(sequences, cuts, ends), times)
 
 
 def chronological_cases(past: Sequences, future: Sequences, length: int) -> Cases:
@@ -78,9 +80,9 @@ def chronological_cases(past: Sequences, future: Sequences, length: int) -> Case
     both = (places >= 0) & (past.lengths > 0)
     both[both] &= future.lengths[places[both]] > 0
     users, later = np.flatnonzero(both), places[both]
-    history, mask = windows(past, past.starts[users + 1], past.starts[users], length)
+    history, mask, times = windows(past, past.starts[users + 1], past.starts[users], length)
     labels = labels_between(future, future.starts[later], future.starts[later + 1])
-    return Cases(history, mask, past.profiles[users], labels)
+    return Cases(history, mask, past.profiles[users], labels, times)
 
 
 def labels_between(sequences: Sequences, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:

@@ -17,6 +17,7 @@ TYPES = {
     "mask": "tensor(bool)",
     "routing_logits": "tensor(float)",
     "profile": "tensor(int64)",
+    "gaps": "tensor(int64)",
     "capsules": "tensor(float)",
     "interest_mask": "tensor(bool)",
     "routing_weights": "tensor(float)",
@@ -28,10 +29,10 @@ def check_graph(bundle: Bundle) -> None:
     session, manifest, file = Extractor(bundle).session, bundle.manifest, bundle.path / EXTRACTOR
     inputs, outputs = ({node.name: node for node in nodes} for nodes in (session.get_inputs(), session.get_outputs()))
     expected = {"behaviours", "mask", "routing_logits"} | ({"profile"} if manifest.profile_fields else set())
-    if set(inputs) != expected or not set(outputs) >= set(OUTPUTS):
+    if set(inputs) - {"gaps"} != expected or not set(outputs) >= set(OUTPUTS):
         raise BundleError(
             f"{file} has inputs {sorted(inputs)} and outputs {sorted(outputs)}; "
-            f"right are {sorted(expected)} and {sorted(OUTPUTS)}"
+            f"right are {sorted(expected)}, also gaps if it reads them, and {sorted(OUTPUTS)}"
         )
     for name, node in (inputs | {name: outputs[name] for name in OUTPUTS}).items():
         if node.type != TYPES[name]:
@@ -59,7 +60,8 @@ def check_shapes(bundle: Bundle) -> None:
         mask = np.ones((users, manifest.history_length), dtype=bool)
         profile = np.zeros((users, len(manifest.profile_fields)), dtype=np.int64)
         with using(bundle.path / EXTRACTOR, "run"):
-            found = extractor.run(np.zeros(mask.shape, dtype=np.int64), mask, profile)
+            rows = gaps = np.zeros(mask.shape, dtype=np.int64)
+            found = extractor.run(rows, mask, profile, gaps)
         interests = (users, manifest.num_interests)
         right = ((*interests, manifest.dim), interests, (*interests, manifest.history_length))
         for name, array, shape in zip(OUTPUTS, found, right, strict=True):
@@ -75,7 +77,8 @@ def check_golden(bundle: Bundle) -> None:
         if not all(is_texts(case["history"]) for case in cases) or not any(case["history"] for case in cases):
             raise BundleError(f"{file} is no list of histories with their capsules, at least one with behaviours")
     with using(bundle.path / EXTRACTOR, "run"):
-        served = Extractor(bundle).encode([case["history"] for case in cases])
+        histories, times = [case["history"] for case in cases], [times_of(case) for case in cases]
+        served = Extractor(bundle).encode(histories, times_ms=times)
     for case, capsules in zip(cases, served, strict=True):
         with using(file):
             golden, found = np.array(case["capsules"], dtype=np.float32), capsules.vectors
@@ -86,6 +89,11 @@ def check_golden(bundle: Bundle) -> None:
             )
 
 
+def times_of(case: dict[str, Any]) -> list[int]:
+    """When the behaviours of a golden history were; older bundles say nothing of it, and read nothing."""
+    return case.get("event_times_ms") or [0] * len(case["history"])
+
+
 def check_finite(bundle: Bundle) -> None:
     """Histories of random items, from none to more than L, of users with random profiles, give finite capsules."""
     manifest, rng = bundle.manifest, np.random.default_rng(0)
@@ -93,8 +101,9 @@ def check_finite(bundle: Bundle) -> None:
     histories = [[bundle.item_ids[row] for row in rng.integers(manifest.items, size=length)] for length in lengths]
     values = {name: ["", *values] for name, values in manifest.profile_fields.items()}
     profiles = [{name: some[rng.integers(len(some))] for name, some in values.items()} for _ in lengths]
+    times = [np.cumsum(rng.integers(10**10, size=length)).tolist() for length in lengths]  # up to months apart
     with using(bundle.path / EXTRACTOR, "run"):
-        served = Extractor(bundle).encode(histories, profiles)
+        served = Extractor(bundle).encode(histories, profiles, times)
     for history, capsules in zip(histories, served, strict=True):
         if not (np.isfinite(capsules.vectors).all() and np.isfinite(capsules.routing_weights).all()):
             raise BundleError(

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from model_export.cases import Cases
+from model_export.dataset import without_last
 from model_export.model import InterestModel
 from model_export.model_ranker import BATCH, capsules_of
 
@@ -33,17 +33,10 @@ def cosines(model: InterestModel, cases: Cases) -> Cosines:
     slot, event = [], []
     for some in cases.batches(BATCH):
         capsules, active = capsules_of(model, table, some)
-        earlier, was_active = capsules_of(model, table, replace(some, mask=without_last(some)))
+        earlier, was_active = capsules_of(model, table, replace(some, mask=without_last(some.mask)))
         slot.append(mean_over(pairs(capsules), active[:, :, None] & active[:, None, :]))
         event.append(mean_over(torch.cosine_similarity(capsules, earlier, dim=-1), active & was_active))
     return Cosines(float(torch.cat(slot).nanmean()), float(torch.cat(event).nanmean()))
-
-
-def without_last(cases: Cases) -> np.ndarray:
-    """The masks without each history's last behaviour, which stands in the last place."""
-    mask = cases.mask.copy()
-    mask[:, -1] = False
-    return mask
 
 
 def pairs(capsules: Tensor) -> Tensor:

@@ -210,7 +210,9 @@ def profile_rows(profiles: pd.DataFrame, user_ids: list[str], vocabulary: Vocabu
     return np.stack(columns, 1) if columns else np.zeros((len(user_ids), 0), dtype=np.int64)
 
 
-def windows(sequences: Sequences, ends: np.ndarray, first: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
+def windows(
+    sequences: Sequences, ends: np.ndarray, first: np.ndarray, length: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The up to `length` behaviours before each position.
 
     Parameters
@@ -220,11 +222,20 @@ def windows(sequences: Sequences, ends: np.ndarray, first: np.ndarray, length: i
 
     Returns
     -------
-    rows int64 (B, length), the most recent last, 0 at padding; mask bool (B, length).
+    rows int64 (B, length), the most recent last, 0 at padding; mask bool (B, length); times int64 (B, length),
+    meaningless at padding.
     """
     positions = ends[:, None] - length + np.arange(length)  # (B, length)
     mask = positions >= first[:, None]
-    return np.where(mask, sequences.items[np.where(mask, positions, 0)], 0), mask
+    positions = np.where(mask, positions, 0)
+    return np.where(mask, sequences.items[positions], 0), mask, sequences.times[positions]
+
+
+def without_last(mask: np.ndarray) -> np.ndarray:
+    """Masks (B, L) without each history's last behaviour, which stands in the last place."""
+    earlier = mask.copy()
+    earlier[:, -1] = False
+    return earlier
 
 
 def positions_of(sequences: Sequences, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

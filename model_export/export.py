@@ -35,8 +35,9 @@ from model_export.bundle import (
 )
 from model_export.checkpoint import Checkpoint
 from model_export.dataset import Vocabulary
-from model_export.extractor import INPUTS, OUTPUTS, Extractor
+from model_export.extractor import OUTPUTS, Extractor, taken
 from model_export.model_card import model_card
+from model_export.time_gaps import time_gaps
 
 PARITY = 1e-5  # the largest difference between torch's capsules and ONNX Runtime's
 GOLDEN_HISTORIES = 32
@@ -116,25 +117,33 @@ def write_json(file: Path, content: Any) -> None:
 def write_graph(checkpoint: Checkpoint, file: Path) -> None:
     """Export the extractor with free batch size and history length."""
     config, fields = checkpoint.model.config, len(checkpoint.vocabulary.profile_fields)
-    users = 2
-    example = [
-        torch.randn(users, config.history_length, config.dim),
-        torch.ones(users, config.history_length, dtype=torch.bool),
-        torch.randn(users, config.num_interests, config.history_length),
-    ]
+    users, read = 2, config.history_length
+    example = {
+        "behaviours": torch.randn(users, read, config.dim),
+        "mask": torch.ones(users, read, dtype=torch.bool),
+        "routing_logits": torch.randn(users, config.num_interests, read),
+    }
     batch, length = torch.export.Dim("batch"), torch.export.Dim("length")
-    shapes: list[dict[int, Any]] = [{0: batch, 1: length}, {0: batch, 1: length}, {0: batch, 2: length}]
+    shapes: dict[str, dict[int, Any]] = {
+        "behaviours": {0: batch, 1: length},
+        "mask": {0: batch, 1: length},
+        "routing_logits": {0: batch, 2: length},
+    }
     if fields:
-        example.append(torch.zeros(users, fields, dtype=torch.int64))
-        shapes.append({0: batch})
+        example["profile"] = torch.zeros(users, fields, dtype=torch.int64)
+        shapes["profile"] = {0: batch}
+    if config.time_gaps:
+        example["gaps"] = torch.zeros(users, read, dtype=torch.int64)
+        shapes["gaps"] = {0: batch, 1: length}
     with quiet():
         torch.onnx.export(
             checkpoint.model.extractor.eval(),
-            tuple(example),
+            (),
             file,
-            input_names=list(INPUTS[: len(example)]),
+            kwargs=example,
+            input_names=list(example),
             output_names=list(OUTPUTS),
-            dynamic_shapes=tuple(shapes),
+            dynamic_shapes=shapes,
             external_data=False,
             dynamo=True,
             verbose=False,
@@ -185,8 +194,12 @@ def write_card(checkpoint: Checkpoint, version: str, file: Path) -> None:
 def write_golden(extractor: Extractor, checkpoint: Checkpoint, file: Path) -> None:
     """Histories of all lengths with the capsules that this bundle gives them; whoever serves it can compare."""
     histories = random_histories(checkpoint, GOLDEN_HISTORIES)
-    capsules = extractor.encode(histories)
-    cases = [{"history": h, "capsules": c.vectors.tolist()} for h, c in zip(histories, capsules, strict=True)]
+    times = random_times(checkpoint, histories)
+    capsules = extractor.encode(histories, times_ms=times)
+    cases = [
+        {"history": history, "event_times_ms": when, "capsules": found.vectors.tolist()}
+        for history, when, found in zip(histories, times, capsules, strict=True)
+    ]
     write_json(file, cases)
 
 
@@ -196,6 +209,13 @@ def random_histories(checkpoint: Checkpoint, number: int) -> list[list[str]]:
     ids = checkpoint.vocabulary.item_ids
     lengths = np.linspace(0, checkpoint.model.config.history_length * 1.2, number).astype(int)
     return [[ids[row] for row in rng.integers(len(ids), size=length)] for length in lengths]
+
+
+def random_times(checkpoint: Checkpoint, histories: list[list[str]]) -> list[list[int]]:
+    """When the behaviours of these histories might have been; some in one visit, some months apart."""
+    rng = np.random.default_rng(checkpoint.training.seed)
+    steps = [np.exp(rng.uniform(0, np.log(1e10), size=len(history))) for history in histories]  # up to four months
+    return [np.cumsum(some).astype(np.int64).tolist() for some in steps]
 
 
 def check_parity(checkpoint: Checkpoint, extractor: Extractor) -> None:
@@ -213,16 +233,14 @@ def parity(checkpoint: Checkpoint, extractor: Extractor, histories: list[list[st
     """The largest absolute difference between the capsules of torch and those of ONNX Runtime; inf for NaN."""
     model, bundle = checkpoint.model.eval(), extractor.bundle
     table, logits = model.item_table(), torch.from_numpy(np.array(bundle.routing_logits))
-    worst = 0.0
-    for history, served in zip(histories, extractor.encode(histories), strict=True):
-        rows = torch.tensor([extractor.known_behaviours(history)[0]], dtype=torch.int64).reshape(1, -1)
+    worst, times = 0.0, random_times(checkpoint, histories)
+    for history, when, served in zip(histories, times, extractor.encode(histories, times_ms=times), strict=True):
+        item_rows, places = extractor.known_behaviours(history)
+        rows = torch.tensor([item_rows], dtype=torch.int64).reshape(1, -1)
+        mask, read = torch.ones_like(rows, dtype=torch.bool), np.array(taken(when, places), dtype=np.int64)[None]
         profile = torch.zeros(1, len(extractor.profile_rows), dtype=torch.int64)
-        capsules, active, _ = model.extractor(
-            table[rows],
-            torch.ones_like(rows, dtype=torch.bool),
-            logits[rows].transpose(1, 2),
-            profile if profile.shape[1] else None,
-        )
+        gaps = torch.from_numpy(time_gaps(read, mask.numpy()))
+        capsules, active, _ = model.extract(table[rows], mask, logits[rows].transpose(1, 2), profile, gaps)
         expected = capsules[active].numpy()
         if expected.shape != served.vectors.shape:
             return float("inf")

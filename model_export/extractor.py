@@ -13,10 +13,11 @@ import numpy as np
 import onnxruntime
 
 from model_export.bundle import EXTRACTOR, Bundle, BundleError
+from model_export.time_gaps import time_gaps
 
 BATCH = 64  # users of one run: their behaviours fit a core's cache, a run of more takes longer for each
 
-INPUTS = ("behaviours", "mask", "routing_logits", "profile")
+INPUTS = ("behaviours", "mask", "routing_logits", "profile", "gaps")
 OUTPUTS = ("capsules", "interest_mask", "routing_weights")
 
 
@@ -66,13 +67,17 @@ class Extractor:
         self.length = bundle.manifest.history_length
         # One capsule of one user would be summed up in another order than several.
         self.fewest = 2 if bundle.manifest.num_interests == 1 else 1
+        self.reads_gaps = any(node.name == "gaps" for node in self.session.get_inputs())
         self.profile_rows = {
             name: {value: row for row, value in enumerate(values, start=1)}
             for name, values in bundle.manifest.profile_fields.items()
         }
 
     def encode(
-        self, histories: Sequence[Sequence[str]], profiles: Sequence[Mapping[str, str]] | None = None
+        self,
+        histories: Sequence[Sequence[str]],
+        profiles: Sequence[Mapping[str, str]] | None = None,
+        times_ms: Sequence[Sequence[int]] | None = None,
     ) -> list[Capsules]:
         """Capsules of many users, in order.
 
@@ -84,21 +89,35 @@ class Extractor:
         histories : item ids of each user, oldest first. Items that the bundle does not know are skipped; of the rest
             the last L count.
         profiles : profile field -> value of each user; unknown fields and values count as unknown.
+        times_ms : when the behaviours of each history were, Unix time in milliseconds; without it they are taken as of
+            one visit. Read by models that have the input `gaps`.
         """
         capsules: list[Capsules] = []
         for at in range(0, len(histories), BATCH):
-            some = histories[at : at + BATCH]
-            capsules += self.encode_batch(some, profiles[at : at + BATCH] if profiles else [{}] * len(some))
+            part = slice(at, at + BATCH)
+            some = histories[part]
+            times = times_ms[part] if times_ms is not None and self.reads_gaps else None
+            capsules += self.encode_batch(some, profiles[part] if profiles else [{}] * len(some), times)
         return capsules
 
-    def encode_batch(self, histories: Sequence[Sequence[str]], profiles: Sequence[Mapping[str, str]]) -> list[Capsules]:
+    def encode_batch(
+        self,
+        histories: Sequence[Sequence[str]],
+        profiles: Sequence[Mapping[str, str]],
+        times_ms: Sequence[Sequence[int]] | None,
+    ) -> list[Capsules]:
         known = [self.known_behaviours(history) for history in histories]
         counts = np.zeros(max(self.fewest, len(known)), dtype=np.int64)
         counts[: len(known)] = [len(item_rows) for item_rows, _ in known]
         mask = np.arange(self.length) < counts[:, None]  # (B, L)
         rows = np.zeros(mask.shape, dtype=np.int64)  # (B, L)
         rows[mask] = np.fromiter(chain.from_iterable(item_rows for item_rows, _ in known), np.int64, counts.sum())
-        vectors, active, weights = self.run(rows, mask, self.profile_matrix(profiles, len(counts)))
+        times = np.zeros(mask.shape, dtype=np.int64)  # (B, L)
+        if times_ms is not None:
+            places = (taken(user, known_at) for user, (_, known_at) in zip(times_ms, known, strict=True))
+            times[mask] = np.fromiter(chain.from_iterable(places), np.int64, counts.sum())
+        gaps = time_gaps(times, mask)
+        vectors, active, weights = self.run(rows, mask, self.profile_matrix(profiles, len(counts)), gaps)
         importance = weights.sum(2) / np.maximum(counts, 1)[:, None].astype(np.float32)  # (B, K)
         version, all_active = self.bundle.version, np.all(active, axis=1)
         capsules = []
@@ -125,11 +144,13 @@ class Extractor:
             matrix[user] = [rows.get(profile.get(name, ""), 0) for name, rows in self.profile_rows.items()]
         return matrix
 
-    def run(self, rows: np.ndarray, mask: np.ndarray, profile: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Run the graph: rows int64 (B, L), mask bool (B, L), profile int64 (B, P) -> the graph's three outputs."""
-        return tuple(self.session.run(list(OUTPUTS), self.inputs(rows, mask, profile)))
+    def run(self, rows: np.ndarray, mask: np.ndarray, profile: np.ndarray, gaps: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Run the graph: rows, gaps int64 (B, L), mask bool (B, L), profile int64 (B, P) -> its three outputs."""
+        return tuple(self.session.run(list(OUTPUTS), self.inputs(rows, mask, profile, gaps)))
 
-    def inputs(self, rows: np.ndarray, mask: np.ndarray, profile: np.ndarray) -> dict[str, np.ndarray]:
+    def inputs(
+        self, rows: np.ndarray, mask: np.ndarray, profile: np.ndarray, gaps: np.ndarray
+    ) -> dict[str, np.ndarray]:
         """What the graph reads, looked up by the rows of `run`."""
         inputs = {
             "behaviours": np.take(self.bundle.item_embeddings, rows, axis=0),  # (B, L, d)
@@ -138,7 +159,14 @@ class Extractor:
         }
         if self.profile_rows:
             inputs["profile"] = profile
+        if self.reads_gaps:
+            inputs["gaps"] = gaps
         return inputs
+
+
+def taken(times_ms: Sequence[int], places: list[int] | slice) -> Sequence[int]:
+    """The times at these places of a history."""
+    return times_ms[places] if isinstance(places, slice) else [times_ms[place] for place in places]
 
 
 def spread_out(weights: np.ndarray, places: list[int] | slice, behaviours: int) -> np.ndarray:

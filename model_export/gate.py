@@ -61,13 +61,14 @@ class Exam:
     Attributes
     ----------
     rows : item -> the row that stands for it in the labels.
-    histories, profiles : of each user, as `Extractor.encode` takes them.
+    histories, profiles, times_ms : of each user, as `Extractor.encode` takes them.
     labels : int64 (C, Y), the behaviours that followed, -1 at padding.
     """
 
     rows: dict[str, int]
     histories: list[list[str]]
     profiles: list[dict[str, str]]
+    times_ms: list[list[int]]
     labels: np.ndarray
 
 
@@ -176,8 +177,9 @@ def exam_of(events: InteractionLog, length: int) -> Exam:
         raise ValueError(f"{events.source}: none of its {len(users)} validation users has two behaviours or more")
     ids = np.array(vocabulary.item_ids, dtype=object)
     histories = [ids[rows[mask]].tolist() for rows, mask in zip(cases.history, cases.mask, strict=True)]
+    times = [when[mask].tolist() for when, mask in zip(cases.times, cases.mask, strict=True)]
     rows = {item_id: row for row, item_id in enumerate(vocabulary.item_ids)}
-    return Exam(rows, histories, [profile_of(one, vocabulary) for one in cases.profiles], cases.labels)
+    return Exam(rows, histories, [profile_of(one, vocabulary) for one in cases.profiles], times, cases.labels)
 
 
 def profile_of(rows: np.ndarray, vocabulary: Vocabulary) -> dict[str, str]:
@@ -189,7 +191,7 @@ def profile_of(rows: np.ndarray, vocabulary: Vocabulary) -> dict[str, str]:
 def hit_rate(bundle: Bundle, exam: Exam) -> float:
     """HR@50 by exact max-sim over the bundle's items; what a user did with an item that it does not know is missed."""
     rows = np.array([exam.rows.get(item_id, -1) for item_id in bundle.item_ids])
-    capsules = Extractor(bundle).encode(exam.histories, exam.profiles)
+    capsules = Extractor(bundle).encode(exam.histories, exam.profiles, exam.times_ms)
     batches = [capsules[at : at + BATCH] for at in range(0, len(capsules), BATCH)]
     top = np.concatenate([top_rows(bundle.item_embeddings, some) for some in batches])  # (C, N)
     found = np.where(top >= 0, rows[top], -1)

@@ -63,6 +63,22 @@ class InterestModel(nn.Module):
         """What training multiplies inner products by, (); retrieval has no need of it."""
         return torch.ones(()) if self.log_scale is None else self.log_scale.exp()
 
+    def extract(
+        self, behaviours: Tensor, mask: Tensor, routing_logits: Tensor, profile: Tensor, gaps: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """What the extractor makes of B histories: capsules, interest mask and routing weights (InterestExtractor).
+
+        Parameters
+        ----------
+        profile : int64 (B, P); may have no fields.
+        gaps : int64 (B, L), see time_gaps.py; read by models with `time_gaps`.
+        """
+        read = {"profile": profile} if profile.shape[1] else {}
+        if self.config.time_gaps:
+            read["gaps"] = gaps
+        found: tuple[Tensor, Tensor, Tensor] = self.extractor(behaviours, mask, routing_logits, **read)
+        return found
+
     def embed(self, rows: Tensor) -> Tensor:
         """Item rows (...) -> embeddings (..., d); in training with noise, where the settings say so."""
         vectors: Tensor = self.items(rows, self.item_features[rows])

@@ -26,6 +26,8 @@ class ModelConfig:
     profile_dim : length of one profile field's embedding.
     learned_logits : whether the items' routing logits are learned, or stay as drawn.
     unit_length : whether items and capsules have length 1; scores are then cosines times a learned scale.
+    time_gaps : whether a behaviour's weight also depends on how long before the last one it was; nothing is read of the
+        times of a log that has none. Steady only.
     behaviour_dropout : share of the behaviours that a training step leaves out.
     embedding_noise : length of the Gaussian noise on item embeddings in training, relative to theirs, of an item that
         was never seen; it falls with the root of an item's behaviours.
@@ -45,6 +47,7 @@ class ModelConfig:
     profile_dim: int = 8
     learned_logits: bool = False
     unit_length: bool = False
+    time_gaps: bool = False
     behaviour_dropout: float = 0.0
     embedding_noise: float = 0.0
 
@@ -60,6 +63,8 @@ class ModelConfig:
             )
         if not self.pow_p >= 0:
             raise ValueError(f"pow_p is {self.pow_p}; it must be at least 0, or inf for the argmax")
+        if self.time_gaps and self.extractor != "steady":
+            raise ValueError(f"time_gaps is True for extractor {self.extractor!r}; only steady reads them")
         if not (0 <= self.behaviour_dropout < 1 and self.embedding_noise >= 0):
             raise ValueError(
                 f"behaviour_dropout is {self.behaviour_dropout} and embedding_noise {self.embedding_noise}; "

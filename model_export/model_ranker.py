@@ -6,6 +6,7 @@ import torch
 from model_export.cases import Cases
 from model_export.model import InterestModel
 from model_export.rankers import padded
+from model_export.time_gaps import time_gaps
 
 BATCH = 256  # cases ranked at a time
 
@@ -53,9 +54,8 @@ def capsules_of(
     model: InterestModel, table: torch.Tensor, cases: Cases, fresh_logits: bool = False
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Capsules (C, K, d) and interest mask (C, K) of the cases' histories, with the item table (items, d)."""
-    history, mask, profile = (
-        torch.from_numpy(array).to(table.device) for array in (cases.history, cases.mask, cases.profiles)
-    )
+    arrays = cases.history, cases.mask, cases.profiles, time_gaps(cases.times, cases.mask)
+    history, mask, profile, gaps = (torch.from_numpy(array).to(table.device) for array in arrays)
     logits = model.logits_for_training(history) if fresh_logits else model.routing_logits[history].transpose(1, 2)
-    capsules, active, _ = model.extractor(table[history], mask, logits, profile if profile.shape[1] else None)
+    capsules, active, _ = model.extract(table[history], mask, logits, profile, gaps)
     return capsules, active

@@ -19,6 +19,8 @@ class Batch:
     ----------
     history : int64 (B, L), item rows, the most recent last, 0 at padding, which stands in front.
     mask : bool (B, L), True at behaviours.
+    earlier_mask : bool (B, L), the same without the last behaviour.
+    gaps, earlier_gaps : int64 (B, L), see time_gaps.py, of all behaviours and of those without the last.
     target : int64 (B,).
     profile : int64 (B, P).
     negatives : int64 (M,).
@@ -27,6 +29,9 @@ class Batch:
 
     history: Tensor
     mask: Tensor
+    earlier_mask: Tensor
+    gaps: Tensor
+    earlier_gaps: Tensor
     target: Tensor
     profile: Tensor
     negatives: Tensor
@@ -42,8 +47,7 @@ def objective(model: InterestModel, batch: Batch, training: TrainingConfig) -> T
     table = model.embed(rows)  # (rows, d)
     behaviours = table[history].view(*batch.history.shape, -1)  # (B, L, d)
     logits = model.logits_for_training(batch.history)  # (B, K, L)
-    profile = batch.profile if batch.profile.shape[1] else None
-    capsules, active, weights = model.extractor(behaviours, batch.mask, logits, profile)
+    capsules, active, weights = model.extract(behaviours, batch.mask, logits, batch.profile, batch.gaps)
     log_q = batch.log_q[rows]
     if training.loss == "joint":
         loss = joint_softmax(capsules, active, table, target, negatives, log_q, model.scale)
@@ -56,9 +60,7 @@ def objective(model: InterestModel, batch: Batch, training: TrainingConfig) -> T
         loss = loss + training.separation * overlap(capsules, active)
     if training.stability:
         some = slice((len(batch.target) + 3) // 4)  # a quarter tells as much, and costs a quarter
-        earlier = batch.mask[some].clone()
-        earlier[:, -1] = False  # as it was before the last event
-        part = profile[some] if profile is not None else None
-        before, was_active, _ = model.extractor(behaviours[some], earlier, logits[some], part)
+        earlier = batch.earlier_mask[some], logits[some], batch.profile[some], batch.earlier_gaps[some]
+        before, was_active, _ = model.extract(behaviours[some], *earlier)
         loss = loss + training.stability * instability(capsules[some], before, active[some] & was_active)
     return loss

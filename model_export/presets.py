@@ -37,6 +37,7 @@ STEADY = Preset(
         adaptive_interests=False,
         learned_logits=True,
         unit_length=True,
+        time_gaps=True,
         behaviour_dropout=0.2,
         embedding_noise=1.0,
     ),

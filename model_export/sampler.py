@@ -6,8 +6,9 @@ import numpy as np
 import torch
 
 from model_export.cooccurrence import Neighbours
-from model_export.dataset import Sequences, positions_of, windows
+from model_export.dataset import Sequences, positions_of, windows, without_last
 from model_export.objective import Batch
+from model_export.time_gaps import time_gaps
 from model_export.training_config import TrainingConfig
 
 
@@ -68,15 +69,24 @@ class Sampler:
         """Draw the next batch."""
         chosen = draw(self.by_age, self.training.batch_size, self.rng)
         ends, owners = self.targets[chosen], self.owners[chosen]
-        history, mask = windows(self.sequences, ends, self.sequences.starts[owners], self.length)
+        history, mask, times = windows(self.sequences, ends, self.sequences.starts[owners], self.length)
         if self.neighbours is not None and self.training.substitution:
             swapped = mask & (self.rng.random(mask.shape) < self.training.substitution)
             history[swapped] = self.neighbours.draw(history[swapped], self.rng)
         negatives = draw(self.by_popularity, self.training.negatives, self.rng)
-        arrays = (history, mask, self.sequences.items[ends], self.sequences.profiles[owners], negatives)
-        tensors = [torch.from_numpy(array).to(self.device) for array in arrays]
-        history_rows, masked, target, profile, drawn = tensors
-        return Batch(history_rows, masked, target, profile, drawn, self.log_q)
+        earlier = without_last(mask)
+        arrays = {
+            "history": history,
+            "mask": mask,
+            "earlier_mask": earlier,
+            "gaps": time_gaps(times, mask),
+            "earlier_gaps": time_gaps(times, earlier),
+            "target": self.sequences.items[ends],
+            "profile": self.sequences.profiles[owners],
+            "negatives": negatives,
+        }
+        tensors = {name: torch.from_numpy(array).to(self.device) for name, array in arrays.items()}
+        return Batch(**tensors, log_q=self.log_q)
 
     def state(self) -> dict[str, Any]:
         """Where the random numbers stand, to go on from there."""

@@ -2,10 +2,12 @@
 
 MIND decides anew at every event which behaviours belong together, so a slot may stand for gardening now and for
 toys after the next click. Here each item has learned routing logits, which say to which slots it belongs, whatever
-else is in the history; one pass then pools each slot, weighing recent behaviours as that slot has learned to.
+else is in the history; one pass then pools each slot, weighing behaviours as that slot has learned to: by how many came
+after it (age), and by how long before the last one it was (gap; time_gaps.py).
 
     c_ki = softmax over k of b_k(item i)                    the item's routing logits
-    z_k  = sum_i c_ki r_k(age of i) e_i / sum_i c_ki r_k(age of i)
+    w_ki = c_ki r_k(age of i) g_k(gap of i)
+    z_k  = sum_i w_ki e_i / sum_i w_ki
     v_k  = unit length of M_k (z_k + p_k + profile)         p_k the slot's prior, M_k the slot's map
 
 Shapes: B users, L behaviours (padded), K interests, d dimensions, P profile fields.
@@ -16,6 +18,7 @@ from torch import Tensor, nn
 
 from model_export.mind import age_of, coupling, interest_mask
 from model_export.model_config import ModelConfig
+from model_export.time_gaps import BUCKETS
 
 SMALLEST = 1e-6  # of a length or a sum that something is divided by; the ONNX exporter drops much smaller ones
 
@@ -28,6 +31,7 @@ class SteadyExtractor(nn.Module):
         self.config = config
         slots, dim = config.num_interests, config.dim
         self.recency = nn.Parameter(torch.zeros(slots, config.history_length))  # log r_k(age), age 0 the last behaviour
+        self.gap_weights = nn.Parameter(torch.zeros(slots, BUCKETS)) if config.time_gaps else None  # log g_k(gap)
         self.prior = nn.Parameter(0.5 * dim**-0.5 * torch.randn(slots, dim))
         self.maps = nn.Parameter(torch.eye(dim).repeat(slots, 1, 1))  # (K, d, d)
         # A profile moves nothing until training says so.
@@ -37,12 +41,20 @@ class SteadyExtractor(nn.Module):
         self.dropout = nn.Dropout(config.behaviour_dropout)
 
     def forward(
-        self, behaviours: Tensor, mask: Tensor, routing_logits: Tensor, profile: Tensor | None = None
+        self,
+        behaviours: Tensor,
+        mask: Tensor,
+        routing_logits: Tensor,
+        profile: Tensor | None = None,
+        gaps: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Compute the capsules of B users; parameters and results are those of `InterestExtractor.forward`."""
+        """Compute the capsules of B users; parameters and results are those of `InterestExtractor.forward`.
+
+        `gaps` int64 (B, L), see time_gaps.py: only with `time_gaps`; without it all are taken as of one visit.
+        """
         active = interest_mask(mask, self.config.num_interests, self.config.adaptive_interests)  # (B, K)
         routing = coupling(routing_logits, ~active[:, :, None], mask)  # (B, K, L)
-        pooling = routing * self.recency_weights(mask) * self.dropout(mask.to(behaviours.dtype))[:, None, :]
+        pooling = routing * self.weights(mask, gaps) * self.dropout(mask.to(behaviours.dtype))[:, None, :]
         # How ONNX Runtime's sum rounds depends on where in memory a row begins, so on the place in the batch.
         total = pooling @ mask.to(behaviours.dtype)[:, :, None]  # (B, K, 1)
         pooled = pooling @ behaviours / total.clamp_min(SMALLEST)  # (B, K, d)
@@ -59,10 +71,13 @@ class SteadyExtractor(nn.Module):
             return (capsules[:, :, None, :] @ self.maps).squeeze(2)
         return (capsules.transpose(0, 1) @ self.maps).transpose(0, 1)
 
-    def recency_weights(self, mask: Tensor) -> Tensor:
-        """r_k of each behaviour, (B, K, L), by how many behaviours came after it; padding in front or behind."""
+    def weights(self, mask: Tensor, gaps: Tensor | None) -> Tensor:
+        """r_k g_k of each behaviour, (B, K, L); padding in front or behind."""
         age = age_of(mask, self.config.history_length)  # (B, L)
-        return self.recency.exp()[:, age].transpose(0, 1)
+        weights = self.recency.exp()[:, age]  # (K, B, L)
+        if self.gap_weights is not None and gaps is not None:
+            weights = weights * self.gap_weights.exp()[:, gaps]
+        return weights.transpose(0, 1)
 
     def profile_vector(self, profile: Tensor | None) -> Tensor:
         """The sum of the profile fields' vectors (B, 1, d), or zero."""

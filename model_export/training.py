@@ -53,6 +53,7 @@ def train(
     vocabulary = build_vocabulary(log)
     if not config.reads_profile:
         vocabulary = replace(vocabulary, profile_fields={})
+    config = replace(config, time_gaps=config.time_gaps and log.timed)  # else their weights would drift without reason
     sequences = build_sequences(log, vocabulary)
     split = split_of(training, sequences.user_ids, log.sides)
     model = new_model(config, vocabulary)

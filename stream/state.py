@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from model_export.extractor import Capsules
+from model_export.extractor import Capsules, Extractor
 from stream.event import Event, Forget
 from stream.history import History
 from stream.position import Position
@@ -127,6 +127,13 @@ def latest_profile(state: UserState | None, events: Sequence[Event]) -> tuple[di
     known = (state.profile, state.profile_time_ms) if state else ({}, 0)
     said = [(event.profile, event.event_time_ms) for event in events if event.profile is not None]
     return max([known, *said], key=lambda one: (one[1], sorted(one[0].items()))) if said else known
+
+
+def encoded(extractor: Extractor, users: Sequence[UserState | Applied]) -> list[Capsules]:
+    """The capsules that a model makes of these users' histories and profiles."""
+    histories, profiles = [one.history for one in users], [one.profile for one in users]
+    items, times_ms = [one.item_ids for one in histories], [one.event_times_ms for one in histories]
+    return extractor.encode(items, profiles, times_ms)
 
 
 def recomputed(state: UserState, capsules: Capsules) -> UserState:

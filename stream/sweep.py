@@ -8,7 +8,7 @@ from collections.abc import Callable
 from itertools import islice
 
 from model_export.extractor import Extractor
-from stream.state import UserState, recomputed
+from stream.state import UserState, encoded, recomputed
 from stream.store import Store
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class Sweep:
         page = list(islice(self.users, PAGE))
         old = [state for state in self.read(page) if self.is_old(state) and self.mine(state)]
         if old:
-            capsules = self.extractor.encode([one.history.item_ids for one in old], [one.profile for one in old])
+            capsules = encoded(self.extractor, old)
             pairs = [(one, recomputed(one, made)) for one, made in zip(old, capsules, strict=True)]
             before_writing([new for _, new in pairs])
             overtaken = self.store.replace_many(pairs)

@@ -31,7 +31,7 @@ from stream.metrics import STALLS, Metrics
 from stream.outbox import Outbox
 from stream.position import Position
 from stream.reader import POLL_MS, EventReader
-from stream.state import Applied, UserState, apply
+from stream.state import Applied, UserState, apply, encoded
 from stream.store import Store
 from stream.sweeper import Sweeper
 
@@ -231,9 +231,8 @@ class Updater:
         pairs = zip(by_user.items(), states, strict=True)
         applied = [apply(user_id, state, events, length) for (user_id, events), state in pairs]
         changed = [one for one in applied if one is not None]
-        histories, profiles = [one.history.item_ids for one in changed], [one.profile for one in changed]
         with self.metrics.timed("encode"):
-            capsules = self.extractor.encode(histories, profiles)
+            capsules = encoded(self.extractor, changed)
         return [(one, one.with_capsules(made)) for one, made in zip(changed, capsules, strict=True)]
 
     def write(self, made: list[tuple[Applied, UserState]]) -> None:

@@ -62,7 +62,7 @@ def test_one_interest_has_no_slot_cosine_and_still_items_do_not_move(shop: Simul
 
     mask = np.ones((2, 4), dtype=bool)
     history = np.array([[3, 3, 3, 3], [5, 5, 5, 5]])
-    cases = Cases(history, mask, np.zeros((2, 2), dtype=np.int64), history[:, :1])
+    cases = Cases(history, mask, np.zeros((2, 2), dtype=np.int64), history[:, :1], np.zeros_like(history))
     model = untrained(one_interest(PRESETS["steady"]).model).model
     found = cosines(model, cases)
     assert np.isnan(found.slot)

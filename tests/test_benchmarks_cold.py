@@ -150,7 +150,8 @@ def test_a_history_is_the_last_20_of_the_other_items() -> None:
 
 def case_of(*history: int) -> Cases:
     rows = np.array([history])
-    return Cases(rows, np.ones(rows.shape, dtype=bool), np.zeros((1, 0), dtype=np.int64), np.array([[0]]))
+    nobody, label = np.zeros((1, 0), dtype=np.int64), np.array([[0]])
+    return Cases(rows, np.ones(rows.shape, dtype=bool), nobody, label, np.zeros_like(rows))
 
 
 def test_the_model_ranks_the_held_out_items_by_max_sim() -> None:

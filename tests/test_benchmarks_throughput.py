@@ -140,8 +140,9 @@ def test_a_topic_that_is_there_is_not_mixed_with_ours(cluster: Cluster, topic: s
 def test_the_peer_computes_the_same_capsules(checkpoint: Checkpoint, bundle: Bundle, tmp_path: Path) -> None:
     peer = Peer(checkpoint, tmp_path / "peer.sqlite")
     for history in (bundle.item_ids[:1], bundle.item_ids[3:20], [bundle.item_ids[4], "unknown", bundle.item_ids[9]]):
-        [ours] = Extractor(bundle).encode([history])
-        assert np.abs(peer.capsules(history) - ours.vectors).max() < 1e-5
+        times_ms = [10_000 * 4**place for place in range(len(history))]
+        [ours] = Extractor(bundle).encode([history], times_ms=[times_ms])
+        assert np.abs(peer.capsules(zip(history, times_ms, strict=True)) - ours.vectors).max() < 1e-5
     peer.close()
 
 
@@ -156,7 +157,7 @@ def test_the_peer_reads_and_keeps_the_last_items(
     rate = peer_events_per_s(checkpoint, tmp_path / "a", cluster.bootstrap_servers, topic, 70, 60, commit_each)
     assert rate > 0
     peer = Peer(checkpoint, tmp_path / "a")
-    assert peer.item_ids("ann") == sent[-KEPT:]
+    assert [item_id for item_id, _ in peer.behaviours("ann")] == sent[-KEPT:]
     peer.close()
 
 

@@ -24,7 +24,7 @@ def cases_of(histories: list[list[int]], labels: list[int]) -> Cases:
     length = max(map(len, histories))
     mask = np.array([[False] * (length - len(h)) + [True] * len(h) for h in histories])
     rows = np.array([[0] * (length - len(h)) + h for h in histories])
-    return Cases(rows, mask, none(len(histories)), np.array(labels)[:, None])
+    return Cases(rows, mask, none(len(histories)), np.array(labels)[:, None], np.zeros_like(rows))
 
 
 # Users of two groups: items 0 to 2 go together, and 3 to 5. The last user is not learned from.

@@ -339,4 +339,4 @@ def test_files_that_do_not_belong_together(spoil: Callable[[Path], None], copied
 
 def test_a_graph_without_the_profile_that_the_manifest_has_not(copied: Path) -> None:
     relist(copied, profile_fields={})
-    refused(copied, "has inputs ['behaviours', 'mask', 'profile', 'routing_logits']")
+    refused(copied, "has inputs ['behaviours', 'gaps', 'mask', 'profile', 'routing_logits']")

@@ -159,7 +159,7 @@ def test_a_new_broker_goes_on_with_the_same_store(tmp_path: Path, bundle: Bundle
                 assert (anna(store).position.topic_life, anna(store).position.offset) == (broker.cluster.life, 1)
         expected = (items[0], items[1], items[1], items[2])
         assert anna(store).history.item_ids == expected
-        [capsules] = Extractor(bundle).encode([expected])
+        [capsules] = Extractor(bundle).encode([expected], times_ms=[anna(store).history.event_times_ms])
         assert anna(store).capsules.vectors.tobytes() == capsules.vectors.tobytes()
 
 

@@ -45,7 +45,7 @@ class Scripted:
 
 def test_figures_by_hand() -> None:
     history = np.zeros((4, 1), dtype=np.int64)
-    cases = Cases(history, history == 0, history[:, :0], np.array([[1, 1], [2, -1], [3, -1], [3, 4]]))
+    cases = Cases(history, history == 0, history[:, :0], np.array([[1, 1], [2, -1], [3, -1], [3, 4]]), 0 * history)
     ranker = Scripted(1, 2)
     found = judge(ranker, cases, unseen_only=False, seed=3)
     assert (found.name, found.users) == ("scripted", 4)
@@ -57,14 +57,15 @@ def test_figures_by_hand() -> None:
 
 
 def test_evaluation_says_what_serving_would_give(checkpoint: Checkpoint, bundle: Bundle, shop: SimulatedShop) -> None:
-    histories = shop.log.events.groupby("user_id").item_id.agg(list)
+    by_user = shop.log.events.groupby("user_id")
+    histories, times_ms = by_user.item_id.agg(list), by_user.event_time_ms.agg(list)
     profiles = shop.log.profiles.set_index("user_id").to_dict("index")
     users = [str(histories.index[place]) for place in split_users(list(histories.index), 0.1, 0.1).test]
     extractor, hits, recalls, unseen_hits = Extractor(bundle), [], [], []
     for user in users:
         cut = len(histories[user]) * 4 // 5
-        history = histories[user][:cut][-20:]
-        [capsules] = extractor.encode([history], [profiles[user]])  # type: ignore[list-item]
+        history, when = histories[user][:cut][-20:], times_ms[user][:cut][-20:]
+        [capsules] = extractor.encode([history], [profiles[user]], [when])  # type: ignore[list-item]
         scores = (capsules.vectors @ bundle.item_embeddings.T).max(0)
         best = [bundle.item_ids[row] for row in np.argsort(-scores)]
         labels = histories[user][cut:]
@@ -187,7 +188,7 @@ def test_candidates_by_max_sim_leave_out_unused_capsules(checkpoint: Checkpoint)
     model = new_model(ModelConfig(dim=8, num_interests=3, history_length=5, hidden=8), checkpoint.vocabulary).eval()
     fields = len(checkpoint.vocabulary.profile_fields)
     row = np.array([[3]])
-    cases = Cases(row, row > 0, np.zeros((1, fields), dtype=np.int64), row)
+    cases = Cases(row, row > 0, np.zeros((1, fields), dtype=np.int64), row, 0 * row)
     with torch.no_grad():
         table = model.item_table()
         capsules, active = capsules_of(model, table, cases)
@@ -200,5 +201,5 @@ def test_candidates_by_max_sim_leave_out_unused_capsules(checkpoint: Checkpoint)
 def test_a_history_without_behaviours_gets_no_candidates(checkpoint: Checkpoint) -> None:
     fields = len(checkpoint.vocabulary.profile_fields)
     row = np.array([[0, 0]])
-    cases = Cases(row, row > 0, np.zeros((1, fields), dtype=np.int64), row)
+    cases = Cases(row, row > 0, np.zeros((1, fields), dtype=np.int64), row, 0 * row)
     assert top_n(checkpoint.model, cases, 3).tolist() == [[-1, -1, -1]]

@@ -29,7 +29,7 @@ def cases_of(*histories: list[int]) -> Cases:
     length = max(map(len, histories))
     mask = np.array([[False] * (length - len(h)) + [True] * len(h) for h in histories])
     rows = np.array([[0] * (length - len(h)) + h for h in histories])
-    return Cases(rows, mask, np.zeros((len(histories), 0), dtype=np.int64), np.full((len(histories), 1), -1))
+    return Cases(rows, mask, np.zeros((len(histories), 0), dtype=np.int64), np.full((len(histories), 1), -1), 0 * rows)
 
 
 # Three users that are learned from and one that is not. Counts: item 0 has 3, 1 has 2, 2 has 1, 3 has 1, 4 none.

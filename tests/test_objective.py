@@ -8,11 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from model_export.dataset import without_last
 from model_export.losses import instability, joint_softmax, overlap, routing_penalty
 from model_export.mind import label_aware_attention, sampled_softmax
 from model_export.model import InterestModel
 from model_export.objective import Batch, objective
 from model_export.presets import PRESETS
+from model_export.time_gaps import time_gaps
 from model_export.training_config import TrainingConfig
 from tests.untrained import ITEMS, untrained
 
@@ -37,15 +39,25 @@ def batch_of(model: InterestModel) -> Batch:
     pairs = history, mask, torch.tensor([3, 8, 9]), profile.long()
     # Each four times: stability looks at the first quarter alone, and means stay what they are.
     histories, masks, targets, profiles = (torch.cat([part] * 4) for part in pairs)
-    return Batch(histories, masks, targets, profiles, torch.tensor([8, 2, 7, 2]), log_q)
+    times = rng.integers(10**10, size=masks.shape).cumsum(1)  # up to four months apart
+    earlier = without_last(masks.numpy())
+    return Batch(
+        history=histories,
+        mask=masks,
+        earlier_mask=torch.from_numpy(earlier),
+        gaps=torch.from_numpy(time_gaps(times, masks.numpy())),
+        earlier_gaps=torch.from_numpy(time_gaps(times, earlier)),
+        target=targets,
+        profile=profiles,
+        negatives=torch.tensor([8, 2, 7, 2]),
+        log_q=log_q,
+    )
 
 
-def encode(model: InterestModel, batch: Batch, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def encode(model: InterestModel, batch: Batch, mask: Tensor, gaps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Capsules, interest mask and routing weights, with the vectors of all items."""
-    profile = batch.profile if batch.profile.shape[1] else None
     logits = model.routing_logits[batch.history].transpose(1, 2)
-    capsules, active, weights = model.extractor(model.item_table()[batch.history], mask, logits, profile)
-    return capsules, active, weights
+    return model.extract(model.item_table()[batch.history], mask, logits, batch.profile, gaps)
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -53,7 +65,7 @@ def encode(model: InterestModel, batch: Batch, mask: Tensor) -> tuple[Tensor, Te
 def test_the_loss_is_that_of_the_whole_item_table(name: str, loss: TrainingConfig) -> None:
     model = small(name)
     batch, table = batch_of(model), model.item_table()
-    capsules, active, _ = encode(model, batch, batch.mask)
+    capsules, active, _ = encode(model, batch, batch.mask, batch.gaps)
     if loss.loss == "joint":
         expected = joint_softmax(capsules, active, table, batch.target, batch.negatives, batch.log_q, model.scale)
     else:
@@ -67,10 +79,8 @@ def test_the_loss_is_that_of_the_whole_item_table(name: str, loss: TrainingConfi
 def test_penalties_are_added_with_their_weights(name: str) -> None:
     model = small(name)
     batch = batch_of(model)
-    capsules, active, weights = encode(model, batch, batch.mask)
-    without_last = batch.mask.clone()
-    without_last[:, 4] = False
-    before, was_active, _ = encode(model, batch, without_last)
+    capsules, active, weights = encode(model, batch, batch.mask, batch.gaps)
+    before, was_active, _ = encode(model, batch, batch.earlier_mask, batch.earlier_gaps)
     penalties = {
         "routing_penalty": routing_penalty(weights, batch.mask),
         "separation": overlap(capsules, active),
@@ -88,13 +98,14 @@ def test_penalties_are_added_with_their_weights(name: str) -> None:
 def test_stability_compares_with_the_history_before_its_last_event() -> None:
     model = small("steady")
     batch = batch_of(model)
-    now, _, _ = encode(model, batch, batch.mask)
+    now, _, _ = encode(model, batch, batch.mask, batch.gaps)
     logits, table = model.routing_logits, model.item_table()
     lost = []
     for user, length in ((0, 5), (1, 3)):  # the third had nothing before
-        rows = batch.history[user : user + 1, 5 - length : 4]
-        mask, profile = torch.ones_like(rows, dtype=torch.bool), batch.profile[user : user + 1]
-        before, _, _ = model.extractor(table[rows], mask, logits[rows].transpose(1, 2), profile)
+        one, before_last = slice(user, user + 1), slice(5 - length, 4)
+        rows, gaps = batch.history[one, before_last], batch.earlier_gaps[one, before_last]
+        mask = torch.ones_like(rows, dtype=torch.bool)
+        before, _, _ = model.extract(table[rows], mask, logits[rows].transpose(1, 2), batch.profile[one], gaps)
         lost.append(1 - torch.cosine_similarity(before[0], now[user], dim=-1))
     found = objective(model, batch, replace(JOINT, stability=1.0)) - objective(model, batch, JOINT)
     torch.testing.assert_close(found, torch.cat(lost).mean(), rtol=1e-4, atol=1e-6)

@@ -19,6 +19,7 @@ from model_export.model import CLASSES
 from model_export.model_config import EXTRACTORS, ModelConfig
 from model_export.peers import MaxMf, MeanPooling, SelfAttention, UnsharedRouting, age_of, by_age
 from model_export.presets import PRESETS
+from model_export.time_gaps import BUCKETS
 from tests.untrained import untrained
 
 D, L = 6, 7
@@ -110,7 +111,8 @@ def test_the_same_histories_give_the_same_capsules(subject: Subject) -> None:
 def test_a_gradient_reaches_every_parameter_and_the_behaviours(subject: Subject) -> None:
     model = untrained(replace(subject.config, behaviour_dropout=0.0)).model.extractor.double().train()
     behaviours = subject.behaviours.clone().requires_grad_()
-    capsules, _, _ = model(behaviours, subject.front, subject.logits, subject.profile)
+    gaps = {"gaps": torch.randint(BUCKETS, subject.front.shape)} if subject.config.time_gaps else {}
+    capsules, _, _ = model(behaviours, subject.front, subject.logits, subject.profile, **gaps)
     (capsules * torch.randn_like(capsules)).sum().backward()
     for name, tensor in [*model.named_parameters(), ("behaviours", behaviours)]:
         assert tensor.grad is not None, name
@@ -147,8 +149,10 @@ def test_the_graph_gives_the_capsules_of_torch_at_every_length(subject: Subject,
         }
         if subject.config.reads_profile:
             inputs["profile"] = np.stack([np.arange(9) % 3, np.arange(9) % 2], 1)
+        if subject.config.time_gaps:
+            inputs["gaps"] = rng.integers(BUCKETS, size=(9, width))
         with torch.no_grad():
-            expected = model(*map(torch.from_numpy, inputs.values()))
+            expected = model(**{name: torch.from_numpy(array) for name, array in inputs.items()})
         for one, other in zip(session.run(list(OUTPUTS), inputs), expected, strict=True):
             np.testing.assert_allclose(one, other.numpy(), rtol=0, atol=1e-5)
 

@@ -12,7 +12,7 @@ def cases_of(*histories: list[int], length: int = 3) -> Cases:
     """Histories without labels."""
     mask = np.array([[False] * (length - len(h)) + [True] * len(h) for h in histories])
     rows = np.array([[0] * (length - len(h)) + h for h in histories])
-    return Cases(rows, mask, np.zeros((len(histories), 0), dtype=np.int64), np.full((len(histories), 1), -1))
+    return Cases(rows, mask, np.zeros((len(histories), 0), dtype=np.int64), np.full((len(histories), 1), -1), 0 * rows)
 
 
 COUNTS = np.array([5, 1, 9, 5, 0])  # 2, then 0 and 3 alike, 1, 4

@@ -19,7 +19,7 @@ X, Y, Z = 0, 1, 2
 
 
 def arrays(batch: Batch) -> list[np.ndarray]:
-    """history, mask, target, profile, negatives, log_q."""
+    """All parts of a batch, in the order of its fields."""
     return [getattr(batch, name).numpy() for name in vars(batch)]
 
 
@@ -27,7 +27,7 @@ def ladder(users: int, length: int) -> Sequences:
     """User u has the items 100 u, 100 u + 1, 100 u + 2 ... in this order, and the profile row u."""
     items = np.concatenate([100 * user + np.arange(length) for user in range(users)])
     starts = length * np.arange(users + 1)
-    times = np.arange(len(items))
+    times = 1_000 * np.arange(len(items))
     return Sequences([f"u{user}" for user in range(users)], items, times, starts, np.arange(users)[:, None])
 
 
@@ -36,7 +36,7 @@ def test_a_history_is_what_came_before_the_target_and_nothing_else() -> None:
     sampler = Sampler(ladder(users=3, length=6), np.array([0, 2]), 4, training, 300, CPU)
     seen: set[int] = set()
     for _ in range(20):
-        history, mask, target, profile, negatives, _ = arrays(sampler.batch())
+        history, mask, earlier, gaps, earlier_gaps, target, profile, negatives, _ = arrays(sampler.batch())
         assert (history.shape, mask.shape, negatives.shape) == ((10, 4), (10, 4), (8,))
         for row in range(10):
             user, number = divmod(int(target[row]), 100)
@@ -45,6 +45,10 @@ def test_a_history_is_what_came_before_the_target_and_nothing_else() -> None:
             assert (history[row, ~mask[row]] == 0).all()
             assert mask[row, 4 - len(before) :].all()
             assert profile[row].tolist() == [user]
+            assert history[row, earlier[row]].tolist() == before[:-1]
+            # A second apart: 3, 2, 1 and 0 seconds before the last one are in the buckets 2, 1, 1 and 0.
+            assert gaps[row, mask[row]].tolist() == [2, 1, 1, 0][4 - len(before) :]
+            assert earlier_gaps[row, earlier[row]].tolist() == [1, 1, 0][4 - len(before) :]
         seen |= set(target.tolist())
     assert seen == {1, 2, 3, 4, 5, 201, 202, 203, 204, 205}  # never a first event, never the held-out user
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from model_export.model_config import ModelConfig
 from model_export.steady import SteadyExtractor, unit_length
+from model_export.time_gaps import BUCKETS
 
 
 def extractor(profile_sizes: tuple[int, ...] = (), seed: int = 0, **dimensions: Any) -> SteadyExtractor:
@@ -38,8 +39,11 @@ def padded(lengths: list[int], width: int, in_front: bool) -> Tensor:
     return places >= width - counts if in_front else places < counts
 
 
-def by_loops(model: SteadyExtractor, behaviours: np.ndarray, logits: np.ndarray, profile: list[int]) -> np.ndarray:
-    """The capsules (K, d) of one user with these behaviours (n, d), oldest first, and logits (K, n)."""
+def by_loops(
+    model: SteadyExtractor, behaviours: np.ndarray, logits: np.ndarray, gaps: np.ndarray, profile: list[int]
+) -> np.ndarray:
+    """The capsules (K, d) of one user with these behaviours (n, d), oldest first, logits (K, n) and gaps (n,)."""
+    by_gap = model.get_parameter("gap_weights").detach().numpy()
     recency, prior, maps = (p.detach().numpy() for p in (model.recency, model.prior, model.maps))
     moved = sum(model.get_parameter(f"profile_tables.{i}.weight")[v].detach().numpy() for i, v in enumerate(profile))
     capsules = []
@@ -48,7 +52,8 @@ def by_loops(model: SteadyExtractor, behaviours: np.ndarray, logits: np.ndarray,
         for i, e in enumerate(behaviours):
             c_ki = math.exp(logits[k, i]) / sum(math.exp(logits[j, i]) for j in range(len(logits)))
             age = min(len(behaviours) - 1 - i, recency.shape[1] - 1)
-            total, weight = total + c_ki * math.exp(recency[k, age]) * e, weight + c_ki * math.exp(recency[k, age])
+            w_ki = c_ki * math.exp(recency[k, age]) * math.exp(by_gap[k, gaps[i]])
+            total, weight = total + w_ki * e, weight + w_ki
         v = (total / weight + prior[k] + moved) @ maps[k]
         capsules.append(v / math.sqrt(v @ v))
     return np.array(capsules)
@@ -66,17 +71,19 @@ def by_loops(model: SteadyExtractor, behaviours: np.ndarray, logits: np.ndarray,
 def test_capsules_are_the_formula(
     lengths: list[int], in_front: bool, dim: int, slots: int, history_length: int, seed: int
 ) -> None:
-    model = extractor((3, 2), seed, dim=dim, num_interests=slots, history_length=history_length)
+    shape = {"dim": dim, "num_interests": slots, "history_length": history_length}
+    model = extractor((3, 2), seed, time_gaps=True, **shape)
     behaviours, mask, logits = inputs(padded(lengths, 9, in_front), dim, slots, seed)
+    gaps = torch.randint(BUCKETS, mask.shape)
     profile = torch.stack([torch.arange(len(mask)) % 3, torch.arange(len(mask)) % 2], 1)
     with torch.no_grad():
-        capsules, active, routing = model(behaviours, mask, logits, profile)
+        capsules, active, routing = model(behaviours, mask, logits, profile, gaps)
     for user, real in enumerate(mask.numpy()):
         assert active[user].tolist() == [bool(real.any())] * slots
         np.testing.assert_allclose(routing[user].sum(0), real, atol=1e-12)
         expected = np.zeros((slots, dim))
         if real.any():
-            own = behaviours[user].numpy()[real], logits[user].numpy()[:, real]
+            own = behaviours[user].numpy()[real], logits[user].numpy()[:, real], gaps[user].numpy()[real]
             expected = by_loops(model, *own, profile[user].tolist())
         np.testing.assert_allclose(capsules[user], expected, atol=1e-5 if dim == 1 else 1e-7)
 
@@ -133,7 +140,7 @@ def test_recency_by_hand() -> None:
 
 def test_older_behaviours_than_there_are_weights_for_count_as_the_oldest() -> None:
     model = extractor(dim=4, num_interests=2, history_length=3)
-    weights = model.recency_weights(torch.ones(1, 5, dtype=torch.bool))[0]
+    weights = model.weights(torch.ones(1, 5, dtype=torch.bool), None)[0]
     torch.testing.assert_close(weights, model.recency.exp()[:, [2, 2, 2, 1, 0]])
 
 

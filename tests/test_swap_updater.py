@@ -69,7 +69,7 @@ def test_what_is_written_after_a_swap_is_of_the_new_model(world: World, later: B
     assert world.history("anna") == [gone, 401, 402, 404]
     for user_id in ("anna", "ben", "cleo"):
         state = world.state(user_id)
-        [right] = Extractor(later).encode([state.history.item_ids])
+        [right] = Extractor(later).encode([state.history.item_ids], times_ms=[state.history.event_times_ms])
         assert len(state.capsules.vectors) == len(right.vectors)
         assert np.allclose(state.capsules.vectors.ravel(), right.vectors.ravel(), atol=1e-6)
     assert len(world.state("cleo").capsules.vectors) == 0

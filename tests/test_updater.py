@@ -169,11 +169,11 @@ def test_events_become_histories_and_capsules(world: World) -> None:
     places = world.publish([*anna, *ben])
     updater = world.updater()
     apply_all(updater, 7)
-    [anna_capsules] = world.extractor.encode([[event.item_id for event in anna]], [profile])
-    [ben_capsules] = world.extractor.encode([[event.item_id for event in ben]])
+    times, no_ids = tuple(START_MS + 1000 * number for number in range(5)), ("",) * 5
+    [anna_capsules] = world.extractor.encode([[event.item_id for event in anna]], [profile], [times])
+    [ben_capsules] = world.extractor.encode([[event.item_id for event in ben]], times_ms=[times[:2]])
     life = world.life()
     positions = [Position(life, partition, offset) for partition, offset in places]
-    times, no_ids = tuple(START_MS + 1000 * number for number in range(5)), ("",) * 5
     expected = [
         UserState(
             "anna", History(tuple(world.items[i] for i in (3, 1, 4, 1, 5)), times, no_ids), anna_capsules, positions[4]

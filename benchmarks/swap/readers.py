@@ -14,7 +14,7 @@ from index.recommender import CAPSULES, Candidates, Recommender
 from model_export.bundle import Bundle
 from model_export.extractor import Extractor
 from model_export.serving import Serving
-from stream.state import UserState
+from stream.state import UserState, encoded
 from stream.store import Store
 
 THREADS = 2
@@ -41,7 +41,7 @@ class Reference:
         """Whether an answer is this bundle's: so many interests, these scores, and items that have them."""
         state, found = answer
         rows = [self.bundle.rows.get(item_id, -1) for item_id in found.item_ids]
-        [capsules] = self.extractor.encode([state.history.item_ids], [state.profile]) if state else [None]
+        [capsules] = encoded(self.extractor, [state]) if state else [None]
         if capsules is None or not len(capsules.vectors) or -1 in rows:
             return found.path != CAPSULES and -1 not in rows
         best = self.index.search(capsules.vectors, N).scores

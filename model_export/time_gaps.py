@@ -1,0 +1,25 @@
+"""How long before the last behaviour each behaviour was, as models read it."""
+
+import numpy as np
+
+BUCKETS = 32  # the last one begins after 68 years
+
+
+def time_gaps(times_ms: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The bucket floor(log2(1 + seconds)) of the time from each behaviour to the user's last one.
+
+    So a visit's clicks are apart from those of the visits before, whether these were an hour or a year ago.
+
+    Parameters
+    ----------
+    times_ms : int64 (B, L), Unix time in milliseconds; what stands at padding has no influence.
+    mask : bool (B, L), True at behaviours.
+
+    Returns
+    -------
+    int64 (B, L), from 0 to BUCKETS - 1; 0 at padding.
+    """
+    last = times_ms.max(1, keepdims=True, initial=np.iinfo(np.int64).min, where=mask)
+    seconds = np.where(mask, last - times_ms, 0) // 1_000
+    exponents = np.frexp(seconds + 1.0)[1]  # exact, as a logarithm of a power of two may not be
+    return (exponents - 1).clip(max=BUCKETS - 1).astype(np.int64)
