@@ -27,9 +27,9 @@ AGE_S = 50.0  # of the last behaviour of every user
 
 
 def user(bundle: Bundle, user_id: str, items: Sequence[str], profile: dict[str, str] | None = None) -> UserState:
-    """A user as the updater stores one; the behaviours are a second apart."""
+    """A user as the updater stores one; all behaviours are of one visit, as those of visitors are."""
     last_ms = round((time.time() - AGE_S) * 1000)
-    times = tuple(last_ms - 1000 * back for back in reversed(range(len(items))))
+    times = tuple(last_ms - back for back in reversed(range(len(items))))
     [capsules] = Extractor(bundle).encode([items], [profile or {}], [times])
     history = History(tuple(items), times, ("",) * len(items))
     return UserState(user_id, history, capsules, Position("life", 0, 7), profile or {})
