@@ -17,7 +17,6 @@ from model_export.time_gaps import time_gaps
 
 BATCH = 64  # users of one run: their behaviours fit a core's cache, a run of more takes longer for each
 
-INPUTS = ("behaviours", "mask", "routing_logits", "profile", "gaps")
 OUTPUTS = ("capsules", "interest_mask", "routing_weights")
 
 
@@ -112,11 +111,7 @@ class Extractor:
         mask = np.arange(self.length) < counts[:, None]  # (B, L)
         rows = np.zeros(mask.shape, dtype=np.int64)  # (B, L)
         rows[mask] = np.fromiter(chain.from_iterable(item_rows for item_rows, _ in known), np.int64, counts.sum())
-        times = np.zeros(mask.shape, dtype=np.int64)  # (B, L)
-        if times_ms is not None:
-            places = (taken(user, known_at) for user, (_, known_at) in zip(times_ms, known, strict=True))
-            times[mask] = np.fromiter(chain.from_iterable(places), np.int64, counts.sum())
-        gaps = time_gaps(times, mask)
+        gaps = gap_matrix(times_ms, [places for _, places in known], mask)
         vectors, active, weights = self.run(rows, mask, self.profile_matrix(profiles, len(counts)), gaps)
         importance = weights.sum(2) / np.maximum(counts, 1)[:, None].astype(np.float32)  # (B, K)
         version, all_active = self.bundle.version, np.all(active, axis=1)
@@ -162,6 +157,18 @@ class Extractor:
         if self.reads_gaps:
             inputs["gaps"] = gaps
         return inputs
+
+
+def gap_matrix(
+    times_ms: Sequence[Sequence[int]] | None, places: Sequence[list[int] | slice], mask: np.ndarray
+) -> np.ndarray:
+    """int64 (B, L), see `time_gaps`, of the behaviours at these places of each history; zeros without times."""
+    times = np.zeros(mask.shape, dtype=np.int64)
+    if times_ms is None:
+        return times
+    read = map(taken, times_ms, places)
+    times[mask] = np.fromiter(chain.from_iterable(read), np.int64, mask.sum())
+    return time_gaps(times, mask)
 
 
 def taken(times_ms: Sequence[int], places: list[int] | slice) -> Sequence[int]:
