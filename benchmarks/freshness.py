@@ -27,10 +27,12 @@ from model_export.export import export
 from model_export.extractor import Extractor
 from model_export.interactions import InteractionLog
 from model_export.item_knn import tune
+from model_export.options import Switches
 from model_export.presets import DEFAULT, PRESETS, Preset, preset
 from model_export.readers import read_log
 from model_export.report import table
 from model_export.split import split_users
+from model_export.switches import switched
 from model_export.training import train
 from settings import Settings
 from stream.batch import Batch
@@ -57,12 +59,14 @@ def main(
     model: Annotated[str, typer.Option(help=f"Which model: {', '.join(PRESETS)}.")] = DEFAULT,
     steps: Annotated[int | None, typer.Option(help="Most training steps.", min=1, show_default="the model's")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the training.")] = 7,
+    ids_only: Annotated[bool, typer.Option("--ids-only", help="Leave out the side features of items.")] = False,
+    switches: Switches = None,
 ) -> None:
     """HR@50 with fresh and with frozen capsules on a log replayed through real Kafka."""
-    chosen = preset(model)
+    chosen = switched(preset(model), switches or [])
     training = replace(chosen.training, seed=seed, steps=steps or chosen.training.steps, valid_share=VALID_SHARE)
     chosen = replace(chosen, training=replace(training, test_share=0))
-    interactions = read_log(log)
+    interactions = read_log(log).without_side_features() if ids_only else read_log(log)
     print(interactions.describe())
     past, future = interactions.between(0, TRAINED_ON), interactions.between(TRAINED_ON, 1)
     if quick:

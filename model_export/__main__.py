@@ -19,12 +19,14 @@ from model_export.options import (
     NumInterests,
     Seed,
     Steps,
+    Switches,
     Until,
     given,
 )
 from model_export.period import events_between
 from model_export.presets import DEFAULT, preset
 from model_export.readers import read_log, write_table
+from model_export.switches import switched
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -59,17 +61,18 @@ def train(
     num_interests: NumInterests = None,
     history_length: HistoryLength = None,
     seed: Seed = 7,
+    switches: Switches = None,
     until: Until = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a training that was stopped (its state is in OUT.progress).")
     ] = False,
 ) -> None:
-    """Train a model on a log, keeping the step with the best recall@50 on held-out users."""
+    """Train a model on a log; held-out users say when it does not get better any more."""
     from model_export.checkpoint import save
     from model_export.evaluation import judged
     from model_export.training import train as train_model
 
-    chosen = preset(model)
+    chosen = switched(preset(model), switches or [])
     config = replace(chosen.model, **given(dim=dim, num_interests=num_interests, history_length=history_length))
     training = replace(chosen.training, seed=seed, **given(steps=steps, batch_size=batch_size))
     interactions = events_between(read_log(log, format), None, until)

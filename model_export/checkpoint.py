@@ -13,7 +13,7 @@ from model_export.model import InterestModel
 from model_export.model_config import ModelConfig
 from model_export.training_config import TrainingConfig
 
-PLAIN = ("validation", "steps", "seconds", "figures")  # parts that are kept as they are
+PLAIN = ("validation", "steps", "seconds", "figures", "histories")  # parts that are kept as they are
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class Checkpoint:
     steps: int = 0  # that were taken
     seconds: float = 0.0  # that they took
     figures: list[dict[str, Any]] = field(default_factory=list)  # see `judged` in evaluation.py
+    # Of some held-out users: item_ids (T,), and event_times_ms (T,) of these; an index is measured with them.
+    histories: list[tuple[list[str], list[int]]] = field(default_factory=list)
 
 
 def new_model(config: ModelConfig, vocabulary: Vocabulary) -> InterestModel:

@@ -192,9 +192,13 @@ def write_card(checkpoint: Checkpoint, version: str, file: Path) -> None:
 
 
 def write_golden(extractor: Extractor, checkpoint: Checkpoint, file: Path) -> None:
-    """Histories of all lengths with the capsules that this bundle gives them; whoever serves it can compare."""
-    histories = random_histories(checkpoint, GOLDEN_HISTORIES)
-    times = random_times(checkpoint, histories)
+    """Histories with the capsules that this bundle gives them; whoever serves it can compare.
+
+    First those of held-out users, whose capsules are what an index will be asked for; then random ones of all lengths.
+    """
+    random = random_histories(checkpoint, GOLDEN_HISTORIES)
+    histories = [item_ids for item_ids, _ in checkpoint.histories] + random
+    times = [when for _, when in checkpoint.histories] + random_times(checkpoint, random)
     capsules = extractor.encode(histories, times_ms=times)
     cases = [
         {"history": history, "event_times_ms": when, "capsules": found.vectors.tolist()}

@@ -1,7 +1,8 @@
 """An interaction log: who did what to which item when, and what is known of items and users."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+import numpy as np
 import pandas as pd
 
 EVENT_COLUMNS = ["user_id", "item_id", "event_type", "event_time_ms"]
@@ -57,6 +58,11 @@ class InteractionLog:
         """
         rows = len(self.events)
         return self._rows(round(rows * start), round(rows * end))
+
+    def without_side_features(self) -> "InteractionLog":
+        """The same events, with items known by their ids and titles alone."""
+        items = self.items[ITEM_COLUMNS].assign(category="", price=np.nan)
+        return replace(self, items=items.astype({"category": "str"}))
 
     def before(self, time_ms: int) -> "InteractionLog":
         """The events earlier than a time (Unix milliseconds), with their items and profiles."""

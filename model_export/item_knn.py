@@ -43,13 +43,13 @@ class KnnSettings:
     length: int = 50
 
 
-# What depends on each other is chosen together: how far a history reaches, then what its own items count.
+# What depends on each other is chosen together: what goes with what, then how a history is summed up.
 SIMILARITIES: tuple[dict[str, Any], ...] = tuple(
-    {"reach": reach, "distance_weight": weight, "popularity_power": power, "decay": decay}
-    for reach, weight, power, decay in product((5, 20), ("inverse", "constant"), (0.3, 0.5), (0.6, 0.8, 0.95))
+    {"reach": reach, "distance_weight": weight, "popularity_power": power}
+    for reach, weight, power in product((5, 10, 20), ("inverse", "constant"), (0.1, 0.2, 0.3, 0.4, 0.5))
 )
 SUMS: tuple[dict[str, Any], ...] = tuple(
-    {"own": own, "decay": decay} for own, decay in product((0.0, 0.3, 3.0), (0.6, 0.8, 0.95))
+    {"own": own, "decay": decay} for own, decay in product((0.0, 0.1, 0.3, 1.0, 3.0), (0.6, 0.7, 0.8, 0.9, 0.95, 1.0))
 )
 
 

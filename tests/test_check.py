@@ -184,7 +184,7 @@ def test_capsules_that_are_no_numbers(copied: Path) -> None:
 def test_golden_capsules_must_be_numbers(copied: Path) -> None:
     scaled(math.nan)(copied)
     relist(copied)
-    with pytest.raises(BundleError, match=r"a golden history of \d behaviours gives other capsules"):
+    with pytest.raises(BundleError, match=r"a golden history of \d+ behaviours gives other capsules"):
         check(Bundle(copied))
 
 

@@ -146,7 +146,9 @@ def test_so_they_are_where_a_users_numbers_begin_anywhere_in_memory(interests: i
     extractor = Extractor(export(checkpoint, tmp_path, progress=False))
     rng = np.random.default_rng(1)
     users = [rng.choice(extractor.bundle.item_ids, rng.integers(1, 60)).tolist() for _ in range(100)]
-    assert identical([one for user in users for one in extractor.encode([user])], extractor.encode(users))
+    times = [np.sort(rng.integers(10**11, size=len(user))).tolist() for user in users]
+    alone = [extractor.encode([user], times_ms=[when]) for user, when in zip(users, times, strict=True)]
+    assert identical([capsules for [capsules] in alone], extractor.encode(users, times_ms=times))
 
 
 def test_capsules_do_not_depend_on_who_else_is_in_the_batch(

@@ -48,11 +48,18 @@ class Subject:
         self.logits = torch.from_numpy(rng.normal(size=(users, self.slots, L)))
         values = torch.tensor([[user % 3, user % 2] for user in range(users)])
         self.profile = values if self.config.reads_profile else None
+        self.gaps = torch.from_numpy(rng.integers(BUCKETS, size=sum(LENGTHS)))
+        if self.config.time_gaps:
+            nn.init.normal_(self.model.gap_weights)  # what begins as zeros makes no difference
 
     def run(self, behaviours: Tensor, mask: Tensor, logits: Tensor, users: slice = slice(None)) -> list[Tensor]:
-        """Capsules, interest mask and routing weights of some of the users."""
-        profile = None if self.profile is None else self.profile[users]
-        return list(self.model(behaviours[users], mask[users], logits[users], profile))
+        """Capsules, interest mask and routing weights of some of the users; each behaviour has a time gap of its own."""
+        read = {} if self.profile is None else {"profile": self.profile[users]}
+        if self.config.time_gaps:
+            gaps = torch.zeros(mask.shape, dtype=torch.int64)
+            gaps[mask] = self.gaps[: int(mask.sum())]  # wherever the padding stands
+            read["gaps"] = gaps[users]
+        return list(self.model(behaviours[users], mask[users], logits[users], **read))
 
 
 @pytest.fixture(scope="module", params=PRESETS)
@@ -162,8 +169,10 @@ def test_the_graph_gives_the_capsules_of_torch_at_every_length(subject: Subject,
 def test_served_capsules_are_the_same_bit_for_bit_in_any_batch(size: int, bundle: Bundle) -> None:
     extractor, rng = Extractor(bundle), np.random.default_rng(2)
     histories = [rng.choice(bundle.item_ids, number % (L + 1)).tolist() for number in range(32)]
-    together = extractor.encode(histories)
-    apart = [one for at in range(0, 32, size) for one in extractor.encode(histories[at : at + size])]
+    times = [np.sort(rng.integers(10**11, size=len(history))).tolist() for history in histories]
+    together = extractor.encode(histories, times_ms=times)
+    some = [slice(at, at + size) for at in range(0, 32, size)]
+    apart = [one for part in some for one in extractor.encode(histories[part], times_ms=times[part])]
     for one, other in zip(together, apart, strict=True):
         assert np.array_equal(one.vectors, other.vectors)
         assert np.array_equal(one.routing_weights, other.routing_weights)

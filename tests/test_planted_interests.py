@@ -14,6 +14,7 @@ from model_export.bundle import Bundle
 from model_export.checkpoint import Checkpoint, new_model
 from model_export.export import export
 from model_export.model_config import ModelConfig
+from model_export.presets import DEFAULT, preset
 from model_export.simulator import SimulatedShop, simulate
 from model_export.training import train
 from model_export.training_config import TrainingConfig
@@ -31,6 +32,13 @@ def trained(shop: SimulatedShop) -> Checkpoint:
     return train(shop.log, ModelConfig(), TRAINING, progress=False)
 
 
+@pytest.fixture(scope="module")
+def trained_default(shop: SimulatedShop) -> Checkpoint:
+    default = preset(DEFAULT)
+    short = replace(default.training, steps=300, batch_size=128, validate_every=100)
+    return train(shop.log, default.model, short, progress=False)
+
+
 def found(checkpoint: Checkpoint, shop: SimulatedShop, folder: Path) -> float:
     bundle = export(checkpoint, folder, progress=False)
     return planted.interests_found(bundle, shop, planted.test_users(shop, TRAINING))
@@ -39,6 +47,10 @@ def found(checkpoint: Checkpoint, shop: SimulatedShop, folder: Path) -> float:
 def test_training_finds_the_planted_interests(trained: Checkpoint, shop: SimulatedShop, tmp_path: Path) -> None:
     assert len(planted.test_users(shop, TRAINING)) > 50
     assert found(trained, shop, tmp_path) > 0.8
+
+
+def test_so_does_the_default_model(trained_default: Checkpoint, shop: SimulatedShop, tmp_path: Path) -> None:
+    assert found(trained_default, shop, tmp_path) > 0.6
 
 
 def test_without_training_there_is_nothing_to_find(trained: Checkpoint, shop: SimulatedShop, tmp_path: Path) -> None:

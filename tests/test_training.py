@@ -456,6 +456,14 @@ def other_items(log: InteractionLog) -> InteractionLog:
     return replace(log, events=log.events.assign(item_id=swapped).astype({"item_id": "str"}))
 
 
+def other_times(log: InteractionLog) -> InteractionLog:
+    """The same behaviours in the same order, the second one a millisecond later."""
+    times = log.events.event_time_ms.to_numpy().copy()
+    times[1] += 1
+    assert (np.diff(times) >= 0).all()
+    return replace(log, events=log.events.assign(event_time_ms=times))
+
+
 def test_only_what_was_left_is_trained(log: InteractionLog, tmp_path: Path, taken: list[tuple[float, float]]) -> None:
     settings, state = small("mind"), tmp_path / "model.progress"
     interrupted(log, settings, state, looks=2)
@@ -473,6 +481,7 @@ def test_the_state_of_another_training_is_refused(log: InteractionLog, tmp_path:
         ((log, config, replace(training, seed=8)), "seed was 7 there and is 8 here"),
         ((log.between(0, 0.5), config, training), r"events was \d+ there and is \d+ here"),
         ((other_items(log), config, training), r"fingerprint was \w+ there and is \w+ here"),
+        ((other_times(log), config, training), r"fingerprint was \w+ there and is \w+ here"),
     ):
         with pytest.raises(ValueError, match=rf"model\.progress is of another training: {message}$"):
             train(*parts, progress=False, state=state)

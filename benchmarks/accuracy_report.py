@@ -1,0 +1,103 @@
+"""The comparison of models for people, and the figures of one of them as the last line."""
+
+import numpy as np
+
+from benchmarks.judged import Judged, Trained, ahead, coverage, diversity, groups_of, mean_of, recall50
+from benchmarks.report import finish
+from model_export.cases import Cases
+from model_export.evaluation import figures_of
+from model_export.report import figures_table, table
+
+
+def report(
+    models: dict[str, list[Trained]], baselines: list[Judged], shown: str, one: str, test: Cases, vectors: np.ndarray
+) -> None:
+    """Print the comparison.
+
+    Parameters
+    ----------
+    models : the trainings of each model.
+    shown : the model whose figures are the last line.
+    one : what the same with one interest is called; it need not be there.
+    vectors : float (items, d), see `diversity`.
+    """
+    together = [*baselines, *(mean_of(name, [training.judged for training in of]) for name, of in models.items())]
+    redrawn = [[training.fresh for training in of if training.fresh] for of in models.values()]
+    together += [mean_of(of[0].name, of) for of in redrawn if of]
+    by_name = {judged.name: judged for judged in together}
+    mine, knn, single = by_name[shown], by_name["item-kNN"], by_name.get(one, by_name[shown])
+    trainings = len(models[shown])
+    print(f"\n{len(test):,} test users; means of {trainings} training(s); in brackets the 95 % interval over users\n")
+    print(figures_table([figures_of(judged.name, judged.answers) for judged in together]))
+    print("\nwith the items of the input (the last 20 behaviours) left out\n")
+    print(figures_table([figures_of(judged.name, judged.unseen) for judged in together]))
+    print("\nR@50 of the validation users, by whom settings are chosen; how wide the test users' candidates spread\n")
+    print(table(["", "validation", "coverage", "diversity"], [spread(judged, vectors) for judged in together]))
+    groups = groups_of(test)
+    print("\nR@50 of users by how many behaviours are read; each group's users in the first row\n")
+    counts = ["", *(f"{int(group.sum()):,}" for group in groups.values())]
+    print(table(["behaviours", *groups], [counts, *(by_length(judged, groups) for judged in together)]))
+    print(f"\n{table(['', 'slot cosine', 'event cosine', 'seconds per 1,000 steps'], geometry(models))}\n")
+    print(comparison(mine, knn))
+    if single is not mine:
+        print(comparison(mine, single))
+    finish(
+        {
+            "model": shown,
+            "users": len(test),
+            "seeds": trainings,
+            **{name.replace("@", ""): 100 * float(values.mean()) for name, values in mine.answers.items()},
+            "recall50_unseen": recall50(mine.unseen),
+            "hr50_unseen": 100 * float(mine.unseen["hr@50"].mean()),
+            "recall50_knn": recall50(knn.answers),
+            "recall50_k1": recall50(single.answers),
+            "recall50_valid": 100 * mine.valid,
+            "slot_cosine": mean_slot(models[shown]),
+            "event_cosine": mean_event(models[shown]),
+            "seconds_per_1000_steps": mean_seconds(models[shown]),
+        }
+    )
+
+
+def spread(judged: Judged, vectors: np.ndarray) -> tuple[str, ...]:
+    """A ranker's row: validation recall@50 in %, coverage in %, diversity."""
+    covered = f"{100 * coverage(judged.top, len(vectors)):.1f}"
+    return judged.name, f"{100 * judged.valid:.2f}", covered, f"{diversity(judged.top, vectors):.2f}"
+
+
+def by_length(judged: Judged, groups: dict[str, np.ndarray]) -> tuple[str, ...]:
+    """A ranker's row: recall@50 in % of each group of users."""
+    recalls = judged.answers["recall@50"]
+    return judged.name, *(f"{100 * recalls[group].mean():.2f}" for group in groups.values())
+
+
+def comparison(of: Judged, than: Judged) -> str:
+    """One sentence: by how much the one is ahead of the other."""
+    share = recall50(of.answers) / max(recall50(than.answers), 1e-9) - 1
+    points, low, high = ahead(of, than)
+    word = "ahead of" if share > 0 else "BEHIND"
+    sure = f"{points:+.2f} points [{low:+.2f}, {high:+.2f}]"
+    return f"{of.name} is {abs(share):.1%} {word} {than.name} by recall@50: {sure}"
+
+
+def geometry(models: dict[str, list[Trained]]) -> list[tuple[str, ...]]:
+    """A row for each model."""
+    return [
+        (name, f"{mean_slot(of):.2f}", f"{mean_event(of):.3f}", f"{mean_seconds(of):.0f}")
+        for name, of in models.items()
+    ]
+
+
+def mean_slot(trained: list[Trained]) -> float:
+    """Mean slot cosine."""
+    return float(np.mean([training.cosines.slot for training in trained]))
+
+
+def mean_event(trained: list[Trained]) -> float:
+    """Mean event cosine."""
+    return float(np.mean([training.cosines.event for training in trained]))
+
+
+def mean_seconds(trained: list[Trained]) -> float:
+    """Mean seconds of 1,000 training steps."""
+    return float(np.mean([training.seconds_per_1000_steps for training in trained]))

@@ -1,0 +1,113 @@
+"""What rankers gave on the test users, and how it compares: means, paired differences, who gains, how wide it is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from model_export import metrics
+from model_export.cases import Cases
+from model_export.cosines import Cosines
+from model_export.rankers import Ranker
+
+N = 50
+SHORTEST = (1, 6, 11, 20)  # behaviours of an input, from which each group of users begins
+
+Answers = dict[str, np.ndarray]  # metric -> float64 (C,)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a ranker gave on the test users.
+
+    Attributes
+    ----------
+    answers : every metric of every user.
+    unseen : likewise, with the items of the input left out.
+    top : int64 (C, N), the candidates.
+    valid : recall@50 of the validation users, by whom settings are chosen.
+    """
+
+    name: str
+    answers: Answers
+    unseen: Answers
+    top: np.ndarray
+    valid: float
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training gave.
+
+    Attributes
+    ----------
+    fresh : what it gives with routing logits drawn anew for each behaviour; None where the model draws none.
+    """
+
+    judged: Judged
+    fresh: Judged | None
+    cosines: Cosines
+    seconds_per_1000_steps: float
+
+
+def judge(ranker: Ranker, test: Cases, valid: Cases) -> Judged:
+    """Ask a ranker for the test cases, with and without what is in the history, and for the validation cases."""
+    top, unseen = (ranker.top(test, N, only) for only in (False, True))
+    chosen_by = metrics.per_case(ranker.top(valid, N, False), valid.labels, at=(N,))["recall@50"]
+    answers, of_unseen = (metrics.per_case(found, test.labels) for found in (top, unseen))
+    return Judged(ranker.name, answers, of_unseen, top, float(chosen_by.mean()) if len(valid) else np.nan)
+
+
+def mean_of(name: str, judged: Sequence[Judged]) -> Judged:
+    """Each user's mean over several trainings; the candidates are those of the first."""
+    names = judged[0].answers
+    answers = {metric: np.mean([one.answers[metric] for one in judged], axis=0) for metric in names}
+    unseen = {metric: np.mean([one.unseen[metric] for one in judged], axis=0) for metric in names}
+    valid = float(np.mean([one.valid for one in judged]))
+    return replace(judged[0], name=name, answers=answers, unseen=unseen, valid=valid)
+
+
+def recall50(answers: Answers) -> float:
+    """Mean recall@50 in %."""
+    return 100 * float(answers["recall@50"].mean())
+
+
+def ahead(of: Judged, than: Judged) -> tuple[float, float, float]:
+    """By how many points of recall@50 one is ahead of another, with the ends of the 95 % interval over users."""
+    paired = {"recall@50": of.answers["recall@50"] - than.answers["recall@50"]}
+    low, high = metrics.intervals(paired, seed=7)["recall@50"]
+    return 100 * float(paired["recall@50"].mean()), 100 * low, 100 * high
+
+
+def groups_of(test: Cases) -> dict[str, np.ndarray]:
+    """Users by the behaviours of their input, bool (C,); groups of nobody are left out."""
+    lengths = test.mask.sum(1)
+    ends = [*(start - 1 for start in SHORTEST[1:]), np.inf]
+    found = {}
+    for start, end in zip(SHORTEST, ends, strict=True):
+        name = f"{start}-{end:.0f}" if end < np.inf else f"{start}"
+        found[name] = (lengths >= start) & (lengths <= end)
+    return {name: group for name, group in found.items() if group.any()}
+
+
+def coverage(top: np.ndarray, items: int) -> float:
+    """The share of all items that are among somebody's candidates (C, N), -1 where there is none."""
+    return len(np.unique(top[top >= 0])) / items
+
+
+def diversity(top: np.ndarray, vectors: np.ndarray) -> float:
+    """How different a user's candidates are: mean of 1 - cosine over their pairs, and over users.
+
+    Parameters
+    ----------
+    top : int64 (C, N), -1 where there is none.
+    vectors : float (items, d), of length 1, and of no model that is compared.
+    """
+    found = []
+    for rows in top:
+        some = vectors[rows[rows >= 0]]
+        pairs = len(some) * (len(some) - 1)
+        if pairs:
+            total = np.square(some.sum(0)).sum() - np.square(some).sum()  # each pair twice, none with itself
+            found.append(1 - total / pairs)
+    return float(np.mean(found)) if found else np.nan

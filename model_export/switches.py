@@ -1,0 +1,46 @@
+"""A model's settings changed one by one, as a command line names them: time_gaps=false."""
+
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from typing import Any, get_type_hints
+
+import msgspec
+
+from model_export.model_config import ModelConfig
+from model_export.presets import Preset
+from model_export.training_config import TrainingConfig
+
+NOT_SET_HERE = ("name", "seed")  # the first is the model's, and the second has an option of its own
+
+
+def switched(of: Preset, settings: Sequence[str]) -> Preset:
+    """A preset with other settings, each given as NAME=VALUE; names are those of ModelConfig and TrainingConfig.
+
+    Raises
+    ------
+    ValueError
+        If there is no setting of that name, or it cannot have that value.
+    """
+    for setting in settings:
+        name, _, text = setting.partition("=")
+        if name in names_of(ModelConfig):
+            of = replace(of, model=replace(of.model, **{name: read(ModelConfig, name, text)}))
+        elif name in names_of(TrainingConfig):
+            of = replace(of, training=replace(of.training, **{name: read(TrainingConfig, name, text)}))
+        else:
+            known = ", ".join(names_of(ModelConfig) + names_of(TrainingConfig))
+            raise ValueError(f"--set {setting}: there is no setting {name!r}; right is NAME=VALUE, NAME one of {known}")
+    return of
+
+
+def names_of(config: type[ModelConfig] | type[TrainingConfig]) -> list[str]:
+    """What can be set."""
+    return [field.name for field in fields(config) if field.name not in NOT_SET_HERE]
+
+
+def read(config: type[ModelConfig] | type[TrainingConfig], name: str, text: str) -> Any:
+    """The value that a text stands for: a number, true or false, null, or the text itself."""
+    try:
+        return msgspec.convert(text, get_type_hints(config)[name], strict=False)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"--set {name}={text}: {str(error).lower()}") from error

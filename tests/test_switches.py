@@ -1,0 +1,42 @@
+"""Settings that a command line changes one by one: what they become, and what is refused."""
+
+import math
+import re
+from dataclasses import replace
+
+import pytest
+
+from model_export.presets import preset
+from model_export.switches import switched
+
+STEADY = preset("steady")
+
+
+def test_each_goes_to_where_it_belongs_and_the_rest_stays() -> None:
+    found = switched(STEADY, ["time_gaps=false", "stability=0", "steps=100"])
+    assert found.model == replace(STEADY.model, time_gaps=False)
+    assert found.training == replace(STEADY.training, stability=0.0, steps=100)
+    assert switched(STEADY, []) == STEADY
+
+
+def test_numbers_words_and_nothing_are_read_as_their_settings_need_them() -> None:
+    found = switched(STEADY, ["recency_half_life=null", "pow_p=inf", "loss=label-aware", "dim=32"])
+    assert found.training.recency_half_life is None
+    assert math.isinf(found.model.pow_p)
+    assert (found.training.loss, found.model.dim) == ("label-aware", 32)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("stabilty=1", "--set stabilty=1: there is no setting 'stabilty'; right is NAME=VALUE, NAME one of extractor,"),
+        ("seed=1", "--set seed=1: there is no setting 'seed'"),
+        ("stability", "--set stability=: expected `float`, got `str`"),
+        ("steps=1.5", "--set steps=1.5: expected `int | null`"),
+        ("time_gaps=maybe", "--set time_gaps=maybe: expected `bool`"),
+        ("stability=-1", "stability is -1.0; it must be at least 0"),
+    ],
+)
+def test_what_cannot_be_set_is_one_sentence(setting: str, message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
+        switched(STEADY, [setting])
