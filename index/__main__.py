@@ -1,6 +1,6 @@
 """Build a bundle's index, ask for candidates, serve them, change items at run time: build | query | serve | items."""
 
-import json
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +11,7 @@ import console
 import settings
 from index import item_commands
 from index.breadth import TARGET
-from index.bundled import build_index
+from index.bundled import breadth_of, build_index
 from index.explain import table
 from index.hnsw import HnswSettings
 from index.item import CATEGORY
@@ -21,6 +21,7 @@ from index.recommender import Recommender
 from index.request import Request, filters_of
 from model_export.bundle import Bundle
 from model_export.registry import Registry
+from stream.printable import json_line
 from stream.stores import open_store
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -39,6 +40,16 @@ def build(
     """Add the item index to a bundle, before it is published."""
     built = build_index(Bundle(bundle), kind, HnswSettings(m, ef_construction, ef), target=recall)
     print(f"{built.path}: {built.manifest.index['kind']} index of {built.manifest.items:,} items")
+    if found := breadth_of(built):
+        for n, breadth in found.ef.items():
+            print(f"N = {n:,}: ef {breadth:,}, recall {found.recall[n]:.4f}")
+        if found.missed:
+            missed = ", ".join(f"{n:,} ({found.recall[n]:.4f})" for n in found.missed)
+            print(
+                f"warning: no breadth that was tried has recall {found.target} at N = {missed}, so the largest is "
+                "taken; a larger --m or --ef-construction may help",
+                file=sys.stderr,
+            )
 
 
 @app.command()
@@ -67,7 +78,7 @@ def query(
         recommender = Recommender(bundle, store, Overlay(items))
         [candidates] = recommender.recommend_many([user], request)
         shown = recommender.items.current
-    print(json.dumps(asdict(candidates), ensure_ascii=False) if as_json else table(candidates, shown))
+    print(json_line(asdict(candidates)) if as_json else table(candidates, shown))
 
 
 @app.command()

@@ -1,5 +1,7 @@
-"""The routes of the HTTP API that put and remove items at run time."""
+"""The routes of the HTTP API that put, remove and restore items at run time."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import msgspec
@@ -35,7 +37,7 @@ ItemsAsked = Annotated[list[ItemAsked], Field(min_length=1, max_length=MOST_ITEM
 
 
 def items_router(serving: Serving[Recommender]) -> APIRouter:
-    """Put, look at and remove items; all processes that serve from the same store follow within a second."""
+    """Put, look at, remove and restore items; all processes that serve from the same store follow within a second."""
     router = APIRouter()
 
     @router.post("/items", status_code=204, response_class=Response)
@@ -44,12 +46,8 @@ def items_router(serving: Serving[Recommender]) -> APIRouter:
 
         All are added, or none. A new item needs a category, price or attribute whose value the model has learned.
         """
-        try:
+        with refusals():
             serving.current.items.put_many([one.item() for one in asked])
-        except ValueError as error:
-            raise HTTPException(422, str(error)) from None
-        except OSError as error:
-            raise away(error) from error
         return Response(status_code=204)
 
     @router.get("/items/{item_id:id}", response_model=ItemAsked)
@@ -57,23 +55,39 @@ def items_router(serving: Serving[Recommender]) -> APIRouter:
         """What people are shown of an item now."""
         item = serving.current.items.get(item_id)
         if item is None:
-            raise HTTPException(404, f"there is no item {item_id[:50]!r}")
+            raise unknown(item_id)
         return Response(msgspec.json.encode(item), media_type=JSON)
 
     @router.delete("/items/{item_id:id}", status_code=204, response_class=Response)
     def remove(item_id: ItemInPath) -> Response:
-        """Never recommend an item again, whatever later models know, until it is added again."""
-        try:
+        """Never recommend an item again, whatever later models know, until it is restored or added again."""
+        with refusals():
             serving.current.items.remove(item_id)
-        except ValueError as error:
-            raise HTTPException(422, str(error)) from None
-        except OSError as error:
-            raise away(error) from error
+        return Response(status_code=204)
+
+    @router.post("/items/{item_id:id}/restore", status_code=204, response_class=Response)
+    def restore(item_id: ItemInPath) -> Response:
+        """Undo that an item was removed: it is again what was put last, or what the model's catalogue says."""
+        with refusals():
+            item = serving.current.items.restore(item_id)
+        if item is None:
+            raise unknown(item_id)
         return Response(status_code=204)
 
     return router
 
 
-def away(error: OSError) -> HTTPException:
-    """What to answer where the item store cannot be written."""
-    return HTTPException(503, "the item store does not answer; ask again later", {"Retry-After": "1"})
+@contextmanager
+def refusals() -> Iterator[None]:
+    """What to answer where an item is not right, or the item store cannot be written."""
+    try:
+        yield
+    except ValueError as error:
+        raise HTTPException(422, str(error)) from None
+    except OSError as error:
+        raise HTTPException(503, "the item store does not answer; ask again later", {"Retry-After": "1"}) from error
+
+
+def unknown(item_id: str) -> HTTPException:
+    """What to answer where there is no such item."""
+    return HTTPException(404, f"there is no item {item_id[:50]!r}")

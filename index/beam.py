@@ -1,5 +1,6 @@
 """Approximate max-sim by one joint beam for all capsules over hnswlib's links, or by a scan where that is faster."""
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ WIDTH = 24  # of the small beam of each capsule
 BREAK_EVEN = 50  # a beam of breadth ef takes as long as a scan of so many rows times ef
 MOST_VISITED = 4  # a beam gives up, and a scan takes over, where it visits more than items / 4
 FEW = 4_096  # but not before so many
+KEPT = 4  # marks of as many searches at once; those of a busier moment are let go of
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class BeamIndex(MaxSimIndex):
         self.scan = ExactIndex(items)
         self.items, self.links, self.ef = self.scan.items, links, dict(sorted(ef.items()))
         self.break_even = break_even
-        self.free: list[Marks] = []
+        self.free: deque[Marks] = deque(maxlen=KEPT)
         self.beams([np.zeros((1, items.shape[1]), dtype=np.float32)], 1, 1, [EVERY_ROW], None)  # loads the machine code
 
     def find(
@@ -110,7 +112,7 @@ class BeamIndex(MaxSimIndex):
         return found, counts
 
     def take_marks(self, beams: int) -> Marks:
-        """Marks that no other thread uses; `pop` and `append` of a list are safe among threads."""
+        """Marks that no other thread uses; `pop` and `append` of a deque are safe among threads."""
         try:
             marks = self.free.pop()
         except IndexError:

@@ -20,10 +20,16 @@ NOISE = 0.2  # of a capsule's length, around the item that it is made of
 
 @dataclass(frozen=True)
 class Breadth:
-    """N -> ef, and the recall@N that it has."""
+    """N -> ef, and the recall@N that it has; what was aimed at."""
 
     ef: dict[int, int]
     recall: dict[int, float]
+    target: float
+
+    @property
+    def missed(self) -> list[int]:
+        """The N at which no breadth that was tried reaches the target."""
+        return [n for n, recall in self.recall.items() if recall < self.target]
 
 
 def measured(index: BeamIndex, queries: Sequence[np.ndarray], target: float = TARGET) -> Breadth:
@@ -45,7 +51,7 @@ def measured(index: BeamIndex, queries: Sequence[np.ndarray], target: float = TA
             ef[n], recall[n] = breadth, mean_recall(found, right, n)
             if recall[n] >= target:
                 break
-    return Breadth(ef, recall)
+    return Breadth(ef, recall, target)
 
 
 def breadths(n: int, items: int) -> Iterator[int]:

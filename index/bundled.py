@@ -6,6 +6,7 @@ from typing import Any
 
 from index import breadth, hnsw
 from index.beam import BeamIndex
+from index.breadth import Breadth
 from index.exact import ExactIndex
 from index.hnsw import HnswSettings
 from index.links import links_of
@@ -61,6 +62,15 @@ def ef_of(plain: hnsw.HnswIndex, bundle: Bundle, settings: HnswSettings, target:
         "recall": {str(n): round(recall, 4) for n, recall in found.recall.items()},
         "target": target,
     }
+
+
+def breadth_of(bundle: Bundle) -> Breadth | None:
+    """What the manifest says was measured when the index was built; None where nothing was."""
+    described = bundle.manifest.index
+    if "recall" not in described:
+        return None
+    recall = {int(n): value for n, value in described["recall"].items()}
+    return Breadth(ef_by_count(described["ef"]), recall, described["target"])
 
 
 def ef_by_count(ef: int | Mapping[str, int]) -> dict[int, int]:

@@ -1,8 +1,9 @@
-"""Candidates and interests for people to read."""
+"""Candidates and interests for people to read; what others wrote of items does nothing to a terminal."""
 
 from index.assortment import Assortment
 from index.recommender import Candidates
 from stream.interests import Interest
+from stream.printable import printable
 
 MADE_BY = 3  # behaviours shown of each interest
 
@@ -16,7 +17,7 @@ def table(candidates: Candidates, items: Assortment) -> str:
         card = items.card(item_id)
         category = f" ({card.category})" if card.category else ""
         lines.append(f"{score:10.3f}  {brought_by:<10}  {card.title}{category}")
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
 
 
 def formed(number: int, interest: Interest, items: Assortment) -> str:

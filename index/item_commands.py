@@ -1,4 +1,4 @@
-"""New products without retraining: add | load | remove | list | prune."""
+"""New products without retraining: add | load | remove | restore | list | prune."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +14,7 @@ from index.item_stores import open_items
 from index.items import Items
 from index.overlay import Overlay
 from model_export.registry import Registry
+from stream.printable import escaped, json_escape, printable
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
@@ -31,7 +32,8 @@ def add(
     """Add an item that the model does not know, or say anew what people are shown of one that it does."""
     with items_now() as items:
         items.put(Item(item_id, title, category, price, attributes_of(attribute or [])))
-        print(f"{item_id}: {'known to the model, says this now' if item_id in items.bundle.rows else 'new'}")
+        is_known = item_id in items.bundle.rows
+        print(printable(f"{item_id}: {'known to the model, says this now' if is_known else 'new'}"))
 
 
 @app.command()
@@ -44,7 +46,7 @@ def load(
     with items_now() as items:
         good, wrong = read(file, items)
         if wrong:
-            print("\n".join(wrong))
+            print("\n".join(map(printable, wrong)))
             raise ValueError(f"{file}: {len(wrong):,} of {len(good) + len(wrong):,} lines are no items; none was added")
         for at in tqdm(range(0, len(good), AT_A_TIME), desc="adding", unit="batch", disable=None):
             items.put_many(good[at : at + AT_A_TIME])
@@ -55,11 +57,21 @@ def load(
 def remove(
     item_id: Annotated[str, typer.Argument(help="item_id; whether a model knows it or not.")],
 ) -> None:
-    """Never recommend an item again, whatever later models know, until it is added again."""
+    """Never recommend an item again, whatever later models know, until it is restored or added again."""
     with items_now() as items:
         was = "removed" if items.get(item_id) else "removed, though nobody knew it"
         items.remove(item_id)
-        print(f"{item_id}: {was}")
+        print(printable(f"{item_id}: {was}"))
+
+
+@app.command()
+def restore(
+    item_id: Annotated[str, typer.Argument(help="item_id, as it was removed.")],
+) -> None:
+    """Undo that an item was removed: it is again what was added last, or what the model's catalogue says."""
+    with items_now() as items:
+        known = "is there" if items.restore(item_id) else "is not removed, but nobody knows it"
+        print(printable(f"{item_id}: {known}"))
 
 
 @app.command("list")
@@ -68,9 +80,9 @@ def show() -> None:
     with items_now() as items:
         for item_id, item in sorted(items.entries().items()):
             if item is not None:
-                print(to_json(item).decode())
+                print(escaped(to_json(item).decode(), json_escape))
             else:
-                typer.echo(f"removed: {item_id}", err=True)
+                typer.echo(printable(f"removed: {item_id}"), err=True)
 
 
 @app.command()

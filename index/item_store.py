@@ -15,6 +15,7 @@ from index.item import Item, from_json, to_json
 MOST_ITEMS = 100_000  # entries; beyond it a new bundle is due, which knows them
 MAP_SIZE = 8 * 2**30  # bytes of address space, not of disk
 LAST, FORGOTTEN = b"last", b"forgotten"
+KEPT = b"-"  # what begins the entry of an item that was put and then removed; behind it stands what was put
 NUMBER = 8  # bytes of a change's number
 
 Entries = Mapping[str, Item | None]  # item_id -> the item, None where it was removed
@@ -64,6 +65,13 @@ class ItemStore(Protocol):
         """The entries that were written after the change with this number: all where something was forgotten since."""
         ...
 
+    def restore(self, item_id: str) -> None:
+        """Undo that an item was removed: what was put before holds again, or the entry is dropped where nothing was.
+
+        An item that is not removed stays as it is.
+        """
+        ...
+
     def forget(self, entries: Entries) -> int:
         """Drop those of these entries that are still as they stand here; how many."""
         ...
@@ -84,13 +92,23 @@ def too_many(entries: int) -> ValueError:
 
 
 def to_bytes(item: Item | None) -> bytes:
-    """An entry as it is stored; nothing for a removed item."""
+    """An entry as it is stored; nothing for a removed item, unless something was put before: see `removed`."""
     return b"" if item is None else to_json(item)
 
 
 def from_bytes(value: bytes) -> Item | None:
     """The entry that was stored."""
-    return from_json(value) if value else None
+    return None if is_removed(value) else from_json(value)
+
+
+def is_removed(value: bytes) -> bool:
+    """Whether what is stored says that the item was removed."""
+    return not value or value.startswith(KEPT)
+
+
+def removed(before: bytes) -> bytes:
+    """What is stored of a removed item: what was put before is kept, for whoever restores it."""
+    return before if is_removed(before) else KEPT + before
 
 
 def is_whole(change: int, last: int, forgotten: int) -> bool:
@@ -116,6 +134,7 @@ class LmdbItems:
         folder.mkdir(parents=True, exist_ok=True)
         try:
             self.environment = lmdb.open(str(folder), map_size=MAP_SIZE, max_readers=512, max_dbs=2)
+            self.environment.reader_check()  # one that was killed while it read would keep old pages for ever
             self.items = self.environment.open_db(b"items")  # item_id -> number of its change, and the entry
             self.changes = self.environment.open_db(b"changes")  # number -> item_id
         except lmdb.Error as error:
@@ -124,18 +143,31 @@ class LmdbItems:
     def write(self, entries: Entries) -> None:
         records = [(item_id.encode(), to_bytes(item)) for item_id, item in entries.items()]
         with self.transaction(write=True) as transaction:
-            last = number_in(transaction.get(LAST))
-            for change, (key, value) in enumerate(records, start=last + 1):
-                number = bytes_of(change)
-                before = transaction.get(key, db=self.items)
-                if before is not None:
-                    transaction.delete(before[:NUMBER], db=self.changes)
-                transaction.put(key, number + value, db=self.items)
-                transaction.put(number, key, db=self.changes)
-            transaction.put(LAST, bytes_of(last + len(records)))
+            for key, value in records:
+                self.put(transaction, key, value or removed(stored(transaction.get(key, db=self.items))))
             kept = transaction.stat(self.items)["entries"]
             if kept > MOST_ITEMS:
                 raise too_many(kept)  # which undoes it
+
+    def put(self, transaction: "lmdb.Transaction[bytes]", key: bytes, value: bytes) -> None:
+        """Store an entry with the next number."""
+        number = bytes_of(number_in(transaction.get(LAST)) + 1)
+        self.drop(transaction, key)
+        transaction.put(key, number + value, db=self.items)
+        transaction.put(number, key, db=self.changes)
+        transaction.put(LAST, number)
+
+    def drop(self, transaction: "lmdb.Transaction[bytes]", key: bytes) -> None:
+        """Remove an entry, if it is there, and the number of its change."""
+        before = transaction.pop(key, db=self.items)
+        if before is not None:
+            transaction.delete(before[:NUMBER], db=self.changes)
+
+    def note_forgetting(self, transaction: "lmdb.Transaction[bytes]") -> None:
+        """Give it the next number."""
+        number = bytes_of(number_in(transaction.get(LAST)) + 1)
+        transaction.put(LAST, number)
+        transaction.put(FORGOTTEN, number)
 
     def last_change(self) -> int:
         with self.transaction() as transaction:
@@ -152,19 +184,28 @@ class LmdbItems:
                     entries[key.decode()] = from_bytes(stored(transaction.get(key, db=self.items)))
         return Changes(last, entries, whole)
 
+    def restore(self, item_id: str) -> None:
+        key = item_id.encode()
+        with self.transaction(write=True) as transaction:
+            kept = transaction.get(key, db=self.items)
+            if kept is None or not is_removed(stored(kept)):
+                return
+            if before := stored(kept).removeprefix(KEPT):
+                self.put(transaction, key, before)
+            else:
+                self.drop(transaction, key)
+                self.note_forgetting(transaction)
+
     def forget(self, entries: Entries) -> int:
         gone = 0
         with self.transaction(write=True) as transaction:
             for item_id, item in entries.items():
                 kept = transaction.get(item_id.encode(), db=self.items)
-                if kept is not None and stored(kept) == to_bytes(item):
-                    transaction.delete(item_id.encode(), db=self.items)
-                    transaction.delete(kept[:NUMBER], db=self.changes)
+                if kept is not None and from_bytes(stored(kept)) == item:
+                    self.drop(transaction, item_id.encode())
                     gone += 1
             if gone:
-                number = bytes_of(number_in(transaction.get(LAST)) + 1)
-                transaction.put(LAST, number)
-                transaction.put(FORGOTTEN, number)
+                self.note_forgetting(transaction)
         return gone
 
     @contextmanager

@@ -80,7 +80,7 @@ class Items:
         return kept
 
     def remove(self, item_id: str) -> None:
-        """From now on this item never comes back, in later bundles too, until it is put again.
+        """From now on this item never comes back, in later bundles too, until it is restored or put again.
 
         Raises
         ------
@@ -91,6 +91,24 @@ class Items:
         """
         check_id(item_id)
         self.write({item_id: None})
+
+    def restore(self, item_id: str) -> Item | None:
+        """Undo that an item was removed: what was put before holds again, or else what the bundle says.
+
+        Returns
+        -------
+        What people are shown of it now; None where nobody knows it. An item that is not removed stays as it is.
+
+        Raises
+        ------
+        ValueError
+            If no item can be called so.
+        OSError
+            If the item store cannot be written.
+        """
+        check_id(item_id)
+        self.written().restore(item_id)
+        return self.get(item_id)
 
     def entries(self) -> Entries:
         """What was put and removed: item_id -> the item, None where it was removed."""
@@ -114,6 +132,10 @@ class Items:
         return item is not None and row is not None and item == self.base.item(row)
 
     def write(self, entries: Entries) -> None:
+        self.written().write(entries)
+
+    def written(self) -> Overlay:
+        """The overlay to write to."""
         if self.overlay is None:
             raise ValueError("these items are the bundle's alone; right is a recommender that was given an overlay")
-        self.overlay.write(entries)
+        return self.overlay

@@ -45,6 +45,11 @@ class Overlay:
         self.store.write(entries)
         self.look()
 
+    def restore(self, item_id: str) -> None:
+        """Undo that an item was removed; see `ItemStore.restore`."""
+        self.store.restore(item_id)
+        self.look()
+
     def forget(self, entries: Entries) -> int:
         """Drop those that are still as they stand here; how many."""
         gone = self.store.forget(entries)

@@ -11,6 +11,7 @@ PAGE = ("WITHSCORES", "LIMIT", 0, 1_000)  # what is read at a time: item_id and 
 
 # KEYS: item_id -> entry; item_ids by the numbers of their changes; the last number. ARGV: the most entries there may
 # be, then item_id and entry in turn. It gives the number of entries that there would be where those are too many.
+# Of a removed item, what was put before is kept behind a minus; see item_store.removed.
 WRITE = """
 local kept = redis.call('HLEN', KEYS[1])
 for place = 2, #ARGV, 2 do
@@ -20,17 +21,39 @@ if kept > tonumber(ARGV[1]) then
     return kept
 end
 for place = 2, #ARGV, 2 do
-    redis.call('HSET', KEYS[1], ARGV[place], ARGV[place + 1])
+    local entry = ARGV[place + 1]
+    if entry == '' then
+        entry = redis.call('HGET', KEYS[1], ARGV[place]) or ''
+        if entry ~= '' and string.sub(entry, 1, 1) ~= '-' then
+            entry = '-' .. entry
+        end
+    end
+    redis.call('HSET', KEYS[1], ARGV[place], entry)
     redis.call('ZADD', KEYS[2], redis.call('INCR', KEYS[3]), ARGV[place])
 end
 return 0
 """
 
-# KEYS likewise, and the number of the last forgetting. ARGV: item_id and entry in turn.
+# KEYS likewise, and the number of the last forgetting. ARGV: item_id.
+RESTORE = """
+local entry = redis.call('HGET', KEYS[1], ARGV[1])
+if entry == '' then
+    redis.call('HDEL', KEYS[1], ARGV[1])
+    redis.call('ZREM', KEYS[2], ARGV[1])
+    redis.call('SET', KEYS[4], redis.call('INCR', KEYS[3]))
+elseif entry and string.sub(entry, 1, 1) == '-' then
+    redis.call('HSET', KEYS[1], ARGV[1], string.sub(entry, 2))
+    redis.call('ZADD', KEYS[2], redis.call('INCR', KEYS[3]), ARGV[1])
+end
+return 0
+"""
+
+# The same KEYS. ARGV: item_id and entry in turn.
 FORGET = """
 local gone = 0
 for place = 1, #ARGV, 2 do
-    if redis.call('HGET', KEYS[1], ARGV[place]) == ARGV[place + 1] then
+    local kept, entry = redis.call('HGET', KEYS[1], ARGV[place]), ARGV[place + 1]
+    if kept == entry or (kept and entry == '' and string.sub(kept, 1, 1) == '-') then
         redis.call('HDEL', KEYS[1], ARGV[place])
         redis.call('ZREM', KEYS[2], ARGV[place])
         gone = gone + 1
@@ -65,6 +88,7 @@ class RedisItems:
     def __init__(self, url: str, prefix: str = "mindstream") -> None:
         self.key = f"{prefix}:{{items}}".encode()  # Redis Cluster places a key by what stands in braces
         self.changes, self.last, self.forgotten = (self.key + end for end in (b":changes", b":last", b":forgotten"))
+        self.keys = (self.key, self.changes, self.last, self.forgotten)
         self.link = RedisLink(parse(url), "item store")
 
     def write(self, entries: Entries) -> None:
@@ -87,9 +111,11 @@ class RedisItems:
             entries.update({item_id.decode(): from_bytes(value) for item_id, value in found if value is not None})
         return Changes(last, entries, whole)
 
+    def restore(self, item_id: str) -> None:
+        self.ask("written", "EVAL", RESTORE, len(self.keys), *self.keys, item_id.encode())
+
     def forget(self, entries: Entries) -> int:
-        keys = (self.key, self.changes, self.last, self.forgotten)
-        return int(self.ask("written", "EVAL", FORGET, len(keys), *keys, *in_turn(entries)))
+        return int(self.ask("written", "EVAL", FORGET, len(self.keys), *self.keys, *in_turn(entries)))
 
     def ask(self, doing: str, *words: str | bytes | int) -> Any:
         """The reply to one command; see `RedisLink.ask`."""

@@ -15,7 +15,8 @@ class Request:
 
     Attributes
     ----------
-    n : how many candidates. Fewer come back only where there are no more that may.
+    n : how many candidates. Fewer come back only where there are no more that may; with quotas or max_cosine, no more
+        among the best 64 n (at least 4,096).
     exclude_seen : leave out the items of the kept history.
     exclude : item ids to leave out, at most 10,000; unknown ones are fine.
     where : attribute of the catalogue -> values; an item needs one of the values of every attribute.

@@ -12,6 +12,8 @@ from index.request import Request
 
 POOL = 4  # candidates to choose from, as a multiple of n
 GROWTH = 4  # as many times more are fetched where too few of them could be chosen
+MOST_POOL = 64  # so many times n at most: a request that nothing fulfils must not copy the whole catalogue
+FEW = 4_096  # but so many in any case
 NO_LIMIT = np.iinfo(np.int64).max
 
 
@@ -22,7 +24,7 @@ def selected(
     category: np.ndarray,
     importance: np.ndarray,
 ) -> Hits:
-    """The n candidates that a request asks for; fewer only where no others are right.
+    """The n candidates that a request asks for; fewer where no others of the best 64 n (or 4,096) are right.
 
     Parameters
     ----------
@@ -31,14 +33,15 @@ def selected(
     category : int64 (items,), -1 where it is not known.
     importance : float (K',), of the user's interests; empty for popular items.
     """
-    size = pool_size(request)
+    size, most = pool_size(request), max(MOST_POOL * request.n, FEW)
     while True:
         hits = fetch(size)
         good = above(hits, request.min_score if len(importance) else None)
         chosen = good if request.is_plain else chosen_of(good, request, items, category, importance)
-        if len(chosen.rows) == request.n or len(good.rows) < size or is_full(chosen, request, importance):
+        is_all = len(good.rows) < size or size == most
+        if is_all or len(chosen.rows) == request.n or is_full(chosen, request, importance):
             return chosen
-        size *= GROWTH
+        size = min(size * GROWTH, most)
 
 
 def is_full(chosen: Hits, request: Request, importance: np.ndarray) -> bool:

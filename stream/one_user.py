@@ -71,7 +71,7 @@ def nothing_kept(user: str, state: UserState | None) -> str:
 
 
 def as_json(state: UserState) -> dict[str, Any]:
-    """A state as `show --json` prints it."""
+    """A state as `show --json` prints it; the capsules are the vectors of the interests."""
     history = state.history
     behaviours = zip(history.event_times_ms, history.item_ids, history.event_ids, strict=True)
     return {
@@ -80,9 +80,10 @@ def as_json(state: UserState) -> dict[str, Any]:
         "interests": [
             {
                 "importance": one.importance,
+                "vector": vector,
                 "behaviours": [{"item_id": made_by.item_id, "weight": made_by.weight} for made_by in one.behaviours],
             }
-            for one in interests_of(state)
+            for one, vector in zip(interests_of(state), state.capsules.vectors.tolist(), strict=True)
         ],
         "profile": state.profile,
         "position": place_of(state),

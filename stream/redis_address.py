@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+from stream.security import unreadable
 
 PORT = 6379
 RIGHT = (
@@ -25,6 +28,7 @@ OPTIONS = (
     "ssl_cert_reqs",
     "ssl_check_hostname",
 )
+FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
 VALUES: dict[str, tuple[str, ...]] = {
     "ssl_cert_reqs": ("required", "optional", "none"),
     "ssl_check_hostname": ("true", "false"),
@@ -61,7 +65,7 @@ def parse(url: str) -> RedisAddress:
     ------
     ValueError
         Says what is wrong and what would be right, and nothing of the url: any part may be a piece of a password
-        whose special characters were not escaped.
+        whose special characters were not escaped. Of a file of TLS that cannot be read it says the path.
     """
     split = _split(url)
     if split.scheme not in SCHEMES:
@@ -122,4 +126,10 @@ def _options(split: SplitResult, tls: bool) -> dict[str, str]:
     for name, values in VALUES.items():
         if options.get(name, values[0]) not in values:
             raise _wrong(f"has an option {name} that is none of {', '.join(values)}")
+    for name in FILES:
+        if (file := options.get(name)) and (reason := unreadable(Path(file))):
+            raise ValueError(
+                f"the url of Redis (MINDSTREAM_REDIS) has the option {name} with {file!r}, which cannot be read "
+                f"({reason}); right is a file in PEM"
+            )
     return options

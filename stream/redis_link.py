@@ -12,6 +12,7 @@ from redis.exceptions import (
     ClusterDownError,
     ConnectionError,
     NoScriptError,
+    ReadOnlyError,
     RedisClusterException,
     RedisError,
     ResponseError,
@@ -27,7 +28,9 @@ CONNECTS_WITHIN_S = 2.0
 PROBE_AFTER_S = 30  # a connection that was idle for so long is tried with a PING before it is used
 SCAN_AT_A_TIME = 1000
 
-UNREACHABLE = (ConnectionError, TimeoutError, ClusterDownError, RedisClusterException)
+# Where another node may serve by now: it cannot be reached, is loading (a ConnectionError), has lost its primary (a
+# ClusterDownError), or is a replica.
+ELSEWHERE = (ConnectionError, TimeoutError, ClusterDownError, RedisClusterException, ReadOnlyError)
 
 
 class Command(NamedTuple):
@@ -97,7 +100,7 @@ class RedisLink:
         try:
             yield
         except (RedisError, RedisClusterException) as error:
-            if isinstance(error, UNREACHABLE) and doing != "opened":
+            if isinstance(error, ELSEWHERE) and doing != "opened":
                 self.client.look_again()
             reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
             raise OSError(f"the {self.holding} at Redis {self.address} cannot be {doing}: {reason}") from error
@@ -123,7 +126,8 @@ class _Single:
         yield from self.redis.scan_iter(match=pattern, count=SCAN_AT_A_TIME)
 
     def look_again(self) -> None:
-        """Nothing to learn: the next call connects to the same name."""
+        """Connect anew by the next call: behind the same name another node may have taken over."""
+        self.redis.connection_pool.disconnect(inuse_connections=False)  # others' are theirs until they fail too
 
     def close(self) -> None:
         self.redis.close()

@@ -323,6 +323,11 @@ def test_a_new_item_is_found_at_once_until_it_is_removed(bundle: Bundle, store: 
     assert client.get("/items/oak%2Flamp/similar").status_code == 404
     assert client.get(f"/items/{known}/similar").status_code == 200  # the page of what is sold out shows others
     assert not {"oak/lamp", known} & found().keys()
+    for item_id in ("oak%2Flamp", known):
+        assert client.post(f"/items/{item_id}/restore").status_code == 204
+    assert (found()["oak/lamp"]["title"], found()[known]["title"]) == ("Oak lamp", "New name")
+    assert client.post("/items/lost/restore").status_code == 404
+    assert client.post(f"/items/{600 * 'a'}/restore").status_code == 422
 
 
 @pytest.mark.parametrize(
@@ -349,6 +354,7 @@ def test_items_are_changed_with_the_key_only(bundle: Bundle, store: LmdbStore, t
     client = client_of(app_of(bundle, store, tmp_path, api_key=SecretStr(KEY))[0])
     assert client.delete("/items/mug").status_code == 401
     assert client.post("/items", json=[lamp(bundle)]).status_code == 401
+    assert client.post("/items/mug/restore").status_code == 401
     assert client.delete("/items/mug", headers={"X-API-Key": KEY}).status_code == 204
 
 

@@ -18,7 +18,7 @@ from model_export.bundle import Bundle
 from stream.store import LmdbStore
 from tests.api_world import app_of, user
 
-OPERATIONS = 9
+OPERATIONS = 10
 EXAMPLES = 25  # of each operation and mode
 CHECKS = [
     schemathesis.checks.not_a_server_error,

@@ -36,11 +36,12 @@ FAULT_PARTS = (  # of `python -m benchmarks faults` and `swap`
     "tests.small_model",
     "tests.bad_bundles",
 )
-STORES = (  # what index reads of the stream's, and the way to the Redis where its own items are too
+STORES = (  # what index reads of the stream's, how it prints it, and the way to the Redis where its own items are too
     "stream.event",
     "stream.history",
     "stream.interests",
     "stream.position",
+    "stream.printable",
     "stream.redis_address",
     "stream.redis_link",
     "stream.state",

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import hnswlib
@@ -222,6 +223,24 @@ def test_never_fewer_than_there_are(
         assert len(hits.rows) == min(n, ITEMS - excluded)
         assert not exclude & set(hits.rows.tolist())
         assert_true(hits, items, capsules)
+
+
+def test_marks_of_a_busy_moment_are_let_go_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    items = vectors_of_uneven_norms(0)
+    index, together = build_beam(items), Barrier(9)
+    take = index.take_marks
+
+    def take_together(beams: int) -> beam.Marks:
+        marks = take(beams)
+        together.wait()
+        return marks
+
+    alone = index.search(items[:2], 20)
+    monkeypatch.setattr(index, "take_marks", take_together)
+    with ThreadPoolExecutor(9) as threads:
+        found = list(threads.map(lambda _: index.search(items[:2], 20).rows.tolist(), range(9)))
+    assert found == [alone.rows.tolist()] * 9
+    assert len(index.free) == beam.KEPT == 4
 
 
 def test_what_the_graph_does_not_reach_is_scanned_for() -> None:

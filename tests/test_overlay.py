@@ -300,6 +300,24 @@ def test_what_was_removed_comes_back_when_it_is_put_again(recommender: Recommend
     assert "new" in found
 
 
+def test_what_was_removed_comes_back_when_it_is_restored(recommender: Recommender, bundle: Bundle) -> None:
+    before = recommender.recommend("ann", 700)
+    best, second = before.item_ids[:2]
+    recommender.items.put_many([like(bundle, "new"), Item(second, "Other words")])
+    with_new = recommender.recommend("ann", 700)
+    for item_id in (best, second, "new", "nobody knows it"):
+        recommender.items.remove(item_id)
+    assert {best, second, "new"}.isdisjoint(recommender.recommend("ann", 700).item_ids)
+    restored = [recommender.items.restore(item_id) for item_id in (best, second, "new", "nobody knows it")]
+    known = recommender.items.base.item(bundle.rows[best])
+    assert restored == [known, Item(second, "Other words"), like(bundle, "new"), None]
+    assert recommender.recommend("ann", 700) == with_new
+    assert set(recommender.items.entries()) == {second, "new"}
+    assert recommender.items.restore(best) == known  # it is not removed
+    with pytest.raises(ValueError, match="has 0 bytes"):
+        recommender.items.restore("")
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -329,6 +347,8 @@ def test_without_an_overlay_nothing_can_be_put(bundle: Bundle, store: LmdbStore)
     items = Recommender(bundle, store).items
     with pytest.raises(ValueError, match=NO_PLACE_FOR_IT):
         items.put(like(bundle, "new"))
+    with pytest.raises(ValueError, match=NO_PLACE_FOR_IT):
+        items.restore("new")
     assert (items.entries(), items.prune()) == ({}, 0)
     assert items.get(bundle.item_ids[4]) == like(bundle, bundle.item_ids[4], 4, title=bundle.catalogue.title[4])
 
@@ -479,6 +499,10 @@ def test_the_command_line_adds_lists_and_removes(home: Path, bundle: Bundle) -> 
     assert [json.loads(line) for line in listed.stdout.splitlines()] == [asdict(mug)]
     assert sorted(listed.stderr.splitlines()) == sorted(f"removed: {item_id}" for item_id in (known, "typo"))
     assert items_command("prune").stdout == "0 entries dropped, 3 are left\n"
+    assert items_command("restore", "typo").stdout == "typo: is not removed, but nobody knows it\n"
+    assert items_command("restore", known).stdout == f"{known}: is there\n"
+    assert [json.loads(line)["item_id"] for line in items_command("list").stdout.splitlines()] == sorted(["mug", known])
+    items_command("remove", known)
     found = run_index(home, "query", "nobody", "-n", "700", "--where", "colour=red")
     assert (found.returncode, found.stderr) == (0, "")
     assert found.stdout.splitlines()[1:] == [f"     0.000  popular     New mug ({category})"]
@@ -487,6 +511,19 @@ def test_the_command_line_adds_lists_and_removes(home: Path, bundle: Bundle) -> 
     assert "error: the model knows no value of item 'x'; those it knows are category: " in wrong.stderr
     bad = items_command("add", "--id", "x", "--title", "X", "--attribute", "red")
     assert str(bad.exception) == "--attribute is 'red'; right is name=value"
+
+
+def test_the_command_line_shows_ids_and_titles_as_they_can_be_seen(home: Path, bundle: Bundle) -> None:
+    odd, category = "mug\x1b[2J\x9b\u202e\ntwo", bundle.catalogue.category[0]
+    told = [items_command("add", "--id", odd, "--title", odd, "--category", category).stdout]
+    told.append(items_command("list").stdout)
+    assert Item(**json.loads(told[-1])) == Item(odd, odd, category)
+    told.append(items_command("remove", odd).stdout)
+    told.append(items_command("list").stderr)
+    told.append(items_command("restore", odd).stdout)
+    for text in told:
+        assert text.rstrip("\n").isprintable()
+        assert "mug" in text
 
 
 def test_the_command_line_loads_a_file(home: Path, bundle: Bundle, tmp_path: Path) -> None:

@@ -127,6 +127,28 @@ def test_forgetting_drops_what_did_not_change_and_is_noticed(store: ItemStore) -
     assert set(store.since(0).entries) == {"a", "b", "d"}
 
 
+def test_what_was_removed_is_restored_as_it_was(store: ItemStore) -> None:
+    """An item that was put comes back with its entry; the removal of one that was not leaves none."""
+    store.write({"a": mug("a"), "b": mug("b")})
+    store.write({"a": None, "c": None})
+    store.write({"a": None})
+    before = store.since(0)
+    assert before.entries == {"a": None, "b": mug("b"), "c": None}
+    store.restore("a")
+    assert store.since(before.last) == (store.last_change(), {"a": mug("a")}, False)
+    seen = store.last_change()
+    for item_id in ("a", "b", "nobody knows it"):  # none of which is removed
+        store.restore(item_id)
+    assert store.last_change() == seen
+    store.restore("c")
+    assert store.since(seen) == (store.last_change(), {"a": mug("a"), "b": mug("b")}, True)
+    store.write({"a": None})
+    assert store.forget({"a": mug("a"), "b": None}) == 0
+    assert store.forget({"a": None}) == 1
+    store.restore("a")
+    assert store.since(0).entries == {"b": mug("b")}
+
+
 def test_more_than_is_read_at_a_time(store: ItemStore) -> None:
     entries = {f"item-{number}": mug(f"item-{number}") for number in range(2_500)}
     store.write(entries)

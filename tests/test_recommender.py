@@ -16,6 +16,8 @@ import pytest
 from index.bundled import build_index
 from index.exact import ExactIndex
 from index.hnsw import HnswSettings
+from index.item import Item
+from index.item_store import LmdbItems
 from index.recommender import Recommender
 from model_export.bundle import (
     CATALOGUE,
@@ -245,6 +247,25 @@ def test_query_prints_a_table_or_json(planted: Bundle, tmp_path: Path) -> None:
     assert found["path"] == "capsules"
 
 
+def test_what_others_wrote_does_nothing_to_the_terminal(planted: Bundle, tmp_path: Path) -> None:
+    """An item_id that no model knows stands in histories as Kafka brought it."""
+    odd = "gone\x1b[2J\x9b\x7f\u202e\ntwo"
+    Registry(tmp_path / "models").publish(planted.path)
+    state = ann(planted)
+    history = History(("tea-1", odd), state.history.event_times_ms[:2], ("", ""))
+    weights = np.array([[0.2, 0.8], [0, 1]], dtype=np.float32)
+    capsules = Capsules(state.capsules.vectors, weights.mean(1), weights, planted.version)
+    with LmdbStore(tmp_path / "state") as store, LmdbItems(tmp_path / "state" / "items") as items:
+        store.put_many([msgspec.structs.replace(state, history=history, capsules=capsules)])
+        items.write({"tea-2": Item("tea-2", odd, odd)})
+    table, found = run_index(tmp_path, "query", "ann"), run_index(tmp_path, "query", "ann", "--json")
+    assert all(line.isprintable() for line in table.stdout.splitlines())
+    assert r"gone\x1b[2J\x9b\x7f\u202e\ntwo 80 %" in table.stdout
+    assert r"gone\x1b[2J\x9b\x7f\u202e\ntwo (gone" in table.stdout
+    assert found.stdout.rstrip("\n").isprintable()
+    assert json.loads(found.stdout)["interests"][0]["behaviours"][0]["item_id"] == odd
+
+
 def test_build_adds_the_index(bundle: Bundle, tmp_path: Path) -> None:
     path = shutil.copytree(bundle.path, tmp_path / "bundle")
     done = run_index(tmp_path, "build", str(path), "--kind", "hnsw", "--m", "8", "--ef", "60")
@@ -253,6 +274,23 @@ def test_build_adds_the_index(bundle: Bundle, tmp_path: Path) -> None:
     built.verify()
     assert INDEX in built.manifest.files
     assert (built.manifest.index["m"], built.manifest.index["ef"]) == (8, 60)
+
+
+@pytest.mark.parametrize("recall", [0.5, 1.0])
+def test_build_says_the_breadth_that_it_measured(bundle: Bundle, tmp_path: Path, recall: float) -> None:
+    """Two links an item do not lead everywhere, however broad the search."""
+    path = shutil.copytree(bundle.path, tmp_path / "bundle")
+    options = ["--kind", "hnsw", "--m", "2", "--ef-construction", "2", "--recall", str(recall)]
+    done = run_index(tmp_path, "build", str(path), *options)
+    assert done.returncode == 0
+    index = Bundle(path).manifest.index
+    assert done.stdout.splitlines()[1:] == [
+        f"N = {n}: ef {index['ef'][n]}, recall {index['recall'][n]:.4f}" for n in ("10", "100")
+    ]
+    missed = [f"{n} ({found:.4f})" for n, found in index["recall"].items() if found < recall]
+    assert bool(missed) is (recall == 1)
+    said = f"warning: no breadth that was tried has recall {recall} at N = {', '.join(missed)}, so the largest is taken"
+    assert ("warning" in done.stderr, said in done.stderr.splitlines()[-1]) == (bool(missed), bool(missed))
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,17 @@
 """The url of a Redis: what is right is read, what is wrong is said without a piece of the password."""
 
+from pathlib import Path
+
 import pytest
 
 from stream.redis_address import RedisAddress, parse
 
 
-def test_a_url_with_everything() -> None:
-    found = parse("rediss://ann:p%40ss%2Fw@redis.shop:6380/2?ssl_ca_certs=/etc/ca%20one.pem&ssl_check_hostname=false")
-    options = {"ssl_ca_certs": "/etc/ca one.pem", "ssl_check_hostname": "false"}
+def test_a_url_with_everything(tmp_path: Path) -> None:
+    (tmp_path / "ca one.pem").touch()
+    end = f"ssl_ca_certs={tmp_path}/ca%20one.pem&ssl_check_hostname=false"
+    found = parse(f"rediss://ann:p%40ss%2Fw@redis.shop:6380/2?{end}")
+    options = {"ssl_ca_certs": f"{tmp_path}/ca one.pem", "ssl_check_hostname": "false"}
     assert found == RedisAddress("redis.shop", 6380, 2, True, False, "ann", "p@ss/w", options)
 
 
@@ -59,6 +63,15 @@ def test_what_is_wrong_is_said_without_the_password(url: str, message: str) -> N
     assert "right is redis://" in str(failure.value)
     assert "s3cret" not in str(failure.value)
     assert failure.value.__suppress_context__ or failure.value.__context__ is None
+
+
+@pytest.mark.parametrize("option", ["ssl_ca_certs", "ssl_certfile", "ssl_keyfile"])
+def test_a_file_that_cannot_be_read_is_named(option: str, tmp_path: Path) -> None:
+    for path, reason in (("/nope/ca.pem", "No such file or directory"), (str(tmp_path), "Is a directory")):
+        with pytest.raises(ValueError, match=f"MINDSTREAM_REDIS.* {option} .*'{path}'.*{reason}.* PEM") as failure:
+            parse(f"rediss://ann:s3cret@localhost?ssl_password=s3cret&{option}={path}")
+        assert "s3cret" not in str(failure.value)
+    assert parse(f"rediss://localhost?{option}=").options == {option: ""}
 
 
 def test_the_password_is_never_shown() -> None:

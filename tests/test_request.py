@@ -239,6 +239,23 @@ def test_more_are_fetched_until_the_quotas_are_full() -> None:
     assert asked == [40, 160, 640, 2_560]
 
 
+@pytest.mark.parametrize(("n", "most"), [(10, 4_096), (100, 6_400)])
+def test_what_nothing_fulfils_does_not_fetch_the_whole_catalogue(n: int, most: int) -> None:
+    """All items are alike, and only the first may come back."""
+    hits = Hits(np.arange(20_000), -np.arange(20_000, dtype=np.float32), np.zeros(20_000, dtype=np.int64))
+    asked: list[int] = []
+
+    def fetch(n: int) -> Hits:
+        asked.append(n)
+        return hits.take(np.arange(n))
+
+    items, category = np.ones((20_000, 2), dtype=np.float32), np.zeros(20_000, dtype=np.int64)
+    assert selected(fetch, Request(n, max_cosine=0.0), items, category, np.ones(1)).rows.tolist() == [0]
+    assert asked[:3] == [4 * n, 16 * n, 64 * n]
+    assert max(asked) == most
+    assert len(asked) == len(set(asked))
+
+
 @pytest.mark.parametrize("diversity", [0.0, 0.1])
 def test_no_more_are_fetched_once_every_interest_has_brought_all_that_it_may(diversity: float) -> None:
     hits = Hits(np.arange(1_000), -np.arange(1_000, dtype=np.float32), np.arange(1_000) % 2)

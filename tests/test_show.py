@@ -62,6 +62,7 @@ def test_everything_kept_is_shown(shell: Shell, bundle: Bundle) -> None:
     }
     weights = state.capsules.routing_weights
     assert [one["importance"] for one in interests] == pytest.approx(state.capsules.importance.tolist())
+    assert [one["vector"] for one in interests] == state.capsules.vectors.tolist()
     for one, row in zip(interests, weights, strict=True):
         by_item = {made_by["item_id"]: made_by["weight"] for made_by in one["behaviours"]}
         assert by_item == pytest.approx({item: weight for item, weight in zip(items, row, strict=True) if weight > 0})
