@@ -179,7 +179,10 @@ def report(model: str, rates: dict[str, dict[int, float]], cases: Cases, cold: C
         f"\n{len(cases):,} cases; {len(cold.item_ids):,} items held out, {with_features:,} of them with side features\n"
     )
     print(table(["%", *(f"HR@{n}" for n in AT)], rows))
-    print("\n* of the last behaviour, by what all users really did later: a really new item has no such count.")
+    print(
+        "\n* of the last behaviour (where the log has no categories: sharing an attribute with it), by what all users "
+        "really did later: a really new item has no such count."
+    )
     finish(
         {
             **{f"hr{n}_{name}": 100 * rate[n] for name, rate in rates.items() for n in AT},

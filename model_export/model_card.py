@@ -15,7 +15,7 @@ from model_export.evaluation import COMIREC_LENGTH
 from model_export.presets import PRESETS
 from model_export.report import COLUMNS, table
 
-LIBRARIES = ("torch", "onnx", "onnxscript", "numpy", "scipy")
+LIBRARIES = ("mindstream", "torch", "onnx", "onnxscript", "onnxruntime", "numpy", "scipy")
 PROTOCOL = (
     "Users who were held out of training; of each, the first 80 % of the behaviours are the history, whose last "
     "{length} are read, and the rest are the labels. All items are ranked. In brackets 95 % bootstrap intervals over "
@@ -71,7 +71,7 @@ def figures(checkpoint: Checkpoint) -> str:
     """The model beside item-kNN and most popular on the same test users."""
     found = checkpoint.figures
     if not found:
-        return "It was not judged: no user with two behaviours or more was held out for a test."
+        return "It was not judged, as where no user with two behaviours or more was held out for a test."
     rows = [(one["name"], *(cell(one, metric) for metric in COLUMNS.values())) for one in found]
     text = table(["%", *COLUMNS], rows)
     protocol = PROTOCOL.format(length=min(COMIREC_LENGTH, checkpoint.model.config.history_length))

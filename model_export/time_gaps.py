@@ -1,4 +1,8 @@
-"""How long before the last behaviour each behaviour was, as models read it."""
+"""How long before the last behaviour each behaviour was, as models read it.
+
+In buckets that grow with the time, as in Zhai et al., "Actions Speak Louder than Words: Trillion-Parameter Sequential
+Transducers for Generative Recommendations", ICML 2024; there they are of each pair of behaviours.
+"""
 
 import numpy as np
 

@@ -116,7 +116,7 @@ def asked_for(history: list[list[int]]) -> Cases:
 def test_the_event_cosine_compares_with_the_history_without_its_last_behaviour() -> None:
     model = untrained(one_interest(PRESETS["steady"]).model).model
     with torch.no_grad():
-        model.extractor.prior.zero_()  # type: ignore[union-attr,operator]
+        model.extractor.prior.zero_()  # type: ignore[operator]
     three, five = model.eval().item_table()[[3, 5]].detach().numpy()
     both = (three + five) / np.linalg.norm(three + five)  # the mean of the two, of length 1
     assert cosines(model, asked_for([[3, 5]])).event == pytest.approx(float(both @ three), abs=1e-6)

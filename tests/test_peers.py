@@ -50,10 +50,10 @@ class Subject:
         self.profile = values if self.config.reads_profile else None
         self.gaps = torch.from_numpy(rng.integers(BUCKETS, size=sum(LENGTHS)))
         if self.config.time_gaps:
-            nn.init.normal_(self.model.gap_weights)  # what begins as zeros makes no difference
+            nn.init.normal_(self.model.get_parameter("gap_weights"))  # what begins as zeros makes no difference
 
     def run(self, behaviours: Tensor, mask: Tensor, logits: Tensor, users: slice = slice(None)) -> list[Tensor]:
-        """Capsules, interest mask and routing weights of some of the users; each behaviour has a time gap of its own."""
+        """Capsules, interest mask and routing weights of some of the users; each behaviour has its own time gap."""
         read = {} if self.profile is None else {"profile": self.profile[users]}
         if self.config.time_gaps:
             gaps = torch.zeros(mask.shape, dtype=torch.int64)
