@@ -68,39 +68,44 @@ def main(
     bundle: Annotated[
         list[Path] | None, typer.Option(help="A bundle whose items are measured too; may be repeated.")
     ] = None,
+    peer: Annotated[
+        list[str] | None, typer.Option(help=f"Only these peers, of {', '.join(peers.PEERS)}; may be repeated.")
+    ] = None,
     quick: Annotated[bool, typer.Option(help="5,000 items and few users: to see that it runs.")] = False,
 ) -> None:
     """Recall and milliseconds of max-sim top-N, ours and peers'."""
-    peers.require()
+    libraries = peers.chosen(peer or list(peers.PEERS))
     sizes = [Size(5_000, 10, 20)] if quick else [Size(number) for number in items or [Size.items]]
     found: dict[str, Case] = {}
     memory: list[float] = []
     for cases, bytes_per_item in (
-        *(measure(size, seed) for size in sizes),
-        *(measure_bundle(Bundle(path), seed) for path in bundle or []),
+        *(measure(size, seed, libraries) for size in sizes),
+        *(measure_bundle(Bundle(path), seed, libraries) for path in bundle or []),
     ):
         found |= cases
         memory.append(bytes_per_item)
     report(found, memory[0])
 
 
-def measure(size: Size, seed: int) -> tuple[dict[str, Case], float]:
+def measure(size: Size, seed: int, libraries: peers.Libraries = peers.PEERS) -> tuple[dict[str, Case], float]:
     """The cases of made-up items, and the bytes an item that our graph takes."""
     rng = np.random.default_rng(seed)
     items = made_up_items(size.items, DIM, rng)
     number = size.tuning + size.users
     users = {kind: capsules_of(items, number, INTERESTS, rng) for kind, capsules_of in CAPSULES.items()}
-    return measure_table(items, users, size.tuning)
+    return measure_table(items, users, size.tuning, libraries)
 
 
-def measure_bundle(bundle: Bundle, seed: int) -> tuple[dict[str, Case], float]:
+def measure_bundle(
+    bundle: Bundle, seed: int, libraries: peers.Libraries = peers.PEERS
+) -> tuple[dict[str, Case], float]:
     """The cases of a trained model's items, with the capsules that its ef would be measured with."""
     users = {f"bundle {bundle.version}": queries_of(bundle, seed)}
-    return measure_table(np.asarray(bundle.item_embeddings), users, Size.tuning)
+    return measure_table(np.asarray(bundle.item_embeddings), users, Size.tuning, libraries)
 
 
 def measure_table(
-    items: np.ndarray, users_of: Mapping[str, Sequence[np.ndarray]], tuning: int
+    items: np.ndarray, users_of: Mapping[str, Sequence[np.ndarray]], tuning: int, libraries: peers.Libraries
 ) -> tuple[dict[str, Case], float]:
     """The cases of one table of items, and the bytes an item that our graph takes; the first users are for tuning."""
     plain = hnsw.build(items, HnswSettings())
@@ -108,10 +113,8 @@ def measure_table(
     ways = {
         OURS: Beam(items, links),
         EXACT: Exact(items),
-        "hnswlib": peers.Hnswlib(items),
         PLAIN: peers.Augmented(plain),
-        "Faiss": peers.Faiss(items),
-        "USearch": peers.USearch(items),
+        **{name: library(items) for name, library in libraries.items()},
     }
     cases = {}
     for kind, users in users_of.items():

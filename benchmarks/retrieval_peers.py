@@ -6,6 +6,7 @@ the links of both distances (index/hnsw.py).
 """
 
 import importlib.util
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,7 +15,7 @@ from index import hnsw
 from index.hnsw import HnswSettings
 
 M, EF_CONSTRUCTION = HnswSettings.m, HnswSettings.ef_construction
-LIBRARIES = {"hnswlib": "hnswlib", "faiss": "faiss-cpu", "usearch": "usearch"}
+PACKAGES = {"hnswlib": "hnswlib", "faiss": "faiss-cpu", "usearch": "usearch"}
 
 
 class Way(Protocol):
@@ -25,17 +26,21 @@ class Way(Protocol):
         ...
 
 
-def require() -> None:
-    """See that the peers can be imported.
+def chosen(names: Sequence[str]) -> "Libraries":
+    """The peers of these names.
 
     Raises
     ------
     ValueError
-        If one is not installed; says how to install it.
+        If there is none of a name, or it is not installed; says what is right, or how to install it.
     """
-    for module, package in LIBRARIES.items():
+    for name in names:
+        if name not in PEERS:
+            raise ValueError(f"there is no peer {name!r}; it must be one of {', '.join(PEERS)}")
+        module = PEERS[name].module
         if importlib.util.find_spec(module) is None:
-            raise ValueError(f"a peer of this benchmark is not installed; `pip install {package}` installs it")
+            raise ValueError(f"the peer {name} is not installed; `pip install {PACKAGES[module]}` installs it")
+    return {name: PEERS[name] for name in names}
 
 
 def merged(rows: np.ndarray, scores: np.ndarray, n: int) -> np.ndarray:
@@ -48,6 +53,8 @@ def merged(rows: np.ndarray, scores: np.ndarray, n: int) -> np.ndarray:
 
 class Hnswlib:
     """hnswlib in its inner-product space."""
+
+    module = "hnswlib"
 
     def __init__(self, items: np.ndarray) -> None:
         import hnswlib
@@ -80,6 +87,8 @@ class Augmented:
 class Faiss:
     """Faiss's IndexHNSWFlat with the inner product."""
 
+    module = "faiss"
+
     def __init__(self, items: np.ndarray) -> None:
         import faiss
 
@@ -99,6 +108,8 @@ class Faiss:
 class USearch:
     """USearch with the inner product, in float32."""
 
+    module = "usearch"
+
     def __init__(self, items: np.ndarray) -> None:
         from usearch.index import Index
 
@@ -112,3 +123,7 @@ class USearch:
         self.graph.expansion_search = max(ef, n)
         found = self.graph.search(capsules, n, threads=1)
         return merged(found.keys.astype(np.int64), -found.distances, n)
+
+
+Libraries = Mapping[str, type[Hnswlib] | type[Faiss] | type[USearch]]
+PEERS: Libraries = {"hnswlib": Hnswlib, "Faiss": Faiss, "USearch": USearch}

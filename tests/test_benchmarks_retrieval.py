@@ -16,7 +16,7 @@ from index.exact import ExactIndex
 from index.hnsw import HnswSettings
 from model_export.bundle import Bundle
 
-HAS_PEERS = all(importlib.util.find_spec(module) for module in peers.LIBRARIES)
+HAS_PEERS = all(importlib.util.find_spec(module) for module in peers.PACKAGES)
 
 
 def figures(recall: float, p50_ms: float) -> Figures:
@@ -92,13 +92,13 @@ def test_ef_is_the_smallest_that_reaches_the_target() -> None:
 def test_the_command_ends_with_its_figures(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     asked: list[Size] = []
 
-    def measured(size: Size, seed: int) -> Any:
+    def measured(size: Size, seed: int, libraries: peers.Libraries) -> Any:
+        assert list(libraries) == ["hnswlib"]
         asked.append(size)
         return {f"{size.items} items, N = 100, usual": CASE}, 128.0
 
     monkeypatch.setattr(retrieval, "measure", measured)
-    monkeypatch.setattr(peers, "require", lambda: None)
-    retrieval.main(items=[200_000, 1_000_000], seed=1)
+    retrieval.main(items=[200_000, 1_000_000], seed=1, peer=["hnswlib"])
     printed, last = capsys.readouterr().out.rsplit("\n", 2)[:2]
     found = json.loads(last)
     assert [size.items for size in asked] == [200_000, 1_000_000]
@@ -127,5 +127,7 @@ def test_everything_is_measured(monkeypatch: pytest.MonkeyPatch, bundle: Bundle)
 
 def test_a_missing_peer_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ValueError, match="is not installed; `pip install hnswlib` installs it"):
-        peers.require()
+    with pytest.raises(ValueError, match="the peer Faiss is not installed; `pip install faiss-cpu` installs it"):
+        peers.chosen(["Faiss"])
+    with pytest.raises(ValueError, match="there is no peer 'faiss'; it must be one of hnswlib, Faiss, USearch"):
+        peers.chosen(["faiss"])
