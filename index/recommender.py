@@ -13,10 +13,12 @@ from index.item import CATEGORY
 from index.items import Items
 from index.maxsim import Allowed, Hits
 from index.overlay import Overlay
+from index.repeats import OwnItems, with_own
 from index.request import Request
 from index.selection import pool_size, selected
 from model_export.bundle import Bundle
 from model_export.extractor import Extractor
+from model_export.repeats import own_items
 from stream.interests import Interest, interests_of
 from stream.state import UserState, encoded, recomputed
 from stream.store import Store
@@ -126,14 +128,24 @@ class Recommender:
         excluded: list[frozenset[int]],
         allowed: Allowed | None,
     ) -> list[Candidates]:
-        """Candidates of users with interests."""
+        """Candidates of users with interests: the best by max-sim, and own items with what the model gives those."""
         index, vectors = items.over(self.index), [state.capsules.vectors for state in states]
-        pools = index.search_many(vectors, pool_size(request), excluded, allowed)
+        owned = [OwnItems(*own_items(self.bundle, state.history.item_ids)) for state in states]
+        others = [rows.union(own.rows.tolist()) for rows, own in zip(excluded, owned, strict=True)]
+        pools = index.search_many(vectors, pool_size(request), others, allowed)
         answers = []
-        for state, rows, pool in zip(states, excluded, pools, strict=True):
+        for state, rows, own, other, pool in zip(states, excluded, owned, others, pools, strict=True):
+            capsules, mine = state.capsules.vectors, own.that_may(rows, allowed)
 
-            def fetch(n: int, state: UserState = state, rows: frozenset[int] = rows, pool: Hits = pool) -> Hits:
-                return pool if n == pool_size(request) else index.search(state.capsules.vectors, n, rows, allowed)
+            def fetch(
+                n: int,
+                capsules: np.ndarray = capsules,
+                mine: OwnItems = mine,
+                other: frozenset[int] = other,
+                pool: Hits = pool,
+            ) -> Hits:
+                hits = pool if n == pool_size(request) else index.search(capsules, n, other, allowed)
+                return with_own(hits, mine, items.vectors, capsules, n)
 
             hits = selected(fetch, request, items.vectors, items.category, state.capsules.importance)
             answers.append(candidates_of(items, hits, interests_of(state), CAPSULES))

@@ -65,6 +65,7 @@ class Manifest:
     metrics: dict[str, Any]
     files: dict[str, dict[str, Any]]
     index: dict[str, Any] = field(default_factory=dict)
+    repeat_bonus: list[float] = field(default_factory=list)
     schema: int = SCHEMA
 
 

@@ -44,6 +44,11 @@ def using(file: Path, how: str = "read") -> Iterator[None]:
 def check_items(bundle: Bundle) -> None:
     """Every item is there once; the arrays have the dimensions in the manifest and only finite numbers."""
     manifest, file = bundle.manifest, bundle.path / ITEM_IDS
+    if len(manifest.repeat_bonus) not in (0, manifest.history_length):
+        raise BundleError(
+            f"{bundle.path / MANIFEST}: repeat_bonus has {len(manifest.repeat_bonus)} numbers; right is none, or "
+            f"history_length ({manifest.history_length})"
+        )
     with using(file):
         if not is_texts(bundle.item_ids):
             raise BundleError(f"{file} is no list of texts")

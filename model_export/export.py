@@ -182,8 +182,15 @@ def make_manifest(checkpoint: Checkpoint, version: str) -> Manifest:
         },
         data=checkpoint.data,
         metrics={"validation": checkpoint.validation, "test": checkpoint.figures},
+        repeat_bonus=repeat_bonus(checkpoint),
         files={},
     )
+
+
+def repeat_bonus(checkpoint: Checkpoint) -> list[float]:
+    """What items of a history get on top of max-sim, by age (repeats.py); empty where the model knows no such thing."""
+    learned = checkpoint.model.repeat_bonus
+    return [] if learned is None else [float(one) for one in learned.detach()]
 
 
 def write_card(checkpoint: Checkpoint, version: str, file: Path) -> None:

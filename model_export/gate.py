@@ -4,6 +4,7 @@ It runs both bundles as serving does, by ONNX Runtime and max-sim, over the same
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,7 @@ from model_export.interactions import InteractionLog
 from model_export.metrics import per_case
 from model_export.rankers import best
 from model_export.registry import Registry
+from model_export.repeats import own_items
 from model_export.split import split_of
 from model_export.training_config import TrainingConfig
 
@@ -189,19 +191,27 @@ def profile_of(rows: np.ndarray, vocabulary: Vocabulary) -> dict[str, str]:
 
 
 def hit_rate(bundle: Bundle, exam: Exam) -> float:
-    """HR@50 by exact max-sim over the bundle's items; what a user did with an item that it does not know is missed."""
+    """HR@50 by exact search over the bundle's items; what a user did with an item that it does not know is missed."""
     rows = np.array([exam.rows.get(item_id, -1) for item_id in bundle.item_ids])
     capsules = Extractor(bundle).encode(exam.histories, exam.profiles, exam.times_ms)
-    batches = [capsules[at : at + BATCH] for at in range(0, len(capsules), BATCH)]
-    top = np.concatenate([top_rows(bundle.item_embeddings, some) for some in batches])  # (C, N)
+    own = [own_items(bundle, history) for history in exam.histories]
+    batches = [slice(at, at + BATCH) for at in range(0, len(capsules), BATCH)]
+    top = np.concatenate([top_rows(bundle.item_embeddings, capsules[some], own[some]) for some in batches])  # (C, N)
     found = np.where(top >= 0, rows[top], -1)
     return float(per_case(found, exam.labels, at=(N,))[f"hr@{N}"].mean())
 
 
-def top_rows(table: np.ndarray, users: list[Capsules]) -> np.ndarray:
-    """The N best rows of the item table (items, d) for each user, -1 where there are none: int64 (B, N)."""
+def top_rows(table: np.ndarray, users: list[Capsules], own: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """The N best rows of the item table (items, d) for each user, -1 where there are none: int64 (B, N).
+
+    Parameters
+    ----------
+    own : of each user, see `own_items`.
+    """
     scores = np.full((len(users), len(table)), -np.inf, dtype=np.float32)
     for row, capsules in enumerate(users):
         if len(capsules.vectors):
             scores[row] = (capsules.vectors @ table.T).max(0)
+            rows, bonus = own[row]
+            scores[row, rows] += bonus
     return best(scores, N)

@@ -5,7 +5,14 @@ from torch import Tensor
 
 
 def joint_softmax(
-    capsules: Tensor, active: Tensor, table: Tensor, target: Tensor, negatives: Tensor, log_q: Tensor, scale: Tensor
+    capsules: Tensor,
+    active: Tensor,
+    table: Tensor,
+    target: Tensor,
+    negatives: Tensor,
+    log_q: Tensor,
+    scale: Tensor,
+    repeats: Tensor | None = None,
 ) -> Tensor:
     """Mean of -log [ sum_k exp(v_k e_y) / sum_k sum_n exp(v_k e_n) ]: a soft selection of the interest.
 
@@ -17,10 +24,15 @@ def joint_softmax(
     ----------
     capsules (B, K, d), active bool (B, K), table (items, d), target int64 (B,), negatives int64 (M,), log_q (items,).
     scale : what inner products are multiplied by, (); unit-length vectors need one well above 1.
+    repeats : (B, items), what is added to an item's inner products with all capsules; None: nothing.
     """
     scaled, absent = scale * capsules, ~active
-    positive = (scaled * table[target][:, None, :]).sum(-1).masked_fill(absent, -1e9)  # (B, K)
+    positive = (scaled * table[target][:, None, :]).sum(-1)  # (B, K)
     sampled = scaled @ table[negatives].T - log_q[negatives]  # (B, K, M)
+    if repeats is not None:
+        positive = positive + scale * repeats.gather(1, target[:, None])
+        sampled = sampled + scale * repeats[:, None, negatives]
+    positive = positive.masked_fill(absent, -1e9)
     hit = negatives[None, :] == target[:, None]  # (B, M)
     others = torch.logsumexp(sampled.masked_fill(hit[:, None, :], -1e9), 2)  # (B, K)
     everything = torch.logaddexp(positive, others).masked_fill(absent, -1e9)  # (B, K)

@@ -1,5 +1,6 @@
 """What the values in manifest.json must look like: nothing that is read later can then be of another kind."""
 
+import math
 import re
 from collections.abc import Callable
 from typing import Any
@@ -25,6 +26,13 @@ def is_object(value: object) -> bool:
 def is_fields(value: object) -> bool:
     """Whether this names the values of each field."""
     return isinstance(value, dict) and all(is_texts(values) for values in value.values())
+
+
+def is_numbers(value: object) -> bool:
+    """Whether this is a list of finite numbers."""
+    return isinstance(value, list) and all(
+        isinstance(one, int | float) and not isinstance(one, bool) and math.isfinite(one) for one in value
+    )
 
 
 def is_texts(value: object) -> bool:
@@ -61,6 +69,7 @@ FORM: dict[str, tuple[Callable[[object], bool], str]] = {
     "data": OBJECT,
     "metrics": OBJECT,
     "index": OBJECT,
+    "repeat_bonus": (is_numbers, "a list of finite numbers"),
     "files": (is_files, 'an object of file name (no path) -> {"bytes": ..., "sha256": ...}'),
 }
 

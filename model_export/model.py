@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from model_export.items import ItemEmbedding
-from model_export.mind import InterestExtractor
+from model_export.mind import InterestExtractor, age_of
 from model_export.model_config import ModelConfig
 from model_export.peers import MaxMf, MeanPooling, SelfAttention, UnsharedRouting
 from model_export.steady import SteadyExtractor, unit_length
@@ -20,6 +20,7 @@ CLASSES: dict[str, type[nn.Module]] = {
     "steady": SteadyExtractor,
 }
 FIRST_SCALE = 1 / 0.08  # of inner products of unit-length vectors
+FIRST_REPEAT_BONUS = 0.02  # beside cosines
 
 
 class InterestModel(nn.Module):
@@ -53,6 +54,8 @@ class InterestModel(nn.Module):
         self.log_scale = nn.Parameter(torch.tensor(math.log(FIRST_SCALE))) if config.unit_length else None
         self.register_buffer("item_features", item_features, persistent=False)
         self.register_buffer("noise", torch.full((len(item_features),), config.embedding_noise), persistent=False)
+        first = torch.full((config.history_length,), math.log(FIRST_REPEAT_BONUS))
+        self.log_repeat_bonus = nn.Parameter(first) if config.repeats else None
         if config.learned_logits:
             self.routing_logits = nn.Parameter(routing_logits)
         else:
@@ -62,6 +65,15 @@ class InterestModel(nn.Module):
     def scale(self) -> Tensor:
         """What training multiplies inner products by, (); retrieval has no need of it."""
         return torch.ones(()) if self.log_scale is None else self.log_scale.exp()
+
+    @property
+    def repeat_bonus(self) -> Tensor | None:
+        """What an item of the history gets for each time that it is there, by its age, (L,); see repeats.py.
+
+        Never negative: that people do not take the same thing twice within a visit, which is what the next behaviour
+        teaches, does not mean that they do not come back to it.
+        """
+        return None if self.log_repeat_bonus is None else self.log_repeat_bonus.exp()
 
     def extract(
         self, behaviours: Tensor, mask: Tensor, routing_logits: Tensor, profile: Tensor, gaps: Tensor
@@ -78,6 +90,22 @@ class InterestModel(nn.Module):
             read["gaps"] = gaps
         found: tuple[Tensor, Tensor, Tensor] = self.extractor(behaviours, mask, routing_logits, **read)
         return found
+
+    def repeats(self, history: Tensor, mask: Tensor, items: int) -> Tensor | None:
+        """What each of some items gets on top of max-sim, (B, items), zeros for those that are not in the history.
+
+        None where the model knows no such thing.
+
+        Parameters
+        ----------
+        history : int64 (B, L), places among these items; what stands at padding has no influence.
+        mask : bool (B, L).
+        """
+        bonus = self.repeat_bonus
+        if bonus is None:
+            return None
+        each = bonus[age_of(mask, self.config.history_length)] * mask  # (B, L)
+        return torch.zeros(len(history), items, device=each.device).scatter_add(1, history, each)
 
     def embed(self, rows: Tensor) -> Tensor:
         """Item rows (...) -> embeddings (..., d); in training with noise, where the settings say so."""

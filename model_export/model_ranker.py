@@ -32,7 +32,9 @@ class ModelRanker:
 def top_n(
     model: InterestModel, cases: Cases, n: int, unseen_only: bool = False, fresh_logits: bool = False
 ) -> np.ndarray:
-    """The n best item rows of each case by max over capsules of the inner product, best first: int64 (C, n).
+    """The n best item rows of each case by max-sim, with what its history's items get on top (InterestModel.repeats).
+
+    Best first: int64 (C, n).
 
     -1 stands where there are fewer than n items, or fewer that are not in the history with `unseen_only`.
     """
@@ -42,6 +44,9 @@ def top_n(
     for some in cases.batches(BATCH):
         capsules, active = capsules_of(model, table, some, fresh_logits)
         scores = (capsules @ table.T).masked_fill(~active[:, :, None], -torch.inf).amax(1)  # (B, items)
+        history, mask = (torch.from_numpy(array).to(table.device) for array in (some.history, some.mask))
+        repeats = model.repeats(history, mask, len(table))
+        scores = scores if repeats is None else scores + repeats
         if unseen_only:
             rows, places = np.nonzero(some.mask)
             scores[rows, some.history[rows, places]] = -torch.inf

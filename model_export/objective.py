@@ -18,6 +18,7 @@ class Batch:
     Attributes
     ----------
     history : int64 (B, L), item rows, the most recent last, 0 at padding, which stands in front.
+    real_history : likewise, without substitution.
     mask : bool (B, L), True at behaviours.
     earlier_mask : bool (B, L), the same without the last behaviour.
     gaps, earlier_gaps : int64 (B, L), see time_gaps.py, of all behaviours and of those without the last.
@@ -28,6 +29,7 @@ class Batch:
     """
 
     history: Tensor
+    real_history: Tensor
     mask: Tensor
     earlier_mask: Tensor
     gaps: Tensor
@@ -50,7 +52,8 @@ def objective(model: InterestModel, batch: Batch, training: TrainingConfig) -> T
     capsules, active, weights = model.extract(behaviours, batch.mask, logits, batch.profile, batch.gaps)
     log_q = batch.log_q[rows]
     if training.loss == "joint":
-        loss = joint_softmax(capsules, active, table, target, negatives, log_q, model.scale)
+        repeats = repeats_among(rows, model, batch)
+        loss = joint_softmax(capsules, active, table, target, negatives, log_q, model.scale, repeats)
     else:
         user = model.scale * label_aware_attention(capsules, active, table[target], model.config.pow_p)  # (B, d)
         loss = sampled_softmax(user, table, target, negatives, log_q, training.hard_negatives)
@@ -64,3 +67,12 @@ def objective(model: InterestModel, batch: Batch, training: TrainingConfig) -> T
         before, was_active, _ = model.extract(behaviours[some], *earlier)
         loss = loss + training.stability * instability(capsules[some], before, active[some] & was_active)
     return loss
+
+
+def repeats_among(rows: Tensor, model: InterestModel, batch: Batch) -> Tensor | None:
+    """What `model.repeats` says of the items of a step, int64 (rows,) ascending: (B, rows).
+
+    Histories count as they were: an item that was substituted is still one that the user has.
+    """
+    places = torch.searchsorted(rows, batch.real_history).clamp(max=len(rows) - 1)  # (B, L)
+    return model.repeats(places, batch.mask & (rows[places] == batch.real_history), len(rows))

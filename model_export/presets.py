@@ -38,6 +38,7 @@ STEADY = Preset(
         learned_logits=True,
         unit_length=True,
         time_gaps=True,
+        repeats=True,
         behaviour_dropout=0.2,
         embedding_noise=1.0,
     ),

@@ -69,7 +69,8 @@ class Sampler:
         """Draw the next batch."""
         chosen = draw(self.by_age, self.training.batch_size, self.rng)
         ends, owners = self.targets[chosen], self.owners[chosen]
-        history, mask, times = windows(self.sequences, ends, self.sequences.starts[owners], self.length)
+        real_history, mask, times = windows(self.sequences, ends, self.sequences.starts[owners], self.length)
+        history = real_history.copy()
         if self.neighbours is not None and self.training.substitution:
             swapped = mask & (self.rng.random(mask.shape) < self.training.substitution)
             history[swapped] = self.neighbours.draw(history[swapped], self.rng)
@@ -77,6 +78,7 @@ class Sampler:
         earlier = without_last(mask)
         arrays = {
             "history": history,
+            "real_history": real_history,
             "mask": mask,
             "earlier_mask": earlier,
             "gaps": time_gaps(times, mask),

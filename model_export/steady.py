@@ -10,6 +10,8 @@ after it (age), and by how long before the last one it was (gap; time_gaps.py).
     z_k  = sum_i w_ki e_i / sum_i w_ki
     v_k  = unit length of M_k (z_k + p_k + profile)         p_k the slot's prior, M_k the slot's map
 
+Beside it the model learns what items of a user's own history get on top of max-sim (repeats.py).
+
 Shapes: B users, L behaviours (padded), K interests, d dimensions, P profile fields.
 """
 

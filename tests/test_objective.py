@@ -26,7 +26,10 @@ def small(name: str, **settings: Any) -> InterestModel:
     """A model by name, in training, without what it draws at random."""
     still = {"behaviour_dropout": 0.0, "embedding_noise": 0.0, "learned_logits": True, **settings}
     config = replace(PRESETS[name].model, dim=6, history_length=5, hidden=5, profile_dim=2, **still)
-    return untrained(config).model.train()
+    model = untrained(config).model.train()
+    if model.log_repeat_bonus is not None:
+        torch.nn.init.normal_(model.log_repeat_bonus)
+    return model
 
 
 def batch_of(model: InterestModel) -> Batch:
@@ -41,8 +44,11 @@ def batch_of(model: InterestModel) -> Batch:
     histories, masks, targets, profiles = (torch.cat([part] * 4) for part in pairs)
     times = rng.integers(10**10, size=masks.shape).cumsum(1)  # up to four months apart
     earlier = without_last(masks.numpy())
+    real = histories.clone()
+    real[:, -1] = 8  # was substituted; 8 is a target and a negative too
     return Batch(
         history=histories,
+        real_history=real,
         mask=masks,
         earlier_mask=torch.from_numpy(earlier),
         gaps=torch.from_numpy(time_gaps(times, masks.numpy())),
@@ -60,6 +66,18 @@ def encode(model: InterestModel, batch: Batch, mask: Tensor, gaps: Tensor) -> tu
     return model.extract(model.item_table()[batch.history], mask, logits, batch.profile, gaps)
 
 
+def repeats_by_hand(model: InterestModel, batch: Batch) -> Tensor | None:
+    """What each item of the table gets for each time that it is in a history; the last behaviour has age 0."""
+    if model.repeat_bonus is None:
+        return None
+    found = torch.zeros(len(batch.history), ITEMS)
+    for user, (rows, mask) in enumerate(zip(batch.real_history, batch.mask, strict=True)):
+        for age, row in enumerate(reversed(rows[mask].tolist())):
+            found[user, row] += model.repeat_bonus[age].item()
+    assert found[:, 8].count_nonzero() == len(found)
+    return found
+
+
 @pytest.mark.parametrize("name", PRESETS)
 @pytest.mark.parametrize("loss", [PLAIN, replace(PLAIN, hard_negatives=0.5), JOINT], ids=["plain", "hard", "joint"])
 def test_the_loss_is_that_of_the_whole_item_table(name: str, loss: TrainingConfig) -> None:
@@ -67,7 +85,8 @@ def test_the_loss_is_that_of_the_whole_item_table(name: str, loss: TrainingConfi
     batch, table = batch_of(model), model.item_table()
     capsules, active, _ = encode(model, batch, batch.mask, batch.gaps)
     if loss.loss == "joint":
-        expected = joint_softmax(capsules, active, table, batch.target, batch.negatives, batch.log_q, model.scale)
+        drawn = batch.target, batch.negatives, batch.log_q
+        expected = joint_softmax(capsules, active, table, *drawn, model.scale, repeats_by_hand(model, batch))
     else:
         user = model.scale * label_aware_attention(capsules, active, table[batch.target], model.config.pow_p)
         parts = user, table, batch.target, batch.negatives, batch.log_q

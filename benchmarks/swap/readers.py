@@ -9,10 +9,10 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from index.bundled import open_index
 from index.recommender import CAPSULES, Candidates, Recommender
 from model_export.bundle import Bundle
 from model_export.extractor import Extractor
+from model_export.repeats import own_items
 from model_export.serving import Serving
 from stream.state import UserState, encoded
 from stream.store import Store
@@ -35,17 +35,21 @@ class Reference:
     """What one bundle answers, by nothing but its files and a user's history."""
 
     def __init__(self, bundle: Bundle) -> None:
-        self.bundle, self.index, self.extractor = bundle, open_index(bundle), Extractor(bundle)
+        self.bundle, self.extractor = bundle, Extractor(bundle)
 
     def agrees(self, answer: Answer) -> bool:
         """Whether an answer is this bundle's: so many interests, these scores, and items that have them."""
         state, found = answer
         rows = [self.bundle.rows.get(item_id, -1) for item_id in found.item_ids]
-        [capsules] = encoded(self.extractor, [state]) if state else [None]
-        if capsules is None or not len(capsules.vectors) or -1 in rows:
+        if state is None:
             return found.path != CAPSULES and -1 not in rows
-        best = self.index.search(capsules.vectors, N).scores
-        theirs = (self.bundle.item_embeddings[rows] @ capsules.vectors.T).max(axis=1)
+        [capsules] = encoded(self.extractor, [state])
+        if not len(capsules.vectors) or -1 in rows:
+            return found.path != CAPSULES and -1 not in rows
+        scores_of_all = (self.bundle.item_embeddings @ capsules.vectors.T).max(axis=1)
+        own, bonus = own_items(self.bundle, state.history.item_ids)
+        scores_of_all[own] += bonus
+        best, theirs = np.sort(scores_of_all)[::-1][:N], scores_of_all[rows]
         return len(found.interests) == len(capsules.vectors) and all(
             len(scores) == len(best) and np.allclose(scores, best, atol=ROUNDING) for scores in (found.scores, theirs)
         )

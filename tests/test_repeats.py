@@ -1,0 +1,134 @@
+"""What items of a user's own history get on top of max-sim: by hand, and against all items scored one by one."""
+
+import math
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import numpy as np
+import pytest
+
+from index.recommender import Recommender
+from model_export import gate
+from model_export.bundle import Bundle, BundleError, write_manifest
+from model_export.cases import Cases
+from model_export.check import check
+from model_export.checkpoint import Checkpoint
+from model_export.extractor import Extractor
+from model_export.model_ranker import ModelRanker
+from model_export.repeats import own_items
+from stream.history import History
+from stream.position import Position
+from stream.state import UserState
+from stream.store import LmdbStore
+
+
+def with_bonus(bundle: Bundle, bonus: list[float], folder: Path) -> Bundle:
+    """A copy of a bundle with this repeat_bonus."""
+    path = Path(shutil.copytree(bundle.path, folder / bundle.path.name))
+    write_manifest(path, replace(bundle.manifest, repeat_bonus=bonus))
+    return Bundle(path)
+
+
+@pytest.fixture(scope="module")
+def repeating(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The session's bundle, whose own items go up where they are recent, and down where they are old."""
+    return with_bonus(bundle, np.linspace(0.5, -0.5, 20).tolist(), tmp_path_factory.mktemp("repeating"))
+
+
+def state_of(bundle: Bundle, history: list[str]) -> UserState:
+    times = list(range(1, len(history) + 1))
+    [capsules] = Extractor(bundle).encode([history], times_ms=[times])
+    kept = History(tuple(history), tuple(times), ("",) * len(history))
+    return UserState("ann", kept, capsules, Position("life", 0, 0), {})
+
+
+@pytest.fixture
+def recommender(repeating: Bundle, tmp_path: Path) -> Recommender:
+    return Recommender(repeating, LmdbStore(tmp_path / "state"))
+
+
+def test_own_items_by_hand() -> None:
+    known = {"a": 0, "b": 1, "c": 2}
+    bundle = cast(Bundle, SimpleNamespace(rows=known, manifest=SimpleNamespace(repeat_bonus=[0.5, 0.25, -1.0])))
+    rows, bonus = own_items(bundle, ["c", "a", "b", "new", "a"])  # of those that are known, the last three
+    assert rows.tolist() == [0, 1]
+    assert bonus.tolist() == [0.5 - 1.0, 0.25]
+    assert own_items(bundle, ["b"])[1].tolist() == [0.5]
+    assert own_items(bundle, [])[0].tolist() == []
+    bundle.manifest.repeat_bonus.clear()
+    assert own_items(bundle, ["a"])[0].tolist() == []
+
+
+def scores_one_by_one(bundle: Bundle, state: UserState) -> np.ndarray:
+    """max_k v_k e_i + sum of r_age over the behaviours with item i, float64 (items,)."""
+    scores = [max(float(v @ e) for v in state.capsules.vectors) for e in bundle.item_embeddings]
+    for age, item_id in enumerate(reversed(state.history.item_ids)):
+        if age < bundle.manifest.history_length:
+            scores[bundle.rows[item_id]] += bundle.manifest.repeat_bonus[age]
+    return np.array(scores)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("n", [1, 7, 50, 600])
+def test_candidates_are_the_best_of_all_items_scored_one_by_one(
+    n: int, seed: int, recommender: Recommender, repeating: Bundle
+) -> None:
+    rng = np.random.default_rng(seed)
+    history = rng.choice(repeating.item_ids[:40], rng.integers(1, 30)).tolist()  # some come twice
+    state = state_of(repeating, history)
+    scores = scores_one_by_one(repeating, state)
+    found = recommender.recommend_for(state, n)
+    assert len(set(found.item_ids)) == n
+    np.testing.assert_allclose(found.scores, np.sort(scores)[::-1][:n], atol=1e-5)
+    np.testing.assert_allclose(found.scores, scores[[repeating.rows[one] for one in found.item_ids]], atol=1e-5)
+
+
+def test_own_items_that_may_not_come_do_not(recommender: Recommender, repeating: Bundle) -> None:
+    history = repeating.item_ids[:5]
+    state = state_of(repeating, history)
+    assert repeating.item_ids[4] in recommender.recommend_for(state, 3).item_ids
+    assert not set(history) & set(recommender.recommend_for(state, 600, exclude_seen=True).item_ids)
+    assert len(recommender.recommend_for(state, 600, exclude_seen=True).item_ids) == 595
+    recommender.filters.block([history[4]])
+    assert history[4] not in recommender.recommend_for(state, 600).item_ids
+    category = repeating.catalogue.category
+    other = next(name for name in category if name != category[3])
+    found = recommender.recommend_for(state, 600, where={"category": [other]}).item_ids
+    assert {category[repeating.rows[one]] for one in found} == {other}
+    assert history[3] not in found
+
+
+def test_the_recommender_ranks_as_the_model_is_judged(checkpoint: Checkpoint, bundle: Bundle, tmp_path: Path) -> None:
+    assert any(bundle.manifest.repeat_bonus)  # it has learned something
+    rows = np.random.default_rng(3).integers(600, size=(8, 20))
+    mask, times = np.ones(rows.shape, dtype=bool), np.tile(np.arange(20), (8, 1))
+    nobodys = np.zeros((8, len(bundle.manifest.profile_fields)), dtype=np.int64)
+    top = ModelRanker("", checkpoint.model).top(Cases(rows, mask, nobodys, rows[:, :1], times), 50, unseen_only=False)
+    recommender = Recommender(bundle, LmdbStore(tmp_path / "state"))
+    for user, best in zip(rows, top, strict=True):
+        found = recommender.recommend_for(state_of(bundle, [bundle.item_ids[row] for row in user]), 50)
+        assert len({bundle.rows[one] for one in found.item_ids} & set(best.tolist())) >= 49  # rounding at the end
+
+
+@pytest.mark.parametrize(("bonus", "rate"), [(10.0, 1.0), (-10.0, 0.0)])
+def test_the_gate_counts_own_items_too(bonus: float, rate: float, bundle: Bundle, tmp_path: Path) -> None:
+    changed = with_bonus(bundle, [bonus] * 20, tmp_path)
+    some = bundle.item_ids[100:110]
+    exam = gate.Exam(bundle.rows, [some], [{}], [list(range(10))], np.array([[100, 105]]))
+    assert gate.hit_rate(changed, exam) == rate
+
+
+@pytest.mark.parametrize(
+    ("bonus", "message"),
+    [
+        ([0.1] * 19, "repeat_bonus has 19 numbers; right is none, or history_length"),
+        ([math.nan] * 20, "repeat_bonus is .*; right is a list of finite numbers"),
+        (["0.1"] * 20, "repeat_bonus is .*; right is a list of finite numbers"),
+    ],
+)
+def test_a_bonus_that_is_none_is_refused(bonus: list[float], message: str, bundle: Bundle, tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=message):
+        check(with_bonus(bundle, bonus, tmp_path))
