@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -27,6 +27,7 @@ from settings import Settings
 from stream.batch import Batch
 from stream.cluster import Cluster
 from stream.event import decode
+from stream.position import Position
 from stream.reader import MOST_RECORDS, POLL_MS
 from stream.state import UserState
 from stream.store import LmdbStore
@@ -118,12 +119,13 @@ class NotedStore(LmdbStore):
         self.noted = task.noted
         self.stored: list[Stored] = []
 
-    def put_many(self, states: Iterable[UserState]) -> int:
+    def put_many(self, states: Iterable[UserState], read: Mapping[str, Position | None] = {}) -> set[str]:
         states = list(states)
-        refused = super().put_many(states)
+        refused = super().put_many(states, read)
         if self.noted:
             now = time.monotonic_ns()
-            self.stored += [Stored(state.user_id, state.position.offset, now) for state in states]
+            written = (state for state in states if state.user_id not in refused)
+            self.stored += [Stored(state.user_id, state.position.offset, now) for state in written]
         return refused
 
 

@@ -94,7 +94,7 @@ def remove_idle(store: Store, stop: threading.Event) -> None:
         try:
             if removed := store.sweep():
                 log.info("removed %d users whose time was over", removed)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             log.warning("users whose time is over stay for now: %s", error)
 
 

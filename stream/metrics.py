@@ -36,7 +36,7 @@ class Metrics:
         self._events = self._counter("events", "Events, by what became of them.", "result")
         self._dead_letters = self._counter("dead_letters", "Records that were no events, by reason.", "reason")
         self._batches = self._counter("batches", "Batches that were stored and committed.")
-        self._refused = self._counter("writes_refused", "States that the store refused: a later event is in it.")
+        self._refused = self._counter("writes_refused", "States that the store refused: others had written meanwhile.")
         self._rebalances = self._counter("rebalances", "Times that partitions came or went.")
         self._stuck = self._counter("stuck_partitions", "Times that a partition had events and did not move.")
         self._stalls = self._counter("stalls", "Times that work had to wait for what did not answer.", "of")

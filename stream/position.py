@@ -18,11 +18,5 @@ class Position(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     def covers(self, other: "Position") -> bool:
         """Whether an event at `other` was applied by the time this one was."""
-        return self.same_log(other) and other.offset <= self.offset
-
-    def precedes(self, other: "Position") -> bool:
-        """Whether an event at `other` comes later on the same partition."""
-        return self.same_log(other) and self.offset < other.offset
-
-    def same_log(self, other: "Position") -> bool:
-        return self.topic_life == other.topic_life and self.partition == other.partition
+        same_log = self.topic_life == other.topic_life and self.partition == other.partition
+        return same_log and other.offset <= self.offset

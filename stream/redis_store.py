@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Self
 
 from stream.position import Position
@@ -16,14 +16,14 @@ from stream.store import key_of
 # a few bytes instead of unpacking kilobytes, and offsets stay text: Lua's numbers are exact up to 2**53 only.
 PUT = """
 local stored = redis.call('HMGET', KEYS[1], 'log', 'offset')
-if stored[1] == ARGV[1] and ARGV[2] < stored[2] then
+if (stored[1] or '') ~= ARGV[1] or (stored[2] or '') ~= ARGV[2] then
     return 1
 end
-redis.call('HSET', KEYS[1], 'log', ARGV[1], 'offset', ARGV[2], 'state', ARGV[3])
-if ARGV[4] == '' then
+redis.call('HSET', KEYS[1], 'log', ARGV[3], 'offset', ARGV[4], 'state', ARGV[5])
+if ARGV[6] == '' then
     redis.call('PERSIST', KEYS[1])
 else
-    redis.call('PEXPIREAT', KEYS[1], ARGV[4])
+    redis.call('PEXPIREAT', KEYS[1], ARGV[6])
 end
 return 0
 """
@@ -42,7 +42,8 @@ class RedisStore:
     """States in Redis: one key a user, which Redis itself removes when the user's time is over.
 
     A batch is one round trip (in a Redis Cluster one to each node concerned). Each user of it is written or refused
-    as a whole; a failure may leave some users of a batch written, and the batch may be put again.
+    as a whole. A failure may leave some users of a batch written, and so may an answer that was lost: put once more,
+    those are refused.
 
     `put_many` returns when Redis has acknowledged every user. What that is worth is for Redis to say. With
     `appendonly yes` and `appendfsync always` it is on disk; with `everysec` the end of Redis, not only of its machine,
@@ -79,14 +80,14 @@ class RedisStore:
             raise self.foreign(key, value)
         return None if value is None else from_bytes(value)
 
-    def put_many(self, states: Iterable[UserState]) -> int:
-        return self.write(PUT, [(state.user_id, self.arguments(state)) for state in states])
+    def put_many(self, states: Iterable[UserState], read: Mapping[str, Position | None] = {}) -> set[str]:
+        return self.write(PUT, [(one.user_id, self.arguments(one, read.get(one.user_id))) for one in states])
 
     def replace_many(self, pairs: Iterable[tuple[UserState, UserState]]) -> int:
-        return self.write(REPLACE, [(new.user_id, (_sha(to_bytes(old)), to_bytes(new))) for old, new in pairs])
+        return len(self.write(REPLACE, [(new.user_id, (_sha(to_bytes(old)), to_bytes(new))) for old, new in pairs]))
 
-    def write(self, script: str, users: Iterable[tuple[str, tuple[bytes, ...]]]) -> int:
-        """Run a script for each user with its arguments; the sum of what it returns."""
+    def write(self, script: str, users: Sequence[tuple[str, tuple[bytes, ...]]]) -> set[str]:
+        """Run a script for each user with its arguments; the users for whom it returns 1: they were refused."""
         records = [(self.prefix + key_of(user_id), arguments) for user_id, arguments in users]
         known_by = _sha(script.encode())
         replies = self.link.ask([_put("EVALSHA", known_by, *record) for record in records], "written")
@@ -98,13 +99,13 @@ class RedisStore:
         for (key, _), reply in zip(records, replies, strict=True):
             if isinstance(reply, Foreign):
                 raise self.foreign(key, reply)
-        return sum(replies)
+        return {user_id for (user_id, _), reply in zip(users, replies, strict=True) if reply}
 
-    def arguments(self, state: UserState) -> tuple[bytes, ...]:
-        """What the script gets of a state."""
+    def arguments(self, state: UserState, read: Position | None) -> tuple[bytes, ...]:
+        """What the script gets of a state, and of the position of what it was made from."""
         expires_ms = state.expires_ms(self.idle_days)
-        log, offset = _comparable(state.position)
-        return log, offset, to_bytes(state), b"" if expires_ms is None else b"%d" % expires_ms
+        expires = b"" if expires_ms is None else b"%d" % expires_ms
+        return *_comparable(read), *_comparable(state.position), to_bytes(state), expires
 
     def foreign(self, key: bytes, reply: Foreign) -> ValueError:
         """What to say of a key that another program has written."""
@@ -141,6 +142,8 @@ def _put(command: str, script: str | bytes, key: bytes, arguments: tuple[bytes, 
     return Command(key, (command, script, 1, key, *arguments))
 
 
-def _comparable(position: Position) -> tuple[bytes, bytes]:
-    """The log of a position, and its offset so that the order of its bytes is that of the numbers."""
+def _comparable(position: Position | None) -> tuple[bytes, bytes]:
+    """The log of a position and its offset, always of 20 digits; empty where nothing is stored."""
+    if position is None:
+        return b"", b""
     return f"{position.topic_life}/{position.partition}".encode(), b"%020d" % position.offset

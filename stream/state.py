@@ -48,6 +48,7 @@ class Applied(msgspec.Struct, frozen=True, gc=False):
 
     Attributes
     ----------
+    read : Position of the state that this was made from, None where nothing was stored.
     events : how many events were new, of whatever kind.
     behaviours : item_ids of the behaviours that were new, in the order they arrived.
     duplicates : how many more had an event_id that was there already.
@@ -55,6 +56,7 @@ class Applied(msgspec.Struct, frozen=True, gc=False):
     """
 
     user_id: str
+    read: Position | None
     history: History
     position: Position
     profile: dict[str, str]
@@ -91,7 +93,7 @@ def apply(
     -------
     None where every event was applied before.
     """
-    last = state.position if state else None
+    read = last = state.position if state else None
     fresh: list[Event | Forget] = []
     for event, position in events:
         if last is not None and last.covers(position):
@@ -110,6 +112,7 @@ def apply(
     profile, profile_time_ms = latest_profile(state, new)
     return Applied(
         user_id,
+        read,
         history.extended(new, history_length),
         last,
         profile,

@@ -3,8 +3,10 @@
 For several hosts there is redis_store.py.
 """
 
+import logging
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -12,8 +14,11 @@ from typing import Protocol, Self
 
 import lmdb
 
+from stream.position import Position
 from stream.state import UserState
 from stream.state_bytes import from_bytes, position_of, to_bytes
+
+log = logging.getLogger(__name__)
 
 LONGEST_KEY = 511  # bytes; LMDB refuses to look for a longer one, or for an empty one
 KEYS_AT_ONCE = 1_000
@@ -33,16 +38,21 @@ class Store(Protocol):
         """The states of these users, in order; None for a user that is not known."""
         ...
 
-    def put_many(self, states: Iterable[UserState]) -> int:
-        """Write these states; when it returns they survive the end of the process.
+    def put_many(self, states: Iterable[UserState], read: Mapping[str, Position | None] = {}) -> set[str]:
+        """Write these states, one a user; when it returns they survive the end of the process.
 
-        A state is refused where a later event was applied to the stored one: it comes from an updater that was thought
-        dead and whose partitions another one reads by now. Comparing and writing a user is one step, whoever else
-        writes. Whether others may see a part of the batch is for each store to say.
+        A state is refused unless what is stored is still what it was made from: else it lacks what somebody else has
+        applied since, who reads another partition, or this one because we were thought dead. Comparing and writing a
+        user is one step, whoever else writes. Whether others may see a part of the batch is for each store to say. What
+        was written although the call failed is refused when it is put again: it must be read again before.
+
+        Parameters
+        ----------
+        read : user_id -> Position of the state that the new one was made from; None, or not there: nothing was stored.
 
         Returns
         -------
-        How many states were refused.
+        The user_ids whose states were refused.
 
         Raises
         ------
@@ -64,7 +74,10 @@ class Store(Protocol):
         ...
 
     def sweep(self) -> int:
-        """Remove the users whose time is over (`UserState.expires_ms`); how many. A store may also do so by itself."""
+        """Remove the users whose time is over (`UserState.expires_ms`); how many. A store may also do so by itself.
+
+        Users who cannot be read stay.
+        """
         ...
 
     def users(self) -> Iterator[str]:
@@ -120,6 +133,7 @@ class LmdbStore:
             # Every commit is synced to disk: Kafka's offsets are committed after it, so what is committed there
             # must survive a power cut here. It costs one sync a batch, not one a user.
             self.environment = lmdb.open(str(folder), map_size=MAP_SIZE, max_readers=512)
+            self.environment.reader_check()  # one that was killed while it read would keep old pages for ever
         except lmdb.Error as error:
             raise OSError(f"the capsule store {folder} cannot be opened: {error}") from error
 
@@ -129,16 +143,16 @@ class LmdbStore:
             values = [transaction.get(key) if 0 < len(key) <= LONGEST_KEY else None for key in keys]
         return [from_bytes(value) if value is not None else None for value in values]
 
-    def put_many(self, states: Iterable[UserState]) -> int:
-        records = [(key_of(state.user_id), state.position, to_bytes(state)) for state in states]
-        refused = 0
+    def put_many(self, states: Iterable[UserState], read: Mapping[str, Position | None] = {}) -> set[str]:
+        records = [(state.user_id, key_of(state.user_id), to_bytes(state)) for state in states]
+        refused = set()
         with self.transaction(write=True) as transaction:
-            for key, position, value in records:
+            for user_id, key, value in records:
                 stored = transaction.get(key)
-                if stored is not None and position.precedes(position_of(stored)):
-                    refused += 1
-                else:
+                if (position_of(stored) if stored is not None else None) == read.get(user_id):
                     transaction.put(key, value)
+                else:
+                    refused.add(user_id)
         return refused
 
     def replace_many(self, pairs: Iterable[tuple[UserState, UserState]]) -> int:
@@ -153,12 +167,35 @@ class LmdbStore:
         return refused
 
     def sweep(self) -> int:
-        now_ms = time.time() * 1000
+        with self.explained("read"):
+            self.environment.reader_check()
+        removed, now_ms = 0, time.time() * 1000
+        unreadable: Counter[str] = Counter()
+        for keys in self.pages():
+            over = self.over_among(keys, now_ms, unreadable)
+            removed += self.remove(over, now_ms) if over else 0
+        if unreadable:
+            [(reason, _)] = unreadable.most_common(1)
+            log.warning("%d users stay, whether their time is over or not: %s", unreadable.total(), reason)
+        return removed
+
+    def over_among(self, keys: list[bytes], now_ms: float, unreadable: Counter[str]) -> list[bytes]:
+        """The keys of users whose time is over; why others cannot be read is counted."""
         with self.transaction() as transaction:
-            over = [key for key, value in transaction.cursor() if self.is_over(value, now_ms)]
+            values = [transaction.get(key) for key in keys]
+        over = []
+        for key, value in zip(keys, values, strict=True):
+            try:
+                if self.is_over(value, now_ms):
+                    over.append(key)
+            except ValueError as error:
+                unreadable[str(error)] += 1
+        return over
+
+    def remove(self, keys: list[bytes], now_ms: float) -> int:
+        """Remove users whose time is still over: an event may have come since they were looked at."""
         with self.transaction(write=True) as transaction:
-            # Looked at once more: an event may have come between the two.
-            return sum(transaction.delete(key) for key in over if self.is_over(transaction.get(key), now_ms))
+            return sum(transaction.delete(key) for key in keys if self.is_over(transaction.get(key), now_ms))
 
     def is_over(self, value: bytes | None, now_ms: float) -> bool:
         """Whether the time of a stored user is over."""
@@ -166,9 +203,14 @@ class LmdbStore:
         return expires_ms is not None and expires_ms <= now_ms
 
     def users(self) -> Iterator[str]:
+        for keys in self.pages():
+            yield from (key.decode() for key in keys)
+
+    def pages(self) -> Iterator[list[bytes]]:
+        """All keys, some at a time."""
         keys = self.keys_after(b"")
         while keys:
-            yield from (key.decode() for key in keys)
+            yield keys
             keys = self.keys_after(keys[-1])
 
     def keys_after(self, last: bytes) -> list[bytes]:
@@ -181,11 +223,14 @@ class LmdbStore:
     @contextmanager
     def transaction(self, write: bool = False) -> "Iterator[lmdb.Transaction[bytes]]":
         """A transaction of LMDB; what fails in it is an OSError that names the folder."""
+        with self.explained("written" if write else "read"), self.environment.begin(write=write) as transaction:
+            yield transaction
+
+    @contextmanager
+    def explained(self, done: str) -> Iterator[None]:
         try:
-            with self.environment.begin(write=write) as transaction:
-                yield transaction
+            yield
         except lmdb.Error as error:
-            done = "written" if write else "read"
             raise OSError(f"the capsule store {self.folder} cannot be {done}: {error}") from error
 
     def close(self) -> None:

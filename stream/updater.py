@@ -3,8 +3,10 @@
     poll -> decode -> apply to histories -> encode -> write states -> dead letters, interest updates -> commit offsets
 
 Offsets are committed last. A crash before that replays the events; the Position in each user's state tells those that
-were applied already, so the replay changes nothing. Where a state or a dead letter cannot be written, reading pauses,
-and the same batch is tried until it can: nothing is skipped, and the group does not take the updater for dead.
+were applied already, so the replay changes nothing. A state is written only over the one that it was made from: a user
+whom somebody else has written since is read again, and what is new to the user is applied to that. Where a state or a
+dead letter cannot be written, reading pauses, and the same batch is tried until it can: nothing is skipped, and the
+group does not take the updater for dead.
 """
 
 import gc
@@ -38,6 +40,7 @@ from stream.sweeper import Sweeper
 log = logging.getLogger(__name__)
 
 RETRY_MS = 500
+MOST_TRIES = 10  # of a user whom others write; each time one of them got further
 SWEEPING_MS = 5
 
 UserEvents = dict[str, list[tuple[Event | Forget, Position]]]  # in the order of each user's partition
@@ -90,6 +93,7 @@ class Updater:
         self.trouble: str | None = None
         self.batch = Batch()
         self.done: set[str] = set()  # parts of the batch that need not be done again
+        self.written: set[str] = set()  # users of the batch who need not be done again
         self.closing = ExitStack()
         try:
             cluster.ensure_topics([settings.topic, settings.dead_letter_topic], settings.partitions)
@@ -179,7 +183,7 @@ class Updater:
         self.metrics.stalled(next(part for part in STALLS if part not in self.done))
 
     def go_on(self) -> None:
-        self.batch, self.done = Batch(), set()
+        self.batch, self.done, self.written = Batch(), set(), set()
         if self.trouble:
             log.info("reading goes on")
             self.trouble = None
@@ -194,12 +198,11 @@ class Updater:
             If something cannot be written. The batch is not committed then, and may be finished again.
         """
         by_user, letters = self.decode(batch.records)
-        made = self.apply(by_user) if "store" not in self.done else []
-        if not self.reader.still_reads(batch):
+        is_stored = "store" in self.done
+        if not (self.reader.still_reads(batch) if is_stored else self.update(batch, by_user)):
             return
-        if "store" not in self.done:
-            self.write(made)
-            self.count(batch, by_user, letters, made)
+        if not is_stored:
+            self.count(batch, by_user, letters)
             self.done.add("store")
         if "dead_letters" not in self.done:
             self.bury(letters)
@@ -224,6 +227,29 @@ class Updater:
             by_user.setdefault(event.user_id, []).append((event, position))
         return by_user, letters
 
+    def update(self, batch: Batch, by_user: UserEvents) -> bool:
+        """Apply a batch's events and write the states; False where somebody else reads its partitions now.
+
+        Raises
+        ------
+        OSError
+            Also where others write the same users all the time. Those who are written by then are not done again.
+        """
+        for _ in range(MOST_TRIES):
+            left = {user_id: events for user_id, events in by_user.items() if user_id not in self.written}
+            made = self.apply(left)
+            if not self.reader.still_reads(batch):
+                return False
+            refused = self.write(made)
+            self.count_users(
+                [events for user_id, events in left.items() if user_id not in refused],
+                [one for one, _ in made if one.user_id not in refused],
+            )
+            self.written |= left.keys() - refused
+            if not refused:
+                return True
+        raise OSError(f"{len(refused)} users of the batch were written by others at each of {MOST_TRIES} tries")
+
     def apply(self, by_user: UserEvents) -> list[tuple[Applied, UserState]]:
         """The users that change, with their new states. All events of a user are applied together, encoded once."""
         states = self.states_of(by_user)
@@ -235,28 +261,29 @@ class Updater:
             capsules = encoded(self.extractor, changed)
         return [(one, one.with_capsules(made)) for one, made in zip(changed, capsules, strict=True)]
 
-    def write(self, made: list[tuple[Applied, UserState]]) -> None:
-        """Write states; those that somebody else is further with are refused."""
+    def write(self, made: list[tuple[Applied, UserState]]) -> set[str]:
+        """Write states; the users whose states are refused: somebody else has written them since they were read."""
+        read = {one.user_id: one.read for one, _ in made}
         with self.metrics.timed("put"):
-            self.metrics.refused(self.store.put_many(state for _, state in made))
+            refused = self.store.put_many((state for _, state in made), read)
+        self.metrics.refused(len(refused))
+        return refused
 
-    def count(
-        self,
-        batch: Batch,
-        by_user: UserEvents,
-        letters: list[DeadLetter],
-        made: list[tuple[Applied, UserState]],
-    ) -> None:
-        """Count what a batch was, once it is stored."""
+    def count_users(self, events: list[list[tuple[Event | Forget, Position]]], applied: list[Applied]) -> None:
+        """Count the events of users who are written, and what became of them."""
+        known = self.extractor.bundle.rows
+        self.metrics.count("replayed", sum(map(len, events)) - sum(one.events for one in applied))
+        self.metrics.count("applied", sum(len(one.behaviours) for one in applied))
+        self.metrics.count("duplicate", sum(one.duplicates for one in applied))
+        self.metrics.count("forgotten", sum(one.forgotten for one in applied))
+        self.metrics.count("unknown_item", sum(item_id not in known for one in applied for item_id in one.behaviours))
+
+    def count(self, batch: Batch, by_user: UserEvents, letters: list[DeadLetter]) -> None:
+        """Count what else a batch was, once all of it is stored."""
         now = time.time()
         self.metrics.stored(now - record.timestamp / 1000 for record in batch.records)
-        known, wanted = self.extractor.bundle.rows, sum(map(len, by_user.values()))
+        wanted = sum(map(len, by_user.values()))
         self.metrics.count("ignored", len(batch.records) - len(letters) - wanted)
-        self.metrics.count("replayed", wanted - sum(one.events for one, _ in made))
-        self.metrics.count("applied", sum(len(one.behaviours) for one, _ in made))
-        self.metrics.count("duplicate", sum(one.duplicates for one, _ in made))
-        self.metrics.count("forgotten", sum(one.forgotten for one, _ in made))
-        self.metrics.count("unknown_item", sum(item_id not in known for one, _ in made for item_id in one.behaviours))
 
     def bury(self, letters: list[DeadLetter]) -> None:
         """Write the dead letters; they must be on the broker before their offsets are committed."""

@@ -1,12 +1,16 @@
 """What Redis brings along: outages, restarts, lost scripts, passwords, TLS, other programs' keys, nodes that move."""
 
 import shutil
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from threading import Barrier, Thread
+from typing import Self
 
 import pytest
 from redis.exceptions import MovedError
@@ -15,7 +19,7 @@ from stream.redis_store import RedisStore
 from stream.store import Store
 from tests import system
 from tests.real_redis import RealRedis, RealRedisCluster
-from tests.test_store import IDLE_DAYS, ROOT, idle_since, item_of, state
+from tests.test_store import IDLE_DAYS, ROOT, idle_since, item_of, overwrite, state
 
 PASSWORD = "pa:ss/w@rd s3cret"
 IN_URL = "pa%3Ass%2Fw%40rd%20s3cret"
@@ -23,7 +27,7 @@ LONGEST_S = 60.0  # far more than any of our timeouts, on the slowest machine
 
 CALLS: dict[str, Callable[[Store], object]] = {
     "get_many": lambda store: store.get_many(["anna"]),
-    "put_many": lambda store: store.put_many([state("anna", "bowl", 9)]),
+    "put_many": lambda store: store.put_many([state("anna", "bowl", 9)], {"anna": state("anna").position}),
     "users": lambda store: list(store.users()),
 }
 
@@ -69,7 +73,7 @@ def test_a_restart_between_two_calls_is_not_noticed(own_redis: RealRedis) -> Non
         own_redis.restart()
         assert item_of(store, "anna") == "mug"
         own_redis.restart()
-        assert store.put_many([state("anna", "bowl", 3), state("ben")]) == 1
+        assert store.put_many([state("anna", "bowl", 3), state("ben")]) == {"anna"}
         assert item_of(store, "anna") == "mug"
         assert item_of(store, "ben") == "mug"
 
@@ -99,9 +103,10 @@ def test_a_script_that_redis_has_forgotten_is_taught_again(place: RealRedis | Re
     with RedisStore(place.url) as store:
         for offset in range(1, 4):
             place.forget_scripts()
-            assert store.put_many(state(user, str(offset), offset) for user in users) == 0
+            read = {user: state(user, offset=offset - 1).position for user in users if offset > 1}
+            assert store.put_many((state(user, str(offset), offset) for user in users), read) == set()
             place.forget_scripts()
-            assert store.put_many(state(user, "late", offset - 1) for user in users[:7]) == 7
+            assert store.put_many((state(user, "late", offset) for user in users[:7]), read) == {*users[:7]}
         assert {item_of(store, user) for user in users} == {"3"}
 
 
@@ -122,7 +127,8 @@ def test_a_batch_is_one_round_trip(real_redis: RealRedis) -> None:
     user_ids = [f"user-{number}" for number in range(200)]
     with RedisStore(real_redis.url) as store, real_redis.client() as client:
         store.put_many(map(state, user_ids))
-        for call in (lambda: store.put_many(map(state, user_ids)), lambda: store.get_many(user_ids)):
+        read = {user: state(user).position for user in user_ids}
+        for call in (lambda: store.put_many(map(state, user_ids), read), lambda: store.get_many(user_ids)):
             before = client.info("stats")["total_reads_processed"]
             call()
             assert client.info("stats")["total_reads_processed"] - before < 50
@@ -135,7 +141,7 @@ def test_a_user_who_is_written_without_idle_days_stays(real_redis: RealRedis) ->
         [key] = client.keys()
         assert 28 * 86_400 < client.ttl(key) <= 29 * 86_400
         with RedisStore(real_redis.url) as store:
-            store.put_many([idle_since("anna", 1)])
+            overwrite(store, [idle_since("anna", 1)])
         assert client.ttl(key) == -1
 
 
@@ -177,13 +183,84 @@ def test_a_full_redis_and_a_replica_refuse_and_are_named(own_redis: RealRedis) -
         with pytest.raises(OSError, match=f"Redis {own_redis.address} cannot be written: .*replica"):
             store.put_many([state("anna")])
         client.replicaof("NO", "ONE")
-        assert store.put_many([state("anna")]) == 0
+        assert store.put_many([state("anna")]) == set()
+
+
+class Proxy:
+    """An address behind which first one server is and then another; what is connected stays where it is.
+
+    Attributes
+    ----------
+    target : port on this host that new connections go to.
+    """
+
+    def __init__(self, target: int) -> None:
+        self.target = target
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self.listener.getsockname()[1]}"
+
+    def accept(self) -> None:
+        with suppress(OSError):  # the end
+            while True:
+                near, _ = self.listener.accept()
+                far = socket.create_connection(("127.0.0.1", self.target))
+                for pair in ((near, far), (far, near)):
+                    Thread(target=carry, args=pair, daemon=True).start()
+
+    def __enter__(self) -> Self:
+        Thread(target=self.accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)  # which wakes `accept`
+        self.listener.close()
+
+
+def carry(source: socket.socket, sink: socket.socket) -> None:
+    """Pass on what comes until one side ends."""
+    with suppress(OSError), source:
+        while data := source.recv(65_536):
+            sink.sendall(data)
+    with suppress(OSError):
+        sink.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize("options", [(), ("--replica-serve-stale-data", "no")], ids=["READONLY", "MASTERDOWN"])
+def test_a_failover_behind_one_address_is_followed(options: tuple[str, ...]) -> None:
+    """As with a DNS name or a virtual IP: the connections of the pool are with the node that was demoted."""
+    with (
+        RealRedis(*options) as first,
+        RealRedis() as second,
+        Proxy(first.port) as proxy,
+        RedisStore(f"redis://{proxy.address}") as store,
+        first.client() as client,
+    ):
+        write_from_threads(store, "mug", 1)
+        proxy.target = second.port
+        client.replicaof("127.0.0.1", 1)
+        with pytest.raises(OSError, match=f"Redis {proxy.address} cannot be written: .*(replica|MASTER)"):
+            store.put_many([state("anna", "bowl", 2)])
+        write_from_threads(store, "bowl", 2)
+        assert item_of(store, "user-0") == "bowl"
+
+
+def write_from_threads(store: RedisStore, item: str, offset: int) -> None:
+    """Write users from threads that begin together, so that each has a connection of its own."""
+    together = Barrier(4)
+
+    def write(begin: int) -> None:
+        together.wait()
+        store.put_many(state(f"user-{number}", item, offset) for number in range(begin, begin + 200))
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(write, range(0, 800, 200)))
 
 
 def test_what_was_acknowledged_survives_a_kill(own_redis: RealRedis) -> None:
     with RedisStore(own_redis.url) as store:
         for offset in range(20):
-            store.put_many([state("anna", str(offset), offset)])
+            overwrite(store, [state("anna", str(offset), offset)])
         own_redis.kill()
         own_redis.start()
         assert item_of(store, "anna") == "19"
@@ -250,12 +327,10 @@ def test_tls_and_password(tls_redis: RealRedis) -> None:
         assert item_of(store, "anna") == "mug"
 
 
-@pytest.mark.parametrize(
-    "end", ["", "?ssl_ca_certs=/nowhere/ca.pem"], ids=["an authority that nobody knows", "a file that is not there"]
-)
-def test_tls_that_cannot_be_trusted_is_refused(tls_redis: RealRedis, end: str) -> None:
+def test_tls_that_cannot_be_trusted_is_refused(tls_redis: RealRedis) -> None:
+    """By an authority that nobody knows."""
     with pytest.raises(OSError, match=f"Redis {tls_redis.address} cannot be opened: ") as failure:
-        RedisStore(tls_redis.url.split("?")[0] + end)
+        RedisStore(tls_redis.url.split("?")[0])
     assert "s3cret" not in str(failure.value)
 
 
@@ -281,10 +356,11 @@ def test_a_slot_that_moves_is_followed() -> None:
     """While it moves and after it has moved, to a store that was opened before."""
     with RealRedisCluster() as cluster, RedisStore(cluster.url) as store:
         store.put_many([state("anna", "mug", 1), state("ben", "mug", 1)])
-        cluster.move("mindstream:user:anna", halfway=lambda: store.put_many([state("anna", "bowl", 2)]))
+        read = {user: state(user, offset=1).position for user in ("anna", "ben")}
+        cluster.move("mindstream:user:anna", halfway=lambda: store.put_many([state("anna", "bowl", 2)], read))
         assert item_of(store, "anna") == "bowl"
-        assert store.put_many([state("anna", "mug", 1), state("ben", "bowl", 2)]) == 1
-        assert store.put_many([state("anna", "plate", 3)]) == 0
+        assert store.put_many([state("anna", "mug", 2), state("ben", "bowl", 2)], read) == {"anna"}
+        assert store.put_many([state("anna", "plate", 3)], {"anna": state("anna", offset=2).position}) == set()
         assert [item_of(store, user_id) for user_id in ("anna", "ben")] == ["plate", "bowl"]
 
 
@@ -294,7 +370,9 @@ def test_a_node_of_a_cluster_that_hangs_or_dies_is_said_once_a_batch() -> None:
         store.put_many(map(state, users))
         cluster.nodes[1].pause()
         start = time.monotonic()
-        for call in (lambda: store.get_many(users), lambda: store.put_many(state(user, "bowl", 1) for user in users)):
+        read = {user: state(user).position for user in users}
+        bowls = [state(user, "bowl", 1) for user in users]
+        for call in (lambda: store.get_many(users), lambda: store.put_many(bowls, read)):
             with pytest.raises(OSError, match=r"cannot be (read|written)"):
                 call()
         assert time.monotonic() - start < LONGEST_S  # not 5 s for every user of the node
@@ -304,5 +382,5 @@ def test_a_node_of_a_cluster_that_hangs_or_dies_is_said_once_a_batch() -> None:
             store.get_many(users)
         cluster.nodes[2].start()
         cluster.wait()
-        store.put_many(state(user, "plate", 2) for user in users)
+        overwrite(store, (state(user, "plate", 2) for user in users))
         assert {item_of(store, user) for user in users} == {"plate"}

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Self
@@ -20,7 +21,7 @@ from model_export.readers import write_table
 from model_export.registry import Registry
 from model_export.simulator import SimulatedShop
 from settings import Settings
-from stream.__main__ import app
+from stream.__main__ import app, remove_idle
 from stream.broker import EmbeddedBroker
 from stream.event import Event, decode
 from stream.redis_store import RedisStore
@@ -313,3 +314,23 @@ def test_help_names_every_command(shell: Shell) -> None:
     assert status == 0
     names = ("run", "produce", "replay", "broker", "show", "forget", "sweep", "dlq")
     assert [name for name in names if not re.search(rf"(?m)^\W*{name} ", said)] == []
+
+
+def test_removing_who_is_idle_goes_on_whatever_went_wrong_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In an updater nobody would notice that its thread has ended."""
+    stop = threading.Event()
+    failures = [ValueError("a stored user is of format 1"), OSError("no answer")]
+
+    class Failing(LmdbStore):
+        def sweep(self) -> int:
+            if failures:
+                raise failures.pop(0)
+            stop.set()
+            return super().sweep()
+
+    monkeypatch.setattr("stream.__main__.REMOVE_S", 0.0)
+    with Failing(tmp_path) as store:
+        remove_idle(store, stop)
+    assert [message.split(": ")[1] for message in caplog.messages] == ["a stored user is of format 1", "no answer"]

@@ -21,6 +21,7 @@ from stream.store import LmdbStore
 from stream.sweep import PAGE, Sweep
 from stream.sweeper import AGAIN_S, Sweeper
 from tests.bad_bundles import copied
+from tests.test_store import overwrite
 from tests.test_stream_cli import Shell
 
 
@@ -103,7 +104,7 @@ def test_what_is_written_meanwhile_is_not_undone(store: LmdbStore, old: Extracto
 
     def write(states: list[UserState]) -> None:
         assert [one.capsules.model_version for one in states] == ["new"] * 4
-        store.put_many(meanwhile)
+        overwrite(store, meanwhile)
 
     walk = Sweep(store, new)
     assert walk.step(write)

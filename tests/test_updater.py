@@ -3,7 +3,7 @@
 import json
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
@@ -30,7 +30,7 @@ from stream.reader import LIFE_CHECK_S
 from stream.state import UserState
 from stream.state_bytes import to_bytes
 from stream.store import LmdbStore, Store
-from stream.updater import Updater
+from stream.updater import MOST_TRIES, Updater
 from tests.bad_records import BAD_RECORDS
 from tests.command import wait_until
 from tests.conftest import PARTITIONS
@@ -67,10 +67,10 @@ class World:
             producer.flush()
             return [(future.value.partition, future.value.offset) for future in futures]
 
-    def send(self, records: Iterable[tuple[bytes | None, bytes | None]]) -> list[tuple[int, int]]:
-        """Publish bare records (key, value), all to partition 2."""
+    def send(self, records: Iterable[tuple[bytes | None, bytes | None]], partition: int = 2) -> list[tuple[int, int]]:
+        """Publish bare records (key, value), all to one partition."""
         with KafkaProducer(bootstrap_servers=self.kafka.bootstrap_servers, max_request_size=2_000_000) as producer:
-            futures = [producer.send(self.topic, key=key, value=value, partition=2) for key, value in records]
+            futures = [producer.send(self.topic, key=key, value=value, partition=partition) for key, value in records]
             return [(future.get(20).partition, future.get(20).offset) for future in futures]
 
     def forget(self, user_id: str) -> None:
@@ -296,10 +296,10 @@ class UnwillingStore(LmdbStore):
 
     works = False
 
-    def put_many(self, states: Iterable[UserState]) -> int:
+    def put_many(self, states: Iterable[UserState], read: Mapping[str, Position | None] = {}) -> set[str]:
         if not self.works:
             raise OSError("no space left")
-        return super().put_many(states)
+        return super().put_many(states, read)
 
 
 def test_while_a_store_is_out_of_order_reading_is_paused_and_nothing_committed(world: World, tmp_path: Path) -> None:
@@ -700,19 +700,31 @@ class LateStore(LmdbStore):
 
     meanwhile: Callable[[], None] | None = None
 
-    def put_many(self, states: Iterable[UserState]) -> int:
+    def put_many(self, states: Iterable[UserState], read: Mapping[str, Position | None] = {}) -> set[str]:
         states = list(states)
         if self.meanwhile:
             work, self.meanwhile = self.meanwhile, None
             work()
-        return super().put_many(states)
+        return super().put_many(states, read)
 
 
-def test_an_updater_thought_dead_changes_nothing(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    """It was so slow that the group has given its partitions away, and what it writes then is old."""
+@pytest.fixture
+def late_store(world: World) -> LateStore:
+    """The store of the world, which lets others work before it writes."""
     world.store.close()
     world.store = store = LateStore(world.settings.state)
     world.closing.callback(store.close)
+    return store
+
+
+@pytest.mark.parametrize("slept", [False, True], ids=["it was awake", "it slept"])
+def test_an_updater_thought_dead_changes_nothing(
+    world: World, late_store: LateStore, slept: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It was so slow that the group has given its partitions away, and what it writes then is old.
+
+    Refused, it reads again and finds that all is applied; one who may have been thought dead asks the group before.
+    """
     world.publish(world.clicks("anna", 0, 1))
     slow, quick = world.updater(), world.updater()
 
@@ -720,17 +732,114 @@ def test_an_updater_thought_dead_changes_nothing(world: World, caplog: pytest.Lo
         world.kafka.remove_members(world.settings.group)
         world.publish(world.clicks("anna", 2, 3, first=2))
         apply_all(quick, 4)
+        if slept:
+            slow.reader.sure = 0.0
 
-    store.meanwhile = overtake
+    late_store.meanwhile = overtake
     with caplog.at_level(logging.WARNING):
-        work(slow, lambda: slow.counts["applied"] > 0)
+        work(slow, lambda: slow.counts["refused"] > 0)
     assert world.history("anna") == [0, 1, 2, 3]
-    assert "offsets not committed" in caplog.text
+    assert ("offsets not committed" in caplog.text) is not slept
+    assert ("2 events are left to whoever reads them now" in caplog.text) is slept
+    assert (slow.counts["refused"], slow.counts["applied"], slow.counts["replayed"]) == (1, 0, 0 if slept else 2)
     assert world.committed() == 4
     world.publish(world.clicks("anna", 4, first=4))
     quick.close()
     work(slow, lambda: len(world.history("anna")) == 5, "it is back")
     assert world.history("anna") == [0, 1, 2, 3, 4]
+
+
+def test_events_of_a_user_on_two_partitions_are_all_kept(world: World, late_store: LateStore) -> None:
+    """Two updaters, as where producers use several partitioners: both have read the user when the first one writes."""
+    both = first, second = world.updater(), world.updater()
+
+    def settled() -> bool:
+        second.step()
+        shares = {len(one.reader.consumer.assignment()) for one in both}
+        return shares == {PARTITIONS // 2} and not any(one.reader.is_joining() for one in both)
+
+    work(first, settled, "the partitions are shared")
+    ours, theirs = (min(one.partition for one in each.reader.consumer.assignment()) for each in both)
+    zero, one, two, three, of_ben = map(encode, [*world.clicks("anna", 0, 1, 2, 3), *world.clicks("ben", 4)])
+    world.send([zero], theirs)
+    apply_all(second, 1)
+    world.send([one, of_ben, three], ours)
+    world.send([two], theirs)
+    late_store.meanwhile = lambda: apply_all(second, 2)
+    apply_all(first, 3)
+    assert (world.history("anna"), world.history("ben")) == ([0, 1, 2, 3], [4])
+    assert (first.counts["refused"], second.counts["refused"]) == (1, 0)
+    assert first.counts["replayed"] + second.counts["replayed"] == 0
+    assert world.committed() == 5
+    anna = world.state("anna")
+    [capsules] = world.extractor.encode([anna.history.item_ids], times_ms=[anna.history.event_times_ms])
+    assert to_bytes(anna) == to_bytes(replace(anna, capsules=capsules))
+
+
+class BusyStore(LmdbStore):
+    """A store in which somebody else writes anna before each write of ours, for as long as it is busy."""
+
+    busy = True
+    others = 0
+
+    def put_many(self, states: Iterable[UserState], read: Mapping[str, Position | None] = {}) -> set[str]:
+        states = list(states)
+        if self.busy and "anna" in read:
+            [stored], [anna] = self.get_many(["anna"]), [one for one in states if one.user_id == "anna"]
+            theirs = replace(stored or anna, history=History(("theirs",), (1,), ("",)), position=self.next())
+            assert super().put_many([theirs], {"anna": stored.position if stored else None}) == set()
+        return super().put_many(states, read)
+
+    def next(self) -> Position:
+        self.others += 1
+        return Position("another life", 0, self.others)
+
+
+def test_a_user_whom_others_write_all_the_time_is_waited_for(world: World, tmp_path: Path) -> None:
+    """And whoever is written by then is not written, nor counted, again."""
+    world.publish([*world.clicks("anna", 1, 2), *world.clicks("ben", 3)])
+    world.send(list(map(encode, world.clicks("cleo", 4))), 0)
+    with BusyStore(tmp_path / "busy") as busy:
+        updater = world.updater(busy)
+        work(updater, lambda: updater.counts["stalls"] >= 2 and updater.counts["applied"] == 2)
+        assert updater.trouble == f"1 users of the batch were written by others at each of {MOST_TRIES} tries"
+        assert busy.others == updater.counts["refused"] == updater.counts["stalls"] * MOST_TRIES
+        [ben] = busy.get_many(["ben"])
+        assert ben is not None
+        # As by one who reads another partition: were ben's event applied once more, it would count twice.
+        assert busy.put_many([replace(ben, position=busy.next())], {"ben": ben.position}) == set()
+        busy.busy = False
+        apply_all(updater, 4)
+        assert updater.trouble is None
+        histories = [one and one.history.item_ids for one in busy.get_many(["anna", "ben", "cleo"])]
+        assert histories == [("theirs", world.items[1], world.items[2]), (world.items[3],), (world.items[4],)]
+    assert world.committed() == 4
+    assert updater.counts["replayed"] == 0
+
+
+class ForgetfulStore(LmdbStore):
+    """A store whose first answer is lost: it has written all the same."""
+
+    lost = False
+
+    def put_many(self, states: Iterable[UserState], read: Mapping[str, Position | None] = {}) -> set[str]:
+        refused = super().put_many(states, read)
+        if not self.lost:
+            self.lost = True
+            raise OSError("no answer")
+        return refused
+
+
+def test_what_was_written_without_an_answer_is_not_applied_again(world: World, tmp_path: Path) -> None:
+    world.send(list(map(encode, world.clicks("anna", 1, 2))))
+    with ForgetfulStore(tmp_path / "forgetful") as store:
+        updater = world.updater(store)
+        work(updater, lambda: updater.counts["applied"] + updater.counts["replayed"] == 2)
+        [anna] = store.get_many(["anna"])
+        assert anna is not None
+        assert anna.history.item_ids == (world.items[1], world.items[2])
+    assert (updater.counts["stalls"], updater.counts["refused"]) == (1, 0)
+    assert world.committed() == 2
 
 
 def test_a_commit_of_the_old_topic_does_not_hide_the_start_of_the_new_one(world: World) -> None:

@@ -75,22 +75,30 @@ def run(name: str, world: World, quick: bool) -> Found:
 def show(found: Mapping[str, Found]) -> None:
     """Print the table, what was measured, and the figures as the last line."""
     lines = [
-        (name, ROWS[name].what, words(dict.fromkeys(one.faults, 0)), words(nonzero(one.faults)) or "all 0")
+        (name, ROWS[name].what, words(dict.fromkeys(sorted(ROWS[name].looks_for), 0)), outcome(one))
         for name, one in found.items()
     ]
     print(table(["", "fault", "expected", "found"], lines))
     for name, one in found.items():
         print(f"{name}: {words(one.figures)}")
-    figures: dict[str, float | int | str] = dict.fromkeys(MUST_BE_ZERO, 0)
-    figures |= sums(one.faults for one in found.values())
+    figures: dict[str, float | None] = {**counts(found)}
     for name, one in found.items():
         figures |= {f"{name.replace('-', '_')}_{figure}": value for figure, value in one.figures.items()}
     report.finish(figures)
 
 
-def nonzero(faults: Mapping[str, int]) -> dict[str, int]:
+def counts(found: Mapping[str, Found]) -> dict[str, int | None]:
+    """All faults added up; None where no row has looked, or one that should have did not and the others found none."""
+    total: dict[str, int | None] = {**dict.fromkeys(MUST_BE_ZERO), **sums(one.faults for one in found.values())}
+    for name, one in found.items():
+        for fault in ROWS[name].looks_for - one.faults.keys():
+            total[fault] = total.get(fault) or None
+    return total
+
+
+def outcome(found: Found) -> str:
     """The faults that there are."""
-    return {name: count for name, count in faults.items() if count}
+    return words({name: count for name, count in found.faults.items() if count}) or "all 0"
 
 
 def words(values: Mapping[str, float]) -> str:

@@ -99,8 +99,11 @@ class Home:
 
     def committed(self) -> int:
         """Records that the group has committed."""
-        found = [self.consumer.committed(one, timeout_ms=ANSWER_MS) for one in self.partitions()]
-        return sum(one or 0 for one in found)
+        return sum(self.committed_by_partition().values())
+
+    def committed_by_partition(self) -> dict[int, int]:
+        """Partition -> records of it that the group has committed."""
+        return {one.partition: self.consumer.committed(one, timeout_ms=ANSWER_MS) or 0 for one in self.partitions()}
 
     def published(self) -> int:
         """Records on the topic."""

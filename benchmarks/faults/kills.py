@@ -6,8 +6,10 @@ import time
 
 import numpy as np
 
+from benchmarks.faults.comparison import states_of
 from benchmarks.faults.found import Found
 from benchmarks.faults.home import Home, counted
+from benchmarks.faults.letters import letters_of
 from benchmarks.faults.load import Load
 from benchmarks.faults.verdict import verdict
 from benchmarks.faults.world import World
@@ -17,16 +19,21 @@ APPLIES_WITHIN_S = 120.0
 AFTER_A_WRITE, WHILE_STARTING = 0, 3  # turns of four; in the others at any moment after the first event
 EIGHTH, SECOND = 8, 1  # of eight kills one is left to the broker
 KILL_RATE = 100.0  # events a second: so few that a store with those of all the kills is quickly read
+BAD_EVERY = 20  # events; so often that a kill meets a batch with dead letters now and then
 
 
-def sigkill(world: World, kills: int = 100) -> Found:
+def sigkill(world: World, kills: int = 100, least_between: int = 1) -> Found:
     """SIGKILL at random points under load, each fourth right after a write, each fourth while it starts.
 
     The updater publishes interests, which it does between write and commit: else that lasts less than a millisecond.
+
+    Parameters
+    ----------
+    least_between : kills between write and commit without which the row has not shown what it has to.
     """
     recoveries: dict[bool, list[float]] = {False: [], True: []}
     between = 0
-    with world.home() as home, Load(home, KILL_RATE) as load:
+    with world.home() as home, Load(home, KILL_RATE, BAD_EVERY) as load:
         left = False
         for number in range(kills):
             world.say(f"kill {number + 1} of {kills}")
@@ -34,7 +41,7 @@ def sigkill(world: World, kills: int = 100) -> Found:
                 seconds = kill(home, command, number % 4)
             if seconds is not None:
                 recoveries[left].append(seconds)
-            between += home.applied() > home.committed()
+            between += has_written_ahead(home)
             left = number % EIGHTH == SECOND
             if not left:
                 home.forget_the_dead()
@@ -42,9 +49,18 @@ def sigkill(world: World, kills: int = 100) -> Found:
         world.say("catching up")
         with home.run():
             home.catches_up()
-        found = verdict(home, load.acknowledged)
+        letters = letters_of(home, load.injected())
+        faults = verdict(home, load.acknowledged) | letters.faults()
+    faults["kills_between_too_few"] = max(0, least_between - between)
     figures = {"kills": kills, "kills_between_write_and_commit": between}
-    return Found(found, figures | quantiles("recovery", recoveries[False]) | quantiles("timeout", recoveries[True]))
+    figures |= {"bad_records": len(load.bad), "letters_twice": letters.twice}
+    return Found(faults, figures | quantiles("recovery", recoveries[False]) | quantiles("timeout", recoveries[True]))
+
+
+def has_written_ahead(home: Home) -> bool:
+    """Whether the store has an event that is not committed."""
+    committed = home.committed_by_partition()
+    return any(one.position.offset >= committed[one.position.partition] for one in states_of(home.store))
 
 
 def kill(home: Home, command: Command, turn: int) -> float | None:

@@ -4,13 +4,16 @@ import random
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from itertools import count
+from itertools import count, islice
 from threading import Event as Signal
 from threading import Thread
-from typing import Self
+from typing import Any, Self
 
+from confluent_kafka import Producer
+
+from benchmarks.faults.bad import Injected, Sent, send_bad
 from benchmarks.faults.home import Home
-from stream.event import Event
+from stream.event import Event, encode
 from stream.producer import EventProducer
 
 NORMAL = 300.0  # events a second
@@ -20,6 +23,7 @@ EVENTS_A_USER = 40  # fewer than a history holds, so that a behaviour that is lo
 PROFILE_EVERY = 17
 REGIONS = ("north", "south", "east", "west")
 START_MS, STEP_MS = 1_720_000_000_000, 100
+IN_FLIGHT = 50_000  # half of what librdkafka takes before it refuses
 
 
 def clicks(item_ids: Sequence[str], event_ids: bool = False) -> Iterator[Event]:
@@ -42,14 +46,20 @@ def clicks(item_ids: Sequence[str], event_ids: bool = False) -> Iterator[Event]:
 class Load:
     """Publishes clicks from a thread, from entering the context until `stop` or leaving it.
 
+    Parameters
+    ----------
+    bad_every : after so many events comes a record that is none; 0: never.
+
     Attributes
     ----------
     rate : events a second; may be changed.
     acknowledged : events that the broker has.
     """
 
-    def __init__(self, home: Home, rate: float = NORMAL) -> None:
+    def __init__(self, home: Home, rate: float = NORMAL, bad_every: int = 0) -> None:
         self.home, self.rate, self.acknowledged = home, rate, 0
+        self.bad_every = bad_every
+        self.bad: list[Sent] = []
         self.stopping = Signal()
         self.thread = Thread(target=self._publish, daemon=True)
 
@@ -61,14 +71,22 @@ class Load:
                 self._publish_with(producer, events)
 
     def _publish_with(self, producer: EventProducer, events: Iterator[Event]) -> None:
+        for number, event in enumerate(self._due(events), 1):
+            producer.send(event).add_callback(self._count)
+            if self.bad_every and number % self.bad_every == 0:
+                self.bad.append(send_bad(producer, len(self.bad)))
+            if producer.refused:
+                break
+        producer.flush()
+
+    def _due(self, events: Iterator[Event]) -> Iterator[Event]:
+        """Each event when its time has come, until the load is to stop."""
         owed, last = 0.0, time.monotonic()
-        while not self.stopping.wait(TICK_S) and not producer.refused:
+        while not self.stopping.wait(TICK_S):
             now = time.monotonic()
             owed, last = owed + (now - last) * self.rate, now
-            while owed >= 1:
-                producer.send(next(events)).add_callback(self._count)
-                owed -= 1
-        producer.flush()
+            yield from islice(events, int(owed))
+            owed %= 1
 
     def _count(self, _: object) -> None:
         self.acknowledged += 1
@@ -78,9 +96,28 @@ class Load:
         self.stopping.set()
         self.thread.join()
 
+    def injected(self) -> list[Injected]:
+        """The records that are no events, once it has stopped."""
+        return [one.injected() for one in self.bad]
+
     def __enter__(self) -> Self:
         self.thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+class Flood(Load):
+    """A Load by librdkafka, which publishes far more than an updater can apply; without records that are no events."""
+
+    def _publish(self) -> None:
+        producer = Producer({"bootstrap.servers": self.home.kafka.bootstrap_servers, "partitioner": "murmur2_random"})
+        for event in self._due(clicks(self.home.bundle.item_ids)):
+            key, value = encode(event)
+            producer.produce(self.home.settings.topic, value, key, on_delivery=self._delivered)
+            producer.poll(0 if len(producer) < IN_FLIGHT else TICK_S)
+        producer.flush()
+
+    def _delivered(self, error: object, _: Any) -> None:
+        self.acknowledged += error is None

@@ -6,7 +6,7 @@ from kafka.admin import ConfigResource
 
 from benchmarks.faults.found import Found
 from benchmarks.faults.home import Home, counted
-from benchmarks.faults.letters import missing, publish
+from benchmarks.faults.letters import letters_of, publish
 from benchmarks.faults.load import Load
 from benchmarks.faults.verdict import verdict
 from benchmarks.faults.watch import Watch
@@ -21,7 +21,7 @@ SLOW_MS = 500
 def broker(world: World, times: int = 5) -> Found:
     """SIGKILL of the broker under load, and its restart some seconds later."""
     outages, waits = [], []
-    with world.home() as home, home.run() as command, Load(home) as load, Watch(home, load, command) as watch:
+    with world.home() as home, home.run() as command, Load(home) as load, Watch(home, load) as watch:
         for number in range(times):
             world.say(f"outage {number + 1} of {times}")
             home.applies_more_than(home.applied())
@@ -50,7 +50,7 @@ def redis_down(world: World, seconds: float = 30.0) -> Found:
         world.home(redis.url) as home,
         home.run() as command,
         Load(home) as load,
-        Watch(home, load, command) as watch,
+        Watch(home, load) as watch,
     ):
         home.applies_more_than(0)
         world.say(f"Redis is down for {seconds:.0f} s")
@@ -101,9 +101,9 @@ def dead_letters_refused(world: World, seconds: float = 30.0) -> Found:
         load.stop()
         drain_s = home.catches_up()
         command.end()
-        gone, twice = missing(home, injected)
-        found = verdict(home, load.acknowledged) | {"dead_letters_missing": gone, "evictions": evictions(command)}
-    return Found(found, {"resumed_after_s": resumed_s, "drain_s": drain_s, "letters_twice": twice})
+        letters = letters_of(home, injected)
+        found = verdict(home, load.acknowledged) | letters.faults() | {"evictions": evictions(command)}
+    return Found(found, {"resumed_after_s": resumed_s, "drain_s": drain_s, "letters_twice": letters.twice})
 
 
 def allow(home: Home, most_bytes: int) -> None:

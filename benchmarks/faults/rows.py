@@ -10,6 +10,10 @@ from benchmarks.faults.outages import broker, dead_letters_refused, redis_down
 from benchmarks.faults.traffic import burst, churn, duplicates
 from benchmarks.faults.zombie import zombie
 
+SAME = frozenset({"lost", "applied_twice"})
+ALIKE = SAME | {"users_differing"}
+LETTERS = {"dead_letters_missing", "dead_letters_too_many"}
+
 
 @dataclass(frozen=True)
 class Row:
@@ -19,22 +23,46 @@ class Row:
     ----------
     what : a few words for the table.
     quick : the parameters of the short form.
+    looks_for : the faults that it counts where it comes to its end.
     """
 
     what: str
     run: Callable[..., Found]
     quick: Mapping[str, float]
+    looks_for: frozenset[str]
 
 
 ROWS = {
-    "sigkill": Row("updater killed at random points", sigkill, {"kills": 5}),
-    "sigterm": Row("updater stopped under load", sigterm, {"times": 2}),
-    "broker": Row("broker killed and restarted", broker, {"times": 1}),
-    "zombie": Row("updater stopped past its session, then continued", zombie, {"times": 1}),
-    "churn": Row("second updater joins and leaves every 5 s", churn, {"seconds": 30}),
-    "malformed": Row("1 % of the records are no events", malformed, {"events": 5_000}),
-    "dlq": Row("dead letter topic takes nothing for a while", dead_letters_refused, {"seconds": 5}),
-    "redis-down": Row("Redis killed, later slow by 500 ms", redis_down, {"seconds": 5}),
-    "duplicates": Row("every event twice, shuffled within 60 s", duplicates, {"events": 10_000}),
-    "burst": Row("ten times the normal load", burst, {"seconds": 10}),
+    "sigkill": Row(
+        "updater killed at random points",
+        sigkill,
+        {"kills": 5, "least_between": 0},
+        ALIKE | LETTERS | {"kills_between_too_few"},
+    ),
+    "sigterm": Row(
+        "updater stopped under load",
+        sigterm,
+        {"times": 2},
+        ALIKE | {"reprocessed_after_sigterm", "members_left_behind"},
+    ),
+    "broker": Row("broker killed and restarted", broker, {"times": 1}, ALIKE | {"lost_by_the_broker"}),
+    "zombie": Row(
+        "updater stopped past its session, then continued",
+        zombie,
+        {"times": 1},
+        ALIKE | {"zombie_writes_accepted", "without_late_writes"},
+    ),
+    "churn": Row(
+        "second updater joins and leaves every 5 s", churn, {"seconds": 30}, ALIKE | LETTERS | {"stuck_partitions"}
+    ),
+    "malformed": Row("1 % of the records are no events", malformed, {"events": 5_000}, ALIKE | LETTERS),
+    "dlq": Row(
+        "dead letter topic takes nothing for a while",
+        dead_letters_refused,
+        {"seconds": 5},
+        ALIKE | LETTERS | {"evictions"},
+    ),
+    "redis-down": Row("Redis killed, later slow by 500 ms", redis_down, {"seconds": 5}, ALIKE | {"evictions"}),
+    "duplicates": Row("every event twice, shuffled within 60 s", duplicates, {"events": 10_000}, ALIKE),
+    "burst": Row("ten times the usual load", burst, {"seconds": 10}, SAME | {"mb_too_many", "without_backlog"}),
 }

@@ -1,4 +1,4 @@
-"""Looks at an updater while it works: how far it is behind, and how much memory it takes."""
+"""Looks at an updater while it works: how far it is behind, or how much memory it takes."""
 
 import time
 from collections.abc import Sequence
@@ -12,9 +12,9 @@ import psutil
 
 from benchmarks.faults.home import Home
 from benchmarks.faults.load import Load
-from tests.command import Command
 
 LOOK_EVERY_S = 0.1
+WEIGH_EVERY_S = 0.02
 SHARE = 4  # it rests so many times as long as a look takes
 
 
@@ -42,13 +42,11 @@ class Watch:
     Attributes
     ----------
     looks : what was seen; in a store that does not answer nothing is applied.
-    peak_mb : most resident memory of the updater.
     """
 
-    def __init__(self, home: Home, load: Load, command: Command) -> None:
-        self.home, self.load, self.process = home, load, psutil.Process(command.process.pid)
+    def __init__(self, home: Home, load: Load) -> None:
+        self.home, self.load = home, load
         self.looks: list[Look] = []
-        self.peak_mb = 0.0
         self.stopping = Signal()
         self.thread = Thread(target=self._watch, daemon=True)
 
@@ -56,8 +54,6 @@ class Watch:
         while True:
             started = time.monotonic()
             self.looks.append(self._look())
-            with suppress(psutil.NoSuchProcess):
-                self.peak_mb = max(self.peak_mb, self.process.memory_info().rss / 1e6)
             if self.stopping.wait(max(LOOK_EVERY_S, SHARE * (time.monotonic() - started))):
                 return
 
@@ -71,6 +67,38 @@ class Watch:
     def stall_s(self) -> float:
         """The longest stall so far."""
         return longest_stall(self.looks)
+
+    def __enter__(self) -> Self:
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stopping.set()
+        self.thread.join()
+
+
+class Memory:
+    """Looks at the memory of a process from a thread, from entering the context until leaving it.
+
+    Attributes
+    ----------
+    rss_mb : most resident memory.
+    own_mb : most of it that is not of files. LMDB's file grows with the users and is mapped: what was read of it
+        counts as resident until the kernel wants the room for something else.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self.process = psutil.Process(pid)
+        self.rss_mb = self.own_mb = 0.0
+        self.stopping = Signal()
+        self.thread = Thread(target=self._watch, daemon=True)
+
+    def _watch(self) -> None:
+        with suppress(psutil.NoSuchProcess):
+            while not self.stopping.wait(WEIGH_EVERY_S):
+                used = self.process.memory_info()
+                self.rss_mb = max(self.rss_mb, used.rss / 1e6)
+                self.own_mb = max(self.own_mb, (used.rss - used.shared) / 1e6)
 
     def __enter__(self) -> Self:
         self.thread.start()

@@ -3,12 +3,11 @@
 import random
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 
-from benchmarks.faults.comparison import stored_bytes, users_differing
 from benchmarks.faults.found import Found, sums
 from benchmarks.faults.home import Home, counted
 from benchmarks.faults.load import Load
@@ -54,7 +53,12 @@ def zombie(world: World, times: int = 5) -> Found:
         "states_refused": sum(one.refused for one in found),
         "takeover_s": max(one.takeover_s for one in found),
     }
-    return Found(sums(one.faults for one in found), figures)
+    return Found(sums(one.faults for one in found) | {"without_late_writes": int(not tried(found))}, figures)
+
+
+def tried(found: Sequence[Awakened]) -> bool:
+    """Whether any of them had something to write when it woke up; else nothing was put to the test."""
+    return any(one.refused or one.left or one.faults["zombie_writes_accepted"] for one in found)
 
 
 def on_lmdb(world: World, times: int) -> list[Awakened]:
@@ -91,10 +95,10 @@ def stop_and_continue(world: World, redis: RealRedis | None, in_a_batch: bool) -
             other = processes.enter_context(home.run())
         home.catches_up()
         seconds = time.monotonic() - stopped
-        before = stored_bytes(home.store)
+        before = writes(home, redis)
         sleeper.process.send_signal(signal.SIGCONT)
         wait_until_quiet(home, sleeper)
-        written = users_differing(before, stored_bytes(home.store))
+        written = writes(home, redis) - before
         for command in (sleeper, other):
             command.end(signal.SIGTERM)
         faults = verdict(home, load.acknowledged) | {"zombie_writes_accepted": written}
@@ -115,6 +119,17 @@ def held(home: Home, redis: RealRedis | None) -> Iterator[None]:
         assert isinstance(home.store, LmdbStore)
         with home.store.environment.begin(write=True):
             yield
+
+
+def writes(home: Home, redis: RealRedis | None) -> int:
+    """A number that grows with each write that the store takes, also of what is there already.
+
+    LMDB counts batches of which something was written, Redis users.
+    """
+    if not redis:
+        return home.writes()
+    with redis.client() as client:
+        return int(client.info("commandstats").get("cmdstat_hset", {}).get("calls", 0))
 
 
 def wait_until_quiet(home: Home, sleeper: Command) -> None:
