@@ -24,6 +24,7 @@ from model_export.training_config import TrainingConfig
 from model_export.warm_start import warm_start
 
 VALIDATION_CASES = 2_000
+LEAST_REPEATED = 0.01  # share of the behaviours from which on people are said to come back to items
 KEPT_HISTORIES = 200  # of held-out users
 EPOCHS, LEAST_STEPS = 6, 1_500  # where the settings leave the number of steps to the log
 
@@ -58,8 +59,10 @@ def train(
     vocabulary = build_vocabulary(log)
     if not config.reads_profile:
         vocabulary = replace(vocabulary, profile_fields={})
-    config = replace(config, time_gaps=config.time_gaps and log.timed)  # else their weights would drift without reason
     sequences = build_sequences(log, vocabulary)
+    # What the log says nothing of would drift without reason.
+    repeats = config.repeats and repeated_share(sequences) >= LEAST_REPEATED
+    config = replace(config, time_gaps=config.time_gaps and log.timed, repeats=repeats)
     split = split_of(training, sequences.user_ids, log.sides)
     model = new_model(config, vocabulary)
     neighbours = prepare(model, sequences, split.train, training)
@@ -112,6 +115,13 @@ def prepare(
         with torch.no_grad():
             model.items.ids.weight.copy_(torch.from_numpy(vectors))
     return Neighbours(similarity) if training.substitution else None
+
+
+def repeated_share(sequences: Sequences) -> float:
+    """The share of the behaviours whose item the same user had before."""
+    owners = np.repeat(np.arange(len(sequences.lengths)), sequences.lengths)
+    span = int(sequences.items.max(initial=0)) + 1
+    return 1 - len(np.unique(owners * span + sequences.items)) / max(1, len(sequences.items))
 
 
 def histories_of(cases: Cases, vocabulary: Vocabulary) -> list[tuple[list[str], list[int]]]:

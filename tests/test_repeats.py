@@ -16,9 +16,13 @@ from model_export.bundle import Bundle, BundleError, write_manifest
 from model_export.cases import Cases
 from model_export.check import check
 from model_export.checkpoint import Checkpoint
+from model_export.dataset import Sequences
 from model_export.extractor import Extractor
 from model_export.model_ranker import ModelRanker
+from model_export.presets import DEFAULT, preset
 from model_export.repeats import own_items
+from model_export.simulator import SimulatedShop
+from model_export.training import repeated_share, train
 from stream.history import History
 from stream.position import Position
 from stream.state import UserState
@@ -132,3 +136,25 @@ def test_the_gate_counts_own_items_too(bonus: float, rate: float, bundle: Bundle
 def test_a_bonus_that_is_none_is_refused(bonus: list[float], message: str, bundle: Bundle, tmp_path: Path) -> None:
     with pytest.raises(BundleError, match=message):
         check(with_bonus(bundle, bonus, tmp_path))
+
+
+# Learning it
+
+
+def test_the_share_of_behaviours_that_come_back_by_hand() -> None:
+    items, starts = np.array([1, 2, 1, 1, 2, 3, 0, 0]), np.array([0, 4, 8])
+    of_two = Sequences(["a", "b"], items, np.zeros(8, np.int64), starts, np.zeros((2, 0), np.int64))
+    assert repeated_share(of_two) == 3 / 8  # 1 twice again, then 0 again; 2 is another user's
+    assert repeated_share(replace(of_two, items=np.arange(8))) == 0
+
+
+def test_only_a_log_in_which_people_come_back_teaches_it(shop: SimulatedShop) -> None:
+    chosen = preset(DEFAULT)
+    config, short = replace(chosen.model, dim=8, num_interests=2), replace(chosen.training, steps=2, batch_size=32)
+    learned = train(shop.log, config, short, progress=False).model.repeat_bonus
+    assert learned is not None
+    assert (learned > 0).all()
+    once = shop.log.events.drop_duplicates(["user_id", "item_id"], ignore_index=True)
+    assert train(replace(shop.log, events=once), config, short, progress=False).model.repeat_bonus is None
+    with pytest.raises(ValueError, match="repeats is True with the loss 'label-aware'; only the joint loss learns it"):
+        train(shop.log, config, replace(short, loss="label-aware"), progress=False)
