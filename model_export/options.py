@@ -27,7 +27,7 @@ HistoryLength = Annotated[int | None, typer.Option(help="L, most recent behaviou
 Seed = Annotated[int, typer.Option(help="Seed of everything that is drawn.")]
 Switches = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="NAME=VALUE", help="Another setting of model or training; may be repeated."),
+    typer.Option("--set", metavar="NAME=VALUE", help="One of the switches of model or training; may be repeated."),
 ]
 Since = Annotated[
     datetime | None, typer.Option(help="Learn from events of this date (UTC) and later only.", formats=DAY)

@@ -17,6 +17,7 @@ from model_export.extractor import Extractor
 from model_export.interactions import InteractionLog
 from model_export.model_config import ModelConfig
 from model_export.model_ranker import ModelRanker, capsules_of, top_n
+from model_export.repeats import own_items
 from model_export.simulator import SimulatedShop
 from model_export.split import split_users
 
@@ -67,6 +68,8 @@ def test_evaluation_says_what_serving_would_give(checkpoint: Checkpoint, bundle:
         history, when = histories[user][:cut][-20:], times_ms[user][:cut][-20:]
         [capsules] = extractor.encode([history], [profiles[user]], [when])  # type: ignore[list-item]
         scores = (capsules.vectors @ bundle.item_embeddings.T).max(0)
+        own, bonus = own_items(bundle, history)
+        scores[own] += bonus
         best = [bundle.item_ids[row] for row in np.argsort(-scores)]
         labels = histories[user][cut:]
         hits.append(bool(set(labels) & set(best[:50])))

@@ -21,6 +21,7 @@ ROOMS = ("benchmarks", "demo", "index", "model_export", "stream", "tests")
 OURS = (*ROOMS, "console", "settings")
 
 BUNDLE, EXTRACTOR, REGISTRY = "model_export.bundle", "model_export.extractor", "model_export.registry"
+REPEATS = "model_export.repeats"
 SERVING = "model_export.serving"
 REAL_PARTS = (
     "tests.real_kafka",
@@ -52,7 +53,7 @@ DEMO_PARTS = ("tests.demo_process",)  # of `python -m benchmarks demo`
 # Room -> what of ours it may import besides itself, settings and console. A name allows what is below it.
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "stream": (BUNDLE, EXTRACTOR, REGISTRY, SERVING, "model_export.interactions", "model_export.readers"),
-    "index": (BUNDLE, EXTRACTOR, REGISTRY, SERVING, *STORES),
+    "index": (BUNDLE, EXTRACTOR, REGISTRY, REPEATS, SERVING, *STORES),
     "model_export": (),
     "demo": ("index", "model_export", "stream"),
     "benchmarks": ("index", "model_export", "stream", *REAL_PARTS, *FAULT_PARTS, *DEMO_PARTS),
