@@ -36,7 +36,8 @@ def test_a_history_is_what_came_before_the_target_and_nothing_else() -> None:
     sampler = Sampler(ladder(users=3, length=6), np.array([0, 2]), 4, training, 300, CPU)
     seen: set[int] = set()
     for _ in range(20):
-        history, mask, earlier, gaps, earlier_gaps, target, profile, negatives, _ = arrays(sampler.batch())
+        history, real, mask, earlier, gaps, earlier_gaps, target, profile, negatives, _ = arrays(sampler.batch())
+        assert np.array_equal(history, real)  # nothing is substituted
         assert (history.shape, mask.shape, negatives.shape) == ((10, 4), (10, 4), (8,))
         for row in range(10):
             user, number = divmod(int(target[row]), 100)
@@ -143,6 +144,7 @@ def test_without_substitution_the_neighbours_are_not_asked() -> None:
         assert (one == other).all()
     everything = to_299(1.0).batch()
     assert (everything.history == 299 * everything.mask).all()
+    assert (everything.real_history != 299).all()  # what users really had is kept
 
 
 def test_a_sampler_goes_on_where_another_stood() -> None:
