@@ -1,5 +1,6 @@
 """Approximate max-sim by one joint beam for all capsules over hnswlib's links, or by a scan where that is faster."""
 
+import math
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,8 @@ from index.joint import joint_beams
 from index.links import Links
 from index.maxsim import EVERY_ROW, Allowed, Hits, MaxSimIndex, stacked
 
-WIDTH = 24  # of the small beam of each capsule
+WIDTH = 24  # least of the small beam of each capsule
+CROWD = 20  # the root of the items over this is its width where that is more: among many, a narrow one gets lost
 BREAK_EVEN = 50  # a beam of breadth ef takes as long as a scan of so many rows times ef
 MOST_VISITED = 4  # a beam gives up, and a scan takes over, where it visits more than items / 4
 FEW = 4_096  # but not before so many
@@ -46,6 +48,7 @@ class BeamIndex(MaxSimIndex):
     def __init__(self, items: np.ndarray, links: Links, ef: Mapping[int, int], break_even: float = BREAK_EVEN) -> None:
         self.scan = ExactIndex(items)
         self.items, self.links, self.ef = self.scan.items, links, dict(sorted(ef.items()))
+        self.width = max(WIDTH, math.isqrt(len(items)) // CROWD)
         self.break_even = break_even
         self.free: deque[Marks] = deque(maxlen=KEPT)
         self.beams([np.zeros((1, items.shape[1]), dtype=np.float32)], 1, 1, [EVERY_ROW], None)  # loads the machine code
@@ -104,7 +107,7 @@ class BeamIndex(MaxSimIndex):
             marks.barred,
             marks.clock,
             marks.queues,
-            min(WIDTH, ef),
+            min(self.width, ef),
             found,
             counts,
         )

@@ -3,40 +3,60 @@
 import torch
 from torch import Tensor
 
+ABSENT = -1e9  # a score that counts for nothing; minus infinity has no gradient
 
-def joint_softmax(
+
+def scores_of(
     capsules: Tensor,
     active: Tensor,
     table: Tensor,
     target: Tensor,
     negatives: Tensor,
     log_q: Tensor,
-    scale: Tensor,
     repeats: Tensor | None = None,
-) -> Tensor:
-    """Mean of -log [ sum_k exp(v_k e_y) / sum_k sum_n exp(v_k e_n) ]: a soft selection of the interest.
+) -> tuple[Tensor, Tensor]:
+    """What each capsule says of the target (B, K), and of the negatives (B, K, M): what a softmax is taken over.
 
-    All capsules and all items share one softmax, so a capsule also learns where it has nothing to say; with the
-    argmax of label-aware attention only the selected one learns. n runs over the target and the M negatives, each
-    negative divided by its expected count exp(log_q), so that the sum estimates that over all items.
+    Each negative is divided by its expected count exp(log_q), so that a sum over them estimates that over all items.
+    Negatives that happen to be the target, and capsules that a user does not have, count for nothing.
 
     Parameters
     ----------
-    capsules (B, K, d), active bool (B, K), table (items, d), target int64 (B,), negatives int64 (M,), log_q (items,).
-    scale : what inner products are multiplied by, (); unit-length vectors need one well above 1.
+    capsules (B, K, d), times the scale; active bool (B, K), table (items, d), target int64 (B,), negatives int64 (M,),
+    log_q (items,).
     repeats : (B, items), what is added to an item's inner products with all capsules; None: nothing.
     """
-    scaled, absent = scale * capsules, ~active
-    positive = (scaled * table[target][:, None, :]).sum(-1)  # (B, K)
-    sampled = scaled @ table[negatives].T - log_q[negatives]  # (B, K, M)
+    positive = (capsules * table[target][:, None, :]).sum(-1)  # (B, K)
+    sampled = capsules @ table[negatives].T - log_q[negatives]  # (B, K, M)
     if repeats is not None:
-        positive = positive + scale * repeats.gather(1, target[:, None])
-        sampled = sampled + scale * repeats[:, None, negatives]
-    positive = positive.masked_fill(absent, -1e9)
+        positive = positive + repeats.gather(1, target[:, None])
+        sampled = sampled + repeats[:, None, negatives]
     hit = negatives[None, :] == target[:, None]  # (B, M)
-    others = torch.logsumexp(sampled.masked_fill(hit[:, None, :], -1e9), 2)  # (B, K)
-    everything = torch.logaddexp(positive, others).masked_fill(absent, -1e9)  # (B, K)
-    return (torch.logsumexp(everything, 1) - torch.logsumexp(positive, 1)).mean()
+    return positive.masked_fill(~active, ABSENT), sampled.masked_fill(hit[:, None, :] | ~active[:, :, None], ABSENT)
+
+
+def joint_softmax(positive: Tensor, sampled: Tensor) -> Tensor:
+    """Mean of -log [ sum_k exp(v_k e_y) / sum_k sum_n exp(v_k e_n) ]: a soft selection of the interest.
+
+    All capsules and all items share one softmax, so a capsule also learns where it has nothing to say; with the
+    argmax of label-aware attention only the selected one learns. n runs over the target and the negatives.
+
+    Parameters
+    ----------
+    positive (B, K), sampled (B, K, M) : see `scores_of`.
+    """
+    right = torch.logsumexp(positive, 1)  # (B,)
+    wrong = torch.logsumexp(sampled.flatten(1), 1)  # (B,)
+    return (torch.logaddexp(right, wrong) - right).mean()
+
+
+def max_sim_softmax(positive: Tensor, sampled: Tensor) -> Tensor:
+    """Mean of -log [ exp(max_k v_k e_y) / sum_n exp(max_k v_k e_n) ]: the softmax of what retrieval ranks by.
+
+    Each item is scored by the capsule that is nearest to it, as it will be when it is looked for, whereas a sum over
+    capsules would teach them to agree on an item. Parameters are those of `joint_softmax`.
+    """
+    return joint_softmax(positive.amax(1, keepdim=True), sampled.amax(1, keepdim=True))
 
 
 def instability(capsules: Tensor, earlier: Tensor, both: Tensor) -> Tensor:

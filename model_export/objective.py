@@ -5,10 +5,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from model_export.losses import instability, joint_softmax, overlap, routing_penalty
+from model_export.losses import instability, joint_softmax, max_sim_softmax, overlap, routing_penalty, scores_of
 from model_export.mind import label_aware_attention, sampled_softmax
 from model_export.model import InterestModel
 from model_export.training_config import TrainingConfig
+
+OF_ALL_CAPSULES = {"joint": joint_softmax, "max-sim": max_sim_softmax}
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,10 @@ def objective(model: InterestModel, batch: Batch, training: TrainingConfig) -> T
     logits = model.logits_for_training(batch.history)  # (B, K, L)
     capsules, active, weights = model.extract(behaviours, batch.mask, logits, batch.profile, batch.gaps)
     log_q = batch.log_q[rows]
-    if training.loss == "joint":
+    if training.loss in OF_ALL_CAPSULES:
         repeats = repeats_among(rows, model, batch)
-        loss = joint_softmax(capsules, active, table, target, negatives, log_q, model.scale, repeats)
+        scores = scores_of(model.scale * capsules, active, table, target, negatives, log_q, repeats)
+        loss = OF_ALL_CAPSULES[training.loss](*scores)
     else:
         user = model.scale * label_aware_attention(capsules, active, table[target], model.config.pow_p)  # (B, d)
         loss = sampled_softmax(user, table, target, negatives, log_q, training.hard_negatives)
@@ -70,9 +73,10 @@ def objective(model: InterestModel, batch: Batch, training: TrainingConfig) -> T
 
 
 def repeats_among(rows: Tensor, model: InterestModel, batch: Batch) -> Tensor | None:
-    """What `model.repeats` says of the items of a step, int64 (rows,) ascending: (B, rows).
+    """What `model.repeats` says of the items of a step, int64 (rows,) ascending, times the scale: (B, rows).
 
     Histories count as they were: an item that was substituted is still one that the user has.
     """
     places = torch.searchsorted(rows, batch.real_history).clamp(max=len(rows) - 1)  # (B, L)
-    return model.repeats(places, batch.mask & (rows[places] == batch.real_history), len(rows))
+    repeats = model.repeats(places, batch.mask & (rows[places] == batch.real_history), len(rows))
+    return None if repeats is None else model.scale * repeats

@@ -52,8 +52,8 @@ def train(
     ValueError
         If the log has too few events to train on, `state` is of another training, or the loss cannot learn `repeats`.
     """
-    if config.repeats and training.loss != "joint":
-        raise ValueError(f"repeats is True with the loss {training.loss!r}; only the joint loss learns it")
+    if config.repeats and training.loss == "label-aware":
+        raise ValueError(f"repeats is True with the loss {training.loss!r}; right is joint or max-sim, which learn it")
     torch.manual_seed(training.seed)  # what NumPy draws has generators of its own
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     vocabulary = build_vocabulary(log)

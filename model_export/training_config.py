@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-LOSSES = ("label-aware", "joint")
+LOSSES = ("label-aware", "joint", "max-sim")
 SAMPLINGS = ("popularity", "uniform")
 STARTS = ("random", "co-occurrence")
 
@@ -18,7 +18,7 @@ class TrainingConfig:
     learning_rate : of AdamW, falling to zero along a cosine over `steps`.
     weight_decay : of AdamW, on embeddings only; 0 makes it Adam.
     loss : "label-aware": sampled softmax of the capsule that label-aware attention selects; "joint": all capsules share
-        one softmax (losses.py).
+        one softmax; "max-sim": each item is scored by the capsule nearest to it, as in retrieval (losses.py).
     negatives : sampled negatives, shared by the pairs of a step.
     negative_sampling : draw negatives by "popularity" or "uniform".
     hard_negatives : beta of REMI's interest-aware hard negatives, 0 for none.
@@ -64,9 +64,9 @@ class TrainingConfig:
         for name, allowed in (("loss", LOSSES), ("negative_sampling", SAMPLINGS), ("start", STARTS)):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; it must be one of {', '.join(allowed)}")
-        if self.loss == "joint" and self.hard_negatives:
+        if self.loss != "label-aware" and self.hard_negatives:
             raise ValueError(
-                f"hard_negatives is {self.hard_negatives} with the joint loss, which has none; it must be 0 there"
+                f"hard_negatives is {self.hard_negatives} with the {self.loss} loss, which has none; it must be 0 there"
             )
         for name in ("steps", "batch_size", "negatives", "validate_every", "patience"):
             if getattr(self, name) is not None and getattr(self, name) < 1:

@@ -1,15 +1,17 @@
 """Objectives beyond the paper's, by hand and against what they estimate."""
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor
 
-from model_export.losses import instability, joint_softmax, overlap, routing_penalty
+from model_export.losses import instability, joint_softmax, max_sim_softmax, overlap, routing_penalty, scores_of
 from model_export.mind import harder, sampled_softmax
 
-ONE = torch.ones(())
+Loss = Callable[[Tensor, Tensor], Tensor]
+LOSSES = pytest.mark.parametrize("loss", [joint_softmax, max_sim_softmax])
 BOTH = torch.tensor([[True, True]])
 # The capsules of one user, and three items; the scores are 1, 2, 0 for the first capsule and 0, 0, 3 for the second.
 CAPSULES = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]])
@@ -17,39 +19,49 @@ TABLE = torch.tensor([[1.0, 0.0], [2.0, 0.0], [0.0, 3.0]])
 LOG_Q = [math.log(0.5), 0.0, math.log(2)]
 
 
-def joint(
-    negatives: list[int], target: int = 0, active: Tensor = BOTH, log_q: list[float] = LOG_Q, scale: float = 1.0
-) -> float:
+def lost(loss: Loss, negatives: list[int], target: int = 0, active: Tensor = BOTH, log_q: list[float] = LOG_Q) -> float:
     """The loss of this user and its target."""
     rows = torch.tensor([target]), torch.tensor(negatives), torch.tensor(log_q)
-    return float(joint_softmax(CAPSULES, active, TABLE, *rows, torch.tensor(scale)))
+    return float(loss(*scores_of(CAPSULES, active, TABLE, *rows)))
 
 
 def test_joint_softmax_by_hand() -> None:
     e = math.e
     right = e + 1  # of item 0 by either capsule
     wrong = (e**2 + 1) / 1 + (1 + e**3) / 2  # items 1 and 2 by either, over their expected counts
-    assert joint([1, 2]) == pytest.approx(-math.log(right / (right + wrong)))
-    assert joint([2, 2, 1]) == pytest.approx(-math.log(right / (right + wrong + (1 + e**3) / 2)))
+    assert lost(joint_softmax, [1, 2]) == pytest.approx(-math.log(right / (right + wrong)))
+    assert lost(joint_softmax, [2, 2, 1]) == pytest.approx(-math.log(right / (right + wrong + (1 + e**3) / 2)))
 
 
-def test_the_scale_multiplies_the_scores() -> None:
-    right, wrong = math.exp(3) + 1, math.exp(6) + 1
-    assert joint([1], scale=3.0) == pytest.approx(-math.log(right / (right + wrong)))
+def test_max_sim_softmax_by_hand() -> None:
+    e = math.e
+    wrong = e**2 / 1 + e**3 / 2  # items 1 and 2 by the capsule that is nearest, over their expected counts
+    assert lost(max_sim_softmax, [1, 2]) == pytest.approx(-math.log(e / (e + wrong)))
+    assert lost(max_sim_softmax, [2, 2, 1]) == pytest.approx(-math.log(e / (e + wrong + e**3 / 2)))
 
 
-def test_accidental_hits_are_left_out() -> None:
-    assert joint([0, 1, 0, 2]) == pytest.approx(joint([1, 2]))
-    assert joint([0, 0]) == pytest.approx(0, abs=1e-6)
+def test_what_repeats_are_worth_is_added_to_what_every_capsule_says() -> None:
+    rows = torch.tensor([0]), torch.tensor([1, 2]), torch.zeros(3)
+    plain = scores_of(CAPSULES, BOTH, TABLE, *rows)
+    positive, sampled = scores_of(CAPSULES, BOTH, TABLE, *rows, repeats=torch.tensor([[0.5, 0.25, 0.125]]))
+    torch.testing.assert_close(positive, plain[0] + 0.5)
+    torch.testing.assert_close(sampled, plain[1] + torch.tensor([0.25, 0.125]))
+
+
+@LOSSES
+def test_accidental_hits_are_left_out(loss: Loss) -> None:
+    assert lost(loss, [0, 1, 0, 2]) == pytest.approx(lost(loss, [1, 2]))
+    assert lost(loss, [0, 0]) == pytest.approx(0, abs=1e-6)
     users = CAPSULES.expand(2, -1, -1), BOTH.expand(2, -1), TABLE, torch.tensor([0, 1])
-    both = joint_softmax(*users, torch.tensor([0, 1]), torch.zeros(3), ONE)  # the hit of one is the other's negative
-    apart = [joint([1], target=0, log_q=[0.0] * 3), joint([0], target=1, log_q=[0.0] * 3)]
+    both = loss(*scores_of(*users, torch.tensor([0, 1]), torch.zeros(3)))  # the hit of one is the other's negative
+    apart = [lost(loss, [1], target=0, log_q=[0.0] * 3), lost(loss, [0], target=1, log_q=[0.0] * 3)]
     assert float(both) == pytest.approx(sum(apart) / 2)
 
 
-def test_a_capsule_that_the_user_has_not_takes_no_part() -> None:
+@LOSSES
+def test_a_capsule_that_the_user_has_not_takes_no_part(loss: Loss) -> None:
     first = torch.tensor([[True, False]])
-    assert joint([1, 2], active=first) == pytest.approx(-math.log(math.e / (math.e + math.e**2 + 1 / 2)))
+    assert lost(loss, [1, 2], active=first) == pytest.approx(-math.log(math.e / (math.e + math.e**2 + 1 / 2)))
 
 
 def drawn(users: int, items: int, slots: int = 3, dim: int = 4) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -61,30 +73,34 @@ def drawn(users: int, items: int, slots: int = 3, dim: int = 4) -> tuple[Tensor,
     return capsules, active, table, torch.randint(items, (users,), generator=generator)
 
 
-def full_softmax(capsules: Tensor, active: Tensor, table: Tensor, target: Tensor) -> Tensor:
-    """The loss with one softmax over all pairs of a capsule and an item, by its definition."""
+def full_softmax(loss: Loss, capsules: Tensor, active: Tensor, table: Tensor, target: Tensor) -> Tensor:
+    """The loss with one softmax over all items, by its definition."""
     losses = []
     for user, item in enumerate(target.tolist()):
-        scores = (capsules[user][active[user]] @ table.T).exp()
-        losses.append(-torch.log(scores[:, item].sum() / scores.sum()))
+        each = (capsules[user][active[user]] @ table.T).exp()
+        scores = each.sum(0) if loss is joint_softmax else each.amax(0)
+        losses.append(-torch.log(scores[item] / scores.sum()))
     return torch.stack(losses).mean()
 
 
-def test_with_every_item_once_it_is_the_full_softmax() -> None:
+@LOSSES
+def test_with_every_item_once_it_is_the_full_softmax(loss: Loss) -> None:
     parts = drawn(users=5, items=30)
-    torch.testing.assert_close(joint_softmax(*parts, torch.arange(30), torch.zeros(30), ONE), full_softmax(*parts))
+    found = loss(*scores_of(*parts, torch.arange(30), torch.zeros(30)))
+    torch.testing.assert_close(found, full_softmax(loss, *parts))
 
 
+@LOSSES
 @pytest.mark.parametrize("uniform", [True, False])
-def test_its_denominator_is_expected_to_be_that_of_the_full_softmax(uniform: bool) -> None:
+def test_its_denominator_is_expected_to_be_that_of_the_full_softmax(loss: Loss, uniform: bool) -> None:
     capsules, active, table, target = drawn(users=1, items=100)
     parts = capsules, active, table / 2, target
     q = torch.full((100,), 0.01) if uniform else 1 / torch.arange(5.0, 105.0)
     q = q / q.sum()
     generator = torch.Generator().manual_seed(1)
     draws = [torch.multinomial(q, 50, replacement=True, generator=generator) for _ in range(2_000)]
-    losses = torch.stack([joint_softmax(*parts, negatives, (50 * q).log(), ONE) for negatives in draws])
-    assert float(losses.exp().mean()) == pytest.approx(float(full_softmax(*parts).exp()), rel=0.02)
+    losses = torch.stack([loss(*scores_of(*parts, negatives, (50 * q).log())) for negatives in draws])
+    assert float(losses.exp().mean()) == pytest.approx(float(full_softmax(loss, *parts).exp()), rel=0.02)
 
 
 def test_instability_by_hand() -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from model_export.dataset import without_last
-from model_export.losses import instability, joint_softmax, overlap, routing_penalty
+from model_export.losses import instability, joint_softmax, max_sim_softmax, overlap, routing_penalty, scores_of
 from model_export.mind import label_aware_attention, sampled_softmax
 from model_export.model import InterestModel
 from model_export.objective import Batch, objective
@@ -20,6 +20,7 @@ from tests.untrained import ITEMS, untrained
 
 PLAIN = TrainingConfig()
 JOINT = TrainingConfig(loss="joint")
+MAX_SIM = TrainingConfig(loss="max-sim")
 
 
 def small(name: str, **settings: Any) -> InterestModel:
@@ -67,26 +68,31 @@ def encode(model: InterestModel, batch: Batch, mask: Tensor, gaps: Tensor) -> tu
 
 
 def repeats_by_hand(model: InterestModel, batch: Batch) -> Tensor | None:
-    """What each item of the table gets for each time that it is in a history; the last behaviour has age 0."""
+    """What each item of the table gets for each time that it is in a history, times the scale; the last has age 0."""
     if model.repeat_bonus is None:
         return None
     found = torch.zeros(len(batch.history), ITEMS)
     for user, (rows, mask) in enumerate(zip(batch.real_history, batch.mask, strict=True)):
         for age, row in enumerate(reversed(rows[mask].tolist())):
-            found[user, row] += model.repeat_bonus[age].item()
+            found[user, row] += model.scale.item() * model.repeat_bonus[age].item()
     assert found[:, 8].count_nonzero() == len(found)
     return found
 
 
 @pytest.mark.parametrize("name", PRESETS)
-@pytest.mark.parametrize("loss", [PLAIN, replace(PLAIN, hard_negatives=0.5), JOINT], ids=["plain", "hard", "joint"])
+@pytest.mark.parametrize(
+    "loss",
+    [PLAIN, replace(PLAIN, hard_negatives=0.5), JOINT, MAX_SIM],
+    ids=["plain", "hard", "joint", "max-sim"],
+)
 def test_the_loss_is_that_of_the_whole_item_table(name: str, loss: TrainingConfig) -> None:
     model = small(name)
     batch, table = batch_of(model), model.item_table()
     capsules, active, _ = encode(model, batch, batch.mask, batch.gaps)
-    if loss.loss == "joint":
+    if loss.loss != "label-aware":
         drawn = batch.target, batch.negatives, batch.log_q
-        expected = joint_softmax(capsules, active, table, *drawn, model.scale, repeats_by_hand(model, batch))
+        scores = scores_of(model.scale * capsules, active, table, *drawn, repeats_by_hand(model, batch))
+        expected = (joint_softmax if loss is JOINT else max_sim_softmax)(*scores)
     else:
         user = model.scale * label_aware_attention(capsules, active, table[batch.target], model.config.pow_p)
         parts = user, table, batch.target, batch.negatives, batch.log_q

@@ -51,7 +51,7 @@ def test_impossible_models(settings: dict[str, Any], message: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"loss": "hinge"}, "loss is 'hinge'; it must be one of label-aware, joint"),
+        ({"loss": "hinge"}, "loss is 'hinge'; it must be one of label-aware, joint, max-sim"),
         ({"negative_sampling": "hard"}, "negative_sampling is 'hard'; it must be one of popularity, uniform"),
         ({"start": "zeros"}, "start is 'zeros'; it must be one of random, co-occurrence"),
         ({"steps": 0}, "steps is 0; it must be at least 1"),

@@ -156,5 +156,7 @@ def test_only_a_log_in_which_people_come_back_teaches_it(shop: SimulatedShop) ->
     assert (learned > 0).all()
     once = shop.log.events.drop_duplicates(["user_id", "item_id"], ignore_index=True)
     assert train(replace(shop.log, events=once), config, short, progress=False).model.repeat_bonus is None
-    with pytest.raises(ValueError, match="repeats is True with the loss 'label-aware'; only the joint loss learns it"):
+    with pytest.raises(
+        ValueError, match="repeats is True with the loss 'label-aware'; right is joint or max-sim, which learn it"
+    ):
         train(shop.log, config, replace(short, loss="label-aware"), progress=False)
