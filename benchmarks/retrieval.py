@@ -114,7 +114,7 @@ def measure_table(
         OURS: Beam(items, links),
         EXACT: Exact(items),
         PLAIN: peers.Augmented(plain),
-        **{name: library(items) for name, library in libraries.items()},
+        **{name: library(items) for name, library in tqdm(libraries.items(), desc="peers' graphs", unit="graph")},
     }
     cases = {}
     for kind, users in users_of.items():

@@ -4,12 +4,11 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import pairwise
-from threading import Event as Signal
-from threading import Thread
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import psutil
 
+from benchmarks.background import Background
 from benchmarks.faults.home import Home
 from benchmarks.faults.load import Load
 
@@ -36,8 +35,8 @@ def longest_stall(looks: Sequence[Look]) -> float:
     return longest
 
 
-class Watch:
-    """Looks from a thread, from entering the context until leaving it.
+class Watch(Background):
+    """Looks from time to time.
 
     Attributes
     ----------
@@ -45,12 +44,11 @@ class Watch:
     """
 
     def __init__(self, home: Home, load: Load) -> None:
+        super().__init__()
         self.home, self.load = home, load
         self.looks: list[Look] = []
-        self.stopping = Signal()
-        self.thread = Thread(target=self._watch, daemon=True)
 
-    def _watch(self) -> None:
+    def work(self) -> None:
         while True:
             started = time.monotonic()
             self.looks.append(self._look())
@@ -68,17 +66,9 @@ class Watch:
         """The longest stall so far."""
         return longest_stall(self.looks)
 
-    def __enter__(self) -> Self:
-        self.thread.start()
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self.stopping.set()
-        self.thread.join()
-
-
-class Memory:
-    """Looks at the memory of a process from a thread, from entering the context until leaving it.
+class Memory(Background):
+    """Looks at the memory of a process from time to time.
 
     Attributes
     ----------
@@ -88,22 +78,13 @@ class Memory:
     """
 
     def __init__(self, pid: int) -> None:
+        super().__init__()
         self.process = psutil.Process(pid)
         self.rss_mb = self.own_mb = 0.0
-        self.stopping = Signal()
-        self.thread = Thread(target=self._watch, daemon=True)
 
-    def _watch(self) -> None:
+    def work(self) -> None:
         with suppress(psutil.NoSuchProcess):
             while not self.stopping.wait(WEIGH_EVERY_S):
                 used = self.process.memory_info()
                 self.rss_mb = max(self.rss_mb, used.rss / 1e6)
-                self.own_mb = max(self.own_mb, (used.rss - used.shared) / 1e6)
-
-    def __enter__(self) -> Self:
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stopping.set()
-        self.thread.join()
+                self.own_mb = max(self.own_mb, (used.rss - getattr(used, "shared", 0)) / 1e6)  # macOS does not say

@@ -1,10 +1,9 @@
 """How long an event takes to be stored, seen from outside: one at a time, of users of its own."""
 
-import threading
 import time
 from itertools import count
-from typing import Self
 
+from benchmarks.background import Background
 from benchmarks.faults.home import Home
 from stream.event import Event
 from stream.producer import EventProducer
@@ -14,8 +13,8 @@ PAUSE_S = 0.03
 LOOK_EVERY_S = 0.001
 
 
-class Probe:
-    """Sends events and waits for each, from entering the context until leaving it.
+class Probe(Background):
+    """Sends events and waits for each.
 
     Attributes
     ----------
@@ -24,13 +23,12 @@ class Probe:
     """
 
     def __init__(self, home: Home) -> None:
+        super().__init__()
         self.home = home
         self.took_s: list[float] = []
         self.sent = 0
-        self.stopping = threading.Event()
-        self.thread = threading.Thread(target=self.send, daemon=True)
 
-    def send(self) -> None:
+    def work(self) -> None:
         with EventProducer(self.home.cluster, self.home.settings.topic) as producer:
             for number in count():
                 if self.stopping.wait(PAUSE_S):
@@ -48,11 +46,3 @@ class Probe:
         """Offset of a user's last event that is in the store."""
         [state] = self.home.store.get_many([user_id])
         return state.position.offset if state else -1
-
-    def __enter__(self) -> Self:
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stopping.set()
-        self.thread.join()
