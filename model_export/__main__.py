@@ -2,6 +2,7 @@
 
 import json
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -20,8 +21,10 @@ from model_export.options import (
     Seed,
     Steps,
     Switches,
+    Threads,
     Until,
     given,
+    train_on,
 )
 from model_export.period import events_between
 from model_export.presets import DEFAULT, preset
@@ -61,6 +64,7 @@ def train(
     num_interests: NumInterests = None,
     history_length: HistoryLength = None,
     seed: Seed = 7,
+    threads: Threads = 1,
     switches: Switches = None,
     until: Until = None,
     resume: Annotated[
@@ -72,6 +76,8 @@ def train(
     from model_export.evaluation import judged
     from model_export.training import train as train_model
 
+    require_writable(out)
+    train_on(threads)
     chosen = switched(preset(model), switches or [])
     config = replace(chosen.model, **given(dim=dim, num_interests=num_interests, history_length=history_length))
     training = replace(chosen.training, seed=seed, **given(steps=steps, batch_size=batch_size))
@@ -122,6 +128,20 @@ def export(
     from model_export.export import export as export_bundle
 
     print(export_bundle(load(checkpoint), out).path)
+
+
+def require_writable(out: Path) -> None:
+    """Raise OSError where the checkpoint could not be written: the training would be lost."""
+    if out.is_dir():
+        raise IsADirectoryError(f"--out is {out}, a folder; right is a file, such as {out / 'model.pt'}")
+    folder = next(one for one in out.absolute().parents if one.exists())  # those below it are made later
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise OSError(
+            f"--out is {out}, which cannot be written in {folder} ({error.strerror}); "
+            "right is a file in a folder that is there or can be made"
+        ) from error
 
 
 def state_file(out: Path, resume: bool) -> Path:

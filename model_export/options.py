@@ -25,6 +25,7 @@ NumInterests = Annotated[
 ]
 HistoryLength = Annotated[int | None, typer.Option(help="L, most recent behaviours read.", min=1, show_default=MODEL_S)]
 Seed = Annotated[int, typer.Option(help="Seed of everything that is drawn.")]
+Threads = Annotated[int, typer.Option(help="Threads that train; more pay only where cores are idle.", min=1)]
 Switches = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="One of the switches of model or training; may be repeated."),
@@ -40,6 +41,13 @@ MaxDrop = Annotated[
 ]
 MinRecall = Annotated[float, typer.Option(help="Least recall of an HNSW index against exact search.")]
 Force = Annotated[bool, typer.Option("--force", help="Publish what the gate speaks against all the same.")]
+
+
+def train_on(threads: int) -> None:
+    """As many as there are cores, torch's own number, wait for each other on a shared machine: slower than one."""
+    import torch  # here, because it takes a while and only training needs it
+
+    torch.set_num_threads(threads)
 
 
 def given(**options: int | None) -> dict[str, Any]:

@@ -27,8 +27,10 @@ from model_export.options import (
     Seed,
     Since,
     Steps,
+    Threads,
     Until,
     given,
+    train_on,
 )
 from model_export.period import events_between
 from model_export.presets import DEFAULT, preset
@@ -55,6 +57,7 @@ def retrain(
     num_interests: NumInterests = None,
     history_length: HistoryLength = None,
     seed: Seed = 7,
+    threads: Threads = 1,
     cold: Annotated[bool, typer.Option("--cold", help="Do not begin with the current bundle's items.")] = False,
     min_hr: MinHr = None,
     max_drop: MaxDrop = MAX_DROP,
@@ -65,6 +68,7 @@ def retrain(
     """Train, evaluate, export, index, compare and publish, for cron; exit status 0: published, 1: refused, 2: error."""
     from model_export.retrain import Plan, alone, retrain  # torch takes a while
 
+    train_on(threads)
     started, configured, chosen = time.monotonic(), settings.load(), preset(model)
     plan = Plan(
         replace(chosen.model, **given(dim=dim, num_interests=num_interests, history_length=history_length)),

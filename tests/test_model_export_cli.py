@@ -15,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 from typer.models import CommandInfo
 
 import console
@@ -116,6 +117,53 @@ def test_what_is_not_asked_for_is_the_models_own(
     assert asked == [(one.model, one.training) for one in PRESETS.values()]
     assert inspect.signature(train).parameters["model"].default == DEFAULT
     assert {one.training.seed for one in PRESETS.values()} == {inspect.signature(train).parameters["seed"].default}
+
+
+@pytest.mark.parametrize(("options", "threads"), [([], 1), (["--threads", "3"], 3)])
+@pytest.mark.parametrize("command", ["train", "retrain"])
+def test_training_has_as_many_threads_as_asked_for(
+    command: str, options: list[str], threads: int, log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two of them on a machine whose cores are busy are slower than one."""
+    found: list[int] = []
+
+    def stop(*_: object, **__: object) -> None:
+        found.append(torch.get_num_threads())
+        raise ValueError("enough")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("model_export.training.train", stop)
+    monkeypatch.setattr("model_export.retrain.train", stop)
+    line = ["train", log] if command == "train" else ["retrain", "--log", log, "--models", tmp_path / "models"]
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)  # as on a machine of two cores
+    try:
+        assert say(monkeypatch, *line, *options) == 2
+    finally:
+        torch.set_num_threads(before)
+    assert found == [threads]
+
+
+@pytest.mark.parametrize(
+    ("out", "message"),
+    [
+        ("empty", "--out is empty, a folder; right is a file, such as empty/model.pt"),
+        (
+            "small.csv/new/model.pt",
+            r"--out is small.csv/new/model.pt, which cannot be written in .*/small.csv \(Not a directory\); right .*",
+        ),
+        ("/proc/new/model.pt", r"--out is /proc/new/model.pt, which cannot be written in /proc \(.*\); right is .*"),
+    ],
+)
+def test_an_out_that_cannot_be_written_is_refused_before_the_training(
+    out: str, message: str, files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(files)
+    monkeypatch.setattr("model_export.training.train", lambda *_, **__: pytest.fail("it was trained"))
+    before = sorted(files.rglob("*"))
+    assert say(monkeypatch, "train", "log.parquet", "--out", out) == 2
+    assert re.fullmatch(f"error: {message}\n", capsys.readouterr().err)
+    assert sorted(files.rglob("*")) == before
 
 
 def test_a_training_that_was_stopped_goes_on(
@@ -270,6 +318,7 @@ def test_training_where_torch_is_not_installed(
     [
         ("train", "Missing argument"),
         ("train log --steps 0", "--steps"),
+        ("train log --threads 0", "--threads"),
         ("train log --dim x", "--dim"),
         ("train log --until tomorrow", "--until"),
         ("simulate out --users 0", "--users"),
