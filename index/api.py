@@ -50,6 +50,7 @@ def open_router(answers: Answers, metrics: ApiMetrics) -> APIRouter:
     async def begin() -> Response:
         return RedirectResponse("/docs")
 
+    @router.head("/healthz", include_in_schema=False)
     @router.get("/healthz", response_class=PlainTextResponse, responses={503: {"description": "What is wrong."}})
     def health() -> Response:
         """200 and "ok", or 503 and what is wrong."""

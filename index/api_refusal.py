@@ -14,6 +14,7 @@ MOST_BYTES = 1_000_000  # of a body
 TOO_LARGE = f"the body is too large; the most is {MOST_BYTES:,} bytes"
 LONGEST_SHOWN = 60  # characters of a value
 JSON = "application/json"
+UNREADABLE = "There was an error parsing the body"  # FastAPI's own words
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ def refused(request: Request, error: Exception) -> Response:
     said = {404: f"there is nothing at {shown(request.url.path)}; /docs says what there is"}
     said[405] = f"{request.method[:20]} is not for {shown(request.url.path)}; /docs says what is"
     said[413] = TOO_LARGE
-    framework_s_own = error.detail in ("Not Found", "Method Not Allowed", "Content Too Large")
+    said[400] = "the body is no JSON: right is UTF-8, and not nested that deeply"
+    framework_s_own = error.detail in ("Not Found", "Method Not Allowed", "Content Too Large", UNREADABLE)
     return refusal(error.status_code, said[error.status_code] if framework_s_own else error.detail, error.headers)
 
 
@@ -68,6 +70,8 @@ def sentence(wrong: dict[str, Any]) -> str:
     if wrong["type"] == "json_invalid":
         return f"the body is no JSON: {wrong['ctx']['error']} at character {names[0]}"
     name = f"{'.'.join(map(str, names))} in the {source}" if names else f"the {source}"
+    if source == "body" and isinstance(wrong["input"], bytes):
+        return f"the body does not say that it is JSON; right is the header Content-Type: {JSON}"
     if wrong["type"] == "missing":
         return f"{name} is missing"
     if wrong["type"] == "extra_forbidden":

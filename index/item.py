@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import msgspec
 
@@ -52,6 +52,16 @@ def from_json(text: bytes | str) -> Item:
         return _decoder.decode(text)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise ValueError(f"this is no item: {error}") from error
+
+
+def from_line(text: bytes | str) -> Item:
+    """Likewise of what people wrote: a field that no item has is refused, since it may be one that is misspelt."""
+    item = from_json(text)
+    known = [one.name for one in fields(Item)]
+    for name in msgspec.json.decode(text):
+        if name not in known:
+            raise ValueError(f"this is no item: {name[:50]!r} is not known; right is any of {', '.join(known)}")
+    return item
 
 
 def checked(item: Item) -> Item:

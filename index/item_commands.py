@@ -9,7 +9,7 @@ import typer
 from tqdm import tqdm
 
 import settings
-from index.item import Item, from_json, to_json
+from index.item import Item, from_line, to_json
 from index.item_stores import open_items
 from index.items import Items
 from index.overlay import Overlay
@@ -107,7 +107,7 @@ def read(file: Path, items: Items) -> tuple[list[Item], list[str]]:
         for number, line in enumerate(tqdm(lines, desc="reading", unit="line", disable=None), start=1):
             if line.strip():
                 try:
-                    item = from_json(line)
+                    item = from_line(line)
                     items.check(item)
                     good.append(item)
                 except ValueError as error:

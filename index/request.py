@@ -24,7 +24,8 @@ class Request:
     quota : most candidates that one interest may bring.
     by_importance : each interest may bring its share of n, rounded up, by its importance.
     diversity : ComiRec's lambda, in units of the score: every pair of candidates from different categories is worth so
-        much. Candidates are then chosen greedily from the best 4 n, and stand in the order in which they were chosen.
+        much. Candidates are then chosen greedily from the best 4 n, or where quotas and max_cosine leave fewer than n
+        of those, anew from as many as it takes; they stand in the order in which they were chosen.
     max_cosine : a candidate with a larger cosine to one that was chosen before is left out as a near-duplicate.
 
     Raises
@@ -44,8 +45,10 @@ class Request:
     max_cosine: float | None = None
 
     def __post_init__(self) -> None:
+        check(is_whole(self.n), f"n is {self.n!r}; right is a whole number")
         check(self.n >= 1, f"n is {self.n}; it must be at least 1")
         check(self.n <= MOST_CANDIDATES, f"n is {self.n}; it must be at most {MOST_CANDIDATES:,}")
+        check(not isinstance(self.exclude, str), f"exclude is {self.exclude!r}; right is a set of item ids")
         check(
             len(self.exclude) <= MOST_EXCLUDED,
             f"exclude has {len(self.exclude):,} items; at most {MOST_EXCLUDED:,} are right",
@@ -70,8 +73,8 @@ class Request:
             f"min_score is {self.min_score}; right is a finite number",
         )
         check(
-            self.quota is None or 1 <= self.quota <= MOST_CANDIDATES,
-            f"quota is {self.quota}; right is 1 to {MOST_CANDIDATES:,}",
+            self.quota is None or (is_whole(self.quota) and 1 <= self.quota <= MOST_CANDIDATES),
+            f"quota is {self.quota!r}; right is 1 to {MOST_CANDIDATES:,}",
         )
         check(
             math.isfinite(self.diversity) and self.diversity >= 0,
@@ -107,6 +110,11 @@ def filters_of(said: Iterable[str], source: str) -> dict[str, frozenset[str]]:
             raise ValueError(f"{source} is {one!r}; right is attribute=value")
         found[attribute] = found.get(attribute, frozenset()) | {value}
     return found
+
+
+def is_whole(number: object) -> bool:
+    """Whether it is a whole number; True is none."""
+    return isinstance(number, int) and not isinstance(number, bool)
 
 
 def check(right: bool, message: str) -> None:

@@ -177,7 +177,12 @@ WRONG: list[tuple[str, dict[str, Any], int, str]] = [
     ("/users/ann", {}, 404, "there is nothing at '/users/ann'; /docs says what there is"),
     ("/recommendations", {"method": "GET"}, 405, "GET is not for '/recommendations'"),
     ("/recommendations", {"content": b"{"}, 422, "the body is no JSON: Expecting property name"),
-    ("/recommendations", {"content": b"[" * 100_000}, 400, "parsing the body"),
+    (
+        "/recommendations",
+        {"content": b"[" * 100_000},
+        400,
+        "the body is no JSON: right is UTF-8, and not nested",
+    ),
     ("/recommendations", {"content": b" " * (MOST_BYTES + 1)}, 413, "the most is 1,000,000 bytes"),
     ("/recommendations", {"content": (b" " * 60_000 for _ in range(20))}, 413, "the most is 1,000,000 bytes"),
     ("/recommendations", {"json": {}}, 422, "user_ids and visitors in the body have 0 entries together; 1 to 100"),
@@ -207,6 +212,19 @@ def test_what_is_not_right_is_named(
     assert answer.status_code == status, answer.text
     assert message in error_of(answer)
     assert len(answer.text) < 400
+
+
+def test_a_body_that_does_not_say_that_it_is_json(client: TestClient) -> None:
+    answer = client.post("/recommendations", content=b'{"user_ids": ["ann"]}')
+    assert answer.status_code == 422
+    assert (
+        error_of(answer) == "the body does not say that it is JSON; right is the header Content-Type: application/json"
+    )
+
+
+def test_load_balancers_may_ask_for_the_head_alone(client: TestClient) -> None:
+    answer = client.head("/healthz")
+    assert (answer.status_code, answer.text) == (200, "")
 
 
 @pytest.fixture(scope="module")

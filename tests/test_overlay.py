@@ -535,6 +535,11 @@ def test_the_command_line_loads_a_file(home: Path, bundle: Bundle, tmp_path: Pat
     assert [line.split(": ")[0] for line in done.stdout.splitlines()] == ["line 3", "line 4", "line 6"]
     assert "missing required field `title`" in done.stdout
     assert items_command("list").stdout == ""
+    file.write_text('{"item_id": "y", "title": "Y", "atributes": {}}')
+    assert (
+        "this is no item: 'atributes' is not known; right is any of item_id, title"
+        in items_command("load", str(file)).stdout
+    )
     file.write_text("\n".join(good))
     assert items_command("load", str(file)).stdout == "3 items added\n"
     listed = items_command("list").stdout
