@@ -3,12 +3,12 @@
 import logging
 import sys
 from collections.abc import Callable
+from types import TracebackType
 
-from pythonjsonlogger.json import JsonFormatter
-
-import settings
+# What takes a while to import is imported where it is used: until this module is there, Ctrl-C is a traceback.
 
 EXIT_ERROR = 2
+EXIT_INTERRUPTED = 130  # Typer's, too
 TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 log = logging.getLogger("console")
@@ -31,6 +31,8 @@ def run(app: Callable[..., object]) -> None:
 
 def wants_json() -> bool:
     """Whether logs are JSON. A wrong variable is said by the command that asks for it, as text."""
+    import settings
+
     try:
         return settings.load().log_format == "json"
     except ValueError:
@@ -48,6 +50,8 @@ def set_up_logs(as_json: bool) -> None:
 
 def json_lines() -> logging.Formatter:
     """One object a line: time (ISO 8601, UTC), level, logger, message, and the fields given as `extra`."""
+    from pythonjsonlogger.json import JsonFormatter
+
     return JsonFormatter(
         "%(levelname)s %(name)s %(message)s",
         rename_fields={"levelname": "level", "name": "logger"},
@@ -59,3 +63,18 @@ def json_lines() -> logging.Formatter:
 def print_error(sentence: str) -> None:
     """The last line of a program that failed."""
     print(f"error: {sentence}", file=sys.stderr)
+
+
+def end_quietly_on_ctrl_c() -> None:
+    """Numpy, pandas and torch take seconds to import, and `run`, which knows Ctrl-C, comes after them."""
+    former = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            sys.exit(EXIT_INTERRUPTED)
+        former(kind, error, trace)
+
+    sys.excepthook = hook
+
+
+end_quietly_on_ctrl_c()

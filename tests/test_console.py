@@ -2,9 +2,11 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
@@ -68,3 +70,37 @@ def test_another_format_is_said_by_the_command_that_asks() -> None:
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr == "error: MINDSTREAM_LOG_FORMAT is 'xml': Input should be 'text' or 'json'\n"
+
+
+def imports(module: str, folder: Path, instead: str) -> subprocess.CompletedProcess[str]:
+    """`python -m MODULE --help`, that is: its imports, with a Numpy that does something else."""
+    (folder / "numpy.py").write_text(instead)
+    return subprocess.run(
+        [sys.executable, "-m", module, "--help"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job would ignore it
+    )
+
+
+@pytest.mark.parametrize("module", ["benchmarks", "index", "model_export", "stream"])
+def test_ctrl_c_during_the_imports_is_no_traceback(module: str, tmp_path: Path) -> None:
+    done = imports(module, tmp_path, "import signal; signal.raise_signal(signal.SIGINT)")
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def test_what_else_goes_wrong_there_is_told_in_full(tmp_path: Path) -> None:
+    done = imports("stream", tmp_path, "raise RuntimeError('of another version')")
+    assert done.returncode == 1
+    assert done.stderr.startswith("Traceback")
+    assert done.stderr.endswith("RuntimeError: of another version\n")
+
+
+def test_little_is_imported_before_ctrl_c_is_known() -> None:
+    """Pydantic alone takes longer than all that comes before console in the modules that import it."""
+    code = "import sys, console; print(*sys.modules.keys() & {'pydantic', 'settings', 'pythonjsonlogger'})"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"
