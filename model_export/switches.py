@@ -21,16 +21,19 @@ def switched(of: Preset, settings: Sequence[str]) -> Preset:
     ValueError
         If there is no setting of that name, or it cannot have that value.
     """
+    model: dict[str, Any] = {}
+    training: dict[str, Any] = {}
     for setting in settings:
         name, _, text = setting.partition("=")
         if name in names_of(ModelConfig):
-            of = replace(of, model=replace(of.model, **{name: read(ModelConfig, name, text)}))
+            model[name] = read(ModelConfig, name, text)
         elif name in names_of(TrainingConfig):
-            of = replace(of, training=replace(of.training, **{name: read(TrainingConfig, name, text)}))
+            training[name] = read(TrainingConfig, name, text)
         else:
             known = ", ".join(names_of(ModelConfig) + names_of(TrainingConfig))
             raise ValueError(f"--set {setting}: there is no setting {name!r}; right is NAME=VALUE, NAME one of {known}")
-    return of
+    # All at once: some settings go together only when each has its new value, in whatever order they were given.
+    return replace(of, model=replace(of.model, **model), training=replace(of.training, **training))
 
 
 def names_of(config: type[ModelConfig] | type[TrainingConfig]) -> list[str]:
