@@ -12,6 +12,7 @@ import typer
 import console
 from model_export import registry_commands, retrain_command
 from model_export.options import (
+    MOST_SEED,
     BatchSize,
     Dim,
     HistoryLength,
@@ -41,7 +42,7 @@ CheckpointPath = Annotated[Path, typer.Argument(help="Checkpoint that `train` wr
 def simulate(
     out: Annotated[Path, typer.Argument(help="Parquet file to write.")],
     users: Annotated[int, typer.Option(help="Number of users.", min=1)] = 2_000,
-    seed: Annotated[int, typer.Option(help="Seed; the same seed gives the same shop.")] = 7,
+    seed: Annotated[int, typer.Option(help="Seed; the same seed gives the same shop.", min=0, max=MOST_SEED)] = 7,
 ) -> None:
     """Write the log of a simulated shop whose users have two to four planted interests."""
     from model_export.simulator import simulate as simulate_shop

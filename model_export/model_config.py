@@ -1,5 +1,6 @@
 """The dimensions and switches of a model; training has its own settings (training_config.py)."""
 
+import math
 from dataclasses import dataclass
 
 EXTRACTORS = ("mind", "mean", "maxmf", "self-attention", "unshared-routing", "steady")
@@ -59,19 +60,17 @@ class ModelConfig:
         for name in ("dim", "num_interests", "history_length", "routing_iterations", "hidden", "profile_dim"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
-        if not (self.routing_sigma > 0 and self.map_gain > 0):
-            raise ValueError(
-                f"routing_sigma is {self.routing_sigma} and map_gain {self.map_gain}; both must be above 0"
-            )
+        for name in ("routing_sigma", "map_gain"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be a finite number above 0")
         if not self.pow_p >= 0:
             raise ValueError(f"pow_p is {self.pow_p}; it must be at least 0, or inf for the argmax")
         if self.time_gaps and self.extractor != "steady":
             raise ValueError(f"time_gaps is True for extractor {self.extractor!r}; only steady reads them")
-        if not (0 <= self.behaviour_dropout < 1 and self.embedding_noise >= 0):
-            raise ValueError(
-                f"behaviour_dropout is {self.behaviour_dropout} and embedding_noise {self.embedding_noise}; "
-                "the first must be from 0 to below 1, the second at least 0"
-            )
+        if not 0 <= self.behaviour_dropout < 1:
+            raise ValueError(f"behaviour_dropout is {self.behaviour_dropout}; it must be from 0 to below 1")
+        if not 0 <= self.embedding_noise < math.inf:
+            raise ValueError(f"embedding_noise is {self.embedding_noise}; it must be a finite number, at least 0")
 
     @property
     def reads_profile(self) -> bool:

@@ -10,6 +10,7 @@ from model_export.presets import PRESETS
 
 MODEL_S = "the model's own"
 DAY = ["%Y-%m-%d"]
+MOST_SEED = 2**32 - 1  # whatever draws takes these: NumPy none below 0, torch none above 2**64 - 1
 
 LogFormat = Annotated[
     str, typer.Option("--format", help="auto, table, online-retail, movielens-100k, movielens-1m, taobao or comirec.")
@@ -24,7 +25,7 @@ NumInterests = Annotated[
     int | None, typer.Option(help="K, most capsules a user can have.", min=1, show_default=MODEL_S)
 ]
 HistoryLength = Annotated[int | None, typer.Option(help="L, most recent behaviours read.", min=1, show_default=MODEL_S)]
-Seed = Annotated[int, typer.Option(help="Seed of everything that is drawn.")]
+Seed = Annotated[int, typer.Option(help="Seed of everything that is drawn.", min=0, max=MOST_SEED)]
 Threads = Annotated[int, typer.Option(help="Threads that train; more pay only where cores are idle.", min=1)]
 Switches = Annotated[
     list[str] | None,

@@ -1,5 +1,6 @@
 """How a model is trained; its dimensions are in model_config.py."""
 
+import math
 from dataclasses import dataclass
 
 LOSSES = ("label-aware", "joint", "max-sim")
@@ -72,11 +73,18 @@ class TrainingConfig:
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
         for name in ("learning_rate", "recency_half_life", "max_seconds"):
-            if getattr(self, name) is not None and not getattr(self, name) > 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0")
+            if getattr(self, name) is not None and not 0 < getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be a finite number above 0")
         for name in ("weight_decay", "hard_negatives", "routing_penalty", "stability", "separation"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 0")
-        for name in ("substitution", "averaging", "valid_share", "test_share"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be a finite number, at least 0")
+        for name in ("substitution", "valid_share", "test_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be from 0 to 1")
+        if not 0 <= self.averaging < 1:  # with 1 the average stays what it began with
+            raise ValueError(f"averaging is {self.averaging}; it must be from 0 to below 1")
+        if not self.valid_share + self.test_share < 1:
+            raise ValueError(
+                f"valid_share is {self.valid_share} and test_share {self.test_share}; "
+                "together they must be below 1, as somebody must be left to learn from"
+            )

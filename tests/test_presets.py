@@ -10,6 +10,11 @@ from model_export.model_config import ModelConfig
 from model_export.presets import DEFAULT, PRESETS, one_interest, preset
 from model_export.training_config import TrainingConfig
 
+FINITE = (
+    *("learning_rate", "recency_half_life", "max_seconds", "weight_decay"),
+    *("hard_negatives", "routing_penalty", "stability", "separation"),
+)
+
 
 def test_every_model_says_where_it_comes_from_and_is_called_by_its_name() -> None:
     for name, one in PRESETS.items():
@@ -37,10 +42,11 @@ def test_one_interest_changes_nothing_else() -> None:
     ("settings", "message"),
     [
         ({"extractor": "bert"}, "extractor is 'bert'; it must be one of mind, mean, .*steady"),
-        ({"behaviour_dropout": 1.0}, "behaviour_dropout is 1.0 and embedding_noise 0.0; the first must be from 0"),
+        ({"behaviour_dropout": 1.0}, "behaviour_dropout is 1.0; it must be from 0 to below 1"),
         ({"behaviour_dropout": -0.1}, "behaviour_dropout is -0.1"),
-        ({"embedding_noise": -1.0}, "embedding_noise -1.0; .* the second at least 0"),
-        ({"embedding_noise": math.nan}, "embedding_noise nan"),
+        ({"embedding_noise": -1.0}, "embedding_noise is -1.0; it must be a finite number, at least 0"),
+        ({"embedding_noise": math.nan}, "embedding_noise is nan; it must be a finite"),
+        ({"embedding_noise": math.inf}, "embedding_noise is inf; it must be a finite"),
     ],
 )
 def test_impossible_models(settings: dict[str, Any], message: str) -> None:
@@ -59,13 +65,19 @@ def test_impossible_models(settings: dict[str, Any], message: str) -> None:
         ({"negatives": 0}, "negatives is 0; it must be at least 1"),
         ({"validate_every": 0}, "validate_every is 0; it must be at least 1"),
         ({"patience": 0}, "patience is 0; it must be at least 1"),
-        ({"learning_rate": 0.0}, "learning_rate is 0.0; it must be above 0"),
-        ({"recency_half_life": 0.0}, "recency_half_life is 0.0; it must be above 0"),
-        ({"max_seconds": 0.0}, "max_seconds is 0.0; it must be above 0"),
-        ({"weight_decay": -1.0}, "weight_decay is -1.0; it must be at least 0"),
-        ({"stability": math.nan}, "stability is nan; it must be at least 0"),
+        ({"learning_rate": 0.0}, "learning_rate is 0.0; it must be a finite number above 0"),
+        ({"recency_half_life": 0.0}, "recency_half_life is 0.0; it must be a finite number above 0"),
+        ({"max_seconds": 0.0}, "max_seconds is 0.0; it must be a finite number above 0"),
+        *(({name: math.inf}, f"^{name} is inf; it must be a finite number") for name in FINITE),
+        ({"weight_decay": -1.0}, "weight_decay is -1.0; it must be a finite number, at least 0"),
+        ({"stability": math.nan}, "stability is nan; it must be a finite number, at least 0"),
         ({"substitution": 1.5}, "substitution is 1.5; it must be from 0 to 1"),
         ({"valid_share": -0.1}, "valid_share is -0.1; it must be from 0 to 1"),
+        ({"averaging": 1.0}, "averaging is 1.0; it must be from 0 to below 1"),
+        (
+            {"valid_share": 0.5, "test_share": 0.5},
+            "valid_share is 0.5 and test_share 0.5; together they must be below 1",
+        ),
     ],
 )
 def test_impossible_trainings(settings: dict[str, Any], message: str) -> None:
