@@ -138,7 +138,13 @@ class Settings(BaseSettings):
             raise ValueError("right are visible ASCII characters without spaces")
         return value
 
-    @field_validator("api_key", "instance", "ssl_cafile", "ssl_certfile", "ssl_keyfile", mode="before")
+    @field_validator("home", mode="before")
+    @classmethod
+    def _empty_is_the_default(cls, value: object) -> object:
+        """Else models/ and state/ would be written into the working folder itself."""
+        return cls.model_fields["home"].default if value == "" else value
+
+    @field_validator("api_key", "instance", "log", "ssl_cafile", "ssl_certfile", "ssl_keyfile", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         """Compose passes an empty value on where there is none; a path would be the working folder."""
@@ -205,7 +211,7 @@ def sentence(wrong: dict[str, Any]) -> str:
     name = str(wrong["loc"][0])
     variable = f"MINDSTREAM_{name.upper()}" if name in Settings.model_fields else name
     given = "not right (its value is a secret)" if is_secret(name) else repr(wrong["input"])
-    return f"{variable} is {given}: {wrong['msg']}"
+    return f"{variable} is {given}: {wrong['msg'].removeprefix('Value error, ')}"
 
 
 def is_secret(name: str) -> bool:

@@ -1,5 +1,7 @@
 """The environment: read once, and a wrong value is named."""
 
+from pathlib import Path
+
 import pytest
 
 import settings
@@ -20,6 +22,15 @@ def test_defaults_need_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.load() is found
 
 
+def test_an_empty_value_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compose passes it on; as a path it would be the working folder."""
+    for name in ("HOME", "LOG", "INSTANCE"):
+        monkeypatch.setenv(f"MINDSTREAM_{name}", "")
+    found = settings.load()
+    assert (found.home, found.log, found.instance) == (Path(".mindstream"), None, None)
+    settings.load.cache_clear()
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "message"),
     [
@@ -30,13 +41,13 @@ def test_defaults_need_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         (
             "MINDSTREAM_TOPIC",
             "clicks/today",
-            "MINDSTREAM_TOPIC is 'clicks/today': Value error, a topic's name has 1 to 245 letters",
+            "MINDSTREAM_TOPIC is 'clicks/today': a topic's name has 1 to 245 letters",
         ),
         ("MINDSTREAM_TOPIC", "x" * 246, "1 to 245"),  # its dead letters have four more
         ("MINDSTREAM_TOPIC", "..", "is not '.' or '..'"),
-        ("MINDSTREAM_TOPIC", "", "MINDSTREAM_TOPIC is '': Value error, a topic's name"),
+        ("MINDSTREAM_TOPIC", "", "MINDSTREAM_TOPIC is '': a topic's name"),
         ("MINDSTREAM_GROUP", "", "MINDSTREAM_GROUP is '': String should have at least 1 character"),
-        ("MINDSTREAM_UPDATES_TOPIC", "a b", "MINDSTREAM_UPDATES_TOPIC is 'a b': Value error, a topic's name"),
+        ("MINDSTREAM_UPDATES_TOPIC", "a b", "MINDSTREAM_UPDATES_TOPIC is 'a b': a topic's name"),
         ("MINDSTREAM_UPDATES_TOPIC", "behaviour-events", "it must be another topic than that of the events"),
         ("MINDSTREAM_UPDATES_TOPIC", "behaviour-events.dlq", "and of the dead letters"),
         ("MINDSTREAM_DEMO_UPDATER", "perhaps", "MINDSTREAM_DEMO_UPDATER is 'perhaps': Input should be a valid boolean"),
