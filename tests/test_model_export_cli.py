@@ -134,7 +134,9 @@ def test_training_has_as_many_threads_as_asked_for(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("model_export.training.train", stop)
     monkeypatch.setattr("model_export.retrain.train", stop)
-    line = ["train", log] if command == "train" else ["retrain", "--log", log, "--models", tmp_path / "models"]
+    line: list[str | Path] = ["train", log]
+    if command == "retrain":
+        line = ["retrain", "--log", log, "--models", tmp_path / "models"]
     before = torch.get_num_threads()
     torch.set_num_threads(2)  # as on a machine of two cores
     try:
