@@ -99,7 +99,8 @@ def heading(shelf: Shelf) -> str:
     if not shelf.made_by:
         return "<b>Popular now</b>"
     share = f'<span class="ms-share">{100 * shelf.importance:.0f} % of your behaviours</span>'
-    things = f"From your <b>{escape(shelf.theme)}</b> things: " if shelf.theme else "From your "
+    theme = escape(shelf.theme.words)
+    things = f"From your <b>{theme}</b> things: " if theme else "From your "
     return f"{share}{things}{escape(', '.join(shelf.made_by))}"
 
 

@@ -5,6 +5,7 @@ import pandas as pd
 
 from demo.cards import interest_colour
 from demo.interest_map import TRAIL, Coupling, coupling_table
+from demo.view import Theme
 
 SHORT = 26  # characters of a title beside the heat map
 CLOCK = alt.X("time:T", title=None, axis=alt.Axis(format="%H:%M:%S", grid=False, tickCount=4))
@@ -14,20 +15,25 @@ GREY, DARK = "#b9cac6", "#16302b"
 
 
 def interest_map(
-    items: pd.DataFrame, behaviours: pd.DataFrame, trail: pd.DataFrame, themes: list[str]
+    items: pd.DataFrame, behaviours: pd.DataFrame, trail: pd.DataFrame, themes: list[Theme], importance: list[float]
 ) -> alt.LayerChart:
     """Items as dots, the last behaviours as rings, interests as diamonds with the ways that they came."""
     names = names_of(themes)
     trail = trail[trail["interest"] < len(names)]  # one that the user no longer has is left out
     trail = trail.assign(name=[names[number] for number in trail["interest"]])
-    layers = alt.layer(dots(items, themes), rings(behaviours), *diamonds(trail, names))
+    layers = alt.layer(dots(items, colours_of(themes, importance)), rings(behaviours), *diamonds(trail, names))
     chart = layers.resolve_scale(color="independent", opacity="independent")
     return chart.properties(height=430).configure_view(strokeWidth=0)
 
 
-def dots(items: pd.DataFrame, themes: list[str]) -> alt.Chart:
+def colours_of(themes: list[Theme], importance: list[float]) -> dict[str, str]:
+    """Category -> the colour of the interest that it is the theme of: of several the one whose shelf comes first."""
+    shelved = sorted(range(len(themes)), key=lambda number: -importance[number])
+    return {themes[number].category: interest_colour(number) for number in reversed(shelved) if themes[number].category}
+
+
+def dots(items: pd.DataFrame, colours: dict[str, str]) -> alt.Chart:
     """Items; those of the category that is an interest's theme have the interest's colour."""
-    colours = {theme: interest_colour(number) for number, theme in enumerate(themes) if theme}
     table = items.assign(colour=[colours.get(category.lower(), GREY) for category in items["category"]])
     chart = alt.Chart(table).mark_circle(size=36, opacity=0.4)
     return chart.encode(X, Y, color=alt.Color("colour:N", scale=None), tooltip=["title:N", "category:N"])
@@ -55,12 +61,12 @@ def diamonds(trail: pd.DataFrame, names: list[str]) -> list[alt.Chart]:
     ]
 
 
-def names_of(themes: list[str]) -> list[str]:
+def names_of(themes: list[Theme]) -> list[str]:
     """Interests as charts name them: the number and the theme."""
-    return [f"{number}: {theme or 'mixed'}" for number, theme in enumerate(themes, start=1)]
+    return [f"{number}: {theme.words or 'mixed'}" for number, theme in enumerate(themes, start=1)]
 
 
-def heat_map(found: Coupling, themes: list[str]) -> alt.Chart:
+def heat_map(found: Coupling, themes: list[Theme]) -> alt.Chart:
     """Behaviours below each other, the newest last; interests side by side."""
     names = names_of(themes)
     table = coupling_table(found)
@@ -80,8 +86,8 @@ def heat_map(found: Coupling, themes: list[str]) -> alt.Chart:
 
 
 def upwards(table: pd.DataFrame, column: str, title: str) -> alt.Y:
-    """A figure from 0 to its largest value, and at least to 5."""
-    scale = alt.Scale(domain=[0, max([5.0, *table[column]])])
+    """A figure from 0 to a little above its largest value, and at least to 5."""
+    scale = alt.Scale(domain=[0, max([5.0, *(1.1 * table[column])])])
     return alt.Y(f"{column}:Q", title=title, scale=scale, axis=alt.Axis(format="~s", tickCount=4))
 
 

@@ -27,19 +27,38 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Theme:
+    """What the behaviours that are named for an interest are.
+
+    Attributes
+    ----------
+    category : of more than half of them, in small letters; empty where there is none.
+    whole : whether it is the category of every one of them.
+    """
+
+    category: str = ""
+    whole: bool = False
+
+    @property
+    def words(self) -> str:
+        """The category, with a word where it is not the whole truth; empty where there is none."""
+        return self.category if self.whole or not self.category else f"mostly {self.category}"
+
+
+@dataclass(frozen=True)
 class Shelf:
     """The products that one interest brings.
 
     Attributes
     ----------
     interest : its place among the user's interests, -1 for popular products.
-    theme : the category of most of `made_by`, in small letters; empty where there is none.
+    theme : what `made_by` are.
     made_by : titles of the behaviours that formed the interest, the strongest first; empty for popular products.
     importance : share of the behaviours in this interest, 0 to 1.
     """
 
     interest: int
-    theme: str
+    theme: Theme
     made_by: list[str]
     importance: float
     rows: list[Row]
@@ -119,19 +138,19 @@ def shelves_of(candidates: Candidates, bundle: Bundle, most: int = ON_A_SHELF) -
     """
     if not candidates.interests:
         rows = [row_of(bundle, bundle.rows[item_id]) for item_id in candidates.item_ids[:most]]
-        return [Shelf(-1, "", [], 0.0, rows)]
+        return [Shelf(-1, Theme(), [], 0.0, rows)]
     shelves = []
-    shown = main_interests(candidates.interests)
-    for number, interest in enumerate(candidates.interests):
-        if number not in shown:
+    both = zip(candidates.interests, formed_by(candidates.interests), strict=True)
+    for number, (interest, formed) in enumerate(both):
+        if not formed:
             continue
         brought = zip(candidates.item_ids, candidates.capsule, strict=True)
         mine = [item_id for item_id, capsule in brought if capsule == number][:most]
         shelves.append(
             Shelf(
                 interest=number,
-                theme=theme_of(interest, bundle),
-                made_by=[title_of(bundle, behaviour.item_id) for behaviour in interest.behaviours[:MADE_BY]],
+                theme=theme_of(formed, bundle),
+                made_by=[title_of(bundle, item_id) for item_id in formed],
                 importance=min(1.0, interest.importance),
                 rows=[row_of(bundle, bundle.rows[item_id]) for item_id in mine],
             )
@@ -139,21 +158,28 @@ def shelves_of(candidates: Candidates, bundle: Bundle, most: int = ON_A_SHELF) -
     return sorted(shelves, key=lambda shelf: -shelf.importance)
 
 
-def theme_of(interest: Interest, bundle: Bundle) -> str:
-    """The category of more than half of the behaviours that formed an interest most; empty where there is none."""
-    strongest = [bundle.rows.get(behaviour.item_id) for behaviour in interest.behaviours[:MADE_BY]]
-    categories = Counter("" if row is None else bundle.catalogue.category[row] for row in strongest)
+def theme_of(formed: list[str], bundle: Bundle) -> Theme:
+    """The theme of the items that formed an interest."""
+    known = [bundle.rows.get(item_id) for item_id in formed]
+    categories = Counter("" if row is None else bundle.catalogue.category[row] for row in known)
     [(category, count)] = categories.most_common(1) or [("", 0)]
-    return category.lower() if 2 * count > len(strongest) else ""
+    if not category or 2 * count <= len(formed):
+        return Theme()
+    return Theme(category.lower(), count == len(formed))
 
 
-def main_interests(interests: list[Interest]) -> set[int]:
-    """The places of the interests that have the largest share of some behaviour."""
+def formed_by(interests: list[Interest]) -> list[list[str]]:
+    """For each interest the items of which it has the largest share, the strongest first and few.
+
+    No item is named for two interests, so that those of the same theme can be told apart.
+    """
     shares: dict[str, list[tuple[float, int]]] = {}
     for number, interest in enumerate(interests):
         for behaviour in interest.behaviours:
             shares.setdefault(behaviour.item_id, []).append((-behaviour.weight, number))
-    return {min(of)[1] for of in shares.values()}
+    main = {item_id: min(of)[1] for item_id, of in shares.items()}
+    mine = [[one.item_id for one in interest.behaviours] for interest in interests]
+    return [[one for one in items if main[one] == number][:MADE_BY] for number, items in enumerate(mine)]
 
 
 def behaviours_of(state: UserState | None, bundle: Bundle) -> list[str]:

@@ -37,7 +37,7 @@ from demo.personas import Personas
 from demo.power import Power, power
 from demo.prepare import prepare, read_or_simulate
 from demo.traffic import MOST_PER_SECOND, Traffic
-from demo.view import Row, Shelf, behaviours_of, search, shelves_of
+from demo.view import Row, Shelf, Theme, behaviours_of, search, shelves_of, theme_of
 from demo.words import plain, price
 from index.recommender import Candidates
 from model_export.bundle import CATALOGUE, ITEM_IDS, Bundle, BundleError, write_manifest
@@ -174,8 +174,8 @@ def test_candidates_are_shelved_by_the_interest_that_brought_them(few: Bundle) -
     kitchen = Interest(0.7, [Behaviour(item_id, 0.5) for item_id in ("cup", "gone", "mug", "pan")])
     found = candidates(["mat", "mug", "tent", "wok", "pan"], [0, 1, 0, 1, 1], [camping, kitchen, Interest(0.0, [])])
     assert shelves_of(found, few) == [
-        Shelf(1, "kitchen", ["Red cup", "gone", "Blue Mug"], 0.7, rows("mug", "wok", "pan")),
-        Shelf(0, "camping", ["Dome tent (blue)"], 0.3, rows("mat", "tent")),
+        Shelf(1, Theme("kitchen"), ["Red cup", "gone", "Blue Mug"], 0.7, rows("mug", "wok", "pan")),
+        Shelf(0, Theme("camping", whole=True), ["Dome tent (blue)"], 0.3, rows("mat", "tent")),
     ]
 
 
@@ -186,6 +186,31 @@ def test_an_interest_that_is_the_main_one_of_no_behaviour_has_no_shelf(few: Bund
     assert [shelf.key for shelf in shelves_of(found, few)] == ["interest-1"]
 
 
+def test_two_shelves_of_one_theme_name_different_behaviours(few: Bundle) -> None:
+    """Else nothing but the colour would tell "your kitchen things" from "your kitchen things"."""
+    cups = Interest(0.6, [Behaviour("cup", 0.9), Behaviour("mug", 0.8), Behaviour("wok", 0.4), Behaviour("pan", 0.2)])
+    pans = Interest(0.4, [Behaviour("pan", 0.8), Behaviour("wok", 0.6), Behaviour("mug", 0.2), Behaviour("cup", 0.1)])
+    shelves = shelves_of(candidates([], [], [cups, pans]), few)
+    assert [shelf.made_by for shelf in shelves] == [["Red cup", "Blue Mug"], ["Frying pan", "Wok"]]
+    assert {shelf.theme for shelf in shelves} == {Theme("kitchen", whole=True)}
+
+
+@pytest.mark.parametrize(
+    ("formed", "theme", "words"),
+    [
+        (["mug", "cup"], Theme("kitchen", whole=True), "kitchen"),
+        (["mug", "tent", "cup"], Theme("kitchen"), "mostly kitchen"),
+        (["mug", "gone", "cup"], Theme("kitchen"), "mostly kitchen"),
+        (["mug", "tent"], Theme(), ""),
+        (["gone"], Theme(), ""),
+        ([], Theme(), ""),
+    ],
+)
+def test_a_theme_says_whether_all_is_of_it(few: Bundle, formed: list[str], theme: Theme, words: str) -> None:
+    assert theme_of(formed, few) == theme
+    assert theme.words == words
+
+
 def test_a_shelf_has_four_products(few: Bundle) -> None:
     [shelf] = shelves_of(candidates(list(FEW), [0] * 6, [Interest(1.0000001, [Behaviour("mug", 1.0)])]), few)
     assert shelf.rows == rows("mug", "cup", "tent", "mat")
@@ -194,7 +219,7 @@ def test_a_shelf_has_four_products(few: Bundle) -> None:
 
 def test_popular_products_have_one_shelf(few: Bundle) -> None:
     assert shelves_of(candidates(list(FEW), [-1] * 6, []), few) == [
-        Shelf(-1, "", [], 0.0, rows("mug", "cup", "tent", "mat"))
+        Shelf(-1, Theme(), [], 0.0, rows("mug", "cup", "tent", "mat"))
     ]
 
 

@@ -18,7 +18,7 @@ from demo.picture import SHAPES, data_uri, picture, shape_of
 from demo.pulse import Pulse
 from demo.release import Retraining
 from demo.retrain import with_events
-from demo.view import Row, Shelf, Shown, categories_among, shown_after
+from demo.view import Row, Shelf, Shown, Theme, categories_among, shown_after
 from demo.words import age
 from index.recommender import Recommender
 from model_export.bundle import Bundle
@@ -35,7 +35,7 @@ TENT = Row("tent", "<Dome> & 'tent'", "", 99.0)
 
 
 def shelf(*rows: Row, interest: int = 0) -> Shelf:
-    return Shelf(interest, "kitchen", ["Wok", "Pan"], 0.42, list(rows))
+    return Shelf(interest, Theme("kitchen", whole=True), ["Wok", "Pan"], 0.42, list(rows))
 
 
 # Pictures
@@ -100,12 +100,14 @@ def test_shelves_say_what_made_them_and_what_has_changed() -> None:
     html = cards.panel(Shown("ann", [shelf(MUG, TENT)], frozenset({"tent"}), (CUP,)))
     assert "From your <b>kitchen</b> things: Wok, Pan" in html
     assert "42 % of your behaviours" in html
+    mostly = Shelf(0, Theme("kitchen"), ["Wok", "Tent", "Pan"], 0.42, [])
+    assert "From your <b>mostly kitchen</b> things: Wok, Tent, Pan" in cards.panel(Shown("ann", [mostly]))
     assert html.count("ms-new") == 1
     assert "Left just now" in html
     assert "Drawing of Red cup" in html
     assert "Left just now" not in cards.panel(Shown("ann", [shelf(MUG)]))
     assert "None of the top candidates" in cards.panel(Shown("ann", [shelf()]))
-    assert "Popular now" in cards.panel(Shown("ann", [Shelf(-1, "", [], 0.0, [MUG])]))
+    assert "Popular now" in cards.panel(Shown("ann", [Shelf(-1, Theme(), [], 0.0, [MUG])]))
     assert "No product matches" in cards.grid([])
 
 
@@ -174,13 +176,30 @@ def test_few_and_many_rows() -> None:
 def test_charts_can_be_drawn(bundle: Bundle, state: UserState) -> None:
     found = InterestMap(bundle)
     trail = found.trail(state, Recommender(bundle, store=None))  # type: ignore[arg-type]
-    themes = ["camping"] * (len(state.capsules.vectors) - 1)  # one that is in the trail is gone
-    drawn = charts.interest_map(found.items(), found.behaviours(state), trail, themes).to_dict()
+    camping = Theme("camping", whole=True)
+    themes = [camping] * (len(state.capsules.vectors) - 1)  # one that is in the trail is gone
+    importance = state.capsules.importance.tolist()
+    drawn = charts.interest_map(found.items(), found.behaviours(state), trail, themes, importance).to_dict()
     assert [layer["mark"]["type"] for layer in drawn["layer"]] == ["circle", "point", "line", "point", "text"]
-    names = charts.names_of(["camping", ""])
-    assert names == ["1: camping", "2: mixed"]
-    heat = charts.heat_map(coupling(state, bundle), ["camping"] * len(state.capsules.vectors))
+    names = charts.names_of([camping, Theme(), Theme("bath")])
+    assert names == ["1: camping", "2: mixed", "3: mostly bath"]
+    heat = charts.heat_map(coupling(state, bundle), [camping] * len(state.capsules.vectors))
     assert heat.to_dict()["mark"]["type"] == "rect"
+
+
+def test_items_have_the_colour_of_the_first_shelf_of_their_theme() -> None:
+    themes = [Theme("bath"), Theme("camping"), Theme("camping", whole=True), Theme("camping"), Theme()]
+    colours = charts.colours_of(themes, [0.1, 0.2, 0.3, 0.3, 0.1])
+    assert colours == {"bath": cards.interest_colour(0), "camping": cards.interest_colour(2)}
+    items = pd.DataFrame({"x": 0.0, "y": 0.0, "title": "?", "category": ["Camping", "Bath", "Audio"]})
+    [drawn] = charts.dots(items, colours).to_dict()["datasets"].values()
+    assert [row["colour"] for row in drawn] == [colours["camping"], colours["bath"], charts.GREY]
+
+
+@pytest.mark.parametrize(("peak", "top"), [(200.0, 220.0), (0.0, 5.0)])
+def test_a_peak_does_not_touch_the_top(peak: float, top: float) -> None:
+    chart = charts.over_time(pd.DataFrame({"time": [0, 1], "lag": [1.0, peak]}), "lag", "lag, events", "red")
+    assert chart.to_dict()["encoding"]["y"]["scale"]["domain"] == [0, pytest.approx(top)]
 
 
 # Figures

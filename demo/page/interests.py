@@ -5,7 +5,7 @@ import streamlit as st
 from demo import charts
 from demo.interest_map import coupling
 from demo.served import Served
-from demo.view import theme_of
+from demo.view import formed_by, theme_of
 from stream.interests import interests_of
 from stream.state import UserState
 
@@ -16,10 +16,13 @@ def show(served: Served, state: UserState | None) -> None:
     if state is None or not len(state.capsules.vectors):
         st.info("Nothing is known of this visitor yet. Click some products, or choose a persona, and watch the map.")
         return
-    themes = [theme_of(interest, served.bundle) for interest in interests_of(state)]
+    interests = interests_of(state)
+    themes = [theme_of(formed, served.bundle) for formed in formed_by(interests)]
+    importance = [interest.importance for interest in interests]
     found = served.map
     trail = found.trail(state, served.recommender)
-    st.altair_chart(charts.interest_map(found.items(), found.behaviours(state), trail, themes), width="stretch")
+    drawn = charts.interest_map(found.items(), found.behaviours(state), trail, themes, importance)
+    st.altair_chart(drawn, width="stretch")
     st.caption(
         "Dots are items, rings your last behaviours, diamonds your interests; the lines are the ways they took "
         "with your last events. Two of many dimensions: those along which the categories differ most."
