@@ -14,6 +14,7 @@ import settings
 from stream.cluster import Cluster
 from stream.configured import reachable_cluster
 from stream.dead_letter_topic import DeadLetterTopic
+from stream.event import REASONS
 from stream.letter import Letter, from_line, to_line
 from stream.printable import printable
 from stream.producer import EventProducer
@@ -28,9 +29,11 @@ app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=F
 def list_letters(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, for `dlq redrive`.")] = False,
     limit: Annotated[int | None, typer.Option(help="Show the first letters only.", min=1)] = None,
-    reason: Annotated[str, typer.Option(help="Only these: empty, size, json, field, time or key.")] = "",
+    reason: Annotated[str, typer.Option(help=f"Only these: {', '.join(REASONS)}.")] = "",
 ) -> None:
     """Every dead letter on the topic: where it came from and what is wrong."""
+    if reason not in ("", *REASONS):
+        raise ValueError(f"--reason is {reason!r}; right is one of {', '.join(REASONS)}")
     reasons: Counter[str] = Counter()
     with on_the_topic(reachable_cluster()) as letters:
         for letter in letters:

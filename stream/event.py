@@ -18,6 +18,8 @@ EventType = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 EventId = Annotated[str, msgspec.Meta(max_length=128)]
 EventTime = Annotated[int, msgspec.Meta(ge=EARLIEST_MS, le=LATEST_MS)]
 
+REASONS = ("empty", "size", "json", "field", "time", "key")  # why a record is no event
+
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """One behaviour of one user.
@@ -57,7 +59,7 @@ class BadEventError(ValueError):
 
     Attributes
     ----------
-    reason : one word for counters and headers: empty, size, json, field, time or key.
+    reason : one word for counters and headers, one of REASONS.
     """
 
     def __init__(self, reason: str, message: str) -> None:

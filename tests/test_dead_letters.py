@@ -152,6 +152,11 @@ def test_without_any_broker(shell: Shell) -> None:
         assert shell.fails(*command).startswith("error: no Kafka is configured (KAFKA_BOOTSTRAP_SERVERS)")
 
 
+def test_a_reason_that_there_is_not(shell: Shell) -> None:
+    said = shell.fails("dlq", "list", "--reason", "nope")
+    assert said == "error: --reason is 'nope'; right is one of empty, size, json, field, time, key\n"
+
+
 def test_on_the_embedded_broker(shell: Shell) -> None:
     with EmbeddedBroker(Settings(home=shell.settings.home).state) as broker:
         assert shell("dlq", "list")[1] == "there is no topic behaviour-events.dlq; the first updater makes it\n"

@@ -10,6 +10,7 @@ from stream.event import (
     AHEAD_MS,
     EARLIEST_MS,
     LATEST_MS,
+    REASONS,
     BadEventError,
     Event,
     Forget,
@@ -80,6 +81,10 @@ def test_an_event_may_be_late_but_not_of_the_future(late_by: int, fine: bool) ->
 
 def test_unknown_fields_are_let_pass() -> None:
     assert decode(GOOD[:-1] + b',"page":"/mugs","nested":{"a":[1]}}', b"anna") == decode(GOOD, b"anna")
+
+
+def test_all_reasons_are_listed() -> None:
+    assert {bad.reason for bad in BAD_RECORDS.values()} == set(REASONS)
 
 
 @pytest.mark.parametrize("bad", BAD_RECORDS.values(), ids=BAD_RECORDS.keys())
