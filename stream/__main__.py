@@ -107,6 +107,8 @@ def produce(
     """Publish one click (--user and --item), or one event a line of JSON from stdin."""
     if bool(user) != bool(item):
         raise ValueError("--user and --item go together; without both, events are read from stdin")
+    for text, field in ((user, "user_id"), (item, "item_id"), (event_type, "event_type")):
+        one_user.as_bytes(text, field)
     if user:
         events: Iterable[Event] = [Event(user, item, int(time.time() * 1000), event_type)]
     else:
@@ -119,7 +121,12 @@ def produce(
                 published += 1
         finally:
             producer.flush()
-            print(f"published {published} event{'s' * (published != 1)} to {settings.load().topic}", file=sys.stderr)
+            say_published(published)
+
+
+def say_published(count: int) -> None:
+    """On stderr, after Ctrl-C too."""
+    print(f"published {count:,} event{'s' * (count != 1)} to {settings.load().topic}", file=sys.stderr)
 
 
 @app.command()
@@ -139,8 +146,8 @@ def replay(
     if limit is not None:
         interactions = interactions.between(0, min(1.0, limit / max(1, len(interactions.events))))
     print(interactions.describe(), file=sys.stderr)
-    published = replay_log(interactions, cluster, settings.load().topic, settings.load().group, factor)
-    print(f"published {published:,} events to {settings.load().topic}", file=sys.stderr)
+    topic, group = settings.load().topic, settings.load().group
+    say_published(replay_log(interactions, cluster, topic, group, factor, stopped=say_published))
 
 
 def parse_speed(speed: str) -> float | None:

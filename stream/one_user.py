@@ -55,12 +55,12 @@ def show(
     print(json_line(as_json(state)) if in_json else as_text(state))
 
 
-def as_bytes(user: str) -> bytes:
-    """A user_id in UTF-8, which is what keys are; the command line may hold other bytes."""
+def as_bytes(text: str, field: str = "user_id") -> bytes:
+    """A user_id, or another field of an event, in UTF-8, which is what records are; a command line may be otherwise."""
     try:
-        return user.encode()
+        return text.encode()
     except UnicodeEncodeError:
-        raise ValueError(f"{user!r} is no user_id: it is not UTF-8") from None
+        raise ValueError(f"{text!r} is no {field}: it is not UTF-8") from None
 
 
 def nothing_kept(user: str, state: UserState | None) -> str:

@@ -1,7 +1,7 @@
 """Plays an interaction log into the topic: at its own pace, a multiple of it, or as fast as it goes."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -37,7 +37,13 @@ def profiles_of(profiles: pd.DataFrame) -> dict[str, dict[str, str]]:
 
 
 def replay(
-    log: InteractionLog, cluster: Cluster, topic: str, group: str, speed: float | None, progress: bool = True
+    log: InteractionLog,
+    cluster: Cluster,
+    topic: str,
+    group: str,
+    speed: float | None,
+    progress: bool = True,
+    stopped: Callable[[int], None] | None = None,
 ) -> int:
     """Publish a log and return how many events were published.
 
@@ -46,21 +52,30 @@ def replay(
     group : the updaters' consumer group; on the embedded broker, which forgets what is too far behind, the replay waits
         for it.
     speed : multiple of the log's own pace; None is as fast as the broker takes them.
+    stopped : told how many were published where Ctrl-C ends it.
     """
     total = len(log.events)
     start_ms, start = (int(log.events.event_time_ms.iloc[0]) if total else 0), time.monotonic()
     with EventProducer(cluster, topic) as producer, brake_for(cluster, topic, group) as brake:
-        bar = tqdm(events_of(log), total=total, desc="replaying", unit="event", disable=not progress)
-        for number, event in enumerate(bar, start=1):
-            if speed is not None:
-                due = start + (event.event_time_ms - start_ms) / 1000 / speed
-                time.sleep(max(0.0, due - time.monotonic()))
-            producer.send(event)
-            if brake and number % CHECK_EVERY == 0:
-                producer.flush()
-                brake.wait(bar)
+        published = 0
+        try:
+            with tqdm(events_of(log), total=total, desc="replaying", unit="event", disable=not progress) as bar:
+                for event in bar:
+                    if speed is not None:
+                        due = start + (event.event_time_ms - start_ms) / 1000 / speed
+                        time.sleep(max(0.0, due - time.monotonic()))
+                    producer.send(event)
+                    published += 1
+                    if brake and published % CHECK_EVERY == 0:
+                        producer.flush()
+                        brake.wait(bar)
+        except KeyboardInterrupt:
+            producer.flush()
+            if stopped is not None:
+                stopped(published)
+            raise
         producer.flush()
-    return total
+    return published
 
 
 def brake_for(cluster: Cluster, topic: str, group: str) -> AbstractContextManager["Brake | None"]:

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Self
 
 import pytest
@@ -146,6 +147,19 @@ def test_a_user_without_an_item(shell: Shell) -> None:
     assert shell.fails("produce", "--user", "anna").startswith("error: --user and --item go together")
 
 
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        (["--user", "ann\udcff", "--item", "mug"], "user_id"),
+        (["--user", "anna", "--item", "ann\udcff"], "item_id"),
+        (["--user", "anna", "--item", "mug", "--type", "ann\udcff"], "event_type"),
+    ],
+)
+def test_an_event_that_is_not_utf8(shell: Shell, options: list[str], field: str) -> None:
+    said = shell.fails("produce", *options)
+    assert said == rf"error: 'ann\udcff' is no {field}: it is not UTF-8" + "\n"
+
+
 def test_a_bad_event_of_ones_own(kafka: KafkaShell) -> None:
     """Not only lines from stdin follow the rules."""
     status, said = kafka("produce", "--user", "a" * 128, "--item", "mug")
@@ -170,6 +184,23 @@ def test_a_log_is_replayed(kafka: KafkaShell, log: InteractionLog, tmp_path: Pat
     )
     for user_id, events in expected.groupby("user_id"):
         assert [event.item_id for event in found if event.user_id == user_id] == events.item_id.tolist()
+
+
+def test_a_replay_that_is_stopped_says_how_far_it_came(
+    shell: Shell, home: Path, log: InteractionLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = iter(range(3))
+
+    def sleep(_: float) -> None:
+        if next(waits, None) is None:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("stream.replay.time", SimpleNamespace(monotonic=time.monotonic, sleep=sleep))
+    write_table(log, tmp_path / "log.parquet")
+    with EmbeddedBroker(Settings(home=home).state):
+        status, said = shell("replay", str(tmp_path / "log.parquet"), "--speed", "1")
+    assert status == 130
+    assert "\npublished 3 events to behaviour-events\n" in said
 
 
 def test_at_its_own_pace(kafka: KafkaShell, log: InteractionLog, tmp_path: Path) -> None:
