@@ -98,7 +98,7 @@ class Engine:
         self.pulse = Pulse(offsets)
         interactions = read_log(log_file(self.settings))
         self.personas = Personas(interactions)
-        self.traffic = Traffic(interactions, self.producer)
+        self.traffic = Traffic(interactions, self.producer, without=self.personas.user_ids)
         self.closing.callback(self.traffic.stop)
         self.shopper = Shopper(self.shop, lambda: self.traffic.rate > 0 and self.going.is_set())
         self.closing.callback(self.shopper.stop)

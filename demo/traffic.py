@@ -2,6 +2,9 @@
 
 import threading
 import time
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+from itertools import islice
 
 import msgspec
 
@@ -11,14 +14,21 @@ from stream.producer import EventProducer
 from stream.replay import events_of
 
 TICK_S = 0.1
+MOST_AT_ONCE_S = 1.0  # what is owed after a longer sleep is forgotten: no burst
 MOST_PER_SECOND = 500  # far below what the updater takes, so that the embedded broker's small log is never outrun
 
 
 class Traffic:
-    """A thread that publishes events; `rate` is events a second, 0 pauses."""
+    """A thread that publishes events; `rate` is events a second, 0 pauses.
 
-    def __init__(self, log: InteractionLog, producer: EventProducer) -> None:
-        self.log, self.producer = log, producer
+    Parameters
+    ----------
+    without : users who are left out: a visitor can be these, and only what the visitor does is theirs.
+    """
+
+    def __init__(self, log: InteractionLog, producer: EventProducer, without: Collection[str] = ()) -> None:
+        self.log = replace(log, events=log.events[~log.events.user_id.isin(without)])
+        self.producer = producer
         self.rate = 0
         self.published = 0
         self.failure: Exception | None = None
@@ -27,18 +37,20 @@ class Traffic:
         self.thread.start()
 
     def run(self) -> None:
-        """Publish rate x 0.1 s events, ten times a second."""
-        events = events_of(self.log)
-        owed = 0.0
+        """Publish, ten times a second, as many events as fit the time that has passed: a busy machine wakes it late."""
+        events, owed, before = self.again_and_again(), 0.0, time.monotonic()
         while not self.stopping.wait(TICK_S):
-            owed += min(self.rate, MOST_PER_SECOND) * TICK_S
-            while owed >= 1:
-                owed -= 1
-                event = next(events, None)
-                if event is None:
-                    events = events_of(self.log)
-                    continue
+            now = time.monotonic()
+            owed += min(self.rate, MOST_PER_SECOND) * min(now - before, MOST_AT_ONCE_S)
+            before = now
+            for event in islice(events, int(owed)):
                 self.send(event)
+            owed %= 1
+
+    def again_and_again(self) -> Iterator[Event]:
+        """The log without end; nothing where no user is left."""
+        while len(self.log.events):
+            yield from events_of(self.log)
 
     def send(self, event: Event) -> None:
         """Publish one event with the present time; one that fails is left out, the next one is tried again."""

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,6 +28,7 @@ from streamlit.testing.v1.element_tree import ButtonGroup
 import demo.engine
 import demo.power
 import demo.prepare
+import demo.traffic
 import settings
 from demo.__main__ import APP, as_environment, for_log, require_free
 from demo.engine import Engine
@@ -284,12 +285,18 @@ class Recorder(EventProducer):
         self.sent.append(event)
 
 
+@contextmanager
+def running_traffic(log: InteractionLog, *without: str) -> Iterator[Traffic]:
+    traffic = Traffic(log, Recorder(), without)
+    yield traffic
+    traffic.stop()
+
+
 @pytest.fixture
 def traffic() -> Iterator[Traffic]:
     log = log_of(("ann", "mug"), ("bob", "cup"), ("ann", "pan"), profiles={"ann": "north"})
-    traffic = Traffic(log, Recorder())
-    yield traffic
-    traffic.stop()
+    with running_traffic(log) as traffic:
+        yield traffic
 
 
 def sent(traffic: Traffic) -> list[Event]:
@@ -320,13 +327,46 @@ def test_traffic_keeps_its_rate_pauses_and_stops(traffic: Traffic, rate: int, a_
     elapsed = time.monotonic() - start
     time.sleep(0.2)
     published = traffic.published
-    # A tick more than fits, and now and then an event is skipped where the log begins again.
+    # A tick more than fits.
     assert 0.3 * elapsed * a_second < published <= (elapsed + 0.2) * a_second
     time.sleep(0.3)
     assert traffic.published == published == len(sent(traffic))
     traffic.rate = rate
     traffic.stop()
     assert not traffic.thread.is_alive()
+
+
+@pytest.mark.parametrize(
+    ("late_s", "published"),
+    [(0.1, 50), (0.25, 125), (30.0, 500)],  # five wake-ups; after a long sleep a second's worth, not thirty
+)
+def test_traffic_keeps_its_rate_where_it_wakes_late(
+    traffic: Traffic, monkeypatch: pytest.MonkeyPatch, late_s: float, published: int
+) -> None:
+    traffic.stop()  # its own thread; here it runs by another clock
+    clock = iter([number * late_s for number in range(6)])
+    monkeypatch.setattr(demo.traffic, "time", SimpleNamespace(monotonic=lambda: next(clock), time=time.time))
+    wakes = iter([False] * 5 + [True])
+    monkeypatch.setattr(traffic, "stopping", SimpleNamespace(wait=lambda _: next(wakes), set=lambda: None))
+    traffic.rate = 100
+    traffic.run()
+    assert traffic.published == pytest.approx(published, abs=1)
+
+
+def test_traffic_leaves_users_out() -> None:
+    log = log_of(("ann", "mug"), ("bob", "cup"), ("ann", "pan"), ("eve", "wok"), profiles={"ann": "north"})
+    with running_traffic(log, "ann") as traffic:
+        traffic.rate = MOST_PER_SECOND
+        wait_until(lambda: len(sent(traffic)) > 4)
+        assert [event.user_id for event in sent(traffic)[:4]] == ["bob", "eve", "bob", "eve"]
+
+
+def test_traffic_of_a_log_without_other_users() -> None:
+    with running_traffic(log_of(("ann", "mug")), "ann") as traffic:
+        traffic.rate = MOST_PER_SECOND
+        time.sleep(0.3)
+        assert traffic.thread.is_alive()
+        assert not sent(traffic)
 
 
 def test_traffic_outlives_a_broker_that_is_away(traffic: Traffic) -> None:
@@ -513,6 +553,7 @@ def test_traffic_reaches_the_updater(engine: Engine, visitor: str) -> None:
     engine.traffic.rate = 0
     time.sleep(0.2)
     assert engine.traffic.published > 10
+    assert not set(engine.traffic.log.events.user_id) & set(engine.personas.user_ids)
     # At least: the click may have been stored before and counted after.
     wait_until(lambda: engine.updater and engine.updater.counts["applied"] >= before + engine.traffic.published)
 
