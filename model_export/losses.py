@@ -53,8 +53,8 @@ def joint_softmax(positive: Tensor, sampled: Tensor) -> Tensor:
 def max_sim_softmax(positive: Tensor, sampled: Tensor) -> Tensor:
     """Mean of -log [ exp(max_k v_k e_y) / sum_n exp(max_k v_k e_n) ]: the softmax of what retrieval ranks by.
 
-    Each item is scored by the capsule that is nearest to it, as it will be when it is looked for, whereas a sum over
-    capsules would teach them to agree on an item. Parameters are those of `joint_softmax`.
+    Each item is scored by the capsule that is nearest to it, as it will be when it is looked for. The others learn
+    nothing of it, so on some logs capsules end up alike. Parameters are those of `joint_softmax`.
     """
     return joint_softmax(positive.amax(1, keepdim=True), sampled.amax(1, keepdim=True))
 

@@ -29,7 +29,7 @@ MIND = Preset(
     TrainingConfig(),
 )
 STEADY = Preset(
-    "MIND with routing logits that belong to the items, unit-length tables, and the softmax of max-sim (steady.py)",
+    "MIND with routing logits that belong to the items, unit-length tables, one softmax over all interests (steady.py)",
     ModelConfig(
         name="steady",
         extractor="steady",
@@ -47,7 +47,7 @@ STEADY = Preset(
         batch_size=512,
         learning_rate=4e-3,
         weight_decay=0.05,
-        loss="max-sim",
+        loss="joint",
         negatives=1_024,
         negative_sampling="uniform",
         stability=1.5,
