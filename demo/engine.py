@@ -219,7 +219,15 @@ class Engine:
             self.publish(*self.personas.events(user_id))
 
     def roll_back(self) -> str:
-        """Make the model before the current one current again, here at once; its version."""
+        """Make the model before the current one current again, here at once; its version.
+
+        Raises
+        ------
+        ValueError
+            If there is none, said without the registry's advice, which is for a terminal.
+        """
+        if len(self.registry.pointer()) < 2:
+            raise ValueError("There is no earlier model to go back to.")
         version = self.registry.rollback().version
         self.serving.look()
         return version

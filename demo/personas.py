@@ -6,7 +6,7 @@ from stream.replay import profiles_of
 
 MOST = 20
 BEHAVIOURS = 30  # of each; enough for several interests
-NAMED = 3  # categories that describe a persona
+NAMED = 2  # categories that describe a persona; the sidebar is too narrow for more
 
 
 class Personas:
