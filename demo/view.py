@@ -1,5 +1,6 @@
 """What the page shows, as plain rows: products that match, and candidates grouped by interest."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from stream.state import UserState
 
 ON_A_SHELF = 4
 MADE_BY = 3
+WORTH = 0.6  # of the best candidate's score, to be shown
 LAST_BEHAVIOURS = 8
 
 
@@ -130,7 +132,8 @@ def shelves_of(candidates: Candidates, bundle: Bundle, most: int = ON_A_SHELF) -
     """Candidates grouped by the interest that brought them, the most important interest first.
 
     An interest that is the main one of no behaviour has no shelf: some models give every user all K capsules, and after
-    one click these would be K shelves for the same product.
+    one click these would be K shelves for the same product. Nor has one that brings nothing worth showing: where two
+    interests are near each other, the stronger brings all that is close, and what is left for the other is far off.
 
     Parameters
     ----------
@@ -139,13 +142,15 @@ def shelves_of(candidates: Candidates, bundle: Bundle, most: int = ON_A_SHELF) -
     if not candidates.interests:
         rows = [row_of(bundle, bundle.rows[item_id]) for item_id in candidates.item_ids[:most]]
         return [Shelf(-1, Theme(), [], 0.0, rows)]
+    best = max(candidates.scores, default=0.0)
+    least = WORTH * best if best > 0 else -math.inf
+    brought = list(zip(candidates.item_ids, candidates.capsule, candidates.scores, strict=True))
     shelves = []
     both = zip(candidates.interests, formed_by(candidates.interests), strict=True)
     for number, (interest, formed) in enumerate(both):
-        if not formed:
+        mine = [item_id for item_id, capsule, score in brought if capsule == number and score >= least][:most]
+        if not formed or not mine:
             continue
-        brought = zip(candidates.item_ids, candidates.capsule, strict=True)
-        mine = [item_id for item_id, capsule in brought if capsule == number][:most]
         shelves.append(
             Shelf(
                 interest=number,

@@ -166,8 +166,10 @@ def test_search(few: Bundle, wanted: str, category: str, found: list[str]) -> No
     assert search(few, wanted, category) == rows(*found)
 
 
-def candidates(item_ids: list[str], capsule: list[int], interests: list[Interest]) -> Candidates:
-    return Candidates(item_ids, [1.0] * len(item_ids), capsule, interests, "capsules", "v")
+def candidates(
+    item_ids: list[str], capsule: list[int], interests: list[Interest], scores: list[float] | None = None
+) -> Candidates:
+    return Candidates(item_ids, scores or [1.0] * len(item_ids), capsule, interests, "capsules", "v")
 
 
 def test_candidates_are_shelved_by_the_interest_that_brought_them(few: Bundle) -> None:
@@ -191,9 +193,17 @@ def test_two_shelves_of_one_theme_name_different_behaviours(few: Bundle) -> None
     """Else nothing but the colour would tell "your kitchen things" from "your kitchen things"."""
     cups = Interest(0.6, [Behaviour("cup", 0.9), Behaviour("mug", 0.8), Behaviour("wok", 0.4), Behaviour("pan", 0.2)])
     pans = Interest(0.4, [Behaviour("pan", 0.8), Behaviour("wok", 0.6), Behaviour("mug", 0.2), Behaviour("cup", 0.1)])
-    shelves = shelves_of(candidates([], [], [cups, pans]), few)
+    shelves = shelves_of(candidates(["tent", "mat"], [0, 1], [cups, pans]), few)
     assert [shelf.made_by for shelf in shelves] == [["Red cup", "Blue Mug"], ["Frying pan", "Wok"]]
     assert {shelf.theme for shelf in shelves} == {Theme("kitchen", whole=True)}
+
+
+def test_what_an_interest_leaves_to_another_near_it_is_not_worth_a_shelf(few: Bundle) -> None:
+    strong, weak = Interest(0.4, [Behaviour("cup", 0.9)]), Interest(0.6, [Behaviour("pan", 0.9)])
+    found = candidates(["mug", "wok", "tent", "mat"], [0, 0, 0, 1], [strong, weak], [7.0, 4.2, 4.1, 3.9])
+    assert [(shelf.interest, shelf.rows) for shelf in shelves_of(found, few)] == [(0, rows("mug", "wok"))]
+    opposite = candidates(["mug", "mat"], [0, 1], [strong, weak], [-1.0, -2.0])  # nothing is near: what there is
+    assert [shelf.interest for shelf in shelves_of(opposite, few)] == [1, 0]
 
 
 @pytest.mark.parametrize(
