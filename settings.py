@@ -138,17 +138,11 @@ class Settings(BaseSettings):
             raise ValueError("right are visible ASCII characters without spaces")
         return value
 
-    @field_validator("home", mode="before")
+    @field_validator("home", "api_key", "instance", "log", "ssl_cafile", "ssl_certfile", "ssl_keyfile", mode="before")
     @classmethod
-    def _empty_is_the_default(cls, value: object) -> object:
-        """Else models/ and state/ would be written into the working folder itself."""
-        return cls.model_fields["home"].default if value == "" else value
-
-    @field_validator("api_key", "instance", "log", "ssl_cafile", "ssl_certfile", "ssl_keyfile", mode="before")
-    @classmethod
-    def _empty_is_unset(cls, value: object) -> object:
+    def _empty_is_unset(cls, value: object, which: ValidationInfo) -> object:
         """Compose passes an empty value on where there is none; a path would be the working folder."""
-        return None if value == "" else value
+        return cls.model_fields[str(which.field_name)].default if value == "" else value
 
     @field_validator("sasl_username", "sasl_password", "ssl_key_password")
     @classmethod

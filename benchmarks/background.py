@@ -1,23 +1,29 @@
 """Work that goes on in a thread of its own while a block lasts."""
 
+from abc import ABC, abstractmethod
 from threading import Event, Thread
 from typing import Self
 
 
-class Background:
-    """Does `work` from entering the context until leaving it; `work` ends soon after `stopping` is set."""
+class Background(ABC):
+    """Does `work` from entering the context until `stop` or leaving it."""
 
     def __init__(self) -> None:
         self.stopping = Event()
         self.thread = Thread(target=self.work, daemon=True)
 
+    @abstractmethod
     def work(self) -> None:
-        raise NotImplementedError
+        """What goes on; it ends soon after `stopping` is set."""
+
+    def stop(self) -> None:
+        """Return once it has ended."""
+        self.stopping.set()
+        self.thread.join()
 
     def __enter__(self) -> Self:
         self.thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.stopping.set()
-        self.thread.join()
+        self.stop()

@@ -18,7 +18,7 @@ from demo.traffic import Traffic
 from index.recommender import Candidates
 from model_export.extractor import Extractor
 from model_export.readers import read_log
-from model_export.registry import Registry
+from model_export.registry import NoEarlierBundleError, Registry
 from model_export.serving import Serving
 from settings import Settings
 from stream.broker import EmbeddedBroker, running_embedded
@@ -226,9 +226,10 @@ class Engine:
         ValueError
             If there is none, said without the registry's advice, which is for a terminal.
         """
-        if len(self.registry.pointer()) < 2:
-            raise ValueError("There is no earlier model to go back to.")
-        version = self.registry.rollback().version
+        try:
+            version = self.registry.rollback().version
+        except NoEarlierBundleError as error:
+            raise ValueError("There is no earlier model to go back to.") from error
         self.serving.look()
         return version
 

@@ -9,6 +9,7 @@ from index.bundled import build_index
 from index.hnsw import HnswSettings
 from model_export.check import check
 from model_export.interactions import InteractionLog
+from model_export.options import train_on
 from model_export.presets import DEFAULT, Preset, one_interest, preset
 from model_export.readers import read_log, write_table
 from model_export.registry import Registry
@@ -33,7 +34,7 @@ def prepare(settings: Settings) -> None:
     ModuleNotFoundError
         If torch, which only training needs, is not installed.
     """
-    train_on_one_thread()  # first: without torch nothing is left behind
+    train_on(1)  # first: without torch nothing is left behind
     settings.home.mkdir(parents=True, exist_ok=True)
     interactions = read_or_simulate(settings)
     chosen = shown_model(settings)
@@ -42,14 +43,6 @@ def prepare(settings: Settings) -> None:
     publish(interactions, one_interest(chosen), ONE_INTEREST_SECONDS, settings, one_interest_models(settings))
     log.info("training the model")
     publish(interactions, chosen, TRAINING_SECONDS, settings, settings.models, judge=True)
-
-
-def train_on_one_thread() -> None:
-    """Several, on a machine that is busy, wait for each other and are far slower than one."""
-    # Here and not at the top, as below: a demo that finds a model runs without torch.
-    import torch
-
-    torch.set_num_threads(1)
 
 
 def shown_model(settings: Settings) -> Preset:
@@ -61,6 +54,7 @@ def publish(
     interactions: InteractionLog, chosen: Preset, seconds: float, settings: Settings, models: Path, judge: bool = False
 ) -> None:
     """Train for so long, and make the result current in `models`; `judge` also measures it on held-out users."""
+    # Here and not at the top: a demo that finds a model runs without torch.
     from model_export.checkpoint import save
     from model_export.evaluation import judged
     from model_export.export import export

@@ -10,8 +10,9 @@ import typer
 import console
 import settings
 from demo.home import log_file
-from demo.prepare import publish, shown_model, train_on_one_thread
+from demo.prepare import publish, shown_model
 from model_export.interactions import InteractionLog
+from model_export.options import train_on
 from model_export.readers import read_log
 from stream.configured import reachable_cluster
 from stream.dead_letter_topic import DeadLetterTopic
@@ -29,7 +30,7 @@ app = typer.Typer(pretty_exceptions_enable=False)
 def main() -> None:
     """Train again on the log and all that has happened since, and publish."""
     os.nice(NICE)
-    train_on_one_thread()
+    train_on(1)
     chosen = settings.load()
     known = read_log(log_file(chosen))
     events = events_so_far(chosen)

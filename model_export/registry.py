@@ -26,6 +26,10 @@ COPYING, REMOVING, POINTING = ".copying-", ".removing-", ".pointer-"
 log = logging.getLogger(__name__)
 
 
+class NoEarlierBundleError(BundleError):
+    """There is nothing that a rollback could go to."""
+
+
 class Registry:
     """Published bundles below one folder.
 
@@ -127,14 +131,16 @@ class Registry:
 
         Raises
         ------
+        NoEarlierBundleError
+            If there was none before.
         BundleError
-            If there was none before, or it is not whole. The pointer then stays as it is.
+            If it is not whole. Either way the pointer stays as it is.
         """
         with self.change():
             pointer = self.pointer()
             if len(pointer) < 2:
                 now = "".join(pointer) or "another"
-                raise BundleError(
+                raise NoEarlierBundleError(
                     f"{self.folder / POINTER} names no bundle that was current before {now}; "
                     "`python -m model_export promote VERSION` makes any of them current"
                 )

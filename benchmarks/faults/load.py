@@ -5,12 +5,11 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from itertools import count, islice
-from threading import Event as Signal
-from threading import Thread
-from typing import Any, Self
+from typing import Any
 
 from confluent_kafka import Producer
 
+from benchmarks.background import Background
 from benchmarks.faults.bad import Injected, Sent, send_bad
 from benchmarks.faults.home import Home
 from stream.event import Event, encode
@@ -43,8 +42,8 @@ def clicks(item_ids: Sequence[str], event_ids: bool = False) -> Iterator[Event]:
         yield Event(user_id, item_id, START_MS + number * STEP_MS, event_id=event_id, profile=profile)
 
 
-class Load:
-    """Publishes clicks from a thread, from entering the context until `stop` or leaving it.
+class Load(Background):
+    """Publishes clicks. Once it has stopped, all that was sent is acknowledged or given up.
 
     Parameters
     ----------
@@ -57,13 +56,12 @@ class Load:
     """
 
     def __init__(self, home: Home, rate: float = NORMAL, bad_every: int = 0) -> None:
+        super().__init__()
         self.home, self.rate, self.acknowledged = home, rate, 0
         self.bad_every = bad_every
         self.bad: list[Sent] = []
-        self.stopping = Signal()
-        self.thread = Thread(target=self._publish, daemon=True)
 
-    def _publish(self) -> None:
+    def work(self) -> None:
         events = clicks(self.home.bundle.item_ids)
         while not self.stopping.is_set():
             # A producer that was refused an event (an outage was longer than its patience) is of no use any more.
@@ -91,27 +89,15 @@ class Load:
     def _count(self, _: object) -> None:
         self.acknowledged += 1
 
-    def stop(self) -> None:
-        """Return once all that was sent is acknowledged or given up."""
-        self.stopping.set()
-        self.thread.join()
-
     def injected(self) -> list[Injected]:
         """The records that are no events, once it has stopped."""
         return [one.injected() for one in self.bad]
-
-    def __enter__(self) -> Self:
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
 
 class Flood(Load):
     """A Load by librdkafka, which publishes far more than an updater can apply; without records that are no events."""
 
-    def _publish(self) -> None:
+    def work(self) -> None:
         producer = Producer({"bootstrap.servers": self.home.kafka.bootstrap_servers, "partitioner": "murmur2_random"})
         for event in self._due(clicks(self.home.bundle.item_ids)):
             key, value = encode(event)
