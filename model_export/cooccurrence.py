@@ -7,7 +7,7 @@ from scipy.sparse.linalg import svds
 from model_export.dataset import Sequences, positions_of
 
 REACH = 5  # positions
-NEIGHBOURS = 10
+NEIGHBOURS = 50
 
 
 def co_occurrence(

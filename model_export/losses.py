@@ -35,28 +35,23 @@ def scores_of(
     return positive.masked_fill(~active, ABSENT), sampled.masked_fill(hit[:, None, :] | ~active[:, :, None], ABSENT)
 
 
-def joint_softmax(positive: Tensor, sampled: Tensor) -> Tensor:
-    """Mean of -log [ sum_k exp(v_k e_y) / sum_k sum_n exp(v_k e_n) ]: a soft selection of the interest.
+def joint_softmax(positive: Tensor, sampled: Tensor, sharpness: float = 1.0) -> Tensor:
+    """Mean of -log [ exp(s_y) / sum_n exp(s_n) ], where s_n = 1/beta log sum_k exp(beta v_k e_n), beta the sharpness.
 
-    All capsules and all items share one softmax, so a capsule also learns where it has nothing to say; with the
-    argmax of label-aware attention only the selected one learns. n runs over the target and the negatives.
+    A soft selection of the interest: all capsules and all items share one softmax, so a capsule also learns where it
+    has nothing to say; with the argmax of label-aware attention only the selected one learns. With beta = 1 it is
+    -log [ sum_k exp(v_k e_y) / sum_k sum_n exp(v_k e_n) ]. The larger beta, the nearer is s_n to max_k v_k e_n, by
+    which retrieval ranks; of that alone far capsules learn nothing, and on some logs they end up alike. n runs over
+    the target and the negatives.
 
     Parameters
     ----------
     positive (B, K), sampled (B, K, M) : see `scores_of`.
     """
-    right = torch.logsumexp(positive, 1)  # (B,)
-    wrong = torch.logsumexp(sampled.flatten(1), 1)  # (B,)
-    return (torch.logaddexp(right, wrong) - right).mean()
-
-
-def max_sim_softmax(positive: Tensor, sampled: Tensor) -> Tensor:
-    """Mean of -log [ exp(max_k v_k e_y) / sum_n exp(max_k v_k e_n) ]: the softmax of what retrieval ranks by.
-
-    Each item is scored by the capsule that is nearest to it, as it will be when it is looked for. The others learn
-    nothing of it, so on some logs capsules end up alike. Parameters are those of `joint_softmax`.
-    """
-    return joint_softmax(positive.amax(1, keepdim=True), sampled.amax(1, keepdim=True))
+    right, wrong = (
+        torch.logsumexp(sharpness * scores, 1) / sharpness for scores in (positive, sampled)
+    )  # (B,), (B, M)
+    return (torch.logaddexp(right, torch.logsumexp(wrong, 1)) - right).mean()
 
 
 def instability(capsules: Tensor, earlier: Tensor, both: Tensor) -> Tensor:

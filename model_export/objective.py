@@ -5,12 +5,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from model_export.losses import instability, joint_softmax, max_sim_softmax, overlap, routing_penalty, scores_of
+from model_export.losses import instability, joint_softmax, overlap, routing_penalty, scores_of
 from model_export.mind import label_aware_attention, sampled_softmax
 from model_export.model import InterestModel
 from model_export.training_config import TrainingConfig
-
-OF_ALL_CAPSULES = {"joint": joint_softmax, "max-sim": max_sim_softmax}
 
 
 @dataclass(frozen=True)
@@ -53,10 +51,10 @@ def objective(model: InterestModel, batch: Batch, training: TrainingConfig) -> T
     logits = model.logits_for_training(batch.history)  # (B, K, L)
     capsules, active, weights = model.extract(behaviours, batch.mask, logits, batch.profile, batch.gaps)
     log_q = batch.log_q[rows]
-    if training.loss in OF_ALL_CAPSULES:
+    if training.loss == "joint":
         repeats = repeats_among(rows, model, batch)
         scores = scores_of(model.scale * capsules, active, table, target, negatives, log_q, repeats)
-        loss = OF_ALL_CAPSULES[training.loss](*scores)
+        loss = joint_softmax(*scores, training.sharpness)
     else:
         user = model.scale * label_aware_attention(capsules, active, table[target], model.config.pow_p)  # (B, d)
         loss = sampled_softmax(user, table, target, negatives, log_q, training.hard_negatives)

@@ -17,7 +17,8 @@ from model_export.dataset import Sequences, Vocabulary, build_sequences, build_v
 from model_export.interactions import InteractionLog
 from model_export.model import InterestModel
 from model_export.model_config import ModelConfig
-from model_export.run import Run
+from model_export.repeat_tuning import raise_repeats
+from model_export.run import Run, validate
 from model_export.sampler import Sampler
 from model_export.split import split_of
 from model_export.training_config import TrainingConfig
@@ -53,7 +54,7 @@ def train(
         If the log has too few events to train on, `state` is of another training, or the loss cannot learn `repeats`.
     """
     if config.repeats and training.loss == "label-aware":
-        raise ValueError(f"repeats is True with the loss {training.loss!r}; right is joint or max-sim, which learn it")
+        raise ValueError(f"repeats is True with the loss {training.loss!r}; right is joint, which learns it")
     torch.manual_seed(training.seed)  # what NumPy draws has generators of its own
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     vocabulary = build_vocabulary(log)
@@ -78,6 +79,8 @@ def train(
     if state is not None and state.exists():
         run.restore(state, trained_on)
     run.fit(progress, state, trained_on)
+    if raise_repeats(model, cases, progress):
+        run.best = validate(model, cases)
     return Checkpoint(
         model=model.cpu(),
         vocabulary=vocabulary,
@@ -107,14 +110,15 @@ def prepare(
     items = len(model.item_features)
     counts = item_counts(sequences, users, items)
     model.count(torch.from_numpy(counts))
-    if training.start == "random" and not training.substitution:
+    asked = training.substitution or training.distillation
+    if training.start == "random" and not asked:
         return None
     similarity = similar(co_occurrence(sequences, users, items), counts)
     if training.start == "co-occurrence":
         vectors = item_vectors(similarity, model.config.dim, np.random.default_rng(training.seed))
         with torch.no_grad():
             model.items.ids.weight.copy_(torch.from_numpy(vectors))
-    return Neighbours(similarity) if training.substitution else None
+    return Neighbours(similarity) if asked else None
 
 
 def repeated_share(sequences: Sequences) -> float:

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-LOSSES = ("label-aware", "joint", "max-sim")
+LOSSES = ("label-aware", "joint")
 SAMPLINGS = ("popularity", "uniform")
 STARTS = ("random", "co-occurrence")
 
@@ -19,7 +19,9 @@ class TrainingConfig:
     learning_rate : of AdamW, falling to zero along a cosine over `steps`.
     weight_decay : of AdamW, on embeddings only; 0 makes it Adam.
     loss : "label-aware": sampled softmax of the capsule that label-aware attention selects; "joint": all capsules share
-        one softmax; "max-sim": each item is scored by the capsule nearest to it, as in retrieval (losses.py).
+        one softmax (losses.py).
+    sharpness : beta of the joint softmax: with 1 what capsules say of an item is summed up, with much more the nearest
+        capsule alone counts.
     negatives : sampled negatives, shared by the pairs of a step.
     negative_sampling : draw negatives by "popularity" or "uniform".
     hard_negatives : beta of REMI's interest-aware hard negatives, 0 for none.
@@ -28,8 +30,11 @@ class TrainingConfig:
     separation : weight of the term that keeps a user's capsules apart.
     start : item embeddings start "random", or from "co-occurrence" (cooccurrence.py).
     substitution : share of the behaviours in a history that a step replaces by an item that often goes with them.
+    distillation : share of the targets that item-kNN gives: an item that often goes with one of the history.
     recency_half_life : targets of this age are drawn half as often as the newest, as a share of the log's time range;
         None draws all alike.
+    user_balance : a target of a user with n of them is drawn n to the power of minus this as often: 0 draws behaviours
+        alike, 1 users.
     averaging : decay of the running average of the weights that is kept in the end, 0 for the best at a look.
     validate_every : steps between two looks at the validation users.
     patience : looks without a better recall@50 before training stops.
@@ -44,6 +49,7 @@ class TrainingConfig:
     learning_rate: float = 3e-3
     weight_decay: float = 0.0
     loss: str = "label-aware"
+    sharpness: float = 1.0
     negatives: int = 1_024
     negative_sampling: str = "popularity"
     hard_negatives: float = 0.0
@@ -52,7 +58,9 @@ class TrainingConfig:
     separation: float = 0.0
     start: str = "random"
     substitution: float = 0.0
+    distillation: float = 0.0
     recency_half_life: float | None = None
+    user_balance: float = 0.0
     averaging: float = 0.0
     validate_every: int = 250
     patience: int = 4
@@ -72,13 +80,13 @@ class TrainingConfig:
         for name in ("steps", "batch_size", "negatives", "validate_every", "patience"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
-        for name in ("learning_rate", "recency_half_life", "max_seconds"):
+        for name in ("learning_rate", "sharpness", "recency_half_life", "max_seconds"):
             if getattr(self, name) is not None and not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be a finite number above 0")
         for name in ("weight_decay", "hard_negatives", "routing_penalty", "stability", "separation"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be a finite number, at least 0")
-        for name in ("substitution", "valid_share", "test_share"):
+        for name in ("substitution", "distillation", "user_balance", "valid_share", "test_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be from 0 to 1")
         if not 0 <= self.averaging < 1:  # with 1 the average stays what it began with

@@ -2,16 +2,18 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
 from torch import Tensor
 
-from model_export.losses import instability, joint_softmax, max_sim_softmax, overlap, routing_penalty, scores_of
+from model_export.losses import instability, joint_softmax, overlap, routing_penalty, scores_of
 from model_export.mind import harder, sampled_softmax
 
 Loss = Callable[[Tensor, Tensor], Tensor]
-LOSSES = pytest.mark.parametrize("loss", [joint_softmax, max_sim_softmax])
+SHARP = partial(joint_softmax, sharpness=4)
+LOSSES = pytest.mark.parametrize("loss", [joint_softmax, SHARP], ids=["joint", "sharp"])
 BOTH = torch.tensor([[True, True]])
 # The capsules of one user, and three items; the scores are 1, 2, 0 for the first capsule and 0, 0, 3 for the second.
 CAPSULES = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]])
@@ -33,11 +35,19 @@ def test_joint_softmax_by_hand() -> None:
     assert lost(joint_softmax, [2, 2, 1]) == pytest.approx(-math.log(right / (right + wrong + (1 + e**3) / 2)))
 
 
-def test_max_sim_softmax_by_hand() -> None:
+def test_a_sharp_joint_softmax_by_hand() -> None:
+    """What capsules say of an item is summed up in the fourth power, of which the root is taken."""
     e = math.e
-    wrong = e**2 / 1 + e**3 / 2  # items 1 and 2 by the capsule that is nearest, over their expected counts
-    assert lost(max_sim_softmax, [1, 2]) == pytest.approx(-math.log(e / (e + wrong)))
-    assert lost(max_sim_softmax, [2, 2, 1]) == pytest.approx(-math.log(e / (e + wrong + e**3 / 2)))
+    right = (e**4 + 1) ** 0.25  # of item 0
+    wrong = (e**8 + 1) ** 0.25 / 1 + (1 + e**12) ** 0.25 / 2  # of items 1 and 2, over their expected counts
+    assert lost(SHARP, [1, 2]) == pytest.approx(-math.log(right / (right + wrong)))
+    assert lost(SHARP, [2, 2, 1]) == pytest.approx(-math.log(right / (right + wrong + (1 + e**12) ** 0.25 / 2)))
+
+
+def test_the_sharpest_softmax_is_that_of_max_sim() -> None:
+    e = math.e
+    wrong = e**2 / 1 + e**3 / 2  # by the capsule that is nearest
+    assert lost(partial(joint_softmax, sharpness=1e4), [1, 2]) == pytest.approx(-math.log(e / (e + wrong)), rel=1e-3)
 
 
 def test_what_repeats_are_worth_is_added_to_what_every_capsule_says() -> None:
@@ -77,8 +87,8 @@ def full_softmax(loss: Loss, capsules: Tensor, active: Tensor, table: Tensor, ta
     """The loss with one softmax over all items, by its definition."""
     losses = []
     for user, item in enumerate(target.tolist()):
-        each = (capsules[user][active[user]] @ table.T).exp()
-        scores = each.sum(0) if loss is joint_softmax else each.amax(0)
+        power = 4 if loss is SHARP else 1
+        scores = (power * capsules[user][active[user]] @ table.T).exp().sum(0) ** (1 / power)
         losses.append(-torch.log(scores[item] / scores.sum()))
     return torch.stack(losses).mean()
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from model_export.dataset import without_last
-from model_export.losses import instability, joint_softmax, max_sim_softmax, overlap, routing_penalty, scores_of
+from model_export.losses import instability, joint_softmax, overlap, routing_penalty, scores_of
 from model_export.mind import label_aware_attention, sampled_softmax
 from model_export.model import InterestModel
 from model_export.objective import Batch, objective
@@ -20,7 +20,7 @@ from tests.untrained import ITEMS, untrained
 
 PLAIN = TrainingConfig()
 JOINT = TrainingConfig(loss="joint")
-MAX_SIM = TrainingConfig(loss="max-sim")
+SHARP = TrainingConfig(loss="joint", sharpness=4.0)
 
 
 def small(name: str, **settings: Any) -> InterestModel:
@@ -82,8 +82,8 @@ def repeats_by_hand(model: InterestModel, batch: Batch) -> Tensor | None:
 @pytest.mark.parametrize("name", PRESETS)
 @pytest.mark.parametrize(
     "loss",
-    [PLAIN, replace(PLAIN, hard_negatives=0.5), JOINT, MAX_SIM],
-    ids=["plain", "hard", "joint", "max-sim"],
+    [PLAIN, replace(PLAIN, hard_negatives=0.5), JOINT, SHARP],
+    ids=["plain", "hard", "joint", "sharp"],
 )
 def test_the_loss_is_that_of_the_whole_item_table(name: str, loss: TrainingConfig) -> None:
     model = small(name)
@@ -92,7 +92,7 @@ def test_the_loss_is_that_of_the_whole_item_table(name: str, loss: TrainingConfi
     if loss.loss != "label-aware":
         drawn = batch.target, batch.negatives, batch.log_q
         scores = scores_of(model.scale * capsules, active, table, *drawn, repeats_by_hand(model, batch))
-        expected = (joint_softmax if loss is JOINT else max_sim_softmax)(*scores)
+        expected = joint_softmax(*scores, loss.sharpness)
     else:
         user = model.scale * label_aware_attention(capsules, active, table[batch.target], model.config.pow_p)
         parts = user, table, batch.target, batch.negatives, batch.log_q

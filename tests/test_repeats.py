@@ -9,17 +9,21 @@ from typing import cast
 
 import numpy as np
 import pytest
+import torch
+from torch import Tensor
 
 from index.recommender import Recommender
-from model_export import gate
+from model_export import gate, repeat_tuning
 from model_export.bundle import Bundle, BundleError, write_manifest
 from model_export.cases import Cases
 from model_export.check import check
 from model_export.checkpoint import Checkpoint
 from model_export.dataset import Sequences
 from model_export.extractor import Extractor
-from model_export.model_ranker import ModelRanker
+from model_export.model import InterestModel
+from model_export.model_ranker import ModelRanker, top_n
 from model_export.presets import DEFAULT, preset
+from model_export.repeat_tuning import RAISES, raise_repeats
 from model_export.repeats import own_items
 from model_export.simulator import SimulatedShop
 from model_export.training import repeated_share, train
@@ -27,6 +31,7 @@ from stream.history import History
 from stream.position import Position
 from stream.state import UserState
 from stream.store import LmdbStore
+from tests.untrained import untrained
 
 
 def with_bonus(bundle: Bundle, bonus: list[float], folder: Path) -> Bundle:
@@ -157,6 +162,70 @@ def test_only_a_log_in_which_people_come_back_teaches_it(shop: SimulatedShop) ->
     once = shop.log.events.drop_duplicates(["user_id", "item_id"], ignore_index=True)
     assert train(replace(shop.log, events=once), config, short, progress=False).model.repeat_bonus is None
     with pytest.raises(
-        ValueError, match="repeats is True with the loss 'label-aware'; right is joint or max-sim, which learn it"
+        ValueError, match="repeats is True with the loss 'label-aware'; right is joint, which learns it"
     ):
         train(shop.log, config, replace(short, loss="label-aware"), progress=False)
+
+
+# Raising it
+
+
+@pytest.fixture
+def asked() -> tuple[InterestModel, Cases]:
+    """A model of 300 items, and 40 histories of 20 behaviours; what followed is to be told."""
+    model = untrained(replace(preset(DEFAULT).model, dim=8, history_length=20), items=300).model
+    rows = np.random.default_rng(4).integers(300, size=(40, 20))
+    nobodys = np.zeros((40, 0), dtype=np.int64)
+    return model, Cases(rows, np.ones(rows.shape, dtype=bool), nobodys, rows[:, :1], np.tile(np.arange(20), (40, 1)))
+
+
+def raised(model: InterestModel, cases: Cases, labels: np.ndarray) -> float:
+    """By how much every age was raised for these labels (C, Y), and that the ages keep their differences."""
+    before = cast(Tensor, model.repeat_bonus).detach().clone()
+    by = raise_repeats(model, replace(cases, labels=labels), progress=False)
+    torch.testing.assert_close(cast(Tensor, model.repeat_bonus).detach(), before + by)
+    return by
+
+
+def test_repeats_are_raised_where_users_come_back_to_what_they_had(asked: tuple[InterestModel, Cases]) -> None:
+    model, cases = asked
+    assert raised(model, cases, cases.history) == max(RAISES)  # all of it, and there is room for all of it
+    torch.nn.init.constant_(cast(Tensor, model.log_repeat_bonus), math.log(3))
+    assert raised(model, cases, cases.history) == 0  # nothing is left to be gained: the least is enough
+
+
+def test_repeats_are_left_alone_where_users_want_what_is_new(asked: tuple[InterestModel, Cases]) -> None:
+    model, cases = asked
+    assert raised(model, cases, top_n(model, cases, 20, unseen_only=True)) == 0
+    assert raised(model, cases.take(slice(0, 0)), cases.labels[:0]) == 0  # there is nobody to tell by
+
+
+def test_repeats_are_raised_as_far_as_they_gain(asked: tuple[InterestModel, Cases]) -> None:
+    """Recall is highest at some raise for labels made of what the model says with it: that one is found."""
+    model, cases = asked
+    learned = cast(Tensor, model.log_repeat_bonus)
+    was = learned.detach().clone()
+    with torch.no_grad():
+        learned.copy_((was.exp() + 0.1).log())
+        labels = top_n(model, cases, 20)
+        learned.copy_(was)
+    assert raised(model, cases, labels) == 0.1
+
+
+def test_a_model_that_knows_no_repeats_stays_as_it_is(asked: tuple[InterestModel, Cases]) -> None:
+    model = untrained(replace(preset(DEFAULT).model, dim=8, history_length=20, repeats=False), items=300).model
+    assert raise_repeats(model, asked[1], progress=False) == 0
+    assert model.repeat_bonus is None
+
+
+def test_training_raises_it_and_measures_what_is_kept(shop: SimulatedShop, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = preset(DEFAULT)
+    config, short = replace(chosen.model, dim=8, num_interests=2), replace(chosen.training, steps=2, batch_size=32)
+    monkeypatch.setattr(repeat_tuning, "RAISES", (0.0,))
+    plain = train(shop.log, config, short, progress=False)
+    monkeypatch.setattr(repeat_tuning, "RAISES", (0.3,))
+    higher = train(shop.log, config, short, progress=False)
+    torch.testing.assert_close(
+        cast(Tensor, higher.model.repeat_bonus) - cast(Tensor, plain.model.repeat_bonus), torch.full((50,), 0.3)
+    )
+    assert higher.validation != plain.validation

@@ -31,8 +31,9 @@ def test_the_order_does_not_matter(model: str, settings: list[str]) -> None:
 
 
 def test_numbers_words_and_nothing_are_read_as_their_settings_need_them() -> None:
-    found = switched(STEADY, ["recency_half_life=null", "pow_p=inf", "loss=label-aware", "dim=32"])
+    found = switched(STEADY, ["recency_half_life=null", "pow_p=inf", "loss=label-aware", "dim=32", "stability=.5"])
     assert found.training.recency_half_life is None
+    assert found.training.stability == 0.5
     assert math.isinf(found.model.pow_p)
     assert (found.training.loss, found.model.dim) == ("label-aware", 32)
 
