@@ -6,7 +6,7 @@ from scipy.sparse.linalg import svds
 
 from model_export.dataset import Sequences, positions_of
 
-REACH = 5  # positions
+REACH = 10  # positions
 NEIGHBOURS = 50
 
 

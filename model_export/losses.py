@@ -48,9 +48,8 @@ def joint_softmax(positive: Tensor, sampled: Tensor, sharpness: float = 1.0) -> 
     ----------
     positive (B, K), sampled (B, K, M) : see `scores_of`.
     """
-    right, wrong = (
-        torch.logsumexp(sharpness * scores, 1) / sharpness for scores in (positive, sampled)
-    )  # (B,), (B, M)
+    right = torch.logsumexp(sharpness * positive, 1) / sharpness  # (B,)
+    wrong = torch.logsumexp(sharpness * sampled, 1) / sharpness  # (B, M)
     return (torch.logaddexp(right, torch.logsumexp(wrong, 1)) - right).mean()
 
 

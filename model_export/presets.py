@@ -48,6 +48,7 @@ STEADY = Preset(
         learning_rate=4e-3,
         weight_decay=0.05,
         loss="joint",
+        sharpness=2.0,
         negatives=1_024,
         negative_sampling="uniform",
         stability=1.5,

@@ -11,8 +11,6 @@ from model_export.objective import Batch
 from model_export.time_gaps import time_gaps
 from model_export.training_config import TrainingConfig
 
-FURTHER_BACK = 0.9  # how much less each behaviour counts than the one after it, where item-kNN teaches
-
 
 class Sampler:
     """Draws batches; every behaviour of a training user but the first is a target.
@@ -22,7 +20,7 @@ class Sampler:
     users : the training users, indices into sequences.user_ids.
     length : L.
     items : number of items.
-    neighbours : what behaviours and targets are replaced by, where the settings say so.
+    neighbours : what behaviours are replaced by, where the settings say so.
 
     Raises
     ------
@@ -51,7 +49,7 @@ class Sampler:
                 f"the log has {len(self.targets)} behaviours that follow another one of a training user; "
                 f"training needs at least {training.batch_size} (--batch-size)"
             )
-        self.by_weight = np.cumsum(self.weights())
+        self.by_age = self.cumulative_ages()
         counts = np.bincount(sequences.items[positions], minlength=items)
         if training.negative_sampling == "uniform":
             counts = np.zeros_like(counts)
@@ -59,27 +57,23 @@ class Sampler:
         self.by_popularity = np.cumsum(share)
         self.log_q = torch.from_numpy(np.log(share * training.negatives).astype(np.float32)).to(device)
 
-    def weights(self) -> np.ndarray:
-        """How often each target is drawn beside the others (targets,), by its age and its user's number of them."""
-        weights = np.bincount(self.owners)[self.owners].astype(float) ** -self.training.user_balance
+    def cumulative_ages(self) -> np.ndarray:
+        """The cumulative weights (targets,) that targets are drawn with: halved with each half-life of age."""
         if self.training.recency_half_life is None:
-            return weights
+            return np.arange(1.0, len(self.targets) + 1)
         times = self.sequences.times[self.targets]
         age = (times.max() - times) / max(times.max() - times.min(), 1)
-        return weights * 0.5 ** (age / self.training.recency_half_life)
+        return np.cumsum(0.5 ** (age / self.training.recency_half_life))
 
     def batch(self) -> Batch:
         """Draw the next batch."""
-        chosen = draw(self.by_weight, self.training.batch_size, self.rng)
+        chosen = draw(self.by_age, self.training.batch_size, self.rng)
         ends, owners = self.targets[chosen], self.owners[chosen]
         real_history, mask, times = windows(self.sequences, ends, self.sequences.starts[owners], self.length)
-        history, target = real_history.copy(), self.sequences.items[ends]  # the latter a copy, as `ends` is an array
+        history = real_history.copy()
         if self.neighbours is not None and self.training.substitution:
             swapped = mask & (self.rng.random(mask.shape) < self.training.substitution)
             history[swapped] = self.neighbours.draw(history[swapped], self.rng)
-        if self.neighbours is not None and self.training.distillation:
-            taught = np.flatnonzero(self.rng.random(len(target)) < self.training.distillation)
-            target[taught] = self.recommended(real_history[taught], mask[taught], self.neighbours)
         negatives = draw(self.by_popularity, self.training.negatives, self.rng)
         earlier = without_last(mask)
         arrays = {
@@ -89,24 +83,12 @@ class Sampler:
             "earlier_mask": earlier,
             "gaps": time_gaps(times, mask),
             "earlier_gaps": time_gaps(times, earlier),
-            "target": target,
+            "target": self.sequences.items[ends],
             "profile": self.sequences.profiles[owners],
             "negatives": negatives,
         }
         tensors = {name: torch.from_numpy(array).to(self.device) for name, array in arrays.items()}
         return Batch(**tensors, log_q=self.log_q)
-
-    def recommended(self, history: np.ndarray, mask: np.ndarray, neighbours: Neighbours) -> np.ndarray:
-        """What item-kNN would say, drawn as often as it is sure of it: a neighbour of a recent behaviour, int64 (B,).
-
-        Parameters
-        ----------
-        history int64 (B, L), mask bool (B, L), each with one behaviour or more; padding in front.
-        """
-        number = mask.sum(1)
-        left = 1 - self.rng.random(len(history)) * (1 - FURTHER_BACK**number)  # in (FURTHER_BACK ** number, 1]
-        age = np.minimum(np.log(left) / np.log(FURTHER_BACK), number - 1).astype(np.int64)
-        return neighbours.draw(history[np.arange(len(history)), self.length - 1 - age], self.rng)
 
     def state(self) -> dict[str, Any]:
         """Where the random numbers stand, to go on from there."""

@@ -110,15 +110,14 @@ def prepare(
     items = len(model.item_features)
     counts = item_counts(sequences, users, items)
     model.count(torch.from_numpy(counts))
-    asked = training.substitution or training.distillation
-    if training.start == "random" and not asked:
+    if training.start == "random" and not training.substitution:
         return None
     similarity = similar(co_occurrence(sequences, users, items), counts)
     if training.start == "co-occurrence":
         vectors = item_vectors(similarity, model.config.dim, np.random.default_rng(training.seed))
         with torch.no_grad():
             model.items.ids.weight.copy_(torch.from_numpy(vectors))
-    return Neighbours(similarity) if asked else None
+    return Neighbours(similarity) if training.substitution else None
 
 
 def repeated_share(sequences: Sequences) -> float:

@@ -30,11 +30,8 @@ class TrainingConfig:
     separation : weight of the term that keeps a user's capsules apart.
     start : item embeddings start "random", or from "co-occurrence" (cooccurrence.py).
     substitution : share of the behaviours in a history that a step replaces by an item that often goes with them.
-    distillation : share of the targets that item-kNN gives: an item that often goes with one of the history.
     recency_half_life : targets of this age are drawn half as often as the newest, as a share of the log's time range;
         None draws all alike.
-    user_balance : a target of a user with n of them is drawn n to the power of minus this as often: 0 draws behaviours
-        alike, 1 users.
     averaging : decay of the running average of the weights that is kept in the end, 0 for the best at a look.
     validate_every : steps between two looks at the validation users.
     patience : looks without a better recall@50 before training stops.
@@ -58,9 +55,7 @@ class TrainingConfig:
     separation: float = 0.0
     start: str = "random"
     substitution: float = 0.0
-    distillation: float = 0.0
     recency_half_life: float | None = None
-    user_balance: float = 0.0
     averaging: float = 0.0
     validate_every: int = 250
     patience: int = 4
@@ -86,7 +81,7 @@ class TrainingConfig:
         for name in ("weight_decay", "hard_negatives", "routing_penalty", "stability", "separation"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be a finite number, at least 0")
-        for name in ("substitution", "distillation", "user_balance", "valid_share", "test_share"):
+        for name in ("substitution", "valid_share", "test_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be from 0 to 1")
         if not 0 <= self.averaging < 1:  # with 1 the average stays what it began with

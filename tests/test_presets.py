@@ -72,7 +72,6 @@ def test_impossible_models(settings: dict[str, Any], message: str) -> None:
         ({"weight_decay": -1.0}, "weight_decay is -1.0; it must be a finite number, at least 0"),
         ({"stability": math.nan}, "stability is nan; it must be a finite number, at least 0"),
         ({"substitution": 1.5}, "substitution is 1.5; it must be from 0 to 1"),
-        ({"user_balance": -0.5}, "user_balance is -0.5; it must be from 0 to 1"),
         ({"valid_share": -0.1}, "valid_share is -0.1; it must be from 0 to 1"),
         ({"averaging": 1.0}, "averaging is 1.0; it must be from 0 to below 1"),
         (

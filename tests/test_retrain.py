@@ -144,7 +144,7 @@ def test_a_warm_start_is_nearer_than_a_cold_one(shop: SimulatedShop, checkpoint:
     long = replace(checkpoint.training, steps=150, learning_rate=1e-2)
     trained = train(earlier, checkpoint.model.config, long, progress=False)
     bundle = export(trained, tmp_path, progress=False)
-    few = replace(checkpoint.training, steps=1, learning_rate=1e-9)  # a look at the start
+    few = replace(checkpoint.training, steps=1, learning_rate=1e-9, start="random")  # a look at the start
     cold, warm = (
         train(shop.log, checkpoint.model.config, few, progress=False, start=start).validation["recall@20"]
         for start in (None, bundle)

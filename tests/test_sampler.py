@@ -116,24 +116,13 @@ def test_where_all_happened_at_once_none_is_older() -> None:
     sequences = ladder(2, 5)
     still = Sequences(sequences.user_ids, sequences.items, np.full(10, 7), sequences.starts, sequences.profiles)
     sampler = Sampler(still, np.arange(2), 4, TrainingConfig(batch_size=8, recency_half_life=0.1), 200, CPU)
-    assert np.diff(sampler.by_weight, prepend=0).tolist() == [1.0] * 8
+    assert np.diff(sampler.by_age, prepend=0).tolist() == [1.0] * 8
 
 
-def test_users_are_drawn_as_often_as_they_are_to_be_balanced() -> None:
-    # Of two users with 1 and 16 targets the second is drawn 16 times as often, 4 times as often, or as often.
-    items, starts = np.arange(19), np.array([0, 2, 19])
-    uneven = Sequences(["a", "b"], items, items, starts, np.zeros((2, 0), np.int64))
-    for balance, expected in ((0.0, 1 / 17), (0.5, 1 / 5), (1.0, 1 / 2)):
-        training = TrainingConfig(batch_size=16, negatives=8, user_balance=balance)
-        sampler = Sampler(uneven, np.arange(2), 4, training, 19, CPU)
-        drawn = np.concatenate([sampler.batch().target.numpy() for _ in range(500)])
-        assert (drawn == 1).mean() == pytest.approx(expected, abs=0.02)  # four standard errors of 8,000 draws
-
-
-def to_299(share: float = 0.0, distillation: float = 0.0) -> Sampler:
+def to_299(share: float) -> Sampler:
     """Every item's only neighbour is item 299."""
     similarity = csr_matrix((np.ones(300), (np.arange(300), np.full(300, 299))), shape=(300, 300))
-    return sampler_of(Neighbours(similarity), substitution=share, distillation=distillation)
+    return sampler_of(Neighbours(similarity), substitution=share)
 
 
 def test_real_behaviours_are_replaced_as_often_as_asked_and_nothing_else_is() -> None:
@@ -156,26 +145,6 @@ def test_without_substitution_the_neighbours_are_not_asked() -> None:
     everything = to_299(1.0).batch()
     assert (everything.history == 299 * everything.mask).all()
     assert (everything.real_history != 299).all()  # what users really had is kept
-
-
-def test_item_knn_gives_as_many_targets_as_asked_and_changes_no_history() -> None:
-    sampler = to_299(distillation=0.3)
-    batches = [sampler.batch() for _ in range(100)]
-    assert np.mean([(batch.target == 299).numpy().mean() for batch in batches]) == pytest.approx(0.3, abs=0.05)
-    assert all((batch.history != 299).all() and (batch.history == batch.real_history).all() for batch in batches)
-
-
-def test_item_knn_says_what_goes_with_the_recent_behaviours_most() -> None:
-    itself = Neighbours(csr_matrix(np.eye(300)))  # so that a target tells which behaviour was asked
-    sampler, counts, draws = sampler_of(itself, distillation=1.0), np.zeros(4), 0
-    for _ in range(1_000):
-        batch = sampler.batch()
-        whole = batch.mask.all(1)  # histories of one to four behaviours; the shorter ones have nothing at padding
-        assert ((batch.history == batch.target[:, None]) & batch.mask).any(1).all()
-        counts += (batch.history[whole] == batch.target[whole][:, None]).sum(0).numpy()
-        draws += int(whole.sum())
-    expected = draws * 0.9 ** np.arange(4)[::-1] / (0.9 ** np.arange(4)).sum()
-    assert ((counts - expected) ** 2 / expected).sum() < 16.3  # chi-square of 3: 1 in 1,000
 
 
 def test_a_sampler_goes_on_where_another_stood() -> None:
