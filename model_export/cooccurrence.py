@@ -73,15 +73,16 @@ class Neighbours:
         order = np.lexsort((-similarity.data, rows))  # by row, the most similar first
         rank = np.arange(len(rows)) - similarity.indptr[rows]
         kept = rank < most
-        self.items = np.tile(np.arange(items)[:, None], (1, most))  # (items, most); who has none is its own
+        # (items, most), in the smaller types, for catalogues are large; who has none is its own
+        self.items = np.tile(np.arange(items, dtype=np.int32)[:, None], (1, most))
         self.items[rows[kept], rank[kept]] = similarity.indices[order][kept]
-        weights = np.zeros((items, most))
+        weights = np.zeros((items, most), dtype=np.float32)
         weights[:, 0] = 1e-12
         weights[rows[kept], rank[kept]] += similarity.data[order][kept]
         self.cumulative = np.cumsum(weights, 1)
 
     def draw(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """One neighbour of each item row (n,), in proportion to the similarity: int64 (n,)."""
+        """One neighbour of each item row (n,), in proportion to the similarity: int32 (n,)."""
         aims = rng.random(len(rows))[:, None] * self.cumulative[rows, -1:]
         place = (self.cumulative[rows] <= aims).sum(1)
         return self.items[rows, place]

@@ -58,7 +58,9 @@ class Gate:
 
 @dataclass(frozen=True)
 class Exam:
-    """Users that no training has seen: what is known of them, and what they did then.
+    """Users that taught no weights: what is known of them, and what they did then.
+
+    Trainings stop by such users and weigh own items by them (repeat_tuning.py), so a rate is a little too good.
 
     Attributes
     ----------

@@ -4,8 +4,11 @@ Training asks for the very next behaviour, and within a visit hardly anybody tak
 what somebody comes for in the time ahead. So what training learned of repeats is right about their ages and too little.
 """
 
+import logging
+
 import numpy as np
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from model_export.cases import Cases
@@ -14,22 +17,33 @@ from model_export.model import InterestModel
 from model_export.model_ranker import top_n
 
 RAISES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4)  # beside cosines
-N = 20  # with as many candidates as a history has behaviours there is room for all of its items, and none costs any
+N = 20  # fewer than the behaviours of a long history, so that each of its items takes the place of another candidate
+
+log = logging.getLogger(__name__)
 
 
 @torch.no_grad()
 def raise_repeats(model: InterestModel, cases: Cases, progress: bool) -> float:
     """Add to `model.repeat_bonus`, at all ages alike, what gives the best recall@20, and say how much that was.
 
-    Of those that are equal the least. Nothing where the model knows no bonus, or there are no cases to tell by.
+    Of those that are equal the least. Nothing where the model knows no bonus, where its scores are no cosines, or where
+    there are no cases to tell by.
     """
-    learned = model.repeat_bonus
-    if model.log_repeat_bonus is None or learned is None or not len(cases):
+    if model.log_repeat_bonus is None or not model.config.unit_length or not len(cases):
         return 0.0
+    learned = model.log_repeat_bonus.clone()
     recalls = []
     for by in tqdm(RAISES, desc="weighing repeats", disable=not progress):
-        model.log_repeat_bonus.copy_((learned + by).log())
+        set_bonus(model, learned, by)
         recalls.append(per_case(top_n(model, cases, N), cases.labels, at=(N,))[f"recall@{N}"].mean())
     best = RAISES[int(np.argmax(recalls))]
-    model.log_repeat_bonus.copy_((learned + best).log())
+    set_bonus(model, learned, best)
+    if best:
+        log.info("items of a user's own history get %g more than training gave them, by the validation users", best)
     return best
+
+
+def set_bonus(model: InterestModel, learned: Tensor, by: float) -> None:
+    """Let the logarithm of the bonus be what was learned (L,), or that of so much more."""
+    assert model.log_repeat_bonus is not None
+    model.log_repeat_bonus.copy_((learned.exp() + by).log() if by else learned)

@@ -1,9 +1,8 @@
 """A model's settings changed one by one, as a command line names them: time_gaps=false."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import fields, replace
-from typing import Any, get_args, get_type_hints
+from typing import Any, get_type_hints
 
 import msgspec
 
@@ -44,11 +43,8 @@ def names_of(config: type[ModelConfig] | type[TrainingConfig]) -> list[str]:
 
 def read(config: type[ModelConfig] | type[TrainingConfig], name: str, text: str) -> Any:
     """The value that a text stands for: a number, true or false, null, or the text itself."""
-    expected = get_type_hints(config)[name]
-    if float in (expected, *get_args(expected)):
-        with suppress(ValueError):  # msgspec does not read .5
-            return float(text)
+    number = f"0{text}" if text.startswith(".") else text  # .5 is no number to msgspec
     try:
-        return msgspec.convert(text, expected, strict=False)
+        return msgspec.convert(number, get_type_hints(config)[name], strict=False)
     except msgspec.ValidationError as error:
         raise ValueError(f"--set {name}={text}: {str(error).lower()}") from error

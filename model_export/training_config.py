@@ -75,7 +75,7 @@ class TrainingConfig:
         for name in ("steps", "batch_size", "negatives", "validate_every", "patience"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
-        for name in ("learning_rate", "sharpness", "recency_half_life", "max_seconds"):
+        for name in ("learning_rate", "recency_half_life", "max_seconds"):
             if getattr(self, name) is not None and not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be a finite number above 0")
         for name in ("weight_decay", "hard_negatives", "routing_penalty", "stability", "separation"):
@@ -84,6 +84,8 @@ class TrainingConfig:
         for name in ("substitution", "valid_share", "test_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be from 0 to 1")
+        if not 0.1 <= self.sharpness <= 1_000:  # beyond, its powers leave the range of a float
+            raise ValueError(f"sharpness is {self.sharpness}; it must be from 0.1 to 1000")
         if not 0 <= self.averaging < 1:  # with 1 the average stays what it began with
             raise ValueError(f"averaging is {self.averaging}; it must be from 0 to below 1")
         if not self.valid_share + self.test_share < 1:

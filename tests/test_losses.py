@@ -47,7 +47,7 @@ def test_a_sharp_joint_softmax_by_hand() -> None:
 def test_the_sharpest_softmax_is_that_of_max_sim() -> None:
     e = math.e
     wrong = e**2 / 1 + e**3 / 2  # by the capsule that is nearest
-    assert lost(partial(joint_softmax, sharpness=1e4), [1, 2]) == pytest.approx(-math.log(e / (e + wrong)), rel=1e-3)
+    assert lost(partial(joint_softmax, sharpness=1_000), [1, 2]) == pytest.approx(-math.log(e / (e + wrong)), rel=1e-3)
 
 
 def test_what_repeats_are_worth_is_added_to_what_every_capsule_says() -> None:

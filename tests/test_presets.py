@@ -57,7 +57,7 @@ def test_impossible_models(settings: dict[str, Any], message: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"loss": "hinge"}, "loss is 'hinge'; it must be one of label-aware, joint"),
+        ({"loss": "hinge"}, "loss is 'hinge'; it must be one of label-aware, joint$"),
         ({"negative_sampling": "hard"}, "negative_sampling is 'hard'; it must be one of popularity, uniform"),
         ({"start": "zeros"}, "start is 'zeros'; it must be one of random, co-occurrence"),
         ({"steps": 0}, "steps is 0; it must be at least 1"),
@@ -73,6 +73,7 @@ def test_impossible_models(settings: dict[str, Any], message: str) -> None:
         ({"stability": math.nan}, "stability is nan; it must be a finite number, at least 0"),
         ({"substitution": 1.5}, "substitution is 1.5; it must be from 0 to 1"),
         ({"valid_share": -0.1}, "valid_share is -0.1; it must be from 0 to 1"),
+        *(({"sharpness": beta}, "sharpness is .*; it must be from 0.1 to 1000") for beta in (0.0, 1e4, math.nan)),
         ({"averaging": 1.0}, "averaging is 1.0; it must be from 0 to below 1"),
         (
             {"valid_share": 0.5, "test_share": 0.5},

@@ -172,11 +172,11 @@ def test_only_a_log_in_which_people_come_back_teaches_it(shop: SimulatedShop) ->
 
 @pytest.fixture
 def asked() -> tuple[InterestModel, Cases]:
-    """A model of 300 items, and 40 histories of 20 behaviours; what followed is to be told."""
-    model = untrained(replace(preset(DEFAULT).model, dim=8, history_length=20), items=300).model
-    rows = np.random.default_rng(4).integers(300, size=(40, 20))
+    """A model of 300 items, and 40 histories of 30 behaviours; what followed is to be told."""
+    model = untrained(replace(preset(DEFAULT).model, dim=8, history_length=30), items=300).model
+    rows = np.random.default_rng(4).integers(300, size=(40, 30))
     nobodys = np.zeros((40, 0), dtype=np.int64)
-    return model, Cases(rows, np.ones(rows.shape, dtype=bool), nobodys, rows[:, :1], np.tile(np.arange(20), (40, 1)))
+    return model, Cases(rows, np.ones(rows.shape, dtype=bool), nobodys, rows[:, :1], np.tile(np.arange(30), (40, 1)))
 
 
 def raised(model: InterestModel, cases: Cases, labels: np.ndarray) -> float:
@@ -189,7 +189,7 @@ def raised(model: InterestModel, cases: Cases, labels: np.ndarray) -> float:
 
 def test_repeats_are_raised_where_users_come_back_to_what_they_had(asked: tuple[InterestModel, Cases]) -> None:
     model, cases = asked
-    assert raised(model, cases, cases.history) == max(RAISES)  # all of it, and there is room for all of it
+    assert raised(model, cases, cases.history) == max(RAISES)
     torch.nn.init.constant_(cast(Tensor, model.log_repeat_bonus), math.log(3))
     assert raised(model, cases, cases.history) == 0  # nothing is left to be gained: the least is enough
 
@@ -213,7 +213,7 @@ def test_repeats_are_raised_as_far_as_they_gain(asked: tuple[InterestModel, Case
 
 
 def test_a_model_that_knows_no_repeats_stays_as_it_is(asked: tuple[InterestModel, Cases]) -> None:
-    model = untrained(replace(preset(DEFAULT).model, dim=8, history_length=20, repeats=False), items=300).model
+    model = untrained(replace(preset(DEFAULT).model, dim=8, history_length=30, repeats=False), items=300).model
     assert raise_repeats(model, asked[1], progress=False) == 0
     assert model.repeat_bonus is None
 

@@ -138,7 +138,7 @@ def test_new_items_are_turned_to_where_the_known_ones_are() -> None:
     torch.testing.assert_close(vectors[30:] @ found, vectors[30:] @ turn, atol=1e-4, rtol=0)
 
 
-def test_a_warm_start_is_nearer_than_a_cold_one(shop: SimulatedShop, checkpoint: Checkpoint, tmp_path: Path) -> None:
+def test_a_warm_start_is_nearer_than_a_random_one(shop: SimulatedShop, checkpoint: Checkpoint, tmp_path: Path) -> None:
     """Yesterday's model saw the first four fifths of the log; today's begins with what it learned."""
     earlier = shop.log.between(0, 0.8)
     config = replace(checkpoint.model.config, repeats=False)  # whoever gets back what they had learns nothing of items
