@@ -1,10 +1,12 @@
 """How much a user's own items get, raised on the validation users as item-kNN's own items are (item_knn.py).
 
-Training asks for the very next behaviour, and within a visit hardly anybody takes a thing twice; candidates are asked
-what somebody comes for in the time ahead. So what training learned of repeats is right about their ages and too little.
+Training asks for the very next behaviour, and within a visit hardly anybody takes a thing twice; candidates are also
+asked what somebody comes for in the time ahead, where own items count for more. Weighed by that alone they would fill
+the list at the cost of the next behaviour, so both are asked, and count alike.
 """
 
 import logging
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -17,25 +19,30 @@ from model_export.model import InterestModel
 from model_export.model_ranker import top_n
 
 RAISES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4)  # beside cosines
-N = 20  # fewer than the behaviours of a long history, so that each of its items takes the place of another candidate
+N = 50  # as validation measures, and the figures that are published
 
 log = logging.getLogger(__name__)
 
 
 @torch.no_grad()
-def raise_repeats(model: InterestModel, cases: Cases, progress: bool) -> float:
-    """Add to `model.repeat_bonus`, at all ages alike, what gives the best recall@20, and say how much that was.
+def raise_repeats(model: InterestModel, questions: Sequence[Cases], progress: bool) -> float:
+    """Add to `model.repeat_bonus`, at all ages alike, what gives the best recall@50, and say how much that was.
 
     Of those that are equal the least. Nothing where the model knows no bonus, where its scores are no cosines, or where
     there are no cases to tell by.
+
+    Parameters
+    ----------
+    questions : what is asked of the same users, such as the time ahead and the next behaviour; the mean of their
+        recalls decides, however many cases each has.
     """
-    if model.log_repeat_bonus is None or not model.config.unit_length or not len(cases):
+    if model.log_repeat_bonus is None or not model.config.unit_length or not all(map(len, questions)):
         return 0.0
     learned = model.log_repeat_bonus.clone()
     recalls = []
     for by in tqdm(RAISES, desc="weighing repeats", disable=not progress):
         set_bonus(model, learned, by)
-        recalls.append(per_case(top_n(model, cases, N), cases.labels, at=(N,))[f"recall@{N}"].mean())
+        recalls.append(np.mean([recall(model, cases) for cases in questions]))
     best = RAISES[int(np.argmax(recalls))]
     set_bonus(model, learned, best)
     if best:
@@ -43,6 +50,12 @@ def raise_repeats(model: InterestModel, cases: Cases, progress: bool) -> float:
     return best
 
 
+def recall(model: InterestModel, cases: Cases) -> float:
+    """The mean recall@50; of a single behaviour that is the hit rate."""
+    return float(per_case(top_n(model, cases, N), cases.labels, at=(N,))[f"recall@{N}"].mean())
+
+
+@torch.no_grad()
 def set_bonus(model: InterestModel, learned: Tensor, by: float) -> None:
     """Let the logarithm of the bonus be what was learned (L,), or that of so much more."""
     assert model.log_repeat_bonus is not None

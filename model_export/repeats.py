@@ -6,8 +6,8 @@ one number for each age a (how many behaviours came after), and the score of an 
 
     max_k v_k e_i + sum of r_a over the behaviours with item i
 
-What is learned of the next behaviour is raised by what validation users come back to (repeat_tuning.py). Only the
-items of the history are touched, so a search for max-sim without them, and then these, is exact.
+What is learned is raised by what validation users come back to (repeat_tuning.py). Only the items of the history are
+touched, so a search for max-sim without them, and then these, is exact.
 """
 
 from collections.abc import Sequence

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from model_export.bundle import Bundle
-from model_export.cases import Cases, comirec_cases
+from model_export.cases import Cases, comirec_cases, next_item_cases
 from model_export.checkpoint import Checkpoint, new_model
 from model_export.cooccurrence import Neighbours, co_occurrence, item_vectors, similar
 from model_export.dataset import Sequences, Vocabulary, build_sequences, build_vocabulary, item_counts
@@ -79,7 +79,8 @@ def train(
     if state is not None and state.exists():
         run.restore(state, trained_on)
     run.fit(progress, state, trained_on)
-    if raise_repeats(model, cases, progress):
+    following = next_item_cases(sequences, split.valid, config.history_length, VALIDATION_CASES, training.seed)
+    if raise_repeats(model, (cases, following), progress):
         run.best = validate(model, cases)
     return Checkpoint(
         model=model.cpu(),

@@ -23,7 +23,7 @@ from model_export.extractor import Extractor
 from model_export.model import InterestModel
 from model_export.model_ranker import ModelRanker, top_n
 from model_export.presets import DEFAULT, preset
-from model_export.repeat_tuning import RAISES, raise_repeats
+from model_export.repeat_tuning import RAISES, raise_repeats, set_bonus
 from model_export.repeats import own_items
 from model_export.simulator import SimulatedShop
 from model_export.training import repeated_share, train
@@ -172,17 +172,17 @@ def test_only_a_log_in_which_people_come_back_teaches_it(shop: SimulatedShop) ->
 
 @pytest.fixture
 def asked() -> tuple[InterestModel, Cases]:
-    """A model of 300 items, and 40 histories of 30 behaviours; what followed is to be told."""
-    model = untrained(replace(preset(DEFAULT).model, dim=8, history_length=30), items=300).model
-    rows = np.random.default_rng(4).integers(300, size=(40, 30))
+    """A model of 300 items, and 40 histories of 70 behaviours; what followed is to be told."""
+    model = untrained(replace(preset(DEFAULT).model, dim=8, history_length=70), items=300).model
+    rows = np.random.default_rng(4).integers(300, size=(40, 70))
     nobodys = np.zeros((40, 0), dtype=np.int64)
-    return model, Cases(rows, np.ones(rows.shape, dtype=bool), nobodys, rows[:, :1], np.tile(np.arange(30), (40, 1)))
+    return model, Cases(rows, np.ones(rows.shape, dtype=bool), nobodys, rows[:, :1], np.tile(np.arange(70), (40, 1)))
 
 
 def raised(model: InterestModel, cases: Cases, labels: np.ndarray) -> float:
     """By how much every age was raised for these labels (C, Y), and that the ages keep their differences."""
     before = cast(Tensor, model.repeat_bonus).detach().clone()
-    by = raise_repeats(model, replace(cases, labels=labels), progress=False)
+    by = raise_repeats(model, [replace(cases, labels=labels)], progress=False)
     torch.testing.assert_close(cast(Tensor, model.repeat_bonus).detach(), before + by)
     return by
 
@@ -196,7 +196,7 @@ def test_repeats_are_raised_where_users_come_back_to_what_they_had(asked: tuple[
 
 def test_repeats_are_left_alone_where_users_want_what_is_new(asked: tuple[InterestModel, Cases]) -> None:
     model, cases = asked
-    assert raised(model, cases, top_n(model, cases, 20, unseen_only=True)) == 0
+    assert raised(model, cases, top_n(model, cases, 50, unseen_only=True)) == 0
     assert raised(model, cases.take(slice(0, 0)), cases.labels[:0]) == 0  # there is nobody to tell by
 
 
@@ -207,14 +207,27 @@ def test_repeats_are_raised_as_far_as_they_gain(asked: tuple[InterestModel, Case
     was = learned.detach().clone()
     with torch.no_grad():
         learned.copy_((was.exp() + 0.1).log())
-        labels = top_n(model, cases, 20)
+        labels = top_n(model, cases, 50)
         learned.copy_(was)
     assert raised(model, cases, labels) == 0.1
 
 
+def test_what_users_come_back_to_is_weighed_against_what_they_take_next(asked: tuple[InterestModel, Cases]) -> None:
+    """Each question counts alike, whatever its number of cases: 40 that want all raised and 5 that want none."""
+    model, cases = asked
+    own = replace(cases, labels=cases.history)
+    new = replace(cases, labels=top_n(model, cases, 50, unseen_only=True)[:, :1]).take(slice(0, 5))
+    learned = cast(Tensor, model.log_repeat_bonus).detach().clone()
+    alone = []
+    for questions in ([own], [new], [own, new]):
+        alone.append(raise_repeats(model, questions, progress=False))
+        set_bonus(model, learned, 0)
+    assert alone == [0.4, 0, 0.2]
+
+
 def test_a_model_that_knows_no_repeats_stays_as_it_is(asked: tuple[InterestModel, Cases]) -> None:
-    model = untrained(replace(preset(DEFAULT).model, dim=8, history_length=30, repeats=False), items=300).model
-    assert raise_repeats(model, asked[1], progress=False) == 0
+    model = untrained(replace(preset(DEFAULT).model, dim=8, history_length=70, repeats=False), items=300).model
+    assert raise_repeats(model, asked[1:], progress=False) == 0
     assert model.repeat_bonus is None
 
 
