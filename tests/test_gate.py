@@ -28,10 +28,10 @@ from model_export.split import split_of
 
 @pytest.fixture
 def worse(bundle: Bundle, tmp_path: Path) -> Bundle:
-    """The same bundle with the embeddings of its items exchanged: it recommends the wrong ones."""
+    """The same bundle with its items' embeddings exchanged: it recommends wrong ones, and gives nothing to own ones."""
     path = shutil.copytree(bundle.path, tmp_path / "worse")
     np.save(path / ITEM_EMBEDDINGS, np.roll(bundle.item_embeddings, 300, axis=0))
-    return relisted(path, version="worse")
+    return relisted(path, version="worse", repeat_bonus=[])
 
 
 def relisted(path: Path, **changes: object) -> Bundle:
