@@ -14,12 +14,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from model_export.cases import Cases
-from model_export.metrics import per_case
 from model_export.model import InterestModel
-from model_export.model_ranker import top_n
+from model_export.run import validate
 
 RAISES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4)  # beside cosines
-N = 50  # as validation measures, and the figures that are published
 
 log = logging.getLogger(__name__)
 
@@ -42,17 +40,12 @@ def raise_repeats(model: InterestModel, questions: Sequence[Cases], progress: bo
     recalls = []
     for by in tqdm(RAISES, desc="weighing repeats", disable=not progress):
         set_bonus(model, learned, by)
-        recalls.append(np.mean([recall(model, cases) for cases in questions]))
+        recalls.append(np.mean([validate(model, cases)["recall@50"] for cases in questions]))
     best = RAISES[int(np.argmax(recalls))]
     set_bonus(model, learned, best)
     if best:
         log.info("items of a user's own history get %g more than training gave them, by the validation users", best)
     return best
-
-
-def recall(model: InterestModel, cases: Cases) -> float:
-    """The mean recall@50; of a single behaviour that is the hit rate."""
-    return float(per_case(top_n(model, cases, N), cases.labels, at=(N,))[f"recall@{N}"].mean())
 
 
 @torch.no_grad()

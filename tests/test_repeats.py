@@ -203,12 +203,10 @@ def test_repeats_are_left_alone_where_users_want_what_is_new(asked: tuple[Intere
 def test_repeats_are_raised_as_far_as_they_gain(asked: tuple[InterestModel, Cases]) -> None:
     """Recall is highest at some raise for labels made of what the model says with it: that one is found."""
     model, cases = asked
-    learned = cast(Tensor, model.log_repeat_bonus)
-    was = learned.detach().clone()
-    with torch.no_grad():
-        learned.copy_((was.exp() + 0.1).log())
-        labels = top_n(model, cases, 50)
-        learned.copy_(was)
+    learned = cast(Tensor, model.log_repeat_bonus).detach().clone()
+    set_bonus(model, learned, 0.1)
+    labels = top_n(model, cases, 50)
+    set_bonus(model, learned, 0)
     assert raised(model, cases, labels) == 0.1
 
 
