@@ -6,12 +6,11 @@ WORKDIR /app
 ENV HNSWLIB_NO_NATIVE=1
 COPY constraints.txt pyproject.toml README.md ./
 RUN python -m venv .venv && .venv/bin/pip install --no-cache-dir --constraint constraints.txt uv
-COPY console.py settings.py ./
+COPY mindstream mindstream
 COPY model_export model_export
 COPY stream stream
 COPY index index
 COPY demo demo
-COPY benchmarks benchmarks
 COPY .streamlit .streamlit
 RUN .venv/bin/uv pip install --no-cache --python .venv/bin/python --constraint constraints.txt --editable .
 

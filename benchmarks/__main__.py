@@ -2,7 +2,6 @@
 
 import typer
 
-import console
 from benchmarks import (
     accuracy,
     api,
@@ -18,6 +17,7 @@ from benchmarks import (
 )
 from benchmarks.faults import command as faults
 from benchmarks.swap import command as swap
+from mindstream import console
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
 app.command("accuracy")(accuracy.main)

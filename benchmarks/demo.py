@@ -16,8 +16,8 @@ import typer
 from playwright.sync_api import Browser, Page, sync_playwright
 from tqdm import tqdm
 
-import settings
 from benchmarks.report import finish
+from mindstream import settings
 from tests import system
 from tests.demo_process import prepared, running_demo
 

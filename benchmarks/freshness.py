@@ -20,6 +20,7 @@ from benchmarks.report import finish
 from index.bundled import build_index
 from index.hnsw import HnswSettings
 from index.recommender import Recommender
+from mindstream.settings import Settings
 from model_export.bundle import Bundle
 from model_export.cases import next_item_cases
 from model_export.dataset import build_sequences, build_vocabulary
@@ -34,7 +35,6 @@ from model_export.report import table
 from model_export.split import split_users
 from model_export.switches import switched
 from model_export.training import train
-from settings import Settings
 from stream.batch import Batch
 from stream.cluster import Cluster
 from stream.event import Event, decode

@@ -21,9 +21,9 @@ from kafka.consumer.fetcher import ConsumerRecord
 
 from benchmarks.laps import Laps
 from benchmarks.task import UPDATE, Polled, Report, Stored, Task
+from mindstream.settings import Settings
 from model_export.bundle import Bundle
 from model_export.extractor import Extractor
-from settings import Settings
 from stream.batch import Batch
 from stream.cluster import Cluster
 from stream.event import decode

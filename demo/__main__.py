@@ -10,9 +10,8 @@ from typing import Annotated
 
 import typer
 
-import console
-import settings
 from demo.home import is_prepared
+from mindstream import console, settings
 
 APP = Path(__file__).with_name("app.py")
 

@@ -5,13 +5,13 @@ import sys
 
 import streamlit as st
 
-import settings
 from demo.engine import Engine
 from demo.home import is_prepared
 from demo.page import room, shop
 from demo.page.visitor import choose_user
 from demo.power import power
 from demo.words import plain
+from mindstream import settings
 
 SHOP, ROOM = "Shop", "Machine room"
 TRY_AGAIN_S = 3.0

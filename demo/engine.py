@@ -16,11 +16,11 @@ from demo.shopper import USER_ID as TEST_SHOPPER
 from demo.shopper import Shopper
 from demo.traffic import Traffic
 from index.recommender import Candidates
+from mindstream.settings import Settings
 from model_export.extractor import Extractor
 from model_export.readers import read_log
 from model_export.registry import NoEarlierBundleError, Registry
 from model_export.serving import Serving
-from settings import Settings
 from stream.broker import EmbeddedBroker, running_embedded
 from stream.cluster import Cluster, TopicLife
 from stream.configured import existing_cluster

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from mindstream.settings import Settings
 from model_export.registry import Registry
-from settings import Settings
 
 
 def log_file(settings: Settings) -> Path:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from kafka import TopicPartition
 from kafka.errors import KafkaError
 
-from settings import Settings
+from mindstream.settings import Settings
 from stream.cluster import Cluster
 
 ANSWER_MS = 3_000

@@ -4,9 +4,9 @@ import atexit
 import threading
 from functools import cache
 
-import settings
 from demo.engine import Engine
-from settings import Settings
+from mindstream import settings
+from mindstream.settings import Settings
 
 
 @cache

@@ -7,6 +7,7 @@ from pathlib import Path
 from demo.home import log_file, one_interest_models
 from index.bundled import build_index
 from index.hnsw import HnswSettings
+from mindstream.settings import Settings
 from model_export.check import check
 from model_export.interactions import InteractionLog
 from model_export.options import train_on
@@ -14,7 +15,6 @@ from model_export.presets import DEFAULT, Preset, one_interest, preset
 from model_export.readers import read_log, write_table
 from model_export.registry import Registry
 from model_export.simulator import simulate
-from settings import Settings
 
 log = logging.getLogger(__name__)
 

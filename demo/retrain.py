@@ -7,10 +7,9 @@ from dataclasses import replace
 import pandas as pd
 import typer
 
-import console
-import settings
 from demo.home import log_file
 from demo.prepare import publish, shown_model
+from mindstream import console, settings
 from model_export.interactions import InteractionLog
 from model_export.options import train_on
 from model_export.readers import read_log

@@ -7,8 +7,6 @@ from typing import Annotated
 
 import typer
 
-import console
-import settings
 from index import item_commands
 from index.breadth import TARGET
 from index.bundled import breadth_of, build_index
@@ -19,9 +17,10 @@ from index.item_stores import open_items
 from index.overlay import Overlay
 from index.recommender import Recommender
 from index.request import Request, filters_of
+from mindstream import console, settings
+from mindstream.printable import json_line
 from model_export.bundle import Bundle
 from model_export.registry import Registry
-from stream.printable import json_line
 from stream.stores import open_store
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)

@@ -9,8 +9,8 @@ from index.api_metrics import ApiMetrics, Watched
 from index.api_refusal import RESPONSES, Sized, add_refusals
 from index.api_routes import Answers
 from index.recommender import Recommender
+from mindstream.settings import Settings
 from model_export.serving import Serving
-from settings import Settings
 from stream.store import Store
 
 ABOUT = """\

@@ -2,8 +2,8 @@
 
 from index.assortment import Assortment
 from index.recommender import Candidates
+from mindstream.printable import printable
 from stream.interests import Interest
-from stream.printable import printable
 
 MADE_BY = 3  # behaviours shown of each interest
 

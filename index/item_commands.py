@@ -8,13 +8,13 @@ from typing import Annotated
 import typer
 from tqdm import tqdm
 
-import settings
 from index.item import Item, from_line, to_json
 from index.item_stores import open_items
 from index.items import Items
 from index.overlay import Overlay
+from mindstream import settings
+from mindstream.printable import escaped, json_escape, printable
 from model_export.registry import Registry
-from stream.printable import escaped, json_escape, printable
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 

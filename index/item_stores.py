@@ -1,7 +1,7 @@
 """Which item store the configuration asks for."""
 
 from index.item_store import ItemStore, LmdbItems
-from settings import Settings
+from mindstream.settings import Settings
 
 
 def open_items(settings: Settings) -> ItemStore:

@@ -14,9 +14,9 @@ from index.item_stores import open_items
 from index.overlay import Overlay
 from index.recommender import Recommender
 from index.request import Request
+from mindstream.settings import Settings
 from model_export.registry import Registry
 from model_export.serving import Serving
-from settings import Settings
 from stream.stores import open_store
 
 log = logging.getLogger(__name__)

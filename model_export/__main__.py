@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-import console
+from mindstream import console
 from model_export import registry_commands, retrain_command
 from model_export.options import (
     MOST_SEED,

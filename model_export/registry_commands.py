@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-import settings
+from mindstream import settings
 from model_export.bundle import MODEL_CARD, Bundle, BundleError
 from model_export.check import check
 from model_export.gate import LEAST_RECALL, Gate, current_or_none, judge

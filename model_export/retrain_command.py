@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-import settings
+from mindstream import settings
 from model_export.check import check
 from model_export.gate import LEAST_RECALL, Gate
 from model_export.options import (

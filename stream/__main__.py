@@ -11,8 +11,7 @@ from typing import Annotated
 
 import typer
 
-import console
-import settings
+from mindstream import console, settings
 from model_export.bundle import Bundle
 from model_export.extractor import Extractor
 from model_export.registry import Registry

@@ -11,7 +11,7 @@ from kafka.cluster import collect_hosts
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
-from settings import Settings
+from mindstream.settings import Settings
 from stream.handshake import shake_hands
 from stream.security import PLAINTEXT, Security
 

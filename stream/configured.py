@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import settings
+from mindstream import settings
 from stream.broker import EmbeddedBroker, running_embedded
 from stream.cluster import Cluster
 

@@ -10,13 +10,13 @@ from typing import IO, Annotated
 import typer
 from tqdm import tqdm
 
-import settings
+from mindstream import settings
+from mindstream.printable import printable
 from stream.cluster import Cluster
 from stream.configured import reachable_cluster
 from stream.dead_letter_topic import DeadLetterTopic
 from stream.event import REASONS
 from stream.letter import Letter, from_line, to_line
-from stream.printable import printable
 from stream.producer import EventProducer
 from stream.redrive import Redrive
 

@@ -10,8 +10,8 @@ import msgspec
 from kafka.consumer.fetcher import ConsumerRecord
 from msgspec import UNSET, UnsetType
 
+from mindstream.printable import json_line
 from stream.event import NO_JSON, excerpt
-from stream.printable import json_line
 
 
 @dataclass(frozen=True)

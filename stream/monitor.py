@@ -12,7 +12,7 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 
 from prometheus_client import make_wsgi_app
 
-from settings import Settings
+from mindstream.settings import Settings
 from stream.health import Health
 from stream.metrics import Metrics
 

@@ -6,11 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
-import settings
+from mindstream import settings
+from mindstream.printable import json_line, printable
 from stream.configured import reachable_cluster
 from stream.event import decode
 from stream.interests import Interest, interests_of
-from stream.printable import json_line, printable
 from stream.producer import EventProducer
 from stream.state import UserState
 from stream.stores import open_store

@@ -24,7 +24,7 @@ from kafka.errors import (
 )
 from kafka.structs import MemberState, OffsetAndMetadata
 
-from settings import Settings
+from mindstream.settings import Settings
 from stream.batch import Batch
 from stream.cluster import Cluster, TopicLife
 from stream.commits import ANSWER_MS, Commits

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from settings import Settings
+from mindstream.settings import Settings
 
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")

@@ -1,6 +1,6 @@
 """The capsule store that the settings name."""
 
-from settings import Settings
+from mindstream.settings import Settings
 from stream.store import LmdbStore, Store
 
 

@@ -5,7 +5,7 @@ import signal
 import typer
 from tqdm import tqdm
 
-import settings
+from mindstream import settings
 from model_export.extractor import Extractor
 from model_export.registry import Registry
 from model_export.serving import Serving

@@ -20,9 +20,9 @@ from contextlib import ExitStack
 from kafka import TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 
+from mindstream.settings import Settings
 from model_export.extractor import Extractor
 from model_export.serving import Serving
-from settings import Settings
 from stream import dead_letters, interest_updates
 from stream.batch import Batch
 from stream.cluster import Cluster

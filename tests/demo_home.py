@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from demo.home import log_file, one_interest_models
+from mindstream.settings import Settings
 from model_export.bundle import Bundle
 from model_export.export import export
 from model_export.presets import one_interest, preset
@@ -11,7 +12,6 @@ from model_export.readers import write_table
 from model_export.registry import Registry
 from model_export.simulator import SimulatedShop
 from model_export.training import train
-from settings import Settings
 
 
 def one_interest_bundle(shop: SimulatedShop, folder: Path) -> Bundle:

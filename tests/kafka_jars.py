@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from xml.etree import ElementTree
 
-import settings
+from mindstream import settings
 
 POM = Path(__file__).with_name("real_kafka.pom.xml")
 LOG_TAIL_LINES = 30

@@ -10,7 +10,7 @@ from kafka.admin import MemberToRemove
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaError
 
-import settings
+from mindstream import settings
 from tests import kafka_jars
 from tests.java_broker import JavaBroker
 from tests.kafka_jars import KafkaUnavailable

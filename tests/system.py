@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import pytest
 
-import settings
+from mindstream import settings
 
 LOG_TAIL_LINES = 15
 # In runlevel 1 Debian's packages do not start their services: a test starts its own redis-server.

@@ -17,13 +17,13 @@ from benchmarks.task import READ, UPDATE, Report, Task
 from benchmarks.throughput import Bench, check, check_store, took_s
 from benchmarks.worker_process import WorkerProcess, share_partitions, wait
 from benchmarks.workload import create_topic, publish, stored_behaviours, synthetic
+from mindstream.settings import Settings
 from model_export.bundle import Bundle
 from model_export.checkpoint import Checkpoint
 from model_export.extractor import Extractor
 from model_export.interactions import InteractionLog
 from model_export.readers import write_table
 from model_export.simulator import SimulatedShop
-from settings import Settings
 from stream.cluster import Cluster
 from stream.event import Event
 from stream.producer import EventProducer

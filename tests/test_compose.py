@@ -16,7 +16,7 @@ import httpx2
 import pytest
 import yaml
 
-import settings
+from mindstream import settings
 from model_export.bundle import Bundle
 from model_export.readers import write_table
 from model_export.registry import Registry

@@ -29,7 +29,6 @@ import demo.engine
 import demo.power
 import demo.prepare
 import demo.traffic
-import settings
 from demo.__main__ import APP, as_environment, for_log, require_free
 from demo.engine import Engine
 from demo.home import is_prepared, log_file, one_interest_models
@@ -41,6 +40,8 @@ from demo.traffic import MOST_PER_SECOND, Traffic
 from demo.view import Row, Shelf, Theme, behaviours_of, search, shelves_of, theme_of
 from demo.words import plain, price
 from index.recommender import Candidates
+from mindstream import settings
+from mindstream.settings import Settings
 from model_export.bundle import CATALOGUE, ITEM_IDS, Bundle, BundleError, write_manifest
 from model_export.check import check
 from model_export.export import write_json
@@ -50,7 +51,6 @@ from model_export.presets import DEFAULT, PRESETS, preset
 from model_export.readers import read_log
 from model_export.registry import Registry
 from model_export.simulator import SimulatedShop, simulate
-from settings import Settings
 from stream.broker import EmbeddedBroker, running_embedded
 from stream.cluster import Cluster
 from stream.event import Event

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-import settings
 from benchmarks import demo
-from settings import Settings
+from mindstream import settings
+from mindstream.settings import Settings
 
 
 def test_the_home_that_is_measured_has_the_models_and_no_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from mindstream.settings import Settings
 from model_export.bundle import Bundle
 from model_export.extractor import Extractor
-from settings import Settings
 from stream.broker import ANNOUNCEMENT, BrokerTakenError, EmbeddedBroker, is_locked, running_embedded
 from stream.cluster import Cluster
 from stream.event import Event

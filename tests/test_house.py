@@ -42,7 +42,7 @@ STORES = (  # what index reads of the stream's, how it prints it, and the way to
     "stream.history",
     "stream.interests",
     "stream.position",
-    "stream.printable",
+    "mindstream.printable",
     "stream.redis_address",
     "stream.redis_link",
     "stream.state",

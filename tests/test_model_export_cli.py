@@ -18,7 +18,7 @@ import pytest
 import torch
 from typer.models import CommandInfo
 
-import console
+from mindstream import console
 from model_export import training as steps
 from model_export.__main__ import app, state_file, train
 from model_export.bundle import CATALOGUE, Bundle

@@ -10,7 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
-from settings import Settings
+from mindstream.settings import Settings
 from stream.health import Health
 from stream.metrics import RESULTS, Metrics
 from stream.monitor import Monitor, monitor

@@ -36,6 +36,7 @@ from index.overlay import Overlay
 from index.recommender import Recommender
 from index.request import Request
 from index.side_features import SideFeatures
+from mindstream.settings import load
 from model_export.bundle import (
     CATALOGUE,
     FEATURES,
@@ -51,7 +52,6 @@ from model_export.checkpoint import Checkpoint
 from model_export.dataset import new_features
 from model_export.registry import Registry
 from model_export.serving import Serving
-from settings import load
 from stream.store import LmdbStore
 from tests.test_recommender import run_index
 from tests.test_request import state_of

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.printable import json_line, printable
+from mindstream.printable import json_line, printable
 
 
 @pytest.mark.parametrize(

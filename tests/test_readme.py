@@ -8,9 +8,9 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from mindstream.settings import Settings
 from model_export.readers import FORMATS
 from model_export.readers.table import FEATURE_PREFIX, PROFILE_PREFIX
-from settings import Settings
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

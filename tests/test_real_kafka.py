@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from kafka import KafkaConsumer, KafkaProducer
 
-import settings
+from mindstream import settings
 from tests import kafka_jars, system
 from tests.java_broker import JavaBroker
 from tests.kafka_jars import KafkaUnavailable

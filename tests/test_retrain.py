@@ -11,6 +11,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from mindstream.settings import Settings
 from model_export.__main__ import app
 from model_export.bundle import Bundle
 from model_export.checkpoint import Checkpoint, load, new_model
@@ -24,7 +25,6 @@ from model_export.retrain import LOCK
 from model_export.simulator import SimulatedShop
 from model_export.training import train
 from model_export.warm_start import rotation, warm_start
-from settings import Settings
 from tests.untrained import untrained
 
 SMALL = ["--dim", "8", "--num-interests", "3", "--history-length", "12", "--batch-size", "64", "--steps", "5"]
@@ -44,7 +44,7 @@ def test_one_command_from_a_log_to_the_current_bundle(
     log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = tmp_path / "home"
-    monkeypatch.setattr("settings.load", lambda: Settings(home=home, log=log))
+    monkeypatch.setattr("mindstream.settings.load", lambda: Settings(home=home, log=log))
     registry = Registry(home / "models")
     first = CliRunner().invoke(app, ["retrain", "--log", str(log), *SMALL, "--force"])
     assert first.exit_code == 0, first.output
@@ -75,7 +75,7 @@ def test_two_retrains_do_not_run_at_once(log: Path, tmp_path: Path) -> None:
 
 
 def test_a_retrain_without_a_log(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("settings.load", Settings)
+    monkeypatch.setattr("mindstream.settings.load", Settings)
     monkeypatch.delenv("MINDSTREAM_LOG", raising=False)
     with pytest.raises(ValueError, match="give --log or set MINDSTREAM_LOG"):
         CliRunner().invoke(app, ["retrain"], catch_exceptions=False)

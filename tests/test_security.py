@@ -11,14 +11,13 @@ import pytest
 from kafka import TopicPartition
 from pydantic import SecretStr, ValidationError
 
-import console
 import index.__main__
-import settings
 import stream.__main__
 from demo.engine import Engine
+from mindstream import console, settings
+from mindstream.settings import Settings
 from model_export.bundle import Bundle
 from model_export.registry import Registry
-from settings import Settings
 from stream.cluster import Cluster
 from stream.event import Event, decode
 from stream.producer import EventProducer

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-import settings
+from mindstream import settings
 
 
 @pytest.fixture(autouse=True)

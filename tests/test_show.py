@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from mindstream.settings import Settings
 from model_export.bundle import Bundle
 from model_export.extractor import Extractor
-from settings import Settings
 from stream.event import Event
 from stream.history import History
 from stream.position import Position

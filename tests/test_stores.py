@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from settings import Settings
+from mindstream.settings import Settings
 from stream.redis_store import RedisStore
 from stream.store import LmdbStore
 from stream.stores import open_store

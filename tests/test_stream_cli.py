@@ -14,14 +14,13 @@ from typing import Self
 
 import pytest
 
-import console
-import settings
+from mindstream import console, settings
+from mindstream.settings import Settings
 from model_export.bundle import Bundle
 from model_export.interactions import InteractionLog
 from model_export.readers import write_table
 from model_export.registry import Registry
 from model_export.simulator import SimulatedShop
-from settings import Settings
 from stream.__main__ import app, remove_idle
 from stream.broker import EmbeddedBroker
 from stream.event import Event, decode

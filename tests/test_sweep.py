@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from mindstream.settings import Settings
 from model_export.bundle import Bundle
 from model_export.extractor import Extractor
 from model_export.registry import Registry
-from settings import Settings
 from stream import sweeper as sweeping
 from stream.history import History
 from stream.metrics import Metrics

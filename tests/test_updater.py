@@ -16,9 +16,9 @@ from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaTimeoutError, RebalanceInProgressError, TopicAlreadyExistsError
 from msgspec.structs import replace
 
+from mindstream.settings import Settings
 from model_export.bundle import Bundle
 from model_export.extractor import Extractor
-from settings import Settings
 from stream.batch import Batch
 from stream.cluster import Cluster
 from stream.dead_letters import KEPT_BYTES

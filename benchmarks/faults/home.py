@@ -15,9 +15,9 @@ from kafka.errors import KafkaError
 from pydantic import SecretStr
 
 from benchmarks.faults.comparison import states_of
+from mindstream.settings import Settings
 from model_export.bundle import Bundle
 from model_export.registry import Registry
-from settings import Settings
 from stream.cluster import Cluster
 from stream.store import LmdbStore
 from stream.stores import open_store

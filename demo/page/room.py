@@ -9,8 +9,8 @@ from demo.engine import Engine
 from demo.malformed import MALFORMED, last_letters, send
 from demo.traffic import MOST_PER_SECOND
 from demo.words import age, plain
+from mindstream.printable import printable
 from model_export.bundle import Bundle
-from stream.printable import printable
 
 REFRESH_S = 1.0
 

@@ -31,7 +31,7 @@ def run(app: Callable[..., object]) -> None:
 
 def wants_json() -> bool:
     """Whether logs are JSON. A wrong variable is said by the command that asks for it, as text."""
-    import settings
+    from mindstream import settings
 
     try:
         return settings.load().log_format == "json"
