@@ -14,21 +14,21 @@ from tqdm import tqdm
 from benchmarks.accuracy_report import report
 from benchmarks.judged import Judged, Trained, judge
 from benchmarks.wals import tune as tune_wals
-from model_export.cases import Cases, comirec_cases
-from model_export.cooccurrence import co_occurrence, item_vectors, similar
-from model_export.cosines import cosines
-from model_export.dataset import Sequences, Vocabulary, build_sequences, build_vocabulary, item_counts
-from model_export.evaluation import COMIREC_LENGTH, cases_of_test_users
-from model_export.interactions import InteractionLog
-from model_export.item_knn import tune as tune_item_knn
-from model_export.model_ranker import ModelRanker
-from model_export.options import Switches
-from model_export.presets import DEFAULT, PRESETS, Preset, one_interest, preset
-from model_export.rankers import Popular, Ranker
+from model_export.commands.options import Switches
+from model_export.data.cooccurrence import co_occurrence, item_vectors, similar
+from model_export.data.dataset import Sequences, Vocabulary, build_sequences, build_vocabulary, item_counts
+from model_export.data.interactions import InteractionLog
+from model_export.evaluation.cases import Cases, comirec_cases
+from model_export.evaluation.cosines import cosines
+from model_export.evaluation.evaluation import COMIREC_LENGTH, cases_of_test_users
+from model_export.evaluation.item_knn import tune as tune_item_knn
+from model_export.evaluation.model_ranker import ModelRanker
+from model_export.evaluation.rankers import Popular, Ranker
+from model_export.evaluation.split import Split, split_of
+from model_export.models.presets import DEFAULT, PRESETS, Preset, one_interest, preset
+from model_export.models.switches import switched
 from model_export.readers import read_log
-from model_export.split import Split, split_of
-from model_export.switches import switched
-from model_export.training import train
+from model_export.training.train import train
 
 ALL = "all"
 WORKERS = 2  # trainings at a time, each on one thread

@@ -4,9 +4,9 @@ import numpy as np
 
 from benchmarks.judged import Judged, Trained, ahead, coverage, diversity, groups_of, mean_of, recall50
 from benchmarks.report import finish
-from model_export.cases import Cases
-from model_export.evaluation import figures_of
-from model_export.report import figures_table, table
+from model_export.evaluation.cases import Cases
+from model_export.evaluation.evaluation import figures_of
+from model_export.evaluation.report import figures_table, table
 
 
 def report(

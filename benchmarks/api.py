@@ -27,9 +27,9 @@ from benchmarks.report import finish
 from benchmarks.task import UPDATE, Task
 from benchmarks.worker_process import ROOT, WorkerProcess, do_events, share_partitions, wait
 from benchmarks.workload import create_topic, synthetic, trained_for_a_moment
-from model_export.interactions import InteractionLog
-from model_export.registry import Registry
-from model_export.report import table
+from model_export.bundle.registry import Registry
+from model_export.data.interactions import InteractionLog
+from model_export.evaluation.report import table
 from stream.cluster import Cluster
 from stream.producer import EventProducer
 from stream.replay import events_of

@@ -16,19 +16,19 @@ import typer
 from scipy.sparse import csr_matrix
 
 from benchmarks.report import finish
-from model_export.cases import Cases
-from model_export.checkpoint import Checkpoint
-from model_export.dataset import Vocabulary, build_sequences, new_features, windows
-from model_export.interactions import InteractionLog
-from model_export.metrics import means, per_case
-from model_export.model import InterestModel
-from model_export.model_ranker import capsules_of
-from model_export.presets import DEFAULT, PRESETS, preset
-from model_export.rankers import BATCH, best
+from model_export.data.dataset import Vocabulary, build_sequences, new_features, windows
+from model_export.data.interactions import InteractionLog
+from model_export.evaluation.cases import Cases
+from model_export.evaluation.metrics import means, per_case
+from model_export.evaluation.model_ranker import capsules_of
+from model_export.evaluation.rankers import BATCH, best
+from model_export.evaluation.report import table
+from model_export.evaluation.split import hashed, split_of
+from model_export.models.checkpoint import Checkpoint
+from model_export.models.model import InterestModel
+from model_export.models.presets import DEFAULT, PRESETS, preset
 from model_export.readers import read_log
-from model_export.report import table
-from model_export.split import hashed, split_of
-from model_export.training import train
+from model_export.training.train import train
 
 LENGTH = 20  # behaviours of a history
 AT = (20, 50)

@@ -18,14 +18,14 @@ from tqdm import tqdm
 
 from benchmarks.report import finish
 from benchmarks.stopwatch import best_means
-from model_export.checkpoint import Checkpoint
-from model_export.export import export
-from model_export.extractor import OUTPUTS, Extractor
-from model_export.presets import DEFAULT, PRESETS, preset
-from model_export.report import table
-from model_export.simulator import simulate
-from model_export.time_gaps import BUCKETS
-from model_export.training import train
+from model_export.bundle.extractor import OUTPUTS, Extractor
+from model_export.bundle.time_gaps import BUCKETS
+from model_export.data.simulator import simulate
+from model_export.evaluation.report import table
+from model_export.export.exporter import export
+from model_export.models.checkpoint import Checkpoint
+from model_export.models.presets import DEFAULT, PRESETS, preset
+from model_export.training.train import train
 
 ALL = "all"
 BATCH = 32

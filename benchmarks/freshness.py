@@ -21,20 +21,20 @@ from index.bundled import build_index
 from index.hnsw import HnswSettings
 from index.recommender import Recommender
 from mindstream.settings import Settings
-from model_export.bundle import Bundle
-from model_export.cases import next_item_cases
-from model_export.dataset import build_sequences, build_vocabulary
-from model_export.export import export
-from model_export.extractor import Extractor
-from model_export.interactions import InteractionLog
-from model_export.item_knn import tune
-from model_export.options import Switches
-from model_export.presets import DEFAULT, PRESETS, Preset, preset
+from model_export.bundle.extractor import Extractor
+from model_export.bundle.format import Bundle
+from model_export.commands.options import Switches
+from model_export.data.dataset import build_sequences, build_vocabulary
+from model_export.data.interactions import InteractionLog
+from model_export.evaluation.cases import next_item_cases
+from model_export.evaluation.item_knn import tune
+from model_export.evaluation.report import table
+from model_export.evaluation.split import split_users
+from model_export.export.exporter import export
+from model_export.models.presets import DEFAULT, PRESETS, Preset, preset
+from model_export.models.switches import switched
 from model_export.readers import read_log
-from model_export.report import table
-from model_export.split import split_users
-from model_export.switches import switched
-from model_export.training import train
+from model_export.training.train import train
 from stream.batch import Batch
 from stream.cluster import Cluster
 from stream.event import Event, decode

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from model_export import metrics
-from model_export.cases import Cases
-from model_export.cosines import Cosines
-from model_export.rankers import Ranker
+from model_export.evaluation import metrics
+from model_export.evaluation.cases import Cases
+from model_export.evaluation.cosines import Cosines
+from model_export.evaluation.rankers import Ranker
 
 N = 50
 SHORTEST = (1, 6, 11, 20)  # behaviours of an input, from which each group of users begins

@@ -22,9 +22,9 @@ from benchmarks.report import finish
 from benchmarks.task import READ, UPDATE, Polled, Stored, Task
 from benchmarks.worker_process import WorkerProcess, do_events, share_partitions, wait
 from benchmarks.workload import create_topic, synthetic, trained_for_a_moment
-from model_export.bundle import Bundle
-from model_export.interactions import InteractionLog
-from model_export.report import table
+from model_export.bundle.format import Bundle
+from model_export.data.interactions import InteractionLog
+from model_export.evaluation.report import table
 from stream.cluster import Cluster
 from stream.producer import EventProducer
 from stream.replay import events_of

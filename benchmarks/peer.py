@@ -22,8 +22,8 @@ from kafka import KafkaConsumer
 from kafka.consumer.fetcher import ConsumerRecord
 from tqdm import tqdm
 
-from model_export.checkpoint import Checkpoint
-from model_export.time_gaps import time_gaps
+from model_export.bundle.time_gaps import time_gaps
+from model_export.models.checkpoint import Checkpoint
 
 KEPT = 50
 TABLE = "CREATE TABLE IF NOT EXISTS users (user_id TEXT PRIMARY KEY, behaviours TEXT, capsules BLOB)"

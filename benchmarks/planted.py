@@ -10,15 +10,15 @@ import numpy as np
 import typer
 
 from benchmarks.report import finish
-from model_export.bundle import Bundle
-from model_export.export import export
-from model_export.extractor import Extractor
-from model_export.presets import DEFAULT, PRESETS, preset
-from model_export.report import table
-from model_export.simulator import SimulatedShop, simulate
-from model_export.split import split_of
-from model_export.training import train
-from model_export.training_config import TrainingConfig
+from model_export.bundle.extractor import Extractor
+from model_export.bundle.format import Bundle
+from model_export.data.simulator import SimulatedShop, simulate
+from model_export.evaluation.report import table
+from model_export.evaluation.split import split_of
+from model_export.export.exporter import export
+from model_export.models.presets import DEFAULT, PRESETS, preset
+from model_export.models.training_config import TrainingConfig
+from model_export.training.train import train
 
 TOP = 20
 

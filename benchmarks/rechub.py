@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from model_export.dataset import Sequences
-from model_export.model_config import ModelConfig
+from model_export.data.dataset import Sequences
+from model_export.models.model_config import ModelConfig
 
 LEARNING_RATE, WEIGHT_DECAY = 1e-3, 1e-6  # of its example
 

@@ -25,8 +25,8 @@ from index.breadth import queries_of
 from index.exact import ExactIndex
 from index.hnsw import HnswSettings
 from index.links import Links, links_of
-from model_export.bundle import Bundle
-from model_export.report import table
+from model_export.bundle.format import Bundle
+from model_export.evaluation.report import table
 
 DIM, INTERESTS = 64, 4
 COUNTS = (100, 1_000)

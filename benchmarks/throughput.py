@@ -25,10 +25,10 @@ from benchmarks.task import READ, UPDATE, Report, Task
 from benchmarks.worker_process import WorkerProcess, do_events, share_partitions
 from benchmarks.workload import create_topic, publish, stored_behaviours, synthetic, trained_for_a_moment
 from mindstream.settings import Settings
-from model_export.bundle import Bundle
-from model_export.interactions import InteractionLog
+from model_export.bundle.format import Bundle
+from model_export.data.interactions import InteractionLog
+from model_export.evaluation.report import table
 from model_export.readers import read_log
-from model_export.report import table
 from stream.cluster import Cluster
 from stream.store import LmdbStore
 from tests.real_kafka import RealKafka

@@ -18,14 +18,14 @@ import typer
 from benchmarks import rechub
 from benchmarks.report import finish
 from benchmarks.stopwatch import best_means
-from model_export.cases import comirec_cases
-from model_export.checkpoint import new_model
-from model_export.dataset import Sequences, Vocabulary
-from model_export.presets import DEFAULT, preset
-from model_export.report import table
-from model_export.run import Run
-from model_export.sampler import Sampler
-from model_export.training import prepare
+from model_export.data.dataset import Sequences, Vocabulary
+from model_export.evaluation.cases import comirec_cases
+from model_export.evaluation.report import table
+from model_export.models.checkpoint import new_model
+from model_export.models.presets import DEFAULT, preset
+from model_export.training.loop import Run
+from model_export.training.sampler import Sampler
+from model_export.training.train import prepare
 
 ROUNDS = 3
 SECONDS = 2.0  # of each training in each round

@@ -16,9 +16,9 @@ from scipy.sparse import coo_matrix, csr_matrix
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from model_export.cases import Cases
-from model_export.dataset import Sequences, positions_of
-from model_export.rankers import TUNING_CASES, recall_of, top_by
+from model_export.data.dataset import Sequences, positions_of
+from model_export.evaluation.cases import Cases
+from model_export.evaluation.rankers import TUNING_CASES, recall_of, top_by
 
 FACTORS = 64  # as long as the models' vectors
 ITERATIONS = 15

@@ -22,8 +22,8 @@ from kafka.consumer.fetcher import ConsumerRecord
 from benchmarks.laps import Laps
 from benchmarks.task import UPDATE, Polled, Report, Stored, Task
 from mindstream.settings import Settings
-from model_export.bundle import Bundle
-from model_export.extractor import Extractor
+from model_export.bundle.extractor import Extractor
+from model_export.bundle.format import Bundle
 from stream.batch import Batch
 from stream.cluster import Cluster
 from stream.event import decode

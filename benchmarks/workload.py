@@ -11,12 +11,12 @@ from confluent_kafka import Producer
 from kafka.errors import KafkaError
 from tqdm import tqdm
 
-from model_export.bundle import Bundle
-from model_export.checkpoint import Checkpoint
-from model_export.export import export
-from model_export.interactions import InteractionLog
-from model_export.presets import DEFAULT, preset
-from model_export.training import train
+from model_export.bundle.format import Bundle
+from model_export.data.interactions import InteractionLog
+from model_export.export.exporter import export
+from model_export.models.checkpoint import Checkpoint
+from model_export.models.presets import DEFAULT, preset
+from model_export.training.train import train
 from stream.cluster import Cluster
 from stream.event import encode
 from stream.replay import events_of

@@ -17,10 +17,10 @@ from demo.shopper import Shopper
 from demo.traffic import Traffic
 from index.recommender import Candidates
 from mindstream.settings import Settings
-from model_export.extractor import Extractor
+from model_export.bundle.extractor import Extractor
+from model_export.bundle.registry import NoEarlierBundleError, Registry
+from model_export.bundle.serving import Serving
 from model_export.readers import read_log
-from model_export.registry import NoEarlierBundleError, Registry
-from model_export.serving import Serving
 from stream.broker import EmbeddedBroker, running_embedded
 from stream.cluster import Cluster, TopicLife
 from stream.configured import existing_cluster

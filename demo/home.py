@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mindstream.settings import Settings
-from model_export.registry import Registry
+from model_export.bundle.registry import Registry
 
 
 def log_file(settings: Settings) -> Path:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from index.recommender import Recommender
-from model_export.bundle import Bundle
+from model_export.bundle.format import Bundle
 from stream.state import UserState
 
 MOST_ITEMS = 500  # drawn; more are a cloud without gaps, and slow

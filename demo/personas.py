@@ -1,6 +1,6 @@
 """A few users of the log, ready-made for the demo."""
 
-from model_export.interactions import InteractionLog
+from model_export.data.interactions import InteractionLog
 from stream.event import Event
 from stream.replay import profiles_of
 

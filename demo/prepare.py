@@ -8,13 +8,13 @@ from demo.home import log_file, one_interest_models
 from index.bundled import build_index
 from index.hnsw import HnswSettings
 from mindstream.settings import Settings
-from model_export.check import check
-from model_export.interactions import InteractionLog
-from model_export.options import train_on
-from model_export.presets import DEFAULT, Preset, one_interest, preset
+from model_export.bundle.check import check
+from model_export.bundle.registry import Registry
+from model_export.commands.options import train_on
+from model_export.data.interactions import InteractionLog
+from model_export.data.simulator import simulate
+from model_export.models.presets import DEFAULT, Preset, one_interest, preset
 from model_export.readers import read_log, write_table
-from model_export.registry import Registry
-from model_export.simulator import simulate
 
 log = logging.getLogger(__name__)
 
@@ -55,10 +55,10 @@ def publish(
 ) -> None:
     """Train for so long, and make the result current in `models`; `judge` also measures it on held-out users."""
     # Here and not at the top: a demo that finds a model runs without torch.
-    from model_export.checkpoint import save
-    from model_export.evaluation import judged
-    from model_export.export import export
-    from model_export.training import train
+    from model_export.evaluation.evaluation import judged
+    from model_export.export.exporter import export
+    from model_export.models.checkpoint import save
+    from model_export.training.train import train
 
     training = replace(chosen.training, max_seconds=seconds)
     checkpoint = train(interactions, chosen.model, training)

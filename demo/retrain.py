@@ -10,8 +10,8 @@ import typer
 from demo.home import log_file
 from demo.prepare import publish, shown_model
 from mindstream import console, settings
-from model_export.interactions import InteractionLog
-from model_export.options import train_on
+from model_export.commands.options import train_on
+from model_export.data.interactions import InteractionLog
 from model_export.readers import read_log
 from stream.configured import reachable_cluster
 from stream.dead_letter_topic import DeadLetterTopic

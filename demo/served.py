@@ -5,8 +5,8 @@ from pathlib import Path
 
 from demo.interest_map import InterestMap
 from index.recommender import Recommender
-from model_export.bundle import Bundle
-from model_export.registry import Registry
+from model_export.bundle.format import Bundle
+from model_export.bundle.registry import Registry
 from stream.store import Store
 
 

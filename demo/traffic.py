@@ -8,7 +8,7 @@ from itertools import islice
 
 import msgspec
 
-from model_export.interactions import InteractionLog
+from model_export.data.interactions import InteractionLog
 from stream.event import Event
 from stream.producer import EventProducer
 from stream.replay import events_of

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from index.recommender import Candidates
-from model_export.bundle import Bundle
+from model_export.bundle.format import Bundle
 from stream.interests import Interest
 from stream.state import UserState
 

@@ -19,8 +19,8 @@ from index.recommender import Recommender
 from index.request import Request, filters_of
 from mindstream import console, settings
 from mindstream.printable import json_line
-from model_export.bundle import Bundle
-from model_export.registry import Registry
+from model_export.bundle.format import Bundle
+from model_export.bundle.registry import Registry
 from stream.stores import open_store
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)

@@ -10,7 +10,7 @@ from index.api_refusal import RESPONSES, Sized, add_refusals
 from index.api_routes import Answers
 from index.recommender import Recommender
 from mindstream.settings import Settings
-from model_export.serving import Serving
+from model_export.bundle.serving import Serving
 from stream.store import Store
 
 ABOUT = """\

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from index.item import CATEGORY, LONGEST_ID
 from index.request import MOST_CANDIDATES, MOST_EXCLUDED, Request, filters_of
-from model_export.extractor import Capsules
+from model_export.bundle.extractor import Capsules
 from stream.event import LONGEST_USER_ID
 from stream.history import History
 from stream.position import Position

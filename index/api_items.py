@@ -12,7 +12,7 @@ from index.api_asked import ItemInPath
 from index.api_refusal import JSON
 from index.item import LONGEST_ID, Item
 from index.recommender import Recommender
-from model_export.serving import Serving
+from model_export.bundle.serving import Serving
 
 MOST_ITEMS = 1_000  # of one request
 

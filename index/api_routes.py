@@ -26,7 +26,7 @@ from index.assortment import Assortment
 from index.recommender import CAPSULES, POPULAR, POPULAR_IN_CATEGORY, Candidates, Recommender, rows_of_category
 from index.recommender import candidates_of as recommender_candidates
 from index.request import Request
-from model_export.serving import Serving
+from model_export.bundle.serving import Serving
 from stream.interests import interests_of
 from stream.state import UserState
 from stream.store import Store

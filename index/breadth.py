@@ -8,7 +8,7 @@ import numpy as np
 
 from index.beam import BeamIndex
 from index.maxsim import Hits
-from model_export.bundle import GOLDEN, Bundle
+from model_export.bundle.format import GOLDEN, Bundle
 
 TARGET = 0.99
 COUNTS = (10, 100, 1_000)  # N that it is measured for

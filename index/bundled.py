@@ -11,7 +11,7 @@ from index.exact import ExactIndex
 from index.hnsw import HnswSettings
 from index.links import links_of
 from index.maxsim import MaxSimIndex
-from model_export.bundle import INDEX, Bundle, describe_file, verify_file, write_manifest
+from model_export.bundle.format import INDEX, Bundle, describe_file, verify_file, write_manifest
 
 EXACT_UP_TO = 20_000  # items; below about this size a scan is faster than a graph
 

@@ -14,7 +14,7 @@ from index.items import Items
 from index.overlay import Overlay
 from mindstream import settings
 from mindstream.printable import escaped, json_escape, printable
-from model_export.registry import Registry
+from model_export.bundle.registry import Registry
 
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 

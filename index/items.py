@@ -8,7 +8,7 @@ from index.item import Item, check_id, checked
 from index.item_store import Entries
 from index.overlay import Overlay
 from index.side_features import SideFeatures
-from model_export.bundle import Bundle
+from model_export.bundle.format import Bundle
 
 
 class Items:

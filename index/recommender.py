@@ -16,9 +16,9 @@ from index.overlay import Overlay
 from index.repeats import OwnItems, with_own
 from index.request import Request
 from index.selection import pool_size, selected
-from model_export.bundle import Bundle
-from model_export.extractor import Extractor
-from model_export.repeats import own_items
+from model_export.bundle.extractor import Extractor
+from model_export.bundle.format import Bundle
+from model_export.bundle.own_items import own_items
 from stream.interests import Interest, interests_of
 from stream.state import UserState, encoded, recomputed
 from stream.store import Store

@@ -15,8 +15,8 @@ from index.overlay import Overlay
 from index.recommender import Recommender
 from index.request import Request
 from mindstream.settings import Settings
-from model_export.registry import Registry
-from model_export.serving import Serving
+from model_export.bundle.registry import Registry
+from model_export.bundle.serving import Serving
 from stream.stores import open_store
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from itertools import islice
 import numpy as np
 
 from index.item import CATEGORY, PRICE_BAND, Item
-from model_export.bundle import FEATURES, Bundle
+from model_export.bundle.format import FEATURES, Bundle
 
 MOST_VALUES = 32  # of an item, the first, as in training
 SHOWN = 5  # values of a field that an error names

@@ -10,8 +10,9 @@ from typing import Annotated
 import typer
 
 from mindstream import console
-from model_export import registry_commands, retrain_command
-from model_export.options import (
+from model_export.commands import bundles as registry_commands
+from model_export.commands import retrain as retrain_command
+from model_export.commands.options import (
     MOST_SEED,
     BatchSize,
     Dim,
@@ -27,10 +28,10 @@ from model_export.options import (
     given,
     train_on,
 )
-from model_export.period import events_between
-from model_export.presets import DEFAULT, preset
+from model_export.data.period import events_between
+from model_export.models.presets import DEFAULT, preset
+from model_export.models.switches import switched
 from model_export.readers import read_log, write_table
-from model_export.switches import switched
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -45,7 +46,7 @@ def simulate(
     seed: Annotated[int, typer.Option(help="Seed; the same seed gives the same shop.", min=0, max=MOST_SEED)] = 7,
 ) -> None:
     """Write the log of a simulated shop whose users have two to four planted interests."""
-    from model_export.simulator import simulate as simulate_shop
+    from model_export.data.simulator import simulate as simulate_shop
 
     log = simulate_shop(users=users, seed=seed).log
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -73,9 +74,9 @@ def train(
     ] = False,
 ) -> None:
     """Train a model on a log; held-out users say when it does not get better any more."""
-    from model_export.checkpoint import save
-    from model_export.evaluation import judged
-    from model_export.training import train as train_model
+    from model_export.evaluation.evaluation import judged
+    from model_export.models.checkpoint import save
+    from model_export.training.train import train as train_model
 
     require_writable(out)
     train_on(threads)
@@ -109,9 +110,9 @@ def evaluate(
     ] = "comirec",
 ) -> None:
     """Recall@N, HR@N and NDCG@N of a model beside item-kNN and most popular, on the same users."""
-    from model_export.checkpoint import load
-    from model_export.evaluation import evaluate as evaluate_model
-    from model_export.report import figures_json, figures_table
+    from model_export.evaluation.evaluation import evaluate as evaluate_model
+    from model_export.evaluation.report import figures_json, figures_table
+    from model_export.models.checkpoint import load
 
     figures = evaluate_model(load(checkpoint), read_log(log, format), protocol)
     print(f"{protocol}: {figures[0].users:,} users; in brackets the 95 % interval\n")
@@ -125,8 +126,8 @@ def export(
     out: Annotated[Path, typer.Option(help="Folder in which the bundle's folder is made.")] = Path("bundles"),
 ) -> None:
     """Turn a checkpoint into a bundle (ONNX graph, item table, manifest, golden capsules); print its path."""
-    from model_export.checkpoint import load
-    from model_export.export import export as export_bundle
+    from model_export.export.exporter import export as export_bundle
+    from model_export.models.checkpoint import load
 
     print(export_bundle(load(checkpoint), out).path)
 

@@ -12,10 +12,10 @@ from typing import Annotated
 import typer
 
 from mindstream import console, settings
-from model_export.bundle import Bundle
-from model_export.extractor import Extractor
-from model_export.registry import Registry
-from model_export.serving import Serving
+from model_export.bundle.extractor import Extractor
+from model_export.bundle.format import Bundle
+from model_export.bundle.registry import Registry
+from model_export.bundle.serving import Serving
 from stream import dlq, one_user, sweep_command
 from stream.broker import EmbeddedBroker
 from stream.configured import any_cluster, reachable_cluster

@@ -10,7 +10,7 @@ from kafka import TopicPartition
 from kafka.errors import KafkaError
 from tqdm import tqdm
 
-from model_export.interactions import InteractionLog
+from model_export.data.interactions import InteractionLog
 from stream.cluster import Cluster
 from stream.event import Event
 from stream.producer import EventProducer

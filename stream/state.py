@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from model_export.extractor import Capsules, Extractor
+from model_export.bundle.extractor import Capsules, Extractor
 from stream.event import Event, Forget
 from stream.history import History
 from stream.position import Position

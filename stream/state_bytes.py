@@ -5,7 +5,7 @@ from typing import TypeVar
 import msgspec
 import numpy as np
 
-from model_export.extractor import Capsules
+from model_export.bundle.extractor import Capsules
 from stream.history import History
 from stream.position import Position
 from stream.state import UserState

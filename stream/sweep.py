@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from itertools import islice
 
-from model_export.extractor import Extractor
+from model_export.bundle.extractor import Extractor
 from stream.state import UserState, encoded, recomputed
 from stream.store import Store
 

@@ -6,9 +6,9 @@ import typer
 from tqdm import tqdm
 
 from mindstream import settings
-from model_export.extractor import Extractor
-from model_export.registry import Registry
-from model_export.serving import Serving
+from model_export.bundle.extractor import Extractor
+from model_export.bundle.registry import Registry
+from model_export.bundle.serving import Serving
 from stream.state import UserState
 from stream.stores import open_store
 from stream.sweep import Sweep

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Collection
 
-from model_export.extractor import Extractor
+from model_export.bundle.extractor import Extractor
 from stream.metrics import Metrics
 from stream.state import UserState
 from stream.store import Store

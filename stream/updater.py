@@ -21,8 +21,8 @@ from kafka import TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 
 from mindstream.settings import Settings
-from model_export.extractor import Extractor
-from model_export.serving import Serving
+from model_export.bundle.extractor import Extractor
+from model_export.bundle.serving import Serving
 from stream import dead_letters, interest_updates
 from stream.batch import Batch
 from stream.cluster import Cluster

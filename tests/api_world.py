@@ -14,10 +14,10 @@ from index.overlay import Overlay
 from index.recommender import Recommender
 from index.server import warm
 from mindstream.settings import Settings
-from model_export.bundle import Bundle
-from model_export.extractor import Extractor
-from model_export.registry import Registry
-from model_export.serving import Serving
+from model_export.bundle.extractor import Extractor
+from model_export.bundle.format import Bundle
+from model_export.bundle.registry import Registry
+from model_export.bundle.serving import Serving
 from stream.history import History
 from stream.position import Position
 from stream.state import UserState

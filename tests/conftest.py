@@ -7,10 +7,10 @@ import pytest
 import torch
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from model_export.bundle import Bundle
-from model_export.checkpoint import Checkpoint
-from model_export.export import export
-from model_export.simulator import SimulatedShop, simulate
+from model_export.bundle.format import Bundle
+from model_export.data.simulator import SimulatedShop, simulate
+from model_export.export.exporter import export
+from model_export.models.checkpoint import Checkpoint
 from tests import system
 from tests.real_kafka import KafkaUnavailable, RealKafka, needed_commands
 from tests.real_redis import RealRedis, RealRedisCluster

@@ -5,13 +5,13 @@ from pathlib import Path
 
 from demo.home import log_file, one_interest_models
 from mindstream.settings import Settings
-from model_export.bundle import Bundle
-from model_export.export import export
-from model_export.presets import one_interest, preset
+from model_export.bundle.format import Bundle
+from model_export.bundle.registry import Registry
+from model_export.data.simulator import SimulatedShop
+from model_export.export.exporter import export
+from model_export.models.presets import one_interest, preset
 from model_export.readers import write_table
-from model_export.registry import Registry
-from model_export.simulator import SimulatedShop
-from model_export.training import train
+from model_export.training.train import train
 
 
 def one_interest_bundle(shop: SimulatedShop, folder: Path) -> Bundle:

@@ -3,11 +3,11 @@
 from collections.abc import Collection
 from dataclasses import replace
 
-from model_export.checkpoint import Checkpoint
-from model_export.interactions import InteractionLog
-from model_export.presets import DEFAULT, preset
-from model_export.simulator import SimulatedShop
-from model_export.training import train
+from model_export.data.interactions import InteractionLog
+from model_export.data.simulator import SimulatedShop
+from model_export.models.checkpoint import Checkpoint
+from model_export.models.presets import DEFAULT, preset
+from model_export.training.train import train
 
 
 def small_checkpoint(shop: SimulatedShop, num_interests: int = 4, without: Collection[str] = ()) -> Checkpoint:

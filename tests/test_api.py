@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 from index.api_asked import MOST_USERS
 from index.api_refusal import MOST_BYTES
 from index.recommender import Recommender
-from model_export.bundle import Bundle, write_manifest
+from model_export.bundle.format import Bundle, write_manifest
 from stream.store import LmdbStore
 from tests.api_world import AGE_S, app_of, client_of, user
 from tests.real_redis import RealRedis

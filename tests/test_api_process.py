@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from model_export.bundle import Bundle
-from model_export.registry import Registry
+from model_export.bundle.format import Bundle
+from model_export.bundle.registry import Registry
 from stream.store import LmdbStore
 from tests.api_world import user
 

@@ -14,7 +14,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from model_export.bundle import Bundle
+from model_export.bundle.format import Bundle
 from stream.store import LmdbStore
 from tests.api_world import app_of, user
 

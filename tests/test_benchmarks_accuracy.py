@@ -10,11 +10,11 @@ import torch
 from benchmarks.accuracy import main
 from benchmarks.accuracy_report import comparison
 from benchmarks.judged import Judged, ahead, coverage, diversity, groups_of, mean_of
-from model_export.cases import Cases
-from model_export.cosines import cosines, mean_over, pairs
-from model_export.presets import PRESETS, one_interest
+from model_export.data.simulator import SimulatedShop
+from model_export.evaluation.cases import Cases
+from model_export.evaluation.cosines import cosines, mean_over, pairs
+from model_export.models.presets import PRESETS, one_interest
 from model_export.readers import write_table
-from model_export.simulator import SimulatedShop
 from tests.untrained import untrained
 
 NOBODYS = np.zeros((0, 50), dtype=np.int64)

@@ -11,16 +11,16 @@ import torch
 
 from benchmarks import cold
 from benchmarks.cold import ColdItems, by_model, by_popularity, cold_cases, cold_items, hold_out
-from model_export.cases import Cases
-from model_export.checkpoint import Checkpoint, new_model
-from model_export.dataset import Vocabulary, build_vocabulary, new_features
-from model_export.interactions import InteractionLog
-from model_export.items import ItemEmbedding
-from model_export.model import InterestModel
-from model_export.model_config import ModelConfig
+from model_export.data.dataset import Vocabulary, build_vocabulary, new_features
+from model_export.data.interactions import InteractionLog
+from model_export.data.simulator import simulate
+from model_export.evaluation.cases import Cases
+from model_export.models.checkpoint import Checkpoint, new_model
+from model_export.models.item_embeddings import ItemEmbedding
+from model_export.models.model import InterestModel
+from model_export.models.model_config import ModelConfig
+from model_export.models.training_config import TrainingConfig
 from model_export.readers import write_table
-from model_export.simulator import simulate
-from model_export.training_config import TrainingConfig
 
 NAN = float("nan")
 

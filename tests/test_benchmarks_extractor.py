@@ -8,9 +8,9 @@ import torch
 
 from benchmarks import extractor as benchmark
 from benchmarks.stopwatch import best_means
-from model_export.bundle import Bundle
-from model_export.checkpoint import Checkpoint
-from model_export.extractor import Extractor
+from model_export.bundle.extractor import Extractor
+from model_export.bundle.format import Bundle
+from model_export.models.checkpoint import Checkpoint
 
 
 class Work:

@@ -27,8 +27,8 @@ from benchmarks.faults.verdict import events_on, verdict
 from benchmarks.faults.watch import Look, Memory, longest_stall
 from benchmarks.faults.world import World
 from benchmarks.faults.zombie import Awakened, tried, writes
-from model_export.bundle import Bundle
-from model_export.extractor import Extractor
+from model_export.bundle.extractor import Extractor
+from model_export.bundle.format import Bundle
 from stream.position import Position
 from stream.producer import EventProducer
 from stream.state import UserState

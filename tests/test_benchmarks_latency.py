@@ -10,9 +10,9 @@ import pytest
 from benchmarks import latency
 from benchmarks.latency import Sent, Trip
 from benchmarks.task import Polled, Stored
-from model_export.bundle import Bundle
-from model_export.checkpoint import Checkpoint
-from model_export.simulator import SimulatedShop
+from model_export.bundle.format import Bundle
+from model_export.data.simulator import SimulatedShop
+from model_export.models.checkpoint import Checkpoint
 from tests.real_kafka import RealKafka
 
 MS = 1_000_000

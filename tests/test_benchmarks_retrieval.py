@@ -14,7 +14,7 @@ from benchmarks.retrieval_world import hard_capsules, made_up_items, usual_capsu
 from index import hnsw
 from index.exact import ExactIndex
 from index.hnsw import HnswSettings
-from model_export.bundle import Bundle
+from model_export.bundle.format import Bundle
 
 HAS_PEERS = all(importlib.util.find_spec(module) for module in peers.PACKAGES)
 

@@ -8,10 +8,10 @@ import pytest
 from benchmarks.swap.command import fill, left_old_of, warm_recommender
 from benchmarks.swap.readers import Readers
 from index.recommender import Recommender
-from model_export.bundle import Bundle
-from model_export.extractor import Extractor
-from model_export.registry import Registry
-from model_export.serving import Serving
+from model_export.bundle.extractor import Extractor
+from model_export.bundle.format import Bundle
+from model_export.bundle.registry import Registry
+from model_export.bundle.serving import Serving
 from stream.store import LmdbStore
 from stream.sweep import Sweep
 from tests.command import wait_until

@@ -18,12 +18,12 @@ from benchmarks.throughput import Bench, check, check_store, took_s
 from benchmarks.worker_process import WorkerProcess, share_partitions, wait
 from benchmarks.workload import create_topic, publish, stored_behaviours, synthetic
 from mindstream.settings import Settings
-from model_export.bundle import Bundle
-from model_export.checkpoint import Checkpoint
-from model_export.extractor import Extractor
-from model_export.interactions import InteractionLog
+from model_export.bundle.extractor import Extractor
+from model_export.bundle.format import Bundle
+from model_export.data.interactions import InteractionLog
+from model_export.data.simulator import SimulatedShop
+from model_export.models.checkpoint import Checkpoint
 from model_export.readers import write_table
-from model_export.simulator import SimulatedShop
 from stream.cluster import Cluster
 from stream.event import Event
 from stream.producer import EventProducer

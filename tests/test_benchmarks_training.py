@@ -8,8 +8,8 @@ import pytest
 
 from benchmarks import rechub, training
 from benchmarks.training import Size, figures, made_up, ours
-from model_export.presets import preset
-from model_export.run import Run
+from model_export.models.presets import preset
+from model_export.training.loop import Run
 
 TINY = Size(items=40, users=6, behaviours=8, dim=4, interests=2, length=5, batch_size=4, negatives=8)
 

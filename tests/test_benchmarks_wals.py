@@ -5,8 +5,8 @@ import pytest
 
 from benchmarks import wals
 from benchmarks.wals import Wals, WalsSettings, tune
-from model_export.cases import Cases
-from model_export.dataset import Sequences
+from model_export.data.dataset import Sequences
+from model_export.evaluation.cases import Cases
 
 
 def sequences_of(histories: list[list[int]]) -> Sequences:

@@ -15,8 +15,9 @@ import onnx
 import pytest
 import torch
 
-from model_export import export as exporting
-from model_export.bundle import (
+from model_export.bundle.check import check
+from model_export.bundle.extractor import Extractor
+from model_export.bundle.format import (
     EXTRACTOR,
     FEATURES,
     GOLDEN,
@@ -31,17 +32,16 @@ from model_export.bundle import (
     draw_routing_logits,
     write_manifest,
 )
-from model_export.check import check
-from model_export.checkpoint import Checkpoint, new_model
-from model_export.dataset import build_vocabulary
-from model_export.export import PARITY, check_parity, export, write_graph
-from model_export.extractor import Extractor
-from model_export.interactions import InteractionLog
-from model_export.model_config import ModelConfig
-from model_export.registry import Registry
-from model_export.simulator import SimulatedShop
-from model_export.training import catalogue_of
-from model_export.training_config import TrainingConfig
+from model_export.bundle.registry import Registry
+from model_export.data.dataset import build_vocabulary
+from model_export.data.interactions import InteractionLog
+from model_export.data.simulator import SimulatedShop
+from model_export.export import exporter as exporting
+from model_export.export.exporter import PARITY, check_parity, export, write_graph
+from model_export.models.checkpoint import Checkpoint, new_model
+from model_export.models.model_config import ModelConfig
+from model_export.models.training_config import TrainingConfig
+from model_export.training.train import catalogue_of
 from tests.untrained import untrained
 
 DATA = {"source": "nowhere", "events": 4, "users": 1, "first_event_ms": 0, "last_event_ms": 3_000, "timed": True}

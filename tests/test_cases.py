@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from model_export.cases import Cases, chronological_cases, comirec_cases, next_item_cases
-from model_export.dataset import Sequences, positions_of
+from model_export.data.dataset import Sequences, positions_of
+from model_export.evaluation.cases import Cases, chronological_cases, comirec_cases, next_item_cases
 
 
 def sequences_of(*histories: list[int]) -> Sequences:

@@ -17,7 +17,8 @@ from typer.testing import CliRunner
 from index.bundled import build_index
 from index.hnsw import HnswSettings
 from model_export.__main__ import app
-from model_export.bundle import (
+from model_export.bundle.check import CHECKS, check
+from model_export.bundle.format import (
     CATALOGUE,
     EXTRACTOR,
     FEATURES,
@@ -34,8 +35,7 @@ from model_export.bundle import (
     describe_file,
     write_manifest,
 )
-from model_export.check import CHECKS, check
-from model_export.export import write_arrays
+from model_export.export.exporter import write_arrays
 
 DOCS = Path(__file__).parents[1] / "docs" / "bundle.md"
 

@@ -17,10 +17,10 @@ import pytest
 import yaml
 
 from mindstream import settings
-from model_export.bundle import Bundle
+from model_export.bundle.format import Bundle
+from model_export.bundle.registry import Registry
+from model_export.data.simulator import SimulatedShop
 from model_export.readers import write_table
-from model_export.registry import Registry
-from model_export.simulator import SimulatedShop
 from stream.cluster import Cluster
 from stream.event import Event
 from stream.producer import EventProducer

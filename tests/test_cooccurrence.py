@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
-from model_export.cooccurrence import Neighbours, co_occurrence, item_vectors, similar
-from model_export.dataset import Sequences
+from model_export.data.cooccurrence import Neighbours, co_occurrence, item_vectors, similar
+from model_export.data.dataset import Sequences
 
 
 def sequences_of(histories: list[list[int]]) -> Sequences:

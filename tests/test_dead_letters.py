@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from kafka import KafkaProducer
 
 from mindstream.settings import Settings
-from model_export.bundle import Bundle
+from model_export.bundle.format import Bundle
 from stream.broker import EmbeddedBroker
 from stream.dead_letter_topic import DeadLetterTopic
 from stream.dead_letters import KEPT_BYTES

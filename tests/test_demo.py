@@ -42,15 +42,15 @@ from demo.words import plain, price
 from index.recommender import Candidates
 from mindstream import settings
 from mindstream.settings import Settings
-from model_export.bundle import CATALOGUE, ITEM_IDS, Bundle, BundleError, write_manifest
-from model_export.check import check
-from model_export.export import write_json
-from model_export.extractor import Capsules
-from model_export.interactions import InteractionLog
-from model_export.presets import DEFAULT, PRESETS, preset
+from model_export.bundle.check import check
+from model_export.bundle.extractor import Capsules
+from model_export.bundle.format import CATALOGUE, ITEM_IDS, Bundle, BundleError, write_manifest
+from model_export.bundle.registry import Registry
+from model_export.data.interactions import InteractionLog
+from model_export.data.simulator import SimulatedShop, simulate
+from model_export.export.exporter import write_json
+from model_export.models.presets import DEFAULT, PRESETS, preset
 from model_export.readers import read_log
-from model_export.registry import Registry
-from model_export.simulator import SimulatedShop, simulate
 from stream.broker import EmbeddedBroker, running_embedded
 from stream.cluster import Cluster
 from stream.event import Event

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from model_export.bundle import Bundle
-from model_export.simulator import SimulatedShop
+from model_export.bundle.format import Bundle
+from model_export.data.simulator import SimulatedShop
 from tests.demo_home import home_of, one_interest_bundle
 from tests.demo_process import running_demo
 

@@ -21,9 +21,9 @@ from demo.retrain import with_events
 from demo.view import Row, Shelf, Shown, Theme, categories_among, shown_after
 from demo.words import age
 from index.recommender import Recommender
-from model_export.bundle import Bundle
-from model_export.extractor import Extractor
-from model_export.simulator import SimulatedShop
+from model_export.bundle.extractor import Extractor
+from model_export.bundle.format import Bundle
+from model_export.data.simulator import SimulatedShop
 from stream.event import Event
 from stream.history import History
 from stream.position import Position

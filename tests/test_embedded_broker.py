@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from mindstream.settings import Settings
-from model_export.bundle import Bundle
-from model_export.extractor import Extractor
+from model_export.bundle.extractor import Extractor
+from model_export.bundle.format import Bundle
 from stream.broker import ANNOUNCEMENT, BrokerTakenError, EmbeddedBroker, is_locked, running_embedded
 from stream.cluster import Cluster
 from stream.event import Event

@@ -7,19 +7,19 @@ import pandas as pd
 import pytest
 import torch
 
-from model_export import evaluation
-from model_export.bundle import Bundle
-from model_export.cases import Cases
-from model_export.checkpoint import Checkpoint, new_model
-from model_export.dataset import build_sequences
-from model_export.evaluation import chronological, comirec, evaluate, judge
-from model_export.extractor import Extractor
-from model_export.interactions import InteractionLog
-from model_export.model_config import ModelConfig
-from model_export.model_ranker import ModelRanker, capsules_of, top_n
-from model_export.repeats import own_items
-from model_export.simulator import SimulatedShop
-from model_export.split import split_users
+from model_export.bundle.extractor import Extractor
+from model_export.bundle.format import Bundle
+from model_export.bundle.own_items import own_items
+from model_export.data.dataset import build_sequences
+from model_export.data.interactions import InteractionLog
+from model_export.data.simulator import SimulatedShop
+from model_export.evaluation import evaluation
+from model_export.evaluation.cases import Cases
+from model_export.evaluation.evaluation import chronological, comirec, evaluate, judge
+from model_export.evaluation.model_ranker import ModelRanker, capsules_of, top_n
+from model_export.evaluation.split import split_users
+from model_export.models.checkpoint import Checkpoint, new_model
+from model_export.models.model_config import ModelConfig
 
 NAMES = [f"{name}{suffix}" for name in ("steady", "item-kNN", "most popular") for suffix in ("", ", unseen only")]
 

@@ -11,12 +11,12 @@ import onnxruntime
 import pytest
 import torch
 
-from model_export.bundle import EXTRACTOR, Bundle, draw_routing_logits
-from model_export.checkpoint import Checkpoint
-from model_export.export import export, parity, random_histories, write_graph
-from model_export.extractor import BATCH, Capsules, Extractor
-from model_export.model_config import ModelConfig
-from model_export.presets import DEFAULT, preset
+from model_export.bundle.extractor import BATCH, Capsules, Extractor
+from model_export.bundle.format import EXTRACTOR, Bundle, draw_routing_logits
+from model_export.export.exporter import export, parity, random_histories, write_graph
+from model_export.models.checkpoint import Checkpoint
+from model_export.models.model_config import ModelConfig
+from model_export.models.presets import DEFAULT, preset
 from tests.untrained import untrained
 
 

@@ -11,19 +11,19 @@ import pytest
 from typer.testing import CliRunner
 
 from model_export.__main__ import app
-from model_export.bundle import ITEM_EMBEDDINGS, Bundle, BundleError, describe_file, write_manifest
-from model_export.cases import comirec_cases
-from model_export.checkpoint import Checkpoint
-from model_export.dataset import build_sequences
-from model_export.extractor import Extractor
-from model_export.gate import Gate, exam_of, hit_rate, judge, recall_objections
-from model_export.interactions import InteractionLog
-from model_export.metrics import per_case
-from model_export.model_ranker import top_n
+from model_export.bundle.extractor import Extractor
+from model_export.bundle.format import ITEM_EMBEDDINGS, Bundle, BundleError, describe_file, write_manifest
+from model_export.bundle.registry import Registry
+from model_export.data.dataset import build_sequences
+from model_export.data.interactions import InteractionLog
+from model_export.data.simulator import SimulatedShop
+from model_export.evaluation.cases import comirec_cases
+from model_export.evaluation.gate import Gate, exam_of, hit_rate, judge, recall_objections
+from model_export.evaluation.metrics import per_case
+from model_export.evaluation.model_ranker import top_n
+from model_export.evaluation.split import split_of
+from model_export.models.checkpoint import Checkpoint
 from model_export.readers import write_table
-from model_export.registry import Registry
-from model_export.simulator import SimulatedShop
-from model_export.split import split_of
 
 
 @pytest.fixture

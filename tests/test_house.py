@@ -14,15 +14,19 @@ import pytest
 
 from index.bundled import build_index
 from index.hnsw import HnswSettings
-from model_export.bundle import Bundle
+from model_export.bundle.format import Bundle
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("benchmarks", "demo", "index", "model_export", "stream", "tests")
 OURS = (*ROOMS, "console", "settings")
 
-BUNDLE, EXTRACTOR, REGISTRY = "model_export.bundle", "model_export.extractor", "model_export.registry"
-REPEATS = "model_export.repeats"
-SERVING = "model_export.serving"
+BUNDLE, EXTRACTOR, REGISTRY = (
+    "model_export.bundle.format",
+    "model_export.bundle.extractor",
+    "model_export.bundle.registry",
+)
+REPEATS = "model_export.bundle.own_items"
+SERVING = "model_export.bundle.serving"
 REAL_PARTS = (
     "tests.real_kafka",
     "tests.java_broker",
@@ -52,7 +56,7 @@ STORES = (  # what index reads of the stream's, how it prints it, and the way to
 DEMO_PARTS = ("tests.demo_process",)  # of `python -m benchmarks demo`
 # Room -> what of ours it may import besides itself, settings and console. A name allows what is below it.
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
-    "stream": (BUNDLE, EXTRACTOR, REGISTRY, SERVING, "model_export.interactions", "model_export.readers"),
+    "stream": (BUNDLE, EXTRACTOR, REGISTRY, SERVING, "model_export.data.interactions", "model_export.readers"),
     "index": (BUNDLE, EXTRACTOR, REGISTRY, REPEATS, SERVING, *STORES),
     "model_export": (),
     "demo": ("index", "model_export", "stream"),
@@ -225,7 +229,7 @@ def test_index_and_demo_run_without_torch(bundle: Bundle, tmp_path: Path) -> Non
 
 def test_publishing_runs_without_torch(bundle: Bundle, tmp_path: Path) -> None:
     work = "from model_export.registry_commands import *\npublish(*map(Path, sys.argv[1:]))"
-    modules = ["model_export.readers", "model_export.simulator"]
+    modules = ["model_export.readers", "model_export.data.simulator"]
     printed = run_without({"torch", "hnswlib", "streamlit"}, modules, work, bundle.path, tmp_path)
     assert printed == f"current model: {bundle.version}\n"
 

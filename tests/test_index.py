@@ -24,8 +24,8 @@ from index.exact import ExactIndex
 from index.hnsw import HnswIndex, HnswSettings, augmented
 from index.links import links_of, union
 from index.maxsim import NO_ROWS, Allowed, Hits, MaxSimIndex
-from model_export.bundle import INDEX, Bundle, BundleError, describe_file, write_manifest
-from model_export.registry import Registry
+from model_export.bundle.format import INDEX, Bundle, BundleError, describe_file, write_manifest
+from model_export.bundle.registry import Registry
 
 Build = Callable[[np.ndarray], MaxSimIndex]
 

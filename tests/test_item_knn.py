@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model_export.cases import Cases, comirec_cases
-from model_export.dataset import Sequences, build_sequences, build_vocabulary, positions_of
-from model_export.item_knn import ItemKnn, KnnSettings, tune
-from model_export.metrics import means, per_case
-from model_export.rankers import Popular
+from model_export.data.dataset import Sequences, build_sequences, build_vocabulary, positions_of
+from model_export.evaluation.cases import Cases, comirec_cases
+from model_export.evaluation.item_knn import ItemKnn, KnnSettings, tune
+from model_export.evaluation.metrics import means, per_case
+from model_export.evaluation.rankers import Popular
+from model_export.evaluation.split import Split, split_users
 from model_export.readers import read_log
-from model_export.split import Split, split_users
 
 BEAUTY = Path(__file__).parents[1].parent / "shared" / "data" / "amazon-beauty"
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from model_export.items import ItemEmbedding
+from model_export.models.item_embeddings import ItemEmbedding
 
 
 def test_an_item_is_the_mean_of_its_id_and_the_values_that_it_has() -> None:

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from model_export.losses import instability, joint_softmax, overlap, routing_penalty, scores_of
-from model_export.mind import harder, sampled_softmax
+from model_export.models.mind import harder, sampled_softmax
+from model_export.training.losses import instability, joint_softmax, overlap, routing_penalty, scores_of
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 SHARP = partial(joint_softmax, sharpness=4)

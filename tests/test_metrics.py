@@ -6,8 +6,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from model_export import metrics
-from model_export.metrics import intervals, means, per_case
+from model_export.evaluation import metrics
+from model_export.evaluation.metrics import intervals, means, per_case
 
 SECOND, THIRD, FOURTH = 1 / math.log2(3), 1 / math.log2(4), 1 / math.log2(5)
 

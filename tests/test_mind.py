@@ -10,14 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from model_export.mind import (
-    InterestExtractor,
-    interest_mask,
-    label_aware_attention,
-    sampled_softmax,
-    squash,
-)
-from model_export.model_config import ModelConfig
+from model_export.models.mind import InterestExtractor, interest_mask, label_aware_attention, sampled_softmax, squash
+from model_export.models.model_config import ModelConfig
 
 INF = math.inf
 

@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-from model_export.bundle import MODEL_CARD, Bundle
-from model_export.checkpoint import Checkpoint
-from model_export.evaluation import judged
-from model_export.model_card import model_card
-from model_export.presets import PRESETS
-from model_export.simulator import SimulatedShop
+from model_export.bundle.format import MODEL_CARD, Bundle
+from model_export.data.simulator import SimulatedShop
+from model_export.evaluation.evaluation import judged
+from model_export.export.model_card import model_card
+from model_export.models.checkpoint import Checkpoint
+from model_export.models.presets import PRESETS
 from tests.untrained import untrained
 
 METRICS = ("recall@20", "hr@20", "ndcg@20", "recall@50", "hr@50", "ndcg@50")

@@ -19,18 +19,18 @@ import torch
 from typer.models import CommandInfo
 
 from mindstream import console
-from model_export import training as steps
 from model_export.__main__ import app, state_file, train
-from model_export.bundle import CATALOGUE, Bundle
-from model_export.check import check
-from model_export.checkpoint import load
-from model_export.evaluation import evaluate
-from model_export.model_config import ModelConfig
-from model_export.presets import DEFAULT, PRESETS, preset
+from model_export.bundle.check import check
+from model_export.bundle.format import CATALOGUE, Bundle
+from model_export.bundle.registry import Registry
+from model_export.data.simulator import simulate
+from model_export.evaluation.evaluation import evaluate
+from model_export.models.checkpoint import load
+from model_export.models.model_config import ModelConfig
+from model_export.models.presets import DEFAULT, PRESETS, preset
+from model_export.models.training_config import TrainingConfig
 from model_export.readers import read_log
-from model_export.registry import Registry
-from model_export.simulator import simulate
-from model_export.training_config import TrainingConfig
+from model_export.training import train as steps
 
 ROOT = Path(__file__).parents[1]
 OWN = ["simulate", "train", "evaluate", "export"]
@@ -110,7 +110,7 @@ def test_what_is_not_asked_for_is_the_models_own(
         asked.append((config, training))
         raise ValueError("enough")
 
-    monkeypatch.setattr("model_export.training.train", stop)
+    monkeypatch.setattr("model_export.training.train.train", stop)
     for name in PRESETS:
         assert say(monkeypatch, "train", log, "--model", name, "--out", tmp_path / "model.pt") == 2
     assert capsys.readouterr().err == "error: enough\n" * len(PRESETS)
@@ -132,8 +132,8 @@ def test_training_has_as_many_threads_as_asked_for(
         raise ValueError("enough")
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("model_export.training.train", stop)
-    monkeypatch.setattr("model_export.retrain.train", stop)
+    monkeypatch.setattr("model_export.training.train.train", stop)
+    monkeypatch.setattr("mindstream.retrain.train", stop)
     line: list[str | Path] = ["train", log]
     if command == "retrain":
         line = ["retrain", "--log", log, "--models", tmp_path / "models"]
@@ -161,7 +161,7 @@ def test_an_out_that_cannot_be_written_is_refused_before_the_training(
     out: str, message: str, files: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(files)
-    monkeypatch.setattr("model_export.training.train", lambda *_, **__: pytest.fail("it was trained"))
+    monkeypatch.setattr("model_export.training.train.train", lambda *_, **__: pytest.fail("it was trained"))
     before = sorted(files.rglob("*"))
     assert say(monkeypatch, "train", "log.parquet", "--out", out) == 2
     assert re.fullmatch(f"error: {message}\n", capsys.readouterr().err)
@@ -309,7 +309,7 @@ def test_a_mistake_is_one_sentence(
 def test_training_where_torch_is_not_installed(
     log: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.delitem(sys.modules, "model_export.training")
+    monkeypatch.delitem(sys.modules, "model_export.training.train")
     monkeypatch.setitem(sys.modules, "torch", None)  # importing it then fails
     assert say(monkeypatch, "train", log) == 2
     assert capsys.readouterr().err == "error: torch is not installed; remove .venv and run `make setup`\n"

@@ -37,7 +37,7 @@ from index.recommender import Recommender
 from index.request import Request
 from index.side_features import SideFeatures
 from mindstream.settings import load
-from model_export.bundle import (
+from model_export.bundle.format import (
     CATALOGUE,
     FEATURES,
     ITEM_EMBEDDINGS,
@@ -48,10 +48,10 @@ from model_export.bundle import (
     describe_file,
     write_manifest,
 )
-from model_export.checkpoint import Checkpoint
-from model_export.dataset import new_features
-from model_export.registry import Registry
-from model_export.serving import Serving
+from model_export.bundle.registry import Registry
+from model_export.bundle.serving import Serving
+from model_export.data.dataset import new_features
+from model_export.models.checkpoint import Checkpoint
 from stream.store import LmdbStore
 from tests.test_recommender import run_index
 from tests.test_request import state_of

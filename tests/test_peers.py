@@ -10,16 +10,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from model_export.bundle import EXTRACTOR, Bundle
-from model_export.check import check
-from model_export.checkpoint import Checkpoint
-from model_export.export import export
-from model_export.extractor import OUTPUTS, Extractor
-from model_export.model import CLASSES
-from model_export.model_config import EXTRACTORS, ModelConfig
-from model_export.peers import MaxMf, MeanPooling, SelfAttention, UnsharedRouting, age_of, by_age
-from model_export.presets import PRESETS
-from model_export.time_gaps import BUCKETS
+from model_export.bundle.check import check
+from model_export.bundle.extractor import OUTPUTS, Extractor
+from model_export.bundle.format import EXTRACTOR, Bundle
+from model_export.bundle.time_gaps import BUCKETS
+from model_export.export.exporter import export
+from model_export.models.checkpoint import Checkpoint
+from model_export.models.model import CLASSES
+from model_export.models.model_config import EXTRACTORS, ModelConfig
+from model_export.models.peers import MaxMf, MeanPooling, SelfAttention, UnsharedRouting, age_of, by_age
+from model_export.models.presets import PRESETS
 from tests.untrained import untrained
 
 D, L = 6, 7

@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from benchmarks import planted
-from model_export.bundle import Bundle
-from model_export.checkpoint import Checkpoint, new_model
-from model_export.export import export
-from model_export.model_config import ModelConfig
-from model_export.presets import DEFAULT, preset
-from model_export.simulator import SimulatedShop, simulate
-from model_export.training import train
-from model_export.training_config import TrainingConfig
+from model_export.bundle.format import Bundle
+from model_export.data.simulator import SimulatedShop, simulate
+from model_export.export.exporter import export
+from model_export.models.checkpoint import Checkpoint, new_model
+from model_export.models.model_config import ModelConfig
+from model_export.models.presets import DEFAULT, preset
+from model_export.models.training_config import TrainingConfig
+from model_export.training.train import train
 
 TRAINING = TrainingConfig(steps=300, batch_size=128, negatives=512, validate_every=100)
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from model_export.model import CLASSES
-from model_export.model_config import ModelConfig
-from model_export.presets import DEFAULT, PRESETS, one_interest, preset
-from model_export.training_config import TrainingConfig
+from model_export.models.model import CLASSES
+from model_export.models.model_config import ModelConfig
+from model_export.models.presets import DEFAULT, PRESETS, one_interest, preset
+from model_export.models.training_config import TrainingConfig
 
 FINITE = (
     *("learning_rate", "recency_half_life", "max_seconds", "weight_decay"),

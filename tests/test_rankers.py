@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from model_export import rankers
-from model_export.cases import Cases
-from model_export.rankers import Popular, best
+from model_export.evaluation import rankers
+from model_export.evaluation.cases import Cases
+from model_export.evaluation.rankers import Popular, best
 
 
 def cases_of(*histories: list[int], length: int = 3) -> Cases:

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model_export.interactions import EVENT_COLUMNS, InteractionLog
+from model_export.data.interactions import EVENT_COLUMNS, InteractionLog
+from model_export.data.simulator import simulate
 from model_export.readers import FORMATS, read_log, write_table
 from model_export.readers.detect import detect
 from model_export.readers.online_retail import shared_words
-from model_export.simulator import simulate
 
 DATA = Path(__file__).parents[1].parent / "shared" / "data"
 MALFORMED = "malformed (wrong number of columns)"

@@ -19,7 +19,8 @@ from index.hnsw import HnswSettings
 from index.item import Item
 from index.item_store import LmdbItems
 from index.recommender import Recommender
-from model_export.bundle import (
+from model_export.bundle.extractor import Capsules, Extractor
+from model_export.bundle.format import (
     CATALOGUE,
     INDEX,
     ITEM_EMBEDDINGS,
@@ -30,8 +31,7 @@ from model_export.bundle import (
     describe_file,
     write_manifest,
 )
-from model_export.extractor import Capsules, Extractor
-from model_export.registry import Registry
+from model_export.bundle.registry import Registry
 from stream.history import History
 from stream.position import Position
 from stream.state import UserState

@@ -17,9 +17,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from model_export import registry as publishing
 from model_export.__main__ import app
-from model_export.bundle import (
+from model_export.bundle import registry as publishing
+from model_export.bundle.check import check
+from model_export.bundle.format import (
     CATALOGUE,
     GOLDEN,
     ITEM_EMBEDDINGS,
@@ -28,9 +29,8 @@ from model_export.bundle import (
     describe_file,
     write_manifest,
 )
-from model_export.check import check
-from model_export.lock import locked
-from model_export.registry import LOCK, POINTER, Registry
+from model_export.bundle.lock import locked
+from model_export.bundle.registry import LOCK, POINTER, Registry
 
 ROOT = Path(__file__).parents[1]
 

@@ -13,20 +13,21 @@ import torch
 from torch import Tensor
 
 from index.recommender import Recommender
-from model_export import gate, repeat_tuning
-from model_export.bundle import Bundle, BundleError, write_manifest
-from model_export.cases import Cases
-from model_export.check import check
-from model_export.checkpoint import Checkpoint
-from model_export.dataset import Sequences
-from model_export.extractor import Extractor
-from model_export.model import InterestModel
-from model_export.model_ranker import ModelRanker, top_n
-from model_export.presets import DEFAULT, preset
-from model_export.repeat_tuning import RAISES, raise_repeats, set_bonus
-from model_export.repeats import own_items
-from model_export.simulator import SimulatedShop
-from model_export.training import repeated_share, train
+from model_export.bundle.check import check
+from model_export.bundle.extractor import Extractor
+from model_export.bundle.format import Bundle, BundleError, write_manifest
+from model_export.bundle.own_items import own_items
+from model_export.data.dataset import Sequences
+from model_export.data.simulator import SimulatedShop
+from model_export.evaluation import gate
+from model_export.evaluation.cases import Cases
+from model_export.evaluation.model_ranker import ModelRanker, top_n
+from model_export.models.checkpoint import Checkpoint
+from model_export.models.model import InterestModel
+from model_export.models.presets import DEFAULT, preset
+from model_export.training import own_item_tuning as repeat_tuning
+from model_export.training.own_item_tuning import RAISES, raise_repeats, set_bonus
+from model_export.training.train import repeated_share, train
 from stream.history import History
 from stream.position import Position
 from stream.state import UserState

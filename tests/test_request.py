@@ -16,9 +16,9 @@ from index.maxsim import Hits
 from index.recommender import Candidates, Recommender
 from index.request import Request
 from index.selection import chosen_of, selected
-from model_export.bundle import Bundle
-from model_export.checkpoint import Checkpoint
-from model_export.extractor import Extractor
+from model_export.bundle.extractor import Extractor
+from model_export.bundle.format import Bundle
+from model_export.models.checkpoint import Checkpoint
 from stream.history import History
 from stream.position import Position
 from stream.state import UserState

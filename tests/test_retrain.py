@@ -11,20 +11,20 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from mindstream.retrain import LOCK
 from mindstream.settings import Settings
 from model_export.__main__ import app
-from model_export.bundle import Bundle
-from model_export.checkpoint import Checkpoint, load, new_model
-from model_export.export import export
-from model_export.lock import locked
-from model_export.model_config import ModelConfig
-from model_export.period import events_between
+from model_export.bundle.format import Bundle
+from model_export.bundle.lock import locked
+from model_export.bundle.registry import POINTER, Registry
+from model_export.data.period import events_between
+from model_export.data.simulator import SimulatedShop
+from model_export.export.exporter import export
+from model_export.models.checkpoint import Checkpoint, load, new_model
+from model_export.models.model_config import ModelConfig
 from model_export.readers import write_table
-from model_export.registry import POINTER, Registry
-from model_export.retrain import LOCK
-from model_export.simulator import SimulatedShop
-from model_export.training import train
-from model_export.warm_start import rotation, warm_start
+from model_export.training.train import train
+from model_export.training.warm_start import rotation, warm_start
 from tests.untrained import untrained
 
 SMALL = ["--dim", "8", "--num-interests", "3", "--history-length", "12", "--batch-size", "64", "--steps", "5"]

@@ -8,11 +8,11 @@ import pytest
 import torch
 from scipy.sparse import csr_matrix
 
-from model_export.cooccurrence import Neighbours
-from model_export.dataset import Sequences
-from model_export.objective import Batch
-from model_export.sampler import Sampler, draw
-from model_export.training_config import TrainingConfig
+from model_export.data.cooccurrence import Neighbours
+from model_export.data.dataset import Sequences
+from model_export.models.training_config import TrainingConfig
+from model_export.training.objective import Batch
+from model_export.training.sampler import Sampler, draw
 
 CPU = torch.device("cpu")
 X, Y, Z = 0, 1, 2

@@ -16,8 +16,8 @@ import stream.__main__
 from demo.engine import Engine
 from mindstream import console, settings
 from mindstream.settings import Settings
-from model_export.bundle import Bundle
-from model_export.registry import Registry
+from model_export.bundle.format import Bundle
+from model_export.bundle.registry import Registry
 from stream.cluster import Cluster
 from stream.event import Event, decode
 from stream.producer import EventProducer

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from mindstream.settings import Settings
-from model_export.bundle import Bundle
-from model_export.extractor import Extractor
+from model_export.bundle.extractor import Extractor
+from model_export.bundle.format import Bundle
 from stream.event import Event
 from stream.history import History
 from stream.position import Position

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from model_export.interactions import EVENT_COLUMNS
-from model_export.simulator import END_MS, SimulatedShop, simulate
+from model_export.data.interactions import EVENT_COLUMNS
+from model_export.data.simulator import END_MS, SimulatedShop, simulate
 
 DAY_MS = 86_400_000
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from model_export.split import split_users
+from model_export.evaluation.split import split_users
 
 # Of user-0 to user-39, with 20 % for test and 10 % for validation. A user must never change sides: the next model
 # would be tested on users that it was trained on.

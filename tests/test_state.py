@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from model_export.extractor import Capsules
+from model_export.bundle.extractor import Capsules
 from stream.event import Event, Forget
 from stream.history import History
 from stream.position import Position

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from model_export.model_config import ModelConfig
-from model_export.steady import SteadyExtractor, unit_length
-from model_export.time_gaps import BUCKETS
+from model_export.bundle.time_gaps import BUCKETS
+from model_export.models.model_config import ModelConfig
+from model_export.models.steady import SteadyExtractor, unit_length
 
 
 def extractor(profile_sizes: tuple[int, ...] = (), seed: int = 0, **dimensions: Any) -> SteadyExtractor:

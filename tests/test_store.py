@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from model_export.extractor import Capsules
+from model_export.bundle.extractor import Capsules
 from stream.history import History
 from stream.position import Position
 from stream.redis_store import RedisStore

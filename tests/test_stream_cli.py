@@ -16,11 +16,11 @@ import pytest
 
 from mindstream import console, settings
 from mindstream.settings import Settings
-from model_export.bundle import Bundle
-from model_export.interactions import InteractionLog
+from model_export.bundle.format import Bundle
+from model_export.bundle.registry import Registry
+from model_export.data.interactions import InteractionLog
+from model_export.data.simulator import SimulatedShop
 from model_export.readers import write_table
-from model_export.registry import Registry
-from model_export.simulator import SimulatedShop
 from stream.__main__ import app, remove_idle
 from stream.broker import EmbeddedBroker
 from stream.event import Event, decode

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from model_export import serving as following
-from model_export.bundle import Bundle, BundleError
-from model_export.extractor import Extractor
-from model_export.registry import POINTER, Registry
-from model_export.serving import Serving
+from model_export.bundle import serving as following
+from model_export.bundle.extractor import Extractor
+from model_export.bundle.format import Bundle, BundleError
+from model_export.bundle.registry import POINTER, Registry
+from model_export.bundle.serving import Serving
 from tests.bad_bundles import BAD_BUNDLES, Bad, copied
 from tests.command import wait_until
 

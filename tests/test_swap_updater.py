@@ -8,10 +8,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from model_export.bundle import Bundle
-from model_export.extractor import Extractor
-from model_export.registry import Registry
-from model_export.serving import Serving
+from model_export.bundle.extractor import Extractor
+from model_export.bundle.format import Bundle
+from model_export.bundle.registry import Registry
+from model_export.bundle.serving import Serving
 from stream.event import Event
 from stream.interest_updates import InterestUpdate
 from stream.updater import Updater

@@ -8,9 +8,9 @@ import pytest
 from msgspec.structs import replace
 
 from mindstream.settings import Settings
-from model_export.bundle import Bundle
-from model_export.extractor import Extractor
-from model_export.registry import Registry
+from model_export.bundle.extractor import Extractor
+from model_export.bundle.format import Bundle
+from model_export.bundle.registry import Registry
 from stream import sweeper as sweeping
 from stream.history import History
 from stream.metrics import Metrics

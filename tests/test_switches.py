@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from model_export.presets import preset
-from model_export.switches import switched
+from model_export.models.presets import preset
+from model_export.models.switches import switched
 
 STEADY = preset("steady")
 

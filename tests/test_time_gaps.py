@@ -10,13 +10,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model_export.export import export, parity, random_histories
-from model_export.extractor import Extractor
-from model_export.presets import preset
-from model_export.simulator import SimulatedShop
-from model_export.steady import SteadyExtractor
-from model_export.time_gaps import BUCKETS, time_gaps
-from model_export.training import train
+from model_export.bundle.extractor import Extractor
+from model_export.bundle.time_gaps import BUCKETS, time_gaps
+from model_export.data.simulator import SimulatedShop
+from model_export.export.exporter import export, parity, random_histories
+from model_export.models.presets import preset
+from model_export.models.steady import SteadyExtractor
+from model_export.training.train import train
 from tests.untrained import untrained
 
 SECOND = 1_000

@@ -12,10 +12,7 @@ import pandas as pd
 import pytest
 import torch
 
-from model_export import run as steps
-from model_export.cases import Cases
-from model_export.checkpoint import Checkpoint, load, save
-from model_export.dataset import (
+from model_export.data.dataset import (
     MOST_VALUES,
     Sequences,
     Vocabulary,
@@ -25,14 +22,17 @@ from model_export.dataset import (
     profile_rows,
     windows,
 )
-from model_export.interactions import InteractionLog
-from model_export.model import InterestModel
-from model_export.model_config import ModelConfig
-from model_export.presets import PRESETS, preset
-from model_export.run import Run, validate
-from model_export.simulator import SimulatedShop
-from model_export.training import LEAST_STEPS, steps_for, train
-from model_export.training_config import TrainingConfig
+from model_export.data.interactions import InteractionLog
+from model_export.data.simulator import SimulatedShop
+from model_export.evaluation.cases import Cases
+from model_export.models.checkpoint import Checkpoint, load, save
+from model_export.models.model import InterestModel
+from model_export.models.model_config import ModelConfig
+from model_export.models.presets import PRESETS, preset
+from model_export.models.training_config import TrainingConfig
+from model_export.training import loop as steps
+from model_export.training.loop import Run, validate
+from model_export.training.train import LEAST_STEPS, steps_for, train
 
 NAN = math.nan
 CPU = torch.device("cpu")

@@ -17,8 +17,8 @@ from kafka.errors import KafkaTimeoutError, RebalanceInProgressError, TopicAlrea
 from msgspec.structs import replace
 
 from mindstream.settings import Settings
-from model_export.bundle import Bundle
-from model_export.extractor import Extractor
+from model_export.bundle.extractor import Extractor
+from model_export.bundle.format import Bundle
 from stream.batch import Batch
 from stream.cluster import Cluster
 from stream.dead_letters import KEPT_BYTES

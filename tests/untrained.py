@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from model_export.checkpoint import Checkpoint, new_model
-from model_export.dataset import Vocabulary
-from model_export.model_config import ModelConfig
-from model_export.training_config import TrainingConfig
+from model_export.data.dataset import Vocabulary
+from model_export.models.checkpoint import Checkpoint, new_model
+from model_export.models.model_config import ModelConfig
+from model_export.models.training_config import TrainingConfig
 
 ITEMS = 30
 

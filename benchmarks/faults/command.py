@@ -20,10 +20,10 @@ from benchmarks import report
 from benchmarks.faults.found import MUST_BE_ZERO, Found, sums
 from benchmarks.faults.rows import ROWS
 from benchmarks.faults.world import World
-from model_export.bundle import Bundle
-from model_export.export import export
-from model_export.report import table
-from model_export.simulator import simulate
+from model_export.bundle.format import Bundle
+from model_export.data.simulator import simulate
+from model_export.evaluation.report import table
+from model_export.export.exporter import export
 from tests.real_kafka import RealKafka
 from tests.small_model import small_checkpoint
 

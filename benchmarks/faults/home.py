@@ -16,8 +16,8 @@ from pydantic import SecretStr
 
 from benchmarks.faults.comparison import states_of
 from mindstream.settings import Settings
-from model_export.bundle import Bundle
-from model_export.registry import Registry
+from model_export.bundle.format import Bundle
+from model_export.bundle.registry import Registry
 from stream.cluster import Cluster
 from stream.store import LmdbStore
 from stream.stores import open_store

@@ -14,7 +14,7 @@ from benchmarks.faults.comparison import (
     users_differing,
 )
 from benchmarks.faults.home import Home
-from model_export.extractor import Extractor
+from model_export.bundle.extractor import Extractor
 from stream.event import BadEventError, Event, decode
 from stream.store import LmdbStore
 from stream.updater import Updater

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.faults.home import Home
-from model_export.bundle import Bundle
+from model_export.bundle.format import Bundle
 from tests.real_kafka import RealKafka
 
 PARTITIONS = 4

@@ -31,11 +31,11 @@ from benchmarks.swap.probe import Probe
 from benchmarks.swap.readers import Readers
 from benchmarks.workload import synthetic, trained_for_a_moment
 from index.recommender import Recommender
-from model_export.bundle import Bundle
-from model_export.extractor import Extractor
-from model_export.registry import Registry
-from model_export.report import table
-from model_export.serving import Serving
+from model_export.bundle.extractor import Extractor
+from model_export.bundle.format import Bundle
+from model_export.bundle.registry import Registry
+from model_export.bundle.serving import Serving
+from model_export.evaluation.report import table
 from stream.history import History
 from stream.position import Position
 from stream.state import UserState

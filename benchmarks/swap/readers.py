@@ -10,10 +10,10 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from index.recommender import CAPSULES, Candidates, Recommender
-from model_export.bundle import Bundle
-from model_export.extractor import Extractor
-from model_export.repeats import own_items
-from model_export.serving import Serving
+from model_export.bundle.extractor import Extractor
+from model_export.bundle.format import Bundle
+from model_export.bundle.own_items import own_items
+from model_export.bundle.serving import Serving
 from stream.state import UserState, encoded
 from stream.store import Store
 

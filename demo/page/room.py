@@ -10,7 +10,7 @@ from demo.malformed import MALFORMED, last_letters, send
 from demo.traffic import MOST_PER_SECOND
 from demo.words import age, plain
 from mindstream.printable import printable
-from model_export.bundle import Bundle
+from model_export.bundle.format import Bundle
 
 REFRESH_S = 1.0
 

@@ -6,7 +6,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from model_export.interactions import InteractionLog
+from model_export.data.interactions import InteractionLog
 from model_export.readers import comirec, movielens, online_retail, table, taobao
 from model_export.readers.detect import detect
 from model_export.readers.files import FORMATS

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from model_export.interactions import InteractionLog
+from model_export.data.interactions import InteractionLog
 from model_export.readers.cells import text
 from model_export.readers.delimited import read_delimited
 from model_export.readers.files import column_names, first_line

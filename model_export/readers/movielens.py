@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from model_export.interactions import SEPARATOR, InteractionLog
+from model_export.data.interactions import SEPARATOR, InteractionLog
 from model_export.readers.cells import numbers, text, times_ms
 from model_export.readers.delimited import read_delimited
 from model_export.readers.files import first_line

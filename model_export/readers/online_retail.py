@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from python_calamine import CalamineError
 
-from model_export.interactions import SEPARATOR, InteractionLog
+from model_export.data.interactions import SEPARATOR, InteractionLog
 from model_export.readers.cells import numbers, text, times_ms
 from model_export.readers.delimited import read_delimited
 from model_export.readers.files import column_names, delimiter, only_file

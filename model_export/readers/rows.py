@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from model_export.interactions import EVENT_COLUMNS, ITEM_COLUMNS, InteractionLog
+from model_export.data.interactions import EVENT_COLUMNS, ITEM_COLUMNS, InteractionLog
 
 
 def without(rows: pd.DataFrame, bad: pd.Series, reason: str, dropped: dict[str, int]) -> pd.DataFrame:

@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from model_export.interactions import EVENT_COLUMNS, ITEM_COLUMNS, RESERVED, InteractionLog
+from model_export.data.interactions import EVENT_COLUMNS, ITEM_COLUMNS, RESERVED, InteractionLog
 from model_export.readers.cells import numbers, text, times_ms
 from model_export.readers.delimited import read_delimited
 from model_export.readers.files import column_names, delimiter, only_file

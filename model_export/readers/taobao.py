@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from model_export.interactions import InteractionLog
+from model_export.data.interactions import InteractionLog
 from model_export.readers.cells import numbers, text
 from model_export.readers.delimited import read_delimited
 from model_export.readers.files import only_file

@@ -1,0 +1,31 @@
+"""Whether a bundle may be served: its files are whole, its dimensions agree, its golden capsules come out."""
+
+from collections.abc import Callable
+
+from model_export.bundle.check_graph import check_finite, check_golden, check_graph
+from model_export.bundle.check_tables import check_catalogue, check_features, check_index, check_items
+from model_export.bundle.format import Bundle
+
+# What is checked, in this order, and how.
+CHECKS: tuple[tuple[str, Callable[[Bundle], None]], ...] = (
+    ("files: all are there, with the sizes and SHA-256 that the manifest lists", Bundle.verify),
+    ("items: every item once; embeddings and routing logits are finite float32 of the right shape", check_items),
+    ("features: a finite vector for every value of every side feature; price edges ascend", check_features),
+    ("catalogue: title, category, price and popularity of every item", check_catalogue),
+    ("index: the manifest and the file agree on kind, items and dimensions", check_index),
+    ("graph: the inputs and outputs of the contract, by name, type and dimensions", check_graph),
+    ("golden: the golden histories give the golden capsules", check_golden),
+    ("random: histories of all lengths give finite capsules", check_finite),
+)
+
+
+def check(bundle: Bundle, passed: Callable[[str], object] = lambda what: None) -> None:
+    """Raise BundleError, naming the file and the fault, unless the bundle may be served.
+
+    Parameters
+    ----------
+    passed : told of each check that the bundle passed.
+    """
+    for what, step in CHECKS:
+        step(bundle)
+        passed(what)

@@ -1,0 +1,111 @@
+"""Checks of a bundle's ONNX graph: what it takes and gives, and that its capsules are right."""
+
+import json
+from typing import Any
+
+import numpy as np
+
+from model_export.bundle.check_tables import using
+from model_export.bundle.extractor import OUTPUTS, Extractor
+from model_export.bundle.format import EXTRACTOR, GOLDEN, Bundle, BundleError
+from model_export.bundle.manifest_schema import is_texts
+
+TOLERANCE = 1e-4  # golden capsules come from another machine, whose arithmetic may round otherwise
+HISTORIES = 32  # random ones
+TYPES = {
+    "behaviours": "tensor(float)",
+    "mask": "tensor(bool)",
+    "routing_logits": "tensor(float)",
+    "profile": "tensor(int64)",
+    "gaps": "tensor(int64)",
+    "capsules": "tensor(float)",
+    "interest_mask": "tensor(bool)",
+    "routing_weights": "tensor(float)",
+}
+
+
+def check_graph(bundle: Bundle) -> None:
+    """The graph has the inputs and outputs of the contract, and the manifest's dimensions."""
+    session, manifest, file = Extractor(bundle).session, bundle.manifest, bundle.path / EXTRACTOR
+    inputs, outputs = ({node.name: node for node in nodes} for nodes in (session.get_inputs(), session.get_outputs()))
+    expected = {"behaviours", "mask", "routing_logits"} | ({"profile"} if manifest.profile_fields else set())
+    if set(inputs) - {"gaps"} != expected or not set(outputs) >= set(OUTPUTS):
+        raise BundleError(
+            f"{file} has inputs {sorted(inputs)} and outputs {sorted(outputs)}; "
+            f"right are {sorted(expected)}, also gaps if it reads them, and {sorted(OUTPUTS)}"
+        )
+    for name, node in (inputs | {name: outputs[name] for name in OUTPUTS}).items():
+        if node.type != TYPES[name]:
+            raise BundleError(f"{file}: {name} is a {node.type}; right is {TYPES[name]}")
+    check_dimensions(bundle, inputs)
+    check_shapes(bundle)
+
+
+def check_dimensions(bundle: Bundle, inputs: dict[str, Any]) -> None:
+    """The dimensions that the graph has fixed are the manifest's."""
+    with using(bundle.path / EXTRACTOR, "run"):
+        found = inputs["behaviours"].shape[2], inputs["routing_logits"].shape[1]
+    right = bundle.manifest.dim, bundle.manifest.num_interests
+    if any(isinstance(here, int) and here != there for here, there in zip(found, right, strict=True)):
+        raise BundleError(
+            f"{bundle.path / EXTRACTOR} is made for dim {found[0]} and num_interests {found[1]}; "
+            f"the manifest says {right[0]} and {right[1]}"
+        )
+
+
+def check_shapes(bundle: Bundle) -> None:
+    """The graph takes any number of users, and gives outputs of the contract's shapes."""
+    manifest, extractor = bundle.manifest, Extractor(bundle)
+    for users in (1, 3):
+        mask = np.ones((users, manifest.history_length), dtype=bool)
+        profile = np.zeros((users, len(manifest.profile_fields)), dtype=np.int64)
+        with using(bundle.path / EXTRACTOR, "run"):
+            rows = gaps = np.zeros(mask.shape, dtype=np.int64)
+            found = extractor.run(rows, mask, profile, gaps)
+        interests = (users, manifest.num_interests)
+        right = ((*interests, manifest.dim), interests, (*interests, manifest.history_length))
+        for name, array, shape in zip(OUTPUTS, found, right, strict=True):
+            if array.shape != shape:
+                raise BundleError(f"{bundle.path / EXTRACTOR} gives {name} of shape {array.shape}; right is {shape}")
+
+
+def check_golden(bundle: Bundle) -> None:
+    """The golden histories give the golden capsules."""
+    file = bundle.path / GOLDEN
+    with using(file):
+        cases = json.loads(file.read_text(encoding="utf-8"))
+        if not all(is_texts(case["history"]) for case in cases) or not any(case["history"] for case in cases):
+            raise BundleError(f"{file} is no list of histories with their capsules, at least one with behaviours")
+    with using(bundle.path / EXTRACTOR, "run"):
+        histories, times = [case["history"] for case in cases], [times_of(case) for case in cases]
+        served = Extractor(bundle).encode(histories, times_ms=times)
+    for case, capsules in zip(cases, served, strict=True):
+        with using(file):
+            golden, found = np.array(case["capsules"], dtype=np.float32), capsules.vectors
+        if golden.size != found.size or not np.allclose(golden.reshape(found.shape), found, atol=TOLERANCE):
+            raise BundleError(
+                f"{bundle.path}: a golden history of {len(case['history'])} behaviours gives other capsules "
+                f"than {GOLDEN} says; the graph, the item table and the golden file do not belong together"
+            )
+
+
+def times_of(case: dict[str, Any]) -> list[int]:
+    """When the behaviours of a golden history were; older bundles say nothing of it, and read nothing."""
+    return case.get("event_times_ms") or [0] * len(case["history"])
+
+
+def check_finite(bundle: Bundle) -> None:
+    """Histories of random items, from none to more than L, of users with random profiles, give finite capsules."""
+    manifest, rng = bundle.manifest, np.random.default_rng(0)
+    lengths = np.linspace(0, manifest.history_length * 1.2, HISTORIES).astype(int)
+    histories = [[bundle.item_ids[row] for row in rng.integers(manifest.items, size=length)] for length in lengths]
+    values = {name: ["", *values] for name, values in manifest.profile_fields.items()}
+    profiles = [{name: some[rng.integers(len(some))] for name, some in values.items()} for _ in lengths]
+    times = [np.cumsum(rng.integers(10**10, size=length)).tolist() for length in lengths]  # up to months apart
+    with using(bundle.path / EXTRACTOR, "run"):
+        served = Extractor(bundle).encode(histories, profiles, times)
+    for history, capsules in zip(histories, served, strict=True):
+        if not (np.isfinite(capsules.vectors).all() and np.isfinite(capsules.routing_weights).all()):
+            raise BundleError(
+                f"{bundle.path / EXTRACTOR}: a history of {len(history)} behaviours gives NaN or infinite numbers"
+            )

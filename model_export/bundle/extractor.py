@@ -1,0 +1,183 @@
+"""A bundle's extractor, run by ONNX Runtime: histories in, interest capsules out. No torch.
+
+Everybody who needs capsules comes here: export (parity), publish (golden histories), the updater, and readers that
+meet capsules of another version.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import cast
+
+import msgspec
+import numpy as np
+import onnxruntime
+
+from model_export.bundle.format import EXTRACTOR, Bundle, BundleError
+from model_export.bundle.time_gaps import time_gaps
+
+BATCH = 64  # users of one run: their behaviours fit a core's cache, a run of more takes longer for each
+
+OUTPUTS = ("capsules", "interest_mask", "routing_weights")
+
+
+class Capsules(msgspec.Struct, frozen=True, gc=False):
+    """The interests of one user.
+
+    Attributes
+    ----------
+    vectors : float32 (K', d), the interest capsules; only those that the user has, never zeros for unused ones.
+    importance : float32 (K',), the share of the behaviours that flowed into each interest; sums to 1.
+    routing_weights : float32 (K', T), which of the T behaviours made which interest; a behaviour's column sums to 1,
+        or is zero where the bundle does not know its item or it is older than the L that the model reads.
+    model_version : version of the bundle that made them.
+    """
+
+    vectors: np.ndarray
+    importance: np.ndarray
+    routing_weights: np.ndarray
+    model_version: str
+
+
+class Extractor:
+    """The ONNX graph of one bundle with its item table.
+
+    Parameters
+    ----------
+    bundle : the bundle to serve.
+    threads : of ONNX Runtime; more than one helps big batches only.
+
+    Raises
+    ------
+    BundleError
+        If ONNX Runtime cannot load the graph.
+    """
+
+    def __init__(self, bundle: Bundle, threads: int = 1) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = threads
+        options.log_severity_level = 3  # errors; they are raised all the same
+        try:
+            self.session = onnxruntime.InferenceSession(
+                (bundle.path / EXTRACTOR).read_bytes(), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # ONNX Runtime's own exceptions have no common base but Exception
+            raise BundleError(f"{bundle.path / EXTRACTOR} cannot be loaded: {error}") from error
+        self.bundle = bundle
+        self.length = bundle.manifest.history_length
+        # One capsule of one user would be summed up in another order than several.
+        self.fewest = 2 if bundle.manifest.num_interests == 1 else 1
+        self.reads_gaps = any(node.name == "gaps" for node in self.session.get_inputs())
+        self.profile_rows = {
+            name: {value: row for row, value in enumerate(values, start=1)}
+            for name, values in bundle.manifest.profile_fields.items()
+        }
+
+    def encode(
+        self,
+        histories: Sequence[Sequence[str]],
+        profiles: Sequence[Mapping[str, str]] | None = None,
+        times_ms: Sequence[Sequence[int]] | None = None,
+    ) -> list[Capsules]:
+        """Capsules of many users, in order.
+
+        A user's capsules do not depend, bit for bit, on who else is in the batch: every history is padded to
+        the same L, so the arithmetic of a user is always the same.
+
+        Parameters
+        ----------
+        histories : item ids of each user, oldest first. Items that the bundle does not know are skipped; of the rest
+            the last L count.
+        profiles : profile field -> value of each user; unknown fields and values count as unknown.
+        times_ms : when the behaviours of each history were, Unix time in milliseconds; without it they are taken as of
+            one visit. Read by models that have the input `gaps`.
+        """
+        capsules: list[Capsules] = []
+        for at in range(0, len(histories), BATCH):
+            part = slice(at, at + BATCH)
+            some = histories[part]
+            times = times_ms[part] if times_ms is not None and self.reads_gaps else None
+            capsules += self.encode_batch(some, profiles[part] if profiles else [{}] * len(some), times)
+        return capsules
+
+    def encode_batch(
+        self,
+        histories: Sequence[Sequence[str]],
+        profiles: Sequence[Mapping[str, str]],
+        times_ms: Sequence[Sequence[int]] | None,
+    ) -> list[Capsules]:
+        known = [self.known_behaviours(history) for history in histories]
+        counts = np.zeros(max(self.fewest, len(known)), dtype=np.int64)
+        counts[: len(known)] = [len(item_rows) for item_rows, _ in known]
+        mask = np.arange(self.length) < counts[:, None]  # (B, L)
+        rows = np.zeros(mask.shape, dtype=np.int64)  # (B, L)
+        rows[mask] = np.fromiter(chain.from_iterable(item_rows for item_rows, _ in known), np.int64, counts.sum())
+        gaps = gap_matrix(times_ms, [places for _, places in known], mask)
+        vectors, active, weights = self.run(rows, mask, self.profile_matrix(profiles, len(counts)), gaps)
+        importance = weights.sum(2) / np.maximum(counts, 1)[:, None].astype(np.float32)  # (B, K)
+        version, all_active = self.bundle.version, np.all(active, axis=1)
+        capsules = []
+        for user, history in enumerate(histories):
+            kept = slice(None) if all_active[user] else active[user]
+            spread = spread_out(weights[user, kept, : counts[user]], known[user][1], len(history))
+            capsules.append(Capsules(vectors[user, kept], importance[user, kept], spread, version))
+        return capsules
+
+    def known_behaviours(self, history: Sequence[str]) -> tuple[list[int], list[int] | slice]:
+        """Item rows and places in the history of the last L behaviours whose item the bundle knows."""
+        rows = self.bundle.rows
+        recent = history[-self.length :]
+        found = list(map(rows.get, recent))
+        if None not in found:  # the usual case, which has to be fast
+            return cast(list[int], found), slice(len(history) - len(recent), len(history))
+        known = [(rows[item_id], place) for place, item_id in enumerate(history) if item_id in rows][-self.length :]
+        return [row for row, _ in known], [place for _, place in known]
+
+    def profile_matrix(self, profiles: Sequence[Mapping[str, str]], users: int) -> np.ndarray:
+        """int64 (users, P), rows in the profile tables, 0 for unknown."""
+        matrix = np.zeros((users, len(self.profile_rows)), dtype=np.int64)
+        for user, profile in enumerate(profiles):
+            matrix[user] = [rows.get(profile.get(name, ""), 0) for name, rows in self.profile_rows.items()]
+        return matrix
+
+    def run(self, rows: np.ndarray, mask: np.ndarray, profile: np.ndarray, gaps: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Run the graph: rows, gaps int64 (B, L), mask bool (B, L), profile int64 (B, P) -> its three outputs."""
+        return tuple(self.session.run(list(OUTPUTS), self.inputs(rows, mask, profile, gaps)))
+
+    def inputs(
+        self, rows: np.ndarray, mask: np.ndarray, profile: np.ndarray, gaps: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        """What the graph reads, looked up by the rows of `run`."""
+        inputs = {
+            "behaviours": np.take(self.bundle.item_embeddings, rows, axis=0),  # (B, L, d)
+            "mask": mask,
+            "routing_logits": np.take(self.bundle.routing_logits, rows, axis=0).transpose(0, 2, 1),  # (B, K, L)
+        }
+        if self.profile_rows:
+            inputs["profile"] = profile
+        if self.reads_gaps:
+            inputs["gaps"] = gaps
+        return inputs
+
+
+def gap_matrix(
+    times_ms: Sequence[Sequence[int]] | None, places: Sequence[list[int] | slice], mask: np.ndarray
+) -> np.ndarray:
+    """int64 (B, L), see `time_gaps`, of the behaviours at these places of each history; zeros without times."""
+    times = np.zeros(mask.shape, dtype=np.int64)
+    if times_ms is None:
+        return times
+    read = map(taken, times_ms, places)
+    times[mask] = np.fromiter(chain.from_iterable(read), np.int64, mask.sum())
+    return time_gaps(times, mask)
+
+
+def taken(times_ms: Sequence[int], places: list[int] | slice) -> Sequence[int]:
+    """The times at these places of a history."""
+    return times_ms[places] if isinstance(places, slice) else [times_ms[place] for place in places]
+
+
+def spread_out(weights: np.ndarray, places: list[int] | slice, behaviours: int) -> np.ndarray:
+    """Put routing weights (K', L) to where the behaviours stand in the user's history (K', T)."""
+    spread = np.zeros((len(weights), behaviours), dtype=np.float32)
+    spread[:, places] = weights
+    return spread

@@ -1,0 +1,204 @@
+"""The training-serving contract: a bundle is one folder of files. Only NumPy and the standard library are needed.
+
+manifest.json         what it is: schema, version, dimensions, metrics, data, size and SHA-256 of every other file
+extractor.onnx        behaviours, mask, routing logits (and profile) -> capsules, interest mask, routing weights
+item_ids.json         the items, in the order of the rows below
+item_embeddings.npy   float32 (items, d)
+routing_logits.npy    float32 (items, K)
+features.npz          for each side feature float32 (values + 1, d), row 0 zeros ("unknown"), row i + 1 of value i; and
+                      price_edges between the price bands. The embedding of an item that is new since training is
+                      the mean of its known values' vectors and of zeros for its id
+catalogue.json        title, category, price, popularity and side features of each item
+model_card.md         data, figures beside the baselines', settings and versions, for people
+golden.json           histories and the capsules that they must give
+items.hnsw            optional: hnswlib's index of the items
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model_export.bundle.manifest_schema import fault_of
+
+SCHEMA = 1
+MANIFEST, EXTRACTOR, GOLDEN = "manifest.json", "extractor.onnx", "golden.json"
+ITEM_IDS, ITEM_EMBEDDINGS, ROUTING_LOGITS = "item_ids.json", "item_embeddings.npy", "routing_logits.npy"
+FEATURES, CATALOGUE, INDEX = "features.npz", "catalogue.json", "items.hnsw"
+MODEL_CARD = "model_card.md"
+REQUIRED = (EXTRACTOR, ITEM_IDS, ITEM_EMBEDDINGS, ROUTING_LOGITS, FEATURES, CATALOGUE, GOLDEN, MODEL_CARD)
+
+
+class BundleError(ValueError):
+    """A bundle that must not be served; the message says which file, what is wrong and what would be right."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """manifest.json.
+
+    Attributes
+    ----------
+    version : name of the bundle, which sorts by time.
+    items, dim, num_interests, history_length : n, d, K and L.
+    profile_fields : profile field -> values; value i is row i + 1 of the graph's table, row 0 is "unknown".
+    feature_fields : side feature -> values, likewise (features.npz).
+    model, data, metrics : settings of the model, where its data came from, how good it was.
+    index : settings of items.hnsw, empty where there is none.
+    files : file name -> {"bytes", "sha256"}.
+    """
+
+    version: str
+    items: int
+    dim: int
+    num_interests: int
+    history_length: int
+    profile_fields: dict[str, list[str]]
+    feature_fields: dict[str, list[str]]
+    model: dict[str, Any]
+    data: dict[str, Any]
+    metrics: dict[str, Any]
+    files: dict[str, dict[str, Any]]
+    index: dict[str, Any] = field(default_factory=dict)
+    repeat_bonus: list[float] = field(default_factory=list)
+    schema: int = SCHEMA
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """What people are shown of each item, by row: titles, categories, prices (None if unknown), popularity.
+
+    `attributes` are the side features: field -> the values of each item, which may be none or several.
+    """
+
+    title: list[str]
+    category: list[str]
+    price: list[float | None]
+    popularity: list[int]
+    attributes: dict[str, list[list[str]]] = field(default_factory=dict)  # bundles of before have none
+
+
+class Bundle:
+    """A bundle folder, open for reading. Large arrays are memory-mapped: processes of one host share them.
+
+    Raises
+    ------
+    BundleError
+        If the manifest is missing, cannot be read, or is of another schema.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.manifest = read_manifest(path)
+
+    @property
+    def version(self) -> str:
+        return self.manifest.version
+
+    @cached_property
+    def item_ids(self) -> list[str]:
+        """Item of each row (n,)."""
+        ids: list[str] = json.loads((self.path / ITEM_IDS).read_text(encoding="utf-8"))
+        return ids
+
+    @cached_property
+    def rows(self) -> dict[str, int]:
+        """Row of each item."""
+        return {item_id: row for row, item_id in enumerate(self.item_ids)}
+
+    @cached_property
+    def item_embeddings(self) -> np.ndarray:
+        """float32 (n, d)."""
+        return np.asarray(np.load(self.path / ITEM_EMBEDDINGS, mmap_mode="r"))
+
+    @cached_property
+    def routing_logits(self) -> np.ndarray:
+        """float32 (n, K)."""
+        return np.asarray(np.load(self.path / ROUTING_LOGITS, mmap_mode="r"))
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        return Catalogue(**json.loads((self.path / CATALOGUE).read_text(encoding="utf-8")))
+
+    def verify(self) -> None:
+        """Compare every file with the size and checksum in the manifest.
+
+        Raises
+        ------
+        BundleError
+            Names the first file that is missing, cut off or changed.
+        """
+        listed = self.manifest.files
+        for name in REQUIRED:
+            if name not in listed:
+                raise BundleError(f"{self.path / MANIFEST}: lists no {name}, which every bundle has")
+        for name, expected in listed.items():
+            verify_file(self.path / name, expected)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read manifest.json of a bundle folder."""
+    file = path / MANIFEST
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BundleError(f"{path} is not a bundle: it has no {MANIFEST}") from None
+    except ValueError as error:
+        raise BundleError(f"{file} is not JSON: {error}") from error
+    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+        found = content.get("schema") if isinstance(content, dict) else None
+        raise BundleError(f"{file}: schema is {found!r}; this version of Mindstream reads schema {SCHEMA}")
+    fault = fault_of(content)
+    if fault is not None:
+        raise BundleError(f"{file}: {fault}")
+    try:
+        return Manifest(**content)
+    except TypeError as error:
+        raise BundleError(f"{file}: {error}") from error
+
+
+def write_manifest(path: Path, manifest: Manifest) -> None:
+    """Write manifest.json, whole or not at all."""
+    partial = path / (MANIFEST + ".partial")
+    partial.write_text(json.dumps(asdict(manifest), indent=1, ensure_ascii=False), encoding="utf-8")
+    partial.replace(path / MANIFEST)
+
+
+def describe_file(file: Path) -> dict[str, Any]:
+    """Size in bytes and SHA-256, as the manifest lists them."""
+    with file.open("rb") as stream:
+        return {"bytes": file.stat().st_size, "sha256": hashlib.file_digest(stream, "sha256").hexdigest()}
+
+
+def verify_file(file: Path, expected: dict[str, Any]) -> None:
+    """Raise BundleError unless the file is the one that the manifest describes."""
+    if not file.is_file():
+        raise BundleError(f"{file} is missing; the manifest lists it with {expected['bytes']} bytes")
+    found = describe_file(file)
+    if found["bytes"] != expected["bytes"]:
+        raise BundleError(f"{file} has {found['bytes']} bytes; the manifest says {expected['bytes']}")
+    if found["sha256"] != expected["sha256"]:
+        raise BundleError(f"{file} was changed: SHA-256 {found['sha256']}; the manifest says {expected['sha256']}")
+
+
+def draw_routing_logits(item_ids: Sequence[str], num_interests: int, sigma: float) -> np.ndarray:
+    """The fixed Gaussian routing logits of items: each id seeds its own K draws from N(0, sigma^2).
+
+    A behaviour takes its item's logits wherever it stands in the history, so capsules are a pure function of
+    the history. The draws come from a hash (SHAKE-128) by the Box-Muller transform, not from a library's generator:
+    they are the same for every version of NumPy, and a language other than Python can repeat them.
+
+    Returns
+    -------
+    float32 (items, K)
+    """
+    size = 8 * num_interests  # two 32-bit numbers make one Gaussian
+    digests = b"".join(hashlib.shake_128(item_id.encode()).digest(size) for item_id in item_ids)
+    uniform = (np.frombuffer(digests, dtype="<u4").reshape(-1, num_interests, 2) + 0.5) / 2.0**32
+    radius = np.sqrt(-2 * np.log(uniform[..., 0]))
+    return (sigma * radius * np.cos(2 * np.pi * uniform[..., 1])).astype(np.float32)

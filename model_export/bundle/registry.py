@@ -1,0 +1,237 @@
+"""The folder of published bundles and the pointer that says which one is current.
+
+models/
+  CURRENT              the version of the current bundle; below it those that were current before, the latest first
+  20261123T070000Z/    a bundle
+  20261124T070000Z/    ...
+  .lock                held by whoever changes something here
+  .copying-..., .removing-..., .pointer-...    of a change that is under way, or was cut off
+"""
+
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from model_export.bundle.format import MANIFEST, REQUIRED, Bundle, BundleError
+from model_export.bundle.lock import locked
+from model_export.bundle.manifest_schema import is_version
+
+POINTER, LOCK = "CURRENT", ".lock"
+COPYING, REMOVING, POINTING = ".copying-", ".removing-", ".pointer-"
+
+log = logging.getLogger(__name__)
+
+
+class NoEarlierBundleError(BundleError):
+    """There is nothing that a rollback could go to."""
+
+
+class Registry:
+    """Published bundles below one folder.
+
+    Parameters
+    ----------
+    check : what a bundle must pass before it becomes current; it raises BundleError. The command line passes the
+        full check of check.py, which needs ONNX Runtime.
+    """
+
+    def __init__(self, folder: Path, check: Callable[[Bundle], None] = Bundle.verify) -> None:
+        self.folder, self.check = folder, check
+
+    def pointer(self) -> list[str]:
+        """The current version and those that were current before, the latest first; empty before the first publish."""
+        try:
+            text = (self.folder / POINTER).read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return []
+        return [line.strip() for line in text.splitlines() if line.strip()]
+
+    def current_version(self) -> str | None:
+        """What the pointer says, None before the first publish."""
+        return next(iter(self.pointer()), None)
+
+    def current(self) -> Bundle:
+        """Open the current bundle and compare its files with their checksums.
+
+        Raises
+        ------
+        BundleError
+            If nothing was published yet, or the pointer names a bundle that is not there or was damaged.
+        """
+        version = self.current_version()
+        if not version:
+            raise BundleError(
+                f"no model was published in {self.folder}; `make demo` or `python -m model_export publish` does that"
+            )
+        bundle = self.open(version)
+        bundle.verify()
+        return bundle
+
+    def open(self, version: str) -> Bundle:
+        """Open a bundle of the registry, unchecked.
+
+        Raises
+        ------
+        BundleError
+            If the version is no name, or there is no bundle of that name.
+        """
+        if not is_version(version) or version == POINTER:
+            raise BundleError(
+                f"{version!r} is no version: right are letters, digits, '.', '_' and '-', not a path or a hidden name"
+            )
+        bundle = Bundle(self.folder / version)
+        if bundle.version != version:
+            raise BundleError(f"{bundle.path} holds bundle {bundle.version}; a folder is called as the version in it")
+        return bundle
+
+    def versions(self) -> list[str]:
+        """All bundles that are here, the oldest first; versions sort by time."""
+        return sorted(file.parent.name for file in self.folder.glob(f"*/{MANIFEST}") if is_version(file.parent.name))
+
+    def publish(self, path: Path) -> Bundle:
+        """Copy a bundle into the registry, check it, and make it current by one atomic rename.
+
+        Until the rename the old bundle is current; a copy that was cut off is never seen under a version's name.
+
+        Raises
+        ------
+        BundleError
+            If the bundle or its copy is not whole, or there is one of that version. The pointer then stays as it is.
+        """
+        bundle = Bundle(path)
+        if path.resolve() == (self.folder / bundle.version).resolve():
+            return self.promote(bundle.version)
+        self.check(bundle)
+        with self.change():
+            self.copy(bundle)
+            self.point_to(bundle.version)
+        return self.open(bundle.version)
+
+    def promote(self, version: str) -> Bundle:
+        """Make current what is here already, however it came here.
+
+        Raises
+        ------
+        BundleError
+            If it is not here or not whole. The pointer then stays as it is.
+        """
+        with self.change():
+            bundle = self.open(version)
+            self.check(bundle)
+            flush(bundle.path)
+            self.point_to(version)
+        return bundle
+
+    def rollback(self) -> Bundle:
+        """Make current what was current before; the bundle that is left is forgotten by the pointer, not removed.
+
+        Raises
+        ------
+        NoEarlierBundleError
+            If there was none before.
+        BundleError
+            If it is not whole. Either way the pointer stays as it is.
+        """
+        with self.change():
+            pointer = self.pointer()
+            if len(pointer) < 2:
+                now = "".join(pointer) or "another"
+                raise NoEarlierBundleError(
+                    f"{self.folder / POINTER} names no bundle that was current before {now}; "
+                    "`python -m model_export promote VERSION` makes any of them current"
+                )
+            bundle = self.open(pointer[1])
+            self.check(bundle)
+            self.write_pointer(pointer[1:])
+        return bundle
+
+    def prune(self, keep: int) -> list[str]:
+        """Remove all but the newest bundles, and give the versions of those that were removed.
+
+        The current bundle stays, and the one that `rollback` would go to. So does what is not whole: it may be on
+        its way here.
+        """
+        with self.change():
+            pointer, versions = self.pointer(), self.versions()
+            spared = {*pointer[:2], *versions[max(0, len(versions) - keep) :]}
+            old = [version for version in versions if version not in spared and self.is_whole(version)]
+            if set(old) & set(pointer):  # the pointer first: it never names what is half gone
+                self.write_pointer([version for version in pointer if version not in old])
+            for version in old:
+                gone = self.folder / f"{REMOVING}{version}"
+                os.replace(self.folder / version, gone)
+                shutil.rmtree(gone)
+        return old
+
+    def is_whole(self, version: str) -> bool:
+        """Whether a bundle has all its files, as long as the manifest says."""
+        try:
+            bundle = self.open(version)
+            sizes = {name: (bundle.path / name).stat().st_size for name in (*REQUIRED, *bundle.manifest.files)}
+            return all(sizes[name] == entry["bytes"] for name, entry in bundle.manifest.files.items())
+        except (BundleError, OSError):
+            return False
+
+    @contextmanager
+    def change(self) -> Iterator[None]:
+        """Hold the registry's lock; what changes were cut off, and left behind, is removed."""
+        with locked(self.folder / LOCK, lambda: log.info("waiting: another process is changing %s", self.folder)):
+            for prefix in (COPYING, REMOVING, POINTING):  # whoever held the lock is done or dead
+                for leftover in self.folder.glob(f"{prefix}*"):
+                    shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+            yield
+
+    def copy(self, bundle: Bundle) -> None:
+        """Copy the files that a bundle lists under a temporary name, then rename the folder if the copy is whole."""
+        destination = self.folder / bundle.version
+        if destination.exists():
+            raise BundleError(f"{destination} exists already; a version is published once (`promote` makes it current)")
+        partial = Path(tempfile.mkdtemp(prefix=COPYING, dir=self.folder))
+        try:
+            for name in (*bundle.manifest.files, MANIFEST):
+                shutil.copyfile(bundle.path / name, partial / name)
+            copied = Bundle(partial)
+            if copied.manifest != bundle.manifest:
+                raise BundleError(f"{bundle.path / MANIFEST} was changed while the bundle was copied")
+            copied.verify()
+            partial.chmod(0o755)  # mkdtemp makes it private; updaters may run as another user
+            flush(partial)
+            partial.rename(destination)
+            flush_entry(self.folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+    def point_to(self, version: str) -> None:
+        """Make a version the current one; what was current is remembered."""
+        self.write_pointer([version, *(one for one in self.pointer() if one != version)])
+
+    def write_pointer(self, versions: Sequence[str]) -> None:
+        """Replace the pointer; readers see the old or the new one, never half of it."""
+        descriptor, partial = tempfile.mkstemp(prefix=POINTING, dir=self.folder)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.writelines(f"{version}\n" for version in versions)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(partial, 0o644)
+        os.replace(partial, self.folder / POINTER)
+        flush_entry(self.folder)
+
+
+def flush(folder: Path) -> None:
+    """Wait until the disk has a folder and its files: a machine that fails must not lose what is current."""
+    for file in folder.iterdir():
+        flush_entry(file)
+    flush_entry(folder)
+
+
+def flush_entry(path: Path) -> None:
+    """Wait until the disk has a file's content, or a folder's list."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

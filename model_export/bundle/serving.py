@@ -1,0 +1,180 @@
+"""What a process serves: made of the current bundle, and made anew in the background when another becomes current."""
+
+import gc
+import logging
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, Self, TypeVar
+
+from model_export.bundle.check import check
+from model_export.bundle.format import Bundle, BundleError
+from model_export.bundle.manifest_schema import is_version
+from model_export.bundle.registry import POINTER, Registry
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY_S = 0.2
+TRY_AGAIN_S = 30.0
+
+Made = TypeVar("Made")
+Files = frozenset[tuple[str, int, int]]  # name, size and time of change of each file of a bundle
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A version that must not be served, or "" where it is the pointer itself: why, and what the folder held then."""
+
+    version: str
+    fault: str
+    files: Files
+    at: float
+
+
+class Serving(Generic[Made]):
+    """Follows the registry's pointer.
+
+    A bundle is checked in full before anything is made of it. One that must not be served is refused, and what was
+    served before goes on, whatever is wrong with the bundle or with the pointer. Whoever brings bundles may set the
+    pointer before all files are there: a version that was refused is tried again once its files have changed and then
+    kept still, and every 30 s.
+
+    Parameters
+    ----------
+    registry : of published bundles.
+    make : what is served of a bundle, such as an Extractor or a Recommender; it should be warm when it is returned.
+        Whatever it raises is a reason to refuse the bundle.
+    refused : told the version and the fault of a bundle that is refused, once for each fault; the version is "" where
+        the pointer names none.
+
+    Attributes
+    ----------
+    current : what is served now. Take it once for each answer or batch: then nothing mixes versions.
+    version : of the bundle that it is made of.
+
+    Raises
+    ------
+    BundleError
+        If there is no current bundle yet, or it must not be served.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        make: Callable[[Bundle], Made],
+        refused: Callable[[str, BundleError], None] = lambda version, error: None,
+    ) -> None:
+        self.registry, self.make, self.refused = registry, make, refused
+        bundle = registry.current()
+        try:
+            self.current, self.version = self.made_of(bundle), bundle.version
+        except (BundleError, OSError):
+            raise
+        except Exception as error:  # as in `look`: `make` may raise anything
+            raise BundleError(f"bundle {bundle.version} cannot be served: {type(error).__name__}: {error}") from error
+        self.refusal: Refusal | None = None
+        self.seen: Files = frozenset()
+        self.looking = threading.Lock()
+        self.stop = threading.Event()
+        self.thread = threading.Thread(target=self.follow, name="serving", daemon=True)
+
+    def look(self) -> bool:
+        """Look at the pointer once, and take over what it names; whether something new is served."""
+        with self.looking:
+            return self.follow_pointer()
+
+    def follow_pointer(self) -> bool:
+        try:
+            version = self.pointed_at()
+        except Exception as error:  # of whatever kind: what is served must go on
+            return self.refuse("", error)
+        if version == self.version:
+            self.refusal = None
+            return False
+        if not self.is_worth_a_try(version):
+            return False
+        self.seen = files_of(self.registry.folder / version)
+        try:
+            made = self.made_of(self.registry.open(version))
+        except Exception as error:  # the files may hold anything, and `make` may raise anything
+            return self.refuse(version, error)
+        return self.take_over(version, made)
+
+    def pointed_at(self) -> str:
+        """The version that the pointer names; BundleError where it names none that could be there."""
+        version = self.registry.current_version()
+        if version is None or not is_version(version):
+            said = "names no version" if version is None else f"says {version[:100]!r}"
+            raise BundleError(f"{self.registry.folder / POINTER} {said}; right is the name of a folder beside it")
+        return version
+
+    def is_worth_a_try(self, version: str) -> bool:
+        """Whether a version was not refused yet, or its files have changed since and kept still, or some time is over.
+
+        Reading everything again at each look, while files are still coming, would keep a core and a disk busy.
+        """
+        refusal = self.refusal
+        if refusal is None or refusal.version != version:
+            return True
+        before, self.seen = self.seen, files_of(self.registry.folder / version)
+        is_still = before == self.seen
+        return (is_still and self.seen != refusal.files) or time.monotonic() - refusal.at > TRY_AGAIN_S
+
+    def made_of(self, bundle: Bundle) -> Made:
+        """Check a bundle and make of it what is served."""
+        check(bundle)
+        return self.make(bundle)
+
+    def take_over(self, version: str, made: Made) -> bool:
+        """Serve what was made, unless the pointer has moved on meanwhile: then the next look makes what it names."""
+        if not self.is_wanted(version):
+            return False
+        self.current, self.version, self.refusal = made, version, None
+        log.info("bundle %s is served now", version)
+        # Where the old one has reference cycles, they would keep hundreds of megabytes until Python looks for them.
+        gc.collect()
+        return True
+
+    def is_wanted(self, version: str) -> bool:
+        """Whether the pointer names this version; not where it cannot be read, which the next look says."""
+        with suppress(Exception):
+            return self.pointed_at() == version
+        return False
+
+    def refuse(self, version: str, error: Exception) -> bool:
+        """Say once that a version is refused and why; False, for `look`."""
+        found = error if isinstance(error, BundleError) else BundleError(f"{type(error).__name__}: {error}")
+        before = self.refusal
+        self.refusal = Refusal(version, str(found), self.seen, time.monotonic())
+        if before is None or (before.version, before.fault) != (version, str(found)):
+            log.error("bundle %s is refused, %s goes on: %s", version or f"in {POINTER}", self.version, found)
+            try:
+                self.refused(version, found)
+            except Exception:
+                log.exception("the refusal of bundle %s could not be told", version)
+        return False
+
+    def follow(self) -> None:
+        """Look at the pointer now and then, until the end of the context."""
+        while not self.stop.wait(LOOK_EVERY_S):
+            self.look()
+
+    def __enter__(self) -> Self:
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop.set()
+        self.thread.join()
+
+
+def files_of(folder: Path) -> Files:
+    """What tells whether files in a folder have changed; nothing where there is no such folder."""
+    try:
+        stats = [(file.name, file.stat()) for file in folder.iterdir()]
+    except OSError:
+        return frozenset()
+    return frozenset((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats)

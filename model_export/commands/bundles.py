@@ -1,0 +1,138 @@
+"""Bundles: check | publish | list | show | promote | rollback | prune."""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mindstream import settings
+from model_export.bundle.check import check
+from model_export.bundle.format import MODEL_CARD, Bundle, BundleError
+from model_export.bundle.registry import Registry
+from model_export.commands.options import Force, LogFormat, MaxDrop, MinHr, MinRecall, Models
+from model_export.evaluation.gate import LEAST_RECALL, Gate, current_or_none, judge
+from model_export.evaluation.report import table
+from model_export.readers import read_log
+
+EXIT_REFUSED = 1  # a bundle that has a fault, or that the gate does not let pass
+
+app = typer.Typer(pretty_exceptions_enable=False)
+
+Version = Annotated[str, typer.Argument(help="Version of a bundle in the registry.")]
+
+
+def registry_of(models: Path | None) -> Registry:
+    """The registry that was asked for, with the full check."""
+    return Registry(models or settings.load().models, check)
+
+
+@app.command("check")
+def check_bundle(bundle: Annotated[Path, typer.Argument(help="Bundle folder.")]) -> None:
+    """Check a bundle in full, say what was checked, and name the first fault (exit status 1)."""
+    try:
+        opened = Bundle(bundle)
+        print(f"ok     manifest: version {opened.version}")
+        check(opened, passed=lambda what: print(f"ok     {what}"))
+    except BundleError as error:
+        print(f"FAULT  {error}")
+        raise typer.Exit(EXIT_REFUSED) from None
+    print(f"{bundle} may be served")
+
+
+@app.command()
+def publish(
+    bundle: Annotated[Path, typer.Argument(help="Bundle folder that `export` made.")],
+    models: Models = None,
+    log: Annotated[Path | None, typer.Option(help="Interaction log for --min-hr and --max-drop.")] = None,
+    format: LogFormat = "auto",
+    min_hr: MinHr = None,
+    max_drop: MaxDrop = None,
+    min_recall: MinRecall = LEAST_RECALL,
+    force: Force = False,
+) -> None:
+    """Check a bundle and make it the current one; one that fails is refused and the old one stays."""
+    registry, candidate = registry_of(models), Bundle(bundle)
+    check(candidate)
+    events = None if log is None else read_log(log, format)
+    verdict = judge(candidate, current_or_none(registry), Gate(min_hr, max_drop, min_recall), events)
+    if verdict.hr is not None:
+        print(verdict)
+    for objection in verdict.objections:
+        print(f"{'forced' if force else 'refused'}: {candidate.version}: {objection}", file=sys.stderr)
+    if verdict.objections and not force:
+        raise typer.Exit(EXIT_REFUSED)
+    print(f"current model: {registry.publish(bundle).version}")
+
+
+@app.command("list")
+def list_bundles(models: Models = None) -> None:
+    """Every bundle of the registry, the newest first; which is current, and to which `rollback` goes."""
+    registry = registry_of(models)
+    marks = dict(zip(registry.pointer(), ("current", "before"), strict=False))
+    rows = [row_of(registry, version, marks.get(version, "")) for version in reversed(registry.versions())]
+    if not rows:
+        print(f"no bundles in {registry.folder}", file=sys.stderr)
+        return
+    print(table(["version", "", "model", "items", "d", "index", "MB", "trained until", "HR@50"], rows))
+
+
+def row_of(registry: Registry, version: str, mark: str) -> list[Any]:
+    """What `list` says of a bundle."""
+    try:
+        manifest = registry.open(version).manifest
+    except BundleError:
+        return [version, mark or "damaged", *[""] * 7]
+    size = sum(entry["bytes"] for entry in manifest.files.values()) / 1e6
+    name, kind = manifest.model.get("name", ""), manifest.index.get("kind", "exact")
+    return [version, mark, name, f"{manifest.items:,}", manifest.dim, kind, f"{size:.1f}", day(manifest), hr(manifest)]
+
+
+def day(manifest: Any) -> str:
+    """The date of the last event that a model was trained on, where there are times."""
+    data = manifest.data
+    if not data.get("timed") or not isinstance(data.get("last_event_ms"), int):
+        return ""
+    return f"{datetime.fromtimestamp(data['last_event_ms'] / 1_000, UTC):%Y-%m-%d}"
+
+
+def hr(manifest: Any) -> str:
+    """HR@50 of the validation users, where it is known."""
+    validation = manifest.metrics.get("validation")
+    found = validation.get("hr@50") if isinstance(validation, dict) else None
+    return f"{100 * found:.1f} %" if isinstance(found, float) else ""
+
+
+@app.command()
+def show(
+    version: Annotated[str | None, typer.Argument(help="Version of a bundle.", show_default="the current one")] = None,
+    models: Models = None,
+) -> None:
+    """The model card of a bundle, where it lies, and its index."""
+    registry = registry_of(models)
+    bundle = registry.current() if version is None else registry.open(version)
+    print(f"{bundle.path}\nindex: {bundle.manifest.index or 'exact'}\n")
+    print((bundle.path / MODEL_CARD).read_text(encoding="utf-8", errors="replace"))
+
+
+@app.command()
+def promote(version: Version, models: Models = None) -> None:
+    """Check a bundle that is in the registry already and make it the current one."""
+    print(f"current model: {registry_of(models).promote(version).version}")
+
+
+@app.command()
+def rollback(models: Models = None) -> None:
+    """Make the bundle current that was current before; once more goes back further."""
+    print(f"current model: {registry_of(models).rollback().version}")
+
+
+@app.command()
+def prune(
+    keep: Annotated[int, typer.Option(help="How many of the newest bundles stay.", min=1)],
+    models: Models = None,
+) -> None:
+    """Remove old bundles; the current one stays, and so does the one that `rollback` goes to."""
+    removed = registry_of(models).prune(keep)
+    print(f"removed: {', '.join(removed) or 'none'}")

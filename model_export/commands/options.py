@@ -1,0 +1,56 @@
+"""What several commands take on their command lines."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from model_export.models.presets import PRESETS
+
+MODEL_S = "the model's own"
+DAY = ["%Y-%m-%d"]
+MOST_SEED = 2**32 - 1  # whatever draws takes these: NumPy none below 0, torch none above 2**64 - 1
+
+LogFormat = Annotated[
+    str, typer.Option("--format", help="auto, table, online-retail, movielens-100k, movielens-1m, taobao or comirec.")
+]
+Model = Annotated[str, typer.Option(help=f"Which model: {', '.join(PRESETS)}.")]
+Steps = Annotated[
+    int | None, typer.Option(help="Most steps; early stopping may end sooner.", min=1, show_default=MODEL_S)
+]
+BatchSize = Annotated[int | None, typer.Option(help="Examples a step.", min=1, show_default=MODEL_S)]
+Dim = Annotated[int | None, typer.Option(help="d, length of embeddings and capsules.", min=1, show_default=MODEL_S)]
+NumInterests = Annotated[
+    int | None, typer.Option(help="K, most capsules a user can have.", min=1, show_default=MODEL_S)
+]
+HistoryLength = Annotated[int | None, typer.Option(help="L, most recent behaviours read.", min=1, show_default=MODEL_S)]
+Seed = Annotated[int, typer.Option(help="Seed of everything that is drawn.", min=0, max=MOST_SEED)]
+Threads = Annotated[int, typer.Option(help="Threads that train; more pay only where cores are idle.", min=1)]
+Switches = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="One of the switches of model or training; may be repeated."),
+]
+Since = Annotated[
+    datetime | None, typer.Option(help="Learn from events of this date (UTC) and later only.", formats=DAY)
+]
+Until = Annotated[datetime | None, typer.Option(help="Learn from events before this date (UTC) only.", formats=DAY)]
+Models = Annotated[Path | None, typer.Option(help="Registry folder [default: $MINDSTREAM_HOME/models].")]
+MinHr = Annotated[float | None, typer.Option(help="Least HR@50 of held-out users of the log, a share from 0 to 1.")]
+MaxDrop = Annotated[
+    float | None, typer.Option(help="How far HR@50 may be below the current bundle's, as a share of that.")
+]
+MinRecall = Annotated[float, typer.Option(help="Least recall of an HNSW index against exact search.")]
+Force = Annotated[bool, typer.Option("--force", help="Publish what the gate speaks against all the same.")]
+
+
+def train_on(threads: int) -> None:
+    """As many as there are cores, torch's own number, wait for each other on a shared machine: slower than one."""
+    import torch  # here, because it takes a while and only training needs it
+
+    torch.set_num_threads(threads)
+
+
+def given(**options: int | None) -> dict[str, Any]:
+    """The options that were given; the others are the model's own."""
+    return {name: value for name, value in options.items() if value is not None}

@@ -1,0 +1,103 @@
+"""The daily retrain: retrain."""
+
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mindstream import settings
+from model_export.bundle.check import check
+from model_export.bundle.registry import Registry
+from model_export.commands.bundles import EXIT_REFUSED
+from model_export.commands.options import (
+    BatchSize,
+    Dim,
+    Force,
+    HistoryLength,
+    LogFormat,
+    MaxDrop,
+    MinHr,
+    MinRecall,
+    Model,
+    Models,
+    NumInterests,
+    Seed,
+    Since,
+    Steps,
+    Threads,
+    Until,
+    given,
+    train_on,
+)
+from model_export.data.period import events_between
+from model_export.evaluation.gate import LEAST_RECALL, Gate
+from model_export.models.presets import DEFAULT, preset
+from model_export.readers import read_log
+
+ROOT = Path(__file__).parents[2]
+MAX_DROP = 0.1  # nobody looks on at night
+
+app = typer.Typer(pretty_exceptions_enable=False)
+
+
+@app.command()
+def retrain(
+    log: Annotated[Path | None, typer.Option(help="Interaction log [default: $MINDSTREAM_LOG].")] = None,
+    format: LogFormat = "auto",
+    since: Since = None,
+    until: Until = None,
+    model: Model = DEFAULT,
+    steps: Steps = None,
+    batch_size: BatchSize = None,
+    dim: Dim = None,
+    num_interests: NumInterests = None,
+    history_length: HistoryLength = None,
+    seed: Seed = 7,
+    threads: Threads = 1,
+    cold: Annotated[bool, typer.Option("--cold", help="Do not begin with the current bundle's items.")] = False,
+    min_hr: MinHr = None,
+    max_drop: MaxDrop = MAX_DROP,
+    min_recall: MinRecall = LEAST_RECALL,
+    force: Force = False,
+    models: Models = None,
+) -> None:
+    """Train, evaluate, export, index, compare and publish, for cron; exit status 0: published, 1: refused, 2: error."""
+    from mindstream.retrain import Plan, alone, retrain  # torch takes a while
+
+    train_on(threads)
+    started, configured, chosen = time.monotonic(), settings.load(), preset(model)
+    plan = Plan(
+        replace(chosen.model, **given(dim=dim, num_interests=num_interests, history_length=history_length)),
+        replace(chosen.training, seed=seed, **given(steps=steps, batch_size=batch_size)),
+        Gate(min_hr, max_drop, min_recall),
+        configured.home,
+        force,
+        cold,
+    )
+    registry, source = Registry(models or configured.models, check), log or configured.log
+    if source is None:
+        raise ValueError("there is no log to learn from: give --log or set MINDSTREAM_LOG")
+    with alone(registry):
+        events = events_between(read_log(source, format), since, until)
+        done = retrain(events, plan, registry, build_index, progress=sys.stderr.isatty())
+    for objection in done.verdict.objections:
+        print(f"{'forced' if done.published else 'refused'}: {objection}", file=sys.stderr)
+    what = f"published {done.bundle.version}" if done.published else f"refused {done.bundle.path}"
+    size = f"{done.bundle.manifest.items:,} items, {len(events.events):,} interactions"
+    print(f"{what}: {done.verdict}; {size}; {time.monotonic() - started:.0f} s")
+    if not done.published:
+        raise typer.Exit(EXIT_REFUSED)
+
+
+def build_index(bundle: Path) -> None:
+    """`python -m index build` in a process of its own: this room knows nothing of indexes."""
+    command = [sys.executable, "-m", "index", "build", str(bundle.resolve())]
+    said = None if sys.stderr.isatty() else subprocess.PIPE  # a progress bar is for a terminal
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=said, text=True, check=False)
+    if done.returncode:
+        last = (done.stderr or "").strip().splitlines()[-1:]
+        raise ValueError(f"`python -m index build {bundle}` ended with {done.returncode}: {' '.join(last)}")

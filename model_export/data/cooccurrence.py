@@ -1,0 +1,88 @@
+"""What goes with what: items that stand close to each other in users' sequences."""
+
+import numpy as np
+from scipy.sparse import coo_matrix, csr_matrix, diags_array
+from scipy.sparse.linalg import svds
+
+from model_export.data.dataset import Sequences, positions_of
+
+REACH = 10  # positions
+NEIGHBOURS = 50
+
+
+def co_occurrence(
+    sequences: Sequences, users: np.ndarray, items: int, reach: int = REACH, distance_weight: str = "inverse"
+) -> csr_matrix:
+    """How often two items stand within `reach` positions of each other: symmetric, float64 (items, items).
+
+    An item that follows itself counts twice, once in each direction, like any other pair.
+
+    Parameters
+    ----------
+    users : int64, whose behaviours count.
+    distance_weight : "inverse" counts a pair as 1 / the positions between them, "constant" as 1.
+    """
+    positions, owners = positions_of(sequences, users)
+    rows = sequences.items[positions]
+    pairs = csr_matrix((items, items), dtype=np.float64)
+    for step in range(1, reach + 1):
+        together = owners[step:] == owners[:-step]
+        left, right = rows[:-step][together], rows[step:][together]
+        weight = 1 / step if distance_weight == "inverse" else 1.0
+        pairs += coo_matrix((np.full(len(left), weight), (left, right)), shape=pairs.shape).tocsr()
+    return pairs + pairs.T
+
+
+def similar(pairs: csr_matrix, counts: np.ndarray, popularity_power: float = 0.5) -> csr_matrix:
+    """Co-occurrence divided by (count of the one item * count of the other) to a power; at 0.5 it is a cosine."""
+    scale = diags_array(np.maximum(counts, 1) ** -popularity_power)
+    return csr_matrix(scale @ pairs @ scale)
+
+
+def item_vectors(similarity: csr_matrix, dim: int, rng: np.random.Generator) -> np.ndarray:
+    """Unit-length item embeddings by truncated SVD of the similarity: what item-kNN knows, as a starting point.
+
+    Items that go with nothing get random directions.
+
+    Returns
+    -------
+    float32 (items, dim)
+    """
+    items = similarity.shape[0]
+    rank = min(dim, items - 1) if similarity.nnz else 0  # ARPACK can do nothing with zeros
+    start = rng.normal(size=items)
+    vectors = rng.normal(size=(items, dim)) * 1e-6
+    if rank:
+        left, strengths, _ = svds(similarity, k=rank, v0=start)
+        vectors[:, :rank] += left * np.sqrt(strengths)
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+class Neighbours:
+    """The items that each item goes with most, to draw from.
+
+    Parameters
+    ----------
+    similarity : csr (items, items), not negative.
+    most : neighbours kept for each item.
+    """
+
+    def __init__(self, similarity: csr_matrix, most: int = NEIGHBOURS) -> None:
+        items = similarity.shape[0]
+        rows = np.repeat(np.arange(items), np.diff(similarity.indptr))
+        order = np.lexsort((-similarity.data, rows))  # by row, the most similar first
+        rank = np.arange(len(rows)) - similarity.indptr[rows]
+        kept = rank < most
+        # (items, most), in the smaller types, for catalogues are large; who has none is its own
+        self.items = np.tile(np.arange(items, dtype=np.int32)[:, None], (1, most))
+        self.items[rows[kept], rank[kept]] = similarity.indices[order][kept]
+        weights = np.zeros((items, most), dtype=np.float32)
+        weights[:, 0] = 1e-12
+        weights[rows[kept], rank[kept]] += similarity.data[order][kept]
+        self.cumulative = np.cumsum(weights, 1)
+
+    def draw(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """One neighbour of each item row (n,), in proportion to the similarity: int32 (n,)."""
+        aims = rng.random(len(rows))[:, None] * self.cumulative[rows, -1:]
+        place = (self.cumulative[rows] <= aims).sum(1)
+        return self.items[rows, place]

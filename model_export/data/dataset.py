@@ -1,0 +1,250 @@
+"""What training reads: an interaction log turned into arrays, without a Python loop per event."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from model_export.data.interactions import SEPARATOR, InteractionLog
+
+PRICE_BANDS = 10
+MOST_VALUES = 32  # of an item, the first: a single item that lists thousands would widen the table of all items
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Which row stands for which item, feature value and profile value.
+
+    Row 0 of every profile field means "unknown"; items have no such row. The values of all side features stand in
+    one table, field after field, behind a row 0 that means "no (further) value".
+
+    Attributes
+    ----------
+    item_ids : list of str, item of each row.
+    feature_fields : side feature -> values, in the order of the one table.
+    item_features : int64 (items, W), rows in that table, 0 at padding; W is the most values that an item has.
+    profile_fields : field -> values, in the order of the profile tables.
+    price_edges : the prices (ascending) between the price bands; empty where prices are unknown.
+    """
+
+    item_ids: list[str]
+    feature_fields: dict[str, list[str]]
+    item_features: np.ndarray
+    profile_fields: dict[str, list[str]]
+    price_edges: list[float]
+
+    @property
+    def feature_values(self) -> int:
+        """Values of all side features together; their table has one row more."""
+        return sum(len(values) for values in self.feature_fields.values())
+
+    def feature_slices(self) -> dict[str, slice]:
+        """Side feature -> its rows in the one table, in the order of its values."""
+        ends = np.cumsum([1, *(len(values) for values in self.feature_fields.values())]).tolist()
+        return {name: slice(*rows) for name, rows in zip(self.feature_fields, pairwise(ends), strict=True)}
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """The behaviours of all users, one user after the other, each oldest first.
+
+    Attributes
+    ----------
+    user_ids : list of str (U,)
+    items : int64 (E,), item rows.
+    times : int64 (E,), Unix time in milliseconds; all zero where the log has none.
+    starts : int64 (U + 1,); user u's behaviours are items[starts[u] : starts[u + 1]].
+    profiles : int64 (U, P), rows in the profile tables.
+    """
+
+    user_ids: list[str]
+    items: np.ndarray
+    times: np.ndarray
+    starts: np.ndarray
+    profiles: np.ndarray
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Behaviours of each user, (U,)."""
+        return np.diff(self.starts)
+
+
+def build_vocabulary(log: InteractionLog) -> Vocabulary:
+    """Collect the items (sorted by id), their side features and the profile fields."""
+    items = log.items.sort_values("item_id", ignore_index=True)
+    bands, edges = price_bands(items.price.to_numpy(dtype=float))
+    feature_fields, features = code_features(side_values(items, bands, log.side_features), len(items))
+    profile_fields = {
+        str(name): sorted({value for value in log.profiles[name] if value})
+        for name in log.profiles.columns
+        if name != "user_id"
+    }
+    return Vocabulary(items.item_id.tolist(), feature_fields, features, profile_fields, edges)
+
+
+def side_values(items: pd.DataFrame, bands: pd.Series, side_features: list[str]) -> pd.DataFrame:
+    """Item (its row), field and value of all that is known of items, field after field."""
+    known = [single_values("category", items.category), single_values("price_band", bands)]
+    known += [several_values(name, items[name]) for name in side_features]
+    return pd.concat(known, ignore_index=True)
+
+
+def price_bands(prices: np.ndarray) -> tuple[pd.Series, list[float]]:
+    """Name the decile of each price, "" where it is unknown; also give the prices between the bands."""
+    known = prices[~np.isnan(prices)]
+    if not len(known):
+        return pd.Series([""] * len(prices), dtype=str), []
+    edges = np.unique(np.quantile(known, np.linspace(0, 1, PRICE_BANDS + 1)[1:-1])).tolist()
+    return bands_between(edges, prices), edges
+
+
+def bands_between(edges: list[float], prices: np.ndarray) -> pd.Series:
+    """Name the band of each price by the prices between the bands, "" where it is unknown."""
+    band = pd.Series(np.searchsorted(edges, prices, side="right"), dtype=str)
+    return band.where(~np.isnan(prices), "")
+
+
+def single_values(field: str, column: pd.Series) -> pd.DataFrame:
+    """Item (its row), field and value wherever a column (items,) of one value for each item knows it."""
+    known = np.flatnonzero(column != "")
+    return pd.DataFrame({"item": known, "field": field, "value": column.iloc[known].astype("str").array})
+
+
+def several_values(field: str, column: pd.Series) -> pd.DataFrame:
+    """Likewise of a column (items,) whose cells join several values by "|"."""
+    parts = pc.split_pattern(pa.array(column, pa.large_string()), SEPARATOR)
+    owners, values = np.asarray(pc.list_parent_indices(parts)), pc.list_flatten(parts).to_pandas()
+    found = pd.DataFrame({"item": owners, "field": field, "value": values.astype("str")})
+    return found[found.value != ""]
+
+
+def code_features(known: pd.DataFrame, items: int) -> tuple[dict[str, list[str]], np.ndarray]:
+    """Number the values of side features in one table, and list those of each item.
+
+    Parameters
+    ----------
+    known : DataFrame
+        item (its row), field and value, field after field. Of a value that an item has twice the second counts
+        for nothing, and so do an item's values beyond the first `MOST_VALUES`.
+
+    Returns
+    -------
+    Field -> values in order; int64 (items, W), rows in the table of all fields' values, 0 at padding.
+    """
+    names = known.field.unique()
+    known = first_values(known)
+    fields: dict[str, list[str]] = {}
+    rows, table_rows = pd.Series(0, index=known.index, dtype="int64"), 1
+    for name in names:
+        of_field = known.field == name
+        codes, values = pd.factorize(known.value[of_field], sort=True)
+        if len(values) > 1:  # a feature that is the same for every item says nothing
+            fields[str(name)] = values.tolist()
+            rows[of_field] = table_rows + codes
+            table_rows += len(values)
+    return fields, padded(known.item[rows > 0], rows[rows > 0], items)
+
+
+def new_features(items: pd.DataFrame, side_features: list[str], vocabulary: Vocabulary) -> np.ndarray:
+    """What a vocabulary knows of items that it does not have; values that it has not either are left out.
+
+    Parameters
+    ----------
+    items : as InteractionLog.items.
+    side_features : the columns that are side features beside category and price.
+
+    Returns
+    -------
+    int64 (items, W), rows in the vocabulary's one table of values, 0 at padding.
+    """
+    bands = bands_between(vocabulary.price_edges, items.price.to_numpy(dtype=float))
+    known = side_values(items, bands, side_features)
+    rows = pd.Series(0, index=known.index, dtype="int64")
+    for name, table in vocabulary.feature_slices().items():
+        of_field = known.field == name
+        found = rows_of(known.value[of_field], vocabulary.feature_fields[name])
+        rows[of_field] = np.where(found > 0, found - 1 + table.start, 0)
+    known = first_values(known.assign(row=rows)[rows > 0])
+    return padded(known.item, known.row, len(items))
+
+
+def first_values(known: pd.DataFrame) -> pd.DataFrame:
+    """Item after item: each value once, and no more than the first `MOST_VALUES` of an item."""
+    known = known.drop_duplicates().sort_values("item", kind="stable", ignore_index=True)
+    return known[known.groupby("item").cumcount() < MOST_VALUES]
+
+
+def padded(owners: pd.Series, rows: pd.Series, items: int) -> np.ndarray:
+    """The rows of each owner side by side, 0 at padding: int64 (items, most rows of one owner)."""
+    places = owners.groupby(owners).cumcount().to_numpy()
+    table = np.zeros((items, places.max(initial=-1) + 1), dtype=np.int64)
+    table[owners.to_numpy(), places] = rows.to_numpy()
+    return table
+
+
+def rows_of(column: pd.Series, values: list[str]) -> np.ndarray:
+    """The table row of each value: 1 + its place in `values`, 0 where it is not among them. int64 (len,)."""
+    return pd.Index(values).get_indexer(pd.Index(column)).astype(np.int64) + 1
+
+
+def build_sequences(log: InteractionLog, vocabulary: Vocabulary) -> Sequences:
+    """Group a log by user. Items that the vocabulary does not have are left out."""
+    rows = pd.Index(vocabulary.item_ids).get_indexer(pd.Index(log.events.item_id))
+    users, user_ids = pd.factorize(log.events.user_id, sort=True)
+    known = rows >= 0
+    users, rows, times = users[known], rows[known], log.events.event_time_ms.to_numpy()[known] * log.timed
+    order = np.argsort(users, kind="stable")  # the log is in time order, and stays so within a user
+    starts = np.concatenate([[0], np.cumsum(np.bincount(users, minlength=len(user_ids)))])
+    profiles = profile_rows(log.profiles, list(user_ids), vocabulary)
+    return Sequences(list(user_ids), rows[order].astype(np.int64), times[order], starts.astype(np.int64), profiles)
+
+
+def profile_rows(profiles: pd.DataFrame, user_ids: list[str], vocabulary: Vocabulary) -> np.ndarray:
+    """The profile-table rows of these users, int64 (U, P); 0 for users and values that are unknown."""
+    fields = list(vocabulary.profile_fields)
+    known = profiles.set_index("user_id").reindex(index=user_ids, columns=fields, fill_value="")
+    columns = [rows_of(known[name], values) for name, values in vocabulary.profile_fields.items()]
+    return np.stack(columns, 1) if columns else np.zeros((len(user_ids), 0), dtype=np.int64)
+
+
+def windows(
+    sequences: Sequences, ends: np.ndarray, first: np.ndarray, length: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The up to `length` behaviours before each position.
+
+    Parameters
+    ----------
+    ends : int64 (B,), positions in sequences.items; the behaviour at the position itself is not included.
+    first : int64 (B,), where the user of each position starts.
+
+    Returns
+    -------
+    rows int64 (B, length), the most recent last, 0 at padding; mask bool (B, length); times int64 (B, length),
+    meaningless at padding.
+    """
+    positions = ends[:, None] - length + np.arange(length)  # (B, length)
+    mask = positions >= first[:, None]
+    positions = np.where(mask, positions, 0)
+    return np.where(mask, sequences.items[positions], 0), mask, sequences.times[positions]
+
+
+def without_last(mask: np.ndarray) -> np.ndarray:
+    """Masks (B, L) without each history's last behaviour, which stands in the last place."""
+    earlier = mask.copy()
+    earlier[:, -1] = False
+    return earlier
+
+
+def positions_of(sequences: Sequences, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where the behaviours of these users stand in sequences.items, and whose they are: both int64 (E',)."""
+    lengths = sequences.lengths[users]
+    before = np.cumsum(lengths) - lengths  # behaviours of the users that come earlier among `users`
+    return np.arange(lengths.sum()) + np.repeat(sequences.starts[users] - before, lengths), np.repeat(users, lengths)
+
+
+def item_counts(sequences: Sequences, users: np.ndarray, items: int) -> np.ndarray:
+    """Behaviours of these users with each item: int64 (items,)."""
+    return np.bincount(sequences.items[positions_of(sequences, users)[0]], minlength=items)

@@ -1,0 +1,92 @@
+"""What is asked of a ranker: histories, and the behaviours that really followed them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from model_export.data.dataset import Sequences, positions_of, windows
+
+
+@dataclass(frozen=True)
+class Cases:
+    """Histories and the behaviours that really followed.
+
+    Attributes
+    ----------
+    history : int64 (C, L), item rows, most recent last, 0 at padding.
+    mask : bool (C, L).
+    profiles : int64 (C, P).
+    labels : int64 (C, Y), item rows of every behaviour that followed, repeats kept, -1 at padding.
+    times : int64 (C, L), when the behaviours of the history were, Unix time in milliseconds; all zero where unknown.
+    """
+
+    history: np.ndarray
+    mask: np.ndarray
+    profiles: np.ndarray
+    labels: np.ndarray
+    times: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.history)
+
+    def take(self, rows: np.ndarray | slice) -> "Cases":
+        """Some of the cases."""
+        return Cases(self.history[rows], self.mask[rows], self.profiles[rows], self.labels[rows], self.times[rows])
+
+    def batches(self, size: int) -> Iterator["Cases"]:
+        """All of them, at most `size` at a time."""
+        return (self.take(slice(at, at + size)) for at in range(0, len(self), size))
+
+    def sample(self, most: int, seed: int) -> "Cases":
+        """At most `most` of them, drawn by `seed`, in their order."""
+        return self.take(np.sort(np.random.default_rng(seed).permutation(len(self))[:most]))
+
+
+def next_item_cases(sequences: Sequences, users: np.ndarray, length: int, most: int, seed: int) -> Cases:
+    """Single behaviours predicted from those before them: at most `most` of these users, drawn by `seed`."""
+    ends, owners = positions_of(sequences, users)
+    follows = ends > sequences.starts[owners]
+    ends, owners = ends[follows], owners[follows]
+    chosen = np.random.default_rng(seed).permutation(len(ends))[:most]
+    ends, owners = ends[chosen], owners[chosen]
+    history, mask, times = windows(sequences, ends, sequences.starts[owners], length)
+    return Cases(history, mask, sequences.profiles[owners], sequences.items[ends][:, None], times)
+
+
+def comirec_cases(sequences: Sequences, users: np.ndarray, length: int = 20) -> Cases:
+    """Each user's last fifth predicted from the first four.
+
+    The protocol of Cen et al., "Controllable Multi-Interest Framework for Recommendation", KDD 2020: of n behaviours
+    the first int(0.8 n) are the history, of which the last `length` are read; the rest are the labels. A user of a
+    single behaviour has no history and is left out.
+    """
+    users = users[sequences.lengths[users] >= 2]
+    starts, ends = sequences.starts[users], sequences.starts[users + 1]
+    cuts = starts + (ends - starts) * 4 // 5  # whole numbers: int(0.8 n) without its rounding
+    history, mask, times = windows(sequences, cuts, starts, length)
+    return Cases(history, mask, sequences.profiles[users], labels_between(sequences, cuts, ends), times)
+
+
+def chronological_cases(past: Sequences, future: Sequences, length: int) -> Cases:
+    """What users did after a date predicted from their last `length` behaviours before it.
+
+    Parameters
+    ----------
+    past, future : behaviours before and after the date; only users of both are asked for.
+    """
+    places = pd.Index(future.user_ids).get_indexer(pd.Index(past.user_ids))  # (U,), -1 where not in the future
+    both = (places >= 0) & (past.lengths > 0)
+    both[both] &= future.lengths[places[both]] > 0
+    users, later = np.flatnonzero(both), places[both]
+    history, mask, times = windows(past, past.starts[users + 1], past.starts[users], length)
+    labels = labels_between(future, future.starts[later], future.starts[later + 1])
+    return Cases(history, mask, past.profiles[users], labels, times)
+
+
+def labels_between(sequences: Sequences, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """The items from position starts[c] up to ends[c] of each case: int64 (C, Y), -1 at padding."""
+    positions = starts[:, None] + np.arange(int((ends - starts).max(initial=1)))  # (C, Y)
+    real = positions < ends[:, None]
+    return np.where(real, sequences.items[np.where(real, positions, 0)], -1)

@@ -1,0 +1,148 @@
+"""The judge: a model beside item-kNN and most popular, on the very same cases, with how sure each figure is."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import numpy as np
+from tqdm import tqdm
+
+from model_export.data.dataset import Sequences, build_sequences, item_counts
+from model_export.data.interactions import InteractionLog
+from model_export.evaluation import metrics
+from model_export.evaluation.cases import Cases, chronological_cases, comirec_cases
+from model_export.evaluation.item_knn import tune
+from model_export.evaluation.model_ranker import ModelRanker
+from model_export.evaluation.rankers import Popular, Ranker
+from model_export.evaluation.report import Figures, figures_json
+from model_export.evaluation.split import Split, split_of
+from model_export.models.checkpoint import Checkpoint
+
+N = 50
+COMIREC_LENGTH = 20
+
+
+class NobodyToAskError(ValueError):
+    """No test user has a history and something that followed it."""
+
+
+def judge(ranker: Ranker, cases: Cases, unseen_only: bool, seed: int = 7) -> Figures:
+    """Judge a ranker on cases; with `unseen_only` it may not name what is in the history, though labels may."""
+    name = f"{ranker.name}, unseen only" if unseen_only else ranker.name
+    return figures_of(name, metrics.per_case(ranker.top(cases, N, unseen_only), cases.labels), seed)
+
+
+def figures_of(name: str, per_case: dict[str, np.ndarray], seed: int = 7) -> Figures:
+    """Means and intervals over the cases."""
+    return Figures(name, len(per_case["recall@50"]), metrics.means(per_case), metrics.intervals(per_case, seed))
+
+
+def cases_of_test_users(sequences: Sequences, split: Split, length: int, source: str) -> Cases:
+    """The ComiRec cases of the test users; NobodyToAskError, naming the source of the log, where there are none."""
+    cases = comirec_cases(sequences, split.test, length)
+    if not len(cases):
+        raise NobodyToAskError(f"{source}: none of the {len(split.test)} test users has two behaviours or more")
+    return cases
+
+
+def judged(checkpoint: Checkpoint, log: InteractionLog, progress: bool = True) -> Checkpoint:
+    """The checkpoint with its figures beside the baselines' by the ComiRec protocol, for the model card.
+
+    Unchanged where no user was held out for a test.
+    """
+    try:
+        found = evaluate(checkpoint, log, "comirec", progress=progress)
+    except NobodyToAskError:
+        return checkpoint
+    return replace(checkpoint, figures=[figures_json(one) for one in found])
+
+
+@dataclass(frozen=True)
+class Exam:
+    """What rankers may learn from, and what they are asked.
+
+    Attributes
+    ----------
+    sequences : behaviours before the labels of `chronological`, all for `comirec`.
+    split : of their users, as the checkpoint was trained with.
+    length : most behaviours of a history.
+    cases : what is asked.
+    """
+
+    sequences: Sequences
+    split: Split
+    length: int
+    cases: Cases
+
+
+def evaluate(
+    checkpoint: Checkpoint, log: InteractionLog, protocol: str = "comirec", seed: int = 7, progress: bool = True
+) -> list[Figures]:
+    """A model beside item-kNN and most popular, each also with the items of the history left out.
+
+    The baselines learn from the users that the model was trained on; item-kNN is tuned on the validation users.
+
+    Parameters
+    ----------
+    protocol : "comirec": the last fifth of each test user (see `comirec_cases`). "chronological": what all users did
+        after the last event that the checkpoint was trained on; items that came later count as missed.
+    seed : of the bootstrap, and of the validation cases that are drawn.
+
+    Raises
+    ------
+    ValueError
+        If the protocol is unknown, or the log has nothing to ask.
+    """
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"unknown protocol {protocol!r}; expected one of: {', '.join(PROTOCOLS)}")
+    exam = PROTOCOLS[protocol](checkpoint, log)
+    items = len(checkpoint.vocabulary.item_ids)
+    counts = item_counts(exam.sequences, exam.split.train, items)
+    valid_cases = comirec_cases(exam.sequences, exam.split.valid, exam.length)
+    knn = tune(exam.sequences, exam.split.train, items, valid_cases, exam.length, seed, progress)
+    model = ModelRanker(checkpoint.model.config.name, checkpoint.model)
+    rankers: list[Ranker] = [model, knn, Popular(counts)]
+    asked = [(ranker, unseen_only) for ranker in rankers for unseen_only in (False, True)]
+    bar = tqdm(asked, desc="judging", disable=not progress)
+    return [judge(ranker, exam.cases, unseen_only, seed) for ranker, unseen_only in bar]
+
+
+def comirec(checkpoint: Checkpoint, log: InteractionLog) -> Exam:
+    """The test users of the split that the checkpoint was trained with, up to the last event that it was trained on."""
+    sequences = build_sequences(log.before(checkpoint.data["last_event_ms"] + 1), checkpoint.vocabulary)
+    split = split_of(checkpoint.training, sequences.user_ids, log.sides)
+    length = min(COMIREC_LENGTH, checkpoint.model.config.history_length)  # the same input for all rankers
+    return Exam(sequences, split, length, cases_of_test_users(sequences, split, length, log.source))
+
+
+def chronological(checkpoint: Checkpoint, log: InteractionLog) -> Exam:
+    """All users with behaviours up to the checkpoint's last event and after it."""
+    if not log.timed:
+        raise ValueError(f"{log.source} has no times, only an order; the chronological protocol needs times")
+    last = checkpoint.data["last_event_ms"]
+    later = log.after(last)
+    if not len(later.events):
+        raise ValueError(
+            f"{log.source} ends on {day(log.events.event_time_ms.max())} and the model was trained on events up to "
+            f"{day(last)}; the chronological protocol needs later ones (`train --until` leaves some)"
+        )
+    vocabulary, length = checkpoint.vocabulary, checkpoint.model.config.history_length
+    past = build_sequences(log.before(last + 1), vocabulary)
+    # Rows beyond the model's items: what nobody can name is missed, not forgotten.
+    new = sorted(set(later.events.item_id) - set(vocabulary.item_ids))
+    future = build_sequences(later, replace(vocabulary, item_ids=[*vocabulary.item_ids, *new]))
+    cases = chronological_cases(past, future, length)
+    if not len(cases):
+        raise ValueError(f"{log.source}: no user has behaviours both up to {day(last)} and after it")
+    return Exam(past, split_of(checkpoint.training, past.user_ids, log.sides), length, cases)
+
+
+PROTOCOLS: dict[str, Callable[[Checkpoint, InteractionLog], Exam]] = {
+    "comirec": comirec,
+    "chronological": chronological,
+}
+
+
+def day(time_ms: int) -> str:
+    """ISO date and time, UTC, of Unix milliseconds."""
+    return datetime.fromtimestamp(int(time_ms) / 1_000, UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,168 @@
+"""Item-kNN, the baseline to beat: items that stand close to each other in users' sequences are alike.
+
+Item-based collaborative filtering (Sarwar et al., WWW 2001) on the order of behaviours. Well tuned it is hard to beat
+(Ferrari Dacrema et al., "Are We Really Making Much Progress?", RecSys 2019), so it is tuned like what it meets.
+"""
+
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any, Literal, NoReturn
+
+import numpy as np
+from scipy.sparse import coo_matrix, csr_matrix
+from tqdm import tqdm
+
+from model_export.data.cooccurrence import co_occurrence, similar
+from model_export.data.dataset import Sequences, item_counts
+from model_export.evaluation.cases import Cases
+from model_export.evaluation.rankers import TUNING_CASES, best, recall_of, top_by
+
+ROUNDS = 2
+TIE = 1e-12  # of the largest similarity; far below any score
+
+
+@dataclass(frozen=True)
+class KnnSettings:
+    """How item-kNN scores.
+
+    Attributes
+    ----------
+    reach : positions between two behaviours that still count as together.
+    distance_weight : "inverse" weighs two behaviours by 1 / positions between them, "constant" by 1.
+    popularity_power : co-occurrence is divided by (count of the one * count of the other) to this power.
+    decay : weight for each step back in the history.
+    own : what the history's own items score beside, as a share of the largest similarity.
+    length : behaviours of a history that count, the most recent.
+    """
+
+    reach: int = 5
+    distance_weight: Literal["inverse", "constant"] = "constant"
+    popularity_power: float = 0.5
+    decay: float = 0.8
+    own: float = 0.0
+    length: int = 50
+
+
+# What depends on each other is chosen together: what goes with what, then how a history is summed up.
+SIMILARITIES: tuple[dict[str, Any], ...] = tuple(
+    {"reach": reach, "distance_weight": weight, "popularity_power": power}
+    for reach, weight, power in product((5, 10, 20), ("inverse", "constant"), (0.1, 0.2, 0.3, 0.4, 0.5))
+)
+SUMS: tuple[dict[str, Any], ...] = tuple(
+    {"own": own, "decay": decay} for own, decay in product((0.0, 0.1, 0.3, 1.0, 3.0), (0.6, 0.7, 0.8, 0.9, 0.95, 1.0))
+)
+
+
+class ItemKnn:
+    """Scores an item by its similarity to the behaviours of a history, the recent ones counting most.
+
+    Equal scores, such as the zero of everything that is not similar, are ranked by popularity.
+
+    Parameters
+    ----------
+    sequences : behaviours to learn from.
+    users : int64, whose of them.
+    items : number of items.
+    settings : how to score.
+    pairs : the co-occurrence of these users' items where it is known already.
+    """
+
+    name = "item-kNN"
+
+    def __init__(
+        self,
+        sequences: Sequences,
+        users: np.ndarray,
+        items: int,
+        settings: KnnSettings,
+        pairs: csr_matrix | None = None,
+    ) -> None:
+        self.settings = settings
+        if pairs is None:
+            pairs = co_occurrence(sequences, users, items, settings.reach, settings.distance_weight)
+        counts = item_counts(sequences, users, items)
+        self.similarity = similar(pairs, counts, settings.popularity_power)  # (items, items)
+        self.largest = float(self.similarity.max()) or 1.0  # 1 where nothing is similar
+        ranks = np.empty(items)
+        ranks[np.argsort(-counts, kind="stable")] = np.arange(items, 0, -1)
+        self.tie = TIE * self.largest * ranks / items  # (items,)
+
+    def top(self, cases: Cases, n: int, unseen_only: bool) -> np.ndarray:
+        """See Ranker."""
+        return top_by(lambda some: self.scores(some.history, some.mask), cases, n, unseen_only)
+
+    def top_of(self, history: list[int], n: int) -> np.ndarray:
+        """The n best item rows for one history of item rows (oldest first), best first; fewer where there are fewer."""
+        rows = np.array(history, dtype=np.int64)[None]
+        [top] = best(self.scores(rows, np.ones(rows.shape, dtype=bool)), n)
+        return top[top >= 0]
+
+    def scores(self, history: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """history int64 (B, L), mask bool (B, L) -> float64 (B, items)."""
+        history, mask = history[:, -self.settings.length :], mask[:, -self.settings.length :]
+        weights = np.broadcast_to(self.settings.decay ** np.arange(history.shape[1])[::-1], mask.shape)[mask]
+        shape = (len(history), self.similarity.shape[0])
+        recent = coo_matrix((weights, (np.nonzero(mask)[0], history[mask])), shape=shape).tocsr()
+        scores = (recent @ self.similarity).toarray()
+        if self.settings.own:
+            scores += self.settings.own * self.largest * recent.toarray()
+        return np.asarray(scores + self.tie)
+
+
+def tune(
+    sequences: Sequences,
+    train_users: np.ndarray,
+    items: int,
+    valid_cases: Cases,
+    seen_length: int,
+    seed: int = 7,
+    progress: bool = True,
+) -> ItemKnn:
+    """Choose the settings with the best recall@50 on validation cases, and learn from the training users with them.
+
+    In turn the best similarity and the best weight of the history's own items, two times each. Where two do the same
+    the one that was there first stays, so that own items count only where users really come back to them.
+
+    Parameters
+    ----------
+    valid_cases : of users that are not among `train_users`; at most 3,000 are drawn. Without any, nothing is tuned.
+    seen_length : behaviours of a history that may be read.
+    """
+    search = Search(sequences, train_users, items, valid_cases.sample(TUNING_CASES, seed))
+    chosen = KnnSettings(length=seen_length)
+    if len(valid_cases):
+        total = ROUNDS * (len(SIMILARITIES) + len(SUMS))
+        with tqdm(total=total, desc="tuning item-kNN", unit="setting", disable=not progress) as bar:
+            for changes in ROUNDS * (SIMILARITIES, SUMS):
+                chosen = search.best([chosen, *(replace(chosen, **change) for change in changes)], bar)
+    return search.knn(chosen)
+
+
+class Search:
+    """Tries settings on validation cases, each once; see `tune`."""
+
+    def __init__(self, sequences: Sequences, users: np.ndarray, items: int, cases: Cases) -> None:
+        self.sequences, self.users, self.items, self.cases = sequences, users, items, cases
+        self.pairs: dict[tuple[int, str], csr_matrix] = {}
+        self.recalls: dict[KnnSettings, float] = {}
+
+    def best(self, tried: list[KnnSettings], bar: "tqdm[NoReturn]") -> KnnSettings:
+        """The settings with the best recall; of those that are equal the first."""
+        recalls = [self.recall(tried[0])]
+        for settings in tried[1:]:
+            recalls.append(self.recall(settings))
+            bar.update()
+        return tried[int(np.argmax(recalls))]
+
+    def recall(self, settings: KnnSettings) -> float:
+        """Mean recall@50."""
+        if settings not in self.recalls:
+            self.recalls[settings] = recall_of(self.knn(settings), self.cases)
+        return self.recalls[settings]
+
+    def knn(self, settings: KnnSettings) -> ItemKnn:
+        """Item-kNN with these settings."""
+        key = (settings.reach, settings.distance_weight)
+        if key not in self.pairs:
+            self.pairs[key] = co_occurrence(self.sequences, self.users, self.items, *key)
+        return ItemKnn(self.sequences, self.users, self.items, settings, self.pairs[key])

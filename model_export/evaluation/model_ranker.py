@@ -1,0 +1,66 @@
+"""A model as a ranker: all items by max-sim, as retrieval with exact search would rank them."""
+
+import numpy as np
+import torch
+
+from model_export.bundle.time_gaps import time_gaps
+from model_export.evaluation.cases import Cases
+from model_export.evaluation.rankers import padded
+from model_export.models.model import InterestModel
+
+BATCH = 256  # cases ranked at a time
+
+
+class ModelRanker:
+    """A trained model.
+
+    Parameters
+    ----------
+    name : what people call it.
+    fresh_logits : draw routing logits anew for each behaviour, as in training, instead of those that serving looks up.
+    """
+
+    def __init__(self, name: str, model: InterestModel, fresh_logits: bool = False) -> None:
+        self.name, self.model, self.fresh_logits = name, model, fresh_logits
+
+    def top(self, cases: Cases, n: int, unseen_only: bool) -> np.ndarray:
+        """See Ranker."""
+        return top_n(self.model, cases, n, unseen_only, self.fresh_logits)
+
+
+@torch.no_grad()
+def top_n(
+    model: InterestModel, cases: Cases, n: int, unseen_only: bool = False, fresh_logits: bool = False
+) -> np.ndarray:
+    """The n best item rows of each case by max-sim, with what its history's items get on top (InterestModel.repeats).
+
+    Best first: int64 (C, n).
+
+    -1 stands where there are fewer than n items, or fewer that are not in the history with `unseen_only`.
+    """
+    model.eval()
+    table = model.item_table()
+    found = [np.zeros((0, n), dtype=np.int64)]
+    for some in cases.batches(BATCH):
+        capsules, active = capsules_of(model, table, some, fresh_logits)
+        scores = (capsules @ table.T).masked_fill(~active[:, :, None], -torch.inf).amax(1)  # (B, items)
+        history, mask = (torch.from_numpy(array).to(table.device) for array in (some.history, some.mask))
+        repeats = model.repeats(history, mask, len(table))
+        scores = scores if repeats is None else scores + repeats
+        if unseen_only:
+            rows, places = np.nonzero(some.mask)
+            scores[rows, some.history[rows, places]] = -torch.inf
+        values, best = scores.topk(min(n, scores.shape[1]), dim=1)
+        found.append(padded(best.masked_fill(values.isneginf(), -1).cpu().numpy(), n))
+    return np.concatenate(found)
+
+
+def capsules_of(
+    model: InterestModel, table: torch.Tensor, cases: Cases, fresh_logits: bool = False
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Capsules (C, K, d) and interest mask (C, K) of the cases' histories, with the item table (items, d)."""
+    arrays = cases.history, cases.mask, cases.profiles, time_gaps(cases.times, cases.mask)
+    history, mask, profile, gaps = (torch.from_numpy(array).to(table.device) for array in arrays)
+    logits = model.logits_for_training(history) if fresh_logits else model.routing_logits[history].transpose(1, 2)
+    capsules, active, _ = model.extract(table[history], mask, logits, profile, gaps)
+    return capsules, active

@@ -1,0 +1,87 @@
+"""What is judged: anything that ranks items for a history. And the least that a ranker must beat, most popular."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from model_export.evaluation.cases import Cases
+from model_export.evaluation.metrics import per_case
+
+BATCH = 512  # cases ranked at a time
+TUNED_AT = 50  # N of the recall that tuning looks at
+TUNING_CASES = 3_000  # validation cases that it looks at, at most
+
+
+class Ranker(Protocol):
+    """Ranks all items for each case."""
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+
+    def top(self, cases: Cases, n: int, unseen_only: bool) -> np.ndarray:
+        """The n best item rows of each case, best first: int64 (C, n), -1 where fewer than n exist.
+
+        With `unseen_only` the items of a case's history are left out.
+        """
+
+
+class Popular:
+    """The most popular items, the same for everybody.
+
+    Parameters
+    ----------
+    counts : (items,), behaviours with each item.
+    """
+
+    name = "most popular"
+
+    def __init__(self, counts: np.ndarray) -> None:
+        self.order = np.argsort(-counts, kind="stable")
+
+    def top(self, cases: Cases, n: int, unseen_only: bool) -> np.ndarray:
+        """See Ranker."""
+        if not unseen_only:
+            return np.tile(padded(self.order[None, :n], n), (len(cases), 1))
+        return np.concatenate([np.zeros((0, n), dtype=np.int64), *(self.unseen(c, n) for c in cases.batches(BATCH))])
+
+    def unseen(self, cases: Cases, n: int) -> np.ndarray:
+        """The n most popular items that are not in each history: int64 (C, n)."""
+        candidates = self.order[: n + cases.history.shape[1]]  # a history of L items can hide no more than L
+        seen = ((candidates[:, None] == cases.history[:, None, :]) & cases.mask[:, None, :]).any(2)
+        places = np.argsort(seen, axis=1, kind="stable")[:, :n]
+        return padded(np.where(np.take_along_axis(seen, places, 1), -1, candidates[places]), n)
+
+
+def top_by(scores: Callable[[Cases], np.ndarray], cases: Cases, n: int, unseen_only: bool) -> np.ndarray:
+    """What `Ranker.top` gives, of a ranker that scores every item: scores(C cases) -> (C, items)."""
+    found = [np.zeros((0, n), dtype=np.int64)]
+    for some in cases.batches(BATCH):
+        scored = scores(some)
+        if unseen_only:
+            rows, _ = np.nonzero(some.mask)
+            scored[rows, some.history[some.mask]] = -np.inf
+        found.append(best(scored, n))
+    return np.concatenate(found)
+
+
+def recall_of(ranker: Ranker, cases: Cases) -> float:
+    """Mean recall@50, which settings are chosen by."""
+    found = per_case(ranker.top(cases, TUNED_AT, unseen_only=False), cases.labels, at=(TUNED_AT,))
+    return float(found[f"recall@{TUNED_AT}"].mean())
+
+
+def best(scores: np.ndarray, n: int) -> np.ndarray:
+    """The columns of the n largest scores of each row, best first: (C, items) -> int64 (C, n); -inf is never among."""
+    some = min(n, scores.shape[1])
+    unsorted = np.argpartition(-scores, some - 1, axis=1)[:, :some]
+    found = np.take_along_axis(scores, unsorted, 1)
+    order = np.lexsort((unsorted, -found), axis=1)  # equal scores: in the order of the items
+    top, found = np.take_along_axis(unsorted, order, 1), np.take_along_axis(found, order, 1)
+    return padded(np.where(np.isneginf(found), -1, top), n)
+
+
+def padded(top: np.ndarray, n: int) -> np.ndarray:
+    """Fill up to n columns with -1."""
+    return np.pad(top, ((0, 0), (0, n - top.shape[1])), constant_values=-1)

@@ -1,0 +1,260 @@
+"""From a checkpoint to a bundle: the ONNX graph, the item table, and what proves that they are right."""
+
+import contextlib
+import io
+import json
+import logging
+import secrets
+import warnings
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from model_export.bundle.extractor import OUTPUTS, Extractor, taken
+from model_export.bundle.format import (
+    CATALOGUE,
+    EXTRACTOR,
+    FEATURES,
+    GOLDEN,
+    ITEM_EMBEDDINGS,
+    ITEM_IDS,
+    MODEL_CARD,
+    REQUIRED,
+    ROUTING_LOGITS,
+    Bundle,
+    BundleError,
+    Manifest,
+    describe_file,
+    write_manifest,
+)
+from model_export.bundle.time_gaps import time_gaps
+from model_export.data.dataset import Vocabulary
+from model_export.export.model_card import model_card
+from model_export.models.checkpoint import Checkpoint
+
+PARITY = 1e-5  # the largest difference between torch's capsules and ONNX Runtime's
+GOLDEN_HISTORIES = 32
+RANDOM_HISTORIES = 64  # for the parity check; the tests use many more
+
+
+def export(checkpoint: Checkpoint, folder: Path, progress: bool = True) -> Bundle:
+    """Write a bundle into `folder` / its version and check it against torch.
+
+    Raises
+    ------
+    BundleError
+        If ONNX Runtime's capsules differ from torch's by more than 1e-5.
+    """
+    version = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+    path = folder / version
+    path.mkdir(parents=True)
+    manifest = make_manifest(checkpoint, version)
+    steps: list[Callable[[], None]] = [
+        lambda: write_items(checkpoint, path),
+        lambda: write_graph(checkpoint, path / EXTRACTOR),
+        lambda: write_manifest(path, manifest),  # without the files: enough to load the graph
+        lambda: write_card(checkpoint, version, path / MODEL_CARD),
+        lambda: write_golden(Extractor(Bundle(path)), checkpoint, path / GOLDEN),
+        lambda: check_parity(checkpoint, Extractor(Bundle(path))),  # what fails it is never listed, so never published
+        lambda: write_manifest(path, replace(manifest, files={name: describe_file(path / name) for name in REQUIRED})),
+    ]
+    for step in tqdm(steps, desc="exporting", unit="step", disable=not progress):
+        step()
+    return Bundle(path)
+
+
+def write_items(checkpoint: Checkpoint, path: Path) -> None:
+    """The item table, the fixed routing logits, the feature tables and the catalogue."""
+    vocabulary, model = checkpoint.vocabulary, checkpoint.model.eval()  # training may add noise to embeddings
+    with torch.no_grad():
+        np.save(path / ITEM_EMBEDDINGS, model.item_table().numpy())
+    np.save(path / ROUTING_LOGITS, model.routing_logits.detach().numpy())
+    write_arrays(path / FEATURES, feature_tables(checkpoint) | {"price_edges": np.array(vocabulary.price_edges)})
+    write_json(path / ITEM_IDS, vocabulary.item_ids)
+    shown = {**checkpoint.catalogue, "popularity": checkpoint.popularity.tolist()}
+    write_json(path / CATALOGUE, {**shown, "attributes": attributes_of(vocabulary)})
+
+
+def attributes_of(vocabulary: Vocabulary) -> dict[str, list[list[str]]]:
+    """The values of each side feature that each item has."""
+    found = {}
+    for name, rows in vocabulary.feature_slices().items():
+        values = vocabulary.feature_fields[name]
+        mine = [row[(row >= rows.start) & (row < rows.stop)] - rows.start for row in vocabulary.item_features]
+        found[name] = [[values[place] for place in places.tolist()] for places in mine]
+    return found
+
+
+def feature_tables(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
+    """The vectors of each side feature's values, float (values + 1, d); row 0, "unknown", is zeros."""
+    features = checkpoint.model.items.features
+    if features is None:
+        return {}
+    weight = features.weight.detach().numpy()
+    return {name: weight[np.r_[0, rows]] for name, rows in checkpoint.vocabulary.feature_slices().items()}
+
+
+def write_arrays(file: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Write an .npz; np.savez takes the names as keywords, and fails at a side feature that is called "file"."""
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
+                np.lib.format.write_array(stream, array)
+
+
+def write_json(file: Path, content: Any) -> None:
+    """Write JSON in UTF-8."""
+    file.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+
+
+def write_graph(checkpoint: Checkpoint, file: Path) -> None:
+    """Export the extractor with free batch size and history length."""
+    config, fields = checkpoint.model.config, len(checkpoint.vocabulary.profile_fields)
+    users, read = 2, config.history_length
+    example = {
+        "behaviours": torch.randn(users, read, config.dim),
+        "mask": torch.ones(users, read, dtype=torch.bool),
+        "routing_logits": torch.randn(users, config.num_interests, read),
+    }
+    batch, length = torch.export.Dim("batch"), torch.export.Dim("length")
+    shapes: dict[str, dict[int, Any]] = {
+        "behaviours": {0: batch, 1: length},
+        "mask": {0: batch, 1: length},
+        "routing_logits": {0: batch, 2: length},
+    }
+    if fields:
+        example["profile"] = torch.zeros(users, fields, dtype=torch.int64)
+        shapes["profile"] = {0: batch}
+    if config.time_gaps:
+        example["gaps"] = torch.zeros(users, read, dtype=torch.int64)
+        shapes["gaps"] = {0: batch, 1: length}
+    with quiet():
+        torch.onnx.export(
+            checkpoint.model.extractor.eval(),
+            (),
+            file,
+            kwargs=example,
+            input_names=list(example),
+            output_names=list(OUTPUTS),
+            dynamic_shapes=shapes,
+            external_data=False,
+            dynamo=True,
+            verbose=False,
+        )
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the exporter's notes on packages that are not needed away from people."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def make_manifest(checkpoint: Checkpoint, version: str) -> Manifest:
+    """Everything but the files, which are not complete yet."""
+    config, vocabulary = checkpoint.model.config, checkpoint.vocabulary
+    return Manifest(
+        version=version,
+        items=len(vocabulary.item_ids),
+        dim=config.dim,
+        num_interests=config.num_interests,
+        history_length=config.history_length,
+        profile_fields=vocabulary.profile_fields,
+        feature_fields=vocabulary.feature_fields,
+        model={
+            **asdict(config),
+            "pow_p": str(config.pow_p),  # JSON has no infinity
+            "seed": checkpoint.training.seed,
+        },
+        data=checkpoint.data,
+        metrics={"validation": checkpoint.validation, "test": checkpoint.figures},
+        repeat_bonus=repeat_bonus(checkpoint),
+        files={},
+    )
+
+
+def repeat_bonus(checkpoint: Checkpoint) -> list[float]:
+    """What items of a history get on top of max-sim, by age (repeats.py); empty where the model knows no such thing."""
+    learned = checkpoint.model.repeat_bonus
+    return [] if learned is None else [float(one) for one in learned.detach()]
+
+
+def write_card(checkpoint: Checkpoint, version: str, file: Path) -> None:
+    """The model card."""
+    file.write_text(model_card(checkpoint, version), encoding="utf-8")
+
+
+def write_golden(extractor: Extractor, checkpoint: Checkpoint, file: Path) -> None:
+    """Histories with the capsules that this bundle gives them; whoever serves it can compare.
+
+    First those of held-out users, whose capsules are what an index will be asked for; then random ones of all lengths.
+    """
+    random = random_histories(checkpoint, GOLDEN_HISTORIES)
+    histories = [item_ids for item_ids, _ in checkpoint.histories] + random
+    times = [when for _, when in checkpoint.histories] + random_times(checkpoint, random)
+    capsules = extractor.encode(histories, times_ms=times)
+    cases = [
+        {"history": history, "event_times_ms": when, "capsules": found.vectors.tolist()}
+        for history, when, found in zip(histories, times, capsules, strict=True)
+    ]
+    write_json(file, cases)
+
+
+def random_histories(checkpoint: Checkpoint, number: int) -> list[list[str]]:
+    """Histories of random items; the lengths run evenly from 0 to more than L."""
+    rng = np.random.default_rng(checkpoint.training.seed)
+    ids = checkpoint.vocabulary.item_ids
+    lengths = np.linspace(0, checkpoint.model.config.history_length * 1.2, number).astype(int)
+    return [[ids[row] for row in rng.integers(len(ids), size=length)] for length in lengths]
+
+
+def random_times(checkpoint: Checkpoint, histories: list[list[str]]) -> list[list[int]]:
+    """When the behaviours of these histories might have been; some in one visit, some months apart."""
+    rng = np.random.default_rng(checkpoint.training.seed)
+    steps = [np.exp(rng.uniform(0, np.log(1e10), size=len(history))) for history in histories]  # up to four months
+    return [np.cumsum(some).astype(np.int64).tolist() for some in steps]
+
+
+def check_parity(checkpoint: Checkpoint, extractor: Extractor) -> None:
+    """Raise BundleError where ONNX Runtime and torch disagree."""
+    worst = parity(checkpoint, extractor, random_histories(checkpoint, RANDOM_HISTORIES))
+    if worst > PARITY:
+        raise BundleError(
+            f"{extractor.bundle.path / EXTRACTOR}: capsules differ from torch's by {worst:.1e}; "
+            f"at most {PARITY:.0e} is right"
+        )
+
+
+@torch.no_grad()
+def parity(checkpoint: Checkpoint, extractor: Extractor, histories: list[list[str]]) -> float:
+    """The largest absolute difference between the capsules of torch and those of ONNX Runtime; inf for NaN."""
+    model, bundle = checkpoint.model.eval(), extractor.bundle
+    table, logits = model.item_table(), torch.from_numpy(np.array(bundle.routing_logits))
+    worst, times = 0.0, random_times(checkpoint, histories)
+    for history, when, served in zip(histories, times, extractor.encode(histories, times_ms=times), strict=True):
+        item_rows, places = extractor.known_behaviours(history)
+        rows = torch.tensor([item_rows], dtype=torch.int64).reshape(1, -1)
+        mask, read = torch.ones_like(rows, dtype=torch.bool), np.array(taken(when, places), dtype=np.int64)[None]
+        profile = torch.zeros(1, len(extractor.profile_rows), dtype=torch.int64)
+        gaps = torch.from_numpy(time_gaps(read, mask.numpy()))
+        capsules, active, _ = model.extract(table[rows], mask, logits[rows].transpose(1, 2), profile, gaps)
+        expected = capsules[active].numpy()
+        if expected.shape != served.vectors.shape:
+            return float("inf")
+        difference = np.nan_to_num(np.abs(expected - served.vectors), nan=np.inf)
+        worst = max(worst, float(difference.max(initial=0)))
+    return worst

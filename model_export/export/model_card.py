@@ -1,0 +1,89 @@
+"""The model card of a bundle: what the model is, what it was trained on, and how good it is, for people.
+
+After Mitchell et al., "Model Cards for Model Reporting", FAT* 2019.
+"""
+
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+from model_export.evaluation.evaluation import COMIREC_LENGTH
+from model_export.evaluation.report import COLUMNS, table
+from model_export.models.checkpoint import Checkpoint
+from model_export.models.presets import PRESETS
+
+LIBRARIES = ("mindstream", "torch", "onnx", "onnxscript", "onnxruntime", "numpy", "scipy")
+PROTOCOL = (
+    "Users who were held out of training; of each, the first 80 % of the behaviours are the history, whose last "
+    "{length} are read, and the rest are the labels. All items are ranked. In brackets 95 % bootstrap intervals over "
+    "the users."
+)
+
+
+def model_card(checkpoint: Checkpoint, bundle_version: str) -> str:
+    """The card as Markdown."""
+    name = checkpoint.model.config.name
+    parts = [
+        f"# {name}, version {bundle_version}",
+        PRESETS[name].source if name in PRESETS else "A model with settings of its own.",
+        "## Data",
+        data(checkpoint),
+        "## How good it is",
+        figures(checkpoint),
+        "## Training",
+        training(checkpoint),
+        "## Settings",
+        settings(asdict(checkpoint.model.config) | asdict(checkpoint.training)),
+        "## Versions",
+        settings({"Python": platform.python_version()} | {library: version(library) for library in LIBRARIES}),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def data(checkpoint: Checkpoint) -> str:
+    """Source, range and counts."""
+    of = checkpoint.data
+    side_features = ", ".join(checkpoint.vocabulary.feature_fields) or "none"
+    profile = ", ".join(checkpoint.vocabulary.profile_fields) or "none"
+    span = f"from {day(of['first_event_ms'])} to {day(of['last_event_ms'])} (UTC)"
+    return (
+        f"{of['events']:,} events of {of['users']:,} users with {len(checkpoint.vocabulary.item_ids):,} items from "
+        f"{of['source']}, {span if of['timed'] else 'in their order, without times'}. "
+        f"Side features of items: {side_features}. Profile fields of users: {profile}."
+    )
+
+
+def training(checkpoint: Checkpoint) -> str:
+    """How long it took, and what chose the step that was kept."""
+    best = ", ".join(f"{name} {100 * value:.2f} %" for name, value in checkpoint.validation.items())
+    return f"{checkpoint.steps:,} steps in {checkpoint.seconds:.0f} s. Validation users: {best or 'none'}."
+
+
+def day(time_ms: int) -> str:
+    """ISO date and time of Unix milliseconds."""
+    return datetime.fromtimestamp(time_ms / 1_000, UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def figures(checkpoint: Checkpoint) -> str:
+    """The model beside item-kNN and most popular on the same test users."""
+    found = checkpoint.figures
+    if not found:
+        return "It was not judged, as where no user with two behaviours or more was held out for a test."
+    rows = [(one["name"], *(cell(one, metric) for metric in COLUMNS.values())) for one in found]
+    text = table(["%", *COLUMNS], rows)
+    protocol = PROTOCOL.format(length=min(COMIREC_LENGTH, checkpoint.model.config.history_length))
+    return f"{protocol}\n\n{found[0]['users']:,} users.\n\n" + "\n".join(f"    {line}" for line in text.split("\n"))
+
+
+def cell(figure: Mapping[str, Any], metric: str) -> str:
+    """A mean with its interval, all in %."""
+    low, high = figure["intervals"][metric]
+    return f"{figure[metric]:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def settings(values: Mapping[str, Any]) -> str:
+    """A list of names and values."""
+    return "\n".join(f"- {name}: {value}" for name, value in values.items())

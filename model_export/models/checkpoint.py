@@ -1,0 +1,101 @@
+"""A trained model on disk, with the settings that made it and all that export needs to know of its data."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from model_export.bundle.format import draw_routing_logits
+from model_export.data.dataset import Vocabulary
+from model_export.models.model import InterestModel
+from model_export.models.model_config import ModelConfig
+from model_export.models.training_config import TrainingConfig
+
+PLAIN = ("validation", "steps", "seconds", "figures", "histories")  # parts that are kept as they are
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained model with all that export and evaluation need to know of its data."""
+
+    model: InterestModel
+    vocabulary: Vocabulary
+    popularity: np.ndarray  # int64 (items,), interactions of each item in the log
+    catalogue: dict[str, list[Any]]  # title, category, price, in the order of the vocabulary's items
+    data: dict[str, Any]  # source, number of events and users, first and last event
+    training: TrainingConfig
+    validation: dict[str, float] = field(default_factory=dict)
+    steps: int = 0  # that were taken
+    seconds: float = 0.0  # that they took
+    figures: list[dict[str, Any]] = field(default_factory=list)  # see `judged` in evaluation.py
+    # Of some held-out users: item_ids (T,), and event_times_ms (T,) of these; an index is measured with them.
+    histories: list[tuple[list[str], list[int]]] = field(default_factory=list)
+
+
+def new_model(config: ModelConfig, vocabulary: Vocabulary) -> InterestModel:
+    """An untrained model with the tables that the vocabulary needs (one more row for "unknown" in each)."""
+    logits = draw_routing_logits(vocabulary.item_ids, config.num_interests, config.routing_sigma)
+    return InterestModel(
+        config,
+        torch.from_numpy(vocabulary.item_features),
+        vocabulary.feature_values,
+        [len(values) + 1 for values in vocabulary.profile_fields.values()],
+        torch.from_numpy(logits),
+    )
+
+
+def save(checkpoint: Checkpoint, path: Path) -> None:
+    """Write a checkpoint to one file, whole or not at all."""
+    vocabulary = checkpoint.vocabulary
+    content = {
+        "config": asdict(checkpoint.model.config),
+        "weights": checkpoint.model.state_dict(),
+        "vocabulary": {**vars(vocabulary), "item_features": torch.from_numpy(vocabulary.item_features)},
+        "popularity": torch.from_numpy(checkpoint.popularity),
+        "catalogue": checkpoint.catalogue,
+        "data": checkpoint.data,
+        "training": asdict(checkpoint.training),
+        **{name: getattr(checkpoint, name) for name in PLAIN},
+    }
+    write(content, path)
+
+
+def write(content: dict[str, Any], path: Path) -> None:
+    """Write a file of torch's, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    torch.save(content, partial)
+    partial.replace(path)
+
+
+def load(path: Path) -> Checkpoint:
+    """Read a checkpoint that `save` wrote.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If the file is missing, or is no checkpoint.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist; `python -m model_export train` writes checkpoints")
+    try:
+        content = torch.load(path, weights_only=True, map_location="cpu")
+        parts = content["vocabulary"]
+        vocabulary = Vocabulary(**{**parts, "item_features": parts["item_features"].numpy()})
+        model = new_model(ModelConfig(**content["config"]), vocabulary)
+        model.load_state_dict(content["weights"])
+        return Checkpoint(
+            model=model.eval(),
+            vocabulary=vocabulary,
+            popularity=content["popularity"].numpy(),
+            catalogue=content["catalogue"],
+            data=content["data"],
+            training=TrainingConfig(**content["training"]),
+            **{name: content[name] for name in PLAIN},
+        )
+    except Exception as error:  # torch raises many kinds on a file that is not one of its own, some with long advice
+        raise ValueError(
+            f"{path} is not a checkpoint that this version of `python -m model_export train` wrote"
+        ) from error

@@ -1,0 +1,140 @@
+"""A multi-interest model: item embeddings, an interest extractor, and the routing logits that serving looks up."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from model_export.models.item_embeddings import ItemEmbedding
+from model_export.models.mind import InterestExtractor, age_of
+from model_export.models.model_config import ModelConfig
+from model_export.models.peers import MaxMf, MeanPooling, SelfAttention, UnsharedRouting
+from model_export.models.steady import SteadyExtractor, unit_length
+
+CLASSES: dict[str, type[nn.Module]] = {
+    "mind": InterestExtractor,
+    "mean": MeanPooling,
+    "maxmf": MaxMf,
+    "self-attention": SelfAttention,
+    "unshared-routing": UnsharedRouting,
+    "steady": SteadyExtractor,
+}
+FIRST_SCALE = 1 / 0.08  # of inner products of unit-length vectors
+FIRST_REPEAT_BONUS = 0.02  # beside cosines
+
+
+class InterestModel(nn.Module):
+    """What is trained: everything that makes capsules of item rows.
+
+    Parameters
+    ----------
+    item_features : int64 (items, W), rows in the one table of side-feature values, 0 at padding.
+    feature_values : number of side-feature values.
+    profile_sizes : rows of each profile field's table.
+    routing_logits : float (items, K), as drawn for these items (`draw_routing_logits`): served as they are, or the
+        start of learned ones.
+    """
+
+    item_features: Tensor
+    noise: Tensor  # (items,), length of each embedding's noise in training, relative to the embedding
+    routing_logits: Tensor
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        item_features: Tensor,
+        feature_values: int,
+        profile_sizes: list[int],
+        routing_logits: Tensor,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.items = ItemEmbedding(len(item_features), feature_values, config.dim)
+        self.extractor = CLASSES[config.extractor](config, profile_sizes)
+        self.log_scale = nn.Parameter(torch.tensor(math.log(FIRST_SCALE))) if config.unit_length else None
+        self.register_buffer("item_features", item_features, persistent=False)
+        self.register_buffer("noise", torch.full((len(item_features),), config.embedding_noise), persistent=False)
+        first = torch.full((config.history_length,), math.log(FIRST_REPEAT_BONUS))
+        self.log_repeat_bonus = nn.Parameter(first) if config.repeats else None
+        if config.learned_logits:
+            self.routing_logits = nn.Parameter(routing_logits)
+        else:
+            self.register_buffer("routing_logits", routing_logits, persistent=False)
+
+    @property
+    def scale(self) -> Tensor:
+        """What training multiplies inner products by, (); retrieval has no need of it."""
+        return torch.ones(()) if self.log_scale is None else self.log_scale.exp()
+
+    @property
+    def repeat_bonus(self) -> Tensor | None:
+        """What an item of the history gets for each time that it is there, by its age, (L,); see repeats.py.
+
+        Never negative: that people do not take the same thing twice within a visit, which is what the next behaviour
+        teaches, does not mean that they do not come back to it.
+        """
+        return None if self.log_repeat_bonus is None else self.log_repeat_bonus.exp()
+
+    def extract(
+        self, behaviours: Tensor, mask: Tensor, routing_logits: Tensor, profile: Tensor, gaps: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """What the extractor makes of B histories: capsules, interest mask and routing weights (InterestExtractor).
+
+        Parameters
+        ----------
+        profile : int64 (B, P); may have no fields.
+        gaps : int64 (B, L), see time_gaps.py; read by models with `time_gaps`.
+        """
+        read = {"profile": profile} if profile.shape[1] else {}
+        if self.config.time_gaps:
+            read["gaps"] = gaps
+        found: tuple[Tensor, Tensor, Tensor] = self.extractor(behaviours, mask, routing_logits, **read)
+        return found
+
+    def repeats(self, history: Tensor, mask: Tensor, items: int) -> Tensor | None:
+        """What each of some items gets on top of max-sim, (B, items), zeros for those that are not in the history.
+
+        None where the model knows no such thing.
+
+        Parameters
+        ----------
+        history : int64 (B, L), places among these items; what stands at padding has no influence.
+        mask : bool (B, L).
+        """
+        bonus = self.repeat_bonus
+        if bonus is None:
+            return None
+        each = bonus[age_of(mask, self.config.history_length)] * mask  # (B, L)
+        return torch.zeros(len(history), items, device=each.device).scatter_add(1, history, each)
+
+    def embed(self, rows: Tensor) -> Tensor:
+        """Item rows (...) -> embeddings (..., d); in training with noise, where the settings say so."""
+        vectors: Tensor = self.items(rows, self.item_features[rows])
+        if self.training and self.config.embedding_noise:
+            length = torch.linalg.vector_norm(vectors.detach(), dim=-1, keepdim=True)
+            spread = self.noise[rows][..., None] * self.config.dim**-0.5 * length
+            vectors = vectors + spread * torch.randn_like(vectors)
+        return unit_length(vectors) if self.config.unit_length else vectors
+
+    def embed_new(self, features: Tensor) -> Tensor:
+        """Items that are new since training, by their side features alone: int64 (n, W) -> (n, d).
+
+        Zeros where the model knows none of an item's values.
+        """
+        vectors = self.items.of_features(features)
+        return unit_length(vectors) if self.config.unit_length else vectors
+
+    def count(self, behaviours: Tensor) -> None:
+        """Let the noise of items fall with the root of their behaviours (items,): what is seen often is known well."""
+        self.noise = self.config.embedding_noise * torch.rsqrt(behaviours.to(self.noise) + 1)
+
+    def item_table(self) -> Tensor:
+        """The embeddings of all items (items, d), as retrieval and serving use them."""
+        return self.embed(torch.arange(len(self.item_features), device=self.item_features.device))
+
+    def logits_for_training(self, history: Tensor) -> Tensor:
+        """Initial routing logits of histories (B, L) of item rows: learned ones, or fresh Gaussians. (B, K, L)."""
+        if self.config.learned_logits:
+            return self.routing_logits[history].transpose(1, 2)
+        shape = (len(history), self.config.num_interests, history.shape[1])
+        return self.config.routing_sigma * torch.randn(shape, device=history.device)

@@ -1,0 +1,126 @@
+"""The models that MIND is compared with, as interest extractors of the same interface: one class a model.
+
+All take behaviours (B, L, d), mask (B, L), routing logits (B, K, L) and a profile, whether they use them or not, and
+give capsules (B, K, d), the interest mask (B, K) and routing weights (B, K, L), so that one graph contract serves them.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from model_export.models.mind import ProfileLayers, age_of, coupling, interest_mask, squash
+from model_export.models.model_config import ModelConfig
+
+
+class MeanPooling(nn.Module):
+    """YouTube DNN (Covington et al., RecSys 2016): the mean of the behaviours and the profile through ReLU layers."""
+
+    def __init__(self, config: ModelConfig, profile_sizes: list[int]) -> None:
+        super().__init__()
+        if config.num_interests != 1:
+            raise ValueError(f"num_interests is {config.num_interests}; the mean of all behaviours is 1 interest")
+        self.config = config
+        self.layers = ProfileLayers(config, profile_sizes)
+
+    def forward(
+        self, behaviours: Tensor, mask: Tensor, routing_logits: Tensor, profile: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        active = interest_mask(mask, 1)  # (B, 1)
+        weights = torch.ones_like(routing_logits) * mask[:, None, :]  # (B, 1, L)
+        mean = weights @ behaviours / weights.sum(2, keepdim=True).clamp_min(1)  # (B, 1, d)
+        return self.layers(mean, profile) * active[:, :, None], active, weights
+
+
+class MaxMf(nn.Module):
+    """MaxMF (Weston et al., "Nonlinear latent factorization by embedding multiple user interests", RecSys 2013).
+
+    A user is up to K vectors, each the mean of the items for which it is the best of them; no layer behind them. The
+    paper has vectors of known users. Users here are new, so theirs are found by assigning and averaging in turn.
+    """
+
+    def __init__(self, config: ModelConfig, profile_sizes: list[int]) -> None:
+        super().__init__()
+        self.config = config
+
+    def forward(
+        self, behaviours: Tensor, mask: Tensor, routing_logits: Tensor, profile: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        active = interest_mask(mask, self.config.num_interests, self.config.adaptive_interests)  # (B, K)
+        fixed = behaviours.detach()
+        taken = self.assign(routing_logits, active, mask)
+        for _ in range(self.config.routing_iterations - 1):
+            taken = self.assign(self.average(taken, fixed) @ fixed.transpose(1, 2), active, mask)
+        return self.average(taken, behaviours), active & (taken.sum(2) > 0), taken
+
+    @staticmethod
+    def assign(scores: Tensor, active: Tensor, mask: Tensor) -> Tensor:
+        """One for the best vector of each behaviour, zero for the others: (B, K, L)."""
+        best = scores.masked_fill(~active[:, :, None], -1e9).argmax(1, keepdim=True)  # (B, 1, L)
+        slots = torch.arange(scores.shape[1], device=scores.device)[None, :, None]
+        return ((best == slots) & mask[:, None, :]).to(scores.dtype)
+
+    @staticmethod
+    def average(taken: Tensor, behaviours: Tensor) -> Tensor:
+        """The mean of the behaviours that each vector took (B, K, d), zero where it took none."""
+        return taken @ behaviours / taken.sum(2, keepdim=True).clamp_min(1)
+
+
+class SelfAttention(nn.Module):
+    """ComiRec-SA (Cen et al., KDD 2020): K attention heads over the behaviours, by content and place."""
+
+    def __init__(self, config: ModelConfig, profile_sizes: list[int]) -> None:
+        super().__init__()
+        self.config = config
+        self.places = nn.Parameter(config.dim**-0.5 * torch.randn(config.history_length, config.dim))  # by age
+        self.first = nn.Linear(config.dim, config.hidden, bias=False)
+        self.second = nn.Linear(config.hidden, config.num_interests, bias=False)
+
+    def forward(
+        self, behaviours: Tensor, mask: Tensor, routing_logits: Tensor, profile: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        active = interest_mask(mask, self.config.num_interests, self.config.adaptive_interests)  # (B, K)
+        placed = behaviours + self.places[age_of(mask, self.config.history_length)]  # (B, L, d)
+        scores = self.second(torch.tanh(self.first(placed))).transpose(1, 2)  # (B, K, L)
+        attention = torch.softmax(scores.masked_fill(~mask[:, None, :], -1e9), 2) * mask[:, None, :]
+        return attention @ behaviours, active, attention
+
+
+class UnsharedRouting(nn.Module):
+    """ComiRec-DR (Cen et al., KDD 2020): dynamic routing with a map for each place and capsule instead of one S."""
+
+    def __init__(self, config: ModelConfig, profile_sizes: list[int]) -> None:
+        super().__init__()
+        self.config = config
+        length, slots, dim = config.history_length, config.num_interests, config.dim
+        self.maps = nn.Parameter(dim**-0.5 * torch.randn(length, slots, dim, dim))
+
+    def forward(
+        self, behaviours: Tensor, mask: Tensor, routing_logits: Tensor, profile: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        active = interest_mask(mask, self.config.num_interests, self.config.adaptive_interests)  # (B, K)
+        unused, age = ~active[:, :, None], age_of(mask, self.config.history_length)
+        newest_first, real = by_age(behaviours, mask)
+        votes = self.votes(newest_first)  # (B, K, L, d)
+        logits = torch.zeros_like(routing_logits)  # the maps differ already
+        for _ in range(self.config.routing_iterations - 1):
+            capsules = squash((coupling(logits, unused, real)[:, :, None, :] @ votes.detach()).squeeze(2))
+            logits = logits + (votes.detach() @ capsules[..., None]).squeeze(-1)
+        weights = coupling(logits, unused, real)  # (B, K, L), the newest behaviour first
+        capsules = squash((weights[:, :, None, :] @ votes).squeeze(2))
+        back = age[:, None, :].expand_as(weights)
+        return capsules, active, weights.gather(2, back) * mask[:, None, :]
+
+    def votes(self, newest_first: Tensor) -> Tensor:
+        """What each behaviour says to each capsule: (B, L, d) -> (B, K, L, d)."""
+        maps = self.maps[: newest_first.shape[1]]
+        if torch.onnx.is_in_onnx_export():  # user by user: else how it rounds depends on how many there are
+            return (newest_first[:, :, None, None, :] @ maps).squeeze(3).transpose(1, 2)
+        return torch.einsum("bld,lkde->bkle", newest_first, maps)
+
+
+def by_age(behaviours: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """The behaviours with the newest first (B, L, d), and which of them are real (B, L)."""
+    place = torch.arange(mask.shape[1], device=mask.device)  # (L,)
+    before = (mask.cumsum(1) == 0).sum(1, keepdim=True)  # (B, 1), padding in front
+    newest = before + mask.sum(1, keepdim=True) - 1  # amax would fail where L is 0
+    order = (newest - place).clamp_min(0)[:, :, None].expand_as(behaviours)
+    return behaviours.gather(1, order), place < mask.sum(1, keepdim=True)

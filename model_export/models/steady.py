@@ -1,0 +1,94 @@
+"""Steady: multi-interest slots that keep still from one event to the next. The default model.
+
+MIND decides anew at every event which behaviours belong together, so a slot may stand for gardening now and for
+toys after the next click. Here each item has learned routing logits, which say to which slots it belongs, whatever
+else is in the history; one pass then pools each slot, weighing behaviours as that slot has learned to: by how many came
+after it (age), and by how long before the last one it was (gap; time_gaps.py).
+
+    c_ki = softmax over k of b_k(item i)                    the item's routing logits
+    w_ki = c_ki r_k(age of i) g_k(gap of i)
+    z_k  = sum_i w_ki e_i / sum_i w_ki
+    v_k  = unit length of M_k (z_k + p_k + profile)         p_k the slot's prior, M_k the slot's map
+
+Beside it the model learns what items of a user's own history get on top of max-sim (repeats.py).
+
+Shapes: B users, L behaviours (padded), K interests, d dimensions, P profile fields.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from model_export.bundle.time_gaps import BUCKETS
+from model_export.models.mind import age_of, coupling, interest_mask
+from model_export.models.model_config import ModelConfig
+
+SMALLEST = 1e-6  # of a length or a sum that something is divided by; the ONNX exporter drops much smaller ones
+
+
+class SteadyExtractor(nn.Module):
+    """From behaviour embeddings to unit-length interest capsules; drawn-in parts are those of `InterestExtractor`."""
+
+    def __init__(self, config: ModelConfig, profile_sizes: list[int]) -> None:
+        super().__init__()
+        self.config = config
+        slots, dim = config.num_interests, config.dim
+        self.recency = nn.Parameter(torch.zeros(slots, config.history_length))  # log r_k(age), age 0 the last behaviour
+        self.gap_weights = nn.Parameter(torch.zeros(slots, BUCKETS)) if config.time_gaps else None  # log g_k(gap)
+        self.prior = nn.Parameter(0.5 * dim**-0.5 * torch.randn(slots, dim))
+        self.maps = nn.Parameter(torch.eye(dim).repeat(slots, 1, 1))  # (K, d, d)
+        # A profile moves nothing until training says so.
+        self.profile_tables = nn.ModuleList(
+            nn.Embedding.from_pretrained(torch.zeros(size, dim), freeze=False) for size in profile_sizes
+        )
+        self.dropout = nn.Dropout(config.behaviour_dropout)
+
+    def forward(
+        self,
+        behaviours: Tensor,
+        mask: Tensor,
+        routing_logits: Tensor,
+        profile: Tensor | None = None,
+        gaps: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Compute the capsules of B users; parameters and results are those of `InterestExtractor.forward`.
+
+        `gaps` int64 (B, L), see time_gaps.py: only with `time_gaps`; without it all are taken as of one visit.
+        """
+        active = interest_mask(mask, self.config.num_interests, self.config.adaptive_interests)  # (B, K)
+        routing = coupling(routing_logits, ~active[:, :, None], mask)  # (B, K, L)
+        pooling = routing * self.weights(mask, gaps) * self.dropout(mask.to(behaviours.dtype))[:, None, :]
+        # How ONNX Runtime's sum rounds depends on where in memory a row begins, so on the place in the batch.
+        total = pooling @ mask.to(behaviours.dtype)[:, :, None]  # (B, K, 1)
+        pooled = pooling @ behaviours / total.clamp_min(SMALLEST)  # (B, K, d)
+        capsules = pooled + self.prior + self.profile_vector(profile)
+        return unit_length(self.mapped(capsules)) * active[:, :, None], active, routing
+
+    def mapped(self, capsules: Tensor) -> Tensor:
+        """Capsules (B, K, d), each by the map of its slot.
+
+        The graph multiplies user by user: how a product over all users rounds depends on how many there are, and torch
+        alone would copy the maps for each of them.
+        """
+        if torch.onnx.is_in_onnx_export():
+            return (capsules[:, :, None, :] @ self.maps).squeeze(2)
+        return (capsules.transpose(0, 1) @ self.maps).transpose(0, 1)
+
+    def weights(self, mask: Tensor, gaps: Tensor | None) -> Tensor:
+        """r_k g_k of each behaviour, (B, K, L); padding in front or behind."""
+        age = age_of(mask, self.config.history_length)  # (B, L)
+        weights = self.recency.exp()[:, age]  # (K, B, L)
+        if self.gap_weights is not None and gaps is not None:
+            weights = weights * self.gap_weights.exp()[:, gaps]
+        return weights.transpose(0, 1)
+
+    def profile_vector(self, profile: Tensor | None) -> Tensor:
+        """The sum of the profile fields' vectors (B, 1, d), or zero."""
+        if profile is None:
+            return torch.zeros(1, device=self.prior.device)
+        fields = [table(profile[:, i]) for i, table in enumerate(self.profile_tables)]
+        return torch.stack(fields).sum(0)[:, None, :]
+
+
+def unit_length(vectors: Tensor) -> Tensor:
+    """Vectors (..., d) divided by their lengths."""
+    return vectors / torch.linalg.vector_norm(vectors, dim=-1, keepdim=True).clamp_min(SMALLEST)

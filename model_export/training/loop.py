@@ -1,0 +1,205 @@
+"""One training, step by step: AdamW, looks at the validation users, early stopping, and a state to go on from."""
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from tqdm import tqdm
+
+from model_export.evaluation.cases import Cases
+from model_export.evaluation.metrics import means, per_case
+from model_export.evaluation.model_ranker import top_n
+from model_export.models.checkpoint import write
+from model_export.models.model import InterestModel
+from model_export.models.training_config import TrainingConfig
+from model_export.training.objective import objective
+from model_export.training.sampler import Sampler
+
+AVERAGED_FROM = 0.3  # share of the training; what comes before is too far from the end
+STATE_PARTS = {"of", "weights", "averaged", "optimizer", "sampler", "torch", "cuda", "progress", "best_weights"}
+PROGRESS = ("step", "seconds", "looks_without_gain", "best", "latest")
+NO_STATE = "{} is not the state of a training that this version can go on with; delete it and start anew"
+
+
+class Run:
+    """One training: AdamW until the steps or the time are used up or recall@50 has stopped growing.
+
+    Attributes
+    ----------
+    best, latest : the best validation metrics and the last ones; in the end `best` are those of the weights that are
+        kept. Empty where no user was held out for validation.
+    """
+
+    def __init__(self, model: InterestModel, sampler: Sampler, cases: Cases, training: TrainingConfig) -> None:
+        self.model, self.sampler, self.cases, self.training = model, sampler, cases, training
+        tables = list(model.items.parameters())
+        others = [parameter for name, parameter in model.named_parameters() if not name.startswith("items.")]
+        self.optimizer = torch.optim.AdamW(
+            [{"params": tables, "weight_decay": training.weight_decay}, {"params": others, "weight_decay": 0.0}],
+            lr=training.learning_rate,
+        )
+        # The running average lags some hundred steps behind and has less of the noise of the last ones.
+        self.averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(training.averaging))
+        self.step, self.seconds, self.looks_without_gain = 0, 0.0, 0
+        self.best: dict[str, float] = {}
+        self.latest: dict[str, float] = {}
+        self.best_weights: dict[str, torch.Tensor] = {}
+
+    @property
+    def spent(self) -> float:
+        """The share of the steps, or of the time, that is used up: 0 to 1."""
+        limit = math.inf if self.training.max_seconds is None else self.training.max_seconds
+        return min(1.0, max(self.step / self.steps, self.seconds / limit))
+
+    @property
+    def steps(self) -> int:
+        """The most steps."""
+        assert self.training.steps is not None, "training.py has decided by now"
+        return self.training.steps
+
+    @property
+    def kept(self) -> InterestModel:
+        """The model that is measured and kept: the average, once there is one."""
+        return cast(InterestModel, self.averaged.module) if self.averaged.n_averaged else self.model
+
+    def fit(self, progress: bool, state: Path | None, data: dict[str, Any]) -> None:
+        """Train to the end and load the best weights."""
+        with bar_of(self, progress) as bar:
+            while self.spent < 1 and self.looks_without_gain < self.training.patience:
+                started = time.monotonic()
+                loss = self.train_step()
+                self.seconds += time.monotonic() - started
+                bar(loss)
+                if self.step % self.training.validate_every == 0 or self.spent == 1:
+                    self.look()
+                    if state is not None:
+                        self.save(state, data)
+        self.choose()
+        self.model.eval()
+
+    def choose(self) -> None:
+        """Load the weights that are kept: the best at a look, or the last average.
+
+        An average at the end of a falling rate has no lucky steps; what looked better before did so on few users. Only
+        a training that was stopped because it did not get better goes back to its best.
+        """
+        stopped = self.looks_without_gain >= self.training.patience
+        if self.training.averaging and not stopped:
+            self.best, self.best_weights = self.latest, {}
+        self.model.load_state_dict(self.best_weights or self.kept.state_dict())
+
+    def train_step(self) -> float:
+        """One step of AdamW; the loss before it."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.training.learning_rate * (1 + math.cos(math.pi * self.spent)) / 2
+        self.model.train()
+        loss = objective(self.model, self.sampler.batch(), self.training)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise ValueError(
+                f"the loss is {value} at step {self.step + 1}; pow_p ({self.model.config.pow_p}) or the learning rate "
+                f"({self.training.learning_rate}) is too large"
+            )
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        self.step += 1
+        if self.training.averaging and self.spent >= AVERAGED_FROM:
+            self.averaged.update_parameters(self.model)
+        return value
+
+    def look(self) -> None:
+        """Measure the validation users, with the routing logits that serving uses; remember the best weights."""
+        if not len(self.cases):
+            return
+        self.latest = found = validate(self.kept, self.cases)
+        self.looks_without_gain += 1
+        if not self.best or found["recall@50"] > self.best["recall@50"]:
+            self.best, self.looks_without_gain = found, 0
+            self.best_weights = {name: value.clone() for name, value in self.kept.state_dict().items()}
+
+    def save(self, path: Path, data: dict[str, Any]) -> None:
+        """Write the state of the training, whole or not at all."""
+        content = {
+            "of": {"config": asdict(self.model.config), "training": asdict(self.training), "data": data},
+            "weights": self.model.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "sampler": self.sampler.state(),
+            "torch": torch.get_rng_state(),
+            "cuda": torch.cuda.get_rng_state_all(),
+            "progress": {
+                name: getattr(self, name) for name in ("step", "seconds", "looks_without_gain", "best", "latest")
+            },
+            "best_weights": self.best_weights,
+        }
+        write(content, path)
+
+    def restore(self, path: Path, data: dict[str, Any]) -> None:
+        """Go on from what `save` wrote.
+
+        Raises
+        ------
+        ValueError
+            If it is no such file, or of a training with other settings or another log.
+        """
+        content = read_state(path)
+        of = {"config": asdict(self.model.config), "training": asdict(self.training), "data": data}
+        for part, now in of.items():
+            then = content["of"][part]
+            for name in sorted(then.keys() | now.keys()):
+                if then.get(name) != now.get(name):
+                    raise ValueError(
+                        f"{path} is of another training: {name} was {then.get(name)} there and is {now.get(name)} here"
+                    )
+        self.model.load_state_dict(content["weights"])
+        self.averaged.load_state_dict(content["averaged"])
+        self.optimizer.load_state_dict(content["optimizer"])
+        self.sampler.restore(content["sampler"])
+        torch.set_rng_state(content["torch"])
+        if len(content["cuda"]) == torch.cuda.device_count():
+            torch.cuda.set_rng_state_all(content["cuda"])
+        for name, value in content["progress"].items():
+            setattr(self, name, value)
+        self.best_weights = content["best_weights"]
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """What `Run.save` wrote; ValueError where it is another file or not whole."""
+    try:
+        content: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+        if content.keys() == STATE_PARTS:
+            return content
+    except Exception as error:  # torch raises many kinds on a file that is not one of its own
+        raise ValueError(NO_STATE.format(path)) from error
+    raise ValueError(NO_STATE.format(path))
+
+
+@contextmanager
+def bar_of(run: Run, shown: bool) -> Iterator[Any]:
+    """A progress bar over what ends the training, steps or seconds; call what it gives after each step."""
+    limit = run.training.max_seconds
+    total = run.steps if limit is None else limit
+    unit = "steps" if limit is None else "s"
+    form = "{l_bar}{bar}| {n:.0f}/{total:.0f} " + unit + " [{elapsed}<{remaining}{postfix}]"
+    with tqdm(total=total, desc="training", bar_format=form, disable=not shown, mininterval=0.5) as bar:
+
+        def tell(loss: float) -> None:
+            bar.update((run.step if limit is None else min(run.seconds, limit)) - bar.n)
+            speed = run.step * run.training.batch_size / max(run.seconds, 1e-9)
+            best = f"{100 * run.best['recall@50']:.1f} %" if run.best else "-"
+            bar.set_postfix_str(f"{speed:,.0f} examples/s, loss {loss:.2f}, best recall@50 {best}", refresh=False)
+
+        tell(math.nan)
+        yield tell
+
+
+def validate(model: InterestModel, cases: Cases) -> dict[str, float]:
+    """Metrics with the routing logits that serving uses, shares between 0 and 1."""
+    return means(per_case(top_n(model, cases, 50), cases.labels))

@@ -1,0 +1,80 @@
+"""What a training step minimises: the loss and the penalties that the settings name, on one batch."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from model_export.models.mind import label_aware_attention, sampled_softmax
+from model_export.models.model import InterestModel
+from model_export.models.training_config import TrainingConfig
+from model_export.training.losses import instability, joint_softmax, overlap, routing_penalty, scores_of
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B (history, target) pairs and the M negatives that they share.
+
+    Attributes
+    ----------
+    history : int64 (B, L), item rows, the most recent last, 0 at padding, which stands in front.
+    real_history : likewise, without substitution.
+    mask : bool (B, L), True at behaviours.
+    earlier_mask : bool (B, L), the same without the last behaviour.
+    gaps, earlier_gaps : int64 (B, L), see time_gaps.py, of all behaviours and of those without the last.
+    target : int64 (B,).
+    profile : int64 (B, P).
+    negatives : int64 (M,).
+    log_q : float (items,), the logarithm of each item's expected count among M negatives.
+    """
+
+    history: Tensor
+    real_history: Tensor
+    mask: Tensor
+    earlier_mask: Tensor
+    gaps: Tensor
+    earlier_gaps: Tensor
+    target: Tensor
+    profile: Tensor
+    negatives: Tensor
+    log_q: Tensor
+
+
+def objective(model: InterestModel, batch: Batch, training: TrainingConfig) -> Tensor:
+    """The loss of one batch with its penalties, ()."""
+    # Embedding the rows of the batch alone keeps the cost of a step independent of the size of the catalogue.
+    parts = [batch.history.flatten(), batch.target, batch.negatives]
+    rows, places = torch.unique(torch.cat(parts), return_inverse=True)
+    history, target, negatives = places.split([len(part) for part in parts])
+    table = model.embed(rows)  # (rows, d)
+    behaviours = table[history].view(*batch.history.shape, -1)  # (B, L, d)
+    logits = model.logits_for_training(batch.history)  # (B, K, L)
+    capsules, active, weights = model.extract(behaviours, batch.mask, logits, batch.profile, batch.gaps)
+    log_q = batch.log_q[rows]
+    if training.loss == "joint":
+        repeats = repeats_among(rows, model, batch)
+        scores = scores_of(model.scale * capsules, active, table, target, negatives, log_q, repeats)
+        loss = joint_softmax(*scores, training.sharpness)
+    else:
+        user = model.scale * label_aware_attention(capsules, active, table[target], model.config.pow_p)  # (B, d)
+        loss = sampled_softmax(user, table, target, negatives, log_q, training.hard_negatives)
+    if training.routing_penalty:
+        loss = loss + training.routing_penalty * routing_penalty(weights, batch.mask)
+    if training.separation:
+        loss = loss + training.separation * overlap(capsules, active)
+    if training.stability:
+        some = slice((len(batch.target) + 3) // 4)  # a quarter tells as much, and costs a quarter
+        earlier = batch.earlier_mask[some], logits[some], batch.profile[some], batch.earlier_gaps[some]
+        before, was_active, _ = model.extract(behaviours[some], *earlier)
+        loss = loss + training.stability * instability(capsules[some], before, active[some] & was_active)
+    return loss
+
+
+def repeats_among(rows: Tensor, model: InterestModel, batch: Batch) -> Tensor | None:
+    """What `model.repeats` says of the items of a step, int64 (rows,) ascending, times the scale: (B, rows).
+
+    Histories count as they were: an item that was substituted is still one that the user has.
+    """
+    places = torch.searchsorted(rows, batch.real_history).clamp(max=len(rows) - 1)  # (B, L)
+    repeats = model.repeats(places, batch.mask & (rows[places] == batch.real_history), len(rows))
+    return None if repeats is None else model.scale * repeats

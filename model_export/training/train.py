@@ -1,0 +1,161 @@
+"""Training: from a log to a checkpoint, with an eye on the validation users."""
+
+import hashlib
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from model_export.bundle.format import Bundle
+from model_export.data.cooccurrence import Neighbours, co_occurrence, item_vectors, similar
+from model_export.data.dataset import Sequences, Vocabulary, build_sequences, build_vocabulary, item_counts
+from model_export.data.interactions import InteractionLog
+from model_export.evaluation.cases import Cases, comirec_cases, next_item_cases
+from model_export.evaluation.split import split_of
+from model_export.models.checkpoint import Checkpoint, new_model
+from model_export.models.model import InterestModel
+from model_export.models.model_config import ModelConfig
+from model_export.models.training_config import TrainingConfig
+from model_export.training.loop import Run, validate
+from model_export.training.own_item_tuning import raise_repeats
+from model_export.training.sampler import Sampler
+from model_export.training.warm_start import warm_start
+
+VALIDATION_CASES = 2_000
+LEAST_REPEATED = 0.01  # share of the behaviours from which on people are said to come back to items
+KEPT_HISTORIES = 200  # of held-out users
+EPOCHS, LEAST_STEPS = 6, 1_500  # where the settings leave the number of steps to the log
+
+
+def train(
+    log: InteractionLog,
+    config: ModelConfig,
+    training: TrainingConfig,
+    progress: bool = True,
+    state: Path | None = None,
+    start: Bundle | None = None,
+) -> Checkpoint:
+    """Train a model on a log, on a GPU where there is one.
+
+    The step with the best validation recall@50 is kept, or with `averaging` the last running average (Run.choose).
+
+    Parameters
+    ----------
+    state : file where the state of the training is kept at each look at the validation users. If the file is there,
+        training goes on from it and ends as if it had never stopped. Whoever keeps the checkpoint deletes it.
+    start : bundle whose items the new ones begin with (warm_start.py).
+
+    Raises
+    ------
+    ValueError
+        If the log has too few events to train on, `state` is of another training, or the loss cannot learn `repeats`.
+    """
+    if config.repeats and training.loss == "label-aware":
+        raise ValueError(f"repeats is True with the loss {training.loss!r}; right is joint, which learns it")
+    torch.manual_seed(training.seed)  # what NumPy draws has generators of its own
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    vocabulary = build_vocabulary(log)
+    if not config.reads_profile:
+        vocabulary = replace(vocabulary, profile_fields={})
+    sequences = build_sequences(log, vocabulary)
+    # What the log says nothing of would drift without reason.
+    repeats = config.repeats and repeated_share(sequences) >= LEAST_REPEATED
+    config = replace(config, time_gaps=config.time_gaps and log.timed, repeats=repeats)
+    split = split_of(training, sequences.user_ids, log.sides)
+    model = new_model(config, vocabulary)
+    neighbours = prepare(model, sequences, split.train, training)
+    if start is not None:
+        warm_start(model, vocabulary, start)
+    items = len(vocabulary.item_ids)
+    sampler = Sampler(sequences, split.train, config.history_length, training, items, device, neighbours)
+    training = replace(training, steps=training.steps or steps_for(len(sampler.targets), training.batch_size))
+    cases = comirec_cases(sequences, split.valid, config.history_length).sample(VALIDATION_CASES, training.seed)
+    run = Run(model.to(device), sampler, cases, training)
+    data = describe(log)
+    trained_on = data | {"fingerprint": fingerprint(sequences, vocabulary)}
+    if state is not None and state.exists():
+        run.restore(state, trained_on)
+    run.fit(progress, state, trained_on)
+    following = next_item_cases(sequences, split.valid, config.history_length, VALIDATION_CASES, training.seed)
+    if raise_repeats(model, (cases, following), progress):
+        run.best = validate(model, cases)
+    return Checkpoint(
+        model=model.cpu(),
+        vocabulary=vocabulary,
+        popularity=np.bincount(sequences.items, minlength=items),
+        catalogue=catalogue_of(log, vocabulary),
+        data=data,
+        training=training,
+        validation=run.best,
+        steps=run.step,
+        seconds=run.seconds,
+        histories=histories_of(cases.sample(KEPT_HISTORIES, training.seed), vocabulary),
+    )
+
+
+def steps_for(targets: int, batch_size: int) -> int:
+    """How many steps pass over the targets so often that more do not help; a small log needs some all the same."""
+    return max(LEAST_STEPS, math.ceil(EPOCHS * targets / batch_size))
+
+
+def prepare(
+    model: InterestModel, sequences: Sequences, users: np.ndarray, training: TrainingConfig
+) -> Neighbours | None:
+    """Tell the model how often each item was seen, start its table from co-occurrence, collect the items' neighbours.
+
+    The latter two where the settings say so. Held-out users (those not among `users`) teach nothing.
+    """
+    items = len(model.item_features)
+    counts = item_counts(sequences, users, items)
+    model.count(torch.from_numpy(counts))
+    if training.start == "random" and not training.substitution:
+        return None
+    similarity = similar(co_occurrence(sequences, users, items), counts)
+    if training.start == "co-occurrence":
+        vectors = item_vectors(similarity, model.config.dim, np.random.default_rng(training.seed))
+        with torch.no_grad():
+            model.items.ids.weight.copy_(torch.from_numpy(vectors))
+    return Neighbours(similarity) if training.substitution else None
+
+
+def repeated_share(sequences: Sequences) -> float:
+    """The share of the behaviours whose item the same user had before."""
+    owners = np.repeat(np.arange(len(sequences.lengths)), sequences.lengths)
+    span = int(sequences.items.max(initial=0)) + 1
+    return 1 - len(np.unique(owners * span + sequences.items)) / max(1, len(sequences.items))
+
+
+def histories_of(cases: Cases, vocabulary: Vocabulary) -> list[tuple[list[str], list[int]]]:
+    """The item_ids and times (Unix milliseconds) of each case's history."""
+    found = []
+    for rows, mask, times in zip(cases.history, cases.mask, cases.times, strict=True):
+        found.append(([vocabulary.item_ids[row] for row in rows[mask]], times[mask].tolist()))
+    return found
+
+
+def catalogue_of(log: InteractionLog, vocabulary: Vocabulary) -> dict[str, list[Any]]:
+    """What people are shown of each item, in the order of the vocabulary's items; unknown prices are None."""
+    items = log.items.set_index("item_id").loc[vocabulary.item_ids]
+    prices = [None if math.isnan(price) else float(price) for price in items.price]
+    return {"title": items.title.tolist(), "category": items.category.tolist(), "price": prices}
+
+
+def describe(log: InteractionLog) -> dict[str, Any]:
+    """Where the data came from and what range it covers (times in Unix milliseconds; positions where not `timed`)."""
+    return {
+        "source": Path(log.source).name,
+        "events": len(log.events),
+        "users": int(log.events.user_id.nunique()),
+        "first_event_ms": int(log.events.event_time_ms.min()),
+        "last_event_ms": int(log.events.event_time_ms.max()),
+        "timed": log.timed,
+    }
+
+
+def fingerprint(sequences: Sequences, vocabulary: Vocabulary) -> str:
+    """Tells one training's data from another's: a hash of every behaviour, its time, and every side feature."""
+    parts = (sequences.items, sequences.times, sequences.starts, sequences.profiles, vocabulary.item_features)
+    return hashlib.blake2b(b"".join(part.tobytes() for part in parts), digest_size=8).hexdigest()

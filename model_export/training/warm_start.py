@@ -1,0 +1,74 @@
+"""A warm start: a new model begins where the current bundle's items are."""
+
+import logging
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from model_export.bundle.format import FEATURES, Bundle
+from model_export.data.dataset import Vocabulary, rows_of
+from model_export.models.model import InterestModel
+
+log = logging.getLogger(__name__)
+
+
+@torch.no_grad()
+def warm_start(model: InterestModel, vocabulary: Vocabulary, bundle: Bundle) -> int:
+    """Let the items that a bundle knows begin with its embeddings and routing logits; how many they are.
+
+    A bundle has each item's embedding, pooled of its id's vector and those of its side features. The vectors of the
+    features are taken over, and the id's is what then gives the bundle's embedding. The other items begin as they
+    would have, turned to where the known ones lie now: what goes together stays together. The extractor's own
+    weights are in the graph, and begin anew.
+    """
+    rows = np.array([bundle.rows.get(item_id, -1) for item_id in vocabulary.item_ids])
+    known = torch.from_numpy(np.flatnonzero(rows >= 0))
+    dim = bundle.manifest.dim
+    if dim != model.config.dim or not len(known):
+        why = "knows none of these items" if dim == model.config.dim else f"has d = {dim}, not {model.config.dim}"
+        log.info("cold start: bundle %s %s", bundle.version, why)
+        return 0
+    there = rows[known.numpy()]
+    baked = torch.from_numpy(bundle.item_embeddings[there])
+    ids = model.items.ids.weight
+    ids.copy_(ids @ rotation(ids[known], baked))
+    restore_features(model, vocabulary, bundle)
+    ids[known] = ids_of(model, known, baked)
+    if model.config.learned_logits and bundle.manifest.num_interests == model.config.num_interests:
+        model.routing_logits[known] = torch.from_numpy(bundle.routing_logits[there])
+    log.info("warm start: %s of %s items begin as in bundle %s", f"{len(known):,}", f"{len(rows):,}", bundle.version)
+    return len(known)
+
+
+def rotation(vectors: Tensor, aims: Tensor) -> Tensor:
+    """The rotation (d, d) that brings vectors (n, d) nearest to others (orthogonal Procrustes)."""
+    left, _, right = torch.linalg.svd(vectors.T @ aims)
+    return left @ right
+
+
+def restore_features(model: InterestModel, vocabulary: Vocabulary, bundle: Bundle) -> None:
+    """The vectors of side features' values that the bundle has too."""
+    if model.items.features is None:
+        return
+    with np.load(bundle.path / FEATURES) as arrays:
+        for name, table in vocabulary.feature_slices().items():
+            before = rows_of(pd.Series(vocabulary.feature_fields[name]), bundle.manifest.feature_fields.get(name, []))
+            here = torch.from_numpy(np.flatnonzero(before))
+            if len(here):
+                model.items.features.weight[table.start + here] = torch.from_numpy(arrays[name][before[before > 0]])
+
+
+def ids_of(model: InterestModel, rows: Tensor, embeddings: Tensor) -> Tensor:
+    """The vectors of the ids (n, d) with which items come out with these embeddings.
+
+    Of unit-length items only the direction is known; their mean of m random unit vectors would have a length of about
+    1 / sqrt(m).
+    """
+    if model.items.features is None:
+        return embeddings
+    features = model.item_features[rows]
+    parts = 1 + (features > 0).sum(-1, keepdim=True)  # (n, 1)
+    length = parts.rsqrt() if model.config.unit_length else 1.0
+    return parts * length * embeddings - model.items.sum_of(features, model.items.features.weight)
