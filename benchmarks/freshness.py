@@ -35,13 +35,13 @@ from model_export.models.presets import DEFAULT, PRESETS, Preset, preset
 from model_export.models.switches import switched
 from model_export.readers import read_log
 from model_export.training.train import train
-from stream.batch import Batch
-from stream.cluster import Cluster
-from stream.event import Event, decode
-from stream.replay import replay
-from stream.state import UserState
-from stream.store import LmdbStore
-from stream.updater import Updater
+from stream.events.event import Event, decode
+from stream.events.replay import replay
+from stream.kafka.batch import Batch
+from stream.kafka.cluster import Cluster
+from stream.store.protocol import LmdbStore
+from stream.store.state import UserState
+from stream.updater.updater import Updater
 from tests.real_kafka import RealKafka
 
 TRAINED_ON = 0.8  # share of the log, in time order

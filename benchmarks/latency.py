@@ -25,9 +25,9 @@ from benchmarks.workload import create_topic, synthetic, trained_for_a_moment
 from model_export.bundle.format import Bundle
 from model_export.data.interactions import InteractionLog
 from model_export.evaluation.report import table
-from stream.cluster import Cluster
-from stream.producer import EventProducer
-from stream.replay import events_of
+from stream.events.producer import EventProducer
+from stream.events.replay import events_of
+from stream.kafka.cluster import Cluster
 from tests.real_kafka import RealKafka
 
 PARTITIONS = 2

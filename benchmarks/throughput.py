@@ -29,8 +29,8 @@ from model_export.bundle.format import Bundle
 from model_export.data.interactions import InteractionLog
 from model_export.evaluation.report import table
 from model_export.readers import read_log
-from stream.cluster import Cluster
-from stream.store import LmdbStore
+from stream.kafka.cluster import Cluster
+from stream.store.protocol import LmdbStore
 from tests.real_kafka import RealKafka
 
 PARTITIONS = 2

@@ -24,14 +24,14 @@ from benchmarks.task import UPDATE, Polled, Report, Stored, Task
 from mindstream.settings import Settings
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.format import Bundle
-from stream.batch import Batch
-from stream.cluster import Cluster
-from stream.event import decode
-from stream.position import Position
-from stream.reader import MOST_RECORDS, POLL_MS
-from stream.state import UserState
-from stream.store import LmdbStore
-from stream.updater import Updater, collect_less_garbage
+from stream.events.event import decode
+from stream.events.position import Position
+from stream.kafka.batch import Batch
+from stream.kafka.cluster import Cluster
+from stream.kafka.reader import MOST_RECORDS, POLL_MS
+from stream.store.protocol import LmdbStore
+from stream.store.state import UserState
+from stream.updater.updater import Updater, collect_less_garbage
 
 SAID_EVERY_S = 0.2
 

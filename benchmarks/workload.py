@@ -17,9 +17,9 @@ from model_export.export.exporter import export
 from model_export.models.checkpoint import Checkpoint
 from model_export.models.presets import DEFAULT, preset
 from model_export.training.train import train
-from stream.cluster import Cluster
-from stream.event import encode
-from stream.replay import events_of
+from stream.events.event import encode
+from stream.events.replay import events_of
+from stream.kafka.cluster import Cluster
 
 ITEMS = 10_000
 ZIPF = 1.0  # the item of rank r is taken in proportion to r ** -ZIPF

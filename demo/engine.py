@@ -21,16 +21,16 @@ from model_export.bundle.extractor import Extractor
 from model_export.bundle.registry import NoEarlierBundleError, Registry
 from model_export.bundle.serving import Serving
 from model_export.readers import read_log
-from stream.broker import EmbeddedBroker, running_embedded
-from stream.cluster import Cluster, TopicLife
-from stream.configured import existing_cluster
-from stream.event import Event
-from stream.position import Position
-from stream.producer import EventProducer
-from stream.redis_address import parse
-from stream.state import UserState
-from stream.stores import open_store
-from stream.updater import Updater
+from stream.events.event import Event
+from stream.events.position import Position
+from stream.events.producer import EventProducer
+from stream.kafka.cluster import Cluster, TopicLife
+from stream.kafka.connect import existing_cluster
+from stream.kafka.embedded_broker import EmbeddedBroker, running_embedded
+from stream.store.open import open_store
+from stream.store.redis_address import parse
+from stream.store.state import UserState
+from stream.updater.updater import Updater
 
 APPLIED_WITHIN_S = 10.0
 LOOK_EVERY_S = 0.002

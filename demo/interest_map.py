@@ -7,7 +7,7 @@ import pandas as pd
 
 from index.recommender import Recommender
 from model_export.bundle.format import Bundle
-from stream.state import UserState
+from stream.store.state import UserState
 
 MOST_ITEMS = 500  # drawn; more are a cloud without gaps, and slow
 TRAIL = 8  # events that the trail goes back

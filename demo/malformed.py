@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from kafka.errors import KafkaError
 
-from stream.cluster import Cluster
-from stream.dead_letter_topic import DeadLetterTopic
-from stream.letter import Letter
-from stream.producer import EventProducer
+from stream.dead_letters.letter import Letter
+from stream.dead_letters.topic import DeadLetterTopic
+from stream.events.producer import EventProducer
+from stream.kafka.cluster import Cluster
 
 SENT_WITHIN_S = 10
 SHOWN = 5

@@ -6,7 +6,7 @@ from kafka import TopicPartition
 from kafka.errors import KafkaError
 
 from mindstream.settings import Settings
-from stream.cluster import Cluster
+from stream.kafka.cluster import Cluster
 
 ANSWER_MS = 3_000
 

@@ -1,8 +1,8 @@
 """A few users of the log, ready-made for the demo."""
 
 from model_export.data.interactions import InteractionLog
-from stream.event import Event
-from stream.replay import profiles_of
+from stream.events.event import Event
+from stream.events.replay import profiles_of
 
 MOST = 20
 BEHAVIOURS = 30  # of each; enough for several interests

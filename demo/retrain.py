@@ -13,9 +13,9 @@ from mindstream import console, settings
 from model_export.commands.options import train_on
 from model_export.data.interactions import InteractionLog
 from model_export.readers import read_log
-from stream.configured import reachable_cluster
-from stream.dead_letter_topic import DeadLetterTopic
-from stream.event import BadEventError, Event, decode
+from stream.dead_letters.topic import DeadLetterTopic
+from stream.events.event import BadEventError, Event, decode
+from stream.kafka.connect import reachable_cluster
 
 log = logging.getLogger("demo.retrain")
 

@@ -7,7 +7,7 @@ from demo.interest_map import InterestMap
 from index.recommender import Recommender
 from model_export.bundle.format import Bundle
 from model_export.bundle.registry import Registry
-from stream.store import Store
+from stream.store.protocol import Store
 
 
 @dataclass(frozen=True)

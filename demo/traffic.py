@@ -9,9 +9,9 @@ from itertools import islice
 import msgspec
 
 from model_export.data.interactions import InteractionLog
-from stream.event import Event
-from stream.producer import EventProducer
-from stream.replay import events_of
+from stream.events.event import Event
+from stream.events.producer import EventProducer
+from stream.events.replay import events_of
 
 TICK_S = 0.1
 MOST_AT_ONCE_S = 1.0  # what is owed after a longer sleep is forgotten: no burst

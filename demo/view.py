@@ -9,8 +9,8 @@ import numpy as np
 
 from index.recommender import Candidates
 from model_export.bundle.format import Bundle
-from stream.interests import Interest
-from stream.state import UserState
+from stream.store.interests import Interest
+from stream.store.state import UserState
 
 ON_A_SHELF = 4
 MADE_BY = 3

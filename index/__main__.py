@@ -21,7 +21,7 @@ from mindstream import console, settings
 from mindstream.printable import json_line
 from model_export.bundle.format import Bundle
 from model_export.bundle.registry import Registry
-from stream.stores import open_store
+from stream.store.open import open_store
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
 app.add_typer(item_commands.app, name="items")

@@ -11,7 +11,7 @@ from index.api_routes import Answers
 from index.recommender import Recommender
 from mindstream.settings import Settings
 from model_export.bundle.serving import Serving
-from stream.store import Store
+from stream.store.protocol import Store
 
 ABOUT = """\
 Candidates and interests as fresh as a user's last behaviour. In a path, percent-encode ids, the slash too.

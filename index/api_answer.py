@@ -8,8 +8,8 @@ from pydantic import Field
 
 from index.assortment import Assortment
 from index.recommender import Candidates
-from stream import interests
-from stream.state import UserState
+from stream.store import interests
+from stream.store.state import UserState
 
 MADE_BY = 5  # behaviours that an answer with candidates names of each interest
 

@@ -9,10 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from index.item import CATEGORY, LONGEST_ID
 from index.request import MOST_CANDIDATES, MOST_EXCLUDED, Request, filters_of
 from model_export.bundle.extractor import Capsules
-from stream.event import LONGEST_USER_ID
-from stream.history import History
-from stream.position import Position
-from stream.state import UserState
+from stream.events.event import LONGEST_USER_ID
+from stream.events.position import Position
+from stream.store.history import History
+from stream.store.state import UserState
 
 MOST_N = 1_000
 MOST_USERS = 100  # of one batch, users and visitors together

@@ -27,9 +27,9 @@ from index.recommender import CAPSULES, POPULAR, POPULAR_IN_CATEGORY, Candidates
 from index.recommender import candidates_of as recommender_candidates
 from index.request import Request
 from model_export.bundle.serving import Serving
-from stream.interests import interests_of
-from stream.state import UserState
-from stream.store import Store
+from stream.store.interests import interests_of
+from stream.store.protocol import Store
+from stream.store.state import UserState
 
 log = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 from index.assortment import Assortment
 from index.recommender import Candidates
 from mindstream.printable import printable
-from stream.interests import Interest
+from stream.store.interests import Interest
 
 MADE_BY = 3  # behaviours shown of each interest
 

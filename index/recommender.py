@@ -19,9 +19,9 @@ from index.selection import pool_size, selected
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.format import Bundle
 from model_export.bundle.own_items import own_items
-from stream.interests import Interest, interests_of
-from stream.state import UserState, encoded, recomputed
-from stream.store import Store
+from stream.store.interests import Interest, interests_of
+from stream.store.protocol import Store
+from stream.store.state import UserState, encoded, recomputed
 
 CAPSULES, POPULAR, POPULAR_IN_CATEGORY = "capsules", "popular", "popular in category"
 NO_IMPORTANCE = np.empty(0, dtype=np.float32)

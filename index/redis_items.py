@@ -4,8 +4,8 @@ from typing import Any, Self
 
 from index.item import Item
 from index.item_store import MOST_ITEMS, Changes, Entries, from_bytes, is_whole, to_bytes, too_many
-from stream.redis_address import parse
-from stream.redis_link import Command, Foreign, RedisLink
+from stream.store.redis_address import parse
+from stream.store.redis_link import Command, Foreign, RedisLink
 
 PAGE = ("WITHSCORES", "LIMIT", 0, 1_000)  # what is read at a time: item_id and number in turn
 

@@ -17,7 +17,7 @@ from index.request import Request
 from mindstream.settings import Settings
 from model_export.bundle.registry import Registry
 from model_export.bundle.serving import Serving
-from stream.stores import open_store
+from stream.store.open import open_store
 
 log = logging.getLogger(__name__)
 

@@ -16,17 +16,19 @@ from model_export.bundle.extractor import Extractor
 from model_export.bundle.format import Bundle
 from model_export.bundle.registry import Registry
 from model_export.bundle.serving import Serving
-from stream import dlq, one_user, sweep_command
-from stream.broker import EmbeddedBroker
-from stream.configured import any_cluster, reachable_cluster
-from stream.event import Event, read_lines
-from stream.health import Health
-from stream.metrics import Metrics
-from stream.monitor import monitor
-from stream.producer import EventProducer
-from stream.store import Store
-from stream.stores import open_store
-from stream.updater import Updater, collect_less_garbage
+from stream.commands import dead_letters as dlq
+from stream.commands import sweep as sweep_command
+from stream.commands import users as one_user
+from stream.events.event import Event, read_lines
+from stream.events.producer import EventProducer
+from stream.kafka.connect import any_cluster, reachable_cluster
+from stream.kafka.embedded_broker import EmbeddedBroker
+from stream.monitoring.health import Health
+from stream.monitoring.metrics import Metrics
+from stream.monitoring.server import monitor
+from stream.store.open import open_store
+from stream.store.protocol import Store
+from stream.updater.updater import Updater, collect_less_garbage
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
 app.add_typer(one_user.app)
@@ -137,7 +139,7 @@ def replay(
 ) -> None:
     """Play a log into the topic."""
     from model_export.readers import read_log  # here, because pandas takes a second to import
-    from stream.replay import replay as replay_log
+    from stream.events.replay import replay as replay_log
 
     factor = parse_speed(speed)
     cluster = reachable_cluster()

@@ -18,10 +18,10 @@ from model_export.bundle.extractor import Extractor
 from model_export.bundle.format import Bundle
 from model_export.bundle.registry import Registry
 from model_export.bundle.serving import Serving
-from stream.history import History
-from stream.position import Position
-from stream.state import UserState
-from stream.store import Store
+from stream.events.position import Position
+from stream.store.history import History
+from stream.store.protocol import Store
+from stream.store.state import UserState
 
 AGE_S = 50.0  # of the last behaviour of every user
 

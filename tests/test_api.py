@@ -18,7 +18,7 @@ from index.api_asked import MOST_USERS
 from index.api_refusal import MOST_BYTES
 from index.recommender import Recommender
 from model_export.bundle.format import Bundle, write_manifest
-from stream.store import LmdbStore
+from stream.store.protocol import LmdbStore
 from tests.api_world import AGE_S, app_of, client_of, user
 from tests.real_redis import RealRedis
 
@@ -403,7 +403,7 @@ def test_a_record_that_cannot_be_read_is_nobody_s_but_its_user_s(
 def test_without_its_store_it_says_so_and_comes_back(
     bundle: Bundle, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from stream.redis_store import RedisStore
+    from stream.store.redis_store import RedisStore
 
     with RealRedis("--requirepass", KEY, password=KEY) as redis, RedisStore(redis.url) as store:
         store.put_many([user(bundle, "ann", bundle.item_ids[:9])])

@@ -29,11 +29,11 @@ from benchmarks.faults.world import World
 from benchmarks.faults.zombie import Awakened, tried, writes
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.format import Bundle
-from stream.position import Position
-from stream.producer import EventProducer
-from stream.state import UserState
-from stream.store import LmdbStore
-from stream.updater import Updater
+from stream.events.position import Position
+from stream.events.producer import EventProducer
+from stream.store.protocol import LmdbStore
+from stream.store.state import UserState
+from stream.updater.updater import Updater
 from tests.command import wait_until
 from tests.real_kafka import RealKafka
 from tests.real_redis import RealRedis

@@ -12,8 +12,8 @@ from model_export.bundle.extractor import Extractor
 from model_export.bundle.format import Bundle
 from model_export.bundle.registry import Registry
 from model_export.bundle.serving import Serving
-from stream.store import LmdbStore
-from stream.sweep import Sweep
+from stream.store.protocol import LmdbStore
+from stream.updater.sweep import Sweep
 from tests.command import wait_until
 
 

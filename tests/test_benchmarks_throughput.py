@@ -24,10 +24,10 @@ from model_export.data.interactions import InteractionLog
 from model_export.data.simulator import SimulatedShop
 from model_export.models.checkpoint import Checkpoint
 from model_export.readers import write_table
-from stream.cluster import Cluster
-from stream.event import Event
-from stream.producer import EventProducer
-from stream.store import LmdbStore
+from stream.events.event import Event
+from stream.events.producer import EventProducer
+from stream.kafka.cluster import Cluster
+from stream.store.protocol import LmdbStore
 from tests.java_broker import free_ports
 from tests.real_kafka import RealKafka
 

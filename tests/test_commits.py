@@ -8,8 +8,8 @@ import pytest
 from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka.errors import CommitFailedError, KafkaError, KafkaTimeoutError, RebalanceInProgressError
 
-from stream.cluster import Cluster
-from stream.commits import Commits
+from stream.kafka.cluster import Cluster
+from stream.kafka.commits import Commits
 from tests.command import wait_until
 from tests.real_kafka import RealKafka
 
@@ -85,7 +85,7 @@ def test_what_the_broker_did_not_take_is_tried_again(
     """Also without anything new: the topic may be quiet."""
     group.commits.pending = {group.first: at(2), group.second: at(1)}
     group.commits.sent = {group.first: at(1), group.second: at(1)}
-    with caplog.at_level(logging.WARNING, logger="stream.commits"):
+    with caplog.at_level(logging.WARNING, logger="stream.kafka.commits"):
         group.commits.answered(group.commits.sent, {}, error)
     assert "offsets not committed" in caplog.text
     assert group.commits.pending == {group.first: at(2), group.second: at(1)}

@@ -21,9 +21,9 @@ from model_export.bundle.format import Bundle
 from model_export.bundle.registry import Registry
 from model_export.data.simulator import SimulatedShop
 from model_export.readers import write_table
-from stream.cluster import Cluster
-from stream.event import Event
-from stream.producer import EventProducer
+from stream.events.event import Event
+from stream.events.producer import EventProducer
+from stream.kafka.cluster import Cluster
 from tests import system
 from tests.command import wait_until
 from tests.java_broker import free_ports

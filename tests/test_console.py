@@ -17,7 +17,7 @@ import logging
 import console
 
 def app():
-    log = logging.getLogger("stream.updater")
+    log = logging.getLogger("stream.updater.updater")
     log.info("reading %s", "behaviour", extra={"partition": 3, "offset": 17})
     log.debug("too much")
     logging.getLogger("kafka.net").warning("reconnecting")
@@ -46,7 +46,7 @@ def test_json() -> None:
     assert time.utcoffset() is not None
     assert first == {
         "level": "INFO",
-        "logger": "stream.updater",
+        "logger": "stream.updater.updater",
         "message": "reading behaviour",
         "partition": 3,
         "offset": 17,

@@ -14,12 +14,12 @@ from kafka import KafkaProducer
 
 from mindstream.settings import Settings
 from model_export.bundle.format import Bundle
-from stream.broker import EmbeddedBroker
-from stream.dead_letter_topic import DeadLetterTopic
-from stream.dead_letters import KEPT_BYTES
-from stream.event import Event, decode, encode
-from stream.letter import Letter, from_line, to_line
-from stream.redrive import LONGEST_EVENT_ID, mended, named
+from stream.dead_letters.letter import Letter, from_line, to_line
+from stream.dead_letters.redrive import LONGEST_EVENT_ID, mended, named
+from stream.dead_letters.topic import DeadLetterTopic
+from stream.dead_letters.writer import KEPT_BYTES
+from stream.events.event import Event, decode, encode
+from stream.kafka.embedded_broker import EmbeddedBroker
 from tests.bad_records import BAD_RECORDS, GOOD
 from tests.real_kafka import RealKafka
 from tests.test_stream_cli import KafkaShell, Shell

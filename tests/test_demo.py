@@ -51,15 +51,15 @@ from model_export.data.simulator import SimulatedShop, simulate
 from model_export.export.exporter import write_json
 from model_export.models.presets import DEFAULT, PRESETS, preset
 from model_export.readers import read_log
-from stream.broker import EmbeddedBroker, running_embedded
-from stream.cluster import Cluster
-from stream.event import Event
-from stream.history import History
-from stream.interests import Behaviour, Interest
-from stream.position import Position
-from stream.producer import EventProducer
-from stream.state import UserState
-from stream.store import LmdbStore
+from stream.events.event import Event
+from stream.events.position import Position
+from stream.events.producer import EventProducer
+from stream.kafka.cluster import Cluster
+from stream.kafka.embedded_broker import EmbeddedBroker, running_embedded
+from stream.store.history import History
+from stream.store.interests import Behaviour, Interest
+from stream.store.protocol import LmdbStore
+from stream.store.state import UserState
 from tests.demo_home import home_of, one_interest_bundle
 
 ROOT = Path(__file__).parents[1]

@@ -24,10 +24,10 @@ from index.recommender import Recommender
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.format import Bundle
 from model_export.data.simulator import SimulatedShop
-from stream.event import Event
-from stream.history import History
-from stream.position import Position
-from stream.state import UserState
+from stream.events.event import Event
+from stream.events.position import Position
+from stream.store.history import History
+from stream.store.state import UserState
 
 MUG = Row("mug", "Blue mug", "Kitchen", 4.5)
 CUP = Row("cup", "Red cup", "Kitchen", None)

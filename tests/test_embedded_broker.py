@@ -14,14 +14,14 @@ import pytest
 from mindstream.settings import Settings
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.format import Bundle
-from stream.broker import ANNOUNCEMENT, BrokerTakenError, EmbeddedBroker, is_locked, running_embedded
-from stream.cluster import Cluster
-from stream.event import Event
-from stream.producer import EventProducer
-from stream.replay import Brake
-from stream.state import UserState
-from stream.store import LmdbStore, Store
-from stream.updater import Updater
+from stream.events.event import Event
+from stream.events.producer import EventProducer
+from stream.events.replay import Brake
+from stream.kafka.cluster import Cluster
+from stream.kafka.embedded_broker import ANNOUNCEMENT, BrokerTakenError, EmbeddedBroker, is_locked, running_embedded
+from stream.store.protocol import LmdbStore, Store
+from stream.store.state import UserState
+from stream.updater.updater import Updater
 from tests.command import Command, wait_until
 
 START_MS = 1_720_000_000_000
@@ -210,7 +210,7 @@ def test_the_brake_knows_how_far_behind_the_group_is(tmp_path: Path, bundle: Bun
 
 
 def test_the_broker_gone_the_brake_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stream.replay.ANSWER_MS", 500)
+    monkeypatch.setattr("stream.events.replay.ANSWER_MS", 500)
     broker = EmbeddedBroker(tmp_path)
     publish(broker.cluster, "mug")
     with Brake(broker.cluster, "clicks", "updaters") as brake:

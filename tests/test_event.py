@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream.event import (
+from stream.events.event import (
     AHEAD_MS,
     EARLIEST_MS,
     LATEST_MS,

@@ -42,16 +42,16 @@ FAULT_PARTS = (  # of `python -m benchmarks faults` and `swap`
     "tests.bad_bundles",
 )
 STORES = (  # what index reads of the stream's, how it prints it, and the way to the Redis where its own items are too
-    "stream.event",
-    "stream.history",
-    "stream.interests",
-    "stream.position",
+    "stream.events.event",
+    "stream.store.history",
+    "stream.store.interests",
+    "stream.events.position",
     "mindstream.printable",
-    "stream.redis_address",
-    "stream.redis_link",
-    "stream.state",
-    "stream.store",
-    "stream.stores",
+    "stream.store.redis_address",
+    "stream.store.redis_link",
+    "stream.store.state",
+    "stream.store.protocol",
+    "stream.store.open",
 )
 DEMO_PARTS = ("tests.demo_process",)  # of `python -m benchmarks demo`
 # Room -> what of ours it may import besides itself, settings and console. A name allows what is below it.

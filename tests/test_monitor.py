@@ -11,9 +11,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 
 from mindstream.settings import Settings
-from stream.health import Health
-from stream.metrics import RESULTS, Metrics
-from stream.monitor import Monitor, monitor
+from stream.monitoring.health import Health
+from stream.monitoring.metrics import RESULTS, Metrics
+from stream.monitoring.server import Monitor, monitor
 from tests.java_broker import free_ports
 
 CANARY = "canary-7f3b"

@@ -5,10 +5,10 @@ import time
 
 import pytest
 
-from stream import producer
-from stream.cluster import Cluster
-from stream.event import Event
-from stream.producer import EventProducer
+from stream.events import producer
+from stream.events.event import Event
+from stream.events.producer import EventProducer
+from stream.kafka.cluster import Cluster
 from tests import system
 from tests.real_kafka import KafkaUnavailable, RealKafka, needed_commands
 

@@ -52,7 +52,7 @@ from model_export.bundle.registry import Registry
 from model_export.bundle.serving import Serving
 from model_export.data.dataset import new_features
 from model_export.models.checkpoint import Checkpoint
-from stream.store import LmdbStore
+from stream.store.protocol import LmdbStore
 from tests.test_recommender import run_index
 from tests.test_request import state_of
 

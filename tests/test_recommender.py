@@ -32,10 +32,10 @@ from model_export.bundle.format import (
     write_manifest,
 )
 from model_export.bundle.registry import Registry
-from stream.history import History
-from stream.position import Position
-from stream.state import UserState
-from stream.store import LmdbStore
+from stream.events.position import Position
+from stream.store.history import History
+from stream.store.protocol import LmdbStore
+from stream.store.state import UserState
 
 ROOT = Path(__file__).parents[1]
 

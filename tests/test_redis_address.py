@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stream.redis_address import RedisAddress, parse
+from stream.store.redis_address import RedisAddress, parse
 
 
 def test_a_url_with_everything(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ from typing import Self
 import pytest
 from redis.exceptions import MovedError
 
-from stream.redis_store import RedisStore
-from stream.store import Store
+from stream.store.protocol import Store
+from stream.store.redis_store import RedisStore
 from tests import system
 from tests.real_redis import RealRedis, RealRedisCluster
 from tests.test_store import IDLE_DAYS, ROOT, idle_since, item_of, overwrite, state

@@ -28,10 +28,10 @@ from model_export.models.presets import DEFAULT, preset
 from model_export.training import own_item_tuning as repeat_tuning
 from model_export.training.own_item_tuning import RAISES, raise_repeats, set_bonus
 from model_export.training.train import repeated_share, train
-from stream.history import History
-from stream.position import Position
-from stream.state import UserState
-from stream.store import LmdbStore
+from stream.events.position import Position
+from stream.store.history import History
+from stream.store.protocol import LmdbStore
+from stream.store.state import UserState
 from tests.untrained import untrained
 
 

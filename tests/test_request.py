@@ -19,10 +19,10 @@ from index.selection import chosen_of, selected
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.format import Bundle
 from model_export.models.checkpoint import Checkpoint
-from stream.history import History
-from stream.position import Position
-from stream.state import UserState
-from stream.store import LmdbStore
+from stream.events.position import Position
+from stream.store.history import History
+from stream.store.protocol import LmdbStore
+from stream.store.state import UserState
 
 
 @pytest.fixture(scope="module")

@@ -18,10 +18,10 @@ from mindstream import console, settings
 from mindstream.settings import Settings
 from model_export.bundle.format import Bundle
 from model_export.bundle.registry import Registry
-from stream.cluster import Cluster
-from stream.event import Event, decode
-from stream.producer import EventProducer
-from stream.security import Security
+from stream.events.event import Event, decode
+from stream.events.producer import EventProducer
+from stream.kafka.cluster import Cluster
+from stream.kafka.security import Security
 from tests import kafka_jars, system
 from tests.certificates import Authority, new_authority
 from tests.command import Command
@@ -336,7 +336,7 @@ def test_no_failure_tells_the_password(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     asks_kafka = command != "query"
-    monkeypatch.setattr("stream.cluster.CONNECTED_WITHIN_S", 0.1)
+    monkeypatch.setattr("stream.kafka.cluster.CONNECTED_WITHIN_S", 0.1)
     monkeypatch.setattr("stream.__main__.stop_on_signals", threading.Event)
     environment = variables("127.0.0.1:1", "SASL_PLAINTEXT", MINDSTREAM_HOME=str(home)) | wrong
     for name, value in environment.items():

@@ -9,11 +9,11 @@ import pytest
 from mindstream.settings import Settings
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.format import Bundle
-from stream.event import Event
-from stream.history import History
-from stream.position import Position
-from stream.state import UserState
-from stream.store import LmdbStore
+from stream.events.event import Event
+from stream.events.position import Position
+from stream.store.history import History
+from stream.store.protocol import LmdbStore
+from stream.store.state import UserState
 from tests.command import Command
 from tests.real_kafka import RealKafka
 from tests.test_stream_cli import Shell

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from model_export.bundle.extractor import Capsules
-from stream.event import Event, Forget
-from stream.history import History
-from stream.position import Position
-from stream.state import DAY_MS, MARKER_DAYS, Applied, UserState, apply, recomputed
-from stream.state_bytes import from_bytes, position_of, to_bytes
+from stream.events.event import Event, Forget
+from stream.events.position import Position
+from stream.store.codec import from_bytes, position_of, to_bytes
+from stream.store.history import History
+from stream.store.state import DAY_MS, MARKER_DAYS, Applied, UserState, apply, recomputed
 
 START_MS = 1_720_000_000_000
 NO_CAPSULES = Capsules(np.zeros((0, 2), "f4"), np.zeros(0, "f4"), np.zeros((0, 0), "f4"), "v1")

@@ -11,8 +11,8 @@ import pytest
 from benchmarks.faults.home import Home, counted
 from benchmarks.faults.load import clicks
 from model_export.bundle.format import Bundle
-from stream.event import Event
-from stream.producer import EventProducer
+from stream.events.event import Event
+from stream.events.producer import EventProducer
 from tests.real_kafka import RealKafka
 
 EVENTS = 20_000

@@ -15,12 +15,12 @@ import pytest
 from msgspec.structs import replace
 
 from model_export.bundle.extractor import Capsules
-from stream.history import History
-from stream.position import Position
-from stream.redis_store import RedisStore
-from stream.state import DAY_MS, MARKER_DAYS, UserState, recomputed
-from stream.state_bytes import to_bytes
-from stream.store import KEYS_AT_ONCE, LmdbStore, Store
+from stream.events.position import Position
+from stream.store.codec import to_bytes
+from stream.store.history import History
+from stream.store.protocol import KEYS_AT_ONCE, LmdbStore, Store
+from stream.store.redis_store import RedisStore
+from stream.store.state import DAY_MS, MARKER_DAYS, UserState, recomputed
 
 ROOT = Path(__file__).parents[1]
 

@@ -6,9 +6,9 @@ import pytest
 from pydantic import SecretStr
 
 from mindstream.settings import Settings
-from stream.redis_store import RedisStore
-from stream.store import LmdbStore
-from stream.stores import open_store
+from stream.store.open import open_store
+from stream.store.protocol import LmdbStore
+from stream.store.redis_store import RedisStore
 from tests.real_redis import RealRedis
 from tests.test_store import item_of, state
 

@@ -22,10 +22,10 @@ from model_export.data.interactions import InteractionLog
 from model_export.data.simulator import SimulatedShop
 from model_export.readers import write_table
 from stream.__main__ import app, remove_idle
-from stream.broker import EmbeddedBroker
-from stream.event import Event, decode
-from stream.redis_store import RedisStore
-from stream.store import LmdbStore
+from stream.events.event import Event, decode
+from stream.kafka.embedded_broker import EmbeddedBroker
+from stream.store.protocol import LmdbStore
+from stream.store.redis_store import RedisStore
 from tests.command import ROOT, Command, wait_until
 from tests.java_broker import free_ports
 from tests.real_kafka import RealKafka
@@ -194,7 +194,7 @@ def test_a_replay_that_is_stopped_says_how_far_it_came(
         if next(waits, None) is None:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr("stream.replay.time", SimpleNamespace(monotonic=time.monotonic, sleep=sleep))
+    monkeypatch.setattr("stream.events.replay.time", SimpleNamespace(monotonic=time.monotonic, sleep=sleep))
     write_table(log, tmp_path / "log.parquet")
     with EmbeddedBroker(Settings(home=home).state):
         status, said = shell("replay", str(tmp_path / "log.parquet"), "--speed", "1")
@@ -306,7 +306,7 @@ def test_where_no_kafka_answers(home: Path, bundle: Bundle) -> None:
 
 @pytest.mark.parametrize("address", ["no-such-host.invalid:9092", "localhost:port", "localhost:1,localhost:2"])
 def test_an_address_where_nobody_is(shell: Shell, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stream.cluster.CONNECTED_WITHIN_S", 0.5)
+    monkeypatch.setattr("stream.kafka.cluster.CONNECTED_WITHIN_S", 0.5)
     shell.set(bootstrap_servers=address)
     said = shell.fails("produce", "--user", "anna", "--item", "mug")
     assert said.startswith(f"error: no Kafka broker answers at {address} (")

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from stream.health import Health
-from stream.metrics import AGES_S, RESULTS, Metrics
+from stream.monitoring.health import Health
+from stream.monitoring.metrics import AGES_S, RESULTS, Metrics
 
 
 def value(metrics: Metrics, name: str, **labels: str) -> float | None:

@@ -12,9 +12,9 @@ from model_export.bundle.extractor import Extractor
 from model_export.bundle.format import Bundle
 from model_export.bundle.registry import Registry
 from model_export.bundle.serving import Serving
-from stream.event import Event
-from stream.interest_updates import InterestUpdate
-from stream.updater import Updater
+from stream.events.event import Event
+from stream.updater.interest_updates import InterestUpdate
+from stream.updater.updater import Updater
 from tests.bad_bundles import BAD_BUNDLES, copied
 from tests.command import Command, wait_until
 from tests.real_kafka import RealKafka

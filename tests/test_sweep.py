@@ -11,15 +11,15 @@ from mindstream.settings import Settings
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.format import Bundle
 from model_export.bundle.registry import Registry
-from stream import sweeper as sweeping
-from stream.history import History
-from stream.metrics import Metrics
-from stream.position import Position
-from stream.state import UserState, recomputed
-from stream.state_bytes import to_bytes
-from stream.store import LmdbStore
-from stream.sweep import PAGE, Sweep
-from stream.sweeper import AGAIN_S, Sweeper
+from stream.events.position import Position
+from stream.monitoring.metrics import Metrics
+from stream.store.codec import to_bytes
+from stream.store.history import History
+from stream.store.protocol import LmdbStore
+from stream.store.state import UserState, recomputed
+from stream.updater import sweeper as sweeping
+from stream.updater.sweep import PAGE, Sweep
+from stream.updater.sweeper import AGAIN_S, Sweeper
 from tests.bad_bundles import copied
 from tests.test_store import overwrite
 from tests.test_stream_cli import Shell

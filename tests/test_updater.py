@@ -19,18 +19,18 @@ from msgspec.structs import replace
 from mindstream.settings import Settings
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.format import Bundle
-from stream.batch import Batch
-from stream.cluster import Cluster
-from stream.dead_letters import KEPT_BYTES
-from stream.event import Event, encode
-from stream.history import History
-from stream.position import Position
-from stream.producer import EventProducer
-from stream.reader import LIFE_CHECK_S
-from stream.state import UserState
-from stream.state_bytes import to_bytes
-from stream.store import LmdbStore, Store
-from stream.updater import MOST_TRIES, Updater
+from stream.dead_letters.writer import KEPT_BYTES
+from stream.events.event import Event, encode
+from stream.events.position import Position
+from stream.events.producer import EventProducer
+from stream.kafka.batch import Batch
+from stream.kafka.cluster import Cluster
+from stream.kafka.reader import LIFE_CHECK_S
+from stream.store.codec import to_bytes
+from stream.store.history import History
+from stream.store.protocol import LmdbStore, Store
+from stream.store.state import UserState
+from stream.updater.updater import MOST_TRIES, Updater
 from tests.bad_records import BAD_RECORDS
 from tests.command import wait_until
 from tests.conftest import PARTITIONS
@@ -397,7 +397,7 @@ def test_one_who_slept_asks_before_writing(world: World, monkeypatch: pytest.Mon
 def test_one_who_only_was_slow_goes_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     slow = world.updater()
     work(slow, slow.reader.ready.is_set)
-    monkeypatch.setattr("stream.reader.SURELY_OURS_S", 0.0)  # it asks each time
+    monkeypatch.setattr("stream.kafka.reader.SURELY_OURS_S", 0.0)  # it asks each time
     world.publish(world.clicks("anna", 1, 2))
     apply_all(slow, 2)
     assert world.committed() == 2
@@ -431,7 +431,7 @@ def test_a_user_is_forgotten(world: World) -> None:
 def test_a_partition_that_stands_still_is_noticed(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("stream.reader.WATCH_S", 0.1)
+    monkeypatch.setattr("stream.kafka.reader.WATCH_S", 0.1)
     updater = world.updater()
     work(updater, updater.reader.ready.is_set)
     updater.reader.watchdog.patience_s = 0.5
@@ -519,7 +519,7 @@ def test_of_two_with_the_same_name_the_first_ends(world: World) -> None:
 def test_a_broker_that_does_not_answer_is_trouble(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     updater = world.updater()
     work(updater, updater.reader.ready.is_set)
-    monkeypatch.setattr("stream.reader.WATCH_S", 0.0)
+    monkeypatch.setattr("stream.kafka.reader.WATCH_S", 0.0)
 
     def silent(*_: object, **__: object) -> None:
         raise KafkaTimeoutError("silence")
@@ -662,8 +662,8 @@ def test_a_join_that_is_forgotten_is_made_again(world: World, monkeypatch: pytes
     with world.kafka.admin() as admin:
         admin.create_partitions({world.topic: PARTITIONS + 2})
     updater.reader.consumer.topics()  # so that it knows of them at once, and not in some seconds
-    monkeypatch.setattr("stream.updater.POLL_MS", 1)
-    monkeypatch.setattr("stream.reader.JOINED_WITHIN_S", 1.0)
+    monkeypatch.setattr("stream.updater.updater.POLL_MS", 1)
+    monkeypatch.setattr("stream.kafka.reader.JOINED_WITHIN_S", 1.0)
     work(updater, lambda: len(updater.reader.consumer.assignment()) == PARTITIONS + 2, "it has all partitions")
     world.publish(click for number in range(20) for click in world.clicks(f"user-{number}", number))
     apply_all(updater, 20)

@@ -2,7 +2,7 @@
 
 from kafka import TopicPartition
 
-from stream.watchdog import Progress, Watchdog
+from stream.kafka.watchdog import Progress, Watchdog
 
 ONE, TWO = TopicPartition("events", 1), TopicPartition("events", 2)
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from stream.producer import EventProducer
+from stream.events.producer import EventProducer
 from tests.bad_records import BAD_RECORDS, BadRecord
 
 KINDS = (

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping
 
 from msgspec.structs import replace
 
-from stream.event import Event
-from stream.position import Position
-from stream.state import UserState
-from stream.state_bytes import to_bytes
-from stream.store import Store
+from stream.events.event import Event
+from stream.events.position import Position
+from stream.store.codec import to_bytes
+from stream.store.protocol import Store
+from stream.store.state import UserState
 
 Behaviours = Counter[tuple[str, str, int, str]]  # (user_id, item_id, event_time_ms, event_id) -> how often
 

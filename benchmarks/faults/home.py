@@ -18,9 +18,9 @@ from benchmarks.faults.comparison import states_of
 from mindstream.settings import Settings
 from model_export.bundle.format import Bundle
 from model_export.bundle.registry import Registry
-from stream.cluster import Cluster
-from stream.store import LmdbStore
-from stream.stores import open_store
+from stream.kafka.cluster import Cluster
+from stream.store.open import open_store
+from stream.store.protocol import LmdbStore
 from tests.command import Command, wait_until
 from tests.real_kafka import RealKafka
 

@@ -11,8 +11,8 @@ from benchmarks.faults.home import Home
 from benchmarks.faults.load import clicks
 from benchmarks.faults.verdict import verdict
 from benchmarks.faults.world import World
-from stream.letter import read_record
-from stream.producer import EventProducer
+from stream.dead_letters.letter import read_record
+from stream.events.producer import EventProducer
 
 A_HUNDREDTH = 100
 

@@ -12,8 +12,8 @@ from confluent_kafka import Producer
 from benchmarks.background import Background
 from benchmarks.faults.bad import Injected, Sent, send_bad
 from benchmarks.faults.home import Home
-from stream.event import Event, encode
-from stream.producer import EventProducer
+from stream.events.event import Event, encode
+from stream.events.producer import EventProducer
 
 NORMAL = 300.0  # events a second
 TICK_S = 0.01

@@ -17,8 +17,8 @@ from benchmarks.faults.load import Flood, Load, clicks
 from benchmarks.faults.verdict import verdict
 from benchmarks.faults.watch import Memory, Watch
 from benchmarks.faults.world import World
-from stream.event import Event
-from stream.producer import EventProducer
+from stream.events.event import Event
+from stream.events.producer import EventProducer
 from tests.command import Command
 
 CHURN_S = 5.0

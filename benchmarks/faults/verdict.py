@@ -15,9 +15,9 @@ from benchmarks.faults.comparison import (
 )
 from benchmarks.faults.home import Home
 from model_export.bundle.extractor import Extractor
-from stream.event import BadEventError, Event, decode
-from stream.store import LmdbStore
-from stream.updater import Updater
+from stream.events.event import BadEventError, Event, decode
+from stream.store.protocol import LmdbStore
+from stream.updater.updater import Updater
 from tests.command import wait_until
 
 UNDISTURBED_WITHIN_S = 900.0

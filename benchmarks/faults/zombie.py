@@ -13,7 +13,7 @@ from benchmarks.faults.home import Home, counted
 from benchmarks.faults.load import Load
 from benchmarks.faults.verdict import verdict
 from benchmarks.faults.world import World
-from stream.store import LmdbStore
+from stream.store.protocol import LmdbStore
 from tests.command import Command, wait_until
 from tests.real_redis import RealRedis
 

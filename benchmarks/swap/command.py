@@ -36,10 +36,10 @@ from model_export.bundle.format import Bundle
 from model_export.bundle.registry import Registry
 from model_export.bundle.serving import Serving
 from model_export.evaluation.report import table
-from stream.history import History
-from stream.position import Position
-from stream.state import UserState
-from stream.store import Store
+from stream.events.position import Position
+from stream.store.history import History
+from stream.store.protocol import Store
+from stream.store.state import UserState
 from tests.bad_bundles import BAD_BUNDLES, copied
 from tests.command import Command, wait_until
 from tests.real_kafka import RealKafka

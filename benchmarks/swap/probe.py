@@ -5,8 +5,8 @@ from itertools import count
 
 from benchmarks.background import Background
 from benchmarks.faults.home import Home
-from stream.event import Event
-from stream.producer import EventProducer
+from stream.events.event import Event
+from stream.events.producer import EventProducer
 
 EVENTS_A_USER = 40  # fewer than a history holds, so that one that is lost is seen
 PAUSE_S = 0.03

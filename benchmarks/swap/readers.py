@@ -14,8 +14,8 @@ from model_export.bundle.extractor import Extractor
 from model_export.bundle.format import Bundle
 from model_export.bundle.own_items import own_items
 from model_export.bundle.serving import Serving
-from stream.state import UserState, encoded
-from stream.store import Store
+from stream.store.protocol import Store
+from stream.store.state import UserState, encoded
 
 THREADS = 2
 PAUSE_S = 0.02

@@ -6,8 +6,8 @@ from demo import charts
 from demo.interest_map import coupling
 from demo.served import Served
 from demo.view import formed_by, theme_of
-from stream.interests import interests_of
-from stream.state import UserState
+from stream.store.interests import interests_of
+from stream.store.state import UserState
 
 
 def show(served: Served, state: UserState | None) -> None:

@@ -1,0 +1,145 @@
+"""Dead letters, the records that are no events: list | redrive."""
+
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Annotated
+
+import typer
+from tqdm import tqdm
+
+from mindstream import settings
+from mindstream.printable import printable
+from stream.dead_letters.letter import Letter, from_line, to_line
+from stream.dead_letters.redrive import Redrive
+from stream.dead_letters.topic import DeadLetterTopic
+from stream.events.event import REASONS
+from stream.events.producer import EventProducer
+from stream.kafka.cluster import Cluster
+from stream.kafka.connect import reachable_cluster
+
+EXIT_STILL_WRONG = 1
+
+app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+@app.command("list")
+def list_letters(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, for `dlq redrive`.")] = False,
+    limit: Annotated[int | None, typer.Option(help="Show the first letters only.", min=1)] = None,
+    reason: Annotated[str, typer.Option(help=f"Only these: {', '.join(REASONS)}.")] = "",
+) -> None:
+    """Every dead letter on the topic: where it came from and what is wrong."""
+    if reason not in ("", *REASONS):
+        raise ValueError(f"--reason is {reason!r}; right is one of {', '.join(REASONS)}")
+    reasons: Counter[str] = Counter()
+    with on_the_topic(reachable_cluster()) as letters:
+        for letter in letters:
+            if reason not in ("", letter.reason):
+                continue
+            print(to_line(letter) if as_json else text_of(letter))
+            reasons[letter.reason or "unknown"] += 1
+            if reasons.total() == limit:
+                break
+    if not as_json and reasons:
+        print(
+            f"{letters_of(reasons.total())}: {', '.join(f'{n:,} {printable(one)}' for one, n in reasons.most_common())}"
+        )
+
+
+@contextmanager
+def on_the_topic(cluster: Cluster) -> Iterator[Iterable[Letter]]:
+    """The letters of the configured topic, under a progress bar on a terminal if that takes long."""
+    topic = settings.load().dead_letter_topic
+    with DeadLetterTopic(cluster, topic) as found:
+        if not found.bounds:
+            print(f"there is no topic {topic}; the first updater makes it", file=sys.stderr)
+        elif not len(found):
+            print(f"no dead letters on {topic}", file=sys.stderr)
+        quiet = not sys.stderr.isatty() or sys.stdout.isatty()  # letters on the same terminal show how far it is
+        with tqdm(found, desc="reading", unit="letter", delay=1, leave=False, disable=quiet) as bar:
+            yield bar
+
+
+def text_of(letter: Letter) -> str:
+    """A letter in one line for people."""
+    cut = f"  (the beginning of {letter.truncated:,} bytes)" if letter.truncated is not None else ""
+    return printable(f"{letter.source or letter.place}  {letter.reason or 'unknown'}  {letter.error}{cut}")
+
+
+def letters_of(count: int) -> str:
+    """So many dead letters, in words."""
+    return f"{count:,} dead letter{'s' * (count != 1)}"
+
+
+@app.command("redrive")
+def redrive_letters(
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="Lines of `dlq list --json`, key or value mended; - is stdin.")
+    ] = None,
+) -> None:
+    """Send mended letters, or without FILE all that are events by today's rules, back to their topic.
+
+    Doing it again is harmless: the updater knows them by their event_id,
+    which is the source position where they had none. With FILE the exit
+    status is 1 where a line is still wrong; the others are sent all the same.
+    """
+    cluster = reachable_cluster()
+    with EventProducer(cluster, settings.load().topic) as producer:
+        redrive = Redrive(producer)
+        try:
+            wrong = redrive_lines(redrive, file) if file else redrive_topic(redrive, cluster)
+        finally:
+            producer.flush()
+        sent = len(redrive.sent)
+        print(f"sent {sent:,} event{'s' * (sent != 1)} to {producer.topic}; {letters_of(wrong)} still wrong")
+    if file and wrong:
+        raise typer.Exit(EXIT_STILL_WRONG)
+
+
+def redrive_topic(redrive: Redrive, cluster: Cluster) -> int:
+    """Send every letter that is an event; how many are none."""
+    with on_the_topic(cluster) as letters:
+        return sum(not is_sent(redrive, letter) for letter in letters)
+
+
+def is_sent(redrive: Redrive, letter: Letter) -> bool:
+    """Send a letter; False where it holds no event."""
+    try:
+        redrive.send(letter)
+    except ValueError:
+        return False
+    return True
+
+
+def redrive_lines(redrive: Redrive, file: Path) -> int:
+    """Send what the lines of a file hold and say which are still wrong; how many are."""
+    wrong = 0
+    with opened(file) as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            try:
+                if not redrive.send(letter := from_line(line)):
+                    say(file, number, f"{letter.source} stands in a line above; not sent again")
+            except ValueError as error:
+                wrong += 1
+                say(file, number, str(error))
+    return wrong
+
+
+@contextmanager
+def opened(file: Path) -> Iterator[IO[bytes]]:
+    """The file, or stdin for -."""
+    if str(file) == "-":
+        yield sys.stdin.buffer
+        return
+    with file.open("rb") as stream:
+        yield stream
+
+
+def say(file: Path, number: int, what: str) -> None:
+    """Say on stderr what became of a line."""
+    print(printable(f"{'stdin' if str(file) == '-' else file}, line {number}: {what}"), file=sys.stderr)

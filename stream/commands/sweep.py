@@ -1,0 +1,52 @@
+"""Sweeping all users at once, for people who do not want to wait for the updaters."""
+
+import signal
+
+import typer
+from tqdm import tqdm
+
+from mindstream import settings
+from model_export.bundle.extractor import Extractor
+from model_export.bundle.registry import Registry
+from model_export.bundle.serving import Serving
+from stream.store.open import open_store
+from stream.store.state import UserState
+from stream.updater.sweep import Sweep
+
+app = typer.Typer()
+
+
+@app.command()
+def sweep() -> None:
+    """Compute the capsules of all users who have those of another model again now, from their histories.
+
+    Updaters do that by themselves, between events, and publish interest
+    updates of it; this does not publish. It may be stopped and started again.
+    """
+    registry = Registry(settings.load().models)
+    extractor = Serving(registry, Extractor).current
+    version = extractor.bundle.version
+
+    def still_current(_: list[UserState]) -> None:
+        """Asked after reading and before writing: what an updater has made by a newer model is not undone."""
+        if registry.current_version() != version:
+            raise ValueError(f"{version} is not the current model any more; sweep again for the one that is")
+
+    with open_store(settings.load()) as store:
+        walk = Sweep(store, extractor)
+        try:
+            with tqdm(desc=f"sweeping to {version}", unit=" users") as bar:
+                while walk.step(still_current):
+                    bar.update(walk.looked_at - bar.n)
+                    bar.set_postfix(swept=walk.swept)
+        except KeyboardInterrupt:
+            print(f"stopped: {outcome(walk)}")
+            raise typer.Exit(128 + signal.SIGINT) from None
+    print(f"done: {outcome(walk)}")
+
+
+def outcome(walk: Sweep) -> str:
+    """What a walk has done."""
+    return f"{walk.looked_at:,} users looked at, the capsules of {walk.swept:,} made anew" + (
+        f", {walk.overtaken:,} written by others meanwhile" if walk.overtaken else ""
+    )

@@ -1,0 +1,127 @@
+"""One user: what is kept of them, and asking that it be deleted."""
+
+import sys
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from mindstream import settings
+from mindstream.printable import json_line, printable
+from stream.events.event import decode
+from stream.events.producer import EventProducer
+from stream.kafka.connect import reachable_cluster
+from stream.store.interests import Interest, interests_of
+from stream.store.open import open_store
+from stream.store.state import UserState
+
+EXIT_NOTHING_KEPT = 1
+MOST_BEHAVIOURS = 5  # of an interest, in what people read
+
+app = typer.Typer()
+
+
+@app.command()
+def forget(
+    users: Annotated[list[str], typer.Argument(metavar="USER", help="user_ids; after -- they may begin with a -.")],
+) -> None:
+    """Ask that everything known of these users be deleted: history, interests and profile.
+
+    The updater does it once it reads that. Events and dead letters stay on
+    their topics as long as Kafka keeps them.
+    """
+    for user in users:  # all of them first, so that a wrong one leaves nothing half done
+        decode(None, as_bytes(user))
+    topic = settings.load().topic
+    with EventProducer(reachable_cluster(), topic) as producer:
+        for user in users:
+            producer.forget(user)
+        producer.flush()
+    print(f"asked on {topic} to forget {len(users):,} user{'s' * (len(users) != 1)}")
+
+
+@app.command()
+def show(
+    user: Annotated[str, typer.Argument(help="user_id; after -- it may begin with a -.")],
+    in_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """What is kept of a user: history, interests, profile, and the last event that was applied."""
+    as_bytes(user)
+    with open_store(settings.load()) as store:
+        [state] = store.get_many([user])
+    if state is None or not state.history.item_ids:
+        print(printable(nothing_kept(user, state)), file=sys.stderr)
+        raise typer.Exit(EXIT_NOTHING_KEPT)
+    print(json_line(as_json(state)) if in_json else as_text(state))
+
+
+def as_bytes(text: str, field: str = "user_id") -> bytes:
+    """A user_id, or another field of an event, in UTF-8, which is what records are; a command line may be otherwise."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{text!r} is no {field}: it is not UTF-8") from None
+
+
+def nothing_kept(user: str, state: UserState | None) -> str:
+    """The sentence for a user without a history."""
+    if state is None:
+        return f"user {user!r} is not known"
+    return f"user {user!r} was forgotten at {iso(state.forgotten_ms)}; nothing has come since"
+
+
+def as_json(state: UserState) -> dict[str, Any]:
+    """A state as `show --json` prints it; the capsules are the vectors of the interests."""
+    history = state.history
+    behaviours = zip(history.event_times_ms, history.item_ids, history.event_ids, strict=True)
+    return {
+        "user_id": state.user_id,
+        "history": [{"time": iso(time), "item_id": item, "event_id": name or None} for time, item, name in behaviours],
+        "interests": [
+            {
+                "importance": one.importance,
+                "vector": vector,
+                "behaviours": [{"item_id": made_by.item_id, "weight": made_by.weight} for made_by in one.behaviours],
+            }
+            for one, vector in zip(interests_of(state), state.capsules.vectors.tolist(), strict=True)
+        ],
+        "profile": state.profile,
+        "position": place_of(state),
+        "model_version": state.capsules.model_version,
+    }
+
+
+def as_text(state: UserState) -> str:
+    """A state for people to read."""
+    history, interests = state.history, interests_of(state)
+    profile = ", ".join(f"{name}={value}" for name, value in sorted(state.profile.items()))
+    lines = [
+        f"user      {state.user_id}",
+        f"profile   {profile or 'not known'}",
+        f"position  {place_of(state)}",
+        f"model     {state.capsules.model_version}",
+        f"history   {len(history.item_ids)} kept, the last one last: time, item_id, event_id",
+        *(
+            f"  {iso(time)}  {item}  {name}".rstrip()
+            for time, item, name in zip(history.event_times_ms, history.item_ids, history.event_ids, strict=True)
+        ),
+        f"interests {len(interests)}: share of the behaviours, the strongest of them with their weight",
+        *(f"  {describe(one)}" for one in interests),
+    ]
+    return "\n".join(map(printable, lines))
+
+
+def describe(interest: Interest) -> str:
+    """One interest in one line."""
+    strongest = ", ".join(f"{one.item_id} ({one.weight:.2f})" for one in interest.behaviours[:MOST_BEHAVIOURS])
+    return f"{100 * interest.importance:3.0f} %  {strongest}"
+
+
+def place_of(state: UserState) -> str:
+    """Where the last applied event stands: topic life, partition and offset."""
+    return f"{state.position.topic_life}/{state.position.partition}@{state.position.offset}"
+
+
+def iso(time_ms: int) -> str:
+    """A time in ISO 8601, UTC, to the millisecond."""
+    return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,124 @@
+"""A dead letter as it lies on its topic, and as a line of JSON that people can mend.
+
+Where it came from and what was wrong stand in its headers. Key and value are text in the line where they are UTF-8;
+other bytes stand in key_base64 and value_base64 instead, so that every letter comes back from its line as it was.
+"""
+
+from dataclasses import dataclass
+
+import msgspec
+from kafka.consumer.fetcher import ConsumerRecord
+from msgspec import UNSET, UnsetType
+
+from mindstream.printable import json_line
+from stream.events.event import NO_JSON, excerpt
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A dead letter.
+
+    Attributes
+    ----------
+    place : "topic[partition]@offset" of the letter.
+    source : the same of the record that was no event; empty where the headers do not say it.
+    reason, error : one word, and a sentence.
+    published_ms : when Kafka got the letter.
+    truncated : bytes of the whole record, where the letter holds its beginning only.
+    """
+
+    place: str
+    source: str
+    reason: str
+    error: str
+    published_ms: int
+    key: bytes | None
+    value: bytes | None
+    truncated: int | None = None
+
+
+class _Line(msgspec.Struct):
+    """A Letter in JSON. Of a field and its _base64 one is there."""
+
+    letter: str
+    source: str
+    published_ms: int
+    reason: str = ""
+    error: str = ""
+    truncated: int | UnsetType = UNSET
+    key: str | UnsetType | None = UNSET
+    key_base64: bytes | UnsetType = UNSET
+    value: str | UnsetType | None = UNSET
+    value_base64: bytes | UnsetType = UNSET
+
+
+_decoder = msgspec.json.Decoder(_Line)
+
+
+def read_record(record: ConsumerRecord) -> Letter:
+    """The letter that a record of a dead letter topic holds; whatever the record holds, it is one."""
+    headers = {name: (value or b"").decode(errors="backslashreplace") for name, value in record.headers}
+    source = ""
+    if {"source-topic", "source-partition", "source-offset"} <= set(headers):
+        source = f"{headers['source-topic']}[{headers['source-partition']}]@{headers['source-offset']}"
+    size = headers.get("truncated")
+    return Letter(
+        f"{record.topic}[{record.partition}]@{record.offset}",
+        source,
+        headers.get("reason", ""),
+        headers.get("error", ""),
+        record.timestamp,
+        record.key,
+        record.value,
+        int(size) if size and size.isdecimal() else None,
+    )
+
+
+def to_line(letter: Letter) -> str:
+    """The letter as one line of JSON."""
+    line: dict[str, object] = {"letter": letter.place, "source": letter.source, "published_ms": letter.published_ms}
+    line |= {"reason": letter.reason, "error": letter.error}
+    if letter.truncated is not None:
+        line["truncated"] = letter.truncated
+    return json_line(line | field("key", letter.key) | field("value", letter.value))
+
+
+def field(name: str, content: bytes | None) -> dict[str, object]:
+    """A key or a value under the name that says how it is written."""
+    try:
+        return {name: None if content is None else content.decode()}
+    except UnicodeDecodeError:
+        return {f"{name}_base64": msgspec.to_builtins(content)}
+
+
+def from_line(line: bytes) -> Letter:
+    """The letter of a line that `to_line` made and people may have mended.
+
+    Raises
+    ------
+    ValueError
+        Names what is missing or wrong.
+    """
+    try:
+        read = _decoder.decode(line)
+    except NO_JSON as error:
+        raise ValueError(f"{error}; the line is {excerpt(line)}") from None
+    return Letter(
+        read.letter,
+        read.source,
+        read.reason,
+        read.error,
+        read.published_ms,
+        content_of("key", read.key, read.key_base64),
+        content_of("value", read.value, read.value_base64),
+        None if read.truncated is UNSET else read.truncated,
+    )
+
+
+def content_of(name: str, text: str | UnsetType | None, raw: bytes | UnsetType) -> bytes | None:
+    """What one of `field`'s two forms holds."""
+    if isinstance(raw, UnsetType) == isinstance(text, UnsetType):
+        raise ValueError(f"the line has both or none of {name} and {name}_base64; it must have one of them")
+    if isinstance(raw, bytes):
+        return raw
+    return text.encode() if isinstance(text, str) else None

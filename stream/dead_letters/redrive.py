@@ -1,0 +1,73 @@
+"""Sends dead letters that are events by now back to the topic they came from, so that each is applied once.
+
+An event without an event_id gets the position of its first record as its event_id. However often it is sent, the
+updater applies it once: to a user's history it is a duplicate from then on.
+"""
+
+import re
+
+import msgspec
+
+from stream.dead_letters.letter import Letter
+from stream.events.event import Forget, decode
+from stream.events.producer import EventProducer
+
+LONGEST_EVENT_ID = 128  # characters; a topic's name alone may have 249
+
+
+class Redrive:
+    """One pass over dead letters.
+
+    Attributes
+    ----------
+    sent : the source of each letter that was sent.
+    """
+
+    def __init__(self, producer: EventProducer) -> None:
+        self.producer = producer
+        self.sent: set[str] = set()
+
+    def send(self, letter: Letter) -> bool:
+        """Send the event that a letter holds; False where another letter of the same record was sent already.
+
+        Raises
+        ------
+        ValueError
+            If it holds no event, or is not of this topic.
+        OSError
+            If the broker does not answer.
+        """
+        key, value = mended(letter, self.producer.topic)
+        if letter.source in self.sent:
+            return False
+        self.producer.send_record(key, value)
+        self.sent.add(letter.source)
+        return True
+
+
+def mended(letter: Letter, topic: str) -> tuple[bytes, bytes]:
+    """Key and value to send. The key is never made from the value: it was either mended or the user's all along.
+
+    Raises
+    ------
+    ValueError
+        Says why this letter cannot be sent.
+    """
+    if not re.fullmatch(rf"{re.escape(topic)}\[\d+\]@\d+", letter.source):
+        raise ValueError(f"its source is {letter.source!r}; it must be {topic}[partition]@offset")
+    if letter.truncated is not None:
+        raise ValueError(f"the letter is truncated: it holds the beginning of {letter.truncated:,} bytes only")
+    event = decode(letter.value, letter.key, letter.published_ms)
+    if isinstance(event, Forget) or letter.value is None or letter.key is None:
+        # Sent again it would delete what came after it. It has no event_id to be known by.
+        raise ValueError("it has no value, which forgets a user; that is not redriven: `python -m stream forget USER`")
+    return letter.key, letter.value if event.event_id else named(letter.value, letter.source)
+
+
+def named(value: bytes, source: str) -> bytes:
+    """An event's JSON with an event_id at its end, where it counts even if an empty one stands before it.
+
+    The rest stays byte for byte as it is, fields that Mindstream does not know too.
+    """
+    event_id = source[-LONGEST_EVENT_ID:]
+    return value.rstrip()[:-1] + b',"event_id":' + msgspec.json.encode(event_id) + b"}"

@@ -1,0 +1,65 @@
+"""Records that are no events go to a topic of their own, with what is wrong and where they came from."""
+
+from dataclasses import dataclass
+
+from kafka.consumer.fetcher import ConsumerRecord
+
+from stream.events.event import BadEventError
+from stream.kafka.outbox import Outbox
+
+KEPT_BYTES = 500_000  # of a key and of a value: together with the headers they must fit into Kafka's 1 MB a record
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A record that could not be read, and why."""
+
+    record: ConsumerRecord
+    error: BadEventError
+
+    @property
+    def source(self) -> str:
+        """topic[partition]@offset of the record."""
+        return f"{self.record.topic}[{self.record.partition}]@{self.record.offset}"
+
+    @property
+    def key(self) -> bytes | None:
+        return self.record.key and self.record.key[:KEPT_BYTES]
+
+    @property
+    def value(self) -> bytes | None:
+        """As it came; only its beginning where it is so large that it would not be accepted with its headers."""
+        if self.record.value is None and self.record.key is None:
+            return b""  # other clients can send such a record, kafka-python cannot
+        return self.record.value and self.record.value[:KEPT_BYTES]
+
+    @property
+    def truncated(self) -> int | None:
+        """Bytes of the whole key and value, where they do not all fit into the letter."""
+        key, value = self.record.key or b"", self.record.value or b""
+        return len(key) + len(value) if max(len(key), len(value)) > KEPT_BYTES else None
+
+    def headers(self) -> list[tuple[str, bytes]]:
+        """Where it came from and what is wrong."""
+        fields: dict[str, object] = {
+            "source-topic": self.record.topic,
+            "source-partition": self.record.partition,
+            "source-offset": self.record.offset,
+            "reason": self.error.reason,
+            "error": self.error,
+        }
+        if self.truncated is not None:
+            fields["truncated"] = self.truncated
+        return [(name, str(value).encode()) for name, value in fields.items()]
+
+
+def send(outbox: Outbox, topic: str, letters: list[DeadLetter]) -> None:
+    """Write dead letters and wait until the broker has them all.
+
+    Raises
+    ------
+    OSError
+        If one is not acknowledged in time; none of them may then count as dealt with.
+    """
+    records = [{"key": one.key, "value": one.value, "headers": one.headers()} for one in letters]
+    outbox.send_all(topic, records, "dead letters")

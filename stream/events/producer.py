@@ -1,0 +1,108 @@
+"""Publishes behaviour events, keyed by user, so that one user's events stay in order."""
+
+import time
+from typing import Any
+
+from kafka.errors import KafkaError
+
+from stream.events.event import Event, decode, encode, excerpt
+from stream.kafka.cluster import Cluster, close_producer
+
+ACKNOWLEDGED_WITHIN_S = 10
+
+
+class EventProducer:
+    """Publishes events to one topic.
+
+    Raises
+    ------
+    OSError
+        If no broker answers.
+    """
+
+    def __init__(self, cluster: Cluster, topic: str) -> None:
+        self.topic = topic
+        self.producer = cluster.producer()
+        self.refused = 0  # events since the last flush
+        self.reason: BaseException | None = None  # of the last refusal
+
+    def send(self, event: Event) -> Any:
+        """Hand an event to the sender thread; the future gives its partition and offset once it is acknowledged.
+
+        Raises
+        ------
+        BadEventError
+            If no consumer would take it for an event.
+        OSError
+            If the broker does not know the topic, or does not answer.
+        """
+        return self.send_record(*encode(event))
+
+    def forget(self, user_id: str) -> Any:
+        """Ask that everything known of a user be deleted; a future, as from `send`.
+
+        Raises
+        ------
+        BadEventError, OSError
+            As from `send`.
+        """
+        return self.send_record(user_id.encode(), None)
+
+    def send_record(self, key: bytes, value: bytes | None) -> Any:
+        """Like `send`, for an event that is encoded already; its bytes stay as they are."""
+        decode(value, key, published_ms=int(time.time() * 1000))
+        try:
+            future = self.producer.send(self.topic, key=key, value=value)
+        except KafkaError as error:
+            raise OSError(f"the event of user {excerpt(key)} cannot be sent to {self.topic}: {error}") from error
+        future.add_errback(self.note)
+        return future
+
+    def note(self, reason: BaseException) -> None:
+        """Remember that an event was refused, for those who do not look at its future."""
+        self.refused += 1
+        self.reason = reason
+
+    def publish(self, event: Event) -> tuple[int, int]:
+        """Send an event and wait for the broker.
+
+        Returns
+        -------
+        partition, offset
+
+        Raises
+        ------
+        OSError
+            If the broker does not acknowledge it in time.
+        """
+        future = self.send(event)
+        try:
+            record = future.get(timeout=ACKNOWLEDGED_WITHIN_S)
+        except KafkaError as error:
+            raise OSError(f"the event of user {event.user_id!r} was not accepted by {self.topic}: {error}") from error
+        return record.partition, record.offset
+
+    def flush(self) -> None:
+        """Wait until everything sent is acknowledged.
+
+        Raises
+        ------
+        OSError
+            If that takes too long, or the broker refused an event that was sent since the last flush.
+        """
+        try:
+            self.producer.flush(timeout=ACKNOWLEDGED_WITHIN_S)
+        except KafkaError as error:
+            raise OSError(f"events sent to {self.topic} were not acknowledged: {error}") from error
+        refused, self.refused = self.refused, 0
+        if refused:
+            raise OSError(f"{refused} events were not accepted by {self.topic}: {self.reason}")
+
+    def close(self) -> None:
+        close_producer(self.producer, ACKNOWLEDGED_WITHIN_S)
+
+    def __enter__(self) -> "EventProducer":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,261 @@
+"""A Kafka cluster and how to talk to it: the one place that makes kafka-python's clients."""
+
+import logging
+import socket
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+from kafka.cluster import collect_hosts
+from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
+from kafka.errors import KafkaError, TopicAlreadyExistsError
+
+from mindstream.settings import Settings
+from stream.kafka.handshake import shake_hands
+from stream.kafka.security import PLAINTEXT, Security
+
+log = logging.getLogger(__name__)
+
+CONNECTED_WITHIN_S = 5.0
+TOPIC_KNOWN_WITHIN_S = 5.0
+ALL_CLIENTS: dict[str, Any] = {
+    "bootstrap_timeout_ms": 10_000,
+    "reconnect_backoff_max_ms": 1_000,  # by default clients come back as late as 30 s after the broker
+}
+REAL_CONSUMER: dict[str, Any] = {
+    "session_timeout_ms": 10_000,  # how long a crashed member's partitions wait; the default is 45 s
+    "isolation_level": "read_committed",  # what a transaction took back never happened
+    "heartbeat_interval_ms": 1_000,  # a member hears of others that come and go so late; the default is 3 s
+}
+EMBEDDED_CONSUMER: dict[str, Any] = {
+    "fetch_max_wait_ms": 20,  # it waits that long even when it has events; with less an idle consumer keeps a core warm
+    "session_timeout_ms": 4_000,  # whoever joins after another has left waits that long less a second
+    "heartbeat_interval_ms": 1_000,
+}
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Where a cluster is, and how it knows us.
+
+    Attributes
+    ----------
+    bootstrap_servers : host:port list, comma separated.
+    api_version : for a broker that cannot be asked for it (the embedded one); None asks.
+    life : identity of all topics of a cluster that starts empty each time; None: each topic has its own topic_id.
+    security : TLS and SASL; by default neither.
+    """
+
+    bootstrap_servers: str
+    api_version: tuple[int, ...] | None = None
+    life: str | None = None
+    security: Security = PLAINTEXT
+
+    @classmethod
+    def configured(cls, settings: Settings) -> "Cluster | None":
+        """The Kafka that the environment names; None where it names none.
+
+        Raises
+        ------
+        ValueError
+            Names the variable of TLS or SASL that is wrong.
+        """
+        security = Security.configured(settings)
+        if settings.bootstrap_servers:
+            return cls(settings.bootstrap_servers, security=security)
+        if security.tls or security.sasl:
+            raise ValueError(
+                f"KAFKA_SECURITY_PROTOCOL is {security.protocol}, but KAFKA_BOOTSTRAP_SERVERS names no Kafka, and the "
+                "embedded broker knows PLAINTEXT only; set KAFKA_BOOTSTRAP_SERVERS"
+            )
+        return None
+
+    def producer(self) -> KafkaProducer:
+        """A producer that waits for all replicas and never writes an event twice by retrying.
+
+        Raises
+        ------
+        OSError
+            If no broker answers.
+        """
+        return self._client(
+            KafkaProducer,
+            acks="all",
+            linger_ms=0,
+            enable_idempotence=self.life is None,
+            max_block_ms=10_000,
+            request_timeout_ms=10_000,
+            delivery_timeout_ms=20_000,  # also bounds how long close() waits for a broker that is gone
+        )
+
+    def consumer(self, group: str | None, **options: Any) -> KafkaConsumer:
+        """A consumer that commits only when told to, and never jumps to another offset by itself."""
+        return self._client(
+            KafkaConsumer,
+            group_id=group,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            partition_assignment_strategy=[CooperativeStickyAssignor],  # only what has to move is taken away
+            metadata_max_age_ms=10_000,  # how long new partitions wait; the default is 5 minutes
+            **(EMBEDDED_CONSUMER if self.life else REAL_CONSUMER),
+            **options,
+        )
+
+    def admin(self) -> KafkaAdminClient:
+        """A client for describing and creating topics."""
+        return self._client(KafkaAdminClient)
+
+    def ensure_topics(self, topics: list[str], partitions: int, config: dict[str, str] | None = None) -> None:
+        """Create those topics that are not there, with this configuration."""
+        if self.life:
+            self.ask_for(topics)
+            return
+        admin = self.admin()
+        try:
+            for topic in sorted(set(topics) - set(admin.list_topics())):
+                create_topic(admin, topic, partitions, config or {})
+        except KafkaError as error:
+            raise OSError(f"topics {topics} on {self.bootstrap_servers} cannot be created: {error}") from error
+        finally:
+            admin.close()
+
+    def ask_for(self, topics: list[str]) -> None:
+        """On the embedded broker a topic makes itself once someone asks for it by name."""
+        producer = self.producer()
+        try:
+            for topic in topics:
+                producer.partitions_for(topic)
+        except KafkaError as error:
+            raise OSError(f"topics {topics} on {self.bootstrap_servers} cannot be created: {error}") from error
+        finally:
+            producer.close()
+
+    def check(self) -> None:
+        """Return where a broker answers and takes us for who we are; no client of kafka-python says why it does not.
+
+        Raises
+        ------
+        OSError
+            If no broker answers, or one refuses us.
+        """
+        try:
+            address = wait_until_one_listens(self.bootstrap_servers)
+        except (OSError, ValueError) as error:  # a ValueError: an address that is none
+            raise self._no_answer(error) from error
+        if self.security.tls or self.security.sasl:
+            shake_hands(address, self.security)
+
+    def _client(self, kind: type, **options: Any) -> Any:
+        self.check()
+        try:
+            servers = self.bootstrap_servers.split(",")
+            shared = {"bootstrap_servers": servers, "api_version": self.api_version, **ALL_CLIENTS}
+            return kind(**shared, **self.security.options(), **options)
+        except (KafkaError, OSError, ValueError) as error:
+            raise self._no_answer(error) from error
+
+    def _no_answer(self, error: Exception) -> OSError:
+        return OSError(
+            f"no Kafka broker answers at {self.bootstrap_servers} ({error}); "
+            "is KAFKA_BOOTSTRAP_SERVERS right and the broker up?"
+        )
+
+
+def close_producer(producer: KafkaProducer, within_s: float) -> None:
+    """Close a producer, giving up what is not acknowledged in time.
+
+    kafka-python (3.0.12) waits for ever without a timeout, and with one leaves its thread behind where it is over.
+    """
+    try:
+        producer.close(timeout=within_s)
+    except KafkaError as error:
+        log.warning("what a producer had not sent yet is given up: %s", error)
+        producer._sender.force_close()
+
+
+def wait_until_one_listens(bootstrap_servers: str) -> str:
+    """The first of the addresses (host:port) that takes a connection.
+
+    Asked first because a client of kafka-python that cannot connect leaves its thread and sockets behind.
+
+    Raises
+    ------
+    OSError
+        What the last address answered, if none takes one in time.
+    ValueError
+        If one is no address.
+    """
+    deadline = time.monotonic() + CONNECTED_WITHIN_S
+    while True:
+        for host, port, _ in collect_hosts(bootstrap_servers):
+            try:
+                socket.create_connection((host, port), timeout=2).close()
+                return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            except OSError as error:
+                refused = error
+        if time.monotonic() > deadline:
+            raise refused
+        time.sleep(0.2)
+
+
+def create_topic(admin: KafkaAdminClient, topic: str, partitions: int, config: dict[str, str]) -> None:
+    """Create one topic, unless another process was quicker."""
+    try:
+        shape = {"num_partitions": partitions, "replication_factor": -1, "configs": config}
+        admin.create_topics({topic: shape}, wait_for_metadata=True)
+        log.info("created topic %s with %d partitions", topic, partitions)
+    except TopicAlreadyExistsError:
+        pass
+
+
+class TopicLife:
+    """Tells one life of a topic from the next: a topic that is deleted and made again starts at offset 0.
+
+    Apache Kafka gives every life a topic_id. All topics of the embedded broker live as long as the broker.
+
+    Raises
+    ------
+    OSError
+        If the broker cannot be asked, or does not know the topic.
+    """
+
+    def __init__(self, cluster: Cluster, topic: str) -> None:
+        self.topic = topic
+        self.admin = None if cluster.life else cluster.admin()
+        self.id = cluster.life or self._ask_until_known() or ""
+        if not self.id:
+            self.close()
+            raise OSError(f"there is no topic {topic} on {cluster.bootstrap_servers}")
+
+    def has_changed(self) -> bool:
+        """Ask the broker again; `id` is the new life's where it is another one.
+
+        While the broker does not answer, or the topic is gone and not made again yet, nothing has changed.
+        """
+        found = self._ask()
+        if found in (None, self.id):
+            return False
+        self.id = found or self.id
+        return True
+
+    def _ask_until_known(self) -> str | None:
+        """Where another process has just made the topic, not every broker knows it at once."""
+        deadline = time.monotonic() + TOPIC_KNOWN_WITHIN_S
+        while (found := self._ask()) is None and time.monotonic() < deadline:
+            time.sleep(0.1)
+        return found
+
+    def _ask(self) -> str | None:
+        if self.admin is None:
+            return None
+        try:
+            [described] = self.admin.describe_topics([self.topic])
+        except KafkaError as error:
+            log.warning("topic %s cannot be described: %s", self.topic, error)
+            return None
+        return str(described["topic_id"]) if described["error_code"] == 0 else None
+
+    def close(self) -> None:
+        if self.admin is not None:
+            self.admin.close()

@@ -1,0 +1,39 @@
+"""The cluster that the environment configures, or the embedded broker of this home."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from mindstream import settings
+from stream.kafka.cluster import Cluster
+from stream.kafka.embedded_broker import EmbeddedBroker, running_embedded
+
+log = logging.getLogger("stream")
+
+
+@contextmanager
+def any_cluster() -> Iterator[Cluster]:
+    """The configured Kafka; else the embedded broker that runs already; else one of our own while the block lasts."""
+    found = existing_cluster(settings.load())
+    if found:
+        yield found
+        return
+    with EmbeddedBroker(settings.load().state) as broker:
+        log.info("no Kafka is configured; the embedded broker serves at %s", broker.cluster.bootstrap_servers)
+        yield broker.cluster
+
+
+def existing_cluster(configured: settings.Settings) -> Cluster | None:
+    """The configured Kafka, else the embedded broker that some process runs, else None."""
+    return Cluster.configured(configured) or running_embedded(configured.state)
+
+
+def reachable_cluster() -> Cluster:
+    """Like existing_cluster, for commands that make no sense with a broker of their own."""
+    found = existing_cluster(settings.load())
+    if found is None:
+        raise OSError(
+            "no Kafka is configured (KAFKA_BOOTSTRAP_SERVERS) and no embedded broker runs for "
+            f"{settings.load().state}; start one with `python -m stream run` or `python -m stream broker`"
+        )
+    return found

@@ -1,0 +1,109 @@
+"""One conversation with one broker, to hear whether and why it refuses us.
+
+kafka-python's clients (3.0.12) try again until their time is over and then say that it is over, not why; where the
+refusal and the end of the connection arrive together, they do not read the refusal at all.
+"""
+
+import logging
+import socket
+from typing import Any
+
+from kafka.cluster import collect_hosts
+from kafka.errors import KafkaError, SaslAuthenticationFailedError, UnsupportedSaslMechanismError, for_code
+from kafka.net.sasl import get_sasl_mechanism
+from kafka.protocol.metadata import MetadataRequest
+from kafka.protocol.parser import KafkaProtocol
+from kafka.protocol.sasl import SaslAuthenticateRequest, SaslHandshakeRequest
+
+from stream.kafka.security import Security
+
+ANSWERED_WITHIN_S = 10.0
+# With DEBUG the first logs its configuration, the others each request as it is sent: the password is in both.
+TELL_PASSWORDS = ("kafka.admin.client", "kafka.net.connection", "kafka.protocol.parser")
+
+
+def shake_hands(address: str, security: Security) -> None:
+    """Return once the broker at `address` (host:port) has accepted us.
+
+    Raises
+    ------
+    OSError
+        Names the broker and why it did not. What a broker says of a failed authentication is left out: it may
+        repeat what it was sent.
+    """
+    keep_passwords_to_ourselves()
+    try:
+        talk(address, security)
+    except SaslAuthenticationFailedError:
+        raise OSError(
+            f"the Kafka broker at {address} does not accept user {security.username!r}: authentication failed "
+            f"({security.mechanism}); are KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD right?"
+        ) from None
+    except (KafkaError, OSError, ValueError) as error:
+        spoken = f"{security.protocol} with {security.mechanism}" if security.sasl else security.protocol
+        raise OSError(
+            f"the Kafka broker at {address} does not get on with {spoken} ({error}); "
+            "are KAFKA_SECURITY_PROTOCOL and what belongs to it right?"
+        ) from error
+
+
+def talk(address: str, security: Security) -> None:
+    """Connect and say who we are, by TLS, SASL or both."""
+    [(host, port, _)] = collect_hosts(address)
+    with socket.create_connection((host, port), ANSWERED_WITHIN_S) as plain:
+        if not security.tls:
+            authenticate(Conversation(plain), security)
+            return
+        with security.context().wrap_socket(plain, server_hostname=host) as encrypted:
+            conversation = Conversation(encrypted)
+            if security.sasl:
+                authenticate(conversation, security)
+            else:  # a broker may refuse our certificate, or the lack of one, after the handshake of TLS 1.3
+                conversation.ask(MetadataRequest(topics=[], allow_auto_topic_creation=False, version=4))
+
+
+def authenticate(conversation: "Conversation", security: Security) -> None:
+    """Say user and password the way the mechanism wants it, with the newest versions that every broker knows."""
+    chosen = conversation.ask(SaslHandshakeRequest(mechanism=security.mechanism, version=1))
+    if for_code(chosen.error_code) is UnsupportedSaslMechanismError:
+        raise ValueError(f"it knows {', '.join(chosen.mechanisms)}")
+    raise_for(chosen.error_code)
+    options = {name: value for name, value in security.options().items() if name.startswith("sasl_")}
+    mechanism = get_sasl_mechanism(security.mechanism)(**options)
+    while not mechanism.is_done():
+        answer = conversation.ask(SaslAuthenticateRequest(mechanism.auth_bytes(), version=0))
+        raise_for(answer.error_code)
+        mechanism.receive(answer.auth_bytes)
+
+
+def raise_for(error_code: int) -> None:
+    """Kafka's error of that number; 0 is none."""
+    if error_code:
+        raise for_code(error_code)
+
+
+class Conversation:
+    """Requests and their responses, one after the other."""
+
+    def __init__(self, stream: socket.socket) -> None:
+        self.stream, self.protocol = stream, KafkaProtocol(client_id="mindstream")
+
+    def ask(self, request: Any) -> Any:
+        """Send a request and wait for its response."""
+        self.protocol.send_request(request)
+        self.stream.sendall(self.protocol.send_bytes())
+        while data := self.stream.recv(65_536):
+            for _, response in self.protocol.receive_bytes(data):
+                return response
+        raise ConnectionError("it closed the connection without an answer")
+
+
+def keep_passwords_to_ourselves() -> None:
+    """Whatever level a logger of kafka-python's has, it does not log them from here on."""
+    for name in TELL_PASSWORDS:
+        logging.getLogger(name).addFilter(above_debug)
+
+
+def above_debug(record: logging.LogRecord) -> bool:
+    """Whether a record says something of more weight than the bytes of a request."""
+    return record.levelno > logging.DEBUG

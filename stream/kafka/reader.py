@@ -1,0 +1,362 @@
+"""Reads the topic of behaviour events as a member of the updaters' consumer group.
+
+Partitions are shared cooperatively: whoever joins or leaves moves only the partitions that have to move. Nothing is
+committed but what is said to be done, and no offset is ever jumped to without a word.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping
+from contextlib import ExitStack, suppress
+
+from kafka import ConsumerRebalanceListener, TopicPartition
+from kafka.consumer.fetcher import ConsumerRecord
+from kafka.errors import (
+    FencedInstanceIdError,
+    IllegalStateError,
+    InvalidRequestError,
+    KafkaError,
+    LogTruncationError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+    RetriableError,
+)
+from kafka.structs import MemberState, OffsetAndMetadata
+
+from mindstream.settings import Settings
+from stream.kafka.batch import Batch
+from stream.kafka.cluster import Cluster, TopicLife
+from stream.kafka.commits import ANSWER_MS, Commits
+from stream.kafka.watchdog import Progress, Watchdog
+from stream.monitoring.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+POLL_MS = 200
+MOST_RECORDS = 4_000  # of one poll; as few as there are where the topic is read as fast as it grows
+LIFE_CHECK_S = 1.0
+JOINED_WITHIN_S = 15.0
+WATCH_S = 10.0
+STUCK_S = 30.0
+STUCK_POLLS = 20
+SURELY_OURS_S = 8.0  # below the session timeout: nobody is given the partitions of one who was awake so recently
+
+
+class EventReader:
+    """A member of the consumer group.
+
+    Parameters
+    ----------
+    gone : told the partitions that are taken away, while `poll` runs.
+
+    Attributes
+    ----------
+    ready : set once the group has given this reader its first partitions.
+    trouble : that the broker is away, or which partitions have events and do not move; None where all is well.
+
+    Raises
+    ------
+    OSError
+        If no broker answers.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        settings: Settings,
+        metrics: Metrics,
+        gone: Callable[[Collection[TopicPartition]], None],
+    ) -> None:
+        self.settings, self.metrics = settings, metrics
+        self.ready = threading.Event()
+        self.paused = False
+        self.polls = 0
+        self.away: str | None = None
+        self.watchdog, self.watched = Watchdog(STUCK_S, STUCK_POLLS), time.monotonic()
+        self.closing = ExitStack()
+        try:
+            self.life = TopicLife(cluster, settings.topic)
+            self.closing.callback(self.life.close)
+            self.life_checked = time.monotonic()
+            self.consumer = cluster.consumer(
+                settings.group, max_poll_records=MOST_RECORDS, group_instance_id=settings.instance
+            )
+            self.closing.callback(self.consumer.close, autocommit=False, timeout_ms=ANSWER_MS)
+            self.commits = Commits(self.consumer)
+            self.closing.callback(self.commit_all)
+            self.listener = Rebalances(metrics, self.commits.drop, gone)
+            self.joined = self.sure = time.monotonic()
+            self.consumer.subscribe([settings.topic], listener=self.listener)
+            with suppress(KafkaError):  # knowing the partitions first saves joining twice
+                self.consumer.partitions_for_topic(settings.topic)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Leave the group at once, so that others take over without waiting for a timeout.
+
+        A static member (`MINDSTREAM_INSTANCE`) stays in it, and finds its partitions again when it is back in time.
+        """
+        self.closing.close()
+
+    def poll(self, timeout_ms: int = POLL_MS) -> list[ConsumerRecord]:
+        """The next records; those of one partition are in order.
+
+        Raises
+        ------
+        OSError
+            If they cannot be read. (A broker that is away is waited for.)
+        """
+        if not self.paused:  # what is not finished yet is of the life that is known
+            self.check_life()
+        self.check_membership()
+        self.check_progress()
+        try:
+            self.commits.go_on()
+            polled = self.consumer.poll(timeout_ms=timeout_ms)
+        except FencedInstanceIdError as error:
+            raise self.name_taken() from error
+        except NoOffsetForPartitionError as error:
+            self.start_at_the_beginning(error.args[0])
+            return []
+        except LogTruncationError as error:
+            log.error("%s; reading its start", error)
+            self.start_at_the_beginning(set(error.divergent_offsets))
+            return []
+        except OffsetOutOfRangeError as error:
+            self.recover_offsets(error.args[0])
+            return []
+        except InvalidRequestError:  # how the embedded broker answers one who joins a group that is just changing
+            self.join_again()
+            return []
+        except RetriableError as error:
+            log.warning("events cannot be read from %s now: %s", self.settings.topic, error)
+            return []
+        except KafkaError as error:
+            raise OSError(f"events cannot be read from {self.settings.topic}: {error}") from error
+        self.polls += 1
+        if time.monotonic() - self.sure < SURELY_OURS_S:  # one who slept asks first, see `still_reads`
+            self.sure = time.monotonic()
+        if not self.ready.is_set() and self.consumer.assignment():
+            self.ready.set()
+        return [record for records in polled.values() for record in records]
+
+    def pause(self) -> None:
+        """Bring no more records until `resume`, but stay in the group."""
+        self.paused = True
+        self.consumer.pause(*self.consumer.assignment())
+
+    def resume(self) -> None:
+        """Go on where `pause` was called."""
+        self.paused = False
+        self.consumer.resume(*self.consumer.paused())
+        self.watchdog.forgive()
+
+    def still_reads(self, batch: Batch) -> bool:
+        """Whether the partitions of a batch are surely ours; else it is read again by whoever has them.
+
+        A process that slept (SIGSTOP, a host too busy to run it) may have been thought dead. Then it asks the group by
+        committing where the batch begins, which only a member may do.
+        """
+        starts = batch.starts()
+        try:
+            self.make_sure({one: end._replace(offset=starts[one]) for one, end in batch.ends().items()})
+        except OSError as error:
+            log.warning("%d events are left to whoever reads them now: %s", len(batch.records), error)
+            self.rewind(batch)
+            return False
+        return True
+
+    def make_sure_of_all(self) -> None:
+        """Raise OSError unless all partitions that we read are surely ours; between batches."""
+        try:
+            reached = {one: self.consumer.position(one, timeout_ms=ANSWER_MS) for one in self.consumer.assignment()}
+        except KafkaError as error:
+            raise OSError(f"the broker does not answer: {error}") from error
+        self.make_sure({one: OffsetAndMetadata(at, "", -1) for one, at in reached.items() if at is not None})
+
+    def make_sure(self, done: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
+        """Raise OSError unless these partitions are surely ours; all before the offsets must be done."""
+        if time.monotonic() - self.sure < SURELY_OURS_S:
+            return
+        try:
+            self.consumer.commit(dict(done), timeout_ms=ANSWER_MS)
+        except KafkaError as error:
+            raise OSError(f"the group gives no answer, or has taken partitions away: {error}") from error
+        self.sure = time.monotonic()
+
+    def rewind(self, batch: Batch) -> None:
+        """Read a batch again, of the partitions that are still ours."""
+        for partition, offset in batch.starts().items():
+            with suppress(IllegalStateError):  # not ours any more
+                self.consumer.seek(partition, offset)
+
+    def commit(self, batch: Batch, wait: bool = False) -> None:
+        """Commit a batch. A failure costs nothing: its events come again and change nothing.
+
+        Parameters
+        ----------
+        wait : for the broker's answer; otherwise reading goes on meanwhile.
+
+        Raises
+        ------
+        ValueError
+            If another updater has taken our name over.
+        """
+        try:
+            self.commits.add(batch.ends())
+        except FencedInstanceIdError as error:
+            raise self.name_taken() from error
+        if wait:
+            self.finish_commits()
+
+    def finish_commits(self) -> bool:
+        """Wait until everything that is done is committed; whether it is. If not, it is tried again later."""
+        try:
+            self.commits.finish()
+        except KafkaError as error:
+            log.warning("offsets not committed: %s; until they are, the events may be read again", error)
+            return False
+        return True
+
+    def commit_all(self) -> None:
+        """At the end. While the group gives its partitions out anew it takes no commits; that is waited for."""
+        deadline = time.monotonic() + ANSWER_MS / 1_000
+        while not self.finish_commits() and self.is_joining() and time.monotonic() < deadline:
+            with suppress(KafkaError):  # what it brings is neither done nor committed, so others read it
+                self.consumer.poll(timeout_ms=100)
+
+    def is_joining(self) -> bool:
+        """Whether the group is not settled."""
+        return self.consumer.group_metadata().state != MemberState.STABLE
+
+    def name_taken(self) -> ValueError:
+        """What to say where another updater goes by our name."""
+        return ValueError(
+            f"MINDSTREAM_INSTANCE is {self.settings.instance!r}, and another updater of group {self.settings.group} "
+            "goes by that name; each needs its own"
+        )
+
+    def check_life(self) -> None:
+        """Start over where the topic was deleted and made again: its events are new, whatever their offsets."""
+        if time.monotonic() - self.life_checked < LIFE_CHECK_S:
+            return
+        self.life_checked = time.monotonic()
+        self.start_over_if_made_again()
+
+    def start_over_if_made_again(self) -> bool:
+        if not self.life.has_changed():
+            return False
+        log.warning("topic %s was made again, now with id %s; reading its start", self.life.topic, self.life.id)
+        ours = self.consumer.assignment()  # none while the group is without the topic
+        if ours:
+            self.consumer.seek_to_beginning()
+            # The last commit may have been of the old life and taken for the new one: then its start would be skipped.
+            self.commits.add({one: OffsetAndMetadata(0, "", -1) for one in ours})
+        return True
+
+    def check_membership(self) -> None:
+        """Join again where that takes too long.
+
+        kafka-python (3.0.12) may forget a join that a poll did not wait for, and then reads nothing any more.
+        """
+        if not self.is_joining():
+            self.joined = time.monotonic()
+        elif time.monotonic() - self.joined > JOINED_WITHIN_S:
+            log.warning("group %s was not joined within %.0f s; trying again", self.settings.group, JOINED_WITHIN_S)
+            self.join_again()
+
+    def check_progress(self) -> None:
+        """Look at the lag now and then; join again where a partition has events and does not move."""
+        if time.monotonic() - self.watched < WATCH_S:
+            return
+        self.watched = time.monotonic()
+        partitions = self.consumer.assignment()
+        try:
+            ends = self.consumer.end_offsets(partitions, timeout_ms=ANSWER_MS)
+            positions = {one: self.consumer.position(one, timeout_ms=ANSWER_MS) for one in partitions}
+        except KafkaError as error:
+            self.away = f"the broker does not answer: {error}"
+            self.metrics.lag({})  # unknown
+            return
+        self.away = None
+        progress = {one: Progress(positions[one] or 0, ends[one]) for one in partitions}
+        self.metrics.lag({one.partition: found.lag for one, found in progress.items()})
+        if not self.paused:
+            self.join_again_if_stuck(progress)
+
+    def join_again_if_stuck(self, progress: dict[TopicPartition, Progress]) -> None:
+        stuck = self.watchdog.stuck(progress, self.watched, self.polls)
+        if stuck:
+            self.metrics.stuck(len(stuck))
+            log.error("%s has events and did not move for %.0f s; joining again", names(stuck), STUCK_S)
+            self.join_again()
+
+    @property
+    def trouble(self) -> str | None:
+        stuck = self.watchdog.found
+        return self.away or (f"{names(stuck)} has events and does not move" if stuck else None)
+
+    def join_again(self) -> None:
+        """Leave and join; what is not committed by then is read again by whoever gets the partition."""
+        self.joined = time.monotonic()
+        self.finish_commits()
+        self.listener.tell(self.consumer.assignment())  # kafka-python does not
+        self.consumer.unsubscribe()
+        self.consumer.subscribe([self.settings.topic], listener=self.listener)
+
+    def start_at_the_beginning(self, partitions: set[TopicPartition]) -> None:
+        """Read partitions that are new to the group, or that are no longer the log that was read before.
+
+        Where they were read before after all, the events are replayed, which changes nothing.
+        """
+        self.start_over_if_made_again()
+        self.consumer.seek_to_beginning(*partitions)
+
+    def recover_offsets(self, gone: dict[TopicPartition, int]) -> None:
+        """Continue where the log begins after the broker removed what comes next; count and say what is lost."""
+        if self.start_over_if_made_again():
+            return
+        try:
+            begins = self.consumer.beginning_offsets(list(gone), timeout_ms=ANSWER_MS)
+        except KafkaError as error:
+            log.warning("what is gone from %s cannot be asked yet: %s", list(gone), error)  # poll will say it again
+            return
+        for partition, offset in gone.items():
+            go_on = begins[partition]
+            lost = max(0, go_on - offset)  # none where the log was cut off, and ends before what was read
+            self.metrics.count("lost", lost)
+            where = f"{partition.topic}[{partition.partition}]@{offset}"
+            log.error("%s is gone from the broker; going on at %d, %d events are lost", where, go_on, lost)
+            self.consumer.seek(partition, go_on)
+
+
+class Rebalances(ConsumerRebalanceListener):
+    """Passes on what is taken away. What is read is done before each poll, so there is nothing to finish."""
+
+    def __init__(self, metrics: Metrics, *gone: Callable[[Collection[TopicPartition]], None]) -> None:
+        self.metrics, self.gone = metrics, gone
+
+    def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        self.metrics.rebalanced()
+        log.info("now reading %s", names(assigned))
+
+    def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        if revoked:
+            log.info("no longer reading %s", names(revoked))
+            self.tell(revoked)
+
+    def on_partitions_lost(self, lost: Collection[TopicPartition]) -> None:
+        log.warning("thought dead by the group; somebody else reads %s", names(lost))
+        self.tell(lost)
+
+    def tell(self, partitions: Collection[TopicPartition]) -> None:
+        for told in self.gone:
+            told(partitions)
+
+
+def names(partitions: Collection[TopicPartition]) -> str:
+    """topic[partition], ... for people."""
+    return ", ".join(f"{topic}[{number}]" for topic, number in sorted(partitions)) or "nothing"

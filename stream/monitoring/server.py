@@ -1,0 +1,126 @@
+"""/metrics for Prometheus and /healthz for whoever restarts what is stuck, served over HTTP by a thread of its own."""
+
+import logging
+import socket
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
+from socketserver import ThreadingMixIn
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+from wsgiref.types import StartResponse, WSGIEnvironment
+
+from prometheus_client import make_wsgi_app
+
+from mindstream.settings import Settings
+from stream.monitoring.health import Health
+from stream.monitoring.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+
+def monitor(settings: Settings, metrics: Metrics, health: Health) -> AbstractContextManager["Monitor | None"]:
+    """The Monitor that the environment asks for; none where MINDSTREAM_METRICS_PORT is 0."""
+    if not settings.metrics_port:
+        return nullcontext()
+    return Monitor(metrics, health, settings.metrics_host, settings.metrics_port)
+
+
+class Monitor:
+    """A running HTTP server.
+
+    Parameters
+    ----------
+    port : 0 takes any that is free; `address` says which.
+
+    Raises
+    ------
+    OSError
+        If the port is taken, or the host is none of this machine's.
+    """
+
+    def __init__(self, metrics: Metrics, health: Health, host: str, port: int) -> None:
+        metrics.watch(health)
+        pages = {"/metrics": make_wsgi_app(metrics.registry), "/healthz": health_page(health)}
+        try:
+            self.server = server_at(host, port)
+        except OSError as error:
+            raise OSError(
+                f"/metrics cannot be served at port {port} of {host} ({error}); "
+                "are MINDSTREAM_METRICS_PORT and MINDSTREAM_METRICS_HOST right?"
+            ) from error
+        self.server.set_app(site(pages))
+        self.thread = threading.Thread(target=self.server.serve_forever, name="monitor", daemon=True)
+        self.thread.start()
+
+    @property
+    def address(self) -> str:
+        """host:port."""
+        host, port = self.server.server_address[:2]
+        return f"{host!s}:{port}"
+
+    def close(self) -> None:
+        """Stop listening."""
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()
+
+    def __enter__(self) -> "Monitor":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def site(pages: dict[str, Any]) -> Callable[..., Iterable[bytes]]:
+    """A WSGI application of several pages, and 404 for every other path."""
+
+    def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        page = pages.get(environ["PATH_INFO"])
+        if page:
+            return page(environ, start_response)
+        return plain(start_response, "404 Not Found", f"there are {' and '.join(pages)}")
+
+    return application
+
+
+def health_page(health: Health) -> Callable[..., Iterable[bytes]]:
+    """200 and "ok", or 503 and what is wrong."""
+
+    def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        problem = health.problem()
+        return plain(start_response, "503 Service Unavailable" if problem else "200 OK", problem or "ok")
+
+    return application
+
+
+def plain(start_response: StartResponse, status: str, line: str) -> Iterable[bytes]:
+    """An answer of one line. (A list of headers is made each time: wsgiref adds to it.)"""
+    start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
+    return [f"{line}\n".encode()]
+
+
+def server_at(host: str, port: int) -> WSGIServer:
+    """A server that listens; of the family (IPv4 or IPv6) that the host has."""
+    [(family, _, _, _, address), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    kind = type("Server", (Server,), {"address_family": family})
+    return kind(address[:2], Request)
+
+
+class Server(ThreadingMixIn, WSGIServer):
+    """Answers each request in a thread, so that a slow reader keeps nobody waiting."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Who hangs up, or says nothing, is no news; by default it prints a traceback."""
+        log.debug("a request of %s ended early", client_address, exc_info=True)
+
+
+class Request(WSGIRequestHandler):
+    """One request; who does not send it in time is left alone."""
+
+    timeout = 10
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """A line for every scrape says nothing."""

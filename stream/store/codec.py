@@ -1,0 +1,135 @@
+"""User states as bytes, the form that stores keep: MessagePack, arrays as little-endian float32."""
+
+from typing import TypeVar
+
+import msgspec
+import numpy as np
+
+from model_export.bundle.extractor import Capsules
+from stream.events.position import Position
+from stream.store.history import History
+from stream.store.state import UserState
+
+FORMAT = 2
+
+
+class _Tag(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The first field of a _Record, in every format."""
+
+    format: int
+
+
+class _Head(_Tag, frozen=True, array_like=True, gc=False):
+    """The beginning of a _Record: what tells whether it may be replaced."""
+
+    position: Position
+
+
+class _Record(_Head, frozen=True, array_like=True, gc=False):
+    """A UserState. `floats` are its capsules' vectors, importance and routing weights, one after the other."""
+
+    user_id: str
+    history: History
+    profile: dict[str, str]
+    profile_time_ms: int
+    forgotten_ms: int
+    model_version: str
+    num_capsules: int
+    floats: bytes
+
+
+_AnyRecord = TypeVar("_AnyRecord", bound=_Head)
+_decoder = msgspec.msgpack.Decoder(_Record)
+_head_decoder = msgspec.msgpack.Decoder(_Head)
+_tag_decoder = msgspec.msgpack.Decoder(_Tag)
+_encoder = msgspec.msgpack.Encoder()
+
+
+def to_bytes(state: UserState) -> bytes:
+    """A UserState in the form that stores keep. Equal states give equal bytes."""
+    capsules = state.capsules
+    arrays = capsules.vectors, capsules.importance, capsules.routing_weights
+    return _encoder.encode(
+        _Record(
+            FORMAT,
+            state.position,
+            state.user_id,
+            state.history,
+            dict(sorted(state.profile.items())),
+            state.profile_time_ms,
+            state.forgotten_ms,
+            capsules.model_version,
+            len(capsules.vectors),
+            b"".join([array.astype("<f4", copy=False).tobytes() for array in arrays]),
+        )
+    )
+
+
+def from_bytes(value: bytes) -> UserState:
+    """Read what `to_bytes` wrote.
+
+    Raises
+    ------
+    ValueError
+        If the bytes are none of ours, or of another format.
+    """
+    record = _read(_decoder, value)
+    return UserState(
+        record.user_id,
+        record.history,
+        _capsules_in(record),
+        record.position,
+        record.profile,
+        record.profile_time_ms,
+        record.forgotten_ms,
+    )
+
+
+def _capsules_in(record: _Record) -> Capsules:
+    """The capsules: vectors (K', d), importance (K',) and routing weights (K', T)."""
+    floats = np.frombuffer(record.floats, "<f4")
+    number, behaviours = record.num_capsules, len(record.history.item_ids)
+    weights_at = floats.size - number * behaviours
+    vectors_end = weights_at - number
+    return Capsules(
+        floats[:vectors_end].reshape(number, vectors_end // number if number else 0),
+        floats[vectors_end:weights_at],
+        floats[weights_at:].reshape(number, behaviours),
+        record.model_version,
+    )
+
+
+def position_of(value: bytes) -> Position:
+    """The Position in what `to_bytes` wrote.
+
+    Raises
+    ------
+    ValueError
+        As `from_bytes` does.
+    """
+    return _read(_head_decoder, value).position
+
+
+def _read(decoder: msgspec.msgpack.Decoder[_AnyRecord], value: bytes) -> _AnyRecord:
+    try:
+        record = decoder.decode(value)
+        found = record.format
+    except msgspec.DecodeError as error:
+        found = _format_of(value, error)  # another format has other fields behind its head
+    if found != FORMAT:
+        raise ValueError(
+            f"a stored user is of format {found}; this version of Mindstream reads {FORMAT}: "
+            "start with an empty store and replay the topic"
+        )
+    return record
+
+
+def _format_of(value: bytes, error: msgspec.DecodeError) -> int:
+    """The format of a record that could not be read; what was wrong where it is of ours."""
+    try:
+        found = _tag_decoder.decode(value).format
+    except msgspec.DecodeError:
+        found = FORMAT
+    if found == FORMAT:
+        raise ValueError(f"a stored user cannot be read: {error}") from None
+    return found

@@ -1,0 +1,48 @@
+"""What formed each of a user's interests: the behaviours by their routing weights."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from stream.store.state import UserState
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """A behaviour that formed an interest: weight is the share of it that was routed there, 0 to 1."""
+
+    item_id: str
+    weight: float
+
+
+@dataclass(frozen=True)
+class Interest:
+    """One interest of a user.
+
+    Attributes
+    ----------
+    importance : share of the user's behaviours in this interest, 0 to 1.
+    behaviours : the items that formed it, each once, the strongest first.
+    """
+
+    importance: float
+    behaviours: list[Behaviour]
+
+
+def interests_of(state: UserState) -> list[Interest]:
+    """What formed each interest, by the routing weights of the state's capsules."""
+    capsules = state.capsules
+    return [
+        Interest(float(importance), strongest(state.history.item_ids, weights))
+        for importance, weights in zip(capsules.importance, capsules.routing_weights, strict=True)
+    ]
+
+
+def strongest(item_ids: tuple[str, ...], weights: np.ndarray) -> list[Behaviour]:
+    """Items by their largest weight, each once; equal ones the most recent first."""
+    found: dict[str, float] = {}
+    for item_id, weight in zip(reversed(item_ids), reversed(weights.tolist()), strict=True):
+        if weight > 0:
+            found[item_id] = max(weight, found.get(item_id, 0.0))
+    ranked = sorted(found.items(), key=lambda pair: -pair[1])
+    return [Behaviour(item_id, weight) for item_id, weight in ranked]

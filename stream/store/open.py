@@ -1,0 +1,22 @@
+"""The capsule store that the settings name."""
+
+from mindstream.settings import Settings
+from stream.store.protocol import LmdbStore, Store
+
+
+def open_store(settings: Settings) -> Store:
+    """Redis where MINDSTREAM_REDIS names one, else LMDB in the home; use it in a `with`.
+
+    Raises
+    ------
+    ValueError
+        If MINDSTREAM_REDIS is no url of a Redis.
+    OSError
+        If the store cannot be reached or used.
+    """
+    url = settings.redis.get_secret_value()
+    if not url:
+        return LmdbStore(settings.state, settings.idle_days)
+    from stream.store.redis_store import RedisStore  # here, because redis takes a moment to import
+
+    return RedisStore(url, settings.idle_days)

@@ -1,0 +1,149 @@
+"""User states in Redis or Redis Cluster, for updaters and readers on several hosts."""
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Self
+
+from stream.events.position import Position
+from stream.store.codec import from_bytes, to_bytes
+from stream.store.protocol import key_of
+from stream.store.redis_address import parse
+from stream.store.redis_link import Command, Foreign, RedisLink, UnknownScript
+from stream.store.state import UserState
+
+# A user is a hash: the state as bytes, and beside it the position that a write is compared with. So the script reads
+# a few bytes instead of unpacking kilobytes, and offsets stay text: Lua's numbers are exact up to 2**53 only.
+PUT = """
+local stored = redis.call('HMGET', KEYS[1], 'log', 'offset')
+if (stored[1] or '') ~= ARGV[1] or (stored[2] or '') ~= ARGV[2] then
+    return 1
+end
+redis.call('HSET', KEYS[1], 'log', ARGV[3], 'offset', ARGV[4], 'state', ARGV[5])
+if ARGV[6] == '' then
+    redis.call('PERSIST', KEYS[1])
+else
+    redis.call('PEXPIREAT', KEYS[1], ARGV[6])
+end
+return 0
+"""
+# The time at which the user expires stays as it was.
+REPLACE = """
+local stored = redis.call('HGET', KEYS[1], 'state')
+if not stored or redis.sha1hex(stored) ~= ARGV[1] then
+    return 1
+end
+redis.call('HSET', KEYS[1], 'state', ARGV[2])
+return 0
+"""
+
+
+class RedisStore:
+    """States in Redis: one key a user, which Redis itself removes when the user's time is over.
+
+    A batch is one round trip (in a Redis Cluster one to each node concerned). Each user of it is written or refused
+    as a whole. A failure may leave some users of a batch written, and so may an answer that was lost: put once more,
+    those are refused.
+
+    `put_many` returns when Redis has acknowledged every user. What that is worth is for Redis to say. With
+    `appendonly yes` and `appendfsync always` it is on disk; with `everysec` the end of Redis, not only of its machine,
+    may take what was acknowledged in the last two seconds, whose offsets Kafka has committed. A failover takes what
+    the replica had not got yet: `WAIT` is not used, and would not rule that out. A Redis that evicts loses users.
+
+    Parameters
+    ----------
+    url : see `redis_address.parse`.
+    idle_days : users without a behaviour for so long are removed; None: never. It counts from a user's next write on.
+    prefix : of all keys.
+
+    Raises
+    ------
+    ValueError
+        If the url is wrong.
+    OSError
+        If Redis cannot be reached, or does not let us in.
+    """
+
+    def __init__(self, url: str, idle_days: float | None = None, prefix: str = "mindstream") -> None:
+        self.idle_days = idle_days
+        self.prefix = f"{prefix}:user:".encode()
+        self.link = RedisLink(parse(url))
+
+    def get_many(self, user_ids: Sequence[str]) -> list[UserState | None]:
+        keys = [self.prefix + user_id.encode() for user_id in user_ids]
+        values = self.link.ask([Command(key, ("HGET", key, "state")) for key in keys], "read")
+        return [self.state_in(key, value) for key, value in zip(keys, values, strict=True)]
+
+    def state_in(self, key: bytes, value: bytes | Foreign | None) -> UserState | None:
+        """The state that a key holds."""
+        if isinstance(value, Foreign):
+            raise self.foreign(key, value)
+        return None if value is None else from_bytes(value)
+
+    def put_many(self, states: Iterable[UserState], read: Mapping[str, Position | None] = {}) -> set[str]:
+        return self.write(PUT, [(one.user_id, self.arguments(one, read.get(one.user_id))) for one in states])
+
+    def replace_many(self, pairs: Iterable[tuple[UserState, UserState]]) -> int:
+        return len(self.write(REPLACE, [(new.user_id, (_sha(to_bytes(old)), to_bytes(new))) for old, new in pairs]))
+
+    def write(self, script: str, users: Sequence[tuple[str, tuple[bytes, ...]]]) -> set[str]:
+        """Run a script for each user with its arguments; the users for whom it returns 1: they were refused."""
+        records = [(self.prefix + key_of(user_id), arguments) for user_id, arguments in users]
+        known_by = _sha(script.encode())
+        replies = self.link.ask([_put("EVALSHA", known_by, *record) for record in records], "written")
+        # A Redis that was started anew, or flushed, or has become primary, learns the script by EVAL.
+        unknown = [place for place, reply in enumerate(replies) if isinstance(reply, UnknownScript)]
+        again = self.link.ask([_put("EVAL", script, *records[place]) for place in unknown], "written")
+        for place, reply in zip(unknown, again, strict=True):
+            replies[place] = reply
+        for (key, _), reply in zip(records, replies, strict=True):
+            if isinstance(reply, Foreign):
+                raise self.foreign(key, reply)
+        return {user_id for (user_id, _), reply in zip(users, replies, strict=True) if reply}
+
+    def arguments(self, state: UserState, read: Position | None) -> tuple[bytes, ...]:
+        """What the script gets of a state, and of the position of what it was made from."""
+        expires_ms = state.expires_ms(self.idle_days)
+        expires = b"" if expires_ms is None else b"%d" % expires_ms
+        return *_comparable(read), *_comparable(state.position), to_bytes(state), expires
+
+    def foreign(self, key: bytes, reply: Foreign) -> ValueError:
+        """What to say of a key that another program has written."""
+        return ValueError(
+            f"the key {key.decode(errors='replace')!r} in Redis {self.link.address} holds no user of Mindstream: "
+            f"{reply.reason}"
+        )
+
+    def sweep(self) -> int:
+        """0: Redis removes users by itself."""
+        return 0
+
+    def users(self) -> Iterator[str]:
+        pattern = re.sub(rb"([\[\]*?\\^])", rb"\\\1", self.prefix) + b"*"
+        for key in self.link.keys(pattern):
+            yield key[len(self.prefix) :].decode()
+
+    def close(self) -> None:
+        self.link.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _sha(content: bytes) -> bytes:
+    """SHA-1 as Redis writes it: it knows scripts by it."""
+    return hashlib.sha1(content, usedforsecurity=False).hexdigest().encode()
+
+
+def _put(command: str, script: str | bytes, key: bytes, arguments: tuple[bytes, ...]) -> Command:
+    return Command(key, (command, script, 1, key, *arguments))
+
+
+def _comparable(position: Position | None) -> tuple[bytes, bytes]:
+    """The log of a position and its offset, always of 20 digits; empty where nothing is stored."""
+    if position is None:
+        return b"", b""
+    return f"{position.topic_life}/{position.partition}".encode(), b"%020d" % position.offset

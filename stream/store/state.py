@@ -1,0 +1,144 @@
+"""What is kept of a user: the history, the capsules made from it, and the Position of the last applied event.
+
+A batch makes thousands of these, so they are msgspec's Structs: a frozen dataclass takes five times as long to make.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from model_export.bundle.extractor import Capsules, Extractor
+from stream.events.event import Event, Forget
+from stream.events.position import Position
+from stream.store.history import History
+
+DAY_MS = 86_400_000
+MARKER_DAYS = 7  # how long it is remembered that a user was forgotten: as long as Kafka keeps events by default
+
+
+class UserState(msgspec.Struct, frozen=True, gc=False):
+    """One user, as stored. One who was forgotten has an empty history and stays for some days, as a marker.
+
+    Attributes
+    ----------
+    capsules : made from exactly this history and profile.
+    position : of the last event that was applied.
+    profile : profile field -> value.
+    profile_time_ms : event time of the event that said the profile, 0 where none did.
+    forgotten_ms : when the user was last forgotten, 0 where never.
+    """
+
+    user_id: str
+    history: History
+    capsules: Capsules
+    position: Position
+    profile: dict[str, str] = {}
+    profile_time_ms: int = 0
+    forgotten_ms: int = 0
+
+    def expires_ms(self, idle_days: float | None) -> int | None:
+        """From when on this user may be removed: idle for so long, or forgotten some days ago. None for never."""
+        if not self.history.item_ids:
+            return self.forgotten_ms + MARKER_DAYS * DAY_MS
+        return None if idle_days is None else self.history.event_times_ms[-1] + round(idle_days * DAY_MS)
+
+
+class Applied(msgspec.Struct, frozen=True, gc=False):
+    """A user with new events, before the capsules are computed.
+
+    Attributes
+    ----------
+    read : Position of the state that this was made from, None where nothing was stored.
+    events : how many events were new, of whatever kind.
+    behaviours : item_ids of the behaviours that were new, in the order they arrived.
+    duplicates : how many more had an event_id that was there already.
+    forgotten : how often the user was forgotten among them.
+    """
+
+    user_id: str
+    read: Position | None
+    history: History
+    position: Position
+    profile: dict[str, str]
+    profile_time_ms: int
+    forgotten_ms: int
+    events: int
+    behaviours: tuple[str, ...]
+    duplicates: int
+    forgotten: int
+
+    def with_capsules(self, capsules: Capsules) -> UserState:
+        return UserState(
+            self.user_id,
+            self.history,
+            capsules,
+            self.position,
+            self.profile,
+            self.profile_time_ms,
+            self.forgotten_ms,
+        )
+
+
+def apply(
+    user_id: str,
+    state: UserState | None,
+    events: Iterable[tuple[Event | Forget, Position]],
+    history_length: int,
+) -> Applied | None:
+    """Apply a user's events, in the order of their partition, to what is stored.
+
+    An event at or before the stored Position was applied already and is skipped, so a replay changes nothing.
+
+    Returns
+    -------
+    None where every event was applied before.
+    """
+    read = last = state.position if state else None
+    fresh: list[Event | Forget] = []
+    for event, position in events:
+        if last is not None and last.covers(position):
+            continue
+        fresh.append(event)
+        last = position
+    if not fresh or last is None:
+        return None
+    forgets = [at for at, event in enumerate(fresh) if isinstance(event, Forget)]
+    forgotten_ms = state.forgotten_ms if state else 0
+    if forgets:
+        state, forgotten_ms = None, fresh[forgets[-1]].event_time_ms
+    arrived = [event for event in fresh[forgets[-1] + 1 if forgets else 0 :] if isinstance(event, Event)]
+    history = state.history if state else History()
+    new = history.new_of(arrived)
+    profile, profile_time_ms = latest_profile(state, new)
+    return Applied(
+        user_id,
+        read,
+        history.extended(new, history_length),
+        last,
+        profile,
+        profile_time_ms,
+        forgotten_ms,
+        events=len(fresh),
+        behaviours=tuple(event.item_id for event in new),
+        duplicates=len(arrived) - len(new),
+        forgotten=len(forgets),
+    )
+
+
+def latest_profile(state: UserState | None, events: Sequence[Event]) -> tuple[dict[str, str], int]:
+    """The profile of the latest event that has one, and its event time; equal times are decided by the content."""
+    known = (state.profile, state.profile_time_ms) if state else ({}, 0)
+    said = [(event.profile, event.event_time_ms) for event in events if event.profile is not None]
+    return max([known, *said], key=lambda one: (one[1], sorted(one[0].items()))) if said else known
+
+
+def encoded(extractor: Extractor, users: Sequence[UserState | Applied]) -> list[Capsules]:
+    """The capsules that a model makes of these users' histories and profiles."""
+    histories, profiles = [one.history for one in users], [one.profile for one in users]
+    items, times_ms = [one.item_ids for one in histories], [one.event_times_ms for one in histories]
+    return extractor.encode(items, profiles, times_ms)
+
+
+def recomputed(state: UserState, capsules: Capsules) -> UserState:
+    """The same user with capsules of another model."""
+    return msgspec.structs.replace(state, capsules=capsules)

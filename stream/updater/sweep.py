@@ -1,0 +1,84 @@
+"""Walking over all users: capsules of another model are computed again from the histories.
+
+Readers do that for themselves, at each reading; after a sweep they need not.
+"""
+
+import logging
+from collections.abc import Callable
+from itertools import islice
+
+from model_export.bundle.extractor import Extractor
+from stream.store.protocol import Store
+from stream.store.state import UserState, encoded, recomputed
+
+log = logging.getLogger(__name__)
+
+PAGE = 128  # users of one step, for which events may have to wait
+
+
+def everybody(state: UserState) -> bool:
+    """Every user is swept."""
+    return True
+
+
+def nothing(states: list[UserState]) -> None:
+    """Nothing happens before states are written."""
+
+
+class Sweep:
+    """One walk over the users of a store, step by step.
+
+    Parameters
+    ----------
+    extractor : of the model that all capsules are to be of.
+    mine : whether a user is for this sweep.
+
+    Attributes
+    ----------
+    looked_at, swept, overtaken : users so far; those whose capsules are new; those who were written by somebody else
+        between reading and writing, who stay as those wrote them.
+    """
+
+    def __init__(self, store: Store, extractor: Extractor, mine: Callable[[UserState], bool] = everybody) -> None:
+        self.store, self.extractor, self.mine = store, extractor, mine
+        self.users = store.users()
+        self.looked_at = self.swept = self.overtaken = 0
+
+    def step(self, before_writing: Callable[[list[UserState]], None] = nothing) -> bool:
+        """Do the next page of users; whether there was one.
+
+        Parameters
+        ----------
+        before_writing : given the new states; where it raises, nothing is written.
+
+        Raises
+        ------
+        OSError
+            If the store cannot be read or written. This walk is over then; a new one finds what is left.
+        """
+        page = list(islice(self.users, PAGE))
+        old = [state for state in self.read(page) if self.is_old(state) and self.mine(state)]
+        if old:
+            capsules = encoded(self.extractor, old)
+            pairs = [(one, recomputed(one, made)) for one, made in zip(old, capsules, strict=True)]
+            before_writing([new for _, new in pairs])
+            overtaken = self.store.replace_many(pairs)
+            self.overtaken += overtaken
+            self.swept += len(old) - overtaken
+        self.looked_at += len(page)
+        return bool(page)
+
+    def read(self, users: list[str]) -> list[UserState]:
+        """The states of a page; without those that cannot be read, about which updaters complain."""
+        try:
+            found = self.store.get_many(users)
+        except ValueError as error:
+            if len(users) == 1:
+                log.warning("user %r is not swept: %s", users[0], error)
+                return []
+            return [state for user in users for state in self.read([user])]
+        return [state for state in found if state is not None]
+
+    def is_old(self, state: UserState) -> bool:
+        """Whether the capsules are of another model."""
+        return state.capsules.model_version != self.extractor.bundle.version
