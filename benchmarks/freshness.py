@@ -17,9 +17,9 @@ from kafka.consumer.fetcher import ConsumerRecord
 from tqdm import tqdm
 
 from benchmarks.report import finish
-from index.bundled import build_index
-from index.hnsw import HnswSettings
-from index.recommender import Recommender
+from index.recommend.recommender import Recommender
+from index.search.bundled import build_index
+from index.search.hnsw import HnswSettings
 from mindstream.settings import Settings
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.format import Bundle

@@ -19,12 +19,12 @@ from tqdm import tqdm
 from benchmarks import retrieval_peers as peers
 from benchmarks.report import finish
 from benchmarks.retrieval_world import hard_capsules, made_up_items, usual_capsules
-from index import hnsw
-from index.beam import BeamIndex
-from index.breadth import queries_of
-from index.exact import ExactIndex
-from index.hnsw import HnswSettings
-from index.links import Links, links_of
+from index.search import hnsw
+from index.search.beam import BeamIndex
+from index.search.breadth import queries_of
+from index.search.exact import ExactIndex
+from index.search.hnsw import HnswSettings
+from index.search.links import Links, links_of
 from model_export.bundle.format import Bundle
 from model_export.evaluation.report import table
 

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from index import hnsw
-from index.hnsw import HnswSettings
+from index.search import hnsw
+from index.search.hnsw import HnswSettings
 
 M, EF_CONSTRUCTION = HnswSettings.m, HnswSettings.ef_construction
 PACKAGES = {"hnswlib": "hnswlib", "faiss": "faiss-cpu", "usearch": "usearch"}

@@ -15,7 +15,7 @@ from demo.served import Served, one_interest, served
 from demo.shopper import USER_ID as TEST_SHOPPER
 from demo.shopper import Shopper
 from demo.traffic import Traffic
-from index.recommender import Candidates
+from index.recommend.recommender import Candidates
 from mindstream.settings import Settings
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.registry import NoEarlierBundleError, Registry

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from index.recommender import Recommender
+from index.recommend.recommender import Recommender
 from model_export.bundle.format import Bundle
 from stream.store.state import UserState
 

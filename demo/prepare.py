@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from demo.home import log_file, one_interest_models
-from index.bundled import build_index
-from index.hnsw import HnswSettings
+from index.search.bundled import build_index
+from index.search.hnsw import HnswSettings
 from mindstream.settings import Settings
 from model_export.bundle.check import check
 from model_export.bundle.registry import Registry

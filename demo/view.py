@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from index.recommender import Candidates
+from index.recommend.recommender import Candidates
 from model_export.bundle.format import Bundle
 from stream.store.interests import Interest
 from stream.store.state import UserState

@@ -7,16 +7,16 @@ from typing import Annotated
 
 import typer
 
-from index import item_commands
-from index.breadth import TARGET
-from index.bundled import breadth_of, build_index
-from index.explain import table
-from index.hnsw import HnswSettings
-from index.item import CATEGORY
-from index.item_stores import open_items
-from index.overlay import Overlay
-from index.recommender import Recommender
-from index.request import Request, filters_of
+from index.catalogue.item import CATEGORY
+from index.catalogue.open import open_items
+from index.catalogue.overlay import Overlay
+from index.commands import items as item_commands
+from index.recommend.explain import table
+from index.recommend.recommender import Recommender
+from index.recommend.request import Request, filters_of
+from index.search.breadth import TARGET
+from index.search.bundled import breadth_of, build_index
+from index.search.hnsw import HnswSettings
 from mindstream import console, settings
 from mindstream.printable import json_line
 from model_export.bundle.format import Bundle
@@ -83,7 +83,7 @@ def query(
 @app.command()
 def serve() -> None:
     """Answer over HTTP until Ctrl-C or SIGTERM, at MINDSTREAM_API_HOST and MINDSTREAM_API_PORT."""
-    from index.server import serve as serve_http  # here, because FastAPI takes a moment to import
+    from index.api.server import serve as serve_http  # here, because FastAPI takes a moment to import
 
     serve_http(settings.load())
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from index.api import create_app
-from index.api_metrics import ApiMetrics
-from index.item_store import LmdbItems
-from index.overlay import Overlay
-from index.recommender import Recommender
-from index.server import warm
+from index.api.app import create_app
+from index.api.metrics import ApiMetrics
+from index.api.server import warm
+from index.catalogue.overlay import Overlay
+from index.catalogue.overlay_store import LmdbItems
+from index.recommend.recommender import Recommender
 from mindstream.settings import Settings
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.format import Bundle

@@ -14,9 +14,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
-from index.api_asked import MOST_USERS
-from index.api_refusal import MOST_BYTES
-from index.recommender import Recommender
+from index.api.errors import MOST_BYTES
+from index.api.requests import MOST_USERS
+from index.recommend.recommender import Recommender
 from model_export.bundle.format import Bundle, write_manifest
 from stream.store.protocol import LmdbStore
 from tests.api_world import AGE_S, app_of, client_of, user

@@ -11,9 +11,9 @@ from benchmarks import retrieval
 from benchmarks import retrieval_peers as peers
 from benchmarks.retrieval import EXACT, OURS, PLAIN, Figures, Size
 from benchmarks.retrieval_world import hard_capsules, made_up_items, usual_capsules
-from index import hnsw
-from index.exact import ExactIndex
-from index.hnsw import HnswSettings
+from index.search import hnsw
+from index.search.exact import ExactIndex
+from index.search.hnsw import HnswSettings
 from model_export.bundle.format import Bundle
 
 HAS_PEERS = all(importlib.util.find_spec(module) for module in peers.PACKAGES)

@@ -14,8 +14,8 @@ import onnx
 import pytest
 from typer.testing import CliRunner
 
-from index.bundled import build_index
-from index.hnsw import HnswSettings
+from index.search.bundled import build_index
+from index.search.hnsw import HnswSettings
 from model_export.__main__ import app
 from model_export.bundle.check import CHECKS, check
 from model_export.bundle.format import (

@@ -39,7 +39,7 @@ from demo.prepare import prepare, read_or_simulate
 from demo.traffic import MOST_PER_SECOND, Traffic
 from demo.view import Row, Shelf, Theme, behaviours_of, search, shelves_of, theme_of
 from demo.words import plain, price
-from index.recommender import Candidates
+from index.recommend.recommender import Candidates
 from mindstream import settings
 from mindstream.settings import Settings
 from model_export.bundle.check import check

@@ -20,7 +20,7 @@ from demo.release import Retraining
 from demo.retrain import with_events
 from demo.view import Row, Shelf, Shown, Theme, categories_among, shown_after
 from demo.words import age
-from index.recommender import Recommender
+from index.recommend.recommender import Recommender
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.format import Bundle
 from model_export.data.simulator import SimulatedShop

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from index.bundled import build_index
-from index.hnsw import HnswSettings
+from index.search.bundled import build_index
+from index.search.hnsw import HnswSettings
 from model_export.bundle.format import Bundle
 
 ROOT = Path(__file__).parents[1]

@@ -17,13 +17,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from index import beam, breadth, bundled, hnsw, keys
-from index.beam import BeamIndex
-from index.bundled import build_index, open_index
-from index.exact import ExactIndex
-from index.hnsw import HnswIndex, HnswSettings, augmented
-from index.links import links_of, union
-from index.maxsim import NO_ROWS, Allowed, Hits, MaxSimIndex
+from index.search import beam, breadth, bundled, hnsw, keys
+from index.search.beam import BeamIndex
+from index.search.bundled import build_index, open_index
+from index.search.exact import ExactIndex
+from index.search.hnsw import HnswIndex, HnswSettings, augmented
+from index.search.links import links_of, union
+from index.search.maxsim import NO_ROWS, Allowed, Hits, MaxSimIndex
 from model_export.bundle.format import INDEX, Bundle, BundleError, describe_file, write_manifest
 from model_export.bundle.registry import Registry
 

@@ -21,21 +21,21 @@ from msgspec.structs import replace as with_fields
 from typer.testing import CliRunner, Result
 
 from index.__main__ import app
-from index.assortment import Assortment
-from index.beam import BeamIndex
-from index.bundled import build_index, open_index
-from index.exact import ExactIndex
-from index.explain import table
-from index.hnsw import HnswSettings
-from index.item import Item, to_json
-from index.item_store import LmdbItems
-from index.items import Items
-from index.maxsim import Allowed
-from index.overlaid import OverlaidIndex
-from index.overlay import Overlay
-from index.recommender import Recommender
-from index.request import Request
-from index.side_features import SideFeatures
+from index.catalogue.catalogue import Items
+from index.catalogue.item import Item, to_json
+from index.catalogue.overlay import Overlay
+from index.catalogue.overlay_store import LmdbItems
+from index.catalogue.side_features import SideFeatures
+from index.catalogue.snapshot import Assortment
+from index.recommend.explain import table
+from index.recommend.recommender import Recommender
+from index.recommend.request import Request
+from index.search.beam import BeamIndex
+from index.search.bundled import build_index, open_index
+from index.search.exact import ExactIndex
+from index.search.hnsw import HnswSettings
+from index.search.maxsim import Allowed
+from index.search.overlaid import OverlaidIndex
 from mindstream.settings import load
 from model_export.bundle.format import (
     CATALOGUE,

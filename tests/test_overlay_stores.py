@@ -10,9 +10,9 @@ from threading import Thread
 
 import pytest
 
-from index.item import Item
-from index.item_store import MOST_ITEMS, ItemStore, LmdbItems
-from index.redis_items import RedisItems
+from index.catalogue.item import Item
+from index.catalogue.overlay_store import MOST_ITEMS, ItemStore, LmdbItems
+from index.catalogue.redis_overlay import RedisItems
 from tests.real_redis import RealRedis
 
 ROOT = Path(__file__).parents[1]

@@ -13,12 +13,12 @@ import msgspec
 import numpy as np
 import pytest
 
-from index.bundled import build_index
-from index.exact import ExactIndex
-from index.hnsw import HnswSettings
-from index.item import Item
-from index.item_store import LmdbItems
-from index.recommender import Recommender
+from index.catalogue.item import Item
+from index.catalogue.overlay_store import LmdbItems
+from index.recommend.recommender import Recommender
+from index.search.bundled import build_index
+from index.search.exact import ExactIndex
+from index.search.hnsw import HnswSettings
 from model_export.bundle.extractor import Capsules, Extractor
 from model_export.bundle.format import (
     CATALOGUE,

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from index.recommender import Recommender
+from index.recommend.recommender import Recommender
 from model_export.bundle.check import check
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.format import Bundle, BundleError, write_manifest

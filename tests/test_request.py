@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from index.filters import Filters
-from index.items import Items
-from index.maxsim import Hits
-from index.recommender import Candidates, Recommender
-from index.request import Request
-from index.selection import chosen_of, selected
+from index.catalogue.catalogue import Items
+from index.catalogue.filters import Filters
+from index.recommend.recommender import Candidates, Recommender
+from index.recommend.request import Request
+from index.recommend.selection import chosen_of, selected
+from index.search.maxsim import Hits
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.format import Bundle
 from model_export.models.checkpoint import Checkpoint

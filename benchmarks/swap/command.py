@@ -30,7 +30,7 @@ from benchmarks.report import finish
 from benchmarks.swap.probe import Probe
 from benchmarks.swap.readers import Readers
 from benchmarks.workload import synthetic, trained_for_a_moment
-from index.recommender import Recommender
+from index.recommend.recommender import Recommender
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.format import Bundle
 from model_export.bundle.registry import Registry

@@ -9,7 +9,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from index.recommender import CAPSULES, Candidates, Recommender
+from index.recommend.recommender import CAPSULES, Candidates, Recommender
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.format import Bundle
 from model_export.bundle.own_items import own_items

@@ -9,7 +9,7 @@ from demo.page.products import products
 from demo.served import Served
 from demo.view import Shelf, Shown, behaviours_of, categories_among, shelves_of, shown_after
 from demo.words import plain
-from index.recommender import Recommender
+from index.recommend.recommender import Recommender
 
 LOOK_EVERY_S = 1.0
 SHELVES, BESIDE_ONE, MAP = "By interest", "Beside one interest", "Interest map"

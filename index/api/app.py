@@ -1,0 +1,68 @@
+"""The HTTP API: an application over what is served, a store and the settings."""
+
+from fastapi import APIRouter, FastAPI, HTTPException, Response
+from fastapi.responses import PlainTextResponse, RedirectResponse
+
+from index.api.auth import key_guard
+from index.api.errors import RESPONSES, Sized, add_refusals
+from index.api.item_routes import items_router
+from index.api.metrics import ApiMetrics, Watched
+from index.api.routes import Answers
+from index.recommend.recommender import Recommender
+from mindstream.settings import Settings
+from model_export.bundle.serving import Serving
+from stream.store.protocol import Store
+
+ABOUT = """\
+Candidates and interests as fresh as a user's last behaviour. In a path, percent-encode ids, the slash too.
+Each answer says which model gave it, how old the user's last behaviour is, and by which path it was found."""
+PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def create_app(
+    serving: Serving[Recommender], store: Store, settings: Settings, metrics: ApiMetrics | None = None
+) -> FastAPI:
+    """The application."""
+    metrics = metrics or ApiMetrics()
+    answers = Answers(serving, store, metrics)
+    app = FastAPI(
+        title="Mindstream",
+        description=ABOUT,
+        version="1",
+        redirect_slashes=False,
+        redoc_url=None,
+    )
+    app.add_middleware(Sized)
+    app.add_middleware(Watched, metrics=metrics)  # the last one is the outermost
+    add_refusals(app)
+    guard = key_guard(settings.api_key)
+    for router in (answers.router(), items_router(serving)):
+        app.include_router(router, dependencies=guard, responses=RESPONSES)
+    app.include_router(open_router(answers, metrics))
+    return app
+
+
+def open_router(answers: Answers, metrics: ApiMetrics) -> APIRouter:
+    """What needs no key, for it tells nothing of users and items."""
+    router = APIRouter()
+
+    @router.get("/", include_in_schema=False)
+    async def begin() -> Response:
+        return RedirectResponse("/docs")
+
+    @router.head("/healthz", include_in_schema=False)
+    @router.get("/healthz", response_class=PlainTextResponse, responses={503: {"description": "What is wrong."}})
+    def health() -> Response:
+        """200 and "ok", or 503 and what is wrong."""
+        try:
+            answers.states(["healthz"])
+        except HTTPException as error:
+            return PlainTextResponse(f"{error.detail}\n", error.status_code)
+        return PlainTextResponse("ok\n")
+
+    @router.get("/metrics", response_class=PlainTextResponse)
+    def show() -> Response:
+        """Counts and times, for Prometheus."""
+        return Response(metrics.page(answers.serving.current.bundle.version), media_type=PROMETHEUS)
+
+    return router

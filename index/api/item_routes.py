@@ -1,0 +1,93 @@
+"""The routes of the HTTP API that put, remove and restore items at run time."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import msgspec
+from fastapi import APIRouter, HTTPException, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from index.api.errors import JSON
+from index.api.requests import ItemInPath
+from index.catalogue.item import LONGEST_ID, Item
+from index.recommend.recommender import Recommender
+from model_export.bundle.serving import Serving
+
+MOST_ITEMS = 1_000  # of one request
+
+
+class ItemAsked(BaseModel):
+    """An item of the catalogue."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    item_id: str = Field(min_length=1, max_length=LONGEST_ID)
+    title: str = Field(min_length=1, description="what people read")
+    category: str = Field("", description="the one main category, empty where it is not known")
+    price: float | None = Field(None, description="null where it is not known")
+    attributes: dict[str, list[str]] = Field({}, description="side feature -> the values that the item has")
+
+    def item(self) -> Item:
+        """What the overlay keeps."""
+        return Item(**self.model_dump())
+
+
+ItemsAsked = Annotated[list[ItemAsked], Field(min_length=1, max_length=MOST_ITEMS)]
+
+
+def items_router(serving: Serving[Recommender]) -> APIRouter:
+    """Put, look at, remove and restore items; all processes that serve from the same store follow within a second."""
+    router = APIRouter()
+
+    @router.post("/items", status_code=204, response_class=Response)
+    def put(asked: ItemsAsked) -> Response:
+        """Add items that the model does not know, or say anew what people are shown of those that it does.
+
+        All are added, or none. A new item needs a category, price or attribute whose value the model has learned.
+        """
+        with refusals():
+            serving.current.items.put_many([one.item() for one in asked])
+        return Response(status_code=204)
+
+    @router.get("/items/{item_id:id}", response_model=ItemAsked)
+    def get(item_id: ItemInPath) -> Response:
+        """What people are shown of an item now."""
+        item = serving.current.items.get(item_id)
+        if item is None:
+            raise unknown(item_id)
+        return Response(msgspec.json.encode(item), media_type=JSON)
+
+    @router.delete("/items/{item_id:id}", status_code=204, response_class=Response)
+    def remove(item_id: ItemInPath) -> Response:
+        """Never recommend an item again, whatever later models know, until it is restored or added again."""
+        with refusals():
+            serving.current.items.remove(item_id)
+        return Response(status_code=204)
+
+    @router.post("/items/{item_id:id}/restore", status_code=204, response_class=Response)
+    def restore(item_id: ItemInPath) -> Response:
+        """Undo that an item was removed: it is again what was put last, or what the model's catalogue says."""
+        with refusals():
+            item = serving.current.items.restore(item_id)
+        if item is None:
+            raise unknown(item_id)
+        return Response(status_code=204)
+
+    return router
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """What to answer where an item is not right, or the item store cannot be written."""
+    try:
+        yield
+    except ValueError as error:
+        raise HTTPException(422, str(error)) from None
+    except OSError as error:
+        raise HTTPException(503, "the item store does not answer; ask again later", {"Retry-After": "1"}) from error
+
+
+def unknown(item_id: str) -> HTTPException:
+    """What to answer where there is no such item."""
+    return HTTPException(404, f"there is no item {item_id[:50]!r}")

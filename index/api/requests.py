@@ -1,0 +1,126 @@
+"""What a client may ask the HTTP API for, and its limits: query and body become a Request."""
+
+from typing import Annotated, Any
+
+import numpy as np
+from fastapi import HTTPException, Path
+from pydantic import BaseModel, ConfigDict, Field
+
+from index.catalogue.item import CATEGORY, LONGEST_ID
+from index.recommend.request import MOST_CANDIDATES, MOST_EXCLUDED, Request, filters_of
+from model_export.bundle.extractor import Capsules
+from stream.events.event import LONGEST_USER_ID
+from stream.events.position import Position
+from stream.store.history import History
+from stream.store.state import UserState
+
+MOST_N = 1_000
+MOST_USERS = 100  # of one batch, users and visitors together
+MOST_BEHAVIOURS = 1_000  # of a visitor's history
+MOST_FIELDS = 100  # of a visitor's profile
+NOTHING = np.empty((0, 0), dtype=np.float32)
+NOT_ENCODED = Capsules(
+    NOTHING, np.empty(0, dtype=np.float32), NOTHING, ""
+)  # of no model: whoever reads it encodes the history
+
+UserId = Annotated[str, Field(min_length=1, max_length=LONGEST_USER_ID)]
+ItemId = Annotated[str, Field(min_length=1, max_length=LONGEST_ID)]
+Values = Annotated[list[str], Field(min_length=1)]
+UserInPath = Annotated[str, Path(min_length=1, max_length=LONGEST_USER_ID, description="percent-encoded")]
+ItemInPath = Annotated[str, Path(min_length=1, max_length=LONGEST_ID, description="percent-encoded")]
+
+
+class Asked(BaseModel):
+    """What is asked for; a name that is not known is refused, since a misspelt option would do nothing."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    n: int = Field(50, ge=1, le=MOST_N, description="how many candidates")
+
+    def request(self) -> Request:
+        """What the recommender is asked for.
+
+        Raises
+        ------
+        HTTPException
+            If it is not right; 422.
+        """
+        try:
+            return Request(**self.fields())
+        except ValueError as error:
+            raise HTTPException(422, str(error)) from None
+
+    def fields(self) -> dict[str, Any]:
+        """The fields of that Request."""
+        return {"n": self.n, "where": self.filters()}
+
+    def filters(self) -> dict[str, frozenset[str]]:
+        """Attribute -> values."""
+        raise NotImplementedError
+
+
+class Similar(Asked):
+    """For items like another: which may come back."""
+
+    category: list[str] = Field([], description="only of this category, or one of several")
+    where: list[str] = Field([], description="only with attribute=value; of one attribute any of the values will do")
+
+    def filters(self) -> dict[str, frozenset[str]]:
+        """Attribute -> values."""
+        return filters_of([*(f"{CATEGORY}={value}" for value in self.category), *self.where], "where in the query")
+
+
+class Options(Asked):
+    """The other fields of a Request, which a query and a body write alike."""
+
+    exclude_seen: bool = Field(False, description="leave out the items of the kept history")
+    exclude: list[ItemId] = Field([], max_length=MOST_EXCLUDED, description="items to leave out")
+    min_score: float | None = Field(None, description="only candidates with this score at least")
+    quota: int | None = Field(None, ge=1, le=MOST_CANDIDATES, description="most candidates of one interest")
+    by_importance: bool = Field(False, description="each interest at most its share, by importance")
+    diversity: float = Field(0, ge=0, description="worth of two candidates' categories being different")
+    max_cosine: float | None = Field(None, ge=0, lt=1, description="leave out what is more alike to a better one")
+
+    def fields(self) -> dict[str, Any]:
+        """The fields of a Request."""
+        own = {name: getattr(self, name) for name in Options.model_fields}
+        return {**own, "exclude": frozenset(self.exclude), "where": self.filters()}
+
+
+class InQuery(Options, Similar):
+    """Options in the query of an address."""
+
+
+class Visitor(BaseModel):
+    """Somebody who is not stored, with the behaviours of this visit."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    history: list[ItemId] = Field(max_length=MOST_BEHAVIOURS, description="item ids, the most recent last")
+    profile: dict[str, str] = Field({}, max_length=MOST_FIELDS, description="profile field -> value")
+
+    def state(self) -> UserState:
+        """As if it were stored, to be encoded."""
+        items = tuple(self.history)
+        history = History(items, (0,) * len(items), ("",) * len(items))
+        return UserState("", history, NOT_ENCODED, Position("", 0, 0), self.profile)
+
+
+class Batch(Options):
+    """The same for many: stored users, visitors, or both."""
+
+    user_ids: list[UserId] = Field([], max_length=MOST_USERS)
+    visitors: list[Visitor] = Field([], max_length=MOST_USERS)
+    where: dict[str, Values] = Field({}, description="attribute -> values; an item needs one of the values of each")
+
+    def filters(self) -> dict[str, frozenset[str]]:
+        """Attribute -> values."""
+        return {attribute: frozenset(values) for attribute, values in self.where.items()}
+
+    def check_size(self) -> None:
+        """Refuse a batch of nobody, or of too many."""
+        asked = len(self.user_ids) + len(self.visitors)
+        if not 1 <= asked <= MOST_USERS:
+            raise HTTPException(
+                422, f"user_ids and visitors in the body have {asked} entries together; 1 to {MOST_USERS} are right"
+            )

@@ -1,0 +1,98 @@
+"""Which rows have which attributes: what the catalogue says, and over it what items say that were put since."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+
+import numpy as np
+
+from index.catalogue.bundle_catalogue import Catalogued, inverted
+from index.catalogue.item import CATEGORY
+from index.search.maxsim import Allowed
+
+SHOWN = 5  # values that an error names
+
+Where = frozenset[tuple[str, frozenset[str]]]  # attributes, and the values of which one will do
+Values = Mapping[int, Mapping[str, Sequence[str]]]  # row -> attribute -> values
+
+
+class Matching:
+    """The attributes of a bundle's items and of those behind them.
+
+    Parameters
+    ----------
+    base : the bundle's.
+    put : what holds of the rows that were put since, in place of what the catalogue says of them.
+    removed : rows that never come back.
+    new : item_id -> row, of items that the bundle does not know; they have the rows behind its own.
+    """
+
+    def __init__(self, base: Catalogued, put: Values, removed: Sequence[int], new: Mapping[str, int]) -> None:
+        self.base, self.put, self.removed, self.new = base, put, removed, new
+        self.size = base.bundle.manifest.items + len(new)
+
+    def allowed(self, where: Where, blocked: frozenset[str]) -> Allowed | None:
+        """The rows that have one of the values of every attribute, and are not removed or blocked; None: all rows.
+
+        Raises
+        ------
+        ValueError
+            If there is no such attribute, or no item has a value.
+        """
+        out = [*self.removed, *self.rows_of(blocked)]
+        if not where and not out:
+            return None
+        mask = np.ones(self.size, dtype=bool)
+        for attribute, values in sorted(where, key=lambda one: one[0]):
+            has_one = np.zeros(self.size, dtype=bool)
+            for value in sorted(values):
+                self.check(attribute, value)
+                has_one[self.rows_with(attribute, value)] = True
+            mask &= has_one
+        mask[out] = False
+        return Allowed(mask)
+
+    def rows_of(self, item_ids: Iterable[str]) -> list[int]:
+        """The rows of those items that there are."""
+        known = self.base.bundle.rows
+        found = (known.get(item_id, self.new.get(item_id)) for item_id in item_ids)
+        return [row for row in found if row is not None]
+
+    def rows_with(self, attribute: str, value: str) -> np.ndarray:
+        """int64 (R,), the rows of the items that have a value."""
+        known = np.array(self.base.attributes.get(attribute, {}).get(value, []), dtype=np.int64)
+        if not self.put:
+            return known
+        told_anew = np.fromiter(self.put, dtype=np.int64)
+        now = np.array(self.told.get(attribute, {}).get(value, []), dtype=np.int64)
+        return np.concatenate([known[~np.isin(known, told_anew)], now])
+
+    @cached_property
+    def told(self) -> dict[str, dict[str, list[int]]]:
+        """Attribute -> value -> rows, of the items that were put."""
+        names = dict.fromkeys(name for values in self.put.values() for name in values)
+        return {name: inverted((row, values.get(name, ())) for row, values in self.put.items()) for name in names}
+
+    def category(self) -> np.ndarray:
+        """int64 (rows,), the same number for items of the same category; -1 where it is not known."""
+        numbers = np.concatenate([self.base.category, np.full(len(self.new), -1)])
+        numbers[list(self.put)] = -1
+        known = len(self.base.numbers)
+        for place, (name, rows) in enumerate(self.told.get(CATEGORY, {}).items()):
+            numbers[rows] = self.base.numbers.get(name, known + place)
+        return numbers
+
+    def check(self, attribute: str, value: str) -> None:
+        """Raise ValueError, with those that there are, unless some item has the value."""
+        known, now = self.base.attributes.get(attribute), self.told.get(attribute)
+        if known is None and now is None:
+            names = sorted({*self.base.attributes, *self.told})
+            raise ValueError(f"there is no attribute {attribute!r}; right are {', '.join(names)}")
+        values = {**(known or {}), **(now or {})}
+        if value not in values:
+            raise ValueError(f"no item has the {attribute} {value!r}; right are {some(values)}")
+
+
+def some(values: Iterable[str]) -> str:
+    """A few of the values, for an error."""
+    known = sorted(values)
+    return ", ".join(known[:SHOWN]) + (f" and {len(known) - SHOWN:,} others" if len(known) > SHOWN else "")

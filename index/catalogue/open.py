@@ -1,0 +1,22 @@
+"""Which item store the configuration asks for."""
+
+from index.catalogue.overlay_store import ItemStore, LmdbItems
+from mindstream.settings import Settings
+
+
+def open_items(settings: Settings) -> ItemStore:
+    """The item store beside the capsule store: Redis where MINDSTREAM_REDIS names one, else LMDB in the home.
+
+    Raises
+    ------
+    ValueError
+        If MINDSTREAM_REDIS is no url of a Redis.
+    OSError
+        If the store cannot be reached or used.
+    """
+    url = settings.redis.get_secret_value()
+    if not url:
+        return LmdbItems(settings.state / "items")
+    from index.catalogue.redis_overlay import RedisItems  # here, because redis takes a moment to import
+
+    return RedisItems(url)

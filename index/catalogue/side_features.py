@@ -1,0 +1,66 @@
+"""The embedding of an item that is new since training, from a bundle's files: as `InterestModel.embed_new` makes it."""
+
+import math
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+
+import numpy as np
+
+from index.catalogue.item import CATEGORY, PRICE_BAND, Item
+from model_export.bundle.format import FEATURES, Bundle
+
+MOST_VALUES = 32  # of an item, the first, as in training
+SHOWN = 5  # values of a field that an error names
+
+
+class SideFeatures:
+    """The side features that a bundle's model knows, and the vectors of their values."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.fields = bundle.manifest.feature_fields
+        self.has_unit_length = bool(bundle.manifest.model.get("unit_length"))
+        with np.load(bundle.path / FEATURES) as arrays:
+            self.edges = arrays["price_edges"].tolist()
+            self.tables = {name: arrays[name] for name in self.fields}
+        self.rows = {
+            name: {value: row for row, value in enumerate(values, start=1)} for name, values in self.fields.items()
+        }
+
+    def values_of(self, item: Item) -> Mapping[str, Sequence[str]]:
+        """Field -> the item's values: its category, the band of its price, and its attributes."""
+        found: dict[str, Sequence[str]] = {CATEGORY: [item.category] if item.category else []}
+        if PRICE_BAND in self.fields and item.price is not None:
+            found[PRICE_BAND] = [str(bisect_right(self.edges, item.price))]
+        return {**found, **item.attributes}
+
+    def embedding(self, item: Item) -> np.ndarray | None:
+        """The mean of the vectors of an item's known values and zeros for its id; None where the model knows none.
+
+        float32 (d,); of length 1 where the model's items are.
+        """
+        vectors = list(islice(self.vectors_of(item), MOST_VALUES))
+        if not vectors:
+            return None
+        mean = sum(vectors[1:], start=vectors[0]) / np.float32(1 + len(vectors))
+        length = math.sqrt(mean @ mean) if self.has_unit_length else 1
+        return mean / np.float32(length or 1)
+
+    def vectors_of(self, item: Item) -> Iterator[np.ndarray]:
+        """The vector of each value that the model knows, once."""
+        for name, values in self.values_of(item).items():
+            known = self.rows.get(name, {})
+            for value in dict.fromkeys(values):
+                if value in known:
+                    yield self.tables[name][known[value]]
+
+    def check(self, item: Item) -> None:
+        """Raise ValueError where an item could never be found: the model knows none of its values."""
+        if next(self.vectors_of(item), None) is None:
+            known = "; ".join(f"{name}: {some(values)}" for name, values in self.fields.items()) or "none at all"
+            raise ValueError(f"the model knows no value of item {item.item_id!r}; those it knows are {known}")
+
+
+def some(values: Sequence[str]) -> str:
+    """A few of the values, for an error."""
+    return ", ".join(values[:SHOWN]) + (f" and {len(values) - SHOWN:,} others" if len(values) > SHOWN else "")

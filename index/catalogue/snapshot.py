@@ -1,0 +1,121 @@
+"""The items that can be recommended at one moment: those of a bundle, and in the rows behind them the newer ones."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property, lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from index.catalogue.attributes import Matching
+from index.catalogue.bundle_catalogue import Catalogued
+from index.catalogue.item import Item
+from index.catalogue.overlay_store import Entries
+from index.search.exact import ExactIndex
+from index.search.maxsim import MaxSimIndex
+from index.search.overlaid import OverlaidIndex, Tables
+
+KEPT = 64  # filters whose rows are kept for the next request: a byte for each item
+
+
+class Placed(NamedTuple):
+    """What an entry of the overlay is to a bundle.
+
+    Attributes
+    ----------
+    item : None where it was removed.
+    row : in the bundle, None where it does not know the item.
+    values : that filters know.
+    vector : float32 (d,) of a new item, None where the model knows none of its values, or the bundle the item.
+    """
+
+    item: Item | None
+    row: int | None
+    values: Mapping[str, Sequence[str]]
+    vector: np.ndarray | None
+
+
+class Card(NamedTuple):
+    """What people read of an item."""
+
+    title: str
+    category: str
+    price: float | None
+
+
+class Assortment:
+    """A bundle's items and the entries over them; it never changes. One serves a whole answer.
+
+    An entry whose item the bundle knows changes what people are shown and filter by, or removes it; the vector stays.
+    The others are new items, in the order of their ids; those of which the bundle's model knows no value are left out.
+
+    Parameters
+    ----------
+    base : the bundle's items.
+    entries : of the overlay.
+    placed : each entry's place in the bundle.
+    """
+
+    def __init__(self, base: Catalogued, entries: Entries, placed: Mapping[str, Placed]) -> None:
+        self.base, self.bundle, self.entries = base, base.bundle, entries
+        vectors = {item_id: one.vector for item_id, one in placed.items() if one.vector is not None}
+        self.new_ids = sorted(vectors)
+        size = self.bundle.manifest.items
+        self.new_rows = {item_id: row for row, item_id in enumerate(self.new_ids, start=size)}
+        known = [(one.row, one) for one in placed.values() if one.row is not None]
+        told = {row: one.values for row, one in known if one.item is not None}
+        told |= {row: placed[item_id].values for item_id, row in self.new_rows.items()}
+        removed = [row for row, one in known if one.item is None]
+        self.matching = Matching(base, told, removed, self.new_rows)
+        self.allowed = lru_cache(KEPT)(self.matching.allowed)
+        self.newer = ExactIndex(np.stack([vectors[item_id] for item_id in self.new_ids])) if vectors else None
+
+    def rows(self, item_ids: Iterable[str]) -> list[int]:
+        """The rows of those items that there are."""
+        return self.matching.rows_of(item_ids)
+
+    def item_id(self, row: int) -> str:
+        """The item of a row."""
+        size = self.bundle.manifest.items
+        return self.bundle.item_ids[row] if row < size else self.new_ids[row - size]
+
+    def shown(self, item_id: str) -> Item | None:
+        """What people are shown of an item, be it removed: what was put last, else what the bundle says."""
+        entry, row = self.entries.get(item_id), self.bundle.rows.get(item_id)
+        if entry is not None or row is None:
+            return entry
+        return self.base.item(row)
+
+    def card(self, item_id: str) -> Card:
+        """Title, category and price of an item, be it removed; its id for a title where nothing else is known."""
+        entry, row = self.entries.get(item_id), self.bundle.rows.get(item_id)
+        if entry is not None:
+            return Card(entry.title, entry.category, entry.price)
+        if row is None:
+            return Card(item_id, "", None)
+        catalogue = self.bundle.catalogue
+        return Card(catalogue.title[row], catalogue.category[row], catalogue.price[row])
+
+    def over(self, index: MaxSimIndex) -> MaxSimIndex:
+        """The index of all these items, of one of the bundle's."""
+        return index if self.newer is None else OverlaidIndex(index, self.newer)
+
+    @property
+    def vectors(self) -> np.ndarray | Tables:
+        """The vector of each row."""
+        table = self.bundle.item_embeddings
+        return table if self.newer is None else Tables(table, self.newer.items)
+
+    @cached_property
+    def category(self) -> np.ndarray:
+        """int64 (rows,), the same number for items of the same category; -1 where it is not known."""
+        return self.base.category if not self.entries else self.matching.category()
+
+    @cached_property
+    def popularity(self) -> np.ndarray:
+        """float32 (rows,), interactions in the training log: none with new items."""
+        return np.concatenate([self.base.popularity, np.zeros(len(self.new_ids), dtype=np.float32)])
+
+    @cached_property
+    def popular(self) -> np.ndarray:
+        """int64 (rows,), rows, the most popular first; equal ones by row."""
+        return np.concatenate([self.base.popular, np.fromiter(self.new_rows.values(), dtype=np.int64)])

@@ -1,0 +1,132 @@
+"""New products without retraining: add | load | remove | restore | list | prune."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from tqdm import tqdm
+
+from index.catalogue.catalogue import Items
+from index.catalogue.item import Item, from_line, to_json
+from index.catalogue.open import open_items
+from index.catalogue.overlay import Overlay
+from mindstream import settings
+from mindstream.printable import escaped, json_escape, printable
+from model_export.bundle.registry import Registry
+
+app = typer.Typer(help=__doc__, no_args_is_help=True)
+
+AT_A_TIME = 1_000  # items that `load` writes together
+
+
+@app.command()
+def add(
+    item_id: Annotated[str, typer.Option("--id", help="item_id, as it stands in behaviour events.")],
+    title: Annotated[str, typer.Option(help="What people read.")],
+    category: Annotated[str, typer.Option(help="The main category.")] = "",
+    price: Annotated[float | None, typer.Option(help="A number.")] = None,
+    attribute: Annotated[list[str] | None, typer.Option(help="A side feature as name=value; may be repeated.")] = None,
+) -> None:
+    """Add an item that the model does not know, or say anew what people are shown of one that it does."""
+    with items_now() as items:
+        items.put(Item(item_id, title, category, price, attributes_of(attribute or [])))
+        is_known = item_id in items.bundle.rows
+        print(printable(f"{item_id}: {'known to the model, says this now' if is_known else 'new'}"))
+
+
+@app.command()
+def load(
+    file: Annotated[
+        Path, typer.Argument(help="One item a line, as JSON: item_id, title, category, price, attributes.")
+    ],
+) -> None:
+    """Add the items of a file; where lines are wrong, names them all and adds none."""
+    with items_now() as items:
+        good, wrong = read(file, items)
+        if wrong:
+            print("\n".join(map(printable, wrong)))
+            raise ValueError(f"{file}: {len(wrong):,} of {len(good) + len(wrong):,} lines are no items; none was added")
+        for at in tqdm(range(0, len(good), AT_A_TIME), desc="adding", unit="batch", disable=None):
+            items.put_many(good[at : at + AT_A_TIME])
+        print(f"{len(good):,} items added")
+
+
+@app.command()
+def remove(
+    item_id: Annotated[str, typer.Argument(help="item_id; whether a model knows it or not.")],
+) -> None:
+    """Never recommend an item again, whatever later models know, until it is restored or added again."""
+    with items_now() as items:
+        was = "removed" if items.get(item_id) else "removed, though nobody knew it"
+        items.remove(item_id)
+        print(printable(f"{item_id}: {was}"))
+
+
+@app.command()
+def restore(
+    item_id: Annotated[str, typer.Argument(help="item_id, as it was removed.")],
+) -> None:
+    """Undo that an item was removed: it is again what was added last, or what the model's catalogue says."""
+    with items_now() as items:
+        known = "is there" if items.restore(item_id) else "is not removed, but nobody knows it"
+        print(printable(f"{item_id}: {known}"))
+
+
+@app.command("list")
+def show() -> None:
+    """Print what was added and removed, one JSON object a line, as `load` reads it; removed items on stderr."""
+    with items_now() as items:
+        for item_id, item in sorted(items.entries().items()):
+            if item is not None:
+                print(escaped(to_json(item).decode(), json_escape))
+            else:
+                typer.echo(printable(f"removed: {item_id}"), err=True)
+
+
+@app.command()
+def prune() -> None:
+    """Drop the entries that change nothing by now, because the current model was trained with the same."""
+    with items_now() as items:
+        print(f"{items.prune():,} entries dropped, {len(items.entries()):,} are left")
+
+
+@contextmanager
+def items_now() -> Iterator[Items]:
+    """The items of the current bundle, with the overlay that all processes share."""
+    bundle = Registry(settings.load().models).current()
+    with open_items(settings.load()) as store:
+        yield Items(bundle, Overlay(store))
+
+
+def read(file: Path, items: Items) -> tuple[list[Item], list[str]]:
+    """The items of a file, and what is wrong with its other lines; empty lines are none."""
+    good, wrong = [], []
+    with file.open("rb") as lines:
+        for number, line in enumerate(tqdm(lines, desc="reading", unit="line", disable=None), start=1):
+            if line.strip():
+                try:
+                    item = from_line(line)
+                    items.check(item)
+                    good.append(item)
+                except ValueError as error:
+                    wrong.append(f"line {number}: {error}")
+    return good, wrong
+
+
+def attributes_of(said: list[str]) -> dict[str, list[str]]:
+    """Attribute -> values, of texts like "brand=acme".
+
+    Raises
+    ------
+    ValueError
+        If a text has another form.
+    """
+    found: dict[str, list[str]] = {}
+    for one in said:
+        name, is_there, value = one.partition("=")
+        if not (name and is_there and value):
+            raise ValueError(f"--attribute is {one!r}; right is name=value")
+        found.setdefault(name, []).append(value)
+    return found

@@ -1,0 +1,153 @@
+"""From the best candidates to those that are shown: quotas, categories that vary, no near-duplicates."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from index.recommend.request import Request
+from index.search.keys import compiled, dot
+from index.search.maxsim import Hits
+from index.search.overlaid import Tables
+
+POOL = 4  # candidates to choose from, as a multiple of n
+GROWTH = 4  # as many times more are fetched where too few of them could be chosen
+MOST_POOL = 64  # so many times n at most: a request that nothing fulfils must not copy the whole catalogue
+FEW = 4_096  # but so many in any case
+NO_LIMIT = np.iinfo(np.int64).max
+
+
+def selected(
+    fetch: Callable[[int], Hits],
+    request: Request,
+    items: np.ndarray | Tables,
+    category: np.ndarray,
+    importance: np.ndarray,
+) -> Hits:
+    """The n candidates that a request asks for; fewer where no others of the best 64 n (or 4,096) are right.
+
+    Parameters
+    ----------
+    fetch : gives the best N hits that may come back, fewer where there are no more.
+    items : float32 (items, d).
+    category : int64 (items,), -1 where it is not known.
+    importance : float (K',), of the user's interests; empty for popular items.
+    """
+    size, most = pool_size(request), max(MOST_POOL * request.n, FEW)
+    while True:
+        hits = fetch(size)
+        good = above(hits, request.min_score if len(importance) else None)
+        chosen = good if request.is_plain else chosen_of(good, request, items, category, importance)
+        is_all = len(good.rows) < size or size == most
+        if is_all or len(chosen.rows) == request.n or is_full(chosen, request, importance):
+            return chosen
+        size = min(size * GROWTH, most)
+
+
+def is_full(chosen: Hits, request: Request, importance: np.ndarray) -> bool:
+    """Whether every interest has brought all that it may."""
+    return len(importance) > 0 and len(chosen.rows) >= np.minimum(quotas(request, importance), request.n).sum()
+
+
+def pool_size(request: Request) -> int:
+    """How many candidates are fetched at first."""
+    return request.n if request.is_plain else POOL * request.n
+
+
+def above(hits: Hits, min_score: float | None) -> Hits:
+    """The hits that have the score at least; they are in the order of their scores."""
+    return hits if min_score is None else hits.take(np.flatnonzero(hits.scores >= min_score))
+
+
+def chosen_of(
+    hits: Hits, request: Request, items: np.ndarray | Tables, category: np.ndarray, importance: np.ndarray
+) -> Hits:
+    """Choose greedily among hits; see Request."""
+    chosen = np.empty(min(request.n, len(hits.rows)), dtype=np.int64)
+    vectors = unit(items[hits.rows]) if request.max_cosine is not None else np.empty((0, 0), dtype=np.float32)
+    count = greedy(
+        hits.scores.astype(np.float64),
+        hits.capsule,
+        category[hits.rows],
+        vectors,
+        quotas(request, importance),
+        float(request.diversity),
+        np.float32(1 if request.max_cosine is None else request.max_cosine),
+        chosen,
+    )
+    return hits.take(chosen[:count])
+
+
+def quotas(request: Request, importance: np.ndarray) -> np.ndarray:
+    """int64 (K',): how many candidates each interest may bring."""
+    most = np.full(len(importance), request.quota or NO_LIMIT, dtype=np.int64)
+    if request.by_importance:
+        shares = [max(1, math.ceil(request.n * round(float(share), 6))) for share in importance]
+        most = np.minimum(most, np.array(shares, dtype=np.int64))
+    return most
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """float32 (N, d) of length 1; zeros stay zeros."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.ascontiguousarray(vectors / np.where(lengths > 0, lengths, 1), dtype=np.float32)
+
+
+@compiled()
+def greedy(
+    scores: np.ndarray,
+    capsule: np.ndarray,
+    category: np.ndarray,
+    vectors: np.ndarray,
+    quota: np.ndarray,
+    diversity: float,
+    max_cosine: np.float32,
+    chosen: np.ndarray,
+) -> int:
+    """Choose places one by one, each time the one that is worth most now; returns how many were found.
+
+    The value of a set is the sum of its scores and `diversity` for each pair from different categories (Cen et al.,
+    "Controllable Multi-Interest Framework for Recommendation", KDD 2020, equations 7 to 9). Adding an item to a set of
+    m items, c of them of its category, adds its score + diversity * (m - c); m is the same for all, so c is subtracted.
+    An unknown category is like no other.
+    """
+    value, left = scores.copy(), np.ones(len(scores), dtype=np.bool_)
+    brought = np.zeros(len(quota), dtype=np.int64)
+    count, first = 0, 0
+    while count < len(chosen):
+        while first < len(left) and not left[first]:
+            first += 1
+        if first == len(left):
+            break
+        best = first
+        if diversity > 0:
+            for place in range(first + 1, len(value)):
+                if left[place] and value[place] > value[best]:
+                    best = place
+        left[best] = False
+        # Where all are looked at for the best, those that may not come are struck out as soon as that is known.
+        if diversity == 0 and len(vectors) and is_near(vectors, best, chosen[:count], max_cosine):
+            continue
+        chosen[count] = best
+        count += 1
+        mine = capsule[best]
+        if mine >= 0:
+            brought[mine] += 1
+            if brought[mine] == quota[mine]:
+                left[capsule == mine] = False
+        if diversity > 0:
+            for place in range(first, len(value)):
+                if category[best] >= 0 and category[place] == category[best]:
+                    value[place] -= diversity
+                if len(vectors) and left[place] and dot(vectors, place, vectors, best) > max_cosine:
+                    left[place] = False
+    return count
+
+
+@compiled()
+def is_near(vectors: np.ndarray, place: int, chosen: np.ndarray, max_cosine: np.float32) -> bool:
+    """Whether a vector of length 1 has a larger cosine than that to one that was chosen."""
+    for other in chosen:  # noqa: SIM110  numba has no any()
+        if dot(vectors, place, vectors, other) > max_cosine:
+            return True
+    return False

@@ -1,0 +1,155 @@
+"""hnswlib's graph: built, stored and loaded; and the plain way of searching it, the reference of the joint beam.
+
+hnswlib's inner-product space fails on vectors of uneven norms: many items get no incoming link and cannot be reached.
+So the graph is built in L2 space on [x, sqrt(R^2 - |x|^2)], R the largest norm: all items then have the norm R, and the
+nearest to [q, 0] is the one with the largest inner product with q. (Bachrach et al., "Speeding Up the Xbox Recommender
+System Using a Euclidean Transformation for Inner-Product Spaces", RecSys 2014, section 3.)
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import hnswlib
+import numpy as np
+from tqdm import tqdm
+
+from index.search.exact import ExactIndex, best_of
+from index.search.links import joined
+from index.search.maxsim import Allowed, Hits, MaxSimIndex
+
+LANES = 16  # hnswlib's fast distance functions take dimensions in multiples of 16
+BUILD_BATCH = 10_000
+UNEVEN = 0.05  # what is added to an item beyond this share of the largest norm: a thousandth of the norm is missing
+PLAIN_EF = 200  # of the plain search, where none is given
+
+
+@dataclass(frozen=True)
+class HnswSettings:
+    """hnswlib's parameters: M links an item, ef_construction and ef the breadth of building and searching.
+
+    `ef` 0: measured when the index is built.
+    """
+
+    m: int = 16
+    ef_construction: int = 200
+    ef: int = 0
+    seed: int = 7
+
+
+class HnswIndex(MaxSimIndex):
+    """One graph search a capsule by hnswlib itself, merged and scored exactly. A loaded index never changes.
+
+    Parameters
+    ----------
+    items : float32 (items, d), the table that the graph was built on.
+    graph : hnswlib's index of the augmented vectors, labels are the rows.
+    """
+
+    kind = "hnsw, plain"
+
+    def __init__(self, items: np.ndarray, graph: hnswlib.Index) -> None:
+        self.items, self.graph = items, graph
+        self.scan = ExactIndex(items)
+
+    def find(
+        self, users: Sequence[np.ndarray], n: int, excluded: Sequence[np.ndarray], allowed: Allowed | None
+    ) -> list[Hits]:
+        """See MaxSimIndex.find. Each capsule is asked for more items until it has n that may come back."""
+        return [self.find_one(capsules, n, rows, allowed) for capsules, rows in zip(users, excluded, strict=True)]
+
+    def find_one(self, capsules: np.ndarray, n: int, excluded: np.ndarray, allowed: Allowed | None) -> Hits:
+        queries = queries_of(self.graph, capsules)
+        may = np.ones(len(self.items), dtype=bool) if allowed is None else allowed.mask.copy()
+        may[excluded] = False
+        wanted = min(n + len(excluded), len(self.items))
+        try:
+            while True:
+                labels = self.graph.knn_query(queries, k=wanted, num_threads=1)[0].astype(np.int64)  # (K', wanted)
+                if wanted == len(self.items) or may[labels].sum(1).min() >= n:
+                    break
+                wanted = min(2 * wanted, len(self.items))
+        except RuntimeError:  # the graph reached fewer items than were asked for
+            return self.scan.find([capsules], n, [excluded], allowed)[0]
+        rows = np.unique(labels)
+        return best_of(self.items, rows[may[rows]], capsules, n)
+
+
+def augmented(items: np.ndarray) -> np.ndarray:
+    """float32 (items, d) -> (items, D) of equal norms, D a multiple of 16 above d."""
+    dim = items.shape[1]
+    squares = np.einsum("nd,nd->n", items, items, dtype=np.float64)
+    vectors = np.zeros((len(items), -(-(dim + 1) // LANES) * LANES), dtype=np.float32)
+    vectors[:, :dim] = items
+    vectors[:, dim] = np.sqrt(squares.max(initial=0) - squares)
+    return vectors
+
+
+def queries_of(graph: hnswlib.Index, capsules: np.ndarray) -> np.ndarray:
+    """float32 (K', d) -> (K', D) for a graph of augmented vectors: zeros where items have what was added."""
+    queries = np.zeros((len(capsules), graph.dim), dtype=np.float32)
+    queries[:, : capsules.shape[1]] = capsules
+    return queries
+
+
+def build(items: np.ndarray, settings: HnswSettings, progress: bool = True) -> HnswIndex:
+    """Build the graph of an item table, on all cores.
+
+    Items of large norm go in first. In the augmented space they are outliers: put in late, their neighbours do not keep
+    links to them, and a search misses the very items that have the largest inner products.
+
+    Where norms are uneven, the links of an inner-product graph fill the slots that are left. By itself it leaves items
+    without any link to them; but its links lead far, and a search along both kinds does not get stuck.
+    """
+    vectors = augmented(items)
+    added = vectors[:, items.shape[1]]
+    order = np.argsort(added, kind="stable")  # what is added is smallest where the norm is largest
+    uneven = len(items) > 0 and added.max() > UNEVEN * np.linalg.norm(vectors[0])
+    with tqdm(total=len(items) * (1 + uneven), desc="indexing", unit="item", disable=not progress) as bar:
+        graph = grown("l2", vectors, order, settings, bar)
+        if uneven:
+            graph = joined(graph, grown("ip", np.ascontiguousarray(items), order, settings, bar))
+    graph.set_ef(settings.ef or PLAIN_EF)
+    return HnswIndex(items, graph)
+
+
+def grown(space: str, vectors: np.ndarray, order: np.ndarray, settings: HnswSettings, bar: Any) -> hnswlib.Index:
+    """hnswlib's graph of these vectors, put in in this order."""
+    graph = hnswlib.Index(space, vectors.shape[1])
+    graph.init_index(len(vectors), ef_construction=settings.ef_construction, M=settings.m, random_seed=settings.seed)
+    for at in range(0, len(vectors), BUILD_BATCH):
+        rows = order[at : at + BUILD_BATCH]
+        graph.add_items(vectors[rows], rows)
+        bar.update(len(rows))
+    return graph
+
+
+def save(index: HnswIndex, file: Path) -> None:
+    """Write the graph, whole or not at all."""
+    partial = file.with_name(file.name + ".partial")
+    index.graph.save_index(str(partial))
+    os.replace(partial, file)
+
+
+def load(items: np.ndarray, file: Path, ef: int = PLAIN_EF) -> HnswIndex:
+    """Read a graph that `save` wrote for these items.
+
+    hnswlib notices a file that was cut off, not one that was changed: that one may crash the process. `open_index`
+    compares the checksum first.
+
+    Raises
+    ------
+    ValueError
+        If the file is no such graph, or of another number of items.
+    """
+    graph = hnswlib.Index("l2", augmented(items[:1]).shape[1])
+    try:
+        graph.load_index(str(file))
+    except RuntimeError as error:
+        raise ValueError(f"{file} is not an index of these items: {error}") from error
+    if graph.get_current_count() != len(items):
+        raise ValueError(f"{file} has {graph.get_current_count()} items; the item table has {len(items)}")
+    graph.set_ef(ef)
+    return HnswIndex(items, graph)
