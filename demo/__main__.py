@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from demo.home import is_prepared
+from demo.engine.home import is_prepared
 from mindstream import console, settings
 
 APP = Path(__file__).with_name("app.py")
@@ -31,7 +31,7 @@ def main(
     """Prepare a model if there is none, then show the demo in a browser."""
     chosen = settings.load() if log is None else for_log(log)
     if not is_prepared(chosen):
-        from demo.prepare import prepare  # here: it takes seconds to import
+        from demo.engine.prepare import prepare  # here: it takes seconds to import
 
         prepare(chosen)
     if only_prepare:

@@ -5,12 +5,12 @@ import sys
 
 import streamlit as st
 
-from demo.engine import Engine
-from demo.home import is_prepared
+from demo.drawing.words import plain
+from demo.engine.engine import Engine
+from demo.engine.home import is_prepared
 from demo.page import room, shop
 from demo.page.visitor import choose_user
 from demo.power import power
-from demo.words import plain
 from mindstream import settings
 
 SHOP, ROOM = "Shop", "Machine room"

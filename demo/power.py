@@ -4,7 +4,7 @@ import atexit
 import threading
 from functools import cache
 
-from demo.engine import Engine
+from demo.engine.engine import Engine
 from mindstream import settings
 from mindstream.settings import Settings
 

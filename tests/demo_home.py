@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from demo.home import log_file, one_interest_models
+from demo.engine.home import log_file, one_interest_models
 from mindstream.settings import Settings
 from model_export.bundle.format import Bundle
 from model_export.bundle.registry import Registry

@@ -25,20 +25,20 @@ from pydantic import SecretStr
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import ButtonGroup
 
-import demo.engine
+import demo.engine.engine
+import demo.engine.prepare
+import demo.engine.traffic
 import demo.power
-import demo.prepare
-import demo.traffic
 from demo.__main__ import APP, as_environment, for_log, require_free
-from demo.engine import Engine
-from demo.home import is_prepared, log_file, one_interest_models
-from demo.malformed import MALFORMED, last_letters, send
-from demo.personas import Personas
+from demo.drawing.view import Row, Shelf, Theme, behaviours_of, search, shelves_of, theme_of
+from demo.drawing.words import plain, price
+from demo.engine.engine import Engine
+from demo.engine.home import is_prepared, log_file, one_interest_models
+from demo.engine.malformed import MALFORMED, last_letters, send
+from demo.engine.personas import Personas
+from demo.engine.prepare import prepare, read_or_simulate
+from demo.engine.traffic import MOST_PER_SECOND, Traffic
 from demo.power import Power, power
-from demo.prepare import prepare, read_or_simulate
-from demo.traffic import MOST_PER_SECOND, Traffic
-from demo.view import Row, Shelf, Theme, behaviours_of, search, shelves_of, theme_of
-from demo.words import plain, price
 from index.recommend.recommender import Candidates
 from mindstream import settings
 from mindstream.settings import Settings

@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as strategies
 
-from demo import cards, charts
-from demo.interest_map import InterestMap, coupling, coupling_table, evenly, unit
-from demo.offsets import Progress
-from demo.picture import SHAPES, data_uri, picture, shape_of
-from demo.pulse import Pulse
-from demo.release import Retraining
-from demo.retrain import with_events
-from demo.view import Row, Shelf, Shown, Theme, categories_among, shown_after
-from demo.words import age
+from demo.drawing import cards, charts
+from demo.drawing.interest_map import InterestMap, coupling, coupling_table, evenly, unit
+from demo.drawing.picture import SHAPES, data_uri, picture, shape_of
+from demo.drawing.view import Row, Shelf, Shown, Theme, categories_among, shown_after
+from demo.drawing.words import age
+from demo.engine.offsets import Progress
+from demo.engine.pulse import Pulse
+from demo.engine.release import Retraining
+from demo.engine.retrain import with_events
 from index.recommend.recommender import Recommender
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.format import Bundle

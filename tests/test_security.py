@@ -13,7 +13,7 @@ from pydantic import SecretStr, ValidationError
 
 import index.__main__
 import stream.__main__
-from demo.engine import Engine
+from demo.engine.engine import Engine
 from mindstream import console, settings
 from mindstream.settings import Settings
 from model_export.bundle.format import Bundle

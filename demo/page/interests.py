@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from demo import charts
-from demo.interest_map import coupling
-from demo.served import Served
-from demo.view import formed_by, theme_of
+from demo.drawing import charts
+from demo.drawing.interest_map import coupling
+from demo.drawing.view import formed_by, theme_of
+from demo.engine.served import Served
 from stream.store.interests import interests_of
 from stream.store.state import UserState
 

@@ -2,13 +2,13 @@
 
 import streamlit as st
 
-from demo import cards
-from demo.engine import CANDIDATES, Click, Engine
+from demo.drawing import cards
+from demo.drawing.view import Shelf, Shown, behaviours_of, categories_among, shelves_of, shown_after
+from demo.drawing.words import plain
+from demo.engine.engine import CANDIDATES, Click, Engine
+from demo.engine.served import Served
 from demo.page import interests
 from demo.page.products import products
-from demo.served import Served
-from demo.view import Shelf, Shown, behaviours_of, categories_among, shelves_of, shown_after
-from demo.words import plain
 from index.recommend.recommender import Recommender
 
 LOOK_EVERY_S = 1.0

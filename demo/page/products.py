@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from demo.cards import CSS
-from demo.engine import Engine
+from demo.drawing.cards import CSS
+from demo.engine.engine import Engine
 
 SCRIPT = """
 export default function ({ data, parentElement, setTriggerValue }) {

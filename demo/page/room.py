@@ -4,11 +4,11 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from demo import charts
-from demo.engine import Engine
-from demo.malformed import MALFORMED, last_letters, send
-from demo.traffic import MOST_PER_SECOND
-from demo.words import age, plain
+from demo.drawing import charts
+from demo.drawing.words import age, plain
+from demo.engine.engine import Engine
+from demo.engine.malformed import MALFORMED, last_letters, send
+from demo.engine.traffic import MOST_PER_SECOND
 from mindstream.printable import printable
 from model_export.bundle.format import Bundle
 

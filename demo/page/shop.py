@@ -2,13 +2,13 @@
 
 import streamlit as st
 
-from demo import cards
-from demo.engine import Engine
+from demo.drawing import cards
+from demo.drawing.view import search
+from demo.engine.engine import Engine
+from demo.engine.served import Served
 from demo.page import live
 from demo.page.products import products
 from demo.page.visitor import bring_in
-from demo.served import Served
-from demo.view import search
 
 PAGE = 12  # products of the catalogue shown at once
 ALL = "Everything"

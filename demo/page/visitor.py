@@ -4,8 +4,8 @@ import uuid
 
 import streamlit as st
 
-from demo.engine import Engine
-from demo.words import plain
+from demo.drawing.words import plain
+from demo.engine.engine import Engine
 
 
 def choose_user(engine: Engine) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from demo.interest_map import InterestMap
+from demo.drawing.interest_map import InterestMap
 from index.recommend.recommender import Recommender
 from model_export.bundle.format import Bundle
 from model_export.bundle.registry import Registry

@@ -6,15 +6,15 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from demo.home import log_file, one_interest_models
-from demo.offsets import Offsets
-from demo.personas import Personas
-from demo.pulse import Pulse
-from demo.release import Retraining
-from demo.served import Served, one_interest, served
-from demo.shopper import USER_ID as TEST_SHOPPER
-from demo.shopper import Shopper
-from demo.traffic import Traffic
+from demo.engine.home import log_file, one_interest_models
+from demo.engine.offsets import Offsets
+from demo.engine.personas import Personas
+from demo.engine.pulse import Pulse
+from demo.engine.release import Retraining
+from demo.engine.served import Served, one_interest, served
+from demo.engine.shopper import USER_ID as TEST_SHOPPER
+from demo.engine.shopper import Shopper
+from demo.engine.traffic import Traffic
 from index.recommend.recommender import Candidates
 from mindstream.settings import Settings
 from model_export.bundle.extractor import Extractor

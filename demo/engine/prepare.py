@@ -4,7 +4,7 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
-from demo.home import log_file, one_interest_models
+from demo.engine.home import log_file, one_interest_models
 from index.search.bundled import build_index
 from index.search.hnsw import HnswSettings
 from mindstream.settings import Settings

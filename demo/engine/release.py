@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import IO
 
-RETRAIN = (sys.executable, "-m", "demo.retrain")
+RETRAIN = (sys.executable, "-m", "demo.engine.retrain")
 PERCENT = re.compile(r"(\d+)%\|")
 KEPT_LINES = 12
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pandas as pd
 import typer
 
-from demo.home import log_file
-from demo.prepare import publish, shown_model
+from demo.engine.home import log_file
+from demo.engine.prepare import publish, shown_model
 from mindstream import console, settings
 from model_export.commands.options import train_on
 from model_export.data.interactions import InteractionLog
@@ -17,7 +17,7 @@ from stream.dead_letters.topic import DeadLetterTopic
 from stream.events.event import BadEventError, Event, decode
 from stream.kafka.connect import reachable_cluster
 
-log = logging.getLogger("demo.retrain")
+log = logging.getLogger("demo.engine.retrain")
 
 SECONDS = 15.0  # of training; the page is being watched
 NICE = 10  # what is served comes first

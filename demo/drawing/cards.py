@@ -2,9 +2,9 @@
 
 from html import escape
 
-from demo.picture import data_uri, picture
-from demo.view import Row, Shelf, Shown
-from demo.words import price
+from demo.drawing.picture import data_uri, picture
+from demo.drawing.view import Row, Shelf, Shown
+from demo.drawing.words import price
 
 ACTS = {"cart": "Cart", "purchase": "Buy"}  # event type -> label; a click on the picture is a "click"
 

@@ -3,9 +3,9 @@
 import altair as alt
 import pandas as pd
 
-from demo.cards import interest_colour
-from demo.interest_map import TRAIL, Coupling, coupling_table
-from demo.view import Theme
+from demo.drawing.cards import interest_colour
+from demo.drawing.interest_map import TRAIL, Coupling, coupling_table
+from demo.drawing.view import Theme
 
 SHORT = 26  # characters of a title beside the heat map
 CLOCK = alt.X("time:T", title=None, axis=alt.Axis(format="%H:%M:%S", grid=False, tickCount=4))

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
-from demo.offsets import Progress
+from demo.engine.offsets import Progress
 
 EVERY_S = 0.9  # several tabs look each second; the broker is asked once
 KEPT = 180  # looks
