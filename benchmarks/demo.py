@@ -18,8 +18,8 @@ from tqdm import tqdm
 
 from benchmarks.report import finish
 from mindstream import settings
-from tests import system
-from tests.demo_process import prepared, running_demo
+from testbed import system
+from testbed.demo_process import prepared, running_demo
 
 SIZE = {"width": 1400, "height": 1000}
 PAGE_MS = 120_000

@@ -42,7 +42,7 @@ from stream.kafka.cluster import Cluster
 from stream.store.protocol import LmdbStore
 from stream.store.state import UserState
 from stream.updater.updater import Updater
-from tests.real_kafka import RealKafka
+from testbed.real_kafka import RealKafka
 
 TRAINED_ON = 0.8  # share of the log, in time order
 VALID_SHARE = 0.05  # of the users; the model stops early by them, and item-kNN is tuned on them

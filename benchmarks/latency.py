@@ -28,7 +28,7 @@ from model_export.evaluation.report import table
 from stream.events.producer import EventProducer
 from stream.events.replay import events_of
 from stream.kafka.cluster import Cluster
-from tests.real_kafka import RealKafka
+from testbed.real_kafka import RealKafka
 
 PARTITIONS = 2
 USERS = 1_000  # so few that their histories fill

@@ -31,7 +31,7 @@ from model_export.evaluation.report import table
 from model_export.readers import read_log
 from stream.kafka.cluster import Cluster
 from stream.store.protocol import LmdbStore
-from tests.real_kafka import RealKafka
+from testbed.real_kafka import RealKafka
 
 PARTITIONS = 2
 PEER_SECONDS = 10.0

@@ -11,10 +11,10 @@ from model_export.bundle.format import Bundle
 from model_export.data.simulator import SimulatedShop, simulate
 from model_export.export.exporter import export
 from model_export.models.checkpoint import Checkpoint
-from tests import system
-from tests.real_kafka import KafkaUnavailable, RealKafka, needed_commands
-from tests.real_redis import RealRedis, RealRedisCluster
-from tests.small_model import small_checkpoint
+from testbed import system
+from testbed.real_kafka import KafkaUnavailable, RealKafka, needed_commands
+from testbed.real_redis import RealRedis, RealRedisCluster
+from testbed.small_model import small_checkpoint
 
 PARTITIONS = 4
 CHROMIUM_ARGS = [

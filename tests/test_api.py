@@ -19,8 +19,8 @@ from index.api.requests import MOST_USERS
 from index.recommend.recommender import Recommender
 from model_export.bundle.format import Bundle, write_manifest
 from stream.store.protocol import LmdbStore
+from testbed.real_redis import RealRedis
 from tests.api_world import AGE_S, app_of, client_of, user
-from tests.real_redis import RealRedis
 
 KEY = "canary-4f1d"
 ODD = ["a/b", "a/recommendations", "50% off", "Zoë 🚲", "line\nbreak", "?n=1#x", "+ &", "🚲" * 127]

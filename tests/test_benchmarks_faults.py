@@ -34,9 +34,9 @@ from stream.events.producer import EventProducer
 from stream.store.protocol import LmdbStore
 from stream.store.state import UserState
 from stream.updater.updater import Updater
-from tests.command import wait_until
-from tests.real_kafka import RealKafka
-from tests.real_redis import RealRedis
+from testbed.real_kafka import RealKafka
+from testbed.real_redis import RealRedis
+from testbed.stream_process import wait_until
 
 TINY: dict[str, dict[str, float]] = {
     "sigkill": {"kills": 3, "least_between": 0},

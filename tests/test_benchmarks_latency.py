@@ -13,7 +13,7 @@ from benchmarks.task import Polled, Stored
 from model_export.bundle.format import Bundle
 from model_export.data.simulator import SimulatedShop
 from model_export.models.checkpoint import Checkpoint
-from tests.real_kafka import RealKafka
+from testbed.real_kafka import RealKafka
 
 MS = 1_000_000
 

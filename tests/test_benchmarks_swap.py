@@ -14,7 +14,7 @@ from model_export.bundle.registry import Registry
 from model_export.bundle.serving import Serving
 from stream.store.protocol import LmdbStore
 from stream.updater.sweep import Sweep
-from tests.command import wait_until
+from testbed.stream_process import wait_until
 
 
 @pytest.fixture

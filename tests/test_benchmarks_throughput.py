@@ -28,8 +28,8 @@ from stream.events.event import Event
 from stream.events.producer import EventProducer
 from stream.kafka.cluster import Cluster
 from stream.store.protocol import LmdbStore
-from tests.java_broker import free_ports
-from tests.real_kafka import RealKafka
+from testbed.java_broker import free_ports
+from testbed.real_kafka import RealKafka
 
 KEYS = {
     "events_per_s",

@@ -10,8 +10,8 @@ from kafka.errors import CommitFailedError, KafkaError, KafkaTimeoutError, Rebal
 
 from stream.kafka.cluster import Cluster
 from stream.kafka.commits import Commits
-from tests.command import wait_until
-from tests.real_kafka import RealKafka
+from testbed.real_kafka import RealKafka
+from testbed.stream_process import wait_until
 
 
 class Group:

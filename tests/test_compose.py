@@ -24,11 +24,11 @@ from model_export.readers import write_table
 from stream.events.event import Event
 from stream.events.producer import EventProducer
 from stream.kafka.cluster import Cluster
-from tests import system
-from tests.command import wait_until
-from tests.java_broker import free_ports
-from tests.real_kafka import RealKafka
-from tests.real_redis import RealRedis
+from testbed import system
+from testbed.java_broker import free_ports
+from testbed.real_kafka import RealKafka
+from testbed.real_redis import RealRedis
+from testbed.stream_process import wait_until
 
 ROOT = Path(__file__).parents[1]
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import ROOT
+from testbed.stream_process import ROOT
 
 PROGRAM = """
 import logging

@@ -20,8 +20,8 @@ from stream.dead_letters.topic import DeadLetterTopic
 from stream.dead_letters.writer import KEPT_BYTES
 from stream.events.event import Event, decode, encode
 from stream.kafka.embedded_broker import EmbeddedBroker
-from tests.bad_records import BAD_RECORDS, GOOD
-from tests.real_kafka import RealKafka
+from testbed.bad_records import BAD_RECORDS, GOOD
+from testbed.real_kafka import RealKafka
 from tests.test_stream_cli import KafkaShell, Shell
 from tests.test_updater import START_MS, World, work
 

@@ -9,8 +9,8 @@ from playwright.sync_api import Locator, Page, expect
 
 from model_export.bundle.format import Bundle
 from model_export.data.simulator import SimulatedShop
+from testbed.demo_process import running_demo
 from tests.demo_home import home_of, one_interest_bundle
-from tests.demo_process import running_demo
 
 SECONDS_MS = 30_000  # a page that never changes fails the test; how fast it is, a benchmark says
 

@@ -22,7 +22,7 @@ from stream.kafka.embedded_broker import ANNOUNCEMENT, BrokerTakenError, Embedde
 from stream.store.protocol import LmdbStore, Store
 from stream.store.state import UserState
 from stream.updater.updater import Updater
-from tests.command import Command, wait_until
+from testbed.stream_process import Command, wait_until
 
 START_MS = 1_720_000_000_000
 

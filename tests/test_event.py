@@ -19,7 +19,7 @@ from stream.events.event import (
     excerpt,
     read_lines,
 )
-from tests.bad_records import BAD_RECORDS, GOOD, BadRecord
+from testbed.bad_records import BAD_RECORDS, GOOD, BadRecord
 
 PUBLISHED_MS = 1_800_000_000_000
 MOST_PRINTED = 1_000  # characters of a message: 200 bytes of up to four each, and some words

@@ -28,18 +28,18 @@ BUNDLE, EXTRACTOR, REGISTRY = (
 REPEATS = "model_export.bundle.own_items"
 SERVING = "model_export.bundle.serving"
 REAL_PARTS = (
-    "tests.real_kafka",
-    "tests.java_broker",
-    "tests.kafka_jars",
-    "tests.real_redis",
-    "tests.system",
-    "tests.tied_process",
+    "testbed.real_kafka",
+    "testbed.java_broker",
+    "testbed.kafka_jars",
+    "testbed.real_redis",
+    "testbed.system",
+    "testbed.tied_process",
 )
 FAULT_PARTS = (  # of `python -m benchmarks faults` and `swap`
-    "tests.command",
-    "tests.bad_records",
-    "tests.small_model",
-    "tests.bad_bundles",
+    "testbed.stream_process",
+    "testbed.bad_records",
+    "testbed.small_model",
+    "testbed.bad_bundles",
 )
 STORES = (  # what index reads of the stream's, how it prints it, and the way to the Redis where its own items are too
     "stream.events.event",
@@ -53,7 +53,7 @@ STORES = (  # what index reads of the stream's, how it prints it, and the way to
     "stream.store.protocol",
     "stream.store.open",
 )
-DEMO_PARTS = ("tests.demo_process",)  # of `python -m benchmarks demo`
+DEMO_PARTS = ("testbed.demo_process",)  # of `python -m benchmarks demo`
 # Room -> what of ours it may import besides itself, settings and console. A name allows what is below it.
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "stream": (BUNDLE, EXTRACTOR, REGISTRY, SERVING, "model_export.data.interactions", "model_export.readers"),

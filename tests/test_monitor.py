@@ -14,7 +14,7 @@ from mindstream.settings import Settings
 from stream.monitoring.health import Health
 from stream.monitoring.metrics import RESULTS, Metrics
 from stream.monitoring.server import Monitor, monitor
-from tests.java_broker import free_ports
+from testbed.java_broker import free_ports
 
 CANARY = "canary-7f3b"
 

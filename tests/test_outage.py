@@ -9,8 +9,8 @@ from stream.events import producer
 from stream.events.event import Event
 from stream.events.producer import EventProducer
 from stream.kafka.cluster import Cluster
-from tests import system
-from tests.real_kafka import KafkaUnavailable, RealKafka, needed_commands
+from testbed import system
+from testbed.real_kafka import KafkaUnavailable, RealKafka, needed_commands
 
 
 def test_closing_a_producer_ends_without_the_broker(monkeypatch: pytest.MonkeyPatch) -> None:

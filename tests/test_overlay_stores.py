@@ -13,7 +13,7 @@ import pytest
 from index.catalogue.item import Item
 from index.catalogue.overlay_store import MOST_ITEMS, ItemStore, LmdbItems
 from index.catalogue.redis_overlay import RedisItems
-from tests.real_redis import RealRedis
+from testbed.real_redis import RealRedis
 
 ROOT = Path(__file__).parents[1]
 

@@ -13,10 +13,10 @@ import pytest
 from kafka import KafkaConsumer, KafkaProducer
 
 from mindstream import settings
-from tests import kafka_jars, system
-from tests.java_broker import JavaBroker
-from tests.kafka_jars import KafkaUnavailable
-from tests.real_kafka import RealKafka
+from testbed import kafka_jars, system
+from testbed.java_broker import JavaBroker
+from testbed.kafka_jars import KafkaUnavailable
+from testbed.real_kafka import RealKafka
 
 HOLD_A_BROKER = """
 import time

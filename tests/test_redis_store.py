@@ -17,8 +17,8 @@ from redis.exceptions import MovedError
 
 from stream.store.protocol import Store
 from stream.store.redis_store import RedisStore
-from tests import system
-from tests.real_redis import RealRedis, RealRedisCluster
+from testbed import system
+from testbed.real_redis import RealRedis, RealRedisCluster
 from tests.test_store import IDLE_DAYS, ROOT, idle_since, item_of, overwrite, state
 
 PASSWORD = "pa:ss/w@rd s3cret"

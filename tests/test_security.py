@@ -22,11 +22,11 @@ from stream.events.event import Event, decode
 from stream.events.producer import EventProducer
 from stream.kafka.cluster import Cluster
 from stream.kafka.security import Security
-from tests import kafka_jars, system
+from testbed import kafka_jars, system
+from testbed.java_broker import JavaBroker, free_ports
+from testbed.listeners import MECHANISMS, PROTOCOLS, USER, Listeners
+from testbed.stream_process import Command
 from tests.certificates import Authority, new_authority
-from tests.command import Command
-from tests.java_broker import JavaBroker, free_ports
-from tests.listeners import MECHANISMS, PROTOCOLS, USER, Listeners
 
 CANARY = "canary-7f3b"
 SASL: dict[str, Any] = {

@@ -14,8 +14,8 @@ from stream.events.position import Position
 from stream.store.history import History
 from stream.store.protocol import LmdbStore
 from stream.store.state import UserState
-from tests.command import Command
-from tests.real_kafka import RealKafka
+from testbed.real_kafka import RealKafka
+from testbed.stream_process import Command
 from tests.test_stream_cli import Shell
 from tests.test_updater import START_MS, World, work
 

@@ -13,7 +13,7 @@ from benchmarks.faults.load import clicks
 from model_export.bundle.format import Bundle
 from stream.events.event import Event
 from stream.events.producer import EventProducer
-from tests.real_kafka import RealKafka
+from testbed.real_kafka import RealKafka
 
 EVENTS = 20_000
 

@@ -9,7 +9,7 @@ from mindstream.settings import Settings
 from stream.store.open import open_store
 from stream.store.protocol import LmdbStore
 from stream.store.redis_store import RedisStore
-from tests.real_redis import RealRedis
+from testbed.real_redis import RealRedis
 from tests.test_store import item_of, state
 
 

@@ -26,10 +26,10 @@ from stream.events.event import Event, decode
 from stream.kafka.embedded_broker import EmbeddedBroker
 from stream.store.protocol import LmdbStore
 from stream.store.redis_store import RedisStore
-from tests.command import ROOT, Command, wait_until
-from tests.java_broker import free_ports
-from tests.real_kafka import RealKafka
-from tests.real_redis import RealRedis
+from testbed.java_broker import free_ports
+from testbed.real_kafka import RealKafka
+from testbed.real_redis import RealRedis
+from testbed.stream_process import ROOT, Command, wait_until
 
 ANNA = b'{"user_id":"anna","item_id":"mug","event_time_ms":1720000000000}\n'
 BEN = b'{"user_id":"ben","item_id":"bowl","event_time_ms":1720000000001,"event_type":"buy"}\n'

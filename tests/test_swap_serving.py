@@ -15,8 +15,8 @@ from model_export.bundle.extractor import Extractor
 from model_export.bundle.format import Bundle, BundleError
 from model_export.bundle.registry import POINTER, Registry
 from model_export.bundle.serving import Serving
-from tests.bad_bundles import BAD_BUNDLES, Bad, copied
-from tests.command import wait_until
+from testbed.bad_bundles import BAD_BUNDLES, Bad, copied
+from testbed.stream_process import wait_until
 
 
 class Followed:

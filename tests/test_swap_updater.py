@@ -15,9 +15,9 @@ from model_export.bundle.serving import Serving
 from stream.events.event import Event
 from stream.updater.interest_updates import InterestUpdate
 from stream.updater.updater import Updater
-from tests.bad_bundles import BAD_BUNDLES, copied
-from tests.command import Command, wait_until
-from tests.real_kafka import RealKafka
+from testbed.bad_bundles import BAD_BUNDLES, copied
+from testbed.real_kafka import RealKafka
+from testbed.stream_process import Command, wait_until
 from tests.test_updater import START_MS, World, work
 
 

@@ -20,7 +20,7 @@ from stream.store.state import UserState, recomputed
 from stream.updater import sweeper as sweeping
 from stream.updater.sweep import PAGE, Sweep
 from stream.updater.sweeper import AGAIN_S, Sweeper
-from tests.bad_bundles import copied
+from testbed.bad_bundles import copied
 from tests.test_store import overwrite
 from tests.test_stream_cli import Shell
 

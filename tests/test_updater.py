@@ -31,10 +31,10 @@ from stream.store.history import History
 from stream.store.protocol import LmdbStore, Store
 from stream.store.state import UserState
 from stream.updater.updater import MOST_TRIES, Updater
-from tests.bad_records import BAD_RECORDS
-from tests.command import wait_until
+from testbed.bad_records import BAD_RECORDS
+from testbed.real_kafka import RealKafka
+from testbed.stream_process import wait_until
 from tests.conftest import PARTITIONS
-from tests.real_kafka import RealKafka
 
 START_MS = 1_720_000_000_000
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stream.events.producer import EventProducer
-from tests.bad_records import BAD_RECORDS, BadRecord
+from testbed.bad_records import BAD_RECORDS, BadRecord
 
 KINDS = (
     "empty",

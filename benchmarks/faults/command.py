@@ -24,8 +24,8 @@ from model_export.bundle.format import Bundle
 from model_export.data.simulator import simulate
 from model_export.evaluation.report import table
 from model_export.export.exporter import export
-from tests.real_kafka import RealKafka
-from tests.small_model import small_checkpoint
+from testbed.real_kafka import RealKafka
+from testbed.small_model import small_checkpoint
 
 
 def main(

@@ -21,8 +21,8 @@ from model_export.bundle.registry import Registry
 from stream.kafka.cluster import Cluster
 from stream.store.open import open_store
 from stream.store.protocol import LmdbStore
-from tests.command import Command, wait_until
-from tests.real_kafka import RealKafka
+from testbed.real_kafka import RealKafka
+from testbed.stream_process import Command, wait_until
 
 CAUGHT_UP_WITHIN_S = 300.0
 ANSWER_MS = 5_000

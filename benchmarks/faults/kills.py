@@ -13,7 +13,7 @@ from benchmarks.faults.letters import letters_of
 from benchmarks.faults.load import Load
 from benchmarks.faults.verdict import verdict
 from benchmarks.faults.world import World
-from tests.command import Command, wait_until
+from testbed.stream_process import Command, wait_until
 
 APPLIES_WITHIN_S = 120.0
 AFTER_A_WRITE, WHILE_STARTING = 0, 3  # turns of four; in the others at any moment after the first event

@@ -11,8 +11,8 @@ from benchmarks.faults.load import Load
 from benchmarks.faults.verdict import verdict
 from benchmarks.faults.watch import Watch
 from benchmarks.faults.world import World
-from tests.command import Command
-from tests.real_redis import RealRedis
+from testbed.real_redis import RealRedis
+from testbed.stream_process import Command
 
 PAUSED = "reading is paused"
 SLOW_MS = 500

@@ -19,7 +19,7 @@ from benchmarks.faults.watch import Memory, Watch
 from benchmarks.faults.world import World
 from stream.events.event import Event
 from stream.events.producer import EventProducer
-from tests.command import Command
+from testbed.stream_process import Command
 
 CHURN_S = 5.0
 GIVEN = "now reading faults-"

@@ -18,7 +18,7 @@ from model_export.bundle.extractor import Extractor
 from stream.events.event import BadEventError, Event, decode
 from stream.store.protocol import LmdbStore
 from stream.updater.updater import Updater
-from tests.command import wait_until
+from testbed.stream_process import wait_until
 
 UNDISTURBED_WITHIN_S = 900.0
 

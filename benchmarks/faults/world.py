@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.faults.home import Home
 from model_export.bundle.format import Bundle
-from tests.real_kafka import RealKafka
+from testbed.real_kafka import RealKafka
 
 PARTITIONS = 4
 

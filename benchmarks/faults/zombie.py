@@ -14,8 +14,8 @@ from benchmarks.faults.load import Load
 from benchmarks.faults.verdict import verdict
 from benchmarks.faults.world import World
 from stream.store.protocol import LmdbStore
-from tests.command import Command, wait_until
-from tests.real_redis import RealRedis
+from testbed.real_redis import RealRedis
+from testbed.stream_process import Command, wait_until
 
 ZOMBIE_RATE = 2_000.0  # events a second: so many that it is stopped in the middle of a batch
 QUIET_S = 3.0

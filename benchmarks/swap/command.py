@@ -40,10 +40,10 @@ from stream.events.position import Position
 from stream.store.history import History
 from stream.store.protocol import Store
 from stream.store.state import UserState
-from tests.bad_bundles import BAD_BUNDLES, copied
-from tests.command import Command, wait_until
-from tests.real_kafka import RealKafka
-from tests.small_model import lacking
+from testbed.bad_bundles import BAD_BUNDLES, copied
+from testbed.real_kafka import RealKafka
+from testbed.small_model import lacking
+from testbed.stream_process import Command, wait_until
 
 EVENTS, USERS = 50_000, 2_000  # that the models are made from
 LEFT_OUT = 1_000  # items of each model

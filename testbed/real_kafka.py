@@ -11,9 +11,9 @@ from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaError
 
 from mindstream import settings
-from tests import kafka_jars
-from tests.java_broker import JavaBroker
-from tests.kafka_jars import KafkaUnavailable
+from testbed import kafka_jars
+from testbed.java_broker import JavaBroker
+from testbed.kafka_jars import KafkaUnavailable
 
 if TYPE_CHECKING:
     from testcontainers.community.kafka import KafkaContainer

@@ -12,9 +12,9 @@ from pathlib import Path
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
-from tests import tied_process
-from tests.kafka_jars import tail
-from tests.listeners import Listeners
+from testbed import tied_process
+from testbed.kafka_jars import tail
+from testbed.listeners import Listeners
 
 START_SECONDS = 60.0
 CLUSTER_ID = "bWluZHN0cmVhbS10ZXN0cw"  # 16 bytes in URL-safe base64: b"mindstream-tests"

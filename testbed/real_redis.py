@@ -13,8 +13,8 @@ from typing import Any, Self
 
 from redis import Redis
 
-from tests import system, tied_process
-from tests.java_broker import free_ports
+from testbed import system, tied_process
+from testbed.java_broker import free_ports
 
 START_SECONDS = 30.0
 SLOTS = 16_384
