@@ -2,20 +2,10 @@
 
 import typer
 
-from benchmarks import (
-    accuracy,
-    api,
-    cold,
-    demo,
-    extractor,
-    freshness,
-    latency,
-    planted,
-    retrieval,
-    throughput,
-    training,
-)
 from benchmarks.faults import command as faults
+from benchmarks.quality import accuracy, cold, freshness, planted
+from benchmarks.retrieval import command as retrieval
+from benchmarks.speed import api, demo, extractor, latency, throughput, training
 from benchmarks.swap import command as swap
 from mindstream import console
 

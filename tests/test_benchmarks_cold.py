@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 import torch
 
-from benchmarks import cold
-from benchmarks.cold import ColdItems, by_model, by_popularity, cold_cases, cold_items, hold_out
+from benchmarks.quality import cold
+from benchmarks.quality.cold import ColdItems, by_model, by_popularity, cold_cases, cold_items, hold_out
 from model_export.data.dataset import Vocabulary, build_vocabulary, new_features
 from model_export.data.interactions import InteractionLog
 from model_export.data.simulator import simulate

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import extractor as benchmark
-from benchmarks.stopwatch import best_means
+from benchmarks.harness.stopwatch import best_means
+from benchmarks.speed import extractor as benchmark
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.format import Bundle
 from model_export.models.checkpoint import Checkpoint

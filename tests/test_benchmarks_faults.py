@@ -14,19 +14,19 @@ from kafka import KafkaProducer
 from msgspec import structs
 
 from benchmarks.faults import command
-from benchmarks.faults.bad import KINDS
-from benchmarks.faults.comparison import behaviours_in, behaviours_of, difference, states_of, users_differing
 from benchmarks.faults.found import MUST_BE_ZERO, Found
-from benchmarks.faults.home import Home
 from benchmarks.faults.kills import quantiles
 from benchmarks.faults.letters import letters_of, publish
-from benchmarks.faults.load import EVENTS_A_USER, Flood, Load, clicks
 from benchmarks.faults.rows import ROWS, SAME, Row
 from benchmarks.faults.traffic import GROWTH_MB, shuffled, too_much
-from benchmarks.faults.verdict import events_on, verdict
-from benchmarks.faults.watch import Look, Memory, longest_stall
-from benchmarks.faults.world import World
 from benchmarks.faults.zombie import Awakened, tried, writes
+from benchmarks.scenario.bad import KINDS
+from benchmarks.scenario.comparison import behaviours_in, behaviours_of, difference, states_of, users_differing
+from benchmarks.scenario.home import Home
+from benchmarks.scenario.load import EVENTS_A_USER, Flood, Load, clicks
+from benchmarks.scenario.verdict import events_on, verdict
+from benchmarks.scenario.watch import Look, Memory, longest_stall
+from benchmarks.scenario.world import World
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.format import Bundle
 from stream.events.position import Position

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchmarks import latency
-from benchmarks.latency import Sent, Trip
-from benchmarks.task import Polled, Stored
+from benchmarks.harness.task import Polled, Stored
+from benchmarks.speed import latency
+from benchmarks.speed.latency import Sent, Trip
 from model_export.bundle.format import Bundle
 from model_export.data.simulator import SimulatedShop
 from model_export.models.checkpoint import Checkpoint

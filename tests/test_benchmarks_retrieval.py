@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import retrieval
-from benchmarks import retrieval_peers as peers
-from benchmarks.retrieval import EXACT, OURS, PLAIN, Figures, Size
-from benchmarks.retrieval_world import hard_capsules, made_up_items, usual_capsules
+from benchmarks.retrieval import command as retrieval
+from benchmarks.retrieval import peers
+from benchmarks.retrieval.command import EXACT, OURS, PLAIN, Figures, Size
+from benchmarks.retrieval.world import hard_capsules, made_up_items, usual_capsules
 from index.search import hnsw
 from index.search.exact import ExactIndex
 from index.search.hnsw import HnswSettings

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from kafka import TopicPartition
 
-from benchmarks import throughput, workload
-from benchmarks.laps import Laps
-from benchmarks.peer import KEPT, Peer, peer_events_per_s
-from benchmarks.task import READ, UPDATE, Report, Task
-from benchmarks.throughput import Bench, check, check_store, took_s
-from benchmarks.worker_process import WorkerProcess, share_partitions, wait
-from benchmarks.workload import create_topic, publish, stored_behaviours, synthetic
+from benchmarks.harness import workload
+from benchmarks.harness.laps import Laps
+from benchmarks.harness.task import READ, UPDATE, Report, Task
+from benchmarks.harness.worker_process import WorkerProcess, share_partitions, wait
+from benchmarks.harness.workload import create_topic, publish, stored_behaviours, synthetic
+from benchmarks.speed import throughput
+from benchmarks.speed.loop_peer import KEPT, Peer, peer_events_per_s
+from benchmarks.speed.throughput import Bench, check, check_store, took_s
 from mindstream.settings import Settings
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.format import Bundle
@@ -164,7 +165,7 @@ def test_the_peer_reads_and_keeps_the_last_items(
 def test_a_peer_without_events_is_an_error(
     cluster: Cluster, topic: str, checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("benchmarks.peer.STANDS_STILL_MS", 500)
+    monkeypatch.setattr("benchmarks.speed.loop_peer.STANDS_STILL_MS", 500)
     with pytest.raises(OSError, match=f"the peer read 0 events of {topic}"):
         peer_events_per_s(checkpoint, tmp_path / "a", cluster.bootstrap_servers, topic, 1, 60, commit_each=False)
 

@@ -6,8 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks import rechub, training
-from benchmarks.training import Size, figures, made_up, ours
+from benchmarks.speed import rechub, training
+from benchmarks.speed.training import Size, figures, made_up, ours
 from model_export.models.presets import preset
 from model_export.training.loop import Run
 

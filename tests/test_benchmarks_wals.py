@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from benchmarks import wals
-from benchmarks.wals import Wals, WalsSettings, tune
+from benchmarks.quality import wals
+from benchmarks.quality.wals import Wals, WalsSettings, tune
 from model_export.data.dataset import Sequences
 from model_export.evaluation.cases import Cases
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import demo
+from benchmarks.speed import demo
 from mindstream import settings
 from mindstream.settings import Settings
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import planted
+from benchmarks.quality import planted
 from model_export.bundle.format import Bundle
 from model_export.data.simulator import SimulatedShop, simulate
 from model_export.export.exporter import export

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.faults.home import Home, counted
-from benchmarks.faults.load import clicks
+from benchmarks.scenario.home import Home, counted
+from benchmarks.scenario.load import clicks
 from model_export.bundle.format import Bundle
 from stream.events.event import Event
 from stream.events.producer import EventProducer

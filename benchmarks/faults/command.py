@@ -16,10 +16,10 @@ from typing import Annotated
 import typer
 from tqdm import tqdm
 
-from benchmarks import report
 from benchmarks.faults.found import MUST_BE_ZERO, Found, sums
 from benchmarks.faults.rows import ROWS
-from benchmarks.faults.world import World
+from benchmarks.harness import report
+from benchmarks.scenario.world import World
 from model_export.bundle.format import Bundle
 from model_export.data.simulator import simulate
 from model_export.evaluation.report import table

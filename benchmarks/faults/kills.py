@@ -6,13 +6,13 @@ import time
 
 import numpy as np
 
-from benchmarks.faults.comparison import states_of
 from benchmarks.faults.found import Found
-from benchmarks.faults.home import Home, counted
 from benchmarks.faults.letters import letters_of
-from benchmarks.faults.load import Load
-from benchmarks.faults.verdict import verdict
-from benchmarks.faults.world import World
+from benchmarks.scenario.comparison import states_of
+from benchmarks.scenario.home import Home, counted
+from benchmarks.scenario.load import Load
+from benchmarks.scenario.verdict import verdict
+from benchmarks.scenario.world import World
 from testbed.stream_process import Command, wait_until
 
 APPLIES_WITHIN_S = 120.0

@@ -5,12 +5,12 @@ from collections.abc import Collection
 from itertools import islice
 from typing import NamedTuple
 
-from benchmarks.faults.bad import Injected, send_bad
 from benchmarks.faults.found import Found
-from benchmarks.faults.home import Home
-from benchmarks.faults.load import clicks
-from benchmarks.faults.verdict import verdict
-from benchmarks.faults.world import World
+from benchmarks.scenario.bad import Injected, send_bad
+from benchmarks.scenario.home import Home
+from benchmarks.scenario.load import clicks
+from benchmarks.scenario.verdict import verdict
+from benchmarks.scenario.world import World
 from stream.dead_letters.letter import read_record
 from stream.events.producer import EventProducer
 

@@ -5,12 +5,12 @@ import time
 from kafka.admin import ConfigResource
 
 from benchmarks.faults.found import Found
-from benchmarks.faults.home import Home, counted
 from benchmarks.faults.letters import letters_of, publish
-from benchmarks.faults.load import Load
-from benchmarks.faults.verdict import verdict
-from benchmarks.faults.watch import Watch
-from benchmarks.faults.world import World
+from benchmarks.scenario.home import Home, counted
+from benchmarks.scenario.load import Load
+from benchmarks.scenario.verdict import verdict
+from benchmarks.scenario.watch import Watch
+from benchmarks.scenario.world import World
 from testbed.real_redis import RealRedis
 from testbed.stream_process import Command
 

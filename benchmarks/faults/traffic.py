@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from itertools import islice
 from math import ceil
 
-from benchmarks.faults.comparison import behaviours_in, behaviours_of, bytes_without_position, difference, states_of
-from benchmarks.faults.comparison import users_differing as differing
 from benchmarks.faults.found import Found, sums
-from benchmarks.faults.home import Home, counted
 from benchmarks.faults.letters import letters_of
-from benchmarks.faults.load import Flood, Load, clicks
-from benchmarks.faults.verdict import verdict
-from benchmarks.faults.watch import Memory, Watch
-from benchmarks.faults.world import World
+from benchmarks.scenario.comparison import behaviours_in, behaviours_of, bytes_without_position, difference, states_of
+from benchmarks.scenario.comparison import users_differing as differing
+from benchmarks.scenario.home import Home, counted
+from benchmarks.scenario.load import Flood, Load, clicks
+from benchmarks.scenario.verdict import verdict
+from benchmarks.scenario.watch import Memory, Watch
+from benchmarks.scenario.world import World
 from stream.events.event import Event
 from stream.events.producer import EventProducer
 from testbed.stream_process import Command

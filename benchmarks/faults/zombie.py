@@ -9,10 +9,10 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 
 from benchmarks.faults.found import Found, sums
-from benchmarks.faults.home import Home, counted
-from benchmarks.faults.load import Load
-from benchmarks.faults.verdict import verdict
-from benchmarks.faults.world import World
+from benchmarks.scenario.home import Home, counted
+from benchmarks.scenario.load import Load
+from benchmarks.scenario.verdict import verdict
+from benchmarks.scenario.world import World
 from stream.store.protocol import LmdbStore
 from testbed.real_redis import RealRedis
 from testbed.stream_process import Command, wait_until

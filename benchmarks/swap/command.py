@@ -21,15 +21,15 @@ import torch
 import typer
 from tqdm import tqdm
 
-from benchmarks.faults.comparison import states_of
-from benchmarks.faults.home import Home
-from benchmarks.faults.load import Load
-from benchmarks.faults.verdict import verdict
-from benchmarks.faults.world import PARTITIONS, World
-from benchmarks.report import finish
+from benchmarks.harness.report import finish
+from benchmarks.harness.workload import synthetic, trained_for_a_moment
+from benchmarks.scenario.comparison import states_of
+from benchmarks.scenario.home import Home
+from benchmarks.scenario.load import Load
+from benchmarks.scenario.verdict import verdict
+from benchmarks.scenario.world import PARTITIONS, World
 from benchmarks.swap.probe import Probe
 from benchmarks.swap.readers import Readers
-from benchmarks.workload import synthetic, trained_for_a_moment
 from index.recommend.recommender import Recommender
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.format import Bundle

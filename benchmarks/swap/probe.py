@@ -3,8 +3,8 @@
 import time
 from itertools import count
 
-from benchmarks.background import Background
-from benchmarks.faults.home import Home
+from benchmarks.harness.background import Background
+from benchmarks.scenario.home import Home
 from stream.events.event import Event
 from stream.events.producer import EventProducer
 

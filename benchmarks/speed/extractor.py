@@ -16,8 +16,8 @@ import torch
 import typer
 from tqdm import tqdm
 
-from benchmarks.report import finish
-from benchmarks.stopwatch import best_means
+from benchmarks.harness.report import finish
+from benchmarks.harness.stopwatch import best_means
 from model_export.bundle.extractor import OUTPUTS, Extractor
 from model_export.bundle.time_gaps import BUCKETS
 from model_export.data.simulator import simulate

@@ -16,7 +16,7 @@ import typer
 from playwright.sync_api import Browser, Page, sync_playwright
 from tqdm import tqdm
 
-from benchmarks.report import finish
+from benchmarks.harness.report import finish
 from mindstream import settings
 from testbed import system
 from testbed.demo_process import prepared, running_demo

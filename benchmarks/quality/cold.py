@@ -15,7 +15,7 @@ import torch
 import typer
 from scipy.sparse import csr_matrix
 
-from benchmarks.report import finish
+from benchmarks.harness.report import finish
 from model_export.data.dataset import Vocabulary, build_sequences, new_features, windows
 from model_export.data.interactions import InteractionLog
 from model_export.evaluation.cases import Cases

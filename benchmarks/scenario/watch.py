@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import psutil
 
-from benchmarks.background import Background
-from benchmarks.faults.home import Home
-from benchmarks.faults.load import Load
+from benchmarks.harness.background import Background
+from benchmarks.scenario.home import Home
+from benchmarks.scenario.load import Load
 
 LOOK_EVERY_S = 0.1
 WEIGH_EVERY_S = 0.02

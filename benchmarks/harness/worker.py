@@ -19,8 +19,8 @@ import msgspec
 from kafka import TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 
-from benchmarks.laps import Laps
-from benchmarks.task import UPDATE, Polled, Report, Stored, Task
+from benchmarks.harness.laps import Laps
+from benchmarks.harness.task import UPDATE, Polled, Report, Stored, Task
 from mindstream.settings import Settings
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.format import Bundle

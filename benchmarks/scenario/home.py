@@ -14,7 +14,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaError
 from pydantic import SecretStr
 
-from benchmarks.faults.comparison import states_of
+from benchmarks.scenario.comparison import states_of
 from mindstream.settings import Settings
 from model_export.bundle.format import Bundle
 from model_export.bundle.registry import Registry

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.faults.home import Home
+from benchmarks.scenario.home import Home
 from model_export.bundle.format import Bundle
 from testbed.real_kafka import RealKafka
 

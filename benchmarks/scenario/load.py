@@ -9,9 +9,9 @@ from typing import Any
 
 from confluent_kafka import Producer
 
-from benchmarks.background import Background
-from benchmarks.faults.bad import Injected, Sent, send_bad
-from benchmarks.faults.home import Home
+from benchmarks.harness.background import Background
+from benchmarks.scenario.bad import Injected, Sent, send_bad
+from benchmarks.scenario.home import Home
 from stream.events.event import Event, encode
 from stream.events.producer import EventProducer
 

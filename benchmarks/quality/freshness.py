@@ -16,7 +16,7 @@ import typer
 from kafka.consumer.fetcher import ConsumerRecord
 from tqdm import tqdm
 
-from benchmarks.report import finish
+from benchmarks.harness.report import finish
 from index.recommend.recommender import Recommender
 from index.search.bundled import build_index
 from index.search.hnsw import HnswSettings

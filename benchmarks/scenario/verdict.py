@@ -5,7 +5,7 @@ import uuid
 from contextlib import closing
 from pathlib import Path
 
-from benchmarks.faults.comparison import (
+from benchmarks.scenario.comparison import (
     behaviours_in,
     behaviours_of,
     difference,
@@ -13,7 +13,7 @@ from benchmarks.faults.comparison import (
     stored_bytes,
     users_differing,
 )
-from benchmarks.faults.home import Home
+from benchmarks.scenario.home import Home
 from model_export.bundle.extractor import Extractor
 from stream.events.event import BadEventError, Event, decode
 from stream.store.protocol import LmdbStore

@@ -22,11 +22,11 @@ import numpy as np
 import torch
 import typer
 
-from benchmarks.http_load import PATIENCE_S, LoadReport, LoadTask
-from benchmarks.report import finish
-from benchmarks.task import UPDATE, Task
-from benchmarks.worker_process import ROOT, WorkerProcess, do_events, share_partitions, wait
-from benchmarks.workload import create_topic, synthetic, trained_for_a_moment
+from benchmarks.harness.http_load import PATIENCE_S, LoadReport, LoadTask
+from benchmarks.harness.report import finish
+from benchmarks.harness.task import UPDATE, Task
+from benchmarks.harness.worker_process import ROOT, WorkerProcess, do_events, share_partitions, wait
+from benchmarks.harness.workload import create_topic, synthetic, trained_for_a_moment
 from model_export.bundle.registry import Registry
 from model_export.data.interactions import InteractionLog
 from model_export.evaluation.report import table
@@ -152,7 +152,7 @@ def load(task: LoadTask) -> Found:
         If nothing was answered.
     """
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.http_load"],
+        [sys.executable, "-m", "benchmarks.harness.http_load"],
         cwd=ROOT,
         input=msgspec.json.encode(task),
         stdout=subprocess.PIPE,

@@ -19,11 +19,11 @@ import torch
 import typer
 from tqdm import tqdm
 
-from benchmarks.peer import peer_events_per_s
-from benchmarks.report import finish
-from benchmarks.task import READ, UPDATE, Report, Task
-from benchmarks.worker_process import WorkerProcess, do_events, share_partitions
-from benchmarks.workload import create_topic, publish, stored_behaviours, synthetic, trained_for_a_moment
+from benchmarks.harness.report import finish
+from benchmarks.harness.task import READ, UPDATE, Report, Task
+from benchmarks.harness.worker_process import WorkerProcess, do_events, share_partitions
+from benchmarks.harness.workload import create_topic, publish, stored_behaviours, synthetic, trained_for_a_moment
+from benchmarks.speed.loop_peer import peer_events_per_s
 from mindstream.settings import Settings
 from model_export.bundle.format import Bundle
 from model_export.data.interactions import InteractionLog

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 import typer
 
-from benchmarks import rechub
-from benchmarks.report import finish
-from benchmarks.stopwatch import best_means
+from benchmarks.harness.report import finish
+from benchmarks.harness.stopwatch import best_means
+from benchmarks.speed import rechub
 from model_export.data.dataset import Sequences, Vocabulary
 from model_export.evaluation.cases import comirec_cases
 from model_export.evaluation.report import table

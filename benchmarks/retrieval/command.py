@@ -16,9 +16,9 @@ import numpy as np
 import typer
 from tqdm import tqdm
 
-from benchmarks import retrieval_peers as peers
-from benchmarks.report import finish
-from benchmarks.retrieval_world import hard_capsules, made_up_items, usual_capsules
+from benchmarks.harness.report import finish
+from benchmarks.retrieval import peers
+from benchmarks.retrieval.world import hard_capsules, made_up_items, usual_capsules
 from index.search import hnsw
 from index.search.beam import BeamIndex
 from index.search.breadth import queries_of

@@ -10,9 +10,9 @@ from typing import Self
 
 import msgspec
 
-from benchmarks.task import Report, Task
+from benchmarks.harness.task import Report, Task
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PATIENCE_S = 120.0  # without a change
 
 
@@ -30,7 +30,7 @@ class WorkerProcess:
         self.partitions = self.events = self.waits = 0
         self.report: Report | None = None
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.worker", msgspec.json.encode(task).decode()],
+            [sys.executable, "-m", "benchmarks.harness.worker", msgspec.json.encode(task).decode()],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

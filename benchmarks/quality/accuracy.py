@@ -11,9 +11,9 @@ import torch
 import typer
 from tqdm import tqdm
 
-from benchmarks.accuracy_report import report
-from benchmarks.judged import Judged, Trained, judge
-from benchmarks.wals import tune as tune_wals
+from benchmarks.quality.accuracy_report import report
+from benchmarks.quality.judged import Judged, Trained, judge
+from benchmarks.quality.wals import tune as tune_wals
 from model_export.commands.options import Switches
 from model_export.data.cooccurrence import co_occurrence, item_vectors, similar
 from model_export.data.dataset import Sequences, Vocabulary, build_sequences, build_vocabulary, item_counts

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from benchmarks.judged import Judged, Trained, ahead, coverage, diversity, groups_of, mean_of, recall50
-from benchmarks.report import finish
+from benchmarks.harness.report import finish
+from benchmarks.quality.judged import Judged, Trained, ahead, coverage, diversity, groups_of, mean_of, recall50
 from model_export.evaluation.cases import Cases
 from model_export.evaluation.evaluation import figures_of
 from model_export.evaluation.report import figures_table, table

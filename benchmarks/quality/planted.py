@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from benchmarks.report import finish
+from benchmarks.harness.report import finish
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.format import Bundle
 from model_export.data.simulator import SimulatedShop, simulate
