@@ -1,0 +1,425 @@
+"""The HTTP API in process, over a real store and a real bundle: what it answers, and what it refuses."""
+
+import logging
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from pydantic import SecretStr
+from starlette.testclient import TestClient
+
+from index.api.errors import MOST_BYTES
+from index.api.requests import MOST_USERS
+from index.recommend.recommender import Recommender
+from model_export.bundle.format import Bundle, write_manifest
+from stream.store.protocol import LmdbStore
+from testbed.real_redis import RealRedis
+from tests.support.api_world import AGE_S, app_of, client_of, user
+
+KEY = "canary-4f1d"
+ODD = ["a/b", "a/recommendations", "50% off", "Zoë 🚲", "line\nbreak", "?n=1#x", "+ &", "🚲" * 127]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory, bundle: Bundle) -> Iterator[LmdbStore]:
+    with LmdbStore(tmp_path_factory.mktemp("api") / "state") as store:
+        store.put_many([user(bundle, name, bundle.item_ids[3:13]) for name in ("ann", *ODD)])
+        store.put_many([user(bundle, "gone", ["not", "known"]), user(bundle, "new", [])])
+        yield store
+
+
+@pytest.fixture(scope="module")
+def client(bundle: Bundle, store: LmdbStore, tmp_path_factory: pytest.TempPathFactory) -> TestClient:
+    return client_of(app_of(bundle, store, tmp_path_factory.mktemp("home"))[0])
+
+
+@pytest.fixture(scope="module")
+def recommender(bundle: Bundle, store: LmdbStore) -> Recommender:
+    return Recommender(bundle, store)
+
+
+def error_of(answer: Any) -> str:
+    """The sentence of a refusal, which has nothing else."""
+    assert set(answer.json()) == {"error"}
+    return str(answer.json()["error"])
+
+
+def test_recommendations_are_the_recommender_s(client: TestClient, recommender: Recommender, bundle: Bundle) -> None:
+    answer = client.get("/users/ann/recommendations", params={"n": 7})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+    body, right = answer.json(), recommender.recommend("ann", 7)
+    assert [one["item_id"] for one in body["candidates"]] == right.item_ids
+    assert [one["score"] for one in body["candidates"]] == right.scores
+    assert [one["interest"] for one in body["candidates"]] == right.capsule
+    assert (body["user_id"], body["path"], body["model_version"]) == ("ann", "capsules", bundle.version)
+    assert AGE_S <= body["freshness_s"] < AGE_S + 600
+    first, row = body["candidates"][0], bundle.rows[right.item_ids[0]]
+    shown = bundle.catalogue
+    assert (first["title"], first["category"], first["price"]) == (
+        shown.title[row],
+        shown.category[row],
+        shown.price[row],
+    )
+    for one, its in zip(body["interests"], right.interests, strict=True):
+        assert one["importance"] == its.importance
+        assert [(b["item_id"], b["weight"]) for b in one["behaviours"]] == [
+            (b.item_id, b.weight) for b in its.behaviours[:5]
+        ]
+        assert one["behaviours"][0]["title"] == shown.title[bundle.rows[one["behaviours"][0]["item_id"]]]
+
+
+def test_options_in_the_query_are_those_of_a_request(
+    client: TestClient, recommender: Recommender, bundle: Bundle
+) -> None:
+    first, other = sorted(set(bundle.catalogue.category))[:2]
+    left_out = recommender.recommend("ann", 1, where={"category": frozenset({first, other})}).item_ids
+    query: dict[str, Any] = {
+        "n": 9,
+        "exclude_seen": True,
+        "exclude": left_out,
+        "category": first,
+        "where": f"category={other}",
+    }
+    numbers: dict[str, Any] = {"min_score": -5, "quota": 4, "by_importance": True, "diversity": 0.1, "max_cosine": 0.99}
+    found = client.get("/users/ann/recommendations", params={**query, **numbers}).json()["candidates"]
+    right = recommender.recommend(
+        "ann",
+        9,
+        exclude_seen=True,
+        exclude=frozenset(left_out),
+        where={"category": frozenset({first, other})},
+        **numbers,
+    )
+    assert [one["item_id"] for one in found] == right.item_ids
+    assert {one["category"] for one in found} <= {first, other}
+
+
+@pytest.mark.parametrize(("user_id", "age"), [("nobody", None), ("new", None), ("gone", AGE_S)])
+def test_who_is_not_known_gets_popular_items(client: TestClient, user_id: str, age: float | None) -> None:
+    body = client.get(f"/users/{user_id}/recommendations").json()
+    assert (body["path"], body["interests"], len(body["candidates"])) == ("popular", [], 50)
+    assert body["candidates"][0]["interest"] is None
+    assert (body["freshness_s"] is None) == (age is None)
+    interests = client.get(f"/users/{user_id}/interests").json()
+    assert (interests["path"], interests["interests"]) == ("popular", [])
+
+
+@pytest.mark.parametrize("user_id", ODD)
+def test_ids_are_data(client: TestClient, user_id: str) -> None:
+    for what in ("recommendations", "interests"):
+        answer = client.get(f"/users/{quote(user_id, safe='')}/{what}")
+        assert (answer.status_code, answer.json()["user_id"], answer.json()["path"]) == (200, user_id, "capsules")
+
+
+def test_interests_have_all_behaviours_and_vectors_where_asked(
+    client: TestClient, recommender: Recommender, store: LmdbStore
+) -> None:
+    plain = client.get("/users/ann/interests").json()
+    assert {one["vector"] for one in plain["interests"]} == {None}
+    right = recommender.recommend("ann", 1).interests
+    assert [[b["item_id"] for b in one["behaviours"]] for one in plain["interests"]] == [
+        [b.item_id for b in one.behaviours] for one in right
+    ]
+    with_vectors = client.get("/users/ann/interests", params={"vectors": True}).json()
+    [state] = store.get_many(["ann"])
+    assert state is not None
+    np.testing.assert_array_equal([one["vector"] for one in with_vectors["interests"]], state.capsules.vectors)
+
+
+def test_a_batch_answers_users_and_visitors_in_their_order(client: TestClient, bundle: Bundle) -> None:
+    profile = {"region": "north", "age": "25-34"}
+    history = bundle.item_ids[3:13]
+    visitors = [{"history": history}, {"history": history, "profile": profile}, {"history": ["unknown"]}]
+    asked = {"user_ids": ["nobody", "ann"], "visitors": visitors, "n": 5, "exclude_seen": True}
+    nobody, ann, same, other, unknown = client.post("/recommendations", json=asked).json()["answers"]
+    assert [one["user_id"] for one in (nobody, ann, same, other)] == ["nobody", "ann", None, None]
+    assert [one["path"] for one in (nobody, ann, same, unknown)] == ["popular", "capsules", "capsules", "popular"]
+    assert same["candidates"] == ann["candidates"]
+    assert same["interests"] == ann["interests"]
+    assert other["candidates"] != same["candidates"]
+    assert (same["freshness_s"], ann["freshness_s"] >= AGE_S) == (None, True)
+    assert not {one["item_id"] for one in same["candidates"]} & set(history)
+
+
+def test_similar_items_are_those_of_an_interest_in_one(client: TestClient, bundle: Bundle) -> None:
+    items = np.asarray(bundle.item_embeddings)
+    item_id = bundle.item_ids[5]
+    body = client.get(f"/items/{item_id}/similar", params={"n": 4}).json()
+    scores = items @ (items[5] / np.linalg.norm(items[5]))
+    scores[5] = -np.inf
+    assert [one["item_id"] for one in body["candidates"]] == [bundle.item_ids[row] for row in np.argsort(-scores)[:4]]
+    assert (body["path"], body["model_version"], body["freshness_s"]) == ("similar", bundle.version, None)
+    category = bundle.catalogue.category[5]
+    same = client.get(f"/items/{item_id}/similar", params={"category": category}).json()["candidates"]
+    assert {one["category"] for one in same} == {category}
+
+
+WRONG: list[tuple[str, dict[str, Any], int, str]] = [
+    ("/users/ann/recommendations?n=0", {}, 422, "n in the query is '0': Input should be greater than or equal to 1"),
+    ("/users/ann/recommendations?n=1001", {}, 422, "n in the query is '1001': Input should be less than or equal"),
+    ("/users/ann/recommendations?n=ten", {}, 422, "n in the query is 'ten': Input should be a valid integer"),
+    ("/users/ann/recommendations?nn=1", {}, 422, "nn in the query is not known; /docs says what is"),
+    ("/users/ann/recommendations?min_score=nan", {}, 422, "min_score is nan; right is a finite number"),
+    ("/users/ann/recommendations?where=tea", {}, 422, "where in the query is 'tea'; right is attribute=value"),
+    ("/users/ann/recommendations?where=smell=good", {}, 422, "there is no attribute 'smell'; right are"),
+    ("/users/ann/recommendations?category=Air", {}, 422, "no item has the category 'Air'; right are"),
+    ("/users//recommendations", {}, 422, "user_id in the path is ''"),
+    (f"/users/{'x' * 128}/interests", {}, 422, "user_id in the path is 'xxx"),
+    ("/users/ann/interests?vectors=some", {}, 422, "vectors in the query is 'some': Input should be a valid boolean"),
+    ("/items/lost/similar", {}, 404, "knows no item 'lost'"),
+    ("/items//similar", {}, 422, "item_id in the path is ''"),
+    ("/users/ann", {}, 404, "there is nothing at '/users/ann'; /docs says what there is"),
+    ("/recommendations", {"method": "GET"}, 405, "GET is not for '/recommendations'"),
+    ("/recommendations", {"content": b"{"}, 422, "the body is no JSON: Expecting property name"),
+    (
+        "/recommendations",
+        {"content": b"[" * 100_000},
+        400,
+        "the body is no JSON: right is UTF-8, and not nested",
+    ),
+    ("/recommendations", {"content": b" " * (MOST_BYTES + 1)}, 413, "the most is 1,000,000 bytes"),
+    ("/recommendations", {"content": (b" " * 60_000 for _ in range(20))}, 413, "the most is 1,000,000 bytes"),
+    ("/recommendations", {"json": {}}, 422, "user_ids and visitors in the body have 0 entries together; 1 to 100"),
+    ("/recommendations", {"json": {"user_ids": ["a"] * MOST_USERS, "visitors": [{"history": []}]}}, 422, "101 entries"),
+    ("/recommendations", {"json": {"user_ids": ["a"] * 101}}, 422, "user_ids in the body is"),
+    ("/recommendations", {"content": b'{"user_ids": ["\\ud800"]}'}, 422, r"user_ids.0 in the body is '\ud800'"),
+    (
+        "/recommendations",
+        {"json": {"user_ids": ["a"], "where": {"category": []}}},
+        422,
+        "where.category in the body is",
+    ),
+    ("/recommendations", {"json": {"visitors": [{}]}}, 422, "visitors.0.history in the body is missing"),
+    ("/recommendations", {"json": {"visitors": [{"history": ["a"] * 1001}]}}, 422, "visitors.0.history in the body is"),
+]
+
+
+@pytest.mark.parametrize(
+    ("path", "sent", "status", "message"), WRONG, ids=[f"{n} {one[0][:60]}" for n, one in enumerate(WRONG)]
+)
+def test_what_is_not_right_is_named(
+    client: TestClient, path: str, sent: dict[str, Any], status: int, message: str
+) -> None:
+    method = sent.get("method") or ("POST" if sent else "GET")
+    sent = {name: value for name, value in sent.items() if name != "method"}
+    answer = client.request(method, path, headers={"Content-Type": "application/json"}, **sent)
+    assert answer.status_code == status, answer.text
+    assert message in error_of(answer)
+    assert len(answer.text) < 400
+
+
+def test_a_body_that_does_not_say_that_it_is_json(client: TestClient) -> None:
+    answer = client.post("/recommendations", content=b'{"user_ids": ["ann"]}')
+    assert answer.status_code == 422
+    assert (
+        error_of(answer) == "the body does not say that it is JSON; right is the header Content-Type: application/json"
+    )
+
+
+def test_load_balancers_may_ask_for_the_head_alone(client: TestClient) -> None:
+    answer = client.head("/healthz")
+    assert (answer.status_code, answer.text) == (200, "")
+
+
+@pytest.fixture(scope="module")
+def locked(bundle: Bundle, store: LmdbStore, tmp_path_factory: pytest.TempPathFactory) -> TestClient:
+    """A client of an API with a key."""
+    return client_of(app_of(bundle, store, tmp_path_factory.mktemp("locked"), api_key=SecretStr(KEY))[0])
+
+
+@pytest.mark.parametrize("path", ["/users/ann/recommendations", "/users/ann/interests", "/items/x/similar", "/items/x"])
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"X-API-Key": ""}, {"X-API-Key": KEY + "x"}, {"X-API-Key": "ö"}, {"Authorization": f"Basic {KEY}"}],
+    ids=str,
+)
+def test_without_the_key_nothing_is_told(locked: TestClient, path: str, headers: dict[str, str]) -> None:
+    sent = {name: value.encode("latin-1") for name, value in headers.items()}
+    answer = locked.get(path, headers=sent)  # type: ignore[arg-type]
+    assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+    assert "MINDSTREAM_API_KEY" in error_of(answer)
+    assert KEY not in answer.text
+
+
+@pytest.mark.parametrize("headers", [{"X-API-Key": KEY}, {"Authorization": f"Bearer {KEY}"}], ids=str)
+def test_the_key_opens(locked: TestClient, headers: dict[str, str]) -> None:
+    assert locked.get("/users/ann/recommendations", headers=headers).json()["path"] == "capsules"
+    assert locked.post("/recommendations", headers=headers, json={"user_ids": ["ann"]}).status_code == 200
+    assert KEY not in locked.get("/metrics", headers=headers).text
+
+
+def test_some_pages_need_no_key(locked: TestClient) -> None:
+    assert locked.get("/healthz").text == "ok\n"
+    assert locked.get("/", follow_redirects=False).headers["location"] == "/docs"
+    assert "swagger" in locked.get("/docs").text
+    schema = locked.get("/openapi.json")
+    assert KEY not in schema.text
+    assert set(schema.json()["components"]["securitySchemes"]) == {"APIKeyHeader", "HTTPBearer"}
+    assert locked.post("/recommendations", json={"user_ids": ["ann"]}).status_code == 401
+
+
+def test_metrics_name_routes_and_never_users(bundle: Bundle, store: LmdbStore, tmp_path: Path) -> None:
+    client = client_of(app_of(bundle, store, tmp_path)[0])
+    for path in ("/users/ann/recommendations", "/users/secret-user/recommendations", "/users/ann/interests?vectors=x"):
+        client.get(path)
+    client.request("BREW", "/coffee")
+    text = client.get("/metrics").text
+    families = {family.name: family.samples for family in text_string_to_metric_families(text)}
+    requests = {
+        tuple(one.labels.values()): one.value for one in families["mindstream_api_requests"] if "total" in one.name
+    }
+    assert requests == {
+        ("GET", "/users/{user_id}/recommendations", "200"): 2,
+        ("GET", "/users/{user_id}/interests", "422"): 1,
+        ("other", "other", "404"): 1,
+    }
+    answers = {one.labels["path"]: one.value for one in families["mindstream_api_answers"] if "total" in one.name}
+    assert answers == {"capsules": 1, "popular": 1}
+    assert [one.labels for one in families["mindstream_bundle_info"]] == [{"version": bundle.version}]
+    [aged] = [one.value for one in families["mindstream_api_freshness_seconds"] if one.name.endswith("_count")]
+    assert aged == 1
+    assert "secret-user" not in text
+
+
+def test_a_new_model_is_served_whole(bundle: Bundle, store: LmdbStore, tmp_path: Path) -> None:
+    app, serving = app_of(bundle, store, tmp_path)
+    client = client_of(app)
+    before = client.get("/users/ann/recommendations").json()
+    newer = Bundle(shutil.copytree(bundle.path, tmp_path / "newer"))
+    write_manifest(newer.path, replace(newer.manifest, version="newer"))
+    serving.registry.publish(newer.path)
+    assert serving.look()
+    after = client.get("/users/ann/recommendations").json()
+    assert (before["model_version"], after["model_version"]) == (bundle.version, "newer")
+    assert after["candidates"] == before["candidates"]  # of capsules that were computed again
+    assert 'mindstream_bundle_info{version="newer"} 1.0' in client.get("/metrics").text
+
+
+def test_a_bad_model_changes_nothing_and_is_counted(bundle: Bundle, store: LmdbStore, tmp_path: Path) -> None:
+    app, serving = app_of(bundle, store, tmp_path)
+    client = client_of(app)
+    before = client.get("/users/ann/recommendations").json()
+    assert "mindstream_bundles_refused_total 0.0" in client.get("/metrics").text
+    serving.registry.write_pointer(["not-there"])
+    assert not serving.look()
+    assert "mindstream_bundles_refused_total 1.0" in client.get("/metrics").text
+    after = client.get("/users/ann/recommendations").json()
+    assert (after["model_version"], after["candidates"]) == (bundle.version, before["candidates"])
+
+
+def lamp(bundle: Bundle, **fields: object) -> dict[str, object]:
+    """A new item with a category that the model knows."""
+    known = next(category for category in bundle.catalogue.category if category)
+    return {"item_id": "oak/lamp", "title": "Oak lamp", "category": known, "price": 49.0, "attributes": {}} | fields
+
+
+def test_a_new_item_is_found_at_once_until_it_is_removed(bundle: Bundle, store: LmdbStore, tmp_path: Path) -> None:
+    client = client_of(app_of(bundle, store, tmp_path)[0])
+    wanted = {"n": "600", "category": str(lamp(bundle)["category"])}
+
+    def found() -> dict[str, Any]:
+        answer = client.get("/users/ann/recommendations", params=wanted).json()
+        return {one["item_id"]: one for one in answer["candidates"]}
+
+    assert "oak/lamp" not in found()
+    assert client.post("/items", json=[lamp(bundle)]).status_code == 204
+    assert found()["oak/lamp"]["title"] == "Oak lamp"
+    assert client.get("/items/oak%2Flamp").json() == lamp(bundle)
+    assert client.get("/items/oak%2Flamp/similar").status_code == 200
+    known = bundle.item_ids[0]
+    assert client.post("/items", json=[lamp(bundle, item_id=known, title="New name")]).status_code == 204
+    assert found()[known]["title"] == "New name"
+    for item_id in ("oak%2Flamp", known):
+        assert client.delete(f"/items/{item_id}").status_code == 204
+        assert client.get(f"/items/{item_id}").status_code == 404
+    assert client.get("/items/oak%2Flamp/similar").status_code == 404
+    assert client.get(f"/items/{known}/similar").status_code == 200  # the page of what is sold out shows others
+    assert not {"oak/lamp", known} & found().keys()
+    for item_id in ("oak%2Flamp", known):
+        assert client.post(f"/items/{item_id}/restore").status_code == 204
+    assert (found()["oak/lamp"]["title"], found()[known]["title"]) == ("Oak lamp", "New name")
+    assert client.post("/items/lost/restore").status_code == 404
+    assert client.post(f"/items/{600 * 'a'}/restore").status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"category": "no such", "price": None}, "category"),
+        ({"title": ""}, "title"),
+        ({"item_id": ""}, "item_id"),
+        ({"attributes": {"price": ["1"]}}, "attribute 'price'"),
+        ({"colour": "red"}, "colour in the body is not known"),
+    ],
+)
+def test_what_is_no_item_is_refused(
+    fields: dict[str, object], said: str, bundle: Bundle, store: LmdbStore, tmp_path: Path
+) -> None:
+    client = client_of(app_of(bundle, store, tmp_path)[0])
+    answer = client.post("/items", json=[lamp(bundle, item_id="good"), lamp(bundle, **fields)])
+    assert answer.status_code == 422
+    assert said in error_of(answer)
+    assert client.get("/items/good").status_code == 404  # all are added, or none
+
+
+def test_items_are_changed_with_the_key_only(bundle: Bundle, store: LmdbStore, tmp_path: Path) -> None:
+    client = client_of(app_of(bundle, store, tmp_path, api_key=SecretStr(KEY))[0])
+    assert client.delete("/items/mug").status_code == 401
+    assert client.post("/items", json=[lamp(bundle)]).status_code == 401
+    assert client.post("/items/mug/restore").status_code == 401
+    assert client.delete("/items/mug", headers={"X-API-Key": KEY}).status_code == 204
+
+
+def test_a_fault_of_ours_tells_nothing_of_itself(
+    bundle: Bundle, store: LmdbStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = client_of(app_of(bundle, store, tmp_path)[0])
+
+    def fail(_: object) -> None:
+        raise RuntimeError("canary")
+
+    monkeypatch.setattr(store, "get_many", fail)
+    answer = client.get("/users/ann/recommendations")
+    assert (answer.status_code, error_of(answer)) == (500, "something went wrong here; the log of the API says what")
+
+
+def test_a_record_that_cannot_be_read_is_nobody_s_but_its_user_s(
+    bundle: Bundle, store: LmdbStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = client_of(app_of(bundle, store, tmp_path)[0])
+    with store.environment.begin(write=True) as transaction:
+        transaction.put(b"broken", b"\xff\xff")
+    answers = client.post("/recommendations", json={"user_ids": ["ann", "broken"]}).json()["answers"]
+    assert [one["path"] for one in answers] == ["capsules", "popular"]
+    assert "user 'broken' is answered as if not known" in caplog.text
+
+
+def test_without_its_store_it_says_so_and_comes_back(
+    bundle: Bundle, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from stream.store.redis_store import RedisStore
+
+    with RealRedis("--requirepass", KEY, password=KEY) as redis, RedisStore(redis.url) as store:
+        store.put_many([user(bundle, "ann", bundle.item_ids[:9])])
+        client = client_of(app_of(bundle, store, tmp_path)[0])
+        assert client.get("/users/ann/recommendations").json()["path"] == "capsules"
+        redis.kill()
+        with caplog.at_level(logging.WARNING, logger="index"):
+            for path in ("/users/ann/recommendations", "/users/ann/interests"):
+                answer = client.get(path)
+                assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+                assert error_of(answer) == "the capsule store does not answer; ask again later"
+        assert redis.address in caplog.text
+        assert KEY not in caplog.text
+        assert (client.get("/healthz").status_code, client.get("/metrics").status_code) == (503, 200)
+        visitor = client.post("/recommendations", json={"visitors": [{"history": bundle.item_ids[:9]}]})
+        assert visitor.json()["answers"][0]["path"] == "capsules"  # this needs no store
+        redis.start()
+        assert client.get("/users/ann/recommendations").json()["path"] == "capsules"
+        assert client.get("/healthz").text == "ok\n"

@@ -1,0 +1,83 @@
+"""`python -m index serve` as a process: it begins, answers, and ends cleanly."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from model_export.bundle.format import Bundle
+from model_export.bundle.registry import Registry
+from stream.store.protocol import LmdbStore
+from tests.support.api_world import user
+
+ROOT = Path(__file__).parents[3]
+KEY = "canary-9c2e"
+
+
+def started(home: Path, **variables: str) -> subprocess.Popen[str]:
+    """The command, on any free port."""
+    ours = {"MINDSTREAM_HOME": str(home), "MINDSTREAM_REDIS": "", "MINDSTREAM_API_PORT": "0", **variables}
+    return subprocess.Popen(
+        [sys.executable, "-m", "index", "serve"],
+        cwd=ROOT,
+        env={**os.environ, **ours},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def get(address: str, path: str, **headers: str) -> str:
+    with urllib.request.urlopen(urllib.request.Request(f"{address}{path}", headers=headers), timeout=30) as answer:
+        return str(answer.read().decode())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_answers_until_it_is_told_to_stop(number: signal.Signals, bundle: Bundle, tmp_path: Path) -> None:
+    Registry(tmp_path / "models").publish(bundle.path)
+    with LmdbStore(tmp_path / "state") as store:
+        store.put_many([user(bundle, "ann", bundle.item_ids[:9])])
+    with started(tmp_path, MINDSTREAM_API_KEY=KEY) as process:
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        where = re.search(r"http://127\.0\.0\.1:\d+", said)
+        assert where, (said, process.stderr and process.stderr.read())
+        assert get(where[0], "/healthz") == "ok\n"
+        answer = json.loads(get(where[0], "/users/ann/recommendations?n=3", Authorization=f"Bearer {KEY}"))
+        assert (answer["path"], len(answer["candidates"])) == ("capsules", 3)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (0, "", "")
+    assert KEY not in said
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({}, "error: no model was published in"),
+        ({"MINDSTREAM_API_PORT": "port"}, "error: MINDSTREAM_API_PORT is 'port': Input should be a valid integer"),
+        ({"MINDSTREAM_API_KEY": f"{KEY}\n"}, "error: MINDSTREAM_API_KEY is not right (its value is a secret): right"),
+    ],
+)
+def test_what_keeps_it_from_beginning_is_said(tmp_path: Path, variables: dict[str, str], message: str) -> None:
+    with started(tmp_path, **variables) as process:
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert message in err
+    assert KEY not in err
+    assert err.count("\n") == 1
+
+
+def test_a_host_that_is_not_ours_is_said(bundle: Bundle, tmp_path: Path) -> None:
+    Registry(tmp_path / "models").publish(bundle.path)
+    with started(tmp_path, MINDSTREAM_API_HOST="no-such-host.invalid") as process:
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "error: the API cannot be served at port 0 of no-such-host.invalid" in err
+    assert err.rstrip().endswith("are MINDSTREAM_API_PORT and MINDSTREAM_API_HOST right?")

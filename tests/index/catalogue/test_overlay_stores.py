@@ -1,0 +1,265 @@
+"""What every item store does. A store joins by a line in STORES, and one in `place`."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from index.catalogue.item import Item
+from index.catalogue.overlay_store import MOST_ITEMS, ItemStore, LmdbItems
+from index.catalogue.redis_overlay import RedisItems
+from testbed.real_redis import RealRedis
+
+ROOT = Path(__file__).parents[3]
+
+
+def open_lmdb(place: str) -> ItemStore:
+    return LmdbItems(Path(place))
+
+
+# Each opens, in any process, what was written to the same place: a folder, a url.
+STORES: dict[str, Callable[[str], ItemStore]] = {"lmdb": open_lmdb, "redis": RedisItems, "redis-cluster": RedisItems}
+WRITES_ARE_SEEN_WHOLE = {"lmdb"}
+Opener = Callable[[], ItemStore]
+
+OTHER_PROCESS = """
+import sys
+from tests.test_overlay_stores import STORES, mug
+with STORES[sys.argv[1]](sys.argv[2]) as store:
+    for number, line in enumerate(sys.stdin):
+        store.write({"other": mug("other", f"after {line.strip()}")})
+        print(sorted(store.since(0).entries), flush=True)
+"""
+
+# Writes the same 50 items again and again, each time all with another title, until it is killed.
+WRITING_PROCESS = """
+import sys
+from itertools import count
+from tests.test_overlay_stores import STORES, mug
+with STORES[sys.argv[1]](sys.argv[2]) as store:
+    for number in count():
+        store.write({f"item-{place}": mug(f"item-{place}", f"{number} {number:0200}") for place in range(50)})
+        print(number, flush=True)
+"""
+
+
+def mug(item_id: str, title: str = "A mug") -> Item:
+    return Item(item_id, title, "Kitchen", 4.5, {"colour": ["red", "blue"], "empty": []})
+
+
+@pytest.fixture(params=STORES)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def place(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where the test's store is, empty."""
+    if kind == "redis":
+        return str(request.getfixturevalue("real_redis").url)
+    if kind == "redis-cluster":
+        return str(request.getfixturevalue("real_redis_cluster").url)
+    return str(tmp_path / "items")
+
+
+@pytest.fixture
+def open_store(kind: str, place: str) -> Opener:
+    """Opens the test's store; what was closed can be opened again."""
+    return partial(STORES[kind], place)
+
+
+@pytest.fixture
+def store(open_store: Opener) -> Iterator[ItemStore]:
+    with open_store() as store:
+        yield store
+
+
+def test_an_empty_store(store: ItemStore) -> None:
+    assert store.last_change() == 0
+    assert store.since(0).entries == {}
+    assert store.forget({"a": None}) == 0
+    store.write({})
+    assert store.last_change() == 0
+
+
+def test_what_was_written_is_there_and_the_last_counts(store: ItemStore) -> None:
+    bare = Item("b", "Bowl")
+    store.write({"a": mug("a"), "b": bare, "c": None})
+    assert store.since(0).entries == {"a": mug("a"), "b": bare, "c": None}
+    store.write({"a": None, "c": mug("c", "Cup")})
+    assert store.since(0).entries == {"a": None, "b": bare, "c": mug("c", "Cup")}
+
+
+@pytest.mark.parametrize("item_id", ["\0", "\N{SNOWMAN}" * 170, "x" * 511, "{a}b", "*", " ", "a\r\nDEL b"])
+def test_any_item_id_can_be_kept(store: ItemStore, item_id: str) -> None:
+    store.write({item_id: mug(item_id)})
+    assert store.since(0).entries == {item_id: mug(item_id)}
+
+
+def test_a_reader_gets_what_was_written_since(store: ItemStore) -> None:
+    store.write({"a": mug("a"), "b": mug("b")})
+    first = store.since(0)
+    assert first.last == store.last_change() > 0
+    assert store.since(first.last) == (first.last, {}, False)
+    store.write({"a": None})
+    store.write({"c": mug("c")})
+    second = store.since(first.last)
+    assert second.entries == {"a": None, "c": mug("c")}
+    assert not second.whole
+    assert second.last == store.last_change() > first.last
+
+
+def test_forgetting_drops_what_did_not_change_and_is_noticed(store: ItemStore) -> None:
+    store.write({"a": mug("a"), "b": mug("b"), "c": None, "d": mug("d")})
+    before = store.since(0)
+    store.write({"b": mug("b", "Blue mug")})
+    assert store.forget({"a": mug("a"), "b": mug("b"), "c": None, "e": None}) == 2
+    kept = {"b": mug("b", "Blue mug"), "d": mug("d")}
+    assert store.since(before.last) == (store.last_change(), kept, True)
+    assert store.last_change() > before.last
+    assert store.since(store.last_change()).entries == {}
+    store.write({"a": mug("a")})
+    assert set(store.since(0).entries) == {"a", "b", "d"}
+
+
+def test_what_was_removed_is_restored_as_it_was(store: ItemStore) -> None:
+    """An item that was put comes back with its entry; the removal of one that was not leaves none."""
+    store.write({"a": mug("a"), "b": mug("b")})
+    store.write({"a": None, "c": None})
+    store.write({"a": None})
+    before = store.since(0)
+    assert before.entries == {"a": None, "b": mug("b"), "c": None}
+    store.restore("a")
+    assert store.since(before.last) == (store.last_change(), {"a": mug("a")}, False)
+    seen = store.last_change()
+    for item_id in ("a", "b", "nobody knows it"):  # none of which is removed
+        store.restore(item_id)
+    assert store.last_change() == seen
+    store.restore("c")
+    assert store.since(seen) == (store.last_change(), {"a": mug("a"), "b": mug("b")}, True)
+    store.write({"a": None})
+    assert store.forget({"a": mug("a"), "b": None}) == 0
+    assert store.forget({"a": None}) == 1
+    store.restore("a")
+    assert store.since(0).entries == {"b": mug("b")}
+
+
+def test_more_than_is_read_at_a_time(store: ItemStore) -> None:
+    entries = {f"item-{number}": mug(f"item-{number}") for number in range(2_500)}
+    store.write(entries)
+    assert store.since(0).entries == entries
+
+
+def test_too_many_are_refused_as_a_whole(store: ItemStore) -> None:
+    store.write({"a": mug("a")})
+    many: dict[str, Item | None] = {str(number): None for number in range(MOST_ITEMS)}
+    with pytest.raises(
+        ValueError, match=r"would hold 100,001 new, changed and removed items; right is at most 100,000"
+    ):
+        store.write({**many, "a": None})
+    assert store.since(0).entries == {"a": mug("a")}
+    assert store.last_change() == store.since(0).last
+    store.write(dict.fromkeys(list(many)[:-1]))
+    store.write({"a": None})  # another entry for one of them is no further one
+
+
+def test_what_was_written_survives_reopening(open_store: Opener) -> None:
+    for number in range(3):
+        with open_store() as store:
+            assert sorted(store.since(0).entries) == [f"item-{before}" for before in range(number)]
+            store.write({f"item-{number}": mug(f"item-{number}")})
+
+
+def test_two_processes_see_each_others_writes(store: ItemStore, kind: str, place: str) -> None:
+    command = [sys.executable, "-c", OTHER_PROCESS, kind, place]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True) as other:
+        assert other.stdin is not None
+        assert other.stdout is not None
+        seen = 0
+        for title in ("one", "two"):
+            store.write({title: mug(title)})
+            seen = store.last_change()
+            print(title, file=other.stdin, flush=True)
+            assert title in other.stdout.readline()
+            assert store.last_change() > seen
+            assert store.since(seen).entries == {"other": mug("other", f"after {title}")}
+        other.stdin.close()
+    assert other.returncode == 0
+
+
+def test_a_process_that_is_killed_leaves_whole_entries(open_store: Opener, kind: str, place: str) -> None:
+    command = [sys.executable, "-c", WRITING_PROCESS, kind, place]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as writing:
+        assert writing.stdout is not None
+        told = [int(writing.stdout.readline()) for _ in range(20)][-1]
+        writing.send_signal(signal.SIGKILL)
+    with open_store() as store:
+        entries = store.since(0).entries
+        titles = {item.title for item in entries.values() if item}
+        assert len(entries) == 50
+        assert len(titles) == 1  # all of one write
+        assert int(titles.pop().split()[0]) >= told
+        store.write({"a": mug("a")})
+        assert len(store.since(0).entries) == 51
+
+
+def test_threads_share_a_store(store: ItemStore, kind: str) -> None:
+    """Two write and one reads: it misses nothing, and of LMDB it sees no half of a write."""
+    failures: list[BaseException] = []
+
+    def write(name: str) -> None:
+        for number in range(40):
+            store.write({f"{name}-{half}": mug(f"{name}-{half}", str(number)) for half in ("left", "right")})
+
+    def read() -> None:
+        seen, known = 0, dict[str, Item | None]()
+        while len(known) < 4 or {item.title for item in known.values() if item} != {"39"}:
+            changes = store.since(seen)
+            seen, known = changes.last, {**known, **changes.entries}
+            titles = [[known[one].title for one in known if one.startswith(name)] for name in ("a", "b")]  # type: ignore
+            if kind in WRITES_ARE_SEEN_WHOLE:
+                assert all(len(set(pair)) <= 1 for pair in titles)
+
+    def note_failure(work: Callable[[], None]) -> None:
+        try:
+            work()
+        except BaseException as failure:
+            failures.append(failure)
+
+    works: list[Callable[[], None]] = [lambda: write("a"), lambda: write("b"), read]
+    threads = [Thread(target=note_failure, args=(work,)) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+
+
+def test_a_folder_that_cannot_be_used_says_so(tmp_path: Path) -> None:
+    (tmp_path / "data.mdb").write_bytes(b"some other program's file" * 1000)
+    with pytest.raises(OSError, match=f"the item store {tmp_path} cannot be opened"):
+        LmdbItems(tmp_path)
+
+
+def test_a_key_of_another_program_is_named(real_redis: RealRedis) -> None:
+    with real_redis.client() as client:
+        client.set("mindstream:{items}", "something else")
+    with RedisItems(real_redis.url) as store, pytest.raises(ValueError, match="holds no items of Mindstream"):
+        store.write({"a": mug("a")})
+
+
+def test_a_redis_that_lost_all_is_read_anew_and_one_that_is_away_is_named(tmp_path: Path) -> None:
+    with RealRedis() as redis, RedisItems(redis.url) as store:
+        store.write({"a": mug("a"), "b": mug("b")})
+        seen = store.last_change()
+        redis.flush()
+        assert store.since(seen) == (0, {}, True)
+        redis.kill()
+        with pytest.raises(OSError, match=f"the item store at Redis {redis.address} cannot be read"):
+            store.last_change()

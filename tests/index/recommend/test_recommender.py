@@ -1,0 +1,331 @@
+"""From a user to candidates, in a world of two interests that is made by hand."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from index.catalogue.item import Item
+from index.catalogue.overlay_store import LmdbItems
+from index.recommend.recommender import Recommender
+from index.search.bundled import build_index
+from index.search.exact import ExactIndex
+from index.search.hnsw import HnswSettings
+from model_export.bundle.extractor import Capsules, Extractor
+from model_export.bundle.format import (
+    CATALOGUE,
+    INDEX,
+    ITEM_EMBEDDINGS,
+    ITEM_IDS,
+    REQUIRED,
+    ROUTING_LOGITS,
+    Bundle,
+    describe_file,
+    write_manifest,
+)
+from model_export.bundle.registry import Registry
+from stream.events.position import Position
+from stream.store.history import History
+from stream.store.protocol import LmdbStore
+from stream.store.state import UserState
+
+ROOT = Path(__file__).parents[3]
+
+# Item: its embedding and its popularity. Teas lie along the first axis, bikes along the second.
+PLANTED = {
+    "tea-1": ((4.0, 0.0), 1),
+    "tea-2": ((3.0, 0.0), 9),
+    "tea-3": ((2.0, 0.0), 3),
+    "bike-1": ((0.0, 3.5), 5),
+    "bike-2": ((0.0, 2.5), 9),
+    "bike-3": ((0.0, 1.5), 2),
+    "both": ((1.0, 1.0), 0),
+    "neither": ((-1.0, -2.0), 4),
+}
+HISTORY = ("bike-2", "tea-1", "tea-2", "tea-1", "gone", "bike-1")
+TEAS, BIKES = [0.25, 0.75, 0.5, 1.0, 0.0, 0.5], [0.75, 0.25, 0.5, 0.0, 0.0, 0.5]  # share of each behaviour
+
+
+@pytest.fixture(scope="module")
+def planted(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The session's bundle with the planted items in place of its own; embeddings are padded with zeros."""
+    path = shutil.copytree(bundle.path, tmp_path_factory.mktemp("planted") / "by-hand")
+    table = np.zeros((len(PLANTED), bundle.manifest.dim), dtype=np.float32)
+    table[:, :2] = [vector for vector, _ in PLANTED.values()]
+    np.save(path / ITEM_EMBEDDINGS, table)
+    np.save(path / ROUTING_LOGITS, np.zeros((len(PLANTED), bundle.manifest.num_interests), dtype=np.float32))
+    catalogue = {
+        "title": [item_id.replace("-", " number ") for item_id in PLANTED],
+        "category": [item_id.split("-")[0] for item_id in PLANTED],
+        "price": [None] * len(PLANTED),
+        "popularity": [popularity for _, popularity in PLANTED.values()],
+    }
+    (path / CATALOGUE).write_text(json.dumps(catalogue))
+    (path / ITEM_IDS).write_text(json.dumps(list(PLANTED)))
+    files = {name: describe_file(path / name) for name in REQUIRED}
+    by_hand = replace(bundle.manifest, version="by-hand", items=len(PLANTED), repeat_bonus=[], files=files)
+    write_manifest(path, by_hand)
+    return Bundle(path)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Any:
+    with LmdbStore(tmp_path / "state") as store:
+        yield store
+
+
+@pytest.fixture(params=["exact", "hnsw"])
+def recommender(request: pytest.FixtureRequest, planted: Bundle, store: LmdbStore, tmp_path: Path) -> Recommender:
+    """Over either index; the store knows "ann", who has the planted interests."""
+    store.put_many([ann(planted)])
+    copy = Bundle(shutil.copytree(planted.path, tmp_path / "bundle"))
+    return Recommender(build_index(copy, request.param, HnswSettings(), progress=False), store)
+
+
+def user(
+    user_id: str, history: tuple[str, ...], capsules: Capsules, profile: dict[str, str] | None = None
+) -> UserState:
+    times = tuple(range(1_700_000_000_000, 1_700_000_000_000 + len(history)))
+    return UserState(
+        user_id, History(history, times, ("",) * len(history)), capsules, Position("life", 0, 7), profile or {}
+    )
+
+
+def ann(bundle: Bundle) -> UserState:
+    """A user with one capsule along each axis."""
+    vectors = np.eye(2, bundle.manifest.dim, dtype=np.float32)
+    weights = np.array([TEAS, BIKES], dtype=np.float32)
+    return user("ann", HISTORY, Capsules(vectors, weights.sum(1) / 5, weights, bundle.version))
+
+
+def test_candidates_name_the_interest_that_brought_each(recommender: Recommender) -> None:
+    found = recommender.recommend("ann", 5)
+    assert found.item_ids == ["tea-1", "bike-1", "tea-2", "bike-2", "tea-3"]
+    assert found.scores == [4, 3.5, 3, 2.5, 2]
+    assert found.capsule == [0, 1, 0, 1, 0]
+    assert found.path == "capsules"
+    assert found.model_version == "by-hand"
+
+
+def test_interests_name_the_behaviours_that_formed_them(recommender: Recommender) -> None:
+    """The strongest first, of equal ones the most recent; each item once, with its largest weight."""
+    teas, bikes = recommender.recommend("ann", 1).interests
+    assert [(one.item_id, one.weight) for one in teas.behaviours] == [
+        ("tea-1", 1.0),
+        ("bike-1", 0.5),
+        ("tea-2", 0.5),
+        ("bike-2", 0.25),
+    ]
+    assert [(one.item_id, one.weight) for one in bikes.behaviours] == [
+        ("bike-2", 0.75),
+        ("bike-1", 0.5),
+        ("tea-2", 0.5),
+        ("tea-1", 0.25),
+    ]
+    assert (teas.importance, bikes.importance) == pytest.approx((0.6, 0.4))
+
+
+def test_seen_items_are_left_out_when_asked(recommender: Recommender) -> None:
+    found = recommender.recommend("ann", 3, exclude_seen=True)
+    assert found.item_ids == ["tea-3", "bike-3", "both"]
+    assert found.capsule == [0, 1, 0]
+    assert recommender.recommend("ann", 99, exclude_seen=True).item_ids == ["tea-3", "bike-3", "both", "neither"]
+
+
+def test_more_than_there_are(recommender: Recommender) -> None:
+    found = recommender.recommend("ann", 1_000)
+    assert sorted(found.item_ids) == sorted(PLANTED)
+    assert found.item_ids[-2:] == ["both", "neither"]
+    assert found.scores[-2:] == [1, -1]
+    assert len(recommender.recommend("nobody", 1_000).item_ids) == len(PLANTED)
+
+
+def test_an_unknown_user_gets_popular_items_marked_as_such(recommender: Recommender) -> None:
+    found = recommender.recommend("nobody", 4)
+    assert found.item_ids == ["tea-2", "bike-2", "bike-1", "neither"]  # the first two are equal: by row
+    assert found.scores == [9, 9, 5, 4]
+    assert found.capsule == [-1] * 4
+    assert found.interests == []
+    assert found.path == "popular"
+    assert found.model_version == "by-hand"
+    without = recommender.recommend("nobody", 2, exclude=frozenset({"tea-2", "bike-1", "gone"}))
+    assert without.item_ids == ["bike-2", "neither"]
+
+
+@pytest.mark.parametrize("version", ["by-hand", "older"])
+def test_a_user_whose_items_are_all_unknown_gets_popular_items(
+    recommender: Recommender, store: LmdbStore, version: str
+) -> None:
+    [capsules] = recommender.extractor.encode([["gone", "lost"]])
+    store.put_many([user("bob", ("gone", "lost"), msgspec.structs.replace(capsules, model_version=version))])
+    found = recommender.recommend("bob", 2, exclude_seen=True)
+    assert found.item_ids == ["tea-2", "bike-2"]
+    assert found.path == "popular"
+
+
+@pytest.mark.parametrize("user_id", ["ann", "nobody", ""])
+@pytest.mark.parametrize("n", [0, -1])
+def test_n_is_at_least_one(recommender: Recommender, user_id: str, n: int) -> None:
+    with pytest.raises(ValueError, match=f"n is {n}; it must be at least 1"):
+        recommender.recommend(user_id, n)
+
+
+@pytest.mark.parametrize("user_id", ["", "x" * 600, "Zoë"])
+def test_any_name_may_be_asked_for(recommender: Recommender, user_id: str) -> None:
+    assert recommender.recommend(user_id, 1).path == "popular"
+
+
+def test_capsules_of_another_model_are_made_anew_from_the_history(bundle: Bundle, store: LmdbStore) -> None:
+    history = tuple(bundle.item_ids[3:13])
+    profile = {"region": "north", "age": "25-34"}
+    [right] = Extractor(bundle).encode([history], [profile])
+    strange = Capsules(np.ones((1, 3), np.float32), np.ones(1, np.float32), np.ones((1, 10), np.float32), "another")
+    store.put_many([user("new", history, right, profile), user("old", history, strange, profile)])
+    recommender = Recommender(bundle, store)
+    found = recommender.recommend("old", 20)
+    assert found == recommender.recommend("new", 20)
+    assert found.path == "capsules"
+    assert found.model_version == bundle.version
+    hits = ExactIndex(bundle.item_embeddings).search(right.vectors, 20, exclude=range(3, 13))
+    unseen = recommender.recommend("old", 20, exclude_seen=True)
+    assert unseen.item_ids == [bundle.item_ids[row] for row in hits.rows]
+    assert len(found.interests) == len(right.vectors) == 4
+    [without_profile] = Extractor(bundle).encode([history])
+    assert not np.allclose(without_profile.vectors, right.vectors)
+    [stored] = store.get_many(["old"])
+    assert stored is not None
+    assert stored.capsules.model_version == "another"  # the recommender only reads
+
+
+def run_index(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`python -m index ...` as a process of its own."""
+    command = [sys.executable, "-m", "index", *arguments]
+    environment = {**os.environ, "MINDSTREAM_HOME": str(home), "COLUMNS": "120", "TERM": "dumb"}
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_query_prints_a_table_or_json(planted: Bundle, tmp_path: Path) -> None:
+    Registry(tmp_path / "models").publish(planted.path)
+    with LmdbStore(tmp_path / "state") as store:
+        store.put_many([ann(planted)])
+    table = run_index(tmp_path, "query", "ann", "-n", "3", "--exclude-seen")
+    assert (table.returncode, table.stderr) == (0, "")
+    assert table.stdout.splitlines() == [
+        "model by-hand, path: capsules",
+        "interest 0 (60 % of the behaviours): tea number 1 100 %; bike number 1 50 %; tea number 2 50 %",
+        "interest 1 (40 % of the behaviours): bike number 2 75 %; bike number 1 50 %; tea number 2 50 %",
+        "     2.000  interest 0  tea number 3 (tea)",
+        "     1.500  interest 1  bike number 3 (bike)",
+        "     1.000  interest 0  both (both)",
+    ]
+    popular = run_index(tmp_path, "query", "nobody", "-n", "1")
+    assert popular.stdout.splitlines() == ["model by-hand, path: popular", "     9.000  popular     tea number 2 (tea)"]
+    asked = [
+        "--category",
+        "bike",
+        "--where",
+        "category=both",
+        "--exclude",
+        "bike-1",
+        "--quota",
+        "1",
+        "--min-score",
+        "1",
+    ]
+    chosen = run_index(tmp_path, "query", "ann", *asked, "--by-importance", "--diversity", "0.1", "--max-cosine", "0.9")
+    assert [line.split("  ")[-1] for line in chosen.stdout.splitlines()[3:]] == ["bike number 2 (bike)", "both (both)"]
+    found = json.loads(run_index(tmp_path, "query", "ann", "--n", "2", "--json").stdout)
+    assert found["item_ids"] == ["tea-1", "bike-1"]
+    assert found["capsule"] == [0, 1]
+    assert found["interests"][0]["behaviours"][0] == {"item_id": "tea-1", "weight": 1.0}
+    assert found["path"] == "capsules"
+
+
+def test_what_others_wrote_does_nothing_to_the_terminal(planted: Bundle, tmp_path: Path) -> None:
+    """An item_id that no model knows stands in histories as Kafka brought it."""
+    odd = "gone\x1b[2J\x9b\x7f\u202e\ntwo"
+    Registry(tmp_path / "models").publish(planted.path)
+    state = ann(planted)
+    history = History(("tea-1", odd), state.history.event_times_ms[:2], ("", ""))
+    weights = np.array([[0.2, 0.8], [0, 1]], dtype=np.float32)
+    capsules = Capsules(state.capsules.vectors, weights.mean(1), weights, planted.version)
+    with LmdbStore(tmp_path / "state") as store, LmdbItems(tmp_path / "state" / "items") as items:
+        store.put_many([msgspec.structs.replace(state, history=history, capsules=capsules)])
+        items.write({"tea-2": Item("tea-2", odd, odd)})
+    table, found = run_index(tmp_path, "query", "ann"), run_index(tmp_path, "query", "ann", "--json")
+    assert all(line.isprintable() for line in table.stdout.splitlines())
+    assert r"gone\x1b[2J\x9b\x7f\u202e\ntwo 80 %" in table.stdout
+    assert r"gone\x1b[2J\x9b\x7f\u202e\ntwo (gone" in table.stdout
+    assert found.stdout.rstrip("\n").isprintable()
+    assert json.loads(found.stdout)["interests"][0]["behaviours"][0]["item_id"] == odd
+
+
+def test_build_adds_the_index(bundle: Bundle, tmp_path: Path) -> None:
+    path = shutil.copytree(bundle.path, tmp_path / "bundle")
+    done = run_index(tmp_path, "build", str(path), "--kind", "hnsw", "--m", "8", "--ef", "60")
+    assert (done.returncode, done.stdout) == (0, f"{path}: hnsw index of 600 items\n")
+    built = Bundle(path)
+    built.verify()
+    assert INDEX in built.manifest.files
+    assert (built.manifest.index["m"], built.manifest.index["ef"]) == (8, 60)
+
+
+@pytest.mark.parametrize("recall", [0.5, 1.0])
+def test_build_says_the_breadth_that_it_measured(bundle: Bundle, tmp_path: Path, recall: float) -> None:
+    """Two links an item do not lead everywhere, however broad the search."""
+    path = shutil.copytree(bundle.path, tmp_path / "bundle")
+    options = ["--kind", "hnsw", "--m", "2", "--ef-construction", "2", "--recall", str(recall)]
+    done = run_index(tmp_path, "build", str(path), *options)
+    assert done.returncode == 0
+    index = Bundle(path).manifest.index
+    assert done.stdout.splitlines()[1:] == [
+        f"N = {n}: ef {index['ef'][n]}, recall {index['recall'][n]:.4f}" for n in ("10", "100")
+    ]
+    missed = [f"{n} ({found:.4f})" for n, found in index["recall"].items() if found < recall]
+    assert bool(missed) is (recall == 1)
+    said = f"warning: no breadth that was tried has recall {recall} at N = {', '.join(missed)}, so the largest is taken"
+    assert ("warning" in done.stderr, said in done.stderr.splitlines()[-1]) == (bool(missed), bool(missed))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["query", "ann"], "error: no model was published in"),
+        (["build", "no-such-folder"], "error: no-such-folder is not a bundle: it has no manifest.json"),
+        (["query", "ann", "--n", "0"], "Invalid value for '--n'"),
+        (["query", "ann", "--where", "tea"], "error: --where is 'tea'; right is attribute=value"),
+        (["query", "ann", "--max-cosine", "2"], "error: max_cosine is 2.0; right is at least 0 and below 1"),
+        (["query"], "Missing argument"),
+        (["sort"], "No such command 'sort'"),
+    ],
+)
+def test_what_cannot_be_done_is_said_without_a_traceback(tmp_path: Path, arguments: list[str], message: str) -> None:
+    done = run_index(tmp_path, *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    if message.startswith("error"):
+        assert done.stderr.count("\n") == 1
+
+
+def test_an_unknown_kind_is_said(planted: Bundle, tmp_path: Path) -> None:
+    done = run_index(tmp_path, "build", str(planted.path), "--kind", "annoy")
+    assert done.returncode == 2
+    assert done.stderr == "error: the kind of index is 'annoy'; right is auto, exact or hnsw\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"), [([], ["build", "query"]), (["query"], ["--exclude-seen", "--diversity", "--json"])]
+)
+def test_help_names_what_there_is(tmp_path: Path, arguments: list[str], words: list[str]) -> None:
+    done = run_index(tmp_path, *arguments, "--help")
+    assert done.returncode == 0
+    assert all(word in done.stdout for word in words)

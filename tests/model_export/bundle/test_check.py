@@ -1,0 +1,291 @@
+"""The full check: every fault of a bundle is a sentence, and a bundle of one's own passes."""
+
+import json
+import math
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from typer.testing import CliRunner
+
+from index.search.bundled import build_index
+from index.search.hnsw import HnswSettings
+from model_export.__main__ import app
+from model_export.bundle.check import CHECKS, check
+from model_export.bundle.format import (
+    CATALOGUE,
+    EXTRACTOR,
+    FEATURES,
+    GOLDEN,
+    INDEX,
+    ITEM_EMBEDDINGS,
+    ITEM_IDS,
+    MANIFEST,
+    REQUIRED,
+    ROUTING_LOGITS,
+    Bundle,
+    BundleError,
+    Manifest,
+    describe_file,
+    write_manifest,
+)
+from model_export.export.exporter import write_arrays
+
+DOCS = Path(__file__).parents[3] / "docs" / "bundle.md"
+
+
+@pytest.fixture
+def copied(bundle: Bundle, tmp_path: Path) -> Path:
+    """A copy of the bundle, to be spoilt."""
+    return shutil.copytree(bundle.path, tmp_path / bundle.version)
+
+
+def relist(path: Path, **changes: Any) -> None:
+    """Let the manifest list the files as they now are, so that what is wrong in them must be noticed otherwise."""
+    manifest = replace(Bundle(path).manifest, **changes)
+    write_manifest(path, replace(manifest, files={name: describe_file(path / name) for name in manifest.files}))
+
+
+def change_json(name: str, change: Callable[[Any], Any]) -> Callable[[Path], None]:
+    def spoil(path: Path) -> None:
+        content = json.loads((path / name).read_text())
+        change(content)
+        (path / name).write_text(json.dumps(content))
+
+    return spoil
+
+
+def change_features(change: Callable[[dict[str, np.ndarray]], Any]) -> Callable[[Path], None]:
+    def spoil(path: Path) -> None:
+        with np.load(path / FEATURES) as arrays:
+            content = {name: arrays[name] for name in arrays.files}
+        change(content)
+        write_arrays(path / FEATURES, content)
+
+    return spoil
+
+
+def set_at(name: str, place: Any, value: float) -> Callable[[dict[str, np.ndarray]], None]:
+    return lambda arrays: arrays[name].__setitem__(place, value)
+
+
+def change_node(old: str, change: Callable[[Any], Any]) -> Callable[[Path], None]:
+    """Change what the graph says of one of its inputs or outputs."""
+
+    def spoil(path: Path) -> None:
+        model = onnx.load(path / EXTRACTOR)
+        [node] = [node for node in (*model.graph.input, *model.graph.output) if node.name == old]
+        change(node)
+        onnx.save(model, path / EXTRACTOR)
+
+    return spoil
+
+
+def scaled(factor: float) -> Callable[[Path], None]:
+    """A graph whose capsules are multiplied by a number, behind the real ones."""
+
+    def spoil(path: Path) -> None:
+        model = onnx.load(path / EXTRACTOR)
+        for node in model.graph.node:
+            node.output[:] = ["real" if name == "capsules" else name for name in node.output]
+        model.graph.initializer.append(onnx.helper.make_tensor("factor", onnx.TensorProto.FLOAT, [], [factor]))
+        model.graph.node.append(onnx.helper.make_node("Mul", ["real", "factor"], ["capsules"]))
+        onnx.save(model, path / EXTRACTOR)
+
+    return spoil
+
+
+def keep_short(cases: list[dict[str, Any]]) -> None:
+    cases[:] = [case for case in cases if len(case["history"]) < 3]
+
+
+def scaled_by_length(path: Path) -> None:
+    """A graph whose capsules are divided by zero for whoever has eight behaviours or more."""
+    model = onnx.load(path / EXTRACTOR)
+    for node in model.graph.node:
+        node.output[:] = ["real" if name == "capsules" else name for name in node.output]
+    make, tensor, kinds = onnx.helper.make_node, onnx.helper.make_tensor, onnx.TensorProto
+    model.graph.initializer.extend(
+        [
+            tensor("own.axis", kinds.INT64, [1], [1]),
+            tensor("own.axes", kinds.INT64, [1], [2]),
+            tensor("own.many", kinds.FLOAT, [], [7.5]),
+        ]
+    )
+    model.graph.node.extend(
+        [
+            make("Cast", ["mask"], ["own.mask"], to=kinds.FLOAT),
+            make("ReduceSum", ["own.mask", "own.axis"], ["own.count"]),  # (B, 1)
+            make("Less", ["own.count", "own.many"], ["own.few"]),
+            make("Cast", ["own.few"], ["own.one"], to=kinds.FLOAT),
+            make("Unsqueeze", ["own.one", "own.axes"], ["own.divisor"]),  # (B, 1, 1)
+            make("Div", ["real", "own.divisor"], ["capsules"]),
+        ]
+    )
+    onnx.save(model, path / EXTRACTOR)
+
+
+FAULTS = [
+    (ITEM_IDS, lambda path: (path / ITEM_IDS).write_text("["), "cannot be read: "),
+    (ITEM_IDS, lambda path: (path / ITEM_IDS).write_bytes(b"\xff"), "cannot be read: "),
+    (ITEM_IDS, lambda path: (path / ITEM_IDS).write_text("[" * 100_000), "cannot be read: "),
+    (ITEM_IDS, lambda path: (path / ITEM_IDS).write_text('{"a": 1}'), "is no list of texts"),
+    (ITEM_IDS, change_json(ITEM_IDS, lambda ids: ids.__setitem__(0, 7)), "is no list of texts"),
+    (ITEM_EMBEDDINGS, lambda path: (path / ITEM_EMBEDDINGS).write_bytes(b"none"), "cannot be read: "),
+    (ITEM_EMBEDDINGS, lambda path: np.save(path / ITEM_EMBEDDINGS, np.zeros((600, 16))), "is float64; right"),
+    (ITEM_EMBEDDINGS, lambda path: np.save(path / ITEM_EMBEDDINGS, np.array([{}])), "cannot be read: "),
+    (ROUTING_LOGITS, lambda path: (path / ROUTING_LOGITS).write_bytes(b""), "cannot be read: "),
+    (FEATURES, lambda path: (path / FEATURES).write_bytes(b"PK none"), "cannot be read: "),
+    (FEATURES, change_features(lambda arrays: arrays.pop("category")), "has no array 'category'; it has "),
+    (FEATURES, change_features(lambda arrays: arrays.pop("price_edges")), "has no array 'price_edges'; it has "),
+    (FEATURES, change_features(set_at("category", (1, 2), math.nan)), "category holds NaN or infinite numbers"),
+    (FEATURES, change_features(set_at("category", (0, 2), 1)), "row 0 of category, which means unknown, is not zero"),
+    (FEATURES, change_features(lambda a: a.update(category=a["category"][1:])), r"category has shape \(\d+, 16\)"),
+    (FEATURES, change_features(set_at("price_edges", 0, 1e9)), "price_edges are no ascending prices"),
+    (CATALOGUE, lambda path: (path / CATALOGUE).write_text("no"), "cannot be read: "),
+    (CATALOGUE, change_json(CATALOGUE, lambda shown: shown.pop("title")), "cannot be read: .*title"),
+    (CATALOGUE, change_json(CATALOGUE, lambda shown: shown["title"].pop()), "title is no list of 600 values"),
+    (CATALOGUE, change_json(CATALOGUE, lambda shown: shown["price"].__setitem__(2, math.inf)), "price of '.*' is Inf"),
+    (CATALOGUE, change_json(CATALOGUE, lambda shown: shown["popularity"].__setitem__(2, -1)), "popularity of .* -1"),
+    (CATALOGUE, change_json(CATALOGUE, lambda shown: shown["category"].__setitem__(2, None)), "category of .* null"),
+    (CATALOGUE, change_json(CATALOGUE, lambda s: s["attributes"]["category"].pop()), r"attributes\.category is no"),
+    (CATALOGUE, change_json(CATALOGUE, lambda s: s["attributes"]["category"].__setitem__(0, "x")), "is \"x\""),
+    (GOLDEN, lambda path: (path / GOLDEN).write_text("{"), "cannot be read: "),
+    (GOLDEN, change_json(GOLDEN, lambda cases: cases.clear()), "is no list of histories with their capsules"),
+    (GOLDEN, change_json(GOLDEN, lambda cases: cases[3].pop("history")), "cannot be read: 'history'"),
+    (GOLDEN, change_json(GOLDEN, lambda cases: cases[-1].update(capsules=[[1], [2, 3]])), "cannot be read: "),
+    (EXTRACTOR, change_node("mask", lambda n: setattr(n.type.tensor_type, "elem_type", 1)), "cannot be loaded"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "spoil", "fault"), FAULTS)
+def test_a_fault_is_a_sentence(name: str, spoil: Callable[[Path], None], fault: str, copied: Path) -> None:
+    spoil(copied)
+    relist(copied)
+    with pytest.raises(BundleError, match=f"{re.escape(str(copied / name))}.*{fault}"):
+        check(Bundle(copied))
+
+
+def test_capsules_that_are_no_numbers(copied: Path) -> None:
+    """Those of a long history only, which no golden history of this bundle has."""
+    change_json(GOLDEN, keep_short)(copied)
+    scaled_by_length(copied)
+    relist(copied)
+    with pytest.raises(BundleError, match=r"extractor\.onnx: a history of \d+ behaviours gives NaN"):
+        check(Bundle(copied))
+
+
+def test_golden_capsules_must_be_numbers(copied: Path) -> None:
+    scaled(math.nan)(copied)
+    relist(copied)
+    with pytest.raises(BundleError, match=r"a golden history of \d+ behaviours gives other capsules"):
+        check(Bundle(copied))
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        ({"version": "../x"}, "version is '../x'; right is 1 to 128 letters"),
+        ({"version": ""}, "version is ''; right is 1 to 128 letters"),
+        ({"items": "600"}, "items is '600'; right is a whole number above 0"),
+        ({"dim": 0}, "dim is '0'; right is a whole number above 0"),
+        ({"num_interests": True}, "num_interests is 'True'; right is a whole number above 0"),
+        ({"feature_fields": {"category": "tea"}}, "feature_fields is .* right is an object of field -> list of texts"),
+        ({"metrics": []}, r"metrics is '\[\]'; right is an object"),
+        (
+            {"files": {"../golden.json": {"bytes": 1, "sha256": "0" * 64}}},
+            "files is .* right is an object of file name",
+        ),
+        ({"files": {"golden.json": 1}}, "files is .* right is an object of file name"),
+        ({"index": {"kind": "hnsw"}}, "the kind of index is 'hnsw', and it does not list items.hnsw"),
+        ({"index": {"kind": "tree"}}, "the kind of index is 'tree'"),
+        ({"num_interests": 5}, r"routing_logits.npy has shape \(600, 4\); right is \(600, 5\)"),
+        ({"nonsense": 5}, "nonsense"),
+    ],
+)
+def test_a_fault_of_the_manifest_is_a_sentence(change: dict[str, Any], fault: str, copied: Path) -> None:
+    change_json(MANIFEST, lambda content: content.update(change))(copied)
+    with pytest.raises(BundleError, match=fault):
+        check(Bundle(copied))
+
+
+def test_an_index_of_other_items(copied: Path) -> None:
+    build_index(Bundle(copied), "hnsw", HnswSettings(), progress=False)
+    check(Bundle(copied))
+    content = bytearray((copied / INDEX).read_bytes())
+    content[16] ^= 1  # the number of items
+    (copied / INDEX).write_bytes(content)
+    relist(copied)
+    with pytest.raises(BundleError, match=r"items.hnsw has 601 items of 32 dim.*; right are 600 of more than 16"):
+        check(Bundle(copied))
+    (copied / INDEX).write_bytes(b"short")
+    relist(copied)
+    with pytest.raises(BundleError, match=r"items.hnsw cannot be read"):
+        check(Bundle(copied))
+
+
+def test_check_says_what_it_checked_and_names_the_first_fault(copied: Path) -> None:
+    whole = CliRunner().invoke(app, ["check", str(copied)])
+    assert whole.exit_code == 0
+    lines = whole.stdout.splitlines()
+    assert lines[1:] == [*(f"ok     {what}" for what, _ in CHECKS), f"{copied} may be served"]
+    (copied / CATALOGUE).write_text("{}")
+    relist(copied)
+    faulty = CliRunner().invoke(app, ["check", str(copied)])
+    assert faulty.exit_code == 1
+    assert faulty.stdout.splitlines()[:-1] == lines[:4]
+    assert faulty.stdout.splitlines()[-1].startswith(f"FAULT  {copied / CATALOGUE} cannot be read: ")
+    nowhere = CliRunner().invoke(app, ["check", str(copied / "none")])
+    assert (nowhere.exit_code, nowhere.stdout) == (
+        1,
+        f"FAULT  {copied / 'none'} is not a bundle: it has no manifest.json\n",
+    )
+
+
+# The bundle of one's own
+
+
+@pytest.fixture
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bundle:
+    """The bundle that the example in the docs makes."""
+    monkeypatch.chdir(tmp_path)
+    [example] = re.findall(r"```python\n(.*?)```", DOCS.read_text(encoding="utf-8"), flags=re.DOTALL)
+    exec(compile(example, str(DOCS), "exec"), {})
+    return Bundle(tmp_path / "my-bundle")
+
+
+def test_the_example_in_the_docs_is_a_bundle(own: Bundle) -> None:
+    check(own)
+    assert CliRunner().invoke(app, ["check", str(own.path)]).exit_code == 0
+    assert CliRunner().invoke(app, ["publish", str(own.path), "--models", "models"]).exit_code == 0
+
+
+def test_an_onnx_graph_of_a_fixed_batch_is_named(own: Bundle) -> None:
+    model = onnx.load(own.path / EXTRACTOR)
+    for node in (*model.graph.input, *model.graph.output):
+        node.type.tensor_type.shape.dim[0].dim_value = 2
+    onnx.save(model, own.path / EXTRACTOR)
+    relist(own.path)
+    with pytest.raises(BundleError, match=r"extractor.onnx cannot be run: .*"):
+        check(Bundle(own.path))
+
+
+def test_the_docs_name_every_file_and_field() -> None:
+    text = DOCS.read_text(encoding="utf-8")
+    names = [*REQUIRED, MANIFEST, INDEX, *(field.name for field in fields(Manifest))]
+    assert [name for name in names if f"`{name}`" not in text] == []
+
+
+@pytest.mark.parametrize("ef", [None, 0, "x", {}, {"a": 1}, {"100": 0}, {"0": 9}])
+def test_an_index_says_how_broad_to_search(ef: Any, copied: Path) -> None:
+    built = build_index(Bundle(copied), "hnsw", HnswSettings(ef=50), progress=False)
+    check(built)
+    write_manifest(copied, replace(built.manifest, index={**built.manifest.index, "ef": ef}))
+    with pytest.raises(BundleError, match=r"index\.ef is .*; right is a number above 0"):
+        check(Bundle(copied))

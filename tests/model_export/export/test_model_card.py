@@ -1,0 +1,48 @@
+"""The model card: what it says is what the checkpoint holds."""
+
+from dataclasses import replace
+
+from model_export.bundle.format import MODEL_CARD, Bundle
+from model_export.data.simulator import SimulatedShop
+from model_export.evaluation.evaluation import judged
+from model_export.export.model_card import model_card
+from model_export.models.checkpoint import Checkpoint
+from model_export.models.presets import PRESETS
+from tests.support.untrained import untrained
+
+METRICS = ("recall@20", "hr@20", "ndcg@20", "recall@50", "hr@50", "ndcg@50")
+
+
+def test_data_settings_and_versions() -> None:
+    card = model_card(untrained(replace(PRESETS["mind"].model, dim=8)), "v1")
+    assert card.startswith("# mind, version v1\n\nLi et al.")
+    assert "60 events of 6 users with 30 items from nowhere, from 1970-01-01 00:00 to 1970-01-01 00:00 (UTC)" in card
+    assert "Side features of items: category. Profile fields of users: field-0, field-1." in card
+    assert "\n- dim: 8\n" in card
+    assert "\n- seed: 7\n" in card
+    assert "\n- torch: " in card
+    assert "It was not judged, as where no user with two behaviours or more was held out for a test." in card
+
+
+def test_figures_stand_beside_the_baselines_with_their_intervals() -> None:
+    figures = [
+        {"name": name, "users": 50, **dict.fromkeys(METRICS, mean), "intervals": {key: [1.0, 9.5] for key in METRICS}}
+        for name, mean in (("steady", 5.25), ("item-kNN", 4.0))
+    ]
+    card = model_card(replace(untrained(PRESETS["steady"].model), figures=figures), "v1")
+    [mine] = [line.split() for line in card.splitlines() if line.startswith("    steady ")]
+    assert mine == ["steady", *["5.25", "[1.00,", "9.50]"] * len(METRICS)]
+    assert "50 users." in card
+
+
+def test_judged_on_the_test_users(checkpoint: Checkpoint, shop: SimulatedShop) -> None:
+    found = judged(checkpoint, shop.log, progress=False).figures
+    assert [one["name"] for one in found[::2]] == ["steady", "item-kNN", "most popular"]
+    assert all(one["users"] == found[0]["users"] > 10 for one in found)
+    everybody = replace(checkpoint, training=replace(checkpoint.training, test_share=0))
+    assert judged(everybody, shop.log, progress=False).figures == []
+
+
+def test_every_bundle_has_one(bundle: Bundle) -> None:
+    assert (bundle.path / MODEL_CARD).read_text().startswith(f"# steady, version {bundle.version}\n")
+    assert MODEL_CARD in bundle.manifest.files

@@ -1,0 +1,167 @@
+"""One user, as `show` prints them and `forget` deletes them; user_ids are data and may hold anything."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mindstream.settings import Settings
+from model_export.bundle.extractor import Extractor
+from model_export.bundle.format import Bundle
+from stream.events.event import Event
+from stream.events.position import Position
+from stream.store.history import History
+from stream.store.protocol import LmdbStore
+from stream.store.state import UserState
+from testbed.real_kafka import RealKafka
+from testbed.stream_process import Command
+from tests.stream.commands.test_cli import Shell
+from tests.stream.updater.test_updater import START_MS, World, work
+
+
+@pytest.fixture
+def shell(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Shell:
+    return Shell(monkeypatch, capfd, tmp_path / "home")
+
+
+@pytest.fixture
+def world(real_kafka: RealKafka, topic: str, bundle: Bundle, tmp_path: Path) -> Iterator[World]:
+    world = World(real_kafka, topic, bundle, tmp_path / "home")
+    with world.closing:
+        yield world
+
+
+def keep(shell: Shell, bundle: Bundle, user_id: str, history: History, **more: object) -> UserState:
+    """Store a user with capsules of the bundle."""
+    [capsules] = Extractor(bundle).encode([history.item_ids])
+    state = UserState(user_id, history, capsules, Position("life", 2, 15), **more)  # type: ignore[arg-type]
+    with LmdbStore(shell.settings.state) as store:
+        store.put_many([state])
+    return state
+
+
+def test_everything_kept_is_shown(shell: Shell, bundle: Bundle) -> None:
+    items = (bundle.item_ids[3], bundle.item_ids[1], "unknown item")
+    history = History(items, (START_MS, START_MS + 1, START_MS + 86_400_000), ("e-1", "", "e-3"))
+    state = keep(shell, bundle, "anna", history, profile={"region": "north", "age": "25-34"})
+    status, said = shell("show", "anna", "--json")
+    assert status == 0
+    shown = json.loads(said)
+    interests = shown.pop("interests")
+    assert shown == {
+        "user_id": "anna",
+        "history": [
+            {"time": "2024-07-03T09:46:40.000Z", "item_id": items[0], "event_id": "e-1"},
+            {"time": "2024-07-03T09:46:40.001Z", "item_id": items[1], "event_id": None},
+            {"time": "2024-07-04T09:46:40.000Z", "item_id": items[2], "event_id": "e-3"},
+        ],
+        "profile": {"region": "north", "age": "25-34"},
+        "position": "life/2@15",
+        "model_version": bundle.version,
+    }
+    weights = state.capsules.routing_weights
+    assert [one["importance"] for one in interests] == pytest.approx(state.capsules.importance.tolist())
+    assert [one["vector"] for one in interests] == state.capsules.vectors.tolist()
+    for one, row in zip(interests, weights, strict=True):
+        by_item = {made_by["item_id"]: made_by["weight"] for made_by in one["behaviours"]}
+        assert by_item == pytest.approx({item: weight for item, weight in zip(items, row, strict=True) if weight > 0})
+        assert list(by_item.values()) == sorted(by_item.values(), reverse=True)
+
+    status, said = shell("show", "anna")
+    assert status == 0
+    lines = said.splitlines()
+    assert lines[:4] == [
+        "user      anna",
+        "profile   age=25-34, region=north",
+        "position  life/2@15",
+        f"model     {bundle.version}",
+    ]
+    assert lines[5:8] == [
+        f"  2024-07-03T09:46:40.000Z  {items[0]}  e-1",
+        f"  2024-07-03T09:46:40.001Z  {items[1]}",
+        "  2024-07-04T09:46:40.000Z  unknown item  e-3",
+    ]
+    assert lines[8].startswith(f"interests {len(interests)}: ")
+    assert len(lines[9:]) == len(interests)
+    strongest = interests[0]["behaviours"][0]
+    share = 100 * interests[0]["importance"]
+    assert lines[9].startswith(f"  {share:3.0f} %  {strongest['item_id']} ({strongest['weight']:.2f})")
+
+
+def test_only_the_strongest_behaviours_are_shown_to_people(shell: Shell, bundle: Bundle) -> None:
+    keep(shell, bundle, "anna", History(tuple(bundle.item_ids[:9]), (START_MS,) * 9, ("",) * 9))
+    _, said = shell("show", "anna")
+    assert max(line.count(")") for line in said.splitlines()) == 5
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_users_of_whom_nothing_is_kept(shell: Shell, bundle: Bundle, options: list[str]) -> None:
+    keep(shell, bundle, "ben", History(), forgotten_ms=START_MS)
+    unknown, forgotten = shell("show", "anna", *options), shell("show", "ben", *options)
+    assert unknown == (1, "user 'anna' is not known\n")
+    assert forgotten == (1, "user 'ben' was forgotten at 2024-07-03T09:46:40.000Z; nothing has come since\n")
+    assert shell.stdout == ""
+
+
+@pytest.mark.parametrize("user_id", ["a\x1b[2Jb", "\u202eanna", "two\nlines", "--json", "ä" * 127, " ", "a:b/c*"])
+def test_odd_users(shell: Shell, bundle: Bundle, user_id: str) -> None:
+    assert shell("show", "--", user_id)[0] == 1
+    odd = History((f"{user_id}-item",), (START_MS,), (user_id,))
+    keep(shell, bundle, user_id, odd, profile={user_id: user_id})
+    status, said = shell("show", "--", user_id)
+    assert status == 0
+    assert all(line.isprintable() for line in said.splitlines())
+    assert said.splitlines()[5].startswith("  2024-07-03T09:46:40.000Z  ")
+    status, said = shell("show", "--json", "--", user_id)
+    assert said.rstrip("\n").isprintable()
+    assert json.loads(said)["user_id"] == user_id
+    assert json.loads(said)["history"][0]["event_id"] == user_id
+
+
+def test_what_is_no_user_id(shell: Shell) -> None:
+    assert shell.fails("show", "ann\udcff").endswith(r"'ann\udcff' is no user_id: it is not UTF-8" + "\n")
+    for user_id in ("ann\udcff", "", "a" * 128):
+        shell.fails("forget", "anna", user_id)  # before anything is sent: there is no Kafka here
+    assert shell("show", "a" * 600)[0] == 1
+
+
+def test_forgotten_and_back_again(world: World) -> None:
+    """What comes after it counts, what came before it does not."""
+    odd = "\x1b[2J ä"
+    world.publish([*world.clicks("anna", 1, 2, 3), *world.clicks(odd, 4), *world.clicks("ben", 5)])
+    step_until_committed(world, 5)
+    assert shown(world, "anna") == (0, [world.items[item] for item in (1, 2, 3)])
+    environment = {"KAFKA_BOOTSTRAP_SERVERS": world.kafka.bootstrap_servers, "MINDSTREAM_TOPIC": world.topic}
+    with Command(world.home, "forget", "anna", odd, variables=environment) as command:
+        assert command.ends() == 0, command.said
+    assert command.said == f"asked on {world.topic} to forget 2 users\n"
+    step_until_committed(world, 7)
+    for user in ("anna", odd):
+        status, said = said_of(world, user)
+        assert status == 1
+        assert f"user {user!r} was forgotten at " in said
+    assert shown(world, "ben") == (0, [world.items[5]])
+    world.publish([Event("anna", world.items[6], START_MS - 1000, profile={"region": "south"})])
+    step_until_committed(world, 8)
+    assert shown(world, "anna") == (0, [world.items[6]])
+    assert world.state("anna").profile == {"region": "south"}
+
+
+def step_until_committed(world: World, records: int) -> None:
+    updater = world.updater()
+    work(updater, lambda: world.committed() >= records, f"{records} records are read")
+    updater.close()
+
+
+def said_of(world: World, user_id: str) -> tuple[int, str]:
+    """Exit status and words of `show --json`."""
+    assert world.settings.state == Settings(home=world.home).state
+    with Command(world.home, "show", "--json", "--", user_id) as command:
+        return command.ends(), command.said
+
+
+def shown(world: World, user_id: str) -> tuple[int, list[str]]:
+    """Exit status and item_ids that `show` says."""
+    status, said = said_of(world, user_id)
+    return status, [one["item_id"] for one in json.loads(said)["history"]]
