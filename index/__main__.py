@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from index.catalogue.item import CATEGORY
-from index.catalogue.open import open_items
+from index.catalogue.open import open_overlay_store
 from index.catalogue.overlay import Overlay
 from index.commands import items as item_commands
 from index.recommend.explain import table
@@ -73,7 +73,7 @@ def query(
         n, exclude_seen, frozenset(exclude or []), where_given, min_score, quota, by_importance, diversity, max_cosine
     )
     bundle = Registry(settings.load().models).current()
-    with open_store(settings.load()) as store, open_items(settings.load()) as items:
+    with open_store(settings.load()) as store, open_overlay_store(settings.load()) as items:
         recommender = Recommender(bundle, store, Overlay(items))
         [candidates] = recommender.recommend_many([user], request)
         shown = recommender.items.current

@@ -13,7 +13,7 @@ from benchmarks.scenario.home import Home, counted
 from benchmarks.scenario.load import Load
 from benchmarks.scenario.verdict import verdict
 from benchmarks.scenario.world import World
-from stream.store.protocol import LmdbStore
+from stream.store.lmdb_store import LmdbStore
 from testbed.real_redis import RealRedis
 from testbed.stream_process import Command, wait_until
 

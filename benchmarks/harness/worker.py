@@ -26,10 +26,10 @@ from model_export.bundle.extractor import Extractor
 from model_export.bundle.format import Bundle
 from stream.events.event import decode
 from stream.events.position import Position
-from stream.kafka.batch import Batch
+from stream.kafka.batch import RecordBatch
 from stream.kafka.cluster import Cluster
 from stream.kafka.reader import MOST_RECORDS, POLL_MS
-from stream.store.protocol import LmdbStore
+from stream.store.lmdb_store import LmdbStore
 from stream.store.state import UserState
 from stream.updater.updater import Updater, collect_less_garbage
 
@@ -174,7 +174,7 @@ class Updating:
     def note_commits(self) -> None:
         commit = self.updater.reader.commit
 
-        def noted(batch: Batch, wait: bool = False) -> None:
+        def noted(batch: RecordBatch, wait: bool = False) -> None:
             commit(batch, wait)
             self.done, self.done_ns = self.done + len(batch.records), time.monotonic_ns()
 

@@ -37,9 +37,9 @@ from model_export.readers import read_log
 from model_export.training.train import train
 from stream.events.event import Event, decode
 from stream.events.replay import replay
-from stream.kafka.batch import Batch
+from stream.kafka.batch import RecordBatch
 from stream.kafka.cluster import Cluster
-from stream.store.protocol import LmdbStore
+from stream.store.lmdb_store import LmdbStore
 from stream.store.state import UserState
 from stream.updater.updater import Updater
 from testbed.real_kafka import RealKafka
@@ -105,7 +105,7 @@ def published(log: InteractionLog, cluster: Cluster, updater: Updater, what: str
             if not records:
                 continue
             yield records
-            updater.reader.commit(Batch(records))
+            updater.reader.commit(RecordBatch(records))
             left -= len(records)
             bar.update(len(records))
 

@@ -19,8 +19,8 @@ from mindstream.settings import Settings
 from model_export.bundle.format import Bundle
 from model_export.bundle.registry import Registry
 from stream.kafka.cluster import Cluster
+from stream.store.lmdb_store import LmdbStore
 from stream.store.open import open_store
-from stream.store.protocol import LmdbStore
 from testbed.real_kafka import RealKafka
 from testbed.stream_process import Command, wait_until
 

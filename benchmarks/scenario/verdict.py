@@ -16,7 +16,7 @@ from benchmarks.scenario.comparison import (
 from benchmarks.scenario.home import Home
 from model_export.bundle.extractor import Extractor
 from stream.events.event import BadEventError, Event, decode
-from stream.store.protocol import LmdbStore
+from stream.store.lmdb_store import LmdbStore
 from stream.updater.updater import Updater
 from testbed.stream_process import wait_until
 

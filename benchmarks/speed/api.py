@@ -39,7 +39,10 @@ PARTITIONS = 2
 USERS = 1_000
 EVENTS_BEFORE = 20_000  # so that every user has a history when the load begins
 CEILING_S = 5.0
-SERVE = "from mindstream import console, settings; from index.server import serve; console.set_up_logs(False); serve(settings.Settings("
+SERVE = (
+    "from index.api.server import serve; from mindstream.console import set_up_logs; "
+    "from mindstream.settings import Settings; set_up_logs(False); serve(Settings("
+)
 
 
 @dataclass(frozen=True)

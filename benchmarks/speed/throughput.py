@@ -30,7 +30,7 @@ from model_export.data.interactions import InteractionLog
 from model_export.evaluation.report import table
 from model_export.readers import read_log
 from stream.kafka.cluster import Cluster
-from stream.store.protocol import LmdbStore
+from stream.store.lmdb_store import LmdbStore
 from testbed.real_kafka import RealKafka
 
 PARTITIONS = 2

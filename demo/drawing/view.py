@@ -9,7 +9,7 @@ import numpy as np
 
 from index.recommend.recommender import Candidates
 from model_export.bundle.format import Bundle
-from stream.store.interests import Interest
+from stream.store.interests import ExplainedInterest
 from stream.store.state import UserState
 
 ON_A_SHELF = 4
@@ -173,7 +173,7 @@ def theme_of(formed: list[str], bundle: Bundle) -> Theme:
     return Theme(category.lower(), count == len(formed))
 
 
-def formed_by(interests: list[Interest]) -> list[list[str]]:
+def formed_by(interests: list[ExplainedInterest]) -> list[list[str]]:
     """For each interest the items of which it has the largest share, the strongest first and few.
 
     No item is named for two interests, so that those of the same theme can be told apart.

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from index.catalogue.snapshot import Assortment
+from index.catalogue.snapshot import CatalogueSnapshot
 from index.recommend.recommender import Candidates
 from stream.store import interests
 from stream.store.state import UserState
@@ -99,7 +99,7 @@ def freshness_of(state: UserState | None) -> float | None:
     return max(0.0, round(time.time() - last_ms / 1000, 3)) if last_ms else None
 
 
-def candidates_of(found: Candidates, items: Assortment) -> list[Candidate]:
+def candidates_of(found: Candidates, items: CatalogueSnapshot) -> list[Candidate]:
     """Candidates with what people are shown of them."""
     return [
         Candidate(item_id, score, capsule if capsule >= 0 else None, *items.card(item_id))
@@ -108,7 +108,10 @@ def candidates_of(found: Candidates, items: Assortment) -> list[Candidate]:
 
 
 def interest_of(
-    one: interests.Interest, items: Assortment, most: int | None = None, vector: list[float] | None = None
+    one: interests.ExplainedInterest,
+    items: CatalogueSnapshot,
+    most: int | None = None,
+    vector: list[float] | None = None,
 ) -> Interest:
     """An interest with the titles of the behaviours that formed it."""
     behaviours = [

@@ -22,7 +22,7 @@ from index.api.responses import (
     freshness_of,
     interest_of,
 )
-from index.catalogue.snapshot import Assortment
+from index.catalogue.snapshot import CatalogueSnapshot
 from index.recommend.recommender import (
     CAPSULES,
     POPULAR,
@@ -171,7 +171,9 @@ class Answers:
             return [None]
 
 
-def answer_of(user_id: str | None, state: UserState | None, found: Candidates, items: Assortment) -> Recommendations:
+def answer_of(
+    user_id: str | None, state: UserState | None, found: Candidates, items: CatalogueSnapshot
+) -> Recommendations:
     """What is answered for one user."""
     return Recommendations(
         user_id,
@@ -183,14 +185,14 @@ def answer_of(user_id: str | None, state: UserState | None, found: Candidates, i
     )
 
 
-def path_of(state: UserState | None, items: Assortment) -> str:
+def path_of(state: UserState | None, items: CatalogueSnapshot) -> str:
     """Which way recommendations for a user take."""
     if state and len(state.capsules.vectors):
         return CAPSULES
     return POPULAR_IN_CATEGORY if len(rows_of_category(items, state)) else POPULAR
 
 
-def check_filters(recommender: Recommender, items: Assortment, request: Request) -> None:
+def check_filters(recommender: Recommender, items: CatalogueSnapshot, request: Request) -> None:
     """Refuse filters that the catalogue does not have."""
     try:
         recommender.filters.allowed(request.where, items)

@@ -10,7 +10,7 @@ import uvicorn
 from index.api.app import create_app
 from index.api.metrics import ApiMetrics
 from index.catalogue.filters import Filters
-from index.catalogue.open import open_items
+from index.catalogue.open import open_overlay_store
 from index.catalogue.overlay import Overlay
 from index.recommend.recommender import Recommender
 from index.recommend.request import Request
@@ -39,7 +39,7 @@ def serve(settings: Settings) -> None:
     filters, metrics = Filters(), ApiMetrics()
     with (
         open_store(settings) as store,
-        open_items(settings) as items,
+        open_overlay_store(settings) as items,
         Overlay(items) as overlay,
         Serving(
             Registry(settings.models),

@@ -9,7 +9,7 @@ from index.catalogue.item import CATEGORY, PRICE_BAND, Item
 from model_export.bundle.format import Bundle
 
 
-class Catalogued:
+class BundleCatalogue:
     """One bundle's catalogue, turned round once for all that ask."""
 
     def __init__(self, bundle: Bundle) -> None:

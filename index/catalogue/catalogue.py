@@ -2,16 +2,16 @@
 
 import threading
 
-from index.catalogue.bundle_catalogue import Catalogued
+from index.catalogue.bundle_catalogue import BundleCatalogue
 from index.catalogue.item import Item, check_id, checked
 from index.catalogue.overlay import Overlay
 from index.catalogue.overlay_store import Entries
 from index.catalogue.side_features import SideFeatures
-from index.catalogue.snapshot import Assortment, Placed
+from index.catalogue.snapshot import CatalogueSnapshot, Placed
 from model_export.bundle.format import Bundle
 
 
-class Items:
+class Catalogue:
     """What callers change items by, and what a recommender takes them from. Any number of threads may do both.
 
     Parameters
@@ -22,14 +22,14 @@ class Items:
 
     def __init__(self, bundle: Bundle, overlay: Overlay | None = None) -> None:
         self.bundle, self.overlay = bundle, overlay
-        self.base = Catalogued(bundle)
+        self.base = BundleCatalogue(bundle)
         self.features = SideFeatures(bundle)  # read now: its file may be gone when the first new item comes
         self.placed: dict[str, Placed] = {}
         self.placing = threading.Lock()
         self.latest = self.assortment_of(overlay.current if overlay else {})
 
     @property
-    def current(self) -> Assortment:
+    def current(self) -> CatalogueSnapshot:
         """The items as they are now. Take it once for each answer: then nothing mixes two moments."""
         if self.overlay is None or self.overlay.current is self.latest.entries:
             return self.latest
@@ -39,11 +39,11 @@ class Items:
                 self.latest = self.assortment_of(entries)
             return self.latest
 
-    def assortment_of(self, entries: Entries) -> Assortment:
+    def assortment_of(self, entries: Entries) -> CatalogueSnapshot:
         """The items with these entries; what is known of those that did not change is taken as it is."""
         before = self.placed
         self.placed = {item_id: self.place(item_id, item, before.get(item_id)) for item_id, item in entries.items()}
-        return Assortment(self.base, entries, self.placed)
+        return CatalogueSnapshot(self.base, entries, self.placed)
 
     def place(self, item_id: str, item: Item | None, before: Placed | None) -> Placed:
         """What an entry is to this bundle."""

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterable, Mapping
 
-from index.catalogue.snapshot import Assortment
+from index.catalogue.snapshot import CatalogueSnapshot
 from index.search.maxsim import Allowed
 
 
@@ -27,7 +27,7 @@ class Filters:
         with self.changing:
             self.blocked = self.blocked - set(item_ids)
 
-    def allowed(self, where: Mapping[str, frozenset[str]], items: Assortment) -> Allowed | None:
+    def allowed(self, where: Mapping[str, frozenset[str]], items: CatalogueSnapshot) -> Allowed | None:
         """The rows that have one of the values of every attribute and are available; None: all rows.
 
         Raises

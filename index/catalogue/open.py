@@ -1,10 +1,10 @@
 """Which item store the configuration asks for."""
 
-from index.catalogue.overlay_store import ItemStore, LmdbItems
+from index.catalogue.overlay_store import LmdbOverlayStore, OverlayStore
 from mindstream.settings import Settings
 
 
-def open_items(settings: Settings) -> ItemStore:
+def open_overlay_store(settings: Settings) -> OverlayStore:
     """The item store beside the capsule store: Redis where MINDSTREAM_REDIS names one, else LMDB in the home.
 
     Raises
@@ -16,7 +16,7 @@ def open_items(settings: Settings) -> ItemStore:
     """
     url = settings.redis.get_secret_value()
     if not url:
-        return LmdbItems(settings.state / "items")
-    from index.catalogue.redis_overlay import RedisItems  # here, because redis takes a moment to import
+        return LmdbOverlayStore(settings.state / "items")
+    from index.catalogue.redis_overlay import RedisOverlayStore  # here, because redis takes a moment to import
 
-    return RedisItems(url)
+    return RedisOverlayStore(url)

@@ -4,7 +4,7 @@ import logging
 import threading
 from typing import Self
 
-from index.catalogue.overlay_store import Entries, ItemStore
+from index.catalogue.overlay_store import Entries, OverlayStore
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ class Overlay:
         If the store cannot be read.
     """
 
-    def __init__(self, store: ItemStore) -> None:
+    def __init__(self, store: OverlayStore) -> None:
         self.store = store
         self.current: Entries = {}
         self.seen = 0
@@ -41,12 +41,12 @@ class Overlay:
         self.look()
 
     def write(self, entries: Entries) -> None:
-        """Keep these entries, all or none; whoever asks afterwards sees them. See `ItemStore.write` for errors."""
+        """Keep these entries, all or none; whoever asks afterwards sees them. See `OverlayStore.write` for errors."""
         self.store.write(entries)
         self.look()
 
     def restore(self, item_id: str) -> None:
-        """Undo that an item was removed; see `ItemStore.restore`."""
+        """Undo that an item was removed; see `OverlayStore.restore`."""
         self.store.restore(item_id)
         self.look()
 

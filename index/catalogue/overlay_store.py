@@ -36,7 +36,7 @@ class Changes(NamedTuple):
     whole: bool
 
 
-class ItemStore(Protocol):
+class OverlayStore(Protocol):
     """What every item store can do. All methods may be called from several threads.
 
     Every entry that is written gets the next number of a count, and so does forgetting.
@@ -111,12 +111,12 @@ def removed(before: bytes) -> bytes:
     return before if is_removed(before) else KEPT + before
 
 
-def is_whole(change: int, last: int, forgotten: int) -> bool:
+def needs_full_read(change: int, last: int, forgotten: int) -> bool:
     """Whether a reader that has seen a change must read all: it has seen nothing, or what is gone since, or lost."""
     return not forgotten <= change <= last or not change
 
 
-class LmdbItems:
+class LmdbOverlayStore:
     """Items in an LMDB environment. What is written together is seen together.
 
     Parameters
@@ -177,7 +177,7 @@ class LmdbItems:
         entries: dict[str, Item | None] = {}
         with self.transaction() as transaction:
             last, forgotten = number_in(transaction.get(LAST)), number_in(transaction.get(FORGOTTEN))
-            whole = is_whole(change, last, forgotten)
+            whole = needs_full_read(change, last, forgotten)
             cursor = transaction.cursor(self.changes)
             if cursor.set_range(bytes_of(1 if whole else change + 1)):
                 for key in cursor.iternext(keys=False):

@@ -3,7 +3,7 @@
 from typing import Any, Self
 
 from index.catalogue.item import Item
-from index.catalogue.overlay_store import MOST_ITEMS, Changes, Entries, from_bytes, is_whole, to_bytes, too_many
+from index.catalogue.overlay_store import MOST_ITEMS, Changes, Entries, from_bytes, needs_full_read, to_bytes, too_many
 from stream.store.redis_address import parse
 from stream.store.redis_link import Command, Foreign, RedisLink
 
@@ -66,7 +66,7 @@ return gone
 """
 
 
-class RedisItems:
+class RedisOverlayStore:
     """Items in four keys of Redis, which a Redis Cluster keeps on one node.
 
     What is written together is written as a whole, and others may see a part of it for a moment. What Redis promises
@@ -102,7 +102,7 @@ class RedisItems:
 
     def since(self, change: int) -> Changes:
         last, forgotten = (int(number or 0) for number in self.ask("read", "MGET", self.last, self.forgotten))
-        whole = is_whole(change, last, forgotten)
+        whole = needs_full_read(change, last, forgotten)
         after = 0 if whole else change
         entries: dict[str, Item | None] = {}
         while page := self.ask("read", "ZRANGEBYSCORE", self.changes, after + 1, "+inf", *PAGE):

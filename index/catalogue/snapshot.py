@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from index.catalogue.attributes import Matching
-from index.catalogue.bundle_catalogue import Catalogued
+from index.catalogue.attribute_index import AttributeIndex
+from index.catalogue.bundle_catalogue import BundleCatalogue
 from index.catalogue.item import Item
 from index.catalogue.overlay_store import Entries
 from index.search.exact import ExactIndex
@@ -42,7 +42,7 @@ class Card(NamedTuple):
     price: float | None
 
 
-class Assortment:
+class CatalogueSnapshot:
     """A bundle's items and the entries over them; it never changes. One serves a whole answer.
 
     An entry whose item the bundle knows changes what people are shown and filter by, or removes it; the vector stays.
@@ -55,7 +55,7 @@ class Assortment:
     placed : each entry's place in the bundle.
     """
 
-    def __init__(self, base: Catalogued, entries: Entries, placed: Mapping[str, Placed]) -> None:
+    def __init__(self, base: BundleCatalogue, entries: Entries, placed: Mapping[str, Placed]) -> None:
         self.base, self.bundle, self.entries = base, base.bundle, entries
         vectors = {item_id: one.vector for item_id, one in placed.items() if one.vector is not None}
         self.new_ids = sorted(vectors)
@@ -65,7 +65,7 @@ class Assortment:
         told = {row: one.values for row, one in known if one.item is not None}
         told |= {row: placed[item_id].values for item_id, row in self.new_rows.items()}
         removed = [row for row, one in known if one.item is None]
-        self.matching = Matching(base, told, removed, self.new_rows)
+        self.matching = AttributeIndex(base, told, removed, self.new_rows)
         self.allowed = lru_cache(KEPT)(self.matching.allowed)
         self.newer = ExactIndex(np.stack([vectors[item_id] for item_id in self.new_ids])) if vectors else None
 

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 from tqdm import tqdm
 
-from index.catalogue.catalogue import Items
+from index.catalogue.catalogue import Catalogue
 from index.catalogue.item import Item, from_line, to_json
-from index.catalogue.open import open_items
+from index.catalogue.open import open_overlay_store
 from index.catalogue.overlay import Overlay
 from mindstream import settings
 from mindstream.printable import escaped, json_escape, printable
@@ -93,14 +93,14 @@ def prune() -> None:
 
 
 @contextmanager
-def items_now() -> Iterator[Items]:
+def items_now() -> Iterator[Catalogue]:
     """The items of the current bundle, with the overlay that all processes share."""
     bundle = Registry(settings.load().models).current()
-    with open_items(settings.load()) as store:
-        yield Items(bundle, Overlay(store))
+    with open_overlay_store(settings.load()) as store:
+        yield Catalogue(bundle, Overlay(store))
 
 
-def read(file: Path, items: Items) -> tuple[list[Item], list[str]]:
+def read(file: Path, items: Catalogue) -> tuple[list[Item], list[str]]:
     """The items of a file, and what is wrong with its other lines; empty lines are none."""
     good, wrong = [], []
     with file.open("rb") as lines:

@@ -1,14 +1,14 @@
 """Candidates and interests for people to read; what others wrote of items does nothing to a terminal."""
 
-from index.catalogue.snapshot import Assortment
+from index.catalogue.snapshot import CatalogueSnapshot
 from index.recommend.recommender import Candidates
 from mindstream.printable import printable
-from stream.store.interests import Interest
+from stream.store.interests import ExplainedInterest
 
 MADE_BY = 3  # behaviours shown of each interest
 
 
-def table(candidates: Candidates, items: Assortment) -> str:
+def table(candidates: Candidates, items: CatalogueSnapshot) -> str:
     """The path, what formed each interest, and each candidate with its score, what brought it, and its category."""
     lines = [f"model {candidates.model_version}, path: {candidates.path}"]
     lines += [formed(number, interest, items) for number, interest in enumerate(candidates.interests)]
@@ -20,7 +20,7 @@ def table(candidates: Candidates, items: Assortment) -> str:
     return "\n".join(map(printable, lines))
 
 
-def formed(number: int, interest: Interest, items: Assortment) -> str:
+def formed(number: int, interest: ExplainedInterest, items: CatalogueSnapshot) -> str:
     """An interest with the behaviours that formed it, and the share of each that went into it."""
     behaviours = [f"{items.card(b.item_id).title} {100 * b.weight:.0f} %" for b in interest.behaviours[:MADE_BY]]
     return f"interest {number} ({100 * interest.importance:.0f} % of the behaviours): {'; '.join(behaviours)}"

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from index.catalogue.catalogue import Items
+from index.catalogue.catalogue import Catalogue
 from index.catalogue.filters import Filters
 from index.catalogue.item import CATEGORY
 from index.catalogue.overlay import Overlay
-from index.catalogue.snapshot import Assortment
+from index.catalogue.snapshot import CatalogueSnapshot
 from index.recommend.own_items import OwnItems, with_own
 from index.recommend.request import Request
 from index.recommend.selection import pool_size, selected
@@ -19,7 +19,7 @@ from index.search.maxsim import Allowed, Hits
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.format import Bundle
 from model_export.bundle.own_items import own_items
-from stream.store.interests import Interest, interests_of
+from stream.store.interests import ExplainedInterest, interests_of
 from stream.store.protocol import Store
 from stream.store.state import UserState, encoded, recomputed
 
@@ -44,7 +44,7 @@ class Candidates:
     item_ids: list[str]
     scores: list[float]
     capsule: list[int]
-    interests: list[Interest]
+    interests: list[ExplainedInterest]
     path: str
     model_version: str
 
@@ -70,7 +70,7 @@ class Recommender:
         self.bundle, self.store = bundle, store
         self.index = open_index(bundle)
         self.extractor = Extractor(bundle)
-        self.items = Items(bundle, overlay)
+        self.items = Catalogue(bundle, overlay)
         self.filters = filters or Filters()
 
     def recommend(self, user_id: str, n: int = 50, exclude_seen: bool = False, **wanted: Any) -> Candidates:
@@ -99,7 +99,7 @@ class Recommender:
         return self.recommend_for_many(self.store.get_many(list(user_ids)), request)
 
     def recommend_for_many(
-        self, states: Sequence[UserState | None], request: Request, items: Assortment | None = None
+        self, states: Sequence[UserState | None], request: Request, items: CatalogueSnapshot | None = None
     ) -> list[Candidates]:
         """Like `recommend_many`, for states that were read already; of the items at some moment, as a rule now."""
         items = items or self.items.current
@@ -122,7 +122,7 @@ class Recommender:
 
     def by_capsules(
         self,
-        items: Assortment,
+        items: CatalogueSnapshot,
         states: list[UserState],
         request: Request,
         excluded: list[frozenset[int]],
@@ -166,14 +166,14 @@ class Recommender:
         return state.capsules.model_version != self.bundle.version
 
 
-def excluded_rows(items: Assortment, state: UserState | None, request: Request) -> frozenset[int]:
+def excluded_rows(items: CatalogueSnapshot, state: UserState | None, request: Request) -> frozenset[int]:
     """Rows of the items that the request leaves out, and of those in the kept history where it says so."""
     seen: Collection[str] = state.history.item_ids if state and request.exclude_seen else ()
     return frozenset(items.rows((*request.exclude, *seen)))
 
 
 def most_popular(
-    items: Assortment,
+    items: CatalogueSnapshot,
     request: Request,
     exclude: frozenset[int],
     allowed: Allowed | None,
@@ -197,12 +197,12 @@ def most_popular(
     return candidates_of(items, hits, [], POPULAR_IN_CATEGORY if in_category else POPULAR)
 
 
-def rows_of_category(items: Assortment, state: UserState | None) -> np.ndarray:
+def rows_of_category(items: CatalogueSnapshot, state: UserState | None) -> np.ndarray:
     """Rows of the category that a user's profile names, int64 (R,)."""
     return items.matching.rows_with(CATEGORY, state.profile.get(CATEGORY, "") if state else "")
 
 
-def candidates_of(items: Assortment, hits: Hits, interests: list[Interest], path: str) -> Candidates:
+def candidates_of(items: CatalogueSnapshot, hits: Hits, interests: list[ExplainedInterest], path: str) -> Candidates:
     """The answer to people and programs: item ids for rows."""
     return Candidates(
         item_ids=[items.item_id(row) for row in hits.rows.tolist()],

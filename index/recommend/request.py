@@ -45,7 +45,7 @@ class Request:
     max_cosine: float | None = None
 
     def __post_init__(self) -> None:
-        check(is_whole(self.n), f"n is {self.n!r}; right is a whole number")
+        check(is_integer(self.n), f"n is {self.n!r}; right is a whole number")
         check(self.n >= 1, f"n is {self.n}; it must be at least 1")
         check(self.n <= MOST_CANDIDATES, f"n is {self.n}; it must be at most {MOST_CANDIDATES:,}")
         check(not isinstance(self.exclude, str), f"exclude is {self.exclude!r}; right is a set of item ids")
@@ -73,7 +73,7 @@ class Request:
             f"min_score is {self.min_score}; right is a finite number",
         )
         check(
-            self.quota is None or (is_whole(self.quota) and 1 <= self.quota <= MOST_CANDIDATES),
+            self.quota is None or (is_integer(self.quota) and 1 <= self.quota <= MOST_CANDIDATES),
             f"quota is {self.quota!r}; right is 1 to {MOST_CANDIDATES:,}",
         )
         check(
@@ -112,7 +112,7 @@ def filters_of(said: Iterable[str], source: str) -> dict[str, frozenset[str]]:
     return found
 
 
-def is_whole(number: object) -> bool:
+def is_integer(number: object) -> bool:
     """Whether it is a whole number; True is none."""
     return isinstance(number, int) and not isinstance(number, bool)
 

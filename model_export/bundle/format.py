@@ -70,7 +70,7 @@ class Manifest:
 
 
 @dataclass(frozen=True)
-class Catalogue:
+class CatalogueColumns:
     """What people are shown of each item, by row: titles, categories, prices (None if unknown), popularity.
 
     `attributes` are the side features: field -> the values of each item, which may be none or several.
@@ -122,8 +122,8 @@ class Bundle:
         return np.asarray(np.load(self.path / ROUTING_LOGITS, mmap_mode="r"))
 
     @cached_property
-    def catalogue(self) -> Catalogue:
-        return Catalogue(**json.loads((self.path / CATALOGUE).read_text(encoding="utf-8")))
+    def catalogue(self) -> CatalogueColumns:
+        return CatalogueColumns(**json.loads((self.path / CATALOGUE).read_text(encoding="utf-8")))
 
     def verify(self) -> None:
         """Compare every file with the size and checksum in the manifest.

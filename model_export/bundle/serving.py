@@ -25,7 +25,7 @@ Files = frozenset[tuple[str, int, int]]  # name, size and time of change of each
 
 
 @dataclass(frozen=True)
-class Refusal:
+class RefusedBundle:
     """A version that must not be served, or "" where it is the pointer itself: why, and what the folder held then."""
 
     version: str
@@ -75,7 +75,7 @@ class Serving(Generic[Made]):
             raise
         except Exception as error:  # as in `look`: `make` may raise anything
             raise BundleError(f"bundle {bundle.version} cannot be served: {type(error).__name__}: {error}") from error
-        self.refusal: Refusal | None = None
+        self.refusal: RefusedBundle | None = None
         self.seen: Files = frozenset()
         self.looking = threading.Lock()
         self.stop = threading.Event()
@@ -148,7 +148,7 @@ class Serving(Generic[Made]):
         """Say once that a version is refused and why; False, for `look`."""
         found = error if isinstance(error, BundleError) else BundleError(f"{type(error).__name__}: {error}")
         before = self.refusal
-        self.refusal = Refusal(version, str(found), self.seen, time.monotonic())
+        self.refusal = RefusedBundle(version, str(found), self.seen, time.monotonic())
         if before is None or (before.version, before.fault) != (version, str(found)):
             log.error("bundle %s is refused, %s goes on: %s", version or f"in {POINTER}", self.version, found)
             try:

@@ -12,7 +12,7 @@ from model_export.training.losses import instability, joint_softmax, overlap, ro
 
 
 @dataclass(frozen=True)
-class Batch:
+class TrainingBatch:
     """B (history, target) pairs and the M negatives that they share.
 
     Attributes
@@ -40,7 +40,7 @@ class Batch:
     log_q: Tensor
 
 
-def objective(model: InterestModel, batch: Batch, training: TrainingConfig) -> Tensor:
+def objective(model: InterestModel, batch: TrainingBatch, training: TrainingConfig) -> Tensor:
     """The loss of one batch with its penalties, ()."""
     # Embedding the rows of the batch alone keeps the cost of a step independent of the size of the catalogue.
     parts = [batch.history.flatten(), batch.target, batch.negatives]
@@ -70,7 +70,7 @@ def objective(model: InterestModel, batch: Batch, training: TrainingConfig) -> T
     return loss
 
 
-def repeats_among(rows: Tensor, model: InterestModel, batch: Batch) -> Tensor | None:
+def repeats_among(rows: Tensor, model: InterestModel, batch: TrainingBatch) -> Tensor | None:
     """What `model.repeats` says of the items of a step, int64 (rows,) ascending, times the scale: (B, rows).
 
     Histories count as they were: an item that was substituted is still one that the user has.

@@ -9,7 +9,7 @@ from model_export.bundle.time_gaps import time_gaps
 from model_export.data.cooccurrence import Neighbours
 from model_export.data.dataset import Sequences, positions_of, windows, without_last
 from model_export.models.training_config import TrainingConfig
-from model_export.training.objective import Batch
+from model_export.training.objective import TrainingBatch
 
 
 class Sampler:
@@ -65,7 +65,7 @@ class Sampler:
         age = (times.max() - times) / max(times.max() - times.min(), 1)
         return np.cumsum(0.5 ** (age / self.training.recency_half_life))
 
-    def batch(self) -> Batch:
+    def batch(self) -> TrainingBatch:
         """Draw the next batch."""
         chosen = draw(self.by_age, self.training.batch_size, self.rng)
         ends, owners = self.targets[chosen], self.owners[chosen]
@@ -88,7 +88,7 @@ class Sampler:
             "negatives": negatives,
         }
         tensors = {name: torch.from_numpy(array).to(self.device) for name, array in arrays.items()}
-        return Batch(**tensors, log_q=self.log_q)
+        return TrainingBatch(**tensors, log_q=self.log_q)
 
     def state(self) -> dict[str, Any]:
         """Where the random numbers stand, to go on from there."""

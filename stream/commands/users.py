@@ -11,7 +11,7 @@ from mindstream.printable import json_line, printable
 from stream.events.event import decode
 from stream.events.producer import EventProducer
 from stream.kafka.connect import reachable_cluster
-from stream.store.interests import Interest, interests_of
+from stream.store.interests import ExplainedInterest, interests_of
 from stream.store.open import open_store
 from stream.store.state import UserState
 
@@ -111,7 +111,7 @@ def as_text(state: UserState) -> str:
     return "\n".join(map(printable, lines))
 
 
-def describe(interest: Interest) -> str:
+def describe(interest: ExplainedInterest) -> str:
     """One interest in one line."""
     strongest = ", ".join(f"{one.item_id} ({one.weight:.2f})" for one in interest.behaviours[:MOST_BEHAVIOURS])
     return f"{100 * interest.importance:3.0f} %  {strongest}"

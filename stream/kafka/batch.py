@@ -9,7 +9,7 @@ from kafka.structs import OffsetAndMetadata
 
 
 @dataclass(frozen=True)
-class Batch:
+class RecordBatch:
     """Records of one topic; those of one partition are in order."""
 
     records: Sequence[ConsumerRecord] = ()
@@ -22,9 +22,9 @@ class Batch:
         """What to commit once all is done: each partition's next offset."""
         return {partition_of(one): OffsetAndMetadata(one.offset + 1, "", one.leader_epoch) for one in self.records}
 
-    def without(self, partitions: Collection[TopicPartition]) -> "Batch":
+    def without(self, partitions: Collection[TopicPartition]) -> "RecordBatch":
         """Without partitions that somebody else reads now."""
-        return Batch([record for record in self.records if partition_of(record) not in partitions])
+        return RecordBatch([record for record in self.records if partition_of(record) not in partitions])
 
 
 def partition_of(record: ConsumerRecord) -> TopicPartition:

@@ -25,7 +25,7 @@ from kafka.errors import (
 from kafka.structs import MemberState, OffsetAndMetadata
 
 from mindstream.settings import Settings
-from stream.kafka.batch import Batch
+from stream.kafka.batch import RecordBatch
 from stream.kafka.cluster import Cluster, TopicLife
 from stream.kafka.commits import ANSWER_MS, Commits
 from stream.kafka.watchdog import Progress, Watchdog
@@ -154,7 +154,7 @@ class EventReader:
         self.consumer.resume(*self.consumer.paused())
         self.watchdog.forgive()
 
-    def still_reads(self, batch: Batch) -> bool:
+    def still_reads(self, batch: RecordBatch) -> bool:
         """Whether the partitions of a batch are surely ours; else it is read again by whoever has them.
 
         A process that slept (SIGSTOP, a host too busy to run it) may have been thought dead. Then it asks the group by
@@ -187,13 +187,13 @@ class EventReader:
             raise OSError(f"the group gives no answer, or has taken partitions away: {error}") from error
         self.sure = time.monotonic()
 
-    def rewind(self, batch: Batch) -> None:
+    def rewind(self, batch: RecordBatch) -> None:
         """Read a batch again, of the partitions that are still ours."""
         for partition, offset in batch.starts().items():
             with suppress(IllegalStateError):  # not ours any more
                 self.consumer.seek(partition, offset)
 
-    def commit(self, batch: Batch, wait: bool = False) -> None:
+    def commit(self, batch: RecordBatch, wait: bool = False) -> None:
         """Commit a batch. A failure costs nothing: its events come again and change nothing.
 
         Parameters

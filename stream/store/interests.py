@@ -8,7 +8,7 @@ from stream.store.state import UserState
 
 
 @dataclass(frozen=True)
-class Behaviour:
+class WeightedBehaviour:
     """A behaviour that formed an interest: weight is the share of it that was routed there, 0 to 1."""
 
     item_id: str
@@ -16,7 +16,7 @@ class Behaviour:
 
 
 @dataclass(frozen=True)
-class Interest:
+class ExplainedInterest:
     """One interest of a user.
 
     Attributes
@@ -26,23 +26,23 @@ class Interest:
     """
 
     importance: float
-    behaviours: list[Behaviour]
+    behaviours: list[WeightedBehaviour]
 
 
-def interests_of(state: UserState) -> list[Interest]:
+def interests_of(state: UserState) -> list[ExplainedInterest]:
     """What formed each interest, by the routing weights of the state's capsules."""
     capsules = state.capsules
     return [
-        Interest(float(importance), strongest(state.history.item_ids, weights))
+        ExplainedInterest(float(importance), strongest(state.history.item_ids, weights))
         for importance, weights in zip(capsules.importance, capsules.routing_weights, strict=True)
     ]
 
 
-def strongest(item_ids: tuple[str, ...], weights: np.ndarray) -> list[Behaviour]:
+def strongest(item_ids: tuple[str, ...], weights: np.ndarray) -> list[WeightedBehaviour]:
     """Items by their largest weight, each once; equal ones the most recent first."""
     found: dict[str, float] = {}
     for item_id, weight in zip(reversed(item_ids), reversed(weights.tolist()), strict=True):
         if weight > 0:
             found[item_id] = max(weight, found.get(item_id, 0.0))
     ranked = sorted(found.items(), key=lambda pair: -pair[1])
-    return [Behaviour(item_id, weight) for item_id, weight in ranked]
+    return [WeightedBehaviour(item_id, weight) for item_id, weight in ranked]

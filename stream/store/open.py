@@ -1,7 +1,8 @@
 """The capsule store that the settings name."""
 
 from mindstream.settings import Settings
-from stream.store.protocol import LmdbStore, Store
+from stream.store.lmdb_store import LmdbStore
+from stream.store.protocol import Store
 
 
 def open_store(settings: Settings) -> Store:

@@ -1,28 +1,12 @@
-"""Where user states are kept. LMDB: embedded, on disk, read and written by several processes of one host.
+"""What every capsule store can do, wherever it keeps user states: the contract that one test suite runs over all."""
 
-For several hosts there is redis_store.py.
-"""
-
-import logging
-import time
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from itertools import islice
-from pathlib import Path
 from typing import Protocol, Self
 
-import lmdb
-
 from stream.events.position import Position
-from stream.store.codec import from_bytes, position_of, to_bytes
 from stream.store.state import UserState
 
-log = logging.getLogger(__name__)
-
 LONGEST_KEY = 511  # bytes; LMDB refuses to look for a longer one, or for an empty one
-KEYS_AT_ONCE = 1_000
-MAP_SIZE = 64 * 2**30  # bytes of address space, not of disk; about 15 million users
 
 
 class Store(Protocol):
@@ -110,134 +94,3 @@ def key_of(user_id: str) -> bytes:
             f"right is 1 to {LONGEST_KEY} bytes of UTF-8"
         )
     return key
-
-
-class LmdbStore:
-    """States in an LMDB environment: one key a user. A batch is written as a whole, and seen so by everyone.
-
-    Parameters
-    ----------
-    folder : made if it is not there. One process may open it once only; share the object between threads.
-    idle_days : users without a behaviour for so long are removed by `sweep`; None: never.
-
-    Raises
-    ------
-    OSError
-        If the folder cannot be used; the message says why.
-    """
-
-    def __init__(self, folder: Path, idle_days: float | None = None) -> None:
-        self.folder, self.idle_days = folder, idle_days
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            # Every commit is synced to disk: Kafka's offsets are committed after it, so what is committed there
-            # must survive a power cut here. It costs one sync a batch, not one a user.
-            self.environment = lmdb.open(str(folder), map_size=MAP_SIZE, max_readers=512)
-            self.environment.reader_check()  # one that was killed while it read would keep old pages for ever
-        except lmdb.Error as error:
-            raise OSError(f"the capsule store {folder} cannot be opened: {error}") from error
-
-    def get_many(self, user_ids: Sequence[str]) -> list[UserState | None]:
-        keys = [user_id.encode() for user_id in user_ids]
-        with self.transaction() as transaction:
-            values = [transaction.get(key) if 0 < len(key) <= LONGEST_KEY else None for key in keys]
-        return [from_bytes(value) if value is not None else None for value in values]
-
-    def put_many(self, states: Iterable[UserState], read: Mapping[str, Position | None] = {}) -> set[str]:
-        records = [(state.user_id, key_of(state.user_id), to_bytes(state)) for state in states]
-        refused = set()
-        with self.transaction(write=True) as transaction:
-            for user_id, key, value in records:
-                stored = transaction.get(key)
-                if (position_of(stored) if stored is not None else None) == read.get(user_id):
-                    transaction.put(key, value)
-                else:
-                    refused.add(user_id)
-        return refused
-
-    def replace_many(self, pairs: Iterable[tuple[UserState, UserState]]) -> int:
-        records = [(key_of(new.user_id), to_bytes(old), to_bytes(new)) for old, new in pairs]
-        refused = 0
-        with self.transaction(write=True) as transaction:
-            for key, old, new in records:
-                if transaction.get(key) == old:
-                    transaction.put(key, new)
-                else:
-                    refused += 1
-        return refused
-
-    def sweep(self) -> int:
-        with self.explained("read"):
-            self.environment.reader_check()
-        removed, now_ms = 0, time.time() * 1000
-        unreadable: Counter[str] = Counter()
-        for keys in self.pages():
-            over = self.over_among(keys, now_ms, unreadable)
-            removed += self.remove(over, now_ms) if over else 0
-        if unreadable:
-            [(reason, _)] = unreadable.most_common(1)
-            log.warning("%d users stay, whether their time is over or not: %s", unreadable.total(), reason)
-        return removed
-
-    def over_among(self, keys: list[bytes], now_ms: float, unreadable: Counter[str]) -> list[bytes]:
-        """The keys of users whose time is over; why others cannot be read is counted."""
-        with self.transaction() as transaction:
-            values = [transaction.get(key) for key in keys]
-        over = []
-        for key, value in zip(keys, values, strict=True):
-            try:
-                if self.is_over(value, now_ms):
-                    over.append(key)
-            except ValueError as error:
-                unreadable[str(error)] += 1
-        return over
-
-    def remove(self, keys: list[bytes], now_ms: float) -> int:
-        """Remove users whose time is still over: an event may have come since they were looked at."""
-        with self.transaction(write=True) as transaction:
-            return sum(transaction.delete(key) for key in keys if self.is_over(transaction.get(key), now_ms))
-
-    def is_over(self, value: bytes | None, now_ms: float) -> bool:
-        """Whether the time of a stored user is over."""
-        expires_ms = from_bytes(value).expires_ms(self.idle_days) if value is not None else None
-        return expires_ms is not None and expires_ms <= now_ms
-
-    def users(self) -> Iterator[str]:
-        for keys in self.pages():
-            yield from (key.decode() for key in keys)
-
-    def pages(self) -> Iterator[list[bytes]]:
-        """All keys, some at a time."""
-        keys = self.keys_after(b"")
-        while keys:
-            yield keys
-            keys = self.keys_after(keys[-1])
-
-    def keys_after(self, last: bytes) -> list[bytes]:
-        """The next keys. A transaction that is open for as long as a walk takes would let the file grow meanwhile."""
-        with self.transaction() as transaction:
-            cursor = transaction.cursor()
-            found = cursor.set_range(last) and (cursor.key() != last or cursor.next())
-            return list(islice(cursor.iternext(values=False), KEYS_AT_ONCE)) if found else []
-
-    @contextmanager
-    def transaction(self, write: bool = False) -> "Iterator[lmdb.Transaction[bytes]]":
-        """A transaction of LMDB; what fails in it is an OSError that names the folder."""
-        with self.explained("written" if write else "read"), self.environment.begin(write=write) as transaction:
-            yield transaction
-
-    @contextmanager
-    def explained(self, done: str) -> Iterator[None]:
-        try:
-            yield
-        except lmdb.Error as error:
-            raise OSError(f"the capsule store {self.folder} cannot be {done}: {error}") from error
-
-    def close(self) -> None:
-        self.environment.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()

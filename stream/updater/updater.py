@@ -27,7 +27,7 @@ from stream.dead_letters import writer as dead_letters
 from stream.dead_letters.writer import DeadLetter
 from stream.events.event import BadEventError, Event, Forget, decode
 from stream.events.position import Position
-from stream.kafka.batch import Batch
+from stream.kafka.batch import RecordBatch
 from stream.kafka.cluster import Cluster
 from stream.kafka.outbox import Outbox
 from stream.kafka.reader import POLL_MS, EventReader
@@ -92,7 +92,7 @@ class Updater:
         self.metrics.bundle(self.extractor.bundle.version)
         self.sweeper = Sweeper(store, self.metrics, self.announce_swept)
         self.trouble: str | None = None
-        self.batch = Batch()
+        self.batch = RecordBatch()
         self.done: set[str] = set()  # parts of the batch that need not be done again
         self.written: set[str] = set()  # users of the batch who need not be done again
         self.closing = ExitStack()
@@ -130,7 +130,7 @@ class Updater:
         """One batch, from poll to commit; or one more try of the batch that could not be finished."""
         if self.trouble:
             self.reader.pause()  # also what was assigned since
-        arrived = Batch(self.reader.poll(self.patience_ms()))  # may take partitions from the batch
+        arrived = RecordBatch(self.reader.poll(self.patience_ms()))  # may take partitions from the batch
         self.follow()
         if self.trouble:
             self.reader.rewind(arrived)  # of partitions that were assigned just now: their turn comes
@@ -184,13 +184,13 @@ class Updater:
         self.metrics.stalled(next(part for part in STALLS if part not in self.done))
 
     def go_on(self) -> None:
-        self.batch, self.done, self.written = Batch(), set(), set()
+        self.batch, self.done, self.written = RecordBatch(), set(), set()
         if self.trouble:
             log.info("reading goes on")
             self.trouble = None
             self.reader.resume()
 
-    def finish(self, batch: Batch) -> None:
+    def finish(self, batch: RecordBatch) -> None:
         """Apply a batch and commit it; what was done of it before is not done again.
 
         Raises
@@ -228,7 +228,7 @@ class Updater:
             by_user.setdefault(event.user_id, []).append((event, position))
         return by_user, letters
 
-    def update(self, batch: Batch, by_user: UserEvents) -> bool:
+    def update(self, batch: RecordBatch, by_user: UserEvents) -> bool:
         """Apply a batch's events and write the states; False where somebody else reads its partitions now.
 
         Raises
@@ -279,7 +279,7 @@ class Updater:
         self.metrics.count("forgotten", sum(one.forgotten for one in applied))
         self.metrics.count("unknown_item", sum(item_id not in known for one in applied for item_id in one.behaviours))
 
-    def count(self, batch: Batch, by_user: UserEvents, letters: list[DeadLetter]) -> None:
+    def count(self, batch: RecordBatch, by_user: UserEvents, letters: list[DeadLetter]) -> None:
         """Count what else a batch was, once all of it is stored."""
         now = time.time()
         self.metrics.stored(now - record.timestamp / 1000 for record in batch.records)

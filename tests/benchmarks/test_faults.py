@@ -31,7 +31,7 @@ from model_export.bundle.extractor import Extractor
 from model_export.bundle.format import Bundle
 from stream.events.position import Position
 from stream.events.producer import EventProducer
-from stream.store.protocol import LmdbStore
+from stream.store.lmdb_store import LmdbStore
 from stream.store.state import UserState
 from stream.updater.updater import Updater
 from testbed.real_kafka import RealKafka

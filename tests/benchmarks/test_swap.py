@@ -12,7 +12,7 @@ from model_export.bundle.extractor import Extractor
 from model_export.bundle.format import Bundle
 from model_export.bundle.registry import Registry
 from model_export.bundle.serving import Serving
-from stream.store.protocol import LmdbStore
+from stream.store.lmdb_store import LmdbStore
 from stream.updater.sweep import Sweep
 from testbed.stream_process import wait_until
 

@@ -28,7 +28,7 @@ from model_export.readers import write_table
 from stream.events.event import Event
 from stream.events.producer import EventProducer
 from stream.kafka.cluster import Cluster
-from stream.store.protocol import LmdbStore
+from stream.store.lmdb_store import LmdbStore
 from testbed.java_broker import free_ports
 from testbed.real_kafka import RealKafka
 

@@ -57,8 +57,8 @@ from stream.events.producer import EventProducer
 from stream.kafka.cluster import Cluster
 from stream.kafka.embedded_broker import EmbeddedBroker, running_embedded
 from stream.store.history import History
-from stream.store.interests import Behaviour, Interest
-from stream.store.protocol import LmdbStore
+from stream.store.interests import ExplainedInterest, WeightedBehaviour
+from stream.store.lmdb_store import LmdbStore
 from stream.store.state import UserState
 from tests.support.demo_home import home_of, one_interest_bundle
 
@@ -167,15 +167,17 @@ def test_search(few: Bundle, wanted: str, category: str, found: list[str]) -> No
 
 
 def candidates(
-    item_ids: list[str], capsule: list[int], interests: list[Interest], scores: list[float] | None = None
+    item_ids: list[str], capsule: list[int], interests: list[ExplainedInterest], scores: list[float] | None = None
 ) -> Candidates:
     return Candidates(item_ids, scores or [1.0] * len(item_ids), capsule, interests, "capsules", "v")
 
 
 def test_candidates_are_shelved_by_the_interest_that_brought_them(few: Bundle) -> None:
-    camping = Interest(0.3, [Behaviour("tent", 0.9)])
-    kitchen = Interest(0.7, [Behaviour(item_id, 0.5) for item_id in ("cup", "gone", "mug", "pan")])
-    found = candidates(["mat", "mug", "tent", "wok", "pan"], [0, 1, 0, 1, 1], [camping, kitchen, Interest(0.0, [])])
+    camping = ExplainedInterest(0.3, [WeightedBehaviour("tent", 0.9)])
+    kitchen = ExplainedInterest(0.7, [WeightedBehaviour(item_id, 0.5) for item_id in ("cup", "gone", "mug", "pan")])
+    found = candidates(
+        ["mat", "mug", "tent", "wok", "pan"], [0, 1, 0, 1, 1], [camping, kitchen, ExplainedInterest(0.0, [])]
+    )
     assert shelves_of(found, few) == [
         Shelf(1, Theme("kitchen"), ["Red cup", "gone", "Blue Mug"], 0.7, rows("mug", "wok", "pan")),
         Shelf(0, Theme("camping", whole=True), ["Dome tent (blue)"], 0.3, rows("mat", "tent")),
@@ -183,23 +185,42 @@ def test_candidates_are_shelved_by_the_interest_that_brought_them(few: Bundle) -
 
 
 def test_an_interest_that_is_the_main_one_of_no_behaviour_has_no_shelf(few: Bundle) -> None:
-    main = Interest(0.6, [Behaviour("tent", 0.6), Behaviour("mat", 0.7)])
-    beside = Interest(0.4, [Behaviour("tent", 0.4), Behaviour("mat", 0.3)])
+    main = ExplainedInterest(0.6, [WeightedBehaviour("tent", 0.6), WeightedBehaviour("mat", 0.7)])
+    beside = ExplainedInterest(0.4, [WeightedBehaviour("tent", 0.4), WeightedBehaviour("mat", 0.3)])
     found = candidates(["mat", "mug"], [1, 0], [beside, main])
     assert [shelf.key for shelf in shelves_of(found, few)] == ["interest-1"]
 
 
 def test_two_shelves_of_one_theme_name_different_behaviours(few: Bundle) -> None:
     """Else nothing but the colour would tell "your kitchen things" from "your kitchen things"."""
-    cups = Interest(0.6, [Behaviour("cup", 0.9), Behaviour("mug", 0.8), Behaviour("wok", 0.4), Behaviour("pan", 0.2)])
-    pans = Interest(0.4, [Behaviour("pan", 0.8), Behaviour("wok", 0.6), Behaviour("mug", 0.2), Behaviour("cup", 0.1)])
+    cups = ExplainedInterest(
+        0.6,
+        [
+            WeightedBehaviour("cup", 0.9),
+            WeightedBehaviour("mug", 0.8),
+            WeightedBehaviour("wok", 0.4),
+            WeightedBehaviour("pan", 0.2),
+        ],
+    )
+    pans = ExplainedInterest(
+        0.4,
+        [
+            WeightedBehaviour("pan", 0.8),
+            WeightedBehaviour("wok", 0.6),
+            WeightedBehaviour("mug", 0.2),
+            WeightedBehaviour("cup", 0.1),
+        ],
+    )
     shelves = shelves_of(candidates(["tent", "mat"], [0, 1], [cups, pans]), few)
     assert [shelf.made_by for shelf in shelves] == [["Red cup", "Blue Mug"], ["Frying pan", "Wok"]]
     assert {shelf.theme for shelf in shelves} == {Theme("kitchen", whole=True)}
 
 
 def test_what_an_interest_leaves_to_another_near_it_is_not_worth_a_shelf(few: Bundle) -> None:
-    strong, weak = Interest(0.4, [Behaviour("cup", 0.9)]), Interest(0.6, [Behaviour("pan", 0.9)])
+    strong, weak = (
+        ExplainedInterest(0.4, [WeightedBehaviour("cup", 0.9)]),
+        ExplainedInterest(0.6, [WeightedBehaviour("pan", 0.9)]),
+    )
     found = candidates(["mug", "wok", "tent", "mat"], [0, 0, 0, 1], [strong, weak], [7.0, 4.2, 4.1, 3.9])
     assert [(shelf.interest, shelf.rows) for shelf in shelves_of(found, few)] == [(0, rows("mug", "wok"))]
     opposite = candidates(["mug", "mat"], [0, 1], [strong, weak], [-1.0, -2.0])  # nothing is near: what there is
@@ -223,7 +244,9 @@ def test_a_theme_says_whether_all_is_of_it(few: Bundle, formed: list[str], theme
 
 
 def test_a_shelf_has_four_products(few: Bundle) -> None:
-    [shelf] = shelves_of(candidates(list(FEW), [0] * 6, [Interest(1.0000001, [Behaviour("mug", 1.0)])]), few)
+    [shelf] = shelves_of(
+        candidates(list(FEW), [0] * 6, [ExplainedInterest(1.0000001, [WeightedBehaviour("mug", 1.0)])]), few
+    )
     assert shelf.rows == rows("mug", "cup", "tent", "mat")
     assert shelf.importance == 1  # more than 1 by rounding is no share that a bar can show
 
@@ -362,7 +385,7 @@ def test_traffic_keeps_its_rate_where_it_wakes_late(
 ) -> None:
     traffic.stop()  # its own thread; here it runs by another clock
     clock = iter([number * late_s for number in range(6)])
-    monkeypatch.setattr(demo.traffic, "time", SimpleNamespace(monotonic=lambda: next(clock), time=time.time))
+    monkeypatch.setattr(demo.engine.traffic, "time", SimpleNamespace(monotonic=lambda: next(clock), time=time.time))
     wakes = iter([False] * 5 + [True])
     monkeypatch.setattr(traffic, "stopping", SimpleNamespace(wait=lambda _: next(wakes), set=lambda: None))
     traffic.rate = 100
@@ -406,9 +429,9 @@ def test_a_model_is_prepared_from_the_simulated_shop(tmp_path: Path, monkeypatch
     default = preset(DEFAULT)
     quick = replace(default.model, dim=8, history_length=10, hidden=16)
     monkeypatch.setitem(PRESETS, DEFAULT, replace(default, model=quick))
-    monkeypatch.setattr(demo.prepare, "simulate", lambda: small)
-    monkeypatch.setattr(demo.prepare, "TRAINING_SECONDS", 0.1)
-    monkeypatch.setattr(demo.prepare, "ONE_INTEREST_SECONDS", 0.1)
+    monkeypatch.setattr(demo.engine.prepare, "simulate", lambda: small)
+    monkeypatch.setattr(demo.engine.prepare, "TRAINING_SECONDS", 0.1)
+    monkeypatch.setattr(demo.engine.prepare, "ONE_INTEREST_SECONDS", 0.1)
     chosen = Settings(home=tmp_path / "new" / "home", log=None)
     assert not is_prepared(chosen)
     prepare(chosen)
@@ -501,7 +524,7 @@ def history_of(engine: Engine, user_id: str) -> tuple[str, ...]:
 def test_a_new_visitor_gets_popular_items(engine: Engine, visitor: str) -> None:
     found = engine.recommend(visitor)
     assert found.path == "popular"
-    assert len(found.item_ids) == demo.engine.CANDIDATES
+    assert len(found.item_ids) == demo.engine.engine.CANDIDATES
     assert engine.state(visitor) is None
 
 
@@ -844,7 +867,7 @@ def test_a_persona_beside_one_interest_and_on_the_map(page: AppTest, engine: Eng
     assert html_of(page, "one").count("From your") == 1
     assert len(cards_of(page, "one")) == len(cards_of(page, "several"))
     assert says(page, f"{len(cards_of(page, 'one'))} products from")
-    choose(page, "kind", "Interest map")
+    choose(page, "kind", "ExplainedInterest map")
     assert len(page.get("vega_lite_chart")) == 2
     new_visitor = next(button for button in page.button if button.label == "New visitor")
     new_visitor.click()

@@ -11,7 +11,7 @@ from index.api.app import create_app
 from index.api.metrics import ApiMetrics
 from index.api.server import warm
 from index.catalogue.overlay import Overlay
-from index.catalogue.overlay_store import LmdbItems
+from index.catalogue.overlay_store import LmdbOverlayStore
 from index.recommend.recommender import Recommender
 from mindstream.settings import Settings
 from model_export.bundle.extractor import Extractor
@@ -39,7 +39,7 @@ def app_of(bundle: Bundle, store: Store, folder: Path, **settings: object) -> tu
     """The application over a registry of its own, and what it serves."""
     registry = Registry(folder / "models")
     registry.publish(bundle.path)
-    overlay = Overlay(LmdbItems(folder / "items"))
+    overlay = Overlay(LmdbOverlayStore(folder / "items"))
     metrics = ApiMetrics()
     serving = Serving(
         registry,

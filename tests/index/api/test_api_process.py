@@ -13,7 +13,7 @@ import pytest
 
 from model_export.bundle.format import Bundle
 from model_export.bundle.registry import Registry
-from stream.store.protocol import LmdbStore
+from stream.store.lmdb_store import LmdbStore
 from tests.support.api_world import user
 
 ROOT = Path(__file__).parents[3]

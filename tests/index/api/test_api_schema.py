@@ -15,7 +15,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from model_export.bundle.format import Bundle
-from stream.store.protocol import LmdbStore
+from stream.store.lmdb_store import LmdbStore
 from tests.support.api_world import app_of, user
 
 OPERATIONS = 10

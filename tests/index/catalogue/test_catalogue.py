@@ -21,12 +21,12 @@ from msgspec.structs import replace as with_fields
 from typer.testing import CliRunner, Result
 
 from index.__main__ import app
-from index.catalogue.catalogue import Items
+from index.catalogue.catalogue import Catalogue
 from index.catalogue.item import Item, to_json
 from index.catalogue.overlay import Overlay
-from index.catalogue.overlay_store import LmdbItems
+from index.catalogue.overlay_store import LmdbOverlayStore
 from index.catalogue.side_features import SideFeatures
-from index.catalogue.snapshot import Assortment
+from index.catalogue.snapshot import CatalogueSnapshot
 from index.recommend.explain import table
 from index.recommend.recommender import Recommender
 from index.recommend.request import Request
@@ -52,7 +52,7 @@ from model_export.bundle.registry import Registry
 from model_export.bundle.serving import Serving
 from model_export.data.dataset import new_features
 from model_export.models.checkpoint import Checkpoint
-from stream.store.protocol import LmdbStore
+from stream.store.lmdb_store import LmdbStore
 from tests.index.recommend.test_recommender import run_index
 from tests.index.recommend.test_request import state_of
 
@@ -71,13 +71,13 @@ def store(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 @pytest.fixture
-def items_store(tmp_path: Path) -> Iterator[LmdbItems]:
-    with LmdbItems(tmp_path / "items") as store:
+def items_store(tmp_path: Path) -> Iterator[LmdbOverlayStore]:
+    with LmdbOverlayStore(tmp_path / "items") as store:
         yield store
 
 
 @pytest.fixture
-def overlay(items_store: LmdbItems) -> Overlay:
+def overlay(items_store: LmdbOverlayStore) -> Overlay:
     return Overlay(items_store)
 
 
@@ -92,7 +92,7 @@ def like(bundle: Bundle, item_id: str, row: int = 0, **fields: Any) -> Item:
     return replace(item, **fields)
 
 
-def trained_with(bundle: Bundle, items: Assortment, path: Path, version: str = "") -> Bundle:
+def trained_with(bundle: Bundle, items: CatalogueSnapshot, path: Path, version: str = "") -> Bundle:
     """A bundle whose catalogue has these items, in the same rows: the oracle of the overlay."""
     shutil.copytree(bundle.path, path)
     new = [items.item_id(row) for row in range(bundle.manifest.items, len(items.popular))]
@@ -165,7 +165,7 @@ def test_answers_are_those_of_a_catalogue_that_had_it_all(
     out: int,
 ) -> None:
     folder = tmp_path_factory.mktemp("oracle")
-    with LmdbItems(folder / "items") as items_store:
+    with LmdbOverlayStore(folder / "items") as items_store:
         recommender = Recommender(bundle, store, Overlay(items_store))
         for name, row, price, category, brands in made:
             item_id = name if name.startswith("new") else bundle.item_ids[int(name)]
@@ -358,7 +358,7 @@ def test_without_an_overlay_nothing_can_be_put(bundle: Bundle, store: LmdbStore)
 def test_it_survives_a_restart(bundle: Bundle, store: LmdbStore, tmp_path: Path) -> None:
     answers = []
     for turn in range(2):
-        with LmdbItems(tmp_path / "items") as items_store:
+        with LmdbOverlayStore(tmp_path / "items") as items_store:
             recommender = Recommender(bundle, store, Overlay(items_store))
             if turn == 0:
                 recommender.items.put_many([like(bundle, "new"), like(bundle, "newer", 7)])
@@ -369,7 +369,7 @@ def test_it_survives_a_restart(bundle: Bundle, store: LmdbStore, tmp_path: Path)
 
 
 def test_what_others_write_is_seen_while_it_is_followed(
-    bundle: Bundle, store: LmdbStore, items_store: LmdbItems
+    bundle: Bundle, store: LmdbStore, items_store: LmdbOverlayStore
 ) -> None:
     with Overlay(items_store) as mine, Overlay(items_store) as others:
         recommender = Recommender(bundle, store, mine)
@@ -410,8 +410,8 @@ def test_bundles_take_turns_over_one_item_store(
     old.items.put_many([like(bundle, "absorbed"), like(bundle, "kept", 5)])
     old.items.remove("nobody knows it")
     found = old.recommend("ann", 700)
-    with LmdbItems(tmp_path / "others") as others:
-        trained = Items(bundle, Overlay(others))
+    with LmdbOverlayStore(tmp_path / "others") as others:
+        trained = Catalogue(bundle, Overlay(others))
         trained.put(like(bundle, "absorbed"))
         next_one = trained_with(bundle, trained.current, tmp_path / "next", version="z-next")
     vectors = np.array(next_one.item_embeddings)

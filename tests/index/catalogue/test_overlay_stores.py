@@ -11,21 +11,25 @@ from threading import Thread
 import pytest
 
 from index.catalogue.item import Item
-from index.catalogue.overlay_store import MOST_ITEMS, ItemStore, LmdbItems
-from index.catalogue.redis_overlay import RedisItems
+from index.catalogue.overlay_store import MOST_ITEMS, LmdbOverlayStore, OverlayStore
+from index.catalogue.redis_overlay import RedisOverlayStore
 from testbed.real_redis import RealRedis
 
 ROOT = Path(__file__).parents[3]
 
 
-def open_lmdb(place: str) -> ItemStore:
-    return LmdbItems(Path(place))
+def open_lmdb(place: str) -> OverlayStore:
+    return LmdbOverlayStore(Path(place))
 
 
 # Each opens, in any process, what was written to the same place: a folder, a url.
-STORES: dict[str, Callable[[str], ItemStore]] = {"lmdb": open_lmdb, "redis": RedisItems, "redis-cluster": RedisItems}
+STORES: dict[str, Callable[[str], OverlayStore]] = {
+    "lmdb": open_lmdb,
+    "redis": RedisOverlayStore,
+    "redis-cluster": RedisOverlayStore,
+}
 WRITES_ARE_SEEN_WHOLE = {"lmdb"}
-Opener = Callable[[], ItemStore]
+Opener = Callable[[], OverlayStore]
 
 OTHER_PROCESS = """
 import sys
@@ -74,12 +78,12 @@ def open_store(kind: str, place: str) -> Opener:
 
 
 @pytest.fixture
-def store(open_store: Opener) -> Iterator[ItemStore]:
+def store(open_store: Opener) -> Iterator[OverlayStore]:
     with open_store() as store:
         yield store
 
 
-def test_an_empty_store(store: ItemStore) -> None:
+def test_an_empty_store(store: OverlayStore) -> None:
     assert store.last_change() == 0
     assert store.since(0).entries == {}
     assert store.forget({"a": None}) == 0
@@ -87,7 +91,7 @@ def test_an_empty_store(store: ItemStore) -> None:
     assert store.last_change() == 0
 
 
-def test_what_was_written_is_there_and_the_last_counts(store: ItemStore) -> None:
+def test_what_was_written_is_there_and_the_last_counts(store: OverlayStore) -> None:
     bare = Item("b", "Bowl")
     store.write({"a": mug("a"), "b": bare, "c": None})
     assert store.since(0).entries == {"a": mug("a"), "b": bare, "c": None}
@@ -96,12 +100,12 @@ def test_what_was_written_is_there_and_the_last_counts(store: ItemStore) -> None
 
 
 @pytest.mark.parametrize("item_id", ["\0", "\N{SNOWMAN}" * 170, "x" * 511, "{a}b", "*", " ", "a\r\nDEL b"])
-def test_any_item_id_can_be_kept(store: ItemStore, item_id: str) -> None:
+def test_any_item_id_can_be_kept(store: OverlayStore, item_id: str) -> None:
     store.write({item_id: mug(item_id)})
     assert store.since(0).entries == {item_id: mug(item_id)}
 
 
-def test_a_reader_gets_what_was_written_since(store: ItemStore) -> None:
+def test_a_reader_gets_what_was_written_since(store: OverlayStore) -> None:
     store.write({"a": mug("a"), "b": mug("b")})
     first = store.since(0)
     assert first.last == store.last_change() > 0
@@ -114,7 +118,7 @@ def test_a_reader_gets_what_was_written_since(store: ItemStore) -> None:
     assert second.last == store.last_change() > first.last
 
 
-def test_forgetting_drops_what_did_not_change_and_is_noticed(store: ItemStore) -> None:
+def test_forgetting_drops_what_did_not_change_and_is_noticed(store: OverlayStore) -> None:
     store.write({"a": mug("a"), "b": mug("b"), "c": None, "d": mug("d")})
     before = store.since(0)
     store.write({"b": mug("b", "Blue mug")})
@@ -127,7 +131,7 @@ def test_forgetting_drops_what_did_not_change_and_is_noticed(store: ItemStore) -
     assert set(store.since(0).entries) == {"a", "b", "d"}
 
 
-def test_what_was_removed_is_restored_as_it_was(store: ItemStore) -> None:
+def test_what_was_removed_is_restored_as_it_was(store: OverlayStore) -> None:
     """An item that was put comes back with its entry; the removal of one that was not leaves none."""
     store.write({"a": mug("a"), "b": mug("b")})
     store.write({"a": None, "c": None})
@@ -149,13 +153,13 @@ def test_what_was_removed_is_restored_as_it_was(store: ItemStore) -> None:
     assert store.since(0).entries == {"b": mug("b")}
 
 
-def test_more_than_is_read_at_a_time(store: ItemStore) -> None:
+def test_more_than_is_read_at_a_time(store: OverlayStore) -> None:
     entries = {f"item-{number}": mug(f"item-{number}") for number in range(2_500)}
     store.write(entries)
     assert store.since(0).entries == entries
 
 
-def test_too_many_are_refused_as_a_whole(store: ItemStore) -> None:
+def test_too_many_are_refused_as_a_whole(store: OverlayStore) -> None:
     store.write({"a": mug("a")})
     many: dict[str, Item | None] = {str(number): None for number in range(MOST_ITEMS)}
     with pytest.raises(
@@ -175,7 +179,7 @@ def test_what_was_written_survives_reopening(open_store: Opener) -> None:
             store.write({f"item-{number}": mug(f"item-{number}")})
 
 
-def test_two_processes_see_each_others_writes(store: ItemStore, kind: str, place: str) -> None:
+def test_two_processes_see_each_others_writes(store: OverlayStore, kind: str, place: str) -> None:
     command = [sys.executable, "-c", OTHER_PROCESS, kind, place]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, text=True) as other:
@@ -209,7 +213,7 @@ def test_a_process_that_is_killed_leaves_whole_entries(open_store: Opener, kind:
         assert len(store.since(0).entries) == 51
 
 
-def test_threads_share_a_store(store: ItemStore, kind: str) -> None:
+def test_threads_share_a_store(store: OverlayStore, kind: str) -> None:
     """Two write and one reads: it misses nothing, and of LMDB it sees no half of a write."""
     failures: list[BaseException] = []
 
@@ -244,18 +248,18 @@ def test_threads_share_a_store(store: ItemStore, kind: str) -> None:
 def test_a_folder_that_cannot_be_used_says_so(tmp_path: Path) -> None:
     (tmp_path / "data.mdb").write_bytes(b"some other program's file" * 1000)
     with pytest.raises(OSError, match=f"the item store {tmp_path} cannot be opened"):
-        LmdbItems(tmp_path)
+        LmdbOverlayStore(tmp_path)
 
 
 def test_a_key_of_another_program_is_named(real_redis: RealRedis) -> None:
     with real_redis.client() as client:
         client.set("mindstream:{items}", "something else")
-    with RedisItems(real_redis.url) as store, pytest.raises(ValueError, match="holds no items of Mindstream"):
+    with RedisOverlayStore(real_redis.url) as store, pytest.raises(ValueError, match="holds no items of Mindstream"):
         store.write({"a": mug("a")})
 
 
 def test_a_redis_that_lost_all_is_read_anew_and_one_that_is_away_is_named(tmp_path: Path) -> None:
-    with RealRedis() as redis, RedisItems(redis.url) as store:
+    with RealRedis() as redis, RedisOverlayStore(redis.url) as store:
         store.write({"a": mug("a"), "b": mug("b")})
         seen = store.last_change()
         redis.flush()

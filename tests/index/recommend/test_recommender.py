@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from index.catalogue.item import Item
-from index.catalogue.overlay_store import LmdbItems
+from index.catalogue.overlay_store import LmdbOverlayStore
 from index.recommend.recommender import Recommender
 from index.search.bundled import build_index
 from index.search.exact import ExactIndex
@@ -34,7 +34,7 @@ from model_export.bundle.format import (
 from model_export.bundle.registry import Registry
 from stream.events.position import Position
 from stream.store.history import History
-from stream.store.protocol import LmdbStore
+from stream.store.lmdb_store import LmdbStore
 from stream.store.state import UserState
 
 ROOT = Path(__file__).parents[3]
@@ -257,7 +257,7 @@ def test_what_others_wrote_does_nothing_to_the_terminal(planted: Bundle, tmp_pat
     history = History(("tea-1", odd), state.history.event_times_ms[:2], ("", ""))
     weights = np.array([[0.2, 0.8], [0, 1]], dtype=np.float32)
     capsules = Capsules(state.capsules.vectors, weights.mean(1), weights, planted.version)
-    with LmdbStore(tmp_path / "state") as store, LmdbItems(tmp_path / "state" / "items") as items:
+    with LmdbStore(tmp_path / "state") as store, LmdbOverlayStore(tmp_path / "state" / "items") as items:
         store.put_many([msgspec.structs.replace(state, history=history, capsules=capsules)])
         items.write({"tea-2": Item("tea-2", odd, odd)})
     table, found = run_index(tmp_path, "query", "ann"), run_index(tmp_path, "query", "ann", "--json")

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from index.catalogue.catalogue import Items
+from index.catalogue.catalogue import Catalogue
 from index.catalogue.filters import Filters
 from index.recommend.recommender import Candidates, Recommender
 from index.recommend.request import Request
@@ -21,7 +21,7 @@ from model_export.bundle.format import Bundle
 from model_export.models.checkpoint import Checkpoint
 from stream.events.position import Position
 from stream.store.history import History
-from stream.store.protocol import LmdbStore
+from stream.store.lmdb_store import LmdbStore
 from stream.store.state import UserState
 
 
@@ -300,7 +300,7 @@ def test_what_is_wrong_with_a_request_is_said(wanted: dict[str, Any], message: s
 
 
 def test_unknown_attributes_and_values_are_said(bundle: Bundle, tmp_path: Path) -> None:
-    filters, items = Filters(), Items(bundle).current
+    filters, items = Filters(), Catalogue(bundle).current
     with pytest.raises(ValueError, match=r"there is no attribute 'colour'; right are .*category"):
         filters.allowed({"colour": frozenset({"red"})}, items)
     with pytest.raises(ValueError, match=r"no item has the category 'submarines'; right are .* others"):

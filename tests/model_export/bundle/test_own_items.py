@@ -30,7 +30,7 @@ from model_export.training.own_item_tuning import RAISES, raise_repeats, set_bon
 from model_export.training.train import repeated_share, train
 from stream.events.position import Position
 from stream.store.history import History
-from stream.store.protocol import LmdbStore
+from stream.store.lmdb_store import LmdbStore
 from stream.store.state import UserState
 from tests.support.untrained import untrained
 

@@ -15,7 +15,7 @@ from model_export.models.model import InterestModel
 from model_export.models.presets import PRESETS
 from model_export.models.training_config import TrainingConfig
 from model_export.training.losses import instability, joint_softmax, overlap, routing_penalty, scores_of
-from model_export.training.objective import Batch, objective
+from model_export.training.objective import TrainingBatch, objective
 from tests.support.untrained import ITEMS, untrained
 
 PLAIN = TrainingConfig()
@@ -33,7 +33,7 @@ def small(name: str, **settings: Any) -> InterestModel:
     return model
 
 
-def batch_of(model: InterestModel) -> Batch:
+def batch_of(model: InterestModel) -> TrainingBatch:
     """Histories of 5, 3 and 1 behaviours, and four negatives, one of which is a target and one twice there."""
     rng = np.random.default_rng(1)
     mask = torch.arange(5)[None] >= 5 - torch.tensor([5, 3, 1])[:, None]
@@ -47,7 +47,7 @@ def batch_of(model: InterestModel) -> Batch:
     earlier = without_last(masks.numpy())
     real = histories.clone()
     real[:, -1] = 8  # was substituted; 8 is a target and a negative too
-    return Batch(
+    return TrainingBatch(
         history=histories,
         real_history=real,
         mask=masks,
@@ -61,13 +61,13 @@ def batch_of(model: InterestModel) -> Batch:
     )
 
 
-def encode(model: InterestModel, batch: Batch, mask: Tensor, gaps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def encode(model: InterestModel, batch: TrainingBatch, mask: Tensor, gaps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Capsules, interest mask and routing weights, with the vectors of all items."""
     logits = model.routing_logits[batch.history].transpose(1, 2)
     return model.extract(model.item_table()[batch.history], mask, logits, batch.profile, gaps)
 
 
-def repeats_by_hand(model: InterestModel, batch: Batch) -> Tensor | None:
+def repeats_by_hand(model: InterestModel, batch: TrainingBatch) -> Tensor | None:
     """What each item of the table gets for each time that it is in a history, times the scale; the last has age 0."""
     if model.repeat_bonus is None:
         return None

@@ -11,14 +11,14 @@ from scipy.sparse import csr_matrix
 from model_export.data.cooccurrence import Neighbours
 from model_export.data.dataset import Sequences
 from model_export.models.training_config import TrainingConfig
-from model_export.training.objective import Batch
+from model_export.training.objective import TrainingBatch
 from model_export.training.sampler import Sampler, draw
 
 CPU = torch.device("cpu")
 X, Y, Z = 0, 1, 2
 
 
-def arrays(batch: Batch) -> list[np.ndarray]:
+def arrays(batch: TrainingBatch) -> list[np.ndarray]:
     """All parts of a batch, in the order of its fields."""
     return [getattr(batch, name).numpy() for name in vars(batch)]
 

@@ -24,7 +24,7 @@ from model_export.readers import write_table
 from stream.__main__ import app, remove_idle
 from stream.events.event import Event, decode
 from stream.kafka.embedded_broker import EmbeddedBroker
-from stream.store.protocol import LmdbStore
+from stream.store.lmdb_store import LmdbStore
 from stream.store.redis_store import RedisStore
 from testbed.java_broker import free_ports
 from testbed.real_kafka import RealKafka

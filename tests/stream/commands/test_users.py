@@ -12,7 +12,7 @@ from model_export.bundle.format import Bundle
 from stream.events.event import Event
 from stream.events.position import Position
 from stream.store.history import History
-from stream.store.protocol import LmdbStore
+from stream.store.lmdb_store import LmdbStore
 from stream.store.state import UserState
 from testbed.real_kafka import RealKafka
 from testbed.stream_process import Command

@@ -19,7 +19,8 @@ from stream.events.producer import EventProducer
 from stream.events.replay import Brake
 from stream.kafka.cluster import Cluster
 from stream.kafka.embedded_broker import ANNOUNCEMENT, BrokerTakenError, EmbeddedBroker, is_locked, running_embedded
-from stream.store.protocol import LmdbStore, Store
+from stream.store.lmdb_store import LmdbStore
+from stream.store.protocol import Store
 from stream.store.state import UserState
 from stream.updater.updater import Updater
 from testbed.stream_process import Command, wait_until

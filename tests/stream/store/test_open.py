@@ -6,8 +6,8 @@ import pytest
 from pydantic import SecretStr
 
 from mindstream.settings import Settings
+from stream.store.lmdb_store import LmdbStore
 from stream.store.open import open_store
-from stream.store.protocol import LmdbStore
 from stream.store.redis_store import RedisStore
 from testbed.real_redis import RealRedis
 from tests.stream.store.test_store import item_of, state

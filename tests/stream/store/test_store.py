@@ -18,7 +18,8 @@ from model_export.bundle.extractor import Capsules
 from stream.events.position import Position
 from stream.store.codec import to_bytes
 from stream.store.history import History
-from stream.store.protocol import KEYS_AT_ONCE, LmdbStore, Store
+from stream.store.lmdb_store import KEYS_AT_ONCE, LmdbStore
+from stream.store.protocol import Store
 from stream.store.redis_store import RedisStore
 from stream.store.state import DAY_MS, MARKER_DAYS, UserState, recomputed
 

@@ -15,7 +15,7 @@ from stream.events.position import Position
 from stream.monitoring.metrics import Metrics
 from stream.store.codec import to_bytes
 from stream.store.history import History
-from stream.store.protocol import LmdbStore
+from stream.store.lmdb_store import LmdbStore
 from stream.store.state import UserState, recomputed
 from stream.updater import sweeper as sweeping
 from stream.updater.sweep import PAGE, Sweep

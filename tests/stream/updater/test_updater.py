@@ -23,12 +23,13 @@ from stream.dead_letters.writer import KEPT_BYTES
 from stream.events.event import Event, encode
 from stream.events.position import Position
 from stream.events.producer import EventProducer
-from stream.kafka.batch import Batch
+from stream.kafka.batch import RecordBatch
 from stream.kafka.cluster import Cluster
 from stream.kafka.reader import LIFE_CHECK_S
 from stream.store.codec import to_bytes
 from stream.store.history import History
-from stream.store.protocol import LmdbStore, Store
+from stream.store.lmdb_store import LmdbStore
+from stream.store.protocol import Store
 from stream.store.state import UserState
 from stream.updater.updater import MOST_TRIES, Updater
 from testbed.bad_records import BAD_RECORDS
@@ -388,7 +389,7 @@ def test_one_who_slept_asks_before_writing(world: World, monkeypatch: pytest.Mon
     apply_all(other, 2)
     before = world.stored_bytes()
     monkeypatch.setattr(sleeper.reader, "sure", 0.0)
-    sleeper.finish(Batch(arrived))
+    sleeper.finish(RecordBatch(arrived))
     assert (sleeper.counts["applied"], world.stored_bytes()) == (0, before)
     world.publish(world.clicks("anna", 3, first=2))
     apply_all(other, 3)

@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from index.catalogue.bundle_catalogue import Catalogued, inverted
+from index.catalogue.bundle_catalogue import BundleCatalogue, inverted
 from index.catalogue.item import CATEGORY
 from index.search.maxsim import Allowed
 
@@ -15,7 +15,7 @@ Where = frozenset[tuple[str, frozenset[str]]]  # attributes, and the values of w
 Values = Mapping[int, Mapping[str, Sequence[str]]]  # row -> attribute -> values
 
 
-class Matching:
+class AttributeIndex:
     """The attributes of a bundle's items and of those behind them.
 
     Parameters
@@ -26,7 +26,7 @@ class Matching:
     new : item_id -> row, of items that the bundle does not know; they have the rows behind its own.
     """
 
-    def __init__(self, base: Catalogued, put: Values, removed: Sequence[int], new: Mapping[str, int]) -> None:
+    def __init__(self, base: BundleCatalogue, put: Values, removed: Sequence[int], new: Mapping[str, int]) -> None:
         self.base, self.put, self.removed, self.new = base, put, removed, new
         self.size = base.bundle.manifest.items + len(new)
 
