@@ -8,6 +8,8 @@ from demo.engine.engine import Engine
 from mindstream import settings
 from mindstream.settings import Settings
 
+__all__ = ["Power", "power"]
+
 
 @cache
 def power() -> "Power":

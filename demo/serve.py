@@ -11,12 +11,12 @@ from streamlit.web import cli
 from demo.power import power
 
 
-def start_engine() -> None:
+def _start_engine() -> None:
     """What is wrong, if anything, the page finds out for itself, and says."""
     with suppress(OSError, ValueError):
         power().engine()
 
 
 if __name__ == "__main__":
-    threading.Thread(target=start_engine, name="engine", daemon=True).start()
+    threading.Thread(target=_start_engine, name="engine", daemon=True).start()
     cli.main(prog_name="streamlit")

@@ -5,6 +5,8 @@ import sys
 from collections.abc import Callable
 from types import TracebackType
 
+__all__ = ["run"]
+
 # What takes a while to import is imported where it is used: until this module is there, Ctrl-C is a traceback.
 
 EXIT_ERROR = 2
@@ -16,9 +18,9 @@ log = logging.getLogger("console")
 
 def run(app: Callable[..., object]) -> None:
     """Run a Typer app; print expected errors as a sentence on stderr instead of a traceback."""
-    as_json = wants_json()
-    set_up_logs(as_json)
-    fail = log.error if as_json else print_error
+    as_json = _wants_json()
+    _set_up_logs(as_json)
+    fail = log.error if as_json else _print_error
     try:
         app()  # Typer ends the process: 2 where it was called wrongly, 130 after Ctrl-C
     except ModuleNotFoundError as error:  # torch, where only what serving needs was installed
@@ -29,7 +31,7 @@ def run(app: Callable[..., object]) -> None:
         sys.exit(EXIT_ERROR)
 
 
-def wants_json() -> bool:
+def _wants_json() -> bool:
     """Whether logs are JSON. A wrong variable is said by the command that asks for it, as text."""
     from mindstream import settings
 
@@ -39,16 +41,16 @@ def wants_json() -> bool:
         return False
 
 
-def set_up_logs(as_json: bool) -> None:
+def _set_up_logs(as_json: bool) -> None:
     """Log to stderr: errors of all, and what our own rooms say."""
     handler = logging.StreamHandler()
-    handler.setFormatter(json_lines() if as_json else logging.Formatter(TEXT))
+    handler.setFormatter(_json_lines() if as_json else logging.Formatter(TEXT))
     logging.basicConfig(level=logging.ERROR, handlers=[handler])
     for room in ("demo", "index", "model_export", "stream"):  # kafka-python warns at every reconnect; ours say enough
         logging.getLogger(room).setLevel(logging.INFO)
 
 
-def json_lines() -> logging.Formatter:
+def _json_lines() -> logging.Formatter:
     """One object a line: time (ISO 8601, UTC), level, logger, message, and the fields given as `extra`."""
     from pythonjsonlogger.json import JsonFormatter
 
@@ -60,12 +62,12 @@ def json_lines() -> logging.Formatter:
     )
 
 
-def print_error(sentence: str) -> None:
+def _print_error(sentence: str) -> None:
     """The last line of a program that failed."""
     print(f"error: {sentence}", file=sys.stderr)
 
 
-def end_quietly_on_ctrl_c() -> None:
+def _end_quietly_on_ctrl_c() -> None:
     """Numpy, pandas and torch take seconds to import, and `run`, which knows Ctrl-C, comes after them."""
     former = sys.excepthook
 
@@ -77,4 +79,4 @@ def end_quietly_on_ctrl_c() -> None:
     sys.excepthook = hook
 
 
-end_quietly_on_ctrl_c()
+_end_quietly_on_ctrl_c()

@@ -3,6 +3,8 @@
 import json
 from collections.abc import Callable
 
+__all__ = ["escaped", "json_escape", "json_line", "printable"]
+
 
 def printable(text: str) -> str:
     """The text with every character that cannot be seen as an escape, such as \\x1b or \\u202e."""

@@ -19,6 +19,8 @@ from model_export.models.model_config import ModelConfig
 from model_export.models.training_config import TrainingConfig
 from model_export.training.train import train
 
+__all__ = ["LOCK", "Plan", "alone", "retrain"]
+
 LOCK = ".retrain.lock"
 
 log = logging.getLogger(__name__)
@@ -45,7 +47,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Retrained:
+class _Retrained:
     """What came out: the bundle, where it lies now, what the gate found, and whether it is the current one."""
 
     bundle: Bundle
@@ -70,7 +72,7 @@ def retrain(
     registry: Registry,
     build_index: Callable[[Path], None],
     progress: bool = True,
-) -> Retrained:
+) -> _Retrained:
     """Train on a log and publish what came out, unless the gate objects.
 
     Parameters
@@ -92,7 +94,7 @@ def retrain(
     bundle = Bundle(exported)
     verdict = judge(bundle, current, plan.gate, events)
     if verdict.objections and not plan.force:
-        return Retrained(bundle, verdict, published=False)
+        return _Retrained(bundle, verdict, published=False)
     published = registry.publish(exported)
     shutil.rmtree(exported)
-    return Retrained(published, verdict, published=True)
+    return _Retrained(published, verdict, published=True)

@@ -11,6 +11,8 @@ from typing import Any, Literal, get_args
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+__all__ = ["Settings", "load"]
+
 
 class Settings(BaseSettings):
     """Configuration of one process, read from the environment.
@@ -170,8 +172,8 @@ class Settings(BaseSettings):
 
     def is_behaviour(self, event_type: str) -> bool:
         """Whether events of this type count."""
-        wanted = names_in(self.behaviour_types)
-        return event_type in wanted if wanted else event_type not in names_in(self.ignored_types)
+        wanted = _names_in(self.behaviour_types)
+        return event_type in wanted if wanted else event_type not in _names_in(self.ignored_types)
 
     @property
     def dead_letter_topic(self) -> str:
@@ -180,7 +182,7 @@ class Settings(BaseSettings):
 
 
 @cache
-def names_in(listed: str) -> frozenset[str]:
+def _names_in(listed: str) -> frozenset[str]:
     """The names in a comma-separated list."""
     return frozenset(name for one in listed.split(",") if (name := one.strip()))
 
@@ -197,18 +199,18 @@ def load() -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        raise ValueError(sentence(dict(error.errors()[0]))) from None
+        raise ValueError(_sentence(dict(error.errors()[0]))) from None
 
 
-def sentence(wrong: dict[str, Any]) -> str:
+def _sentence(wrong: dict[str, Any]) -> str:
     """What is wrong with a variable, and its value unless that is a secret."""
     name = str(wrong["loc"][0])
     variable = f"MINDSTREAM_{name.upper()}" if name in Settings.model_fields else name
-    given = "not right (its value is a secret)" if is_secret(name) else repr(wrong["input"])
+    given = "not right (its value is a secret)" if _is_secret(name) else repr(wrong["input"])
     return f"{variable} is {given}: {wrong['msg'].removeprefix('Value error, ')}"
 
 
-def is_secret(name: str) -> bool:
+def _is_secret(name: str) -> bool:
     """Whether a field, or the field of a variable, must not be shown."""
     [field] = [field for own, field in Settings.model_fields.items() if name in (own, field.validation_alias)]
     return SecretStr in (field.annotation, *get_args(field.annotation))

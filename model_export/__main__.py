@@ -78,7 +78,7 @@ def train(
     from model_export.models.checkpoint import save
     from model_export.training.train import train as train_model
 
-    require_writable(out)
+    _require_writable(out)
     train_on(threads)
     chosen = switched(preset(model), switches or [])
     config = replace(chosen.model, **given(dim=dim, num_interests=num_interests, history_length=history_length))
@@ -97,7 +97,7 @@ def train(
     save(checkpoint, out)
     state.unlink(missing_ok=True)
     save(judged(checkpoint, interactions), out)  # again: judging takes a while, and what was trained should not be lost
-    print(f"wrote {out}; validation: {percentages(checkpoint.validation)}")
+    print(f"wrote {out}; validation: {_percentages(checkpoint.validation)}")
 
 
 @app.command()
@@ -132,7 +132,7 @@ def export(
     print(export_bundle(load(checkpoint), out).path)
 
 
-def require_writable(out: Path) -> None:
+def _require_writable(out: Path) -> None:
     """Raise OSError where the checkpoint could not be written: the training would be lost."""
     if out.is_dir():
         raise IsADirectoryError(f"--out is {out}, a folder; right is a file, such as {out / 'model.pt'}")
@@ -156,7 +156,7 @@ def state_file(out: Path, resume: bool) -> Path:
     return file
 
 
-def percentages(found: dict[str, float]) -> str:
+def _percentages(found: dict[str, float]) -> str:
     """Shares as per cent, for people."""
     return ", ".join(f"{name} {100 * value:.1f} %" for name, value in found.items()) or "no held-out users"
 

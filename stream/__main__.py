@@ -58,7 +58,7 @@ def run() -> None:
     stop = stop_on_signals()
     collect_less_garbage()
     metrics, health = Metrics(), Health()
-    serving = Serving(Registry(settings.load().models), warm_extractor, lambda *_: metrics.bundle_refused())
+    serving = Serving(Registry(settings.load().models), _warm_extractor, lambda *_: metrics.bundle_refused())
     with (
         monitor(settings.load(), metrics, health),
         any_cluster() as cluster,
@@ -67,20 +67,20 @@ def run() -> None:
     ):
         updater = Updater(cluster, store, serving, settings.load(), metrics, health)
         log.info("model %s; reading %s at %s", serving.version, settings.load().topic, cluster.bootstrap_servers)
-        threading.Thread(target=report, args=(updater, stop), daemon=True).start()
+        threading.Thread(target=_report, args=(updater, stop), daemon=True).start()
         threading.Thread(target=remove_idle, args=(store, stop), daemon=True).start()
         updater.run(stop)
         log.info("stopped cleanly: %s", dict(updater.counts))
 
 
-def warm_extractor(bundle: Bundle) -> Extractor:
+def _warm_extractor(bundle: Bundle) -> Extractor:
     """A bundle's extractor that has run once, so that the first batch need not wait for what a first run prepares."""
     extractor = Extractor(bundle)
     extractor.encode([bundle.item_ids[: extractor.length]])
     return extractor
 
 
-def report(updater: Updater, stop: threading.Event) -> None:
+def _report(updater: Updater, stop: threading.Event) -> None:
     """Log the counts now and then, when they have changed."""
     before: dict[str, int] = {}
     while not stop.wait(REPORT_S):
@@ -122,10 +122,10 @@ def produce(
                 published += 1
         finally:
             producer.flush()
-            say_published(published)
+            _say_published(published)
 
 
-def say_published(count: int) -> None:
+def _say_published(count: int) -> None:
     """On stderr, after Ctrl-C too."""
     print(f"published {count:,} event{'s' * (count != 1)} to {settings.load().topic}", file=sys.stderr)
 
@@ -141,17 +141,17 @@ def replay(
     from model_export.readers import read_log  # here, because pandas takes a second to import
     from stream.events.replay import replay as replay_log
 
-    factor = parse_speed(speed)
+    factor = _parse_speed(speed)
     cluster = reachable_cluster()
     interactions = read_log(path, format)
     if limit is not None:
         interactions = interactions.between(0, min(1.0, limit / max(1, len(interactions.events))))
     print(interactions.describe(), file=sys.stderr)
     topic, group = settings.load().topic, settings.load().group
-    say_published(replay_log(interactions, cluster, topic, group, factor, stopped=say_published))
+    _say_published(replay_log(interactions, cluster, topic, group, factor, stopped=_say_published))
 
 
-def parse_speed(speed: str) -> float | None:
+def _parse_speed(speed: str) -> float | None:
     """None for "max", else the factor."""
     if speed == "max":
         return None

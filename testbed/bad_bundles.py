@@ -21,6 +21,8 @@ from model_export.bundle.format import (
     write_manifest,
 )
 
+__all__ = ["BAD_BUNDLES", "Bad", "copied"]
+
 
 class Bad(NamedTuple):
     """How a bundle's folder is spoilt, and a part of what is said of it."""
@@ -32,66 +34,66 @@ class Bad(NamedTuple):
 def copied(bundle: Bundle, path: Path) -> Path:
     """A copy of a bundle, of the version that is the folder's name."""
     shutil.copytree(bundle.path, path)
-    change_manifest(path, version=path.name)
+    _change_manifest(path, version=path.name)
     return path
 
 
-def change_manifest(path: Path, **changed: Any) -> None:
+def _change_manifest(path: Path, **changed: Any) -> None:
     """Other entries in a manifest."""
     write_manifest(path, replace(read_manifest(path), **changed))
 
 
-def list_anew(path: Path, name: str) -> None:
+def _list_anew(path: Path, name: str) -> None:
     """List a changed file with the size and checksum that it has now."""
-    change_manifest(path, files=read_manifest(path).files | {name: describe_file(path / name)})
+    _change_manifest(path, files=read_manifest(path).files | {name: describe_file(path / name)})
 
 
-def tamper(path: Path) -> None:
+def _tamper(path: Path) -> None:
     content = bytearray((path / ITEM_EMBEDDINGS).read_bytes())
     content[-1] ^= 1
     (path / ITEM_EMBEDDINGS).write_bytes(content)
 
 
-def half_written(path: Path) -> None:
+def _half_written(path: Path) -> None:
     (path / ROUTING_LOGITS).unlink()
     (path / GOLDEN).unlink()
 
 
-def with_nan(path: Path) -> None:
+def _with_nan(path: Path) -> None:
     table = np.load(path / ITEM_EMBEDDINGS)
     table[0, 0] = np.nan
     np.save(path / ITEM_EMBEDDINGS, table)
-    list_anew(path, ITEM_EMBEDDINGS)
+    _list_anew(path, ITEM_EMBEDDINGS)
 
 
-def with_other_golden_capsules(path: Path) -> None:
+def _with_other_golden_capsules(path: Path) -> None:
     cases = json.loads((path / GOLDEN).read_text(encoding="utf-8"))
     cases[-1]["capsules"][0][0] += 0.1
     (path / GOLDEN).write_text(json.dumps(cases), encoding="utf-8")
-    list_anew(path, GOLDEN)
+    _list_anew(path, GOLDEN)
 
 
-def with_no_graph(path: Path) -> None:
+def _with_no_graph(path: Path) -> None:
     (path / EXTRACTOR).write_bytes(b"no graph")
-    list_anew(path, EXTRACTOR)
+    _list_anew(path, EXTRACTOR)
 
 
-def without_checksums(path: Path) -> None:
-    change_manifest(path, files={name: {} for name in read_manifest(path).files})
+def _without_checksums(path: Path) -> None:
+    _change_manifest(path, files={name: {} for name in read_manifest(path).files})
 
 
 BAD_BUNDLES = {
     "not there": Bad(shutil.rmtree, "is not a bundle: it has no manifest.json"),
-    "half-written": Bad(half_written, f"{ROUTING_LOGITS} is missing"),
+    "half-written": Bad(_half_written, f"{ROUTING_LOGITS} is missing"),
     "without a manifest": Bad(lambda path: (path / MANIFEST).unlink(), "is not a bundle: it has no manifest.json"),
     "corrupt": Bad(lambda path: (path / MANIFEST).write_text('{"schema": 1'), f"{MANIFEST} is not JSON"),
     "truncated": Bad(lambda path: (path / EXTRACTOR).write_bytes(b"\x08"), f"{EXTRACTOR} has 1 bytes"),
-    "tampered with": Bad(tamper, f"{ITEM_EMBEDDINGS} was changed: SHA-256"),
-    "of another schema": Bad(lambda path: change_manifest(path, schema=99), "schema is 99"),
-    "of another dimension": Bad(lambda path: change_manifest(path, dim=3), "has shape"),
-    "with NaN": Bad(with_nan, "holds NaN or infinite numbers"),
-    "failing its golden histories": Bad(with_other_golden_capsules, "gives other capsules"),
-    "without a graph": Bad(with_no_graph, f"{EXTRACTOR} cannot be loaded"),
-    "without checksums": Bad(without_checksums, "files is "),
-    "of another version": Bad(lambda path: change_manifest(path, version="other"), "holds bundle other"),
+    "tampered with": Bad(_tamper, f"{ITEM_EMBEDDINGS} was changed: SHA-256"),
+    "of another schema": Bad(lambda path: _change_manifest(path, schema=99), "schema is 99"),
+    "of another dimension": Bad(lambda path: _change_manifest(path, dim=3), "has shape"),
+    "with NaN": Bad(_with_nan, "holds NaN or infinite numbers"),
+    "failing its golden histories": Bad(_with_other_golden_capsules, "gives other capsules"),
+    "without a graph": Bad(_with_no_graph, f"{EXTRACTOR} cannot be loaded"),
+    "without checksums": Bad(_without_checksums, "files is "),
+    "of another version": Bad(lambda path: _change_manifest(path, version="other"), "holds bundle other"),
 }

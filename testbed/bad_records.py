@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+__all__ = ["BAD_RECORDS", "GOOD", "BadRecord"]
+
 GOOD = b'{"user_id":"anna","item_id":"mug","event_time_ms":1720000000000}'
 
 

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+__all__ = ["prepared", "running_demo"]
+
 ROOT = Path(__file__).parents[1]
 UP_WITHIN_S = 90
 NOTHING_ELSE = {"KAFKA_BOOTSTRAP_SERVERS": "", "MINDSTREAM_REDIS": "", "MINDSTREAM_LOG": ""}
@@ -18,10 +20,10 @@ NOTHING_ELSE = {"KAFKA_BOOTSTRAP_SERVERS": "", "MINDSTREAM_REDIS": "", "MINDSTRE
 @contextmanager
 def running_demo(home: Path) -> Iterator[str]:
     """The address of a demo on this home, as soon as it listens."""
-    port = free_port()
-    with started(home, "--port", str(port)) as process:
+    port = _free_port()
+    with _started(home, "--port", str(port)) as process:
         try:
-            wait_until_it_listens(port, process)
+            _wait_until_it_listens(port, process)
             yield f"http://localhost:{port}"
         finally:
             process.send_signal(signal.SIGINT)
@@ -30,24 +32,24 @@ def running_demo(home: Path) -> Iterator[str]:
 
 def prepared(home: Path) -> None:
     """Train the models of a home."""
-    with started(home, "--only-prepare") as process:
+    with _started(home, "--only-prepare") as process:
         assert process.wait() == 0, "the models could not be trained; what stands above says why"
 
 
-def started(home: Path, *options: str) -> "subprocess.Popen[bytes]":
+def _started(home: Path, *options: str) -> "subprocess.Popen[bytes]":
     """`python -m demo` with these options."""
     environment = {**os.environ, **NOTHING_ELSE, "MINDSTREAM_HOME": str(home)}
     command = [sys.executable, "-m", "demo", *options]
     return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
 
 
-def free_port() -> int:
+def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("localhost", 0))
         return int(probe.getsockname()[1])
 
 
-def wait_until_it_listens(port: int, process: "subprocess.Popen[bytes]") -> None:
+def _wait_until_it_listens(port: int, process: "subprocess.Popen[bytes]") -> None:
     deadline = time.monotonic() + UP_WITHIN_S
     while time.monotonic() < deadline:
         assert process.poll() is None, f"the demo has ended with exit status {process.returncode}"

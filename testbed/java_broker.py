@@ -16,6 +16,8 @@ from testbed import tied_process
 from testbed.kafka_jars import tail
 from testbed.listeners import Listeners
 
+__all__ = ["JavaBroker", "free_ports"]
+
 START_SECONDS = 60.0
 CLUSTER_ID = "bWluZHN0cmVhbS10ZXN0cw"  # 16 bytes in URL-safe base64: b"mindstream-tests"
 
@@ -75,7 +77,7 @@ class JavaBroker:
             self._format()
         process = self._process = self._spawn()
         deadline = time.monotonic() + START_SECONDS
-        while not answers(self.bootstrap_servers):
+        while not _answers(self.bootstrap_servers):
             if process.poll() is not None:
                 raise RuntimeError(f"Kafka's broker ended before it answered; its log ends:\n{self._tail()}")
             if time.monotonic() > deadline:
@@ -109,7 +111,7 @@ class JavaBroker:
         return tail(self._log.read_text(errors="replace"))
 
 
-def answers(bootstrap_servers: str) -> bool:
+def _answers(bootstrap_servers: str) -> bool:
     """Whether the one broker at this address takes part in its cluster."""
     host, port = bootstrap_servers.rsplit(":", 1)
     try:
@@ -126,10 +128,10 @@ def free_ports(count: int) -> list[int]:
 
     In that range, a client that tries to reach a killed broker may be given the broker's own port.
     """
-    return list(itertools.islice(filter(is_free, random.sample(range(20_000, 30_000), 1000)), count))
+    return list(itertools.islice(filter(_is_free, random.sample(range(20_000, 30_000), 1000)), count))
 
 
-def is_free(port: int) -> bool:
+def _is_free(port: int) -> bool:
     """Whether nothing listens on this port of 127.0.0.1."""
     with socket.socket() as probe:
         try:

@@ -8,6 +8,8 @@ from xml.etree import ElementTree
 
 from mindstream import settings
 
+__all__ = ["KafkaUnavailable", "fetch_jars", "jars_folder", "needed_commands", "tail"]
+
 POM = Path(__file__).with_name("real_kafka.pom.xml")
 LOG_TAIL_LINES = 30
 

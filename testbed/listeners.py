@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+__all__ = ["MECHANISMS", "PROTOCOLS", "USER", "Listeners"]
+
 USER = "ann"
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 PROTOCOLS = ("SSL", "SASL_PLAINTEXT", "SASL_SSL")
@@ -41,8 +43,8 @@ class Listeners:
     def added_to(self, properties: str) -> str:
         """A broker's properties with these listeners."""
         more = "".join(f",{protocol}://{self.address(protocol)}" for protocol in self.ports)
-        lines = [f"{line}{more}" if is_listeners(line) else line for line in properties.splitlines()]
-        return "\n".join([*lines, self.properties(), *self.logins()]) + "\n"
+        lines = [f"{line}{more}" if _is_listeners(line) else line for line in properties.splitlines()]
+        return "\n".join([*lines, self.properties(), *self._logins()]) + "\n"
 
     def properties(self) -> str:
         themselves = ",".join(f"{protocol}:{protocol}" for protocol in self.ports)
@@ -50,7 +52,7 @@ class Listeners:
             themselves=themselves, mechanisms=",".join(MECHANISMS), server=self.server, authority=self.authority
         )
 
-    def logins(self) -> list[str]:
+    def _logins(self) -> list[str]:
         """Who may log in; SCRAM's users are in the cluster's metadata instead, see `scram_options`."""
         plain = f'{LOGIN}.plain.PlainLoginModule required user_{USER}="{self.password}";'
         modules = {"plain": plain} | dict.fromkeys(
@@ -70,6 +72,6 @@ class Listeners:
         return [word for pair in pairs for word in pair]
 
 
-def is_listeners(line: str) -> bool:
+def _is_listeners(line: str) -> bool:
     """Whether a property names the broker's listeners."""
     return line.startswith(("listeners=", "advertised.listeners="))

@@ -113,8 +113,8 @@ class RealKafka:
         if given := settings.load().bootstrap_servers:
             self.bootstrap_servers = given
             self.admin().close()
-        elif docker_answers():
-            self._container = new_container()
+        elif _docker_answers():
+            self._container = _new_container()
             self._container.start(timeout=CONTAINER_SECONDS)
             self.bootstrap_servers = self._container.get_bootstrap_server()
         else:
@@ -133,13 +133,13 @@ class RealKafka:
 
 def needed_commands() -> tuple[str, ...]:
     """The commands that `RealKafka` needs on this machine: none where an address or Docker serves."""
-    if settings.load().bootstrap_servers or docker_answers():
+    if settings.load().bootstrap_servers or _docker_answers():
         return ()
     return kafka_jars.needed_commands()
 
 
 @cache
-def docker_answers() -> bool:
+def _docker_answers() -> bool:
     """Whether testcontainers reaches a Docker daemon.
 
     Asked in another process: the client leaks its socket when there is none, and may wait for ssh or a proxy.
@@ -155,7 +155,7 @@ def docker_answers() -> bool:
     return asked.returncode == 0
 
 
-def new_container() -> "KafkaContainer":
+def _new_container() -> "KafkaContainer":
     """A Kafka container, not yet started, with the settings of the Java broker that tests depend on."""
     from testcontainers.community.kafka import KafkaContainer  # slow to import, and for Docker only
 

@@ -16,6 +16,8 @@ from redis import Redis
 from testbed import system, tied_process
 from testbed.java_broker import free_ports
 
+__all__ = ["RealRedis", "RealRedisCluster"]
+
 START_SECONDS = 30.0
 SLOTS = 16_384
 
@@ -153,11 +155,11 @@ class RealRedisCluster:
         with contextlib.ExitStack() as starting:
             for node in self.nodes:
                 starting.enter_context(node)
-            self.introduce()
+            self._introduce()
             self.closing = starting.pop_all()
         return self
 
-    def introduce(self) -> None:
+    def _introduce(self) -> None:
         """Give each node a third of the slots, and wait until all know it."""
         share = -(-SLOTS // len(self.nodes))
         for number, node in enumerate(self.nodes):
@@ -172,11 +174,11 @@ class RealRedisCluster:
     def wait(self) -> None:
         """Return once all nodes know who holds all slots."""
         deadline = time.monotonic() + START_SECONDS
-        while not all(self.is_complete(node) for node in self.nodes):
+        while not all(self._is_complete(node) for node in self.nodes):
             assert time.monotonic() < deadline, "the Redis Cluster did not come together"
             time.sleep(0.05)
 
-    def is_complete(self, node: RealRedis) -> bool:
+    def _is_complete(self, node: RealRedis) -> bool:
         """Whether a node knows who holds all slots."""
         with node.client() as client:
             known = client.execute_command("CLUSTER SLOTS")

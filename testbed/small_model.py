@@ -9,6 +9,8 @@ from model_export.models.checkpoint import Checkpoint
 from model_export.models.presets import DEFAULT, preset
 from model_export.training.train import train
 
+__all__ = ["lacking", "small_checkpoint"]
+
 
 def small_checkpoint(shop: SimulatedShop, num_interests: int = 4, without: Collection[str] = ()) -> Checkpoint:
     """The default model, small, trained for a moment on a simulated shop with profile fields and side features.

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Self
 
+__all__ = ["ROOT", "Command", "wait_until"]
+
 ROOT = Path(__file__).parents[1]
 WITHIN_S = 60.0
 

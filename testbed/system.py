@@ -11,6 +11,8 @@ import pytest
 
 from mindstream import settings
 
+__all__ = ["Part", "find", "lacking", "provide"]
+
 LOG_TAIL_LINES = 15
 # In runlevel 1 Debian's packages do not start their services: a test starts its own redis-server.
 QUIETLY = ("env", "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1")
@@ -64,7 +66,7 @@ def provide(*commands: str) -> list[str]:
     list of str
         The commands' paths, in the same order. Where one is missing the test is skipped, or fails under CI.
     """
-    return [find(command) or install(command) for command in commands]
+    return [find(command) or _install(command) for command in commands]
 
 
 def find(command: str) -> str | None:
@@ -73,14 +75,14 @@ def find(command: str) -> str | None:
     return next(filter(None, map(shutil.which, paths)), None)
 
 
-def install(command: str) -> str:
+def _install(command: str) -> str:
     """Install a command's Debian package and give its path, or end the test."""
     packages = PARTS.get(command, Part((command,))).packages
     if not packages or os.geteuid() != 0 or shutil.which("apt-get") is None:
         lacking(f"{command} is not installed")
-    log = update_package_lists()
+    log = _update_package_lists()
     for package in packages:
-        log = run(*APT_GET, "install", "--no-install-recommends", package)
+        log = _run(*APT_GET, "_install", "--no-install-recommends", package)
         if find(command):
             break
     return find(command) or lacking(f"{command} is not installed, and apt-get could not install it:\n{log}")
@@ -94,12 +96,12 @@ def lacking(reason: str) -> NoReturn:
 
 
 @cache
-def update_package_lists() -> str:
+def _update_package_lists() -> str:
     """Run `apt-get update`, once a session; without it a fresh machine knows no packages."""
-    return run(*APT_GET, "update")
+    return _run(*APT_GET, "update")
 
 
-def run(*command: str) -> str:
+def _run(*command: str) -> str:
     """Run a command to its end without input; the tail of what it printed."""
     done = subprocess.run(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

@@ -7,6 +7,8 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
+__all__ = ["kill", "start"]
+
 # The shell becomes the server. A watcher beside it reads a pipe that only we hold: when we end, however we
 # end (SIGKILL too), the pipe closes, and the watcher kills the server and removes its folder.
 # (Linux's PR_SET_PDEATHSIG would tie the server to the thread that started it, not to the process.)

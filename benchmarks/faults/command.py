@@ -27,24 +27,26 @@ from model_export.export.exporter import export
 from testbed.real_kafka import RealKafka
 from testbed.small_model import small_checkpoint
 
+__all__ = ["main"]
+
 
 def main(
     only: Annotated[list[str] | None, typer.Option(help=f"Of {', '.join(ROWS)}; may be given again.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="The short form of each.")] = False,
 ) -> None:
     """Faults: what is lost or applied twice when updaters, the broker or the store fail. Not 0: the status is 1."""
-    names = chosen(only or [])
+    names = _chosen(only or [])
     for name in ("stream", "kafka"):  # outages are what this is about
         logging.getLogger(name).setLevel(logging.CRITICAL)
     with tempfile.TemporaryDirectory() as folder, RealKafka() as kafka:
-        world = World(kafka, small_bundle(Path(folder)), Path(folder))
-        found = {name: run(name, world, quick) for name in tqdm(names, desc="faults", unit="row")}
-    show(found)
+        world = World(kafka, _small_bundle(Path(folder)), Path(folder))
+        found = {name: _run(name, world, quick) for name in tqdm(names, desc="faults", unit="row")}
+    _show(found)
     if not all(one.is_clean for one in found.values()):
         raise typer.Exit(1)
 
 
-def chosen(only: Iterable[str]) -> list[str]:
+def _chosen(only: Iterable[str]) -> list[str]:
     """The rows that were asked for, all where none was."""
     only = list(only)
     for name in only:
@@ -53,12 +55,12 @@ def chosen(only: Iterable[str]) -> list[str]:
     return only or list(ROWS)
 
 
-def small_bundle(folder: Path) -> Bundle:
+def _small_bundle(folder: Path) -> Bundle:
     """A small model of a simulated shop."""
     return export(small_checkpoint(simulate(users=300, seed=1)), folder / "bundles", progress=False)
 
 
-def run(name: str, world: World, quick: bool) -> Found:
+def _run(name: str, world: World, quick: bool) -> Found:
     """One row. One that does not come to its end is a fault too, and the others still have their turn."""
     row = ROWS[name]
 
@@ -72,22 +74,22 @@ def run(name: str, world: World, quick: bool) -> Found:
         return Found({"unfinished": 1})
 
 
-def show(found: Mapping[str, Found]) -> None:
+def _show(found: Mapping[str, Found]) -> None:
     """Print the table, what was measured, and the figures as the last line."""
     lines = [
-        (name, ROWS[name].what, words(dict.fromkeys(sorted(ROWS[name].looks_for), 0)), outcome(one))
+        (name, ROWS[name].what, _words(dict.fromkeys(sorted(ROWS[name].looks_for), 0)), _outcome(one))
         for name, one in found.items()
     ]
     print(table(["", "fault", "expected", "found"], lines))
     for name, one in found.items():
-        print(f"{name}: {words(one.figures)}")
-    figures: dict[str, float | None] = {**counts(found)}
+        print(f"{name}: {_words(one.figures)}")
+    figures: dict[str, float | None] = {**_counts(found)}
     for name, one in found.items():
         figures |= {f"{name.replace('-', '_')}_{figure}": value for figure, value in one.figures.items()}
     report.finish(figures)
 
 
-def counts(found: Mapping[str, Found]) -> dict[str, int | None]:
+def _counts(found: Mapping[str, Found]) -> dict[str, int | None]:
     """All faults added up; None where no row has looked, or one that should have did not and the others found none."""
     total: dict[str, int | None] = {**dict.fromkeys(MUST_BE_ZERO), **sums(one.faults for one in found.values())}
     for name, one in found.items():
@@ -96,17 +98,17 @@ def counts(found: Mapping[str, Found]) -> dict[str, int | None]:
     return total
 
 
-def outcome(found: Found) -> str:
+def _outcome(found: Found) -> str:
     """The faults that there are."""
-    return words({name: count for name, count in found.faults.items() if count}) or "all 0"
+    return _words({name: count for name, count in found.faults.items() if count}) or "all 0"
 
 
-def words(values: Mapping[str, float]) -> str:
+def _words(values: Mapping[str, float]) -> str:
     """lost 0, recovery p50 2.1 s, ..."""
-    return ", ".join(word(name, value) for name, value in values.items())
+    return ", ".join(_word(name, value) for name, value in values.items())
 
 
-def word(name: str, value: float) -> str:
+def _word(name: str, value: float) -> str:
     """A name and its figure, with the unit behind it."""
     for ending, unit in (("_s", " s"), ("_mb", " MB")):
         if name.endswith(ending):

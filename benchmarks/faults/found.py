@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+__all__ = ["MUST_BE_ZERO", "Found", "sums"]
+
 MUST_BE_ZERO = (
     "lost",
     "applied_twice",

@@ -15,6 +15,8 @@ from benchmarks.scenario.verdict import verdict
 from benchmarks.scenario.world import World
 from testbed.stream_process import Command, wait_until
 
+__all__ = ["quantiles", "sigkill", "sigterm"]
+
 APPLIES_WITHIN_S = 120.0
 AFTER_A_WRITE, WHILE_STARTING = 0, 3  # turns of four; in the others at any moment after the first event
 EIGHTH, SECOND = 8, 1  # of eight kills one is left to the broker
@@ -36,12 +38,12 @@ def sigkill(world: World, kills: int = 100, least_between: int = 1) -> Found:
     with world.home() as home, Load(home, KILL_RATE, BAD_EVERY) as load:
         left = False
         for number in range(kills):
-            world.say(f"kill {number + 1} of {kills}")
+            world.say(f"_kill {number + 1} of {kills}")
             with home.start(MINDSTREAM_UPDATES_TOPIC=f"{home.settings.topic}.updates") as command:
-                seconds = kill(home, command, number % 4)
+                seconds = _kill(home, command, number % 4)
             if seconds is not None:
                 recoveries[left].append(seconds)
-            between += has_written_ahead(home)
+            between += _has_written_ahead(home)
             left = number % EIGHTH == SECOND
             if not left:
                 home.forget_the_dead()
@@ -57,13 +59,13 @@ def sigkill(world: World, kills: int = 100, least_between: int = 1) -> Found:
     return Found(faults, figures | quantiles("recovery", recoveries[False]) | quantiles("timeout", recoveries[True]))
 
 
-def has_written_ahead(home: Home) -> bool:
+def _has_written_ahead(home: Home) -> bool:
     """Whether the store has an event that is not committed."""
     committed = home.committed_by_partition()
     return any(one.position.offset >= committed[one.position.partition] for one in states_of(home.store))
 
 
-def kill(home: Home, command: Command, turn: int) -> float | None:
+def _kill(home: Home, command: Command, turn: int) -> float | None:
     """Kill an updater that was just started; the seconds until it applied its first event, if that was awaited."""
     started, before = time.monotonic(), home.writes()
     seconds = None
@@ -74,12 +76,12 @@ def kill(home: Home, command: Command, turn: int) -> float | None:
         seconds = time.monotonic() - started
         time.sleep(random.uniform(0, 1))
     if turn == AFTER_A_WRITE:
-        wait_for_a_write(home)
+        _wait_for_a_write(home)
     command.end(signal.SIGKILL)
     return seconds
 
 
-def wait_for_a_write(home: Home) -> None:
+def _wait_for_a_write(home: Home) -> None:
     """Return right after a batch was written; some milliseconds later its offsets are committed."""
     before, deadline = home.writes(), time.monotonic() + APPLIES_WITHIN_S
     while home.writes() == before:

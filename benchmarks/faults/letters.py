@@ -14,10 +14,12 @@ from benchmarks.scenario.world import World
 from stream.dead_letters.letter import read_record
 from stream.events.producer import EventProducer
 
+__all__ = ["letters_of", "malformed", "publish"]
+
 A_HUNDREDTH = 100
 
 
-class Letters(NamedTuple):
+class _Letters(NamedTuple):
     """What is on the dead letter topic, beside what has to be there.
 
     Attributes
@@ -36,12 +38,12 @@ class Letters(NamedTuple):
         return {"dead_letters_missing": self.missing, "dead_letters_too_many": self.strange}
 
 
-def letters_of(home: Home, injected: Collection[Injected]) -> Letters:
+def letters_of(home: Home, injected: Collection[Injected]) -> _Letters:
     """Compare the dead letter topic with the bad records. To be asked before `verdict`, which writes letters too."""
     letters = [read_record(record) for record in home.records(home.settings.dead_letter_topic)]
     found = Counter(Injected(one.source, one.reason, one.key, one.value) for one in letters)
     expected = set(injected)
-    return Letters(len(expected - found.keys()), len(found.keys() - expected), found.total() - len(found))
+    return _Letters(len(expected - found.keys()), len(found.keys() - expected), found.total() - len(found))
 
 
 def publish(home: Home, events: int, bad: int) -> list[Injected]:

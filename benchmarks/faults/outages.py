@@ -14,6 +14,8 @@ from benchmarks.scenario.world import World
 from testbed.real_redis import RealRedis
 from testbed.stream_process import Command
 
+__all__ = ["broker", "dead_letters_refused", "redis_down"]
+
 PAUSED = "reading is paused"
 SLOW_MS = 500
 
@@ -62,16 +64,16 @@ def redis_down(world: World, seconds: float = 30.0) -> Found:
         home.applies_more_than(home.applied())
         resumed_s = time.monotonic() - back
         world.say(f"Redis is slow for {seconds:.0f} s")
-        slow(redis, seconds)
+        _slow(redis, seconds)
         load.stop()
         drain_s = home.catches_up()
         stall_s = watch.stall_s
         command.end()
-        found = verdict(home, load.acknowledged) | {"evictions": evictions(command)}
+        found = verdict(home, load.acknowledged) | {"_evictions": _evictions(command)}
     return Found(found, {"resumed_after_s": resumed_s, "stall_s": stall_s, "drain_s": drain_s})
 
 
-def slow(redis: RealRedis, seconds: float) -> None:
+def _slow(redis: RealRedis, seconds: float) -> None:
     """For some seconds Redis answers only every 500 ms."""
     deadline = time.monotonic() + seconds
     with redis.client() as client:
@@ -80,7 +82,7 @@ def slow(redis: RealRedis, seconds: float) -> None:
             time.sleep(SLOW_MS / 1000)
 
 
-def evictions(command: Command) -> int:
+def _evictions(command: Command) -> int:
     """How often the group thought an updater dead: it has joined once more each time."""
     return max(command.said.count("thought dead by the group"), counted(command)["rebalances"] - 1)
 
@@ -89,12 +91,12 @@ def dead_letters_refused(world: World, seconds: float = 30.0) -> Found:
     """The dead letter topic takes nothing for a while: reading pauses, and goes on by itself."""
     with world.home() as home, home.run() as command, Load(home) as load:
         home.applies_more_than(0)
-        allow(home, 1)
+        _allow(home, 1)
         injected = publish(home, events=0, bad=20)
         command.says(PAUSED)
         world.say(f"no dead letters for {seconds:.0f} s")
         time.sleep(seconds)
-        allow(home, 1_000_000)
+        _allow(home, 1_000_000)
         reopened = time.monotonic()
         command.says("reading goes on")
         resumed_s = time.monotonic() - reopened
@@ -102,11 +104,11 @@ def dead_letters_refused(world: World, seconds: float = 30.0) -> Found:
         drain_s = home.catches_up()
         command.end()
         letters = letters_of(home, injected)
-        found = verdict(home, load.acknowledged) | letters.faults() | {"evictions": evictions(command)}
+        found = verdict(home, load.acknowledged) | letters.faults() | {"_evictions": _evictions(command)}
     return Found(found, {"resumed_after_s": resumed_s, "drain_s": drain_s, "letters_twice": letters.twice})
 
 
-def allow(home: Home, most_bytes: int) -> None:
+def _allow(home: Home, most_bytes: int) -> None:
     """Records of the dead letter topic may be so large."""
     with home.kafka.admin() as admin:
         changed = {"max.message.bytes": str(most_bytes)}

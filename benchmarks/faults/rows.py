@@ -10,6 +10,8 @@ from benchmarks.faults.outages import broker, dead_letters_refused, redis_down
 from benchmarks.faults.traffic import burst, churn, duplicates
 from benchmarks.faults.zombie import zombie
 
+__all__ = ["ROWS", "SAME", "Row"]
+
 SAME = frozenset({"lost", "applied_twice"})
 ALIKE = SAME | {"users_differing"}
 LETTERS = {"dead_letters_missing", "dead_letters_too_many"}

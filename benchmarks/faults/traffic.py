@@ -21,6 +21,8 @@ from stream.events.event import Event
 from stream.events.producer import EventProducer
 from testbed.stream_process import Command
 
+__all__ = ["GROWTH_MB", "burst", "churn", "duplicates", "shuffled", "too_much"]
+
 CHURN_S = 5.0
 GIVEN = "now reading faults-"
 SHUFFLED_WITHIN_MS = 60_000
@@ -44,7 +46,7 @@ def churn(world: World, seconds: float = 180.0) -> Found:
             deadline = time.monotonic() + seconds
             while time.monotonic() < deadline:
                 world.say(f"join {len(counts) + 1}, {max(0, deadline - time.monotonic()):.0f} s left")
-                second = come_and_go(home, waits=len(counts) % 2 == 0)
+                second = _come_and_go(home, waits=len(counts) % 2 == 0)
                 counts.append(counted(second))
                 given += GIVEN in second.said
             load.stop()
@@ -58,7 +60,7 @@ def churn(world: World, seconds: float = 180.0) -> Found:
     return Found(faults, figures | {"stall_s": watch.stall_s, "drain_s": drain_s})
 
 
-def come_and_go(home: Home, waits: bool) -> Command:
+def _come_and_go(home: Home, waits: bool) -> Command:
     """An updater that leaves 5 s after it was started; one that waits does not leave before it has partitions."""
     leaves = time.monotonic() + CHURN_S
     with home.start() as command:
@@ -82,7 +84,7 @@ def burst(world: World, seconds: float = 60.0) -> Found:
         before_mb, before_own_mb, before = memory.rss_mb, memory.own_mb, load.acknowledged
         world.say(f"{BURST} times as much for {seconds:.0f} s")
         load.rate, started = BURST * USUAL, time.monotonic()
-        sleep_at_the_end(command, load, seconds)
+        _sleep_at_the_end(command, load, seconds)
         rate = (load.acknowledged - before) / (time.monotonic() - started)
         backlog = home.published() - home.committed()
         command.process.send_signal(signal.SIGCONT)
@@ -96,7 +98,7 @@ def burst(world: World, seconds: float = 60.0) -> Found:
     return Found(faults, figures | {"own_before_mb": before_own_mb, "peak_own_mb": memory.own_mb})
 
 
-def sleep_at_the_end(command: Command, load: Load, seconds: float) -> None:
+def _sleep_at_the_end(command: Command, load: Load, seconds: float) -> None:
     """Let a load go on for so long, and stop the updater for the last part of it."""
     stopped_s = min(STOPPED_S, seconds / 2)
     time.sleep(seconds - stopped_s)
@@ -115,9 +117,9 @@ def duplicates(world: World, events: int = 50_000) -> Found:
     ordered = list(islice(clicks(world.bundle.item_ids, event_ids=True), events))
     with world.home() as tidy, world.home() as untidy:
         world.say("in order")
-        apply_all(tidy, ordered)
+        _apply_all(tidy, ordered)
         world.say("twice and shuffled")
-        twice = apply_all(untidy, shuffled([*ordered, *ordered]))
+        twice = _apply_all(untidy, shuffled([*ordered, *ordered]))
         expected = behaviours_of(ordered)
         found = sums(difference(expected, behaviours_in(states_of(home.store))) for home in (tidy, untidy))
         users = differing(bytes_without_position(tidy.store), bytes_without_position(untidy.store))
@@ -130,7 +132,7 @@ def shuffled(events: Sequence[Event]) -> list[Event]:
     return sorted(events, key=lambda event: event.event_time_ms + choose.uniform(0, SHUFFLED_WITHIN_MS))
 
 
-def apply_all(home: Home, events: Sequence[Event]) -> int:
+def _apply_all(home: Home, events: Sequence[Event]) -> int:
     """Publish events and let an updater apply them; the duplicates that it counts."""
     with home.run() as command:
         with EventProducer(home.cluster, home.settings.topic) as producer:

@@ -17,6 +17,8 @@ from stream.store.lmdb_store import LmdbStore
 from testbed.real_redis import RealRedis
 from testbed.stream_process import Command, wait_until
 
+__all__ = ["Awakened", "tried", "writes", "zombie"]
+
 ZOMBIE_RATE = 2_000.0  # events a second: so many that it is stopped in the middle of a batch
 QUIET_S = 3.0
 LEFT = "events are left to whoever reads them"
@@ -45,7 +47,7 @@ class Awakened:
 def zombie(world: World, times: int = 5) -> Found:
     """SIGSTOP past the session timeout, on LMDB and on Redis; SIGCONT when another updater has done all the work."""
     with ThreadPoolExecutor() as both:  # most of it is waiting
-        stores = [both.submit(of_store, world, times) for of_store in (on_lmdb, on_redis)]
+        stores = [both.submit(of_store, world, times) for of_store in (_on_lmdb, _on_redis)]
         found = [one for store in stores for one in store.result()]
     figures = {
         "stops": len(found),
@@ -61,33 +63,33 @@ def tried(found: Sequence[Awakened]) -> bool:
     return any(one.refused or one.left or one.faults["zombie_writes_accepted"] for one in found)
 
 
-def on_lmdb(world: World, times: int) -> list[Awakened]:
+def _on_lmdb(world: World, times: int) -> list[Awakened]:
     """Zombies one after the other, with LMDB."""
     found = []
     for number in range(times):
         world.say(f"zombie {number + 1} of {times} on LMDB")
-        found.append(stop_and_continue(world, None, number % 2 == 0))
+        found.append(_stop_and_continue(world, None, number % 2 == 0))
     return found
 
 
-def on_redis(world: World, times: int) -> list[Awakened]:
+def _on_redis(world: World, times: int) -> list[Awakened]:
     """The same with Redis."""
     found = []
     with RealRedis() as redis:
         for number in range(times):
             world.say(f"zombie {number + 1} of {times} on Redis")
             redis.flush()
-            found.append(stop_and_continue(world, redis, number % 2 == 0))
+            found.append(_stop_and_continue(world, redis, number % 2 == 0))
     return found
 
 
-def stop_and_continue(world: World, redis: RealRedis | None, in_a_batch: bool) -> Awakened:
+def _stop_and_continue(world: World, redis: RealRedis | None, in_a_batch: bool) -> Awakened:
     """One zombie, stopped in the middle of a batch or at any moment."""
     with world.home(redis.url if redis else "") as home, ExitStack() as processes:
         with Load(home, ZOMBIE_RATE) as load:
             sleeper = processes.enter_context(home.run())
             home.applies_more_than(0)
-            with held(home, redis) if in_a_batch else nullcontext():
+            with _held(home, redis) if in_a_batch else nullcontext():
                 time.sleep(random.uniform(HELD_S / 2, HELD_S))
                 sleeper.process.send_signal(signal.SIGSTOP)
             stopped = time.monotonic()
@@ -97,7 +99,7 @@ def stop_and_continue(world: World, redis: RealRedis | None, in_a_batch: bool) -
         seconds = time.monotonic() - stopped
         before = writes(home, redis)
         sleeper.process.send_signal(signal.SIGCONT)
-        wait_until_quiet(home, sleeper)
+        _wait_until_quiet(home, sleeper)
         written = writes(home, redis) - before
         for command in (sleeper, other):
             command.end(signal.SIGTERM)
@@ -106,7 +108,7 @@ def stop_and_continue(world: World, redis: RealRedis | None, in_a_batch: bool) -
 
 
 @contextmanager
-def held(home: Home, redis: RealRedis | None) -> Iterator[None]:
+def _held(home: Home, redis: RealRedis | None) -> Iterator[None]:
     """While this lasts an updater comes as far as the store and waits there.
 
     On LMDB that is right before it writes; on Redis it is before it reads or, less often, while it writes.
@@ -132,7 +134,7 @@ def writes(home: Home, redis: RealRedis | None) -> int:
         return int(client.info("commandstats").get("cmdstat_hset", {}).get("calls", 0))
 
 
-def wait_until_quiet(home: Home, sleeper: Command) -> None:
+def _wait_until_quiet(home: Home, sleeper: Command) -> None:
     """Return once the updater that was stopped has been back in the group for some seconds."""
     sleeper.says("somebody else reads", BACK_WITHIN_S)
     wait_until(lambda: home.members() == 2, "both updaters are in the group", BACK_WITHIN_S)

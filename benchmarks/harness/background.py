@@ -4,6 +4,8 @@ from abc import ABC, abstractmethod
 from threading import Event, Thread
 from typing import Self
 
+__all__ = ["Background"]
+
 
 class Background(ABC):
     """Does `work` from entering the context until `stop` or leaving it."""

@@ -14,6 +14,8 @@ from typing import cast
 import msgspec
 import uvloop
 
+__all__ = ["PATIENCE_S", "LoadReport", "LoadTask", "ask"]
+
 PATIENCE_S = 60.0  # for the last answers
 LENGTH = b"content-length: "
 END = b"\r\n\r\n"
@@ -44,7 +46,7 @@ class LoadReport(msgspec.Struct, frozen=True):
     seconds: float
 
 
-class Load:
+class _Load:
     """What the connections share."""
 
     def __init__(self, task: LoadTask) -> None:
@@ -67,10 +69,10 @@ class Load:
             self.bytes += size
 
 
-class Connection(asyncio.Protocol):
+class _Connection(asyncio.Protocol):
     """One connection, which asks and waits in turn."""
 
-    def __init__(self, load: Load) -> None:
+    def __init__(self, load: _Load) -> None:
         self.load, self.received, self.needed = load, bytearray(), 0
         self.done = asyncio.get_running_loop().create_future()
 
@@ -108,9 +110,9 @@ class Connection(asyncio.Protocol):
 
 async def ask(task: LoadTask) -> LoadReport:
     """Ask until the time is over."""
-    load, loop = Load(task), asyncio.get_running_loop()
+    load, loop = _Load(task), asyncio.get_running_loop()
     opened = [
-        await loop.create_connection(lambda: Connection(load), "127.0.0.1", task.port) for _ in range(task.connections)
+        await loop.create_connection(lambda: _Connection(load), "127.0.0.1", task.port) for _ in range(task.connections)
     ]
     async with asyncio.timeout(task.warm_up_s + task.seconds + PATIENCE_S):
         await asyncio.gather(*(connection.done for _, connection in opened))

@@ -5,6 +5,8 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
 
+__all__ = ["Laps"]
+
 
 class Laps:
     """Counts the seconds in methods that are looked at.
@@ -22,9 +24,9 @@ class Laps:
     def look_at(self, methods: Mapping[str, tuple[object, str]]) -> None:
         """From now on count these: name -> object and its method."""
         for name, (owner, method) in methods.items():
-            setattr(owner, method, self.counted(name, getattr(owner, method)))
+            setattr(owner, method, self._counted(name, getattr(owner, method)))
 
-    def counted(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+    def _counted(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         """A method that counts its seconds under a name."""
 
         def call(*arguments: Any, **named: Any) -> Any:

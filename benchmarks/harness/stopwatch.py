@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable, Mapping
 
+__all__ = ["best_means"]
+
 
 def best_means(
     calls: Mapping[str, Callable[[], object]],
@@ -21,13 +23,13 @@ def best_means(
     best = dict.fromkeys(calls, float("inf"))
     for turn in range(rounds + 1):
         for name, call in calls.items():
-            mean = mean_of(call, seconds, clock)
+            mean = _mean_of(call, seconds, clock)
             if turn:
                 best[name] = min(best[name], mean)
     return best
 
 
-def mean_of(call: Callable[[], object], seconds: float, clock: Callable[[], float]) -> float:
+def _mean_of(call: Callable[[], object], seconds: float, clock: Callable[[], float]) -> float:
     """The mean duration of a call, called again until the time is over."""
     started, times = clock(), 0
     while True:

@@ -2,6 +2,8 @@
 
 import msgspec
 
+__all__ = ["READ", "UPDATE", "Polled", "Report", "Stored", "Task"]
+
 UPDATE, READ = "update", "read"
 
 

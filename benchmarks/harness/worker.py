@@ -33,10 +33,12 @@ from stream.store.lmdb_store import LmdbStore
 from stream.store.state import UserState
 from stream.updater.updater import Updater, collect_less_garbage
 
+__all__ = ["main"]
+
 SAID_EVERY_S = 0.2
 
 
-class Worker(Protocol):
+class _Worker(Protocol):
     """What reads the topic.
 
     Attributes
@@ -73,7 +75,7 @@ class Worker(Protocol):
     def close(self) -> None: ...
 
 
-class Reading:
+class _Reading:
     """A plain consumer, made like the updater's, that decodes each event and drops it."""
 
     def __init__(self, task: Task) -> None:
@@ -101,7 +103,7 @@ class Reading:
         polled = self.consumer.poll(timeout_ms=POLL_MS)
         records = [record for some in polled.values() for record in some]
         if self.noted:
-            self.polled += arrivals(records)
+            self.polled += _arrivals(records)
         for record in records:
             decode(record.value, record.key, record.timestamp)
         if records:
@@ -111,7 +113,7 @@ class Reading:
         self.consumer.close()
 
 
-class NotedStore(LmdbStore):
+class _NotedStore(LmdbStore):
     """Notes when each state was stored."""
 
     def __init__(self, task: Task, settings: Settings) -> None:
@@ -129,7 +131,7 @@ class NotedStore(LmdbStore):
         return refused
 
 
-class Updating:
+class _Updating:
     """The updater, with a watch on the steps between its parts."""
 
     def __init__(self, task: Task) -> None:
@@ -144,13 +146,13 @@ class Updating:
         )
         self.done, self.done_ns = 0, 0
         self.polled: list[Polled] = []
-        self.store = NotedStore(task, settings)
+        self.store = _NotedStore(task, settings)
         self.stored = self.store.stored
         self.updater = Updater(
             Cluster(task.bootstrap_servers), self.store, Extractor(Bundle(Path(task.bundle))), settings
         )
         if task.noted:
-            self.note_arrivals()
+            self._note_arrivals()
         self.laps = Laps()
         self.laps.look_at(
             {
@@ -165,13 +167,13 @@ class Updating:
             }
         )
         self.seconds: dict[str, float] = {}
-        self.note_commits()
+        self._note_commits()
 
     @property
     def counts(self) -> Counter[str]:
         return self.updater.counts
 
-    def note_commits(self) -> None:
+    def _note_commits(self) -> None:
         commit = self.updater.reader.commit
 
         def noted(batch: RecordBatch, wait: bool = False) -> None:
@@ -180,12 +182,12 @@ class Updating:
 
         self.updater.reader.commit = noted  # type: ignore[method-assign]
 
-    def note_arrivals(self) -> None:
+    def _note_arrivals(self) -> None:
         poll = self.updater.reader.poll
 
         def noted(timeout_ms: int = POLL_MS) -> list[ConsumerRecord]:
             records = poll(timeout_ms)
-            self.polled += arrivals(records)
+            self.polled += _arrivals(records)
             return records
 
         self.updater.reader.poll = noted  # type: ignore[method-assign]
@@ -207,22 +209,22 @@ class Updating:
         self.store.close()
 
 
-def arrivals(records: list[ConsumerRecord]) -> list[Polled]:
+def _arrivals(records: list[ConsumerRecord]) -> list[Polled]:
     """Records that have just arrived."""
     now = time.monotonic_ns()
     return [Polled(record.partition, record.offset, now) for record in records]
 
 
-def work(worker: Worker, told: "queue.Queue[str]") -> Report:
+def _work(worker: _Worker, told: "queue.Queue[str]") -> Report:
     """Join the group until told to wait; wait until told to go; work until told to end."""
     said = -1
     while told.empty():
         worker.step()
         if worker.partitions() != said:
             said = worker.partitions()
-            say("partitions", said)
+            _say("partitions", said)
     told.get()
-    say("waits", 1)
+    _say("waits", 1)
     told.get()
     worker.begin()
     began, due, said = time.monotonic_ns(), 0.0, 0
@@ -230,16 +232,16 @@ def work(worker: Worker, told: "queue.Queue[str]") -> Report:
         worker.step()
         if worker.done != said and time.monotonic() > due:
             said, due = worker.done, time.monotonic() + SAID_EVERY_S
-            say("events", said)
+            _say("events", said)
     return Report(began, worker.done_ns, dict(worker.counts), worker.seconds, worker.polled, worker.stored)
 
 
-def say(what: str, number: int) -> None:
+def _say(what: str, number: int) -> None:
     """One line for the benchmark."""
     print(what, number, flush=True)
 
 
-def listen() -> "queue.Queue[str]":
+def _listen() -> "queue.Queue[str]":
     """What is told on stdin, as it comes; its end tells to go on to the end, for the benchmark has died."""
     told: queue.Queue[str] = queue.Queue()
 
@@ -257,11 +259,11 @@ def main(given: str) -> None:
     """Do a task."""
     logging.basicConfig(level=logging.ERROR)
     task = msgspec.json.decode(given, type=Task)
-    told = listen()
+    told = _listen()
     collect_less_garbage()  # as `python -m stream run` does
-    worker: Worker = Updating(task) if task.what == UPDATE else Reading(task)
+    worker: _Worker = _Updating(task) if task.what == UPDATE else _Reading(task)
     try:
-        report = work(worker, told)
+        report = _work(worker, told)
     finally:
         worker.close()
     print("report", msgspec.json.encode(report).decode(), flush=True)

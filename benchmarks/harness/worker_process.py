@@ -12,6 +12,8 @@ import msgspec
 
 from benchmarks.harness.task import Report, Task
 
+__all__ = ["ROOT", "WorkerProcess", "do_events", "share_partitions", "wait"]
+
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 120.0  # without a change
 

@@ -21,6 +21,17 @@ from stream.events.event import encode
 from stream.events.replay import events_of
 from stream.kafka.cluster import Cluster
 
+__all__ = [
+    "FIRST_MS",
+    "ITEMS",
+    "STEPS",
+    "create_topic",
+    "publish",
+    "stored_behaviours",
+    "synthetic",
+    "trained_for_a_moment",
+]
+
 ITEMS = 10_000
 ZIPF = 1.0  # the item of rank r is taken in proportion to r ** -ZIPF
 FIRST_MS = 1_720_000_000_000

@@ -30,6 +30,8 @@ from model_export.models.switches import switched
 from model_export.readers import read_log
 from model_export.training.train import train
 
+__all__ = ["main"]
+
 ALL = "all"
 WORKERS = 2  # trainings at a time, each on one thread
 VECTORS = 64  # dimensions of the space in which candidates are compared
@@ -55,20 +57,20 @@ def main(
     log = read_log(data).without_side_features() if ids_only else read_log(data)
     print(log.describe())
     vocabulary = build_vocabulary(log)
-    exam = exam_of(log, chosen[shown], vocabulary)  # before anything is trained: is there anybody to ask?
+    exam = _exam_of(log, chosen[shown], vocabulary)  # before anything is trained: is there anybody to ask?
     with ProcessPoolExecutor(WORKERS, mp_context=get_context("spawn")) as pool:
-        baselines = pool.submit(judge_baselines, log, chosen[shown], model == ALL)
+        baselines = pool.submit(_judge_baselines, log, chosen[shown], model == ALL)
         trainings = {
-            name: [pool.submit(run, name, with_settings(of, seed, steps), log) for seed in range(1, seeds + 1)]
+            name: [pool.submit(_run, name, _with_settings(of, seed, steps), log) for seed in range(1, seeds + 1)]
             for name, of in chosen.items()
         }
-        wait_for([baselines, *(training for of in trainings.values() for training in of)])
+        _wait_for([baselines, *(training for of in trainings.values() for training in of)])
     models = {name: [training.result() for training in of] for name, of in trainings.items()}
-    report(models, baselines.result(), shown, one, exam.test, vectors_of(exam, len(vocabulary.item_ids)))
+    report(models, baselines.result(), shown, one, exam.test, _vectors_of(exam, len(vocabulary.item_ids)))
 
 
 @dataclass(frozen=True)
-class Exam:
+class _Exam:
     """The behaviours, the split that a training makes of the users, and what those held out are asked."""
 
     sequences: Sequences
@@ -77,7 +79,7 @@ class Exam:
     valid: Cases
 
 
-def exam_of(log: InteractionLog, of: Preset, vocabulary: Vocabulary) -> Exam:
+def _exam_of(log: InteractionLog, of: Preset, vocabulary: Vocabulary) -> _Exam:
     """What a model with these settings is judged by.
 
     Raises
@@ -88,32 +90,32 @@ def exam_of(log: InteractionLog, of: Preset, vocabulary: Vocabulary) -> Exam:
     sequences = build_sequences(log, vocabulary)
     split = split_of(of.training, sequences.user_ids, log.sides)
     test = cases_of_test_users(sequences, split, COMIREC_LENGTH, log.source)
-    return Exam(sequences, split, test, comirec_cases(sequences, split.valid, COMIREC_LENGTH))
+    return _Exam(sequences, split, test, comirec_cases(sequences, split.valid, COMIREC_LENGTH))
 
 
-def vectors_of(exam: Exam, items: int) -> np.ndarray:
+def _vectors_of(exam: _Exam, items: int) -> np.ndarray:
     """Items as co-occurrence places them, float32 (items, d): the same for all rankers."""
     pairs = co_occurrence(exam.sequences, exam.split.train, items)
     counts = item_counts(exam.sequences, exam.split.train, items)
     return item_vectors(similar(pairs, counts), VECTORS, np.random.default_rng(7))
 
 
-def with_settings(of: Preset, seed: int, steps: int | None) -> Preset:
+def _with_settings(of: Preset, seed: int, steps: int | None) -> Preset:
     """The settings with this seed, and with so many steps where they are given."""
     return replace(of, training=replace(of.training, seed=seed, steps=steps or of.training.steps))
 
 
-def wait_for(futures: list[Future[Any]]) -> None:
+def _wait_for(futures: list[Future[Any]]) -> None:
     """Show how many are done."""
     for _ in tqdm(as_completed(futures), total=len(futures), desc="training and judging", unit="model"):
         pass
 
 
-def run(name: str, of: Preset, log: InteractionLog) -> Trained:
+def _run(name: str, of: Preset, log: InteractionLog) -> Trained:
     """Train one model and judge it on the test users."""
     torch.set_num_threads(1)
     checkpoint = train(log, of.model, of.training, progress=False)
-    exam = exam_of(log, of, checkpoint.vocabulary)
+    exam = _exam_of(log, of, checkpoint.vocabulary)
     model, speed = checkpoint.model, 1_000 * checkpoint.seconds / checkpoint.steps
     judged = judge(ModelRanker(name, model), exam.test, exam.valid)
     redrawn = ModelRanker(f"{name}, fresh logits", model, True)
@@ -121,10 +123,10 @@ def run(name: str, of: Preset, log: InteractionLog) -> Trained:
     return Trained(judged, fresh, cosines(model, exam.test), speed)
 
 
-def judge_baselines(log: InteractionLog, of: Preset, with_wals: bool) -> list[Judged]:
+def _judge_baselines(log: InteractionLog, of: Preset, with_wals: bool) -> list[Judged]:
     """Most popular, item-kNN and WALS, which learn from the training users and are tuned on the validation users."""
     vocabulary = build_vocabulary(log)
-    exam, items = exam_of(log, of, vocabulary), len(vocabulary.item_ids)
+    exam, items = _exam_of(log, of, vocabulary), len(vocabulary.item_ids)
     learned_from = exam.sequences, exam.split.train, items
     rankers: list[Ranker] = [Popular(item_counts(*learned_from))]
     if with_wals:

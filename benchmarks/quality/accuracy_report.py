@@ -8,6 +8,8 @@ from model_export.evaluation.cases import Cases
 from model_export.evaluation.evaluation import figures_of
 from model_export.evaluation.report import figures_table, table
 
+__all__ = ["comparison", "report"]
+
 
 def report(
     models: dict[str, list[Trained]], baselines: list[Judged], shown: str, one: str, test: Cases, vectors: np.ndarray
@@ -32,12 +34,12 @@ def report(
     print("\nwith the items of the input (the last 20 behaviours) left out\n")
     print(figures_table([figures_of(judged.name, judged.unseen) for judged in together]))
     print("\nR@50 of the validation users, by whom settings are chosen; how wide the test users' candidates spread\n")
-    print(table(["", "validation", "coverage", "diversity"], [spread(judged, vectors) for judged in together]))
+    print(table(["", "validation", "coverage", "diversity"], [_spread(judged, vectors) for judged in together]))
     groups = groups_of(test)
     print("\nR@50 of users by how many behaviours are read; each group's users in the first row\n")
     counts = ["", *(f"{int(group.sum()):,}" for group in groups.values())]
-    print(table(["behaviours", *groups], [counts, *(by_length(judged, groups) for judged in together)]))
-    print(f"\n{table(['', 'slot cosine', 'event cosine', 'seconds per 1,000 steps'], geometry(models))}\n")
+    print(table(["behaviours", *groups], [counts, *(_by_length(judged, groups) for judged in together)]))
+    print(f"\n{table(['', 'slot cosine', 'event cosine', 'seconds per 1,000 steps'], _geometry(models))}\n")
     print(comparison(mine, knn))
     if single is not mine:
         print(comparison(mine, single))
@@ -52,20 +54,20 @@ def report(
             "recall50_knn": recall50(knn.answers),
             "recall50_k1": recall50(single.answers),
             "recall50_valid": 100 * mine.valid,
-            "slot_cosine": mean_slot(models[shown]),
-            "event_cosine": mean_event(models[shown]),
-            "seconds_per_1000_steps": mean_seconds(models[shown]),
+            "slot_cosine": _mean_slot(models[shown]),
+            "event_cosine": _mean_event(models[shown]),
+            "seconds_per_1000_steps": _mean_seconds(models[shown]),
         }
     )
 
 
-def spread(judged: Judged, vectors: np.ndarray) -> tuple[str, ...]:
+def _spread(judged: Judged, vectors: np.ndarray) -> tuple[str, ...]:
     """A ranker's row: validation recall@50 in %, coverage in %, diversity."""
     covered = f"{100 * coverage(judged.top, len(vectors)):.1f}"
     return judged.name, f"{100 * judged.valid:.2f}", covered, f"{diversity(judged.top, vectors):.2f}"
 
 
-def by_length(judged: Judged, groups: dict[str, np.ndarray]) -> tuple[str, ...]:
+def _by_length(judged: Judged, groups: dict[str, np.ndarray]) -> tuple[str, ...]:
     """A ranker's row: recall@50 in % of each group of users."""
     recalls = judged.answers["recall@50"]
     return judged.name, *(f"{100 * recalls[group].mean():.2f}" for group in groups.values())
@@ -80,24 +82,24 @@ def comparison(of: Judged, than: Judged) -> str:
     return f"{of.name} is {abs(share):.1%} {word} {than.name} by recall@50: {sure}"
 
 
-def geometry(models: dict[str, list[Trained]]) -> list[tuple[str, ...]]:
+def _geometry(models: dict[str, list[Trained]]) -> list[tuple[str, ...]]:
     """A row for each model."""
     return [
-        (name, f"{mean_slot(of):.2f}", f"{mean_event(of):.3f}", f"{mean_seconds(of):.0f}")
+        (name, f"{_mean_slot(of):.2f}", f"{_mean_event(of):.3f}", f"{_mean_seconds(of):.0f}")
         for name, of in models.items()
     ]
 
 
-def mean_slot(trained: list[Trained]) -> float:
+def _mean_slot(trained: list[Trained]) -> float:
     """Mean slot cosine."""
     return float(np.mean([training.cosines.slot for training in trained]))
 
 
-def mean_event(trained: list[Trained]) -> float:
+def _mean_event(trained: list[Trained]) -> float:
     """Mean event cosine."""
     return float(np.mean([training.cosines.event for training in trained]))
 
 
-def mean_seconds(trained: list[Trained]) -> float:
+def _mean_seconds(trained: list[Trained]) -> float:
     """Mean seconds of 1,000 training steps."""
     return float(np.mean([training.seconds_per_1000_steps for training in trained]))

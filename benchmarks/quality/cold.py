@@ -30,6 +30,8 @@ from model_export.models.presets import DEFAULT, PRESETS, preset
 from model_export.readers import read_log
 from model_export.training.train import train
 
+__all__ = ["ColdItems", "by_model", "by_popularity", "cold_cases", "cold_items", "hold_out", "main"]
+
 LENGTH = 20  # behaviours of a history
 AT = (20, 50)
 
@@ -70,7 +72,7 @@ def main(
             f"{log.source}: no test user took one of the {len(cold.item_ids)} items that were held out after another "
             f"item; --share {share} is too small, or the log"
         )
-    report(model, hit_rates(checkpoint, cold, cases), cases, cold)
+    _report(model, _hit_rates(checkpoint, cold, cases), cases, cold)
 
 
 def hold_out(log: InteractionLog, share: float, seed: int) -> tuple[InteractionLog, InteractionLog]:
@@ -79,10 +81,10 @@ def hold_out(log: InteractionLog, share: float, seed: int) -> tuple[InteractionL
     out = hashed([f"{seed}:{item_id}" for item_id in item_ids], valid_share=0, test_share=share) > 0
     cold = set(log.items.item_id[out])
     apart = log.events.item_id.isin(cold)
-    return part(log, ~apart, ~out), part(log, apart, out)
+    return _part(log, ~apart, ~out), _part(log, apart, out)
 
 
-def part(log: InteractionLog, events: pd.Series, items: np.ndarray) -> InteractionLog:
+def _part(log: InteractionLog, events: pd.Series, items: np.ndarray) -> InteractionLog:
     """Some of the events and items; all users stay, whatever is left of them."""
     return replace(log, events=log.events[events].reset_index(drop=True), items=log.items[items].reset_index(drop=True))
 
@@ -117,7 +119,7 @@ def cold_cases(log: InteractionLog, checkpoint: Checkpoint, cold: ColdItems) -> 
     return Cases(history, mask, sequences.profiles[users], labels[asked][:, None], times)
 
 
-def hit_rates(checkpoint: Checkpoint, cold: ColdItems, cases: Cases) -> dict[str, dict[int, float]]:
+def _hit_rates(checkpoint: Checkpoint, cold: ColdItems, cases: Cases) -> dict[str, dict[int, float]]:
     """HR@20 and HR@50 of the model, of most popular in the category and of chance, between 0 and 1."""
     tops = {
         "cold": by_model(checkpoint.model, cold, cases),
@@ -143,9 +145,9 @@ def by_model(model: InterestModel, cold: ColdItems, cases: Cases) -> np.ndarray:
 
 def by_popularity(vocabulary: Vocabulary, cold: ColdItems, cases: Cases) -> np.ndarray:
     """The most popular held-out items of the last behaviour's category, then those of the rest: int64 (C, 50)."""
-    rows = category_rows(vocabulary)
-    known = values_of(vocabulary.item_features, vocabulary.feature_values)[:, rows]
-    new = values_of(cold.features, vocabulary.feature_values)[:, rows]
+    rows = _category_rows(vocabulary)
+    known = _values_of(vocabulary.item_features, vocabulary.feature_values)[:, rows]
+    new = _values_of(cold.features, vocabulary.feature_values)[:, rows]
     popularity = cold.counts / (1 + cold.counts.max(initial=0))  # below 1: less than a shared value
     found = []
     for some in cases.batches(BATCH):
@@ -154,19 +156,19 @@ def by_popularity(vocabulary: Vocabulary, cold: ColdItems, cases: Cases) -> np.n
     return np.concatenate(found)
 
 
-def category_rows(vocabulary: Vocabulary) -> slice:
+def _category_rows(vocabulary: Vocabulary) -> slice:
     """The rows of the categories; of all side features where the log has no categories."""
     return vocabulary.feature_slices().get("category", slice(1, None))
 
 
-def values_of(features: np.ndarray, values: int) -> csr_matrix:
+def _values_of(features: np.ndarray, values: int) -> csr_matrix:
     """Which item has which side-feature value: features (n, W), 0 at padding -> 1 or 0, (n, 1 + values)."""
     items, places = np.nonzero(features)
     ones = np.ones(len(items))
     return csr_matrix((ones, (items, features[items, places])), shape=(len(features), 1 + values))
 
 
-def report(model: str, rates: dict[str, dict[int, float]], cases: Cases, cold: ColdItems) -> None:
+def _report(model: str, rates: dict[str, dict[int, float]], cases: Cases, cold: ColdItems) -> None:
     """Print HR@20 and HR@50 in %."""
     with_features = int((cold.features > 0).any(1).sum())
     names = {

@@ -44,6 +44,8 @@ from stream.store.state import UserState
 from stream.updater.updater import Updater
 from testbed.real_kafka import RealKafka
 
+__all__ = ["main"]
+
 TRAINED_ON = 0.8  # share of the log, in time order
 VALID_SHARE = 0.05  # of the users; the model stops early by them, and item-kNN is tuned on them
 QUICK_EVENTS = 15_000
@@ -72,31 +74,31 @@ def main(
     if quick:
         future = future.between(0, min(1.0, QUICK_EVENTS / len(future.events)))
     with tempfile.TemporaryDirectory() as folder, RealKafka() as kafka:
-        bundle = make_bundle(past, chosen, Path(folder))
+        bundle = _make_bundle(past, chosen, Path(folder))
         cluster = Cluster(kafka.bootstrap_servers)
         settings = Settings(bootstrap_servers=kafka.bootstrap_servers, topic="freshness", home=Path(folder))
         with LmdbStore(settings.state) as store:
             updater = Updater(cluster, store, Extractor(bundle), settings)
             try:
-                for records in published(past, cluster, updater, "catching up"):
-                    apply(updater, records)
-                judge = Judge(past, bundle, store)
-                for records in published(future, cluster, updater, "judging"):
-                    for some in one_event_a_user(records):
+                for records in _published(past, cluster, updater, "catching up"):
+                    _apply(updater, records)
+                judge = _Judge(past, bundle, store)
+                for records in _published(future, cluster, updater, "judging"):
+                    for some in _one_event_a_user(records):
                         judge.note(some)
-                        apply(updater, some)
+                        _apply(updater, some)
             finally:
                 updater.close()
-    report(model, judge.hits, len(future.events))
+    _report(model, judge.hits, len(future.events))
 
 
-def make_bundle(log: InteractionLog, chosen: Preset, folder: Path) -> Bundle:
+def _make_bundle(log: InteractionLog, chosen: Preset, folder: Path) -> Bundle:
     """Train, export and index."""
     checkpoint = train(log, chosen.model, chosen.training)
     return build_index(export(checkpoint, folder / "bundles"), "auto", HnswSettings())
 
 
-def published(log: InteractionLog, cluster: Cluster, updater: Updater, what: str) -> Iterator[list[ConsumerRecord]]:
+def _published(log: InteractionLog, cluster: Cluster, updater: Updater, what: str) -> Iterator[list[ConsumerRecord]]:
     """Replay a log into the topic and yield it as it comes back, committed batch by batch, until all is back."""
     left = replay(log, cluster, updater.settings.topic, updater.settings.group, speed=None)
     with tqdm(total=left, desc=what, unit="event") as bar:
@@ -110,13 +112,13 @@ def published(log: InteractionLog, cluster: Cluster, updater: Updater, what: str
             bar.update(len(records))
 
 
-def apply(updater: Updater, records: Sequence[ConsumerRecord]) -> None:
+def _apply(updater: Updater, records: Sequence[ConsumerRecord]) -> None:
     """What the updater does with a batch before it commits it."""
     by_user, _ = updater.decode(records)
     updater.write(updater.apply(by_user))
 
 
-def one_event_a_user(records: Iterable[ConsumerRecord]) -> list[list[ConsumerRecord]]:
+def _one_event_a_user(records: Iterable[ConsumerRecord]) -> list[list[ConsumerRecord]]:
     """Split a batch so that no part has two events of one user; a user's events stay in order."""
     rounds: list[list[ConsumerRecord]] = []
     seen: Counter[bytes] = Counter()
@@ -129,7 +131,7 @@ def one_event_a_user(records: Iterable[ConsumerRecord]) -> list[list[ConsumerRec
     return rounds
 
 
-class Judge:
+class _Judge:
     """Counts the events whose item was among the top 50 before they were applied."""
 
     def __init__(self, past: InteractionLog, bundle: Bundle, store: LmdbStore) -> None:
@@ -145,14 +147,14 @@ class Judge:
         self.hits: Counter[str] = Counter()
 
     def note(self, records: list[ConsumerRecord]) -> None:
-        """Judge events of different users against the states that are stored now."""
+        """_Judge events of different users against the states that are stored now."""
         decoded = [decode(record.value, record.key) for record in records]
         events = [event for event in decoded if isinstance(event, Event)]
         for event, state in zip(events, self.store.get_many([event.user_id for event in events]), strict=True):
-            self.note_event(event, state)
+            self._note_event(event, state)
 
-    def note_event(self, event: Event, state: UserState | None) -> None:
-        fresh, knn = self.by_capsules(state), self.by_knn(state)
+    def _note_event(self, event: Event, state: UserState | None) -> None:
+        fresh, knn = self.by_capsules(state), self._by_knn(state)
         # What a user's first event of the replay finds is what was there at its start.
         frozen = self.frozen.setdefault(event.user_id, fresh)
         frozen_knn = self.frozen_knn.setdefault(event.user_id, knn)
@@ -162,14 +164,14 @@ class Judge:
     def by_capsules(self, state: UserState | None) -> set[str]:
         return set(self.recommender.recommend_for(state, N).item_ids)
 
-    def by_knn(self, state: UserState | None) -> set[str]:
+    def _by_knn(self, state: UserState | None) -> set[str]:
         known = [self.rows[item_id] for item_id in state.history.item_ids if item_id in self.rows] if state else []
         if not known:
             return self.popular
         return {self.recommender.bundle.item_ids[row] for row in self.knn.top_of(known, N).tolist()}
 
 
-def report(model: str, hits: Counter[str], events: int) -> None:
+def _report(model: str, hits: Counter[str], events: int) -> None:
     """Print HR@50 of each way to serve."""
     hr50 = {name: 100 * hits[name] / events for name in ("fresh", "frozen", "popular", "knn", "knn_frozen")}
     rows = [

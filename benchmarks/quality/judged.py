@@ -10,6 +10,8 @@ from model_export.evaluation.cases import Cases
 from model_export.evaluation.cosines import Cosines
 from model_export.evaluation.rankers import Ranker
 
+__all__ = ["Judged", "Trained", "ahead", "coverage", "diversity", "groups_of", "judge", "mean_of", "recall50"]
+
 N = 50
 SHORTEST = (1, 6, 11, 20)  # behaviours of an input, from which each group of users begins
 

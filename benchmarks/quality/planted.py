@@ -20,6 +20,8 @@ from model_export.models.presets import DEFAULT, PRESETS, preset
 from model_export.models.training_config import TrainingConfig
 from model_export.training.train import train
 
+__all__ = ["interests_found", "main", "main_categories", "test_users"]
+
 TOP = 20
 
 

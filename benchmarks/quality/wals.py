@@ -20,6 +20,8 @@ from model_export.data.dataset import Sequences, positions_of
 from model_export.evaluation.cases import Cases
 from model_export.evaluation.rankers import TUNING_CASES, recall_of, top_by
 
+__all__ = ["Wals", "WalsSettings", "tune"]
+
 FACTORS = 64  # as long as the models' vectors
 ITERATIONS = 15
 ALPHAS = (1.0, 10.0, 40.0, 100.0)  # 40 is the paper's
@@ -60,7 +62,7 @@ class Wals:
         self.settings, self.items = settings, items
         positions, owners = positions_of(sequences, users)
         seen = self.confidence(owners, sequences.items[positions], len(sequences.user_ids))
-        with one_thread():
+        with _one_thread():
             self.model = AlternatingLeastSquares(
                 factors=min(FACTORS, items),
                 regularization=settings.regularisation,
@@ -85,13 +87,13 @@ class Wals:
         """float32 (C, items)."""
         rows, _ = np.nonzero(cases.mask)
         seen = self.confidence(rows, cases.history[cases.mask], len(cases))
-        with one_thread():
+        with _one_thread():
             users = self.model.recalculate_user(np.arange(len(cases)), seen)  # (C, factors)
             return np.asarray(users @ self.model.item_factors.T)
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
+def _one_thread() -> Iterator[None]:
     """NumPy's own threads would only get in the way of the solver, which `implicit` warns of."""
     with threadpool_limits(1, "blas"):
         yield

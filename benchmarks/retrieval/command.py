@@ -28,6 +28,21 @@ from index.search.links import Links, links_of
 from model_export.bundle.format import Bundle
 from model_export.evaluation.report import table
 
+__all__ = [
+    "EXACT",
+    "OURS",
+    "PLAIN",
+    "Figures",
+    "Size",
+    "best_peer",
+    "main",
+    "measure",
+    "measure_bundle",
+    "recall",
+    "scan_pays_up_to",
+    "tuned",
+]
+
 DIM, INTERESTS = 64, 4
 COUNTS = (100, 1_000)
 CAPSULES = {"usual": usual_capsules, "hard": hard_capsules}
@@ -84,7 +99,7 @@ def main(
     ):
         found |= cases
         memory.append(bytes_per_item)
-    report(found, memory[0])
+    _report(found, memory[0])
 
 
 def measure(size: Size, seed: int, libraries: peers.Libraries = peers.PEERS) -> tuple[dict[str, Case], float]:
@@ -93,7 +108,7 @@ def measure(size: Size, seed: int, libraries: peers.Libraries = peers.PEERS) -> 
     items = made_up_items(size.items, DIM, rng)
     number = size.tuning + size.users
     users = {kind: capsules_of(items, number, INTERESTS, rng) for kind, capsules_of in CAPSULES.items()}
-    return measure_table(items, users, size.tuning, libraries)
+    return _measure_table(items, users, size.tuning, libraries)
 
 
 def measure_bundle(
@@ -101,18 +116,18 @@ def measure_bundle(
 ) -> tuple[dict[str, Case], float]:
     """The cases of a trained model's items, with the capsules that its ef would be measured with."""
     users = {f"bundle {bundle.version}": queries_of(bundle, seed)}
-    return measure_table(np.asarray(bundle.item_embeddings), users, Size.tuning, libraries)
+    return _measure_table(np.asarray(bundle.item_embeddings), users, Size.tuning, libraries)
 
 
-def measure_table(
+def _measure_table(
     items: np.ndarray, users_of: Mapping[str, Sequence[np.ndarray]], tuning: int, libraries: peers.Libraries
 ) -> tuple[dict[str, Case], float]:
     """The cases of one table of items, and the bytes an item that our graph takes; the first users are for tuning."""
     plain = hnsw.build(items, HnswSettings())
     links = links_of(plain.graph)
     ways = {
-        OURS: Beam(items, links),
-        EXACT: Exact(items),
+        OURS: _Beam(items, links),
+        EXACT: _Exact(items),
         PLAIN: peers.Augmented(plain),
         **{name: library(items) for name, library in tqdm(libraries.items(), desc="peers' graphs", unit="graph")},
     }
@@ -120,11 +135,11 @@ def measure_table(
     for kind, users in users_of.items():
         for n in (count for count in COUNTS if count <= len(items)):
             name = f"{len(items)} items, N = {n}, {kind}"
-            cases[name] = compared(ways, users[:tuning], users[tuning:], n, name)
+            cases[name] = _compared(ways, users[:tuning], users[tuning:], n, name)
     return cases, links.nbytes / len(items)
 
 
-class Beam:
+class _Beam:
     """Ours."""
 
     def __init__(self, items: np.ndarray, links: Links) -> None:
@@ -138,7 +153,7 @@ class Beam:
         return self.indexes[n, ef].search(capsules, n).rows
 
 
-class Exact:
+class _Exact:
     """Ours, below the size at which graphs are faster."""
 
     def __init__(self, items: np.ndarray) -> None:
@@ -149,7 +164,7 @@ class Exact:
         return self.index.search(capsules, n).rows
 
 
-def compared(
+def _compared(
     ways: dict[str, Any], tuning: Sequence[np.ndarray], users: Sequence[np.ndarray], n: int, name: str
 ) -> Case:
     """Tune every way, then measure all in turn."""
@@ -157,7 +172,7 @@ def compared(
     efs = {way: tuned(one, tuning, right[id(tuning)], n) for way, one in tqdm(ways.items(), desc=name, unit="way")}
     efs[EXACT] = 0
     calls = {way: lambda one, way=way: ways[way].top(one, n, efs[way]) for way in ways}
-    seconds = least_seconds(calls, users)
+    seconds = _least_seconds(calls, users)
     return {
         way: Figures(
             ef=efs[way],
@@ -186,7 +201,7 @@ def recall(found: Sequence[np.ndarray], right: Sequence[np.ndarray]) -> float:
     return float(np.mean([np.isin(best, rows).mean() for rows, best in zip(found, right, strict=True)]))
 
 
-def least_seconds(
+def _least_seconds(
     calls: Mapping[str, Callable[[np.ndarray], object]], users: Sequence[np.ndarray]
 ) -> dict[str, np.ndarray]:
     """Of each call the seconds for each user, the least of the rounds after one that warms up."""
@@ -210,7 +225,7 @@ def best_peer(case: Case) -> str:
     return max(others, key=lambda way: others[way].recall)
 
 
-def summary(case: Case) -> dict[str, float | str]:
+def _summary(case: Case) -> dict[str, float | str]:
     """Ours beside the best peer, and beside one search a capsule on the graph that we build ourselves."""
     ours, peer = case[OURS], best_peer(case)
     return {
@@ -230,7 +245,7 @@ def scan_pays_up_to(case: Case, items: int) -> int:
     return int(items * case[OURS].p50_ms / case[EXACT].p50_ms)
 
 
-def report(found: dict[str, Case], bytes_per_item: float) -> None:
+def _report(found: dict[str, Case], bytes_per_item: float) -> None:
     """Print every case, and the figures."""
     cases: dict[str, Any] = {}
     for name, case in found.items():
@@ -243,6 +258,6 @@ def report(found: dict[str, Case], bytes_per_item: float) -> None:
         print(f"\n{name} (a scan is faster up to about {up_to:,} items)\n")
         print(table(["", "ef", "recall", "p50 ms", "p99 ms", "queries/s"], rows))
         ways = {way: asdict(figures) for way, figures in case.items()}
-        cases[name] = {**summary(case), "scan_pays_up_to": up_to, "ways": ways}
+        cases[name] = {**_summary(case), "scan_pays_up_to": up_to, "ways": ways}
     first = next(iter(found))
-    finish({**summary(found[first]), "bytes_per_item": bytes_per_item, "cases": cases})
+    finish({**_summary(found[first]), "bytes_per_item": bytes_per_item, "cases": cases})

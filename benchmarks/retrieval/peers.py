@@ -14,6 +14,8 @@ import numpy as np
 from index.search import hnsw
 from index.search.hnsw import HnswSettings
 
+__all__ = ["PACKAGES", "PEERS", "Augmented", "Faiss", "Hnswlib", "Libraries", "USearch", "Way", "chosen", "merged"]
+
 M, EF_CONSTRUCTION = HnswSettings.m, HnswSettings.ef_construction
 PACKAGES = {"hnswlib": "hnswlib", "faiss": "faiss-cpu", "usearch": "usearch"}
 

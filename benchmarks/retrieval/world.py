@@ -2,6 +2,8 @@
 
 import numpy as np
 
+__all__ = ["hard_capsules", "made_up_items", "usual_capsules"]
+
 A_CLUSTER = 200  # items
 SPREAD = 0.5  # of a cluster, where the distance between centres is about 1.4 times sqrt(d)
 NORMS = 0.3  # sigma of the norms' lognormal distribution

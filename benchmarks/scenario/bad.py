@@ -6,6 +6,8 @@ from typing import Any
 from stream.events.producer import EventProducer
 from testbed.bad_records import BAD_RECORDS, BadRecord
 
+__all__ = ["KINDS", "Injected", "Sent", "send_bad"]
+
 KINDS = (
     "empty",
     "too large",

@@ -11,6 +11,16 @@ from stream.store.codec import to_bytes
 from stream.store.protocol import Store
 from stream.store.state import UserState
 
+__all__ = [
+    "behaviours_in",
+    "behaviours_of",
+    "bytes_without_position",
+    "difference",
+    "states_of",
+    "stored_bytes",
+    "users_differing",
+]
+
 Behaviours = Counter[tuple[str, str, int, str]]  # (user_id, item_id, event_time_ms, event_id) -> how often
 
 NOWHERE = Position("", 0, 0)

@@ -24,6 +24,8 @@ from stream.store.open import open_store
 from testbed.real_kafka import RealKafka
 from testbed.stream_process import Command, wait_until
 
+__all__ = ["Home", "counted"]
+
 CAUGHT_UP_WITHIN_S = 300.0
 ANSWER_MS = 5_000
 

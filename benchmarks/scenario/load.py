@@ -15,6 +15,8 @@ from benchmarks.scenario.home import Home
 from stream.events.event import Event, encode
 from stream.events.producer import EventProducer
 
+__all__ = ["EVENTS_A_USER", "Flood", "Load", "clicks"]
+
 NORMAL = 300.0  # events a second
 TICK_S = 0.01
 USERS_AT_ONCE = 200

@@ -20,6 +20,8 @@ from stream.store.lmdb_store import LmdbStore
 from stream.updater.updater import Updater
 from testbed.stream_process import wait_until
 
+__all__ = ["events_on", "verdict"]
+
 UNDISTURBED_WITHIN_S = 900.0
 
 
@@ -35,7 +37,7 @@ def verdict(home: Home, acknowledged: int = 0, undisturbed: bool = True) -> dict
     found = difference(behaviours_of(published), behaviours_in(states_of(home.store)))
     found["lost"] += max(0, acknowledged - len(published))
     if undisturbed:
-        found["users_differing"] = users_differing(stored_bytes(home.store), applied_undisturbed(home))
+        found["users_differing"] = users_differing(stored_bytes(home.store), _applied_undisturbed(home))
     return found
 
 
@@ -52,7 +54,7 @@ def events_on(home: Home) -> list[Event]:
     return found
 
 
-def applied_undisturbed(home: Home) -> dict[str, bytes]:
+def _applied_undisturbed(home: Home) -> dict[str, bytes]:
     """user_id -> state, as another group makes them of the same topic in one go. Dead letters are written again."""
     settings = home.settings.model_copy(update={"group": f"{home.settings.topic}-{uuid.uuid4().hex}"})
     total = home.published()

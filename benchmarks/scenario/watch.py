@@ -12,6 +12,8 @@ from benchmarks.harness.background import Background
 from benchmarks.scenario.home import Home
 from benchmarks.scenario.load import Load
 
+__all__ = ["Look", "Memory", "Watch", "longest_stall"]
+
 LOOK_EVERY_S = 0.1
 WEIGH_EVERY_S = 0.02
 SHARE = 4  # it rests so many times as long as a look takes

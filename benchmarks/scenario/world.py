@@ -10,10 +10,12 @@ from benchmarks.scenario.home import Home
 from model_export.bundle.format import Bundle
 from testbed.real_kafka import RealKafka
 
+__all__ = ["PARTITIONS", "World"]
+
 PARTITIONS = 4
 
 
-def nothing(text: str) -> None:
+def _nothing(text: str) -> None:
     """Says nothing."""
 
 
@@ -29,7 +31,7 @@ class World:
     kafka: RealKafka
     bundle: Bundle
     folder: Path
-    say: Callable[[str], None] = nothing
+    say: Callable[[str], None] = _nothing
 
     @contextmanager
     def home(self, redis: str = "") -> Iterator[Home]:

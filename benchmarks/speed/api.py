@@ -35,6 +35,8 @@ from stream.events.replay import events_of
 from stream.kafka.cluster import Cluster
 from testbed.real_kafka import RealKafka
 
+__all__ = ["main", "report"]
+
 PARTITIONS = 2
 USERS = 1_000
 EVENTS_BEFORE = 20_000  # so that every user has a history when the load begins
@@ -46,7 +48,7 @@ SERVE = (
 
 
 @dataclass(frozen=True)
-class Found:
+class _Found:
     """What the load met: answers a second, milliseconds at p50 and p99, errors, and bytes of an answer."""
 
     rate: float
@@ -73,23 +75,23 @@ def main(
         topic = f"api-{home.name}"
         create_topic(cluster, topic, PARTITIONS)
         task = Task(UPDATE, cluster.bootstrap_servers, topic, str(home), str(bundle.path))
-        with WorkerProcess(task) as worker, EventProducer(cluster, topic) as producer, served(home) as port:
+        with WorkerProcess(task) as worker, EventProducer(cluster, topic) as producer, _served(home) as port:
             share_partitions([worker], PARTITIONS)
             do_events([worker], 0)
-            fill(log, producer, worker)
+            _fill(log, producer, worker)
             paths = [f"/users/{user_id}/recommendations?n={n}" for user_id in user_ids]
             before, started = worker.events, time.monotonic()
-            with clicking(log, producer, rate):
-                found = load(LoadTask(port, paths, connections, seconds))
+            with _clicking(log, producer, rate):
+                found = _load(LoadTask(port, paths, connections, seconds))
                 events_a_second = (worker.events - before) / (time.monotonic() - started)
-                healthz = load(LoadTask(port, ["/healthz"], connections, min(seconds, CEILING_S)))
-                static = load(LoadTask(port, ["/openapi.json"], connections, min(seconds, CEILING_S)))
+                healthz = _load(LoadTask(port, ["/healthz"], connections, min(seconds, CEILING_S)))
+                static = _load(LoadTask(port, ["/openapi.json"], connections, min(seconds, CEILING_S)))
             worker.finish()
     report(found, healthz, static, n=n, connections=connections, seconds=seconds, events=events_a_second)
 
 
 @contextmanager
-def served(home: Path) -> Iterator[int]:
+def _served(home: Path) -> Iterator[int]:
     """The API of a home as a process; its port. What the environment says does not count.
 
     Raises
@@ -115,7 +117,7 @@ def served(home: Path) -> Iterator[int]:
         process.stdout.close()
 
 
-def fill(log: InteractionLog, producer: EventProducer, worker: WorkerProcess) -> None:
+def _fill(log: InteractionLog, producer: EventProducer, worker: WorkerProcess) -> None:
     """Give every user a history."""
     for event in events_of(log):
         producer.send(event)
@@ -124,7 +126,7 @@ def fill(log: InteractionLog, producer: EventProducer, worker: WorkerProcess) ->
 
 
 @contextmanager
-def clicking(log: InteractionLog, producer: EventProducer, rate: int) -> Iterator[None]:
+def _clicking(log: InteractionLog, producer: EventProducer, rate: int) -> Iterator[None]:
     """Send events of the log, again and again, so many a second, while the block lasts."""
     stop = threading.Event()
 
@@ -146,7 +148,7 @@ def clicking(log: InteractionLog, producer: EventProducer, rate: int) -> Iterato
         thread.join()
 
 
-def load(task: LoadTask) -> Found:
+def _load(task: LoadTask) -> _Found:
     """Ask from a process of its own.
 
     Raises
@@ -164,10 +166,10 @@ def load(task: LoadTask) -> Found:
     )
     if done.returncode:
         raise OSError(f"the load of the benchmark ended with status {done.returncode}; see above")
-    return found_in(msgspec.json.decode(done.stdout, type=LoadReport))
+    return _found_in(msgspec.json.decode(done.stdout, type=LoadReport))
 
 
-def found_in(report: LoadReport) -> Found:
+def _found_in(report: LoadReport) -> _Found:
     """What a load met.
 
     Raises
@@ -179,11 +181,11 @@ def found_in(report: LoadReport) -> Found:
         raise OSError(f"nothing was answered within {report.seconds:.0f} s, with {report.errors} errors")
     p50, p99 = np.percentile(report.took_ms, [50, 99]).tolist()
     answers = len(report.took_ms)
-    return Found(answers / report.seconds, p50, p99, report.errors, report.bytes / answers)
+    return _Found(answers / report.seconds, p50, p99, report.errors, report.bytes / answers)
 
 
 def report(
-    found: Found, healthz: Found, static: Found, n: int, connections: int, seconds: float, events: float
+    found: _Found, healthz: _Found, static: _Found, n: int, connections: int, seconds: float, events: float
 ) -> None:
     """Print answers a second and how long they took, beside the ceilings."""
     names = {f"recommendations, n = {n}": found, "ceiling: /openapi.json": static, "ceiling: /healthz": healthz}

@@ -21,6 +21,8 @@ from mindstream import settings
 from testbed import system
 from testbed.demo_process import prepared, running_demo
 
+__all__ = ["home_in", "main", "report"]
+
 SIZE = {"width": 1400, "height": 1000}
 PAGE_MS = 120_000
 SECONDS_MS = 30_000
@@ -46,17 +48,17 @@ def main(
     pictures: Annotated[Path | None, typer.Option(help="Write the README's pictures into this folder instead.")] = None,
 ) -> None:
     """Start to page, and click to visibly changed recommendations, in Chromium."""
-    with tempfile.TemporaryDirectory() as folder, browser() as chromium:
+    with tempfile.TemporaryDirectory() as folder, _browser() as chromium:
         home = home_in(Path(folder))
         started = time.perf_counter()
         with running_demo(home) as address:
             page = chromium.new_page(viewport=SIZE)  # type: ignore[arg-type]
-            open_page(page, address)
+            _open_page(page, address)
             page_s = time.perf_counter() - started
             if pictures:
-                take(page, pictures)
+                _take(page, pictures)
                 return
-            taken = click_through(page, clicks)
+            taken = _click_through(page, clicks)
     report(page_s, taken)
 
 
@@ -74,7 +76,7 @@ def home_in(folder: Path) -> Path:
 
 
 @contextmanager
-def browser() -> Iterator[Browser]:
+def _browser() -> Iterator[Browser]:
     """The system's Chromium, headless."""
     [chromium] = system.provide("chromium")
     with sync_playwright() as playwright:
@@ -83,14 +85,14 @@ def browser() -> Iterator[Browser]:
         launched.close()
 
 
-def open_page(page: Page, address: str) -> None:
+def _open_page(page: Page, address: str) -> None:
     """Open the page and wait until products are recommended."""
     page.goto(address, timeout=PAGE_MS)
     page.locator(".ms-panel .ms-card").first.wait_for(timeout=PAGE_MS)
     page.locator(".st-key-shop .ms-card").first.wait_for(timeout=PAGE_MS)
 
 
-def click_through(page: Page, clicks: int) -> list[float]:
+def _click_through(page: Page, clicks: int) -> list[float]:
     """Milliseconds from each click to other recommendations on the screen; the same product never twice in a row."""
     products = page.locator(".st-key-shop .ms-look").count()
     taken = []
@@ -111,28 +113,28 @@ def report(page_s: float, taken: list[float]) -> None:
     finish({"page_s": page_s, "click_p50_ms": p50, "click_p99_ms": p99, "clicks": len(taken)})
 
 
-def take(page: Page, folder: Path) -> None:
+def _take(page: Page, folder: Path) -> None:
     """The pictures of the README."""
-    choose_persona(page, 4)
+    _choose_persona(page, 4)
     for number in (4, 1):
         page.evaluate(CLICK, number)
         page.wait_for_timeout(1_000)
-    shoot(page, folder / "demo.png")
+    _shoot(page, folder / "demo.png")
     page.get_by_role("radio", name="Interest map").click()
     page.wait_for_timeout(3_000)
-    shoot(page, folder / "demo-map.png")
-    work_the_machine(page)
-    shoot(page, folder / "demo-room.png")
+    _shoot(page, folder / "demo-map.png")
+    _work_the_machine(page)
+    _shoot(page, folder / "demo-room.png")
 
 
-def choose_persona(page: Page, number: int) -> None:
+def _choose_persona(page: Page, number: int) -> None:
     """Become a ready-made user."""
     page.get_by_role("combobox", name="You are").click()
     page.get_by_role("option").nth(number).click()
     page.locator(".ms-shelf").nth(1).wait_for(timeout=SECONDS_MS)
 
 
-def work_the_machine(page: Page) -> None:
+def _work_the_machine(page: Page) -> None:
     """Traffic, a dead letter and a pause, until there is something to see."""
     page.get_by_role("radio", name="Machine room").click()
     page.get_by_role("slider").press("ArrowRight")
@@ -146,7 +148,7 @@ def work_the_machine(page: Page) -> None:
     page.wait_for_timeout(15_000)
 
 
-def shoot(page: Page, file: Path) -> None:
+def _shoot(page: Page, file: Path) -> None:
     """A picture with few colours, which is small."""
     from PIL import Image  # comes with Streamlit
 

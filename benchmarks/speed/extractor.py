@@ -27,6 +27,8 @@ from model_export.models.checkpoint import Checkpoint
 from model_export.models.presets import DEFAULT, PRESETS, preset
 from model_export.training.train import train
 
+__all__ = ["graph", "histories_of", "in_torch", "inputs_of", "main", "measure", "small"]
+
 ALL = "all"
 BATCH = 32
 SHOP_USERS, STEPS = 300, 3
@@ -49,12 +51,14 @@ def main(
     found = {name: measure(*small(name, seed), seed=seed) for name in tqdm(names, desc="measuring", unit="model")}
     print(f"\nµs a user on one thread, the best of {ROUNDS} rounds (the least of their means), after one to warm up\n")
     ways = list(next(iter(found.values())))
-    print(table(["", *map(shown, ways)], [(name, *(f"{one[way]:.1f}" for way in ways)) for name, one in found.items()]))
+    print(
+        table(["", *map(_shown, ways)], [(name, *(f"{one[way]:.1f}" for way in ways)) for name, one in found.items()])
+    )
     # One model's figures have no name in front.
     finish(found[model] if model != ALL else {f"{n}_{way}": us for n, one in found.items() for way, us in one.items()})
 
 
-def shown(way: str) -> str:
+def _shown(way: str) -> str:
     """The head of a column: "encode_batch32" for us_per_user_encode_batch32."""
     return way.replace("us_per_user", "onnx").replace("torch_onnx", "torch").replace("onnx_encode", "encode")
 
@@ -76,13 +80,13 @@ def measure(
     checkpoint: Checkpoint, extractor: Extractor, rounds: int = ROUNDS, seconds: float = SECONDS, seed: int = 7
 ) -> dict[str, float]:
     """Microseconds a user of each way."""
-    ways = ways_of(checkpoint, extractor, seed)
+    ways = _ways_of(checkpoint, extractor, seed)
     with torch.no_grad():
         took = best_means({name: call for name, (call, _) in ways.items()}, rounds, seconds)
     return {name: 1e6 * took[name] / users for name, (_, users) in ways.items()}
 
 
-def ways_of(checkpoint: Checkpoint, extractor: Extractor, seed: int) -> dict[str, tuple[Call, int]]:
+def _ways_of(checkpoint: Checkpoint, extractor: Extractor, seed: int) -> dict[str, tuple[Call, int]]:
     """What is timed, and of how many users each is."""
     one, many = inputs_of(extractor, 1, seed), inputs_of(extractor, BATCH, seed)
     histories = histories_of(extractor, BATCH, seed)

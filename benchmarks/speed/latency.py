@@ -30,6 +30,8 @@ from stream.events.replay import events_of
 from stream.kafka.cluster import Cluster
 from testbed.real_kafka import RealKafka
 
+__all__ = ["Sent", "Trip", "main", "send_evenly"]
+
 PARTITIONS = 2
 USERS = 1_000  # so few that their histories fill
 WARM_UP_S = 2
@@ -71,10 +73,10 @@ def main(
     with tempfile.TemporaryDirectory(prefix="mindstream-") as made, RealKafka() as kafka:
         folder, cluster = Path(made), Cluster(kafka.bootstrap_servers)
         _, bundle = trained_for_a_moment(log, folder / "bundles")
-        ours = measure(UPDATE, log, rate, cluster, bundle, folder)
-        plain = measure(READ, log, rate, cluster, bundle, folder)
+        ours = _measure(UPDATE, log, rate, cluster, bundle, folder)
+        plain = _measure(READ, log, rate, cluster, bundle, folder)
     counted = ours.sent[warm_up:]
-    report(
+    _report(
         {
             "stored": ours.stored_ms()[warm_up:],
             "producer": np.array([(one.acknowledged_ns - one.at_ns) / 1e6 for one in counted]),
@@ -103,10 +105,10 @@ class Trip:
         of_user: dict[str, list[Stored]] = defaultdict(list)
         for state in self.stored:
             of_user[state.user_id].append(state)
-        return np.array([(stored_ns(of_user[one.user_id], one.place[1]) - one.at_ns) / 1e6 for one in self.sent])
+        return np.array([(_stored_ns(of_user[one.user_id], one.place[1]) - one.at_ns) / 1e6 for one in self.sent])
 
 
-def stored_ns(states: Sequence[Stored], offset: int) -> int:
+def _stored_ns(states: Sequence[Stored], offset: int) -> int:
     """When the first of a user's states was stored that has the event at an offset.
 
     Raises
@@ -120,7 +122,7 @@ def stored_ns(states: Sequence[Stored], offset: int) -> int:
     return min(at_ns)
 
 
-def measure(what: str, log: InteractionLog, rate: int, cluster: Cluster, bundle: Bundle, folder: Path) -> Trip:
+def _measure(what: str, log: InteractionLog, rate: int, cluster: Cluster, bundle: Bundle, folder: Path) -> Trip:
     """Send a log evenly to a worker on a new topic.
 
     Raises
@@ -155,7 +157,7 @@ def send_evenly(log: InteractionLog, producer: EventProducer, rate: int, what: s
     return sent
 
 
-def report(took_ms: dict[str, np.ndarray], rate: float) -> None:
+def _report(took_ms: dict[str, np.ndarray], rate: float) -> None:
     """Print the median and the 99th percentile of each way."""
     names = {
         "stored": "sent to capsules stored",

@@ -25,6 +25,8 @@ from tqdm import tqdm
 from model_export.bundle.time_gaps import time_gaps
 from model_export.models.checkpoint import Checkpoint
 
+__all__ = ["KEPT", "STANDS_STILL_MS", "Peer", "peer_events_per_s"]
+
 KEPT = 50
 TABLE = "CREATE TABLE IF NOT EXISTS users (user_id TEXT PRIMARY KEY, behaviours TEXT, capsules BLOB)"
 FIND = "SELECT behaviours FROM users WHERE user_id = ?"

@@ -18,6 +18,8 @@ import torch
 from model_export.data.dataset import Sequences
 from model_export.models.model_config import ModelConfig
 
+__all__ = ["endless", "loader_of", "require", "rows_of", "trainer_of", "training_of"]
+
 LEARNING_RATE, WEIGHT_DECAY = 1e-3, 1e-6  # of its example
 
 

@@ -33,6 +33,8 @@ from stream.kafka.cluster import Cluster
 from stream.store.lmdb_store import LmdbStore
 from testbed.real_kafka import RealKafka
 
+__all__ = ["Bench", "check", "check_store", "main", "took_s"]
+
 PARTITIONS = 2
 PEER_SECONDS = 10.0
 CHECKED_AT_ONCE = 1_000
@@ -52,10 +54,10 @@ def main(
     interactions = read_log(log) if log else None
     figures: dict[str, float] = {}
     with RealKafka() as kafka:
-        figures |= measure(synthetic(events, users), Cluster(kafka.bootstrap_servers), "synthetic")
+        figures |= _measure(synthetic(events, users), Cluster(kafka.bootstrap_servers), "synthetic")
         if interactions:
             print(interactions.describe())
-            of_log = measure(interactions, Cluster(kafka.bootstrap_servers), "log")
+            of_log = _measure(interactions, Cluster(kafka.bootstrap_servers), "log")
             figures |= {f"log_{name}": value for name, value in of_log.items()}
     finish(figures)
 
@@ -103,7 +105,7 @@ class Bench:
         return reports
 
 
-def measure(log: InteractionLog, cluster: Cluster, name: str) -> dict[str, float]:
+def _measure(log: InteractionLog, cluster: Cluster, name: str) -> dict[str, float]:
     """All figures of a log, printed and returned."""
     with tempfile.TemporaryDirectory(prefix="mindstream-") as made:
         folder = Path(made)
@@ -135,7 +137,7 @@ def measure(log: InteractionLog, cluster: Cluster, name: str) -> dict[str, float
         "decode_only_events_per_s": bench.events / took_s([reading]),
         "two_process_speedup": bench.events / took_s(both) / ours,
     }
-    show(log, figures, updating)
+    _show(log, figures, updating)
     return figures
 
 
@@ -166,7 +168,7 @@ def check_store(home: Path, log: InteractionLog) -> None:
         raise OSError(f"{log.source}: {found:,} behaviours are stored; right is {expected:,}")
 
 
-def show(log: InteractionLog, figures: Mapping[str, float], updating: Report) -> None:
+def _show(log: InteractionLog, figures: Mapping[str, float], updating: Report) -> None:
     """Print how fast each was, and where the updater's time went."""
     rows = [
         ("updater", f"{figures['events_per_s']:,.0f}"),

@@ -27,6 +27,8 @@ from model_export.training.loop import Run
 from model_export.training.sampler import Sampler
 from model_export.training.train import prepare
 
+__all__ = ["OURS", "Size", "figures", "made_up", "main", "measure", "ours", "peers"]
+
 ROUNDS = 3
 SECONDS = 2.0  # of each training in each round
 STEPS = 5  # between two looks at the clock
@@ -55,7 +57,7 @@ def main(
     rechub.require()
     torch.set_num_threads(1)
     size = Size(items=items)
-    report(measure(size, seed), size)
+    _report(measure(size, seed), size)
 
 
 def measure(size: Size, seed: int, rounds: int = ROUNDS, seconds: float = SECONDS) -> dict[str, float]:
@@ -108,7 +110,7 @@ def ours(name: str, sequences: Sequences, size: Size, seed: int) -> Callable[[in
     return steps
 
 
-def report(speeds: dict[str, float], size: Size) -> None:
+def _report(speeds: dict[str, float], size: Size) -> None:
     """Print steps and examples a second."""
     few = peers(size)["peer"]
     names = {

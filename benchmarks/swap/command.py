@@ -45,6 +45,8 @@ from testbed.real_kafka import RealKafka
 from testbed.small_model import lacking
 from testbed.stream_process import Command, wait_until
 
+__all__ = ["fill", "left_old_of", "main", "warm_recommender"]
+
 EVENTS, USERS = 50_000, 2_000  # that the models are made from
 LEFT_OUT = 1_000  # items of each model
 SETTLED = 3  # swaps after which memory is compared
@@ -56,7 +58,7 @@ SWEPT = re.compile(r"swept: capsules of (\d+) users are of model \S+ now; \d+ us
 
 
 @dataclass
-class Figures:
+class _Figures:
     """What was measured; times in milliseconds."""
 
     values: dict[str, float] = field(default_factory=dict)
@@ -79,20 +81,20 @@ def main(
     """New models while events and readers go on: failed and mixed answers, lost events, latency, memory, the sweep."""
     torch.set_num_threads(1)
     swaps, users, before_s = (10, 5_000, QUICK_S) if quick else (swaps, users, BEFORE_S)
-    figures = Figures()
+    figures = _Figures()
     with tempfile.TemporaryDirectory(prefix="mindstream-") as made, RealKafka() as kafka:
-        bundles = two_bundles(Path(made) / "bundles")
+        bundles = _two_bundles(Path(made) / "bundles")
         world = World(kafka, bundles[0], Path(made))
         with world.home() as home:
-            swap_often(home, bundles, swaps, before_s, figures)
+            _swap_often(home, bundles, swaps, before_s, figures)
         with world.home() as home:
-            sweep_all(home, bundles, users, before_s, figures)
-    report(figures.values)
+            _sweep_all(home, bundles, users, before_s, figures)
+    _report(figures.values)
     if any(figures.values[name] for name in ("failed", "mixed", "lost", "applied_twice", "bad_bundles_served")):
         raise typer.Exit(1)
 
 
-def two_bundles(folder: Path) -> list[Bundle]:
+def _two_bundles(folder: Path) -> list[Bundle]:
     """Bundles of the same shop, each without some of its items, one with four interests and one with three."""
     log = synthetic(EVENTS, USERS)
     items = log.items.item_id.tolist()
@@ -101,7 +103,7 @@ def two_bundles(folder: Path) -> list[Bundle]:
     return [first, second]
 
 
-def offer(home: Home, bundles: Sequence[Bundle]) -> Registry:
+def _offer(home: Home, bundles: Sequence[Bundle]) -> Registry:
     """Publish both; the first is current."""
     registry = Registry(home.settings.models)
     registry.publish(bundles[1].path)
@@ -112,12 +114,12 @@ def offer(home: Home, bundles: Sequence[Bundle]) -> Registry:
 def warm_recommender(bundle: Bundle, store: Store) -> Recommender:
     """A Recommender that has answered once."""
     recommender = Recommender(bundle, store)
-    for state in (None, *users_of(["nobody"], [bundle.item_ids[:BEHAVIOURS]], recommender.extractor, [0])):
+    for state in (None, *_users_of(["nobody"], [bundle.item_ids[:BEHAVIOURS]], recommender.extractor, [0])):
         recommender.recommend_for(state)
     return recommender
 
 
-def users_of(
+def _users_of(
     user_ids: Sequence[str], histories: Sequence[Sequence[str]], extractor: Extractor, partitions: Sequence[int]
 ) -> list[UserState]:
     """Users as an updater stores them."""
@@ -133,19 +135,19 @@ def users_of(
     ]
 
 
-def swap_often(home: Home, bundles: Sequence[Bundle], swaps: int, before_s: float, figures: Figures) -> None:
+def _swap_often(home: Home, bundles: Sequence[Bundle], swaps: int, before_s: float, figures: _Figures) -> None:
     """Swaps under load, and bundles that must not be served."""
-    registry = offer(home, bundles)
+    registry = _offer(home, bundles)
     by_version = {bundle.version: bundle for bundle in bundles}
     serving = Serving(registry, lambda bundle: warm_recommender(bundle, home.store))
     with home.run() as command, serving, Load(home) as load, Readers(serving, home.store, by_version) as readers:
         with Probe(home) as probe:
             home.applies_more_than(0)
-            rest(before_s, readers, probe, figures, "before")
-            swap(registry, [bundle.version for bundle in bundles], swaps, readers, load, command, figures)
+            _rest(before_s, readers, probe, figures, "before")
+            _swap(registry, [bundle.version for bundle in bundles], swaps, readers, load, command, figures)
             figures.note("answer_during", readers.took_s)
             figures.note("stored_during", probe.took_s)
-            figures.values["bad_bundles_served"] = refuse_all(registry, bundles[1], serving, command)
+            figures.values["bad_bundles_served"] = _refuse_all(registry, bundles[1], serving, command)
         load.stop()
         home.catches_up()
         last = bundles[swaps % 2].version
@@ -156,7 +158,7 @@ def swap_often(home: Home, bundles: Sequence[Bundle], swaps: int, before_s: floa
     figures.over("p99_during_over_p99_before", "answer_during_p99_ms", "answer_before_p99_ms")
 
 
-def rest(seconds: float, readers: Readers, probe: Probe, figures: Figures, when: str) -> None:
+def _rest(seconds: float, readers: Readers, probe: Probe, figures: _Figures, when: str) -> None:
     """Let everything go on for a while, and note how long answers and events take."""
     time.sleep(2.0)  # to warm up
     readers.took_s.clear()
@@ -168,19 +170,19 @@ def rest(seconds: float, readers: Readers, probe: Probe, figures: Figures, when:
     probe.took_s.clear()
 
 
-def swap(
+def _swap(
     registry: Registry,
     versions: Sequence[str],
     swaps: int,
     readers: Readers,
     load: Load,
     command: Command,
-    figures: Figures,
+    figures: _Figures,
 ) -> None:
     """Point to one and the other, each time until readers and updater have taken it over."""
     pids = {"readers": psutil.Process().pid, "updater": command.process.pid}
     took_s, settled = [], dict.fromkeys(pids, 0.0)
-    for number in tqdm(range(1, swaps + 1), desc="swapping", unit="swap"):
+    for number in tqdm(range(1, swaps + 1), desc="swapping", unit="_swap"):
         version = versions[number % 2]
         readers.users = max(200, load.acknowledged // 40)
         readers.wait_for(version)
@@ -188,46 +190,46 @@ def swap(
         registry.point_to(version)
         wait_until(lambda: readers.first_at, f"an answer of {version}")
         took_s.append(readers.first_at - flipped)
-        wait_until(partial(has_taken_over, command, number), f"the updater takes {version} over")
+        wait_until(partial(_has_taken_over, command, number), f"the updater takes {version} over")
         if number == SETTLED:
-            settled = {name: resident_mb(pid) for name, pid in pids.items()}
+            settled = {name: _resident_mb(pid) for name, pid in pids.items()}
     figures.note("flip_to_first_answer", took_s)
-    grown = {name: resident_mb(pid) / settled[name] for name, pid in pids.items()}
+    grown = {name: _resident_mb(pid) / settled[name] for name, pid in pids.items()}
     figures.values |= {f"rss_growth_{name}": value for name, value in grown.items()}
     figures.values |= {"rss_growth": max(grown.values()), "swaps": swaps}
 
 
-def taken_over(command: Command) -> int:
+def _taken_over(command: Command) -> int:
     """How often the updater says that it works with another model."""
     return command.said.count("capsules are of model")
 
 
-def has_taken_over(command: Command, times: int) -> bool:
+def _has_taken_over(command: Command, times: int) -> bool:
     """Whether it has said so as often."""
-    return taken_over(command) == times
+    return _taken_over(command) == times
 
 
-def has_refused(serving: Serving[Recommender], version: str) -> bool:
+def _has_refused(serving: Serving[Recommender], version: str) -> bool:
     """Whether a version is what was refused last."""
     return serving.refusal is not None and serving.refusal.version == version
 
 
-def resident_mb(pid: int) -> float:
+def _resident_mb(pid: int) -> float:
     """Resident memory, without the pages of the store's file, which grows with its users."""
     maps = psutil.Process(pid).memory_maps(grouped=True)
     return sum(one.rss for one in maps if not one.path.endswith("data.mdb")) / 1e6
 
 
-def refuse_all(registry: Registry, good: Bundle, serving: Serving[Recommender], command: Command) -> int:
+def _refuse_all(registry: Registry, good: Bundle, serving: Serving[Recommender], command: Command) -> int:
     """Point to bundles that must not be served, one after the other; how many were."""
-    version, taken, served = serving.version, taken_over(command), 0
+    version, taken, served = serving.version, _taken_over(command), 0
     for kind, bad in tqdm(BAD_BUNDLES.items(), desc="bad bundles", unit="bundle"):
         name = f"bad-{kind.replace(' ', '-')}"
         bad.spoil(copied(good, registry.folder / name))
         registry.point_to(name)
         command.says(f"bundle {name} is refused, {version} goes on: ")
-        wait_until(partial(has_refused, serving, name), f"{name} is refused")
-        served += serving.version != version or taken_over(command) != taken
+        wait_until(partial(_has_refused, serving, name), f"{name} is refused")
+        served += serving.version != version or _taken_over(command) != taken
     registry.point_to(version)
     return served
 
@@ -237,9 +239,9 @@ def left_old_of(store: Store, version: str) -> int:
     return sum(state.capsules.model_version != version for state in states_of(store))
 
 
-def sweep_all(home: Home, bundles: Sequence[Bundle], users: int, before_s: float, figures: Figures) -> None:
+def _sweep_all(home: Home, bundles: Sequence[Bundle], users: int, before_s: float, figures: _Figures) -> None:
     """Many users, all of the first model; then the second one becomes current."""
-    registry = offer(home, bundles)
+    registry = _offer(home, bundles)
     fill(home.store, Extractor(bundles[0]), users)
     with home.run() as command, Load(home) as load, Probe(home) as probe:
         wait_until(lambda: probe.took_s, "the first event is stored")
@@ -265,11 +267,11 @@ def fill(store: Store, extractor: Extractor, users: int, name: str = "swept") ->
             numbers = range(start, min(start + AT_ONCE, users))
             histories = items[rng.integers(len(items), size=(len(numbers), BEHAVIOURS))].tolist()
             ids = [f"{name}-{number}" for number in numbers]
-            store.put_many(users_of(ids, histories, extractor, [number % PARTITIONS for number in numbers]))
+            store.put_many(_users_of(ids, histories, extractor, [number % PARTITIONS for number in numbers]))
             bar.update(len(numbers))
 
 
-def report(found: Mapping[str, float]) -> None:
+def _report(found: Mapping[str, float]) -> None:
     """Print what was found, and all figures as the last line."""
     ways = {
         "an answer": ("answer_before", "answer_during"),

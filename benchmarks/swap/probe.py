@@ -8,6 +8,8 @@ from benchmarks.scenario.home import Home
 from stream.events.event import Event
 from stream.events.producer import EventProducer
 
+__all__ = ["Probe"]
+
 EVENTS_A_USER = 40  # fewer than a history holds, so that one that is lost is seen
 PAUSE_S = 0.03
 LOOK_EVERY_S = 0.001

@@ -17,6 +17,8 @@ from model_export.bundle.serving import Serving
 from stream.store.protocol import Store
 from stream.store.state import UserState, encoded
 
+__all__ = ["Readers"]
+
 THREADS = 2
 PAUSE_S = 0.02
 N = 50
@@ -24,20 +26,20 @@ ROUNDING = 1e-5  # a batch of several users may round otherwise than one user al
 WAITING = 1_000  # answers that wait for being computed again
 
 
-class Answer(NamedTuple):
+class _Answer(NamedTuple):
     """What a reader got, of which state."""
 
     state: UserState | None
     candidates: Candidates
 
 
-class Reference:
+class _Reference:
     """What one bundle answers, by nothing but its files and a user's history."""
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle, self.extractor = bundle, Extractor(bundle)
 
-    def agrees(self, answer: Answer) -> bool:
+    def agrees(self, answer: _Answer) -> bool:
         """Whether an answer is this bundle's: so many interests, these scores, and items that have them."""
         state, found = answer
         rows = [self.bundle.rows.get(item_id, -1) for item_id in found.item_ids]
@@ -69,12 +71,12 @@ class Readers:
 
     def __init__(self, serving: Serving[Recommender], store: Store, bundles: Mapping[str, Bundle]) -> None:
         self.serving, self.store = serving, store
-        self.references = {version: Reference(bundle) for version, bundle in bundles.items()}
+        self.references = {version: _Reference(bundle) for version, bundle in bundles.items()}
         self.users = 200
         self.took_s: list[float] = []
         self.failed = self.mixed = self.answered = 0
         self.waited_for, self.first_at = "", 0.0
-        self.answers: queue.Queue[Answer | None] = queue.Queue(WAITING)
+        self.answers: queue.Queue[_Answer | None] = queue.Queue(WAITING)
         self.stopping = threading.Event()
         self.threads = [threading.Thread(target=self.read, args=(seed,), daemon=True) for seed in range(THREADS)]
         self.checking = threading.Thread(target=self.check, daemon=True)
@@ -94,7 +96,7 @@ class Readers:
             self.took_s.append(ended - started)
             if found.model_version == self.waited_for and not self.first_at:
                 self.first_at = ended
-            self.answers.put(Answer(state, found))
+            self.answers.put(_Answer(state, found))
 
     def check(self) -> None:
         while (answer := self.answers.get()) is not None:

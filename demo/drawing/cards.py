@@ -6,6 +6,8 @@ from demo.drawing.picture import data_uri, picture
 from demo.drawing.view import Row, Shelf, Shown
 from demo.drawing.words import price
 
+__all__ = ["CSS", "card", "grid", "interest_colour", "panel"]
+
 ACTS = {"cart": "Cart", "purchase": "Buy"}  # event type -> label; a click on the picture is a "click"
 
 CSS = """
@@ -54,13 +56,13 @@ def card(row: Row, entered: bool = False) -> str:
     )
     return (
         f'<article class="ms-card{" ms-new" if entered else ""}" data-card="{item}">'
-        f'<button class="ms-look" data-act="click" data-item="{item}">{image(row)}'
+        f'<button class="ms-look" data-act="click" data-item="{item}">{_image(row)}'
         f'<span class="ms-title">{title}</span><span class="ms-meta">{meta}</span></button>'
         f'<div class="ms-acts">{acts}</div></article>'
     )
 
 
-def image(row: Row) -> str:
+def _image(row: Row) -> str:
     """A product's picture."""
     category = f" ({escape(row.category)})" if row.category else ""
     return f'<img alt="Drawing of {escape(row.title)}{category}" src="{data_uri(picture(row.title, row.category))}"/>'
@@ -75,26 +77,26 @@ def grid(rows: list[Row]) -> str:
 
 def panel(shown: Shown, narrow: bool = False) -> str:
     """The shelves of a visitor, and what has left them."""
-    shelves = "".join(shelf_of(shelf, shown.entered) for shelf in shown.shelves)
-    gone = "".join(image(row) for row in shown.left)
+    shelves = "".join(_shelf_of(shelf, shown.entered) for shelf in shown.shelves)
+    gone = "".join(_image(row) for row in shown.left)
     left = f'<p class="ms-left"><span>Left just now:</span>{gone}</p>' if gone else ""
     return f'<div class="ms-panel{" ms-narrow" if narrow else ""}">{shelves}{left}</div>'
 
 
-def shelf_of(shelf: Shelf, entered: frozenset[str]) -> str:
+def _shelf_of(shelf: Shelf, entered: frozenset[str]) -> str:
     """One interest: what made it, its share, and what it brings."""
     cards = "".join(card(row, row.item_id in entered) for row in shelf.rows)
     brought = f'<div class="ms-cards">{cards}</div>' if cards else NOTHING
     return (
-        f'<section class="ms-shelf" data-shelf="{escape(shelf.key)}" style="--ms-interest: {colour_of(shelf)}">'
-        f"<h4>{heading(shelf)}</h4>{brought}</section>"
+        f'<section class="ms-shelf" data-shelf="{escape(shelf.key)}" style="--ms-interest: {_colour_of(shelf)}">'
+        f"<h4>{_heading(shelf)}</h4>{brought}</section>"
     )
 
 
 NOTHING = '<p class="ms-none">None of the top candidates comes from this interest.</p>'
 
 
-def heading(shelf: Shelf) -> str:
+def _heading(shelf: Shelf) -> str:
     """What a shelf is made of."""
     if not shelf.made_by:
         return "<b>Popular now</b>"
@@ -104,7 +106,7 @@ def heading(shelf: Shelf) -> str:
     return f"{share}{things}{escape(', '.join(shelf.made_by))}"
 
 
-def colour_of(shelf: Shelf) -> str:
+def _colour_of(shelf: Shelf) -> str:
     """The colour of an interest, the same here and on the map."""
     return POPULAR_COLOUR if shelf.interest < 0 else interest_colour(shelf.interest)
 

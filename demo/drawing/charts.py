@@ -7,6 +7,8 @@ from demo.drawing.cards import interest_colour
 from demo.drawing.interest_map import TRAIL, Coupling, coupling_table
 from demo.drawing.view import Theme
 
+__all__ = ["GREY", "colours_of", "dots", "heat_map", "interest_map", "latencies", "names_of", "over_time"]
+
 SHORT = 26  # characters of a title beside the heat map
 CLOCK = alt.X("time:T", title=None, axis=alt.Axis(format="%H:%M:%S", grid=False, tickCount=4))
 QUIET = alt.Axis(labels=False, ticks=False, domain=False, grid=False, title=None)
@@ -21,7 +23,7 @@ def interest_map(
     names = names_of(themes)
     trail = trail[trail["interest"] < len(names)]  # one that the user no longer has is left out
     trail = trail.assign(name=[names[number] for number in trail["interest"]])
-    layers = alt.layer(dots(items, colours_of(themes, importance)), rings(behaviours), *diamonds(trail, names))
+    layers = alt.layer(dots(items, colours_of(themes, importance)), _rings(behaviours), *_diamonds(trail, names))
     chart = layers.resolve_scale(color="independent", opacity="independent")
     return chart.properties(height=430).configure_view(strokeWidth=0)
 
@@ -39,14 +41,14 @@ def dots(items: pd.DataFrame, colours: dict[str, str]) -> alt.Chart:
     return chart.encode(X, Y, color=alt.Color("colour:N", scale=None), tooltip=["title:N", "category:N"])
 
 
-def rings(behaviours: pd.DataFrame) -> alt.Chart:
+def _rings(behaviours: pd.DataFrame) -> alt.Chart:
     """Behaviours, the older the fainter."""
     faint = alt.Opacity("age:Q", scale=alt.Scale(domain=[0, TRAIL], range=[1, 0.2]), legend=None)
     chart = alt.Chart(behaviours).mark_point(size=120, strokeWidth=2, color=DARK)
     return chart.encode(X, Y, opacity=faint, tooltip=["title:N", "category:N"])
 
 
-def diamonds(trail: pd.DataFrame, names: list[str]) -> list[alt.Chart]:
+def _diamonds(trail: pd.DataFrame, names: list[str]) -> list[alt.Chart]:
     """Interests with their numbers, and the ways that they came."""
     scale = alt.Scale(domain=names, range=[interest_colour(number) for number in range(len(names))])
     legend = alt.Legend(title=None, orient="bottom", columns=4)
@@ -85,7 +87,7 @@ def heat_map(found: Coupling, themes: list[Theme]) -> alt.Chart:
     )
 
 
-def upwards(table: pd.DataFrame, column: str, title: str) -> alt.Y:
+def _upwards(table: pd.DataFrame, column: str, title: str) -> alt.Y:
     """A figure from 0 to a little above its largest value, and at least to 5."""
     scale = alt.Scale(domain=[0, max([5.0, *(1.1 * table[column])])])
     return alt.Y(f"{column}:Q", title=title, scale=scale, axis=alt.Axis(format="~s", tickCount=4))
@@ -99,7 +101,7 @@ def latencies(table: pd.DataFrame) -> alt.Chart:
         .mark_line(point=True)
         .encode(
             x=CLOCK,
-            y=upwards(table, "ms", "click to new list, ms"),
+            y=_upwards(table, "ms", "click to new list, ms"),
             color=alt.Color("quantile:N", scale=colours, legend=alt.Legend(title=None, orient="top")),
         )
         .properties(height=190)
@@ -113,7 +115,7 @@ def over_time(table: pd.DataFrame, column: str, title: str, colour: str) -> alt.
         .mark_area(line={"color": colour}, color=colour, opacity=0.18)
         .encode(
             x=CLOCK,
-            y=upwards(table, column, title),
+            y=_upwards(table, column, title),
         )
         .properties(height=190)
     )

@@ -9,6 +9,8 @@ from index.recommend.recommender import Recommender
 from model_export.bundle.format import Bundle
 from stream.store.state import UserState
 
+__all__ = ["TRAIL", "Coupling", "InterestMap", "coupling", "coupling_table", "evenly", "unit"]
+
 MOST_ITEMS = 500  # drawn; more are a cloud without gaps, and slow
 TRAIL = 8  # events that the trail goes back
 COUPLED = 16  # behaviours in the heat map

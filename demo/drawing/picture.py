@@ -4,37 +4,39 @@ import hashlib
 from collections.abc import Callable
 from urllib.parse import quote
 
+__all__ = ["SHAPES", "data_uri", "picture", "shape_of"]
+
 WIDTH, HEIGHT = 120, 90
 # Shape -> words that suggest it; what no word suggests gets the shape that the category's hash picks.
 SUGGESTED_BY = {
-    "leaf": "garden plant flower skin herb seed",
-    "bowl": "kitchen cook table bowl pan plate pet",
-    "bottle": "glass coffee tea wine soap water jar",
-    "lamp": "light lamp candle lantern",
-    "cloth": "bed bath rug cushion yoga linen towel home",
-    "tent": "camp hik outdoor ski travel",
-    "blocks": "toy game furniture shelf box",
-    "book": "station book paper card office",
-    "bag": "bag case purse wallet luggage",
-    "rings": "jewel audio watch music ring cycl bike wheel",
-    "waves": "run sport swim sound",
+    "_leaf": "garden plant flower skin herb seed",
+    "_bowl": "kitchen cook table bowl pan plate pet",
+    "_bottle": "glass coffee tea wine soap water jar",
+    "_lamp": "light lamp candle lantern",
+    "_cloth": "bed bath rug cushion yoga linen towel home",
+    "_tent": "camp hik outdoor ski travel",
+    "_blocks": "toy game furniture shelf box",
+    "_book": "station book paper card office",
+    "_bag": "_bag case purse wallet luggage",
+    "_rings": "jewel audio watch music ring cycl bike wheel",
+    "_waves": "run sport swim sound",
 }
 
 
 def picture(title: str, category: str) -> str:
     """A small SVG; the same title and category always give the same one."""
     material, _, form = title.rpartition(" ")
-    hue = numbers(category or form)[0] * 360 // 256
-    accent = numbers(material or title)[0] * 360 // 256
+    hue = _numbers(category or form)[0] * 360 // 256
+    accent = _numbers(material or title)[0] * 360 // 256
     back, light = f"hsl({hue},48%,93%)", f"hsl({(hue + 24) % 360},52%,85%)"
     dark, bright = f"hsl({hue},34%,40%)", f"hsl({accent},62%,64%)"
-    turn = numbers(title)[1] % 9 - 4
+    turn = _numbers(title)[1] % 9 - 4
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}">'
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="{back}"/>'
-        f'<circle cx="{28 + numbers(title)[2] % 64}" cy="{30 + numbers(title)[3] % 30}" r="34" fill="{light}"/>'
+        f'<circle cx="{28 + _numbers(title)[2] % 64}" cy="{30 + _numbers(title)[3] % 30}" r="34" fill="{light}"/>'
         f'<g transform="rotate({turn} 60 45)" fill="{dark}" stroke="none">'
-        f"{SHAPES[shape_of(title, category)](numbers(form or title), bright)}</g></svg>"
+        f"{SHAPES[shape_of(title, category)](_numbers(form or title), bright)}</g></svg>"
     )
 
 
@@ -43,7 +45,7 @@ def data_uri(svg: str) -> str:
     return "data:image/svg+xml," + quote(svg.replace('"', "'"), safe=" ='/:,()")
 
 
-def numbers(text: str) -> bytes:
+def _numbers(text: str) -> bytes:
     """Eight numbers from 0 to 255 that belong to a text."""
     return hashlib.blake2b(text.casefold().encode(), digest_size=8).digest()
 
@@ -54,22 +56,22 @@ def shape_of(title: str, category: str) -> str:
         for shape, words in SUGGESTED_BY.items():
             if any(word in text for word in words.split()):
                 return shape
-    return list(SHAPES)[numbers(category or title)[4] % len(SHAPES)]
+    return list(SHAPES)[_numbers(category or title)[4] % len(SHAPES)]
 
 
-def leaf(form: bytes, bright: str) -> str:
+def _leaf(form: bytes, bright: str) -> str:
     """Leaves around a stem, two to four pairs."""
     pairs = 2 + form[0] % 3
     leaves = "".join(
         f'<path d="M60 {66 - 14 * at}q{side * 6} -20 {side * 28} -20q{-side * 4} 20 {-side * 28} 20z" '
-        f"{fill(bright, (at + (side > 0)) % 2)}/>"
+        f"{_fill(bright, (at + (side > 0)) % 2)}/>"
         for at in range(pairs)
         for side in (-1, 1)
     )
     return f'{leaves}<path d="M58 78h4V{60 - 14 * (pairs - 1)}h-4z"/>'
 
 
-def bowl(form: bytes, bright: str) -> str:
+def _bowl(form: bytes, bright: str) -> str:
     """A bowl or pan, with or without handle and band."""
     width, depth = 24 + form[0] % 10, 20 + form[1] % 12
     handle = f'<rect x="{60 + width}" y="41" width="22" height="5" rx="2.5"/>' if form[2] % 2 else ""
@@ -79,7 +81,7 @@ def bowl(form: bytes, bright: str) -> str:
     )
 
 
-def bottle(form: bytes, bright: str) -> str:
+def _bottle(form: bytes, bright: str) -> str:
     """A bottle, jar or glass."""
     width, neck = 13 + form[0] % 9, 5 + form[1] % 5
     return (
@@ -89,7 +91,7 @@ def bottle(form: bytes, bright: str) -> str:
     )
 
 
-def lamp(form: bytes, bright: str) -> str:
+def _lamp(form: bytes, bright: str) -> str:
     """A shade on a foot, and its light."""
     top, below = 8 + form[0] % 10, 24 + form[1] % 10
     return (
@@ -99,7 +101,7 @@ def lamp(form: bytes, bright: str) -> str:
     )
 
 
-def cloth(form: bytes, bright: str) -> str:
+def _cloth(form: bytes, bright: str) -> str:
     """A cloth with stripes."""
     count = 2 + form[0] % 4
     stripes = "".join(
@@ -109,7 +111,7 @@ def cloth(form: bytes, bright: str) -> str:
     return f'<rect x="30" y="18" width="60" height="54" rx="{2 + form[1] % 14}"/>{stripes}'
 
 
-def tent(form: bytes, bright: str) -> str:
+def _tent(form: bytes, bright: str) -> str:
     """A tent, or two."""
     peak, door = 18 + form[0] % 12, 8 + form[1] % 8
     second = f'<path d="M84 {peak + 18}l22 {54 - peak}H62z" opacity=".55"/>' if form[2] % 2 else ""
@@ -117,18 +119,18 @@ def tent(form: bytes, bright: str) -> str:
     return f'{second}<path d="M56 {peak}l36 {72 - peak}H20z"/>{opening}'
 
 
-def blocks(form: bytes, bright: str) -> str:
+def _blocks(form: bytes, bright: str) -> str:
     """Stacked blocks."""
     size = 17 + form[0] % 5
     at = [(60 - size, 74 - size), (60, 74 - size), (60 - size // 2 - form[1] % 8, 74 - 2 * size)]
     at += [(60 - size // 2, 74 - 3 * size)] if form[2] % 2 else [(60 + size, 74 - size)]
     return "".join(
-        f'<rect x="{x}" y="{y}" width="{size - 1}" height="{size - 1}" rx="3" {fill(bright, number % 2)}/>'
+        f'<rect x="{x}" y="{y}" width="{size - 1}" height="{size - 1}" rx="3" {_fill(bright, number % 2)}/>'
         for number, (x, y) in enumerate(at)
     )
 
 
-def book(form: bytes, bright: str) -> str:
+def _book(form: bytes, bright: str) -> str:
     """A book or a card with lines."""
     lines = "".join(
         f'<rect x="50" y="{32 + 9 * at}" width="{16 + form[at] % 18}" height="3" rx="1.5" fill="{bright}"/>'
@@ -137,7 +139,7 @@ def book(form: bytes, bright: str) -> str:
     return f'<rect x="36" y="16" width="50" height="60" rx="4"/><path d="M42 16h3v60h-3z" fill="{bright}"/>{lines}'
 
 
-def bag(form: bytes, bright: str) -> str:
+def _bag(form: bytes, bright: str) -> str:
     """A bag with a handle."""
     width = 22 + form[0] % 12
     return (
@@ -147,7 +149,7 @@ def bag(form: bytes, bright: str) -> str:
     )
 
 
-def rings(form: bytes, bright: str) -> str:
+def _rings(form: bytes, bright: str) -> str:
     """Rings, one beside the other."""
     radius, apart = 15 + form[0] % 8, 12 + form[1] % 8
     stroke = 'fill="none" stroke-width="6"'
@@ -158,31 +160,31 @@ def rings(form: bytes, bright: str) -> str:
     )
 
 
-def waves(form: bytes, bright: str) -> str:
+def _waves(form: bytes, bright: str) -> str:
     """Waves, one below the other."""
     high = 8 + form[0] % 10
     return "".join(
         f'<path d="M24 {32 + 14 * at}q9 {-high} 18 0t18 0t18 0t18 0v6q-9 {high} -18 0t-18 0t-18 0t-18 0z" '
-        f"{fill(bright, at % 2)}/>"
+        f"{_fill(bright, at % 2)}/>"
         for at in range(2 + form[1] % 2)
     )
 
 
-def fill(bright: str, is_bright: int) -> str:
+def _fill(bright: str, is_bright: int) -> str:
     """The attribute of a part that is bright, nothing for a dark one."""
     return f'fill="{bright}"' if is_bright else ""
 
 
 SHAPES: dict[str, Callable[[bytes, str], str]] = {
-    "leaf": leaf,
-    "bowl": bowl,
-    "bottle": bottle,
-    "lamp": lamp,
-    "cloth": cloth,
-    "tent": tent,
-    "blocks": blocks,
-    "book": book,
-    "bag": bag,
-    "rings": rings,
-    "waves": waves,
+    "_leaf": _leaf,
+    "_bowl": _bowl,
+    "_bottle": _bottle,
+    "_lamp": _lamp,
+    "_cloth": _cloth,
+    "_tent": _tent,
+    "_blocks": _blocks,
+    "_book": _book,
+    "_bag": _bag,
+    "_rings": _rings,
+    "_waves": _waves,
 }

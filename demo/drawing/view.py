@@ -12,6 +12,20 @@ from model_export.bundle.format import Bundle
 from stream.store.interests import ExplainedInterest
 from stream.store.state import UserState
 
+__all__ = [
+    "Row",
+    "Shelf",
+    "Shown",
+    "Theme",
+    "behaviours_of",
+    "categories_among",
+    "formed_by",
+    "search",
+    "shelves_of",
+    "shown_after",
+    "theme_of",
+]
+
 ON_A_SHELF = 4
 MADE_BY = 3
 WORTH = 0.6  # of the best candidate's score, to be shown
@@ -109,7 +123,7 @@ def categories_among(rows: Iterable[Row]) -> int:
     return len({row.category for row in rows if row.category})
 
 
-def row_of(bundle: Bundle, row: int) -> Row:
+def _row_of(bundle: Bundle, row: int) -> Row:
     """The product in a row of the item table."""
     catalogue = bundle.catalogue
     return Row(bundle.item_ids[row], catalogue.title[row], catalogue.category[row], catalogue.price[row])
@@ -121,7 +135,7 @@ def search(bundle: Bundle, wanted: str, category: str) -> list[Row]:
     catalogue = bundle.catalogue
     order = np.argsort(-np.array(catalogue.popularity), kind="stable")
     return [
-        row_of(bundle, row)
+        _row_of(bundle, row)
         for row in order.tolist()
         if (not category or catalogue.category[row] == category)
         and all(word in catalogue.title[row].casefold() for word in words)
@@ -140,7 +154,7 @@ def shelves_of(candidates: Candidates, bundle: Bundle, most: int = ON_A_SHELF) -
     most : products on each shelf.
     """
     if not candidates.interests:
-        rows = [row_of(bundle, bundle.rows[item_id]) for item_id in candidates.item_ids[:most]]
+        rows = [_row_of(bundle, bundle.rows[item_id]) for item_id in candidates.item_ids[:most]]
         return [Shelf(-1, Theme(), [], 0.0, rows)]
     best = max(candidates.scores, default=0.0)
     least = WORTH * best if best > 0 else -math.inf
@@ -155,9 +169,9 @@ def shelves_of(candidates: Candidates, bundle: Bundle, most: int = ON_A_SHELF) -
             Shelf(
                 interest=number,
                 theme=theme_of(formed, bundle),
-                made_by=[title_of(bundle, item_id) for item_id in formed],
+                made_by=[_title_of(bundle, item_id) for item_id in formed],
                 importance=min(1.0, interest.importance),
-                rows=[row_of(bundle, bundle.rows[item_id]) for item_id in mine],
+                rows=[_row_of(bundle, bundle.rows[item_id]) for item_id in mine],
             )
         )
     return sorted(shelves, key=lambda shelf: -shelf.importance)
@@ -191,10 +205,10 @@ def behaviours_of(state: UserState | None, bundle: Bundle) -> list[str]:
     """Titles of the last behaviours, the newest first."""
     if state is None:
         return []
-    return [title_of(bundle, item_id) for item_id in reversed(state.history.item_ids[-LAST_BEHAVIOURS:])]
+    return [_title_of(bundle, item_id) for item_id in reversed(state.history.item_ids[-LAST_BEHAVIOURS:])]
 
 
-def title_of(bundle: Bundle, item_id: str) -> str:
+def _title_of(bundle: Bundle, item_id: str) -> str:
     """The title of an item, the id itself where the model does not know it."""
     row = bundle.rows.get(item_id)
     return item_id if row is None else bundle.catalogue.title[row]

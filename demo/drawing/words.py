@@ -3,6 +3,8 @@
 import re
 from datetime import timedelta
 
+__all__ = ["age", "plain", "price"]
+
 UNITS = (("d", 86_400), ("h", 3_600), ("min", 60))
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&])")
 

@@ -32,6 +32,8 @@ from stream.store.redis_address import parse
 from stream.store.state import UserState
 from stream.updater.updater import Updater
 
+__all__ = ["CANDIDATES", "Click", "Engine"]
+
 APPLIED_WITHIN_S = 10.0
 LOOK_EVERY_S = 0.002
 READY_WITHIN_S = 45.0  # the updater may have to join its group a second time
@@ -81,18 +83,18 @@ class Engine:
         self.registry = Registry(settings.models)
         self.registry.current()  # before anything is started: without a model there is nothing to show
         self.store = self.closing.enter_context(open_store(settings))
-        self.cluster = self.open_cluster()
-        self.updater = self.start_updater() if settings.demo_updater else None
+        self.cluster = self._open_cluster()
+        self.updater = self._start_updater() if settings.demo_updater else None
         # Joining the group takes seconds; what follows is done meanwhile.
         self.serving = self.closing.enter_context(Serving(self.registry, lambda bundle: served(bundle, self.store)))
         self.one = one_interest(one_interest_models(settings), self.store)
         self.life = TopicLife(self.cluster, settings.topic)
         self.closing.callback(self.life.close)
         self.producer = self.closing.enter_context(EventProducer(self.cluster, settings.topic))
-        self.open_room(Offsets(self.cluster, settings))
-        self.wait_for_partitions()
+        self._open_room(Offsets(self.cluster, settings))
+        self._wait_for_partitions()
 
-    def open_room(self, offsets: Offsets) -> None:
+    def _open_room(self, offsets: Offsets) -> None:
         """Start what the machine room needs."""
         self.closing.callback(offsets.close)
         self.pulse = Pulse(offsets)
@@ -105,28 +107,28 @@ class Engine:
         self.retraining = Retraining()
         self.closing.callback(self.retraining.stop)
 
-    def open_cluster(self) -> Cluster:
+    def _open_cluster(self) -> Cluster:
         """The configured Kafka; else the embedded broker that runs already, or one of our own."""
         found = existing_cluster(self.settings)
         return found or self.closing.enter_context(EmbeddedBroker(self.settings.state)).cluster
 
-    def start_updater(self) -> Updater:
+    def _start_updater(self) -> Updater:
         """Run an updater in a thread."""
         extractors = self.closing.enter_context(Serving(self.registry, Extractor))
         updater = Updater(self.cluster, self.store, extractors, self.settings)
-        thread = threading.Thread(target=self.keep_updating, args=(updater,), name="updater", daemon=True)
+        thread = threading.Thread(target=self._keep_updating, args=(updater,), name="updater", daemon=True)
         thread.start()
         self.closing.callback(thread.join, 10)
         self.closing.callback(self.going.set)
         self.closing.callback(self.stop.set)
         return updater
 
-    def wait_for_partitions(self) -> None:
+    def _wait_for_partitions(self) -> None:
         """Return once the updater can read."""
         if self.updater and not self.updater.reader.ready.wait(READY_WITHIN_S):
             raise OSError(f"the updater got no partition of {self.settings.topic} within {READY_WITHIN_S:.0f} s")
 
-    def keep_updating(self, updater: Updater) -> None:
+    def _keep_updating(self, updater: Updater) -> None:
         """What `Updater.run` does, with a pause where it is asked for."""
         try:
             while not self.stop.is_set():
@@ -171,9 +173,9 @@ class Engine:
 
     def is_broken(self) -> bool:
         """Whether only a new engine can go on."""
-        return self.failure is not None or self.lost_its_broker()
+        return self.failure is not None or self._lost_its_broker()
 
-    def lost_its_broker(self) -> bool:
+    def _lost_its_broker(self) -> bool:
         """Whether another process ran the embedded broker, and has ended."""
         return self.cluster.life is not None and running_embedded(self.settings.state) != self.cluster
 
@@ -183,7 +185,7 @@ class Engine:
             return f"The updater has stopped: {self.failure}. It is started again."
         if self.updater and self.updater.trouble:
             return f"The updater waits: {self.updater.trouble}."
-        if self.lost_its_broker():
+        if self._lost_its_broker():
             return "The process that ran the embedded broker has ended. A new one is started."
         return None
 

@@ -5,6 +5,8 @@ from pathlib import Path
 from mindstream.settings import Settings
 from model_export.bundle.registry import Registry
 
+__all__ = ["is_prepared", "log_file", "one_interest_models"]
+
 
 def log_file(settings: Settings) -> Path:
     """The log behind the demo, in Mindstream's own format."""

@@ -11,12 +11,14 @@ from stream.dead_letters.topic import DeadLetterTopic
 from stream.events.producer import EventProducer
 from stream.kafka.cluster import Cluster
 
+__all__ = ["MALFORMED", "last_letters", "send"]
+
 SENT_WITHIN_S = 10
 SHOWN = 5
 SHOPPER = "careless-producer"
 
 
-def record(**fields: object) -> tuple[bytes, bytes]:
+def _record(**fields: object) -> tuple[bytes, bytes]:
     """Key and value of a record with these fields beside a right user, item and time."""
     event = {"user_id": SHOPPER, "item_id": "teapot", "event_time_ms": int(time.time() * 1000)} | fields
     return SHOPPER.encode(), json.dumps(event).encode()
@@ -24,10 +26,10 @@ def record(**fields: object) -> tuple[bytes, bytes]:
 
 MALFORMED: dict[str, Callable[[], tuple[bytes, bytes]]] = {
     "Not JSON": lambda: (SHOPPER.encode(), b'{"user_id": "careless-producer", "item_'),
-    "Time in seconds": lambda: record(event_time_ms=int(time.time())),
-    "Empty item": lambda: record(item_id=""),
-    "Somebody else's key": lambda: (b"somebody-else", record()[1]),
-    "Next week's event": lambda: record(event_time_ms=int((time.time() + 7 * 86_400) * 1000)),
+    "Time in seconds": lambda: _record(event_time_ms=int(time.time())),
+    "Empty item": lambda: _record(item_id=""),
+    "Somebody else's key": lambda: (b"somebody-else", _record()[1]),
+    "Next week's event": lambda: _record(event_time_ms=int((time.time() + 7 * 86_400) * 1000)),
 }
 
 

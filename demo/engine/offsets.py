@@ -8,6 +8,8 @@ from kafka.errors import KafkaError
 from mindstream.settings import Settings
 from stream.kafka.cluster import Cluster
 
+__all__ = ["Offsets", "Progress"]
+
 ANSWER_MS = 3_000
 
 

@@ -4,6 +4,8 @@ from model_export.data.interactions import InteractionLog
 from stream.events.event import Event
 from stream.events.replay import profiles_of
 
+__all__ = ["Personas"]
+
 MOST = 20
 BEHAVIOURS = 30  # of each; enough for several interests
 NAMED = 2  # categories that describe a persona; the sidebar is too narrow for more

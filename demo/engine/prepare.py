@@ -16,6 +16,8 @@ from model_export.data.simulator import simulate
 from model_export.models.presets import DEFAULT, Preset, one_interest, preset
 from model_export.readers import read_log, write_table
 
+__all__ = ["prepare", "publish", "read_or_simulate", "shown_model"]
+
 log = logging.getLogger(__name__)
 
 TRAINING_SECONDS = 55.0  # the demo should be there soon; `python -m model_export train` takes the time it needs

@@ -11,6 +11,8 @@ import pandas as pd
 
 from demo.engine.offsets import Progress
 
+__all__ = ["Pulse"]
+
 EVERY_S = 0.9  # several tabs look each second; the broker is asked once
 KEPT = 180  # looks
 LATENCIES = 2_000
@@ -18,14 +20,14 @@ WINDOW_S = 60
 BUCKET_S = 5
 
 
-class Source(Protocol):
+class _Source(Protocol):
     """Whoever knows how far the updaters are."""
 
     def read(self) -> Progress: ...
 
 
 @dataclass(frozen=True)
-class Beat:
+class _Beat:
     """One look: when (time.time()), what the broker said, and events a second since the look before."""
 
     at: float
@@ -36,9 +38,9 @@ class Beat:
 class Pulse:
     """The last minutes, for all tabs of the process."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: _Source) -> None:
         self.source = source
-        self.beats: deque[Beat] = deque(maxlen=KEPT)
+        self.beats: deque[_Beat] = deque(maxlen=KEPT)
         self.latencies: deque[tuple[float, float]] = deque(maxlen=LATENCIES)  # (time.time(), ms)
         self.lock = threading.Lock()
 
@@ -46,7 +48,7 @@ class Pulse:
         """A click has become recommendations."""
         self.latencies.append((time.time(), latency_ms))
 
-    def look(self) -> Beat:
+    def look(self) -> _Beat:
         """The present figures; the broker is not asked again at once."""
         with self.lock:
             now = time.time()
@@ -55,7 +57,7 @@ class Pulse:
                 return last
             progress = self.source.read()
             done = progress.done - last.progress.done if last else 0
-            self.beats.append(Beat(now, progress, max(0, done) / (now - last.at) if last else 0.0))
+            self.beats.append(_Beat(now, progress, max(0, done) / (now - last.at) if last else 0.0))
             return self.beats[-1]
 
     def rates(self) -> pd.DataFrame:
@@ -63,7 +65,7 @@ class Pulse:
         beats = list(self.beats)
         return pd.DataFrame(
             {
-                "time": times([beat.at for beat in beats]),
+                "time": _times([beat.at for beat in beats]),
                 "per_second": [beat.per_second for beat in beats],
                 "lag": [beat.progress.lag for beat in beats],
             }
@@ -73,22 +75,22 @@ class Pulse:
         """p50 and p99 in ms of the last minute; empty where nobody clicked."""
         since = (now or time.time()) - WINDOW_S
         recent = [ms for at, ms in list(self.latencies) if at >= since]
-        return {"p50": quantile(recent, 50), "p99": quantile(recent, 99)} if recent else {}
+        return {"p50": _quantile(recent, 50), "p99": _quantile(recent, 99)} if recent else {}
 
     def latency_table(self) -> pd.DataFrame:
         """time, quantile and ms, for every five seconds in which somebody clicked."""
         found = pd.DataFrame(list(self.latencies), columns=["at", "ms"])
         buckets = found.groupby(found["at"] // BUCKET_S * BUCKET_S)["ms"]
-        rows = [(at, f"p{percent}", quantile(some.tolist(), percent)) for at, some in buckets for percent in (50, 99)]
-        table = pd.DataFrame(rows, columns=["at", "quantile", "ms"])
-        return table.assign(time=times(table["at"].tolist()))
+        rows = [(at, f"p{percent}", _quantile(some.tolist(), percent)) for at, some in buckets for percent in (50, 99)]
+        table = pd.DataFrame(rows, columns=["at", "_quantile", "ms"])
+        return table.assign(time=_times(table["at"].tolist()))
 
 
-def quantile(values: list[float], percent: int) -> float:
+def _quantile(values: list[float], percent: int) -> float:
     """A percentile of some values."""
     return float(np.percentile(values, percent))
 
 
-def times(seconds: list[float]) -> pd.Series:
+def _times(seconds: list[float]) -> pd.Series:
     """Unix seconds as charts want them."""
     return pd.to_datetime(pd.Series(seconds, dtype=float), unit="s", utc=True)

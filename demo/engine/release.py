@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import IO
 
+__all__ = ["Retraining"]
+
 RETRAIN = (sys.executable, "-m", "demo.engine.retrain")
 PERCENT = re.compile(r"(\d+)%\|")
 KEPT_LINES = 12
@@ -49,7 +51,7 @@ class Retraining:
         """Read what the process says until it ends."""
         assert process.stdout is not None
         with process.stdout as stream:
-            for line in pieces(stream):
+            for line in _pieces(stream):
                 self.hear(line)
         self.failed = process.wait() != 0
         self.process = None
@@ -70,7 +72,7 @@ class Retraining:
             process.wait(10)
 
 
-def pieces(stream: IO[bytes]) -> Iterator[str]:
+def _pieces(stream: IO[bytes]) -> Iterator[str]:
     """What stands between line ends; those of progress bars are carriage returns."""
     piece = b""
     while byte := stream.read(1):

@@ -17,6 +17,8 @@ from stream.dead_letters.topic import DeadLetterTopic
 from stream.events.event import BadEventError, Event, decode
 from stream.kafka.connect import reachable_cluster
 
+__all__ = ["with_events"]
+
 log = logging.getLogger("demo.engine.retrain")
 
 SECONDS = 15.0  # of training; the page is being watched
@@ -32,12 +34,12 @@ def main() -> None:
     train_on(1)
     chosen = settings.load()
     known = read_log(log_file(chosen))
-    events = events_so_far(chosen)
+    events = _events_so_far(chosen)
     log.info("%d events since the log", len(events))
     publish(with_events(known, events), shown_model(chosen), SECONDS, chosen, chosen.models)
 
 
-def events_so_far(chosen: settings.Settings) -> list[Event]:
+def _events_so_far(chosen: settings.Settings) -> list[Event]:
     """The behaviours on the topic."""
     found = []
     with DeadLetterTopic(reachable_cluster(), chosen.topic) as topic:  # reads any topic from its beginning to its end

@@ -9,6 +9,8 @@ from model_export.bundle.format import Bundle
 from model_export.bundle.registry import Registry
 from stream.store.protocol import Store
 
+__all__ = ["Served", "one_interest", "served"]
+
 
 @dataclass(frozen=True)
 class Served:

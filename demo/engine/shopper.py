@@ -3,6 +3,8 @@
 import threading
 from collections.abc import Callable
 
+__all__ = ["USER_ID", "Shopper"]
+
 USER_ID = "test-shopper"
 EVERY_S = 0.5
 
@@ -26,9 +28,9 @@ class Shopper:
     def run(self) -> None:
         while not self.stopping.wait(EVERY_S):
             if self.wanted():
-                self.try_click()
+                self._try_click()
 
-    def try_click(self) -> None:
+    def _try_click(self) -> None:
         """One click."""
         try:
             self.click()

@@ -13,6 +13,8 @@ from stream.events.event import Event
 from stream.events.producer import EventProducer
 from stream.events.replay import events_of
 
+__all__ = ["MOST_PER_SECOND", "Traffic"]
+
 TICK_S = 0.1
 MOST_AT_ONCE_S = 1.0  # what is owed after a longer sleep is forgotten: no burst
 MOST_PER_SECOND = 500  # far below what the updater takes, so that the embedded broker's small log is never outrun
@@ -38,7 +40,7 @@ class Traffic:
 
     def run(self) -> None:
         """Publish, ten times a second, as many events as fit the time that has passed: a busy machine wakes it late."""
-        events, owed, before = self.again_and_again(), 0.0, time.monotonic()
+        events, owed, before = self._again_and_again(), 0.0, time.monotonic()
         while not self.stopping.wait(TICK_S):
             now = time.monotonic()
             owed += min(self.rate, MOST_PER_SECOND) * min(now - before, MOST_AT_ONCE_S)
@@ -47,7 +49,7 @@ class Traffic:
                 self.send(event)
             owed %= 1
 
-    def again_and_again(self) -> Iterator[Event]:
+    def _again_and_again(self) -> Iterator[Event]:
         """The log without end; nothing where no user is left."""
         while len(self.log.events):
             yield from events_of(self.log)

@@ -9,6 +9,8 @@ from demo.engine.served import Served
 from stream.store.interests import interests_of
 from stream.store.state import UserState
 
+__all__ = ["show"]
+
 
 def show(served: Served, state: UserState | None) -> None:
     """The map and the heat map of a visitor."""

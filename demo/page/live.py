@@ -11,6 +11,8 @@ from demo.page import interests
 from demo.page.products import products
 from index.recommend.recommender import Recommender
 
+__all__ = ["show"]
+
 LOOK_EVERY_S = 1.0
 SHELVES, BESIDE_ONE, MAP = "By interest", "Beside one interest", "Interest map"
 NEW_HERE = "Nothing is known of this visitor yet: these are the most popular products. Click some and watch."
@@ -22,25 +24,25 @@ home (MINDSTREAM_HOME) trains both."
 
 def show(engine: Engine, served: Served, user_id: str) -> None:
     """What the visitor is recommended now."""
-    drawn = signature(engine, user_id)  # before anything is read: what comes meanwhile is drawn at the next look
+    drawn = _signature(engine, user_id)  # before anything is read: what comes meanwhile is drawn at the next look
     st.subheader(f"For {plain(user_id)}", anchor=False)
     choices = [SHELVES, BESIDE_ONE, MAP]
     kind = st.segmented_control(
         "Show", choices, default=SHELVES, required=True, label_visibility="collapsed", key="kind"
     )
-    last_click(user_id, st.session_state.get("last_click"))
+    _last_click(user_id, st.session_state.get("_last_click"))
     if behaviours := behaviours_of(engine.state(user_id), served.bundle):
         st.caption(f"Your last behaviours: {plain(' · '.join(behaviours))}")
     if kind == MAP:
         interests.show(served, engine.state(user_id))
     elif kind == BESIDE_ONE:
-        beside_one(engine, served, user_id)
+        _beside_one(engine, served, user_id)
     else:
-        panel(engine, user_id, "interests", shelves(served.recommender, user_id))
-    watch(engine, user_id, drawn)
+        _panel(engine, user_id, "interests", _shelves(served.recommender, user_id))
+    _watch(engine, user_id, drawn)
 
 
-def last_click(user_id: str, last: Click | None) -> None:
+def _last_click(user_id: str, last: Click | None) -> None:
     """How long the last event took."""
     if last and last.user_id == user_id:
         st.markdown(
@@ -48,13 +50,13 @@ def last_click(user_id: str, last: Click | None) -> None:
         )
 
 
-def shelves(recommender: Recommender, user_id: str, most: int = 4) -> list[Shelf]:
+def _shelves(recommender: Recommender, user_id: str, most: int = 4) -> list[Shelf]:
     """What a model recommends, a shelf for each interest; what the visitor knows already is left out."""
     found = recommender.recommend(user_id, CANDIDATES, exclude_seen=True)
     return shelves_of(found, recommender.bundle, most)
 
 
-def panel(engine: Engine, user_id: str, key: str, found: list[Shelf], narrow: bool = False) -> Shown:
+def _panel(engine: Engine, user_id: str, key: str, found: list[Shelf], narrow: bool = False) -> Shown:
     """Shelves with what has entered and left since the visitor's last event."""
     before = st.session_state.get(f"shown-{key}")
     shown = st.session_state[f"shown-{key}"] = shown_after(before, user_id, found)
@@ -64,7 +66,7 @@ def panel(engine: Engine, user_id: str, key: str, found: list[Shelf], narrow: bo
     return shown
 
 
-def beside_one(engine: Engine, served: Served, user_id: str) -> None:
+def _beside_one(engine: Engine, served: Served, user_id: str) -> None:
     """The same behaviours read by two models: several interests, and one."""
     if engine.one is None:
         st.info(NO_ONE)
@@ -72,28 +74,28 @@ def beside_one(engine: Engine, served: Served, user_id: str) -> None:
     several, one = st.columns(2, gap="medium")
     with several:
         st.markdown(f"**Several**: up to {served.bundle.manifest.num_interests} interests")
-        shown = panel(engine, user_id, "several", shelves(served.recommender, user_id), narrow=True)
-        summary(shown)
+        shown = _panel(engine, user_id, "several", _shelves(served.recommender, user_id), narrow=True)
+        _summary(shown)
     with one:
         st.markdown("**One interest**: all in one vector")
-        summary(panel(engine, user_id, "one", shelves(engine.one, user_id, len(shown.rows)), narrow=True))
+        _summary(_panel(engine, user_id, "one", _shelves(engine.one, user_id, len(shown.rows)), narrow=True))
 
 
-def summary(shown: Shown) -> None:
+def _summary(shown: Shown) -> None:
     """What both sides can be compared by."""
     st.caption(f"{len(shown.rows)} products from {categories_among(shown.rows)} categories")
 
 
-def signature(engine: Engine, user_id: str) -> tuple[object, ...]:
+def _signature(engine: Engine, user_id: str) -> tuple[object, ...]:
     """What a visitor's recommendations depend on."""
     state = engine.state(user_id)
     return user_id, engine.served.bundle.version, state and state.position
 
 
 @st.fragment(run_every=LOOK_EVERY_S)
-def watch(engine: Engine, user_id: str, drawn: tuple[object, ...]) -> None:
+def _watch(engine: Engine, user_id: str, drawn: tuple[object, ...]) -> None:
     """Draw the page anew where events from elsewhere or another model have changed it; a look costs next to nothing."""
     if trouble := engine.trouble():
         st.error(plain(trouble))
-    if signature(engine, user_id) != drawn or engine.is_broken():
+    if _signature(engine, user_id) != drawn or engine.is_broken():
         st.rerun()

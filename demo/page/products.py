@@ -5,6 +5,8 @@ import streamlit as st
 from demo.drawing.cards import CSS
 from demo.engine.engine import Engine
 
+__all__ = ["products"]
+
 SCRIPT = """
 export default function ({ data, parentElement, setTriggerValue }) {
   const root = parentElement.querySelector(".ms-products")
@@ -17,7 +19,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     const card = button.closest(".ms-card")
     card.classList.add("ms-pressed")
     setTimeout(() => card.classList.remove("ms-pressed"), 300)
-    setTriggerValue("act", { item_id: button.dataset.item, event_type: button.dataset.act })
+    setTriggerValue("_act", { item_id: button.dataset.item, event_type: button.dataset.act })
   }
 }
 """
@@ -32,12 +34,12 @@ def products(engine: Engine, user_id: str, key: str, html: str) -> None:
 
     def pressed() -> None:
         if said := st.session_state[key].act:
-            act(engine, user_id, said["item_id"], said["event_type"])
+            _act(engine, user_id, said["item_id"], said["event_type"])
 
     COMPONENT(key=key, data=html, on_act_change=pressed)
 
 
-def act(engine: Engine, user_id: str, item_id: str, event_type: str) -> None:
+def _act(engine: Engine, user_id: str, item_id: str, event_type: str) -> None:
     """Look at, cart or buy: an event, and what it changes."""
     try:
         st.session_state.last_click = engine.click(user_id, item_id, event_type)

@@ -12,24 +12,26 @@ from demo.engine.traffic import MOST_PER_SECOND
 from mindstream.printable import printable
 from model_export.bundle.format import Bundle
 
+__all__ = ["show"]
+
 REFRESH_S = 1.0
 
 
 def show(engine: Engine) -> None:
     """Figures above, levers below."""
-    figures(engine)
+    _figures(engine)
     left, middle, right = st.columns(3, gap="large")
     with left:
-        traffic(engine)
-        pausing(engine)
+        _traffic(engine)
+        _pausing(engine)
     with middle:
-        dead_letters(engine)
+        _dead_letters(engine)
     with right:
-        models(engine)
+        _models(engine)
 
 
 @st.fragment(run_every=REFRESH_S)
-def figures(engine: Engine) -> None:
+def _figures(engine: Engine) -> None:
     """What happens right now."""
     try:
         beat = engine.pulse.look()
@@ -50,7 +52,7 @@ def figures(engine: Engine) -> None:
         )
     figure[4].metric("Dead letters", f"{beat.progress.letters:,}")
     bundle = engine.served.bundle
-    figure[5].metric("Model's age", age(datetime.now(UTC) - exported(bundle)), help=f"Model {bundle.version}")
+    figure[5].metric("Model's age", age(datetime.now(UTC) - _exported(bundle)), help=f"Model {bundle.version}")
     left, middle, right = st.columns(3, gap="large")
     rates = engine.pulse.rates()
     left.altair_chart(charts.over_time(rates, "per_second", "events a second", "#0f766e"), width="stretch")
@@ -62,12 +64,12 @@ LATENCY_HELP = "From publishing an event to having new candidates, over the last
 test shopper who clicks twice a second while traffic runs."
 
 
-def exported(bundle: Bundle) -> datetime:
+def _exported(bundle: Bundle) -> datetime:
     """When a bundle was made: its version begins with that."""
     return datetime.strptime(bundle.version.partition("-")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
 
 
-def traffic(engine: Engine) -> None:
+def _traffic(engine: Engine) -> None:
     """Other users' events at a chosen rate."""
     st.subheader("Traffic", anchor=False)
 
@@ -80,7 +82,7 @@ def traffic(engine: Engine) -> None:
         st.error(plain(str(engine.traffic.failure)))
 
 
-def pausing(engine: Engine) -> None:
+def _pausing(engine: Engine) -> None:
     """Stop the updater for a while, and see it catch up."""
     st.subheader("Updater", anchor=False)
     if engine.updater is None:
@@ -93,7 +95,7 @@ def pausing(engine: Engine) -> None:
         st.caption("Paused: the lag grows. Resume, and see how fast it is gone.")
 
 
-def dead_letters(engine: Engine) -> None:
+def _dead_letters(engine: Engine) -> None:
     """Send what is no event, and read what became of it."""
     st.subheader("Dead letters", anchor=False)
     kind = st.selectbox("What a careless producer sends", list(MALFORMED), key="malformed")
@@ -102,15 +104,15 @@ def dead_letters(engine: Engine) -> None:
             st.caption(f"Sent: {plain(send(engine.producer, kind))}")
         except OSError as error:
             st.error(plain(str(error)))
-    letters(engine)
+    _letters(engine)
 
 
 @st.fragment(run_every=REFRESH_S)
-def letters(engine: Engine) -> None:
+def _letters(engine: Engine) -> None:
     """The last dead letters; the topic is read again only where one has come."""
     try:
         count = engine.pulse.look().progress.letters
-        if st.session_state.get("letters", (None,))[0] != count:
+        if st.session_state.get("_letters", (None,))[0] != count:
             topic = engine.settings.dead_letter_topic
             st.session_state.letters = count, last_letters(engine.cluster, topic) if count else []
     except OSError as error:
@@ -123,7 +125,7 @@ def letters(engine: Engine) -> None:
             st.code(printable((letter.value or b"").decode(errors="replace")), language="json", wrap_lines=True)
 
 
-def models(engine: Engine) -> None:
+def _models(engine: Engine) -> None:
     """A new model while everything goes on, and the way back."""
     st.subheader("Model", anchor=False)
     start = engine.retraining.start
@@ -133,11 +135,11 @@ def models(engine: Engine) -> None:
             engine.roll_back()
         except (OSError, ValueError) as error:
             st.warning(plain(str(error)))
-    progress(engine)
+    _progress(engine)
 
 
 @st.fragment(run_every=REFRESH_S)
-def progress(engine: Engine) -> None:
+def _progress(engine: Engine) -> None:
     """How far a retraining is, and which versions there are."""
     training = engine.retraining
     if training.running:

@@ -10,6 +10,8 @@ from demo.page import live
 from demo.page.products import products
 from demo.page.visitor import bring_in
 
+__all__ = ["show"]
+
 PAGE = 12  # products of the catalogue shown at once
 ALL = "Everything"
 
@@ -23,10 +25,10 @@ def show(engine: Engine, user_id: str) -> None:
     with recommended:
         live.show(engine, served, user_id)
     with browse:
-        catalogue(engine, served, user_id)
+        _catalogue(engine, served, user_id)
 
 
-def catalogue(engine: Engine, served: Served, user_id: str) -> None:
+def _catalogue(engine: Engine, served: Served, user_id: str) -> None:
     """Search and browse."""
     st.subheader("The shop", anchor=False)
     wanted = st.text_input("Search", placeholder="Search products", label_visibility="collapsed", key="search")

@@ -13,6 +13,8 @@ from mindstream.settings import Settings
 from model_export.bundle.serving import Serving
 from stream.store.protocol import Store
 
+__all__ = ["create_app"]
+
 ABOUT = """\
 Candidates and interests as fresh as a user's last behaviour. In a path, percent-encode ids, the slash too.
 Each answer says which model gave it, how old the user's last behaviour is, and by which path it was found."""
@@ -38,11 +40,11 @@ def create_app(
     guard = key_guard(settings.api_key)
     for router in (answers.router(), items_router(serving)):
         app.include_router(router, dependencies=guard, responses=RESPONSES)
-    app.include_router(open_router(answers, metrics))
+    app.include_router(_open_router(answers, metrics))
     return app
 
 
-def open_router(answers: Answers, metrics: ApiMetrics) -> APIRouter:
+def _open_router(answers: Answers, metrics: ApiMetrics) -> APIRouter:
     """What needs no key, for it tells nothing of users and items."""
     router = APIRouter()
 

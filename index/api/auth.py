@@ -7,6 +7,8 @@ from fastapi import Depends, HTTPException
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import SecretStr
 
+__all__ = ["key_guard"]
+
 IN_HEADER = APIKeyHeader(name="X-API-Key", auto_error=False)
 AS_BEARER = HTTPBearer(auto_error=False)
 

@@ -10,6 +10,8 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+__all__ = ["JSON", "MOST_BYTES", "RESPONSES", "Sized", "add_refusals", "sentence"]
+
 MOST_BYTES = 1_000_000  # of a body
 TOO_LARGE = f"the body is too large; the most is {MOST_BYTES:,} bytes"
 LONGEST_SHOWN = 60  # characters of a value
@@ -18,50 +20,50 @@ UNREADABLE = "There was an error parsing the body"  # FastAPI's own words
 
 
 @dataclass(frozen=True)
-class Refusal:
+class _Refusal:
     """Why there is no answer."""
 
     error: str
 
 
 RESPONSES: dict[int | str, dict[str, Any]] = {
-    "4XX": {"model": Refusal, "description": "What was asked for is not right; the sentence says what would be."},
-    503: {"model": Refusal, "description": "The capsule store does not answer; ask again later."},
+    "4XX": {"model": _Refusal, "description": "What was asked for is not right; the sentence says what would be."},
+    503: {"model": _Refusal, "description": "The capsule store does not answer; ask again later."},
 }
 
 
 def add_refusals(app: FastAPI) -> None:
     """Answer every error of an application in this form."""
-    app.add_exception_handler(HTTPException, refused)
-    app.add_exception_handler(RequestValidationError, not_valid)
-    app.add_exception_handler(Exception, failed)  # Starlette raises it again, so that the server's log has it
+    app.add_exception_handler(HTTPException, _refused)
+    app.add_exception_handler(RequestValidationError, _not_valid)
+    app.add_exception_handler(Exception, _failed)  # Starlette raises it again, so that the server's log has it
 
 
-def refusal(status: int, sentence: str, headers: Any = None) -> Response:
+def _refusal(status: int, sentence: str, headers: Any = None) -> Response:
     """An answer that is none."""
-    return Response(msgspec.json.encode(Refusal(sentence)), status, headers, JSON)
+    return Response(msgspec.json.encode(_Refusal(sentence)), status, headers, JSON)
 
 
-def refused(request: Request, error: Exception) -> Response:
+def _refused(request: Request, error: Exception) -> Response:
     """What was refused on purpose, by us or by the framework."""
     assert isinstance(error, HTTPException)
-    said = {404: f"there is nothing at {shown(request.url.path)}; /docs says what there is"}
-    said[405] = f"{request.method[:20]} is not for {shown(request.url.path)}; /docs says what is"
+    said = {404: f"there is nothing at {_shown(request.url.path)}; /docs says what there is"}
+    said[405] = f"{request.method[:20]} is not for {_shown(request.url.path)}; /docs says what is"
     said[413] = TOO_LARGE
     said[400] = "the body is no JSON: right is UTF-8, and not nested that deeply"
     framework_s_own = error.detail in ("Not Found", "Method Not Allowed", "Content Too Large", UNREADABLE)
-    return refusal(error.status_code, said[error.status_code] if framework_s_own else error.detail, error.headers)
+    return _refusal(error.status_code, said[error.status_code] if framework_s_own else error.detail, error.headers)
 
 
-def not_valid(_: Request, error: Exception) -> Response:
+def _not_valid(_: Request, error: Exception) -> Response:
     """What does not have the form that the schema asks for: the first fault."""
     assert isinstance(error, RequestValidationError)
-    return refusal(422, sentence(error.errors()[0]))
+    return _refusal(422, sentence(error.errors()[0]))
 
 
-def failed(_: Request, __: Exception) -> Response:
+def _failed(_: Request, __: Exception) -> Response:
     """A fault of ours."""
-    return refusal(500, "something went wrong here; the log of the API says what")
+    return _refusal(500, "something went wrong here; the log of the API says what")
 
 
 def sentence(wrong: dict[str, Any]) -> str:
@@ -76,10 +78,10 @@ def sentence(wrong: dict[str, Any]) -> str:
         return f"{name} is missing"
     if wrong["type"] == "extra_forbidden":
         return f"{name} is not known; /docs says what is"
-    return f"{name} is {shown(wrong['input'])}: {wrong['msg']}"
+    return f"{name} is {_shown(wrong['input'])}: {wrong['msg']}"
 
 
-def shown(value: object) -> str:
+def _shown(value: object) -> str:
     """The beginning of a value."""
     text = repr(value)
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
@@ -94,4 +96,4 @@ class Sized:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         length = dict(scope["headers"]).get(b"content-length", b"0") if scope["type"] == "http" else b"0"
         too_large = length.isdigit() and int(length) > MOST_BYTES
-        await (refusal(413, TOO_LARGE) if too_large else self.app)(scope, receive, send)
+        await (_refusal(413, TOO_LARGE) if too_large else self.app)(scope, receive, send)

@@ -14,6 +14,8 @@ from index.catalogue.item import LONGEST_ID, Item
 from index.recommend.recommender import Recommender
 from model_export.bundle.serving import Serving
 
+__all__ = ["ItemAsked", "items_router", "refusals", "unknown"]
+
 MOST_ITEMS = 1_000  # of one request
 
 

@@ -5,6 +5,8 @@ import time
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+__all__ = ["ApiMetrics", "Watched"]
+
 METHODS = ("GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS")
 OTHER = "other"  # what clients make up is counted together
 WORK_S = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10)

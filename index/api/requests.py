@@ -14,6 +14,8 @@ from stream.events.position import Position
 from stream.store.history import History
 from stream.store.state import UserState
 
+__all__ = ["MOST_USERS", "Asked", "Batch", "InQuery", "ItemInPath", "Options", "Similar", "UserInPath", "Visitor"]
+
 MOST_N = 1_000
 MOST_USERS = 100  # of one batch, users and visitors together
 MOST_BEHAVIOURS = 1_000  # of a visitor's history

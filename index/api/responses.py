@@ -11,6 +11,20 @@ from index.recommend.recommender import Candidates
 from stream.store import interests
 from stream.store.state import UserState
 
+__all__ = [
+    "MADE_BY",
+    "BatchOfRecommendations",
+    "Behaviour",
+    "Candidate",
+    "Interest",
+    "Interests",
+    "Recommendations",
+    "SimilarItems",
+    "candidates_of",
+    "freshness_of",
+    "interest_of",
+]
+
 MADE_BY = 5  # behaviours that an answer with candidates names of each interest
 
 Served = Annotated[str, Field(description='what served: "capsules", "popular", "popular in category" or "similar"')]

@@ -38,13 +38,15 @@ from stream.store.interests import interests_of
 from stream.store.protocol import Store
 from stream.store.state import UserState
 
+__all__ = ["Answers"]
+
 log = logging.getLogger(__name__)
 
 SIMILAR = "similar"
 ENCODE = msgspec.json.Encoder().encode
 
 
-class AnyText(Convertor[str]):
+class _AnyText(Convertor[str]):
     """Ids are data: slashes and line breaks are part of them, and an empty one is refused in words."""
 
     regex = "(?s:.*)"
@@ -56,7 +58,7 @@ class AnyText(Convertor[str]):
         return value
 
 
-register_url_convertor("id", AnyText())
+register_url_convertor("id", _AnyText())
 
 
 class Answers:
@@ -87,7 +89,7 @@ class Answers:
         Somebody of whom nothing is known gets popular items, and `path` says so.
         """
         [answer] = self.answers([user_id], self.states([user_id]), asked.request())
-        return as_json(answer)
+        return _as_json(answer)
 
     def batch(self, asked: Batch) -> Response:
         """Candidates for many: stored users by their id, and visitors by the history that is given."""
@@ -95,7 +97,7 @@ class Answers:
         request = asked.request()
         visitors = [one.state() for one in asked.visitors]
         user_ids: list[str | None] = [*asked.user_ids, *[None] * len(visitors)]
-        return as_json(
+        return _as_json(
             BatchOfRecommendations(self.answers(user_ids, [*self.states(asked.user_ids), *visitors], request))
         )
 
@@ -109,10 +111,10 @@ class Answers:
         [state] = recommender.current(self.states([user_id]))
         items, found = recommender.items.current, interests_of(state) if state else []
         capsules = state.capsules.vectors.tolist() if state and vectors else [None] * len(found)
-        return as_json(
+        return _as_json(
             Interests(
                 user_id,
-                path_of(state, items),
+                _path_of(state, items),
                 recommender.bundle.version,
                 freshness_of(state),
                 [interest_of(one, items, vector=vector) for one, vector in zip(found, capsules, strict=True)],
@@ -126,13 +128,13 @@ class Answers:
         rows = items.rows([item_id])
         if not rows:
             raise HTTPException(404, f"the model {version} knows no item {item_id[:50]!r}, and nobody has added it")
-        check_filters(recommender, items, request)
+        _check_filters(recommender, items, request)
         [item] = items.vectors[np.array(rows)]
         capsule = item / max(float(np.linalg.norm(item)), 1e-12)
         allowed = recommender.filters.allowed(request.where, items)
         hits = items.over(recommender.index).search(capsule[None], request.n, rows, allowed)
         found = recommender_candidates(items, hits, [], SIMILAR)
-        return as_json(SimilarItems(item_id, SIMILAR, version, None, candidates_of(found, items)))
+        return _as_json(SimilarItems(item_id, SIMILAR, version, None, candidates_of(found, items)))
 
     def answers(
         self, user_ids: Sequence[str | None], states: Sequence[UserState | None], request: Request
@@ -140,10 +142,10 @@ class Answers:
         """Recommendations for users whose states were read."""
         recommender = self.serving.current
         items = recommender.items.current
-        check_filters(recommender, items, request)
+        _check_filters(recommender, items, request)
         found = recommender.recommend_for_many(states, request, items)
         answers = [
-            answer_of(user_id, state, one, items) for user_id, state, one in zip(user_ids, states, found, strict=True)
+            _answer_of(user_id, state, one, items) for user_id, state, one in zip(user_ids, states, found, strict=True)
         ]
         for one in answers:
             self.metrics.answer(one.path, one.freshness_s)
@@ -171,7 +173,7 @@ class Answers:
             return [None]
 
 
-def answer_of(
+def _answer_of(
     user_id: str | None, state: UserState | None, found: Candidates, items: CatalogueSnapshot
 ) -> Recommendations:
     """What is answered for one user."""
@@ -185,14 +187,14 @@ def answer_of(
     )
 
 
-def path_of(state: UserState | None, items: CatalogueSnapshot) -> str:
+def _path_of(state: UserState | None, items: CatalogueSnapshot) -> str:
     """Which way recommendations for a user take."""
     if state and len(state.capsules.vectors):
         return CAPSULES
     return POPULAR_IN_CATEGORY if len(rows_of_category(items, state)) else POPULAR
 
 
-def check_filters(recommender: Recommender, items: CatalogueSnapshot, request: Request) -> None:
+def _check_filters(recommender: Recommender, items: CatalogueSnapshot, request: Request) -> None:
     """Refuse filters that the catalogue does not have."""
     try:
         recommender.filters.allowed(request.where, items)
@@ -200,6 +202,6 @@ def check_filters(recommender: Recommender, items: CatalogueSnapshot, request: R
         raise HTTPException(422, str(error)) from None
 
 
-def as_json(answer: Any) -> Response:
+def _as_json(answer: Any) -> Response:
     """An answer, written by msgspec: pydantic would take longer to check a hundred candidates than to find them."""
     return Response(ENCODE(answer), media_type=JSON)

@@ -19,6 +19,8 @@ from model_export.bundle.registry import Registry
 from model_export.bundle.serving import Serving
 from stream.store.open import open_store
 
+__all__ = ["serve", "warm"]
+
 log = logging.getLogger(__name__)
 
 BACKLOG = 1_024  # connections that wait to be taken
@@ -46,7 +48,7 @@ def serve(settings: Settings) -> None:
             lambda bundle: warm(Recommender(bundle, store, overlay, filters)),
             lambda *_: metrics.bundle_refused(),
         ) as serving,
-        closing(listening(settings.api_host, settings.api_port)) as listener,
+        closing(_listening(settings.api_host, settings.api_port)) as listener,
     ):
         config = uvicorn.Config(
             create_app(serving, store, settings, metrics),
@@ -61,7 +63,7 @@ def serve(settings: Settings) -> None:
             signal.signal(number, lambda *_: None)
         if settings.api_key is None and settings.api_host not in LOOPBACK:
             log.warning("MINDSTREAM_API_KEY is not set: whoever reaches %s may ask for every user", settings.api_host)
-        print(f"model {serving.version} at {address_of(listener)} (/docs); Ctrl-C stops it", flush=True)
+        print(f"model {serving.version} at {_address_of(listener)} (/docs); Ctrl-C stops it", flush=True)
         uvicorn.Server(config).run([listener])
 
 
@@ -76,7 +78,7 @@ def warm(recommender: Recommender) -> Recommender:
     return recommender
 
 
-def listening(host: str, port: int) -> socket.socket:
+def _listening(host: str, port: int) -> socket.socket:
     """A socket that listens; of the family (IPv4 or IPv6) that the host has."""
     try:
         [(family, _, _, _, address), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -88,7 +90,7 @@ def listening(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def address_of(listener: socket.socket) -> str:
+def _address_of(listener: socket.socket) -> str:
     """Where a socket listens, as one writes it in a browser."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -9,6 +9,8 @@ from index.catalogue.bundle_catalogue import BundleCatalogue, inverted
 from index.catalogue.item import CATEGORY
 from index.search.maxsim import Allowed
 
+__all__ = ["AttributeIndex"]
+
 SHOWN = 5  # values that an error names
 
 Where = frozenset[tuple[str, frozenset[str]]]  # attributes, and the values of which one will do
@@ -63,11 +65,11 @@ class AttributeIndex:
         if not self.put:
             return known
         told_anew = np.fromiter(self.put, dtype=np.int64)
-        now = np.array(self.told.get(attribute, {}).get(value, []), dtype=np.int64)
+        now = np.array(self._told.get(attribute, {}).get(value, []), dtype=np.int64)
         return np.concatenate([known[~np.isin(known, told_anew)], now])
 
     @cached_property
-    def told(self) -> dict[str, dict[str, list[int]]]:
+    def _told(self) -> dict[str, dict[str, list[int]]]:
         """Attribute -> value -> rows, of the items that were put."""
         names = dict.fromkeys(name for values in self.put.values() for name in values)
         return {name: inverted((row, values.get(name, ())) for row, values in self.put.items()) for name in names}
@@ -77,22 +79,22 @@ class AttributeIndex:
         numbers = np.concatenate([self.base.category, np.full(len(self.new), -1)])
         numbers[list(self.put)] = -1
         known = len(self.base.numbers)
-        for place, (name, rows) in enumerate(self.told.get(CATEGORY, {}).items()):
+        for place, (name, rows) in enumerate(self._told.get(CATEGORY, {}).items()):
             numbers[rows] = self.base.numbers.get(name, known + place)
         return numbers
 
     def check(self, attribute: str, value: str) -> None:
         """Raise ValueError, with those that there are, unless some item has the value."""
-        known, now = self.base.attributes.get(attribute), self.told.get(attribute)
+        known, now = self.base.attributes.get(attribute), self._told.get(attribute)
         if known is None and now is None:
-            names = sorted({*self.base.attributes, *self.told})
+            names = sorted({*self.base.attributes, *self._told})
             raise ValueError(f"there is no attribute {attribute!r}; right are {', '.join(names)}")
         values = {**(known or {}), **(now or {})}
         if value not in values:
-            raise ValueError(f"no item has the {attribute} {value!r}; right are {some(values)}")
+            raise ValueError(f"no item has the {attribute} {value!r}; right are {_some(values)}")
 
 
-def some(values: Iterable[str]) -> str:
+def _some(values: Iterable[str]) -> str:
     """A few of the values, for an error."""
     known = sorted(values)
     return ", ".join(known[:SHOWN]) + (f" and {len(known) - SHOWN:,} others" if len(known) > SHOWN else "")

@@ -8,6 +8,8 @@ import numpy as np
 from index.catalogue.item import CATEGORY, PRICE_BAND, Item
 from model_export.bundle.format import Bundle
 
+__all__ = ["BundleCatalogue", "inverted"]
+
 
 class BundleCatalogue:
     """One bundle's catalogue, turned round once for all that ask."""

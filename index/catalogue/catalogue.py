@@ -10,6 +10,8 @@ from index.catalogue.side_features import SideFeatures
 from index.catalogue.snapshot import CatalogueSnapshot, Placed
 from model_export.bundle.format import Bundle
 
+__all__ = ["Catalogue"]
+
 
 class Catalogue:
     """What callers change items by, and what a recommender takes them from. Any number of threads may do both.
@@ -26,7 +28,7 @@ class Catalogue:
         self.features = SideFeatures(bundle)  # read now: its file may be gone when the first new item comes
         self.placed: dict[str, Placed] = {}
         self.placing = threading.Lock()
-        self.latest = self.assortment_of(overlay.current if overlay else {})
+        self.latest = self._assortment_of(overlay.current if overlay else {})
 
     @property
     def current(self) -> CatalogueSnapshot:
@@ -36,10 +38,10 @@ class Catalogue:
         with self.placing:
             entries = self.overlay.current
             if entries is not self.latest.entries:
-                self.latest = self.assortment_of(entries)
+                self.latest = self._assortment_of(entries)
             return self.latest
 
-    def assortment_of(self, entries: Entries) -> CatalogueSnapshot:
+    def _assortment_of(self, entries: Entries) -> CatalogueSnapshot:
         """The items with these entries; what is known of those that did not change is taken as it is."""
         before = self.placed
         self.placed = {item_id: self.place(item_id, item, before.get(item_id)) for item_id, item in entries.items()}
@@ -124,9 +126,9 @@ class Catalogue:
         """Drop the entries that change nothing, since the bundle says the same; how many. What is removed stays so."""
         if self.overlay is None:
             return 0
-        return self.overlay.forget({i: item for i, item in self.entries().items() if self.is_idle(i, item)})
+        return self.overlay.forget({i: item for i, item in self.entries().items() if self._is_idle(i, item)})
 
-    def is_idle(self, item_id: str, item: Item | None) -> bool:
+    def _is_idle(self, item_id: str, item: Item | None) -> bool:
         """Whether an entry changes nothing. A removed item that no model knows today may be known to the next one."""
         row = self.bundle.rows.get(item_id)
         return item is not None and row is not None and item == self.base.item(row)

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from index.catalogue.snapshot import CatalogueSnapshot
 from index.search.maxsim import Allowed
 
+__all__ = ["Filters"]
+
 
 class Filters:
     """What requests filter by, and the items that are not available now.

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, fields
 
 import msgspec
 
+__all__ = ["CATEGORY", "LONGEST_ID", "PRICE_BAND", "Item", "check_id", "checked", "from_json", "from_line", "to_json"]
+
 LONGEST_ID = 511  # bytes; LMDB's keys hold no more
 MOST_BYTES = 16_384  # of an item as JSON
 CATEGORY, PRICE_BAND = "category", "price_band"

@@ -3,6 +3,8 @@
 from index.catalogue.overlay_store import LmdbOverlayStore, OverlayStore
 from mindstream.settings import Settings
 
+__all__ = ["open_overlay_store"]
+
 
 def open_overlay_store(settings: Settings) -> OverlayStore:
     """The item store beside the capsule store: Redis where MINDSTREAM_REDIS names one, else LMDB in the home.

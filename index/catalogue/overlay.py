@@ -6,6 +6,8 @@ from typing import Self
 
 from index.catalogue.overlay_store import Entries, OverlayStore
 
+__all__ = ["Overlay"]
+
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 0.5

@@ -12,6 +12,18 @@ import lmdb
 
 from index.catalogue.item import Item, from_json, to_json
 
+__all__ = [
+    "MOST_ITEMS",
+    "Changes",
+    "Entries",
+    "LmdbOverlayStore",
+    "OverlayStore",
+    "from_bytes",
+    "needs_full_read",
+    "to_bytes",
+    "too_many",
+]
+
 MOST_ITEMS = 100_000  # entries; beyond it a new bundle is due, which knows them
 MAP_SIZE = 8 * 2**30  # bytes of address space, not of disk
 LAST, FORGOTTEN = b"last", b"forgotten"
@@ -92,23 +104,23 @@ def too_many(entries: int) -> ValueError:
 
 
 def to_bytes(item: Item | None) -> bytes:
-    """An entry as it is stored; nothing for a removed item, unless something was put before: see `removed`."""
+    """An entry as it is stored; nothing for a removed item, unless something was put before: see `_removed`."""
     return b"" if item is None else to_json(item)
 
 
 def from_bytes(value: bytes) -> Item | None:
     """The entry that was stored."""
-    return None if is_removed(value) else from_json(value)
+    return None if _is_removed(value) else from_json(value)
 
 
-def is_removed(value: bytes) -> bool:
+def _is_removed(value: bytes) -> bool:
     """Whether what is stored says that the item was removed."""
     return not value or value.startswith(KEPT)
 
 
-def removed(before: bytes) -> bytes:
+def _removed(before: bytes) -> bytes:
     """What is stored of a removed item: what was put before is kept, for whoever restores it."""
-    return before if is_removed(before) else KEPT + before
+    return before if _is_removed(before) else KEPT + before
 
 
 def needs_full_read(change: int, last: int, forgotten: int) -> bool:
@@ -144,14 +156,14 @@ class LmdbOverlayStore:
         records = [(item_id.encode(), to_bytes(item)) for item_id, item in entries.items()]
         with self.transaction(write=True) as transaction:
             for key, value in records:
-                self.put(transaction, key, value or removed(stored(transaction.get(key, db=self.items))))
+                self.put(transaction, key, value or _removed(_stored(transaction.get(key, db=self.items))))
             kept = transaction.stat(self.items)["entries"]
             if kept > MOST_ITEMS:
                 raise too_many(kept)  # which undoes it
 
     def put(self, transaction: "lmdb.Transaction[bytes]", key: bytes, value: bytes) -> None:
         """Store an entry with the next number."""
-        number = bytes_of(number_in(transaction.get(LAST)) + 1)
+        number = _bytes_of(_number_in(transaction.get(LAST)) + 1)
         self.drop(transaction, key)
         transaction.put(key, number + value, db=self.items)
         transaction.put(number, key, db=self.changes)
@@ -163,49 +175,49 @@ class LmdbOverlayStore:
         if before is not None:
             transaction.delete(before[:NUMBER], db=self.changes)
 
-    def note_forgetting(self, transaction: "lmdb.Transaction[bytes]") -> None:
+    def _note_forgetting(self, transaction: "lmdb.Transaction[bytes]") -> None:
         """Give it the next number."""
-        number = bytes_of(number_in(transaction.get(LAST)) + 1)
+        number = _bytes_of(_number_in(transaction.get(LAST)) + 1)
         transaction.put(LAST, number)
         transaction.put(FORGOTTEN, number)
 
     def last_change(self) -> int:
         with self.transaction() as transaction:
-            return number_in(transaction.get(LAST))
+            return _number_in(transaction.get(LAST))
 
     def since(self, change: int) -> Changes:
         entries: dict[str, Item | None] = {}
         with self.transaction() as transaction:
-            last, forgotten = number_in(transaction.get(LAST)), number_in(transaction.get(FORGOTTEN))
+            last, forgotten = _number_in(transaction.get(LAST)), _number_in(transaction.get(FORGOTTEN))
             whole = needs_full_read(change, last, forgotten)
             cursor = transaction.cursor(self.changes)
-            if cursor.set_range(bytes_of(1 if whole else change + 1)):
+            if cursor.set_range(_bytes_of(1 if whole else change + 1)):
                 for key in cursor.iternext(keys=False):
-                    entries[key.decode()] = from_bytes(stored(transaction.get(key, db=self.items)))
+                    entries[key.decode()] = from_bytes(_stored(transaction.get(key, db=self.items)))
         return Changes(last, entries, whole)
 
     def restore(self, item_id: str) -> None:
         key = item_id.encode()
         with self.transaction(write=True) as transaction:
             kept = transaction.get(key, db=self.items)
-            if kept is None or not is_removed(stored(kept)):
+            if kept is None or not _is_removed(_stored(kept)):
                 return
-            if before := stored(kept).removeprefix(KEPT):
+            if before := _stored(kept).removeprefix(KEPT):
                 self.put(transaction, key, before)
             else:
                 self.drop(transaction, key)
-                self.note_forgetting(transaction)
+                self._note_forgetting(transaction)
 
     def forget(self, entries: Entries) -> int:
         gone = 0
         with self.transaction(write=True) as transaction:
             for item_id, item in entries.items():
                 kept = transaction.get(item_id.encode(), db=self.items)
-                if kept is not None and from_bytes(stored(kept)) == item:
+                if kept is not None and from_bytes(_stored(kept)) == item:
                     self.drop(transaction, item_id.encode())
                     gone += 1
             if gone:
-                self.note_forgetting(transaction)
+                self._note_forgetting(transaction)
         return gone
 
     @contextmanager
@@ -228,16 +240,16 @@ class LmdbOverlayStore:
         self.close()
 
 
-def bytes_of(change: int) -> bytes:
+def _bytes_of(change: int) -> bytes:
     """The number of a change, so that the order of the bytes is that of the numbers."""
     return change.to_bytes(NUMBER, "big")
 
 
-def stored(value: bytes | None) -> bytes:
+def _stored(value: bytes | None) -> bytes:
     """What stands behind the number of an entry's change."""
     return (value or b"")[NUMBER:]
 
 
-def number_in(value: bytes | None) -> int:
+def _number_in(value: bytes | None) -> int:
     """The number of a change, 0 where there is none."""
     return int.from_bytes(value or b"", "big")

@@ -7,6 +7,8 @@ from index.catalogue.overlay_store import MOST_ITEMS, Changes, Entries, from_byt
 from stream.store.redis_address import parse
 from stream.store.redis_link import Command, Foreign, RedisLink
 
+__all__ = ["RedisOverlayStore"]
+
 PAGE = ("WITHSCORES", "LIMIT", 0, 1_000)  # what is read at a time: item_id and number in turn
 
 # KEYS: item_id -> entry; item_ids by the numbers of their changes; the last number. ARGV: the most entries there may
@@ -93,7 +95,7 @@ class RedisOverlayStore:
 
     def write(self, entries: Entries) -> None:
         keys = (self.key, self.changes, self.last)
-        kept = self.ask("written", "EVAL", WRITE, len(keys), *keys, MOST_ITEMS, *in_turn(entries))
+        kept = self.ask("written", "EVAL", WRITE, len(keys), *keys, MOST_ITEMS, *_in_turn(entries))
         if kept:
             raise too_many(kept)
 
@@ -115,7 +117,7 @@ class RedisOverlayStore:
         self.ask("written", "EVAL", RESTORE, len(self.keys), *self.keys, item_id.encode())
 
     def forget(self, entries: Entries) -> int:
-        return int(self.ask("written", "EVAL", FORGET, len(self.keys), *self.keys, *in_turn(entries)))
+        return int(self.ask("written", "EVAL", FORGET, len(self.keys), *self.keys, *_in_turn(entries)))
 
     def ask(self, doing: str, *words: str | bytes | int) -> Any:
         """The reply to one command; see `RedisLink.ask`."""
@@ -137,6 +139,6 @@ class RedisOverlayStore:
         self.close()
 
 
-def in_turn(entries: Entries) -> list[bytes]:
+def _in_turn(entries: Entries) -> list[bytes]:
     """Each item_id, and its entry behind it."""
     return [part for item_id, item in entries.items() for part in (item_id.encode(), to_bytes(item))]

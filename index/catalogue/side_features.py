@@ -10,6 +10,8 @@ import numpy as np
 from index.catalogue.item import CATEGORY, PRICE_BAND, Item
 from model_export.bundle.format import FEATURES, Bundle
 
+__all__ = ["SideFeatures"]
+
 MOST_VALUES = 32  # of an item, the first, as in training
 SHOWN = 5  # values of a field that an error names
 
@@ -39,14 +41,14 @@ class SideFeatures:
 
         float32 (d,); of length 1 where the model's items are.
         """
-        vectors = list(islice(self.vectors_of(item), MOST_VALUES))
+        vectors = list(islice(self._vectors_of(item), MOST_VALUES))
         if not vectors:
             return None
         mean = sum(vectors[1:], start=vectors[0]) / np.float32(1 + len(vectors))
         length = math.sqrt(mean @ mean) if self.has_unit_length else 1
         return mean / np.float32(length or 1)
 
-    def vectors_of(self, item: Item) -> Iterator[np.ndarray]:
+    def _vectors_of(self, item: Item) -> Iterator[np.ndarray]:
         """The vector of each value that the model knows, once."""
         for name, values in self.values_of(item).items():
             known = self.rows.get(name, {})
@@ -56,11 +58,11 @@ class SideFeatures:
 
     def check(self, item: Item) -> None:
         """Raise ValueError where an item could never be found: the model knows none of its values."""
-        if next(self.vectors_of(item), None) is None:
-            known = "; ".join(f"{name}: {some(values)}" for name, values in self.fields.items()) or "none at all"
+        if next(self._vectors_of(item), None) is None:
+            known = "; ".join(f"{name}: {_some(values)}" for name, values in self.fields.items()) or "none at all"
             raise ValueError(f"the model knows no value of item {item.item_id!r}; those it knows are {known}")
 
 
-def some(values: Sequence[str]) -> str:
+def _some(values: Sequence[str]) -> str:
     """A few of the values, for an error."""
     return ", ".join(values[:SHOWN]) + (f" and {len(values) - SHOWN:,} others" if len(values) > SHOWN else "")

@@ -14,6 +14,8 @@ from index.search.exact import ExactIndex
 from index.search.maxsim import MaxSimIndex
 from index.search.overlaid import OverlaidIndex, Tables
 
+__all__ = ["CatalogueSnapshot", "Placed"]
+
 KEPT = 64  # filters whose rows are kept for the next request: a byte for each item
 
 
@@ -34,7 +36,7 @@ class Placed(NamedTuple):
     vector: np.ndarray | None
 
 
-class Card(NamedTuple):
+class _Card(NamedTuple):
     """What people read of an item."""
 
     title: str
@@ -85,15 +87,15 @@ class CatalogueSnapshot:
             return entry
         return self.base.item(row)
 
-    def card(self, item_id: str) -> Card:
+    def card(self, item_id: str) -> _Card:
         """Title, category and price of an item, be it removed; its id for a title where nothing else is known."""
         entry, row = self.entries.get(item_id), self.bundle.rows.get(item_id)
         if entry is not None:
-            return Card(entry.title, entry.category, entry.price)
+            return _Card(entry.title, entry.category, entry.price)
         if row is None:
-            return Card(item_id, "", None)
+            return _Card(item_id, "", None)
         catalogue = self.bundle.catalogue
-        return Card(catalogue.title[row], catalogue.category[row], catalogue.price[row])
+        return _Card(catalogue.title[row], catalogue.category[row], catalogue.price[row])
 
     def over(self, index: MaxSimIndex) -> MaxSimIndex:
         """The index of all these items, of one of the bundle's."""

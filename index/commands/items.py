@@ -16,6 +16,8 @@ from mindstream import settings
 from mindstream.printable import escaped, json_escape, printable
 from model_export.bundle.registry import Registry
 
+__all__ = ["app"]
+
 app = typer.Typer(help=__doc__, no_args_is_help=True)
 
 AT_A_TIME = 1_000  # items that `load` writes together
@@ -30,8 +32,8 @@ def add(
     attribute: Annotated[list[str] | None, typer.Option(help="A side feature as name=value; may be repeated.")] = None,
 ) -> None:
     """Add an item that the model does not know, or say anew what people are shown of one that it does."""
-    with items_now() as items:
-        items.put(Item(item_id, title, category, price, attributes_of(attribute or [])))
+    with _items_now() as items:
+        items.put(Item(item_id, title, category, price, _attributes_of(attribute or [])))
         is_known = item_id in items.bundle.rows
         print(printable(f"{item_id}: {'known to the model, says this now' if is_known else 'new'}"))
 
@@ -43,8 +45,8 @@ def load(
     ],
 ) -> None:
     """Add the items of a file; where lines are wrong, names them all and adds none."""
-    with items_now() as items:
-        good, wrong = read(file, items)
+    with _items_now() as items:
+        good, wrong = _read(file, items)
         if wrong:
             print("\n".join(map(printable, wrong)))
             raise ValueError(f"{file}: {len(wrong):,} of {len(good) + len(wrong):,} lines are no items; none was added")
@@ -58,7 +60,7 @@ def remove(
     item_id: Annotated[str, typer.Argument(help="item_id; whether a model knows it or not.")],
 ) -> None:
     """Never recommend an item again, whatever later models know, until it is restored or added again."""
-    with items_now() as items:
+    with _items_now() as items:
         was = "removed" if items.get(item_id) else "removed, though nobody knew it"
         items.remove(item_id)
         print(printable(f"{item_id}: {was}"))
@@ -69,7 +71,7 @@ def restore(
     item_id: Annotated[str, typer.Argument(help="item_id, as it was removed.")],
 ) -> None:
     """Undo that an item was removed: it is again what was added last, or what the model's catalogue says."""
-    with items_now() as items:
+    with _items_now() as items:
         known = "is there" if items.restore(item_id) else "is not removed, but nobody knows it"
         print(printable(f"{item_id}: {known}"))
 
@@ -77,7 +79,7 @@ def restore(
 @app.command("list")
 def show() -> None:
     """Print what was added and removed, one JSON object a line, as `load` reads it; removed items on stderr."""
-    with items_now() as items:
+    with _items_now() as items:
         for item_id, item in sorted(items.entries().items()):
             if item is not None:
                 print(escaped(to_json(item).decode(), json_escape))
@@ -88,19 +90,19 @@ def show() -> None:
 @app.command()
 def prune() -> None:
     """Drop the entries that change nothing by now, because the current model was trained with the same."""
-    with items_now() as items:
+    with _items_now() as items:
         print(f"{items.prune():,} entries dropped, {len(items.entries()):,} are left")
 
 
 @contextmanager
-def items_now() -> Iterator[Catalogue]:
+def _items_now() -> Iterator[Catalogue]:
     """The items of the current bundle, with the overlay that all processes share."""
     bundle = Registry(settings.load().models).current()
     with open_overlay_store(settings.load()) as store:
         yield Catalogue(bundle, Overlay(store))
 
 
-def read(file: Path, items: Catalogue) -> tuple[list[Item], list[str]]:
+def _read(file: Path, items: Catalogue) -> tuple[list[Item], list[str]]:
     """The items of a file, and what is wrong with its other lines; empty lines are none."""
     good, wrong = [], []
     with file.open("rb") as lines:
@@ -115,7 +117,7 @@ def read(file: Path, items: Catalogue) -> tuple[list[Item], list[str]]:
     return good, wrong
 
 
-def attributes_of(said: list[str]) -> dict[str, list[str]]:
+def _attributes_of(said: list[str]) -> dict[str, list[str]]:
     """Attribute -> values, of texts like "brand=acme".
 
     Raises

@@ -8,6 +8,8 @@ import numpy as np
 from index.search.maxsim import Allowed, Hits
 from index.search.overlaid import Tables
 
+__all__ = ["OwnItems", "with_own"]
+
 
 class OwnItems(NamedTuple):
     """Items of the history: int64 rows (R,), and what each gets, float32 (R,)."""

@@ -23,6 +23,16 @@ from stream.store.interests import ExplainedInterest, interests_of
 from stream.store.protocol import Store
 from stream.store.state import UserState, encoded, recomputed
 
+__all__ = [
+    "CAPSULES",
+    "POPULAR",
+    "POPULAR_IN_CATEGORY",
+    "Candidates",
+    "Recommender",
+    "candidates_of",
+    "rows_of_category",
+]
+
 CAPSULES, POPULAR, POPULAR_IN_CATEGORY = "capsules", "popular", "popular in category"
 NO_IMPORTANCE = np.empty(0, dtype=np.float32)
 
@@ -104,7 +114,7 @@ class Recommender:
         """Like `recommend_many`, for states that were read already; of the items at some moment, as a rule now."""
         items = items or self.items.current
         allowed = self.filters.allowed(request.where, items)
-        excluded = [excluded_rows(items, state, request) for state in states]
+        excluded = [_excluded_rows(items, state, request) for state in states]
         states = self.current(states)
         known = [place for place, state in enumerate(states) if state is not None and len(state.capsules.vectors)]
         found = self.by_capsules(
@@ -116,7 +126,7 @@ class Recommender:
         )
         answers = dict(zip(known, found, strict=True))
         return [
-            answers[place] if place in answers else most_popular(items, request, excluded[place], allowed, state)
+            answers[place] if place in answers else _most_popular(items, request, excluded[place], allowed, state)
             for place, state in enumerate(states)
         ]
 
@@ -166,13 +176,13 @@ class Recommender:
         return state.capsules.model_version != self.bundle.version
 
 
-def excluded_rows(items: CatalogueSnapshot, state: UserState | None, request: Request) -> frozenset[int]:
+def _excluded_rows(items: CatalogueSnapshot, state: UserState | None, request: Request) -> frozenset[int]:
     """Rows of the items that the request leaves out, and of those in the kept history where it says so."""
     seen: Collection[str] = state.history.item_ids if state and request.exclude_seen else ()
     return frozenset(items.rows((*request.exclude, *seen)))
 
 
-def most_popular(
+def _most_popular(
     items: CatalogueSnapshot,
     request: Request,
     exclude: frozenset[int],

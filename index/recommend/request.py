@@ -4,6 +4,8 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+__all__ = ["MOST_CANDIDATES", "MOST_EXCLUDED", "Request", "filters_of"]
+
 MOST_CANDIDATES = 10_000
 MOST_EXCLUDED = 10_000
 MOST_VALUES = 1_000  # of all filters together
@@ -45,42 +47,42 @@ class Request:
     max_cosine: float | None = None
 
     def __post_init__(self) -> None:
-        check(is_integer(self.n), f"n is {self.n!r}; right is a whole number")
-        check(self.n >= 1, f"n is {self.n}; it must be at least 1")
-        check(self.n <= MOST_CANDIDATES, f"n is {self.n}; it must be at most {MOST_CANDIDATES:,}")
-        check(not isinstance(self.exclude, str), f"exclude is {self.exclude!r}; right is a set of item ids")
-        check(
+        _check(_is_integer(self.n), f"n is {self.n!r}; right is a whole number")
+        _check(self.n >= 1, f"n is {self.n}; it must be at least 1")
+        _check(self.n <= MOST_CANDIDATES, f"n is {self.n}; it must be at most {MOST_CANDIDATES:,}")
+        _check(not isinstance(self.exclude, str), f"exclude is {self.exclude!r}; right is a set of item ids")
+        _check(
             len(self.exclude) <= MOST_EXCLUDED,
             f"exclude has {len(self.exclude):,} items; at most {MOST_EXCLUDED:,} are right",
         )
-        self.check_where()
-        self.check_numbers()
+        self._check_where()
+        self._check_numbers()
 
-    def check_where(self) -> None:
+    def _check_where(self) -> None:
         """Raise ValueError unless the filters are sets of values, and not too many."""
         for attribute, values in self.where.items():
-            check(
+            _check(
                 not isinstance(values, str) and len(values) > 0,
                 f"where {attribute} is {values!r}; right is a set of at least one value",
             )
         total = sum(map(len, self.where.values()))
-        check(total <= MOST_VALUES, f"where has {total:,} values; at most {MOST_VALUES:,} are right")
+        _check(total <= MOST_VALUES, f"where has {total:,} values; at most {MOST_VALUES:,} are right")
 
-    def check_numbers(self) -> None:
+    def _check_numbers(self) -> None:
         """Raise ValueError unless the numbers are in their ranges; NaN never is."""
-        check(
+        _check(
             self.min_score is None or math.isfinite(self.min_score),
             f"min_score is {self.min_score}; right is a finite number",
         )
-        check(
-            self.quota is None or (is_integer(self.quota) and 1 <= self.quota <= MOST_CANDIDATES),
+        _check(
+            self.quota is None or (_is_integer(self.quota) and 1 <= self.quota <= MOST_CANDIDATES),
             f"quota is {self.quota!r}; right is 1 to {MOST_CANDIDATES:,}",
         )
-        check(
+        _check(
             math.isfinite(self.diversity) and self.diversity >= 0,
             f"diversity is {self.diversity}; right is a finite number of at least 0",
         )
-        check(
+        _check(
             self.max_cosine is None or 0 <= self.max_cosine < 1,
             f"max_cosine is {self.max_cosine}; right is at least 0 and below 1",
         )
@@ -112,12 +114,12 @@ def filters_of(said: Iterable[str], source: str) -> dict[str, frozenset[str]]:
     return found
 
 
-def is_integer(number: object) -> bool:
+def _is_integer(number: object) -> bool:
     """Whether it is a whole number; True is none."""
     return isinstance(number, int) and not isinstance(number, bool)
 
 
-def check(right: bool, message: str) -> None:
+def _check(right: bool, message: str) -> None:
     """Raise ValueError unless it is right."""
     if not right:
         raise ValueError(message)

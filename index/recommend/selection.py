@@ -10,6 +10,8 @@ from index.search.keys import compiled, dot
 from index.search.maxsim import Hits
 from index.search.overlaid import Tables
 
+__all__ = ["chosen_of", "pool_size", "selected"]
+
 POOL = 4  # candidates to choose from, as a multiple of n
 GROWTH = 4  # as many times more are fetched where too few of them could be chosen
 MOST_POOL = 64  # so many times n at most: a request that nothing fulfils must not copy the whole catalogue
@@ -36,17 +38,17 @@ def selected(
     size, most = pool_size(request), max(MOST_POOL * request.n, FEW)
     while True:
         hits = fetch(size)
-        good = above(hits, request.min_score if len(importance) else None)
+        good = _above(hits, request.min_score if len(importance) else None)
         chosen = good if request.is_plain else chosen_of(good, request, items, category, importance)
         is_all = len(good.rows) < size or size == most
-        if is_all or len(chosen.rows) == request.n or is_full(chosen, request, importance):
+        if is_all or len(chosen.rows) == request.n or _is_full(chosen, request, importance):
             return chosen
         size = min(size * GROWTH, most)
 
 
-def is_full(chosen: Hits, request: Request, importance: np.ndarray) -> bool:
+def _is_full(chosen: Hits, request: Request, importance: np.ndarray) -> bool:
     """Whether every interest has brought all that it may."""
-    return len(importance) > 0 and len(chosen.rows) >= np.minimum(quotas(request, importance), request.n).sum()
+    return len(importance) > 0 and len(chosen.rows) >= np.minimum(_quotas(request, importance), request.n).sum()
 
 
 def pool_size(request: Request) -> int:
@@ -54,7 +56,7 @@ def pool_size(request: Request) -> int:
     return request.n if request.is_plain else POOL * request.n
 
 
-def above(hits: Hits, min_score: float | None) -> Hits:
+def _above(hits: Hits, min_score: float | None) -> Hits:
     """The hits that have the score at least; they are in the order of their scores."""
     return hits if min_score is None else hits.take(np.flatnonzero(hits.scores >= min_score))
 
@@ -64,13 +66,13 @@ def chosen_of(
 ) -> Hits:
     """Choose greedily among hits; see Request."""
     chosen = np.empty(min(request.n, len(hits.rows)), dtype=np.int64)
-    vectors = unit(items[hits.rows]) if request.max_cosine is not None else np.empty((0, 0), dtype=np.float32)
-    count = greedy(
+    vectors = _unit(items[hits.rows]) if request.max_cosine is not None else np.empty((0, 0), dtype=np.float32)
+    count = _greedy(
         hits.scores.astype(np.float64),
         hits.capsule,
         category[hits.rows],
         vectors,
-        quotas(request, importance),
+        _quotas(request, importance),
         float(request.diversity),
         np.float32(1 if request.max_cosine is None else request.max_cosine),
         chosen,
@@ -78,7 +80,7 @@ def chosen_of(
     return hits.take(chosen[:count])
 
 
-def quotas(request: Request, importance: np.ndarray) -> np.ndarray:
+def _quotas(request: Request, importance: np.ndarray) -> np.ndarray:
     """int64 (K',): how many candidates each interest may bring."""
     most = np.full(len(importance), request.quota or NO_LIMIT, dtype=np.int64)
     if request.by_importance:
@@ -87,14 +89,14 @@ def quotas(request: Request, importance: np.ndarray) -> np.ndarray:
     return most
 
 
-def unit(vectors: np.ndarray) -> np.ndarray:
+def _unit(vectors: np.ndarray) -> np.ndarray:
     """float32 (N, d) of length 1; zeros stay zeros."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.ascontiguousarray(vectors / np.where(lengths > 0, lengths, 1), dtype=np.float32)
 
 
 @compiled()
-def greedy(
+def _greedy(
     scores: np.ndarray,
     capsule: np.ndarray,
     category: np.ndarray,
@@ -126,7 +128,7 @@ def greedy(
                     best = place
         left[best] = False
         # Where all are looked at for the best, those that may not come are struck out as soon as that is known.
-        if diversity == 0 and len(vectors) and is_near(vectors, best, chosen[:count], max_cosine):
+        if diversity == 0 and len(vectors) and _is_near(vectors, best, chosen[:count], max_cosine):
             continue
         chosen[count] = best
         count += 1
@@ -145,7 +147,7 @@ def greedy(
 
 
 @compiled()
-def is_near(vectors: np.ndarray, place: int, chosen: np.ndarray, max_cosine: np.float32) -> bool:
+def _is_near(vectors: np.ndarray, place: int, chosen: np.ndarray, max_cosine: np.float32) -> bool:
     """Whether a vector of length 1 has a larger cosine than that to one that was chosen."""
     for other in chosen:  # noqa: SIM110  numba has no any()
         if dot(vectors, place, vectors, other) > max_cosine:

@@ -12,6 +12,8 @@ from index.search.joint import joint_beams
 from index.search.links import Links
 from index.search.maxsim import EVERY_ROW, Allowed, Hits, MaxSimIndex, stacked
 
+__all__ = ["KEPT", "BeamIndex", "Marks"]
+
 WIDTH = 24  # least of the small beam of each capsule
 CROWD = 20  # the root of the items over this is its width where that is more: among many, a narrow one gets lost
 BREAK_EVEN = 50  # a beam of breadth ef takes as long as a scan of so many rows times ef

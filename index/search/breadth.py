@@ -10,6 +10,8 @@ from index.search.beam import BeamIndex
 from index.search.maxsim import Hits
 from model_export.bundle.format import GOLDEN, Bundle
 
+__all__ = ["NARROWEST", "QUERIES", "TARGET", "Breadth", "measured", "queries_of"]
+
 TARGET = 0.99
 COUNTS = (10, 100, 1_000)  # N that it is measured for
 BREADTHS = (1, 1.5, 2, 3, 4, 6, 8, 12, 16)  # tried in turn, as multiples of N
@@ -46,21 +48,21 @@ def measured(index: BeamIndex, queries: Sequence[np.ndarray], target: float = TA
     right = index.scan.search_many(queries, counts[-1])
     ef, recall = {}, {}
     for n in counts:
-        for breadth in breadths(n, len(index.items)):
+        for breadth in _breadths(n, len(index.items)):
             found = BeamIndex(index.items, index.links, {n: breadth}, break_even=0).search_many(queries, n)
-            ef[n], recall[n] = breadth, mean_recall(found, right, n)
+            ef[n], recall[n] = breadth, _mean_recall(found, right, n)
             if recall[n] >= target:
                 break
     return Breadth(ef, recall, target)
 
 
-def breadths(n: int, items: int) -> Iterator[int]:
+def _breadths(n: int, items: int) -> Iterator[int]:
     """What is tried for N = n."""
     for times in BREADTHS:
         yield min(max(NARROWEST, int(n * times)), items)
 
 
-def mean_recall(found: Sequence[Hits], right: Sequence[Hits], n: int) -> float:
+def _mean_recall(found: Sequence[Hits], right: Sequence[Hits], n: int) -> float:
     """Mean recall@n; the right ones may be more than n."""
     shares = [np.isin(one.rows, best.rows[:n]).mean() for one, best in zip(found, right, strict=True)]
     return float(np.mean(shares))

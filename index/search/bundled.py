@@ -13,6 +13,8 @@ from index.search.links import links_of
 from index.search.maxsim import MaxSimIndex
 from model_export.bundle.format import INDEX, Bundle, describe_file, verify_file, write_manifest
 
+__all__ = ["breadth_of", "build_index", "open_index"]
+
 EXACT_UP_TO = 20_000  # items; below about this size a scan is faster than a graph
 
 
@@ -44,14 +46,14 @@ def build_index(
         plain = hnsw.build(bundle.item_embeddings, settings, progress)
         hnsw.save(plain, bundle.path / INDEX)
         files[INDEX] = describe_file(bundle.path / INDEX)
-        described = {"kind": "hnsw", **asdict(settings), **ef_of(plain, bundle, settings, target)}
+        described = {"kind": "hnsw", **asdict(settings), **_ef_of(plain, bundle, settings, target)}
     else:
         (bundle.path / INDEX).unlink(missing_ok=True)
     write_manifest(bundle.path, replace(bundle.manifest, index=described, files=files))
     return Bundle(bundle.path)
 
 
-def ef_of(plain: hnsw.HnswIndex, bundle: Bundle, settings: HnswSettings, target: float) -> dict[str, Any]:
+def _ef_of(plain: hnsw.HnswIndex, bundle: Bundle, settings: HnswSettings, target: float) -> dict[str, Any]:
     """What the manifest says of ef: the one that is given, or those that were measured, with their recall."""
     if settings.ef:
         return {"ef": settings.ef}
@@ -70,10 +72,10 @@ def breadth_of(bundle: Bundle) -> Breadth | None:
     if "recall" not in described:
         return None
     recall = {int(n): value for n, value in described["recall"].items()}
-    return Breadth(ef_by_count(described["ef"]), recall, described["target"])
+    return Breadth(_ef_by_count(described["ef"]), recall, described["target"])
 
 
-def ef_by_count(ef: int | Mapping[str, int]) -> dict[int, int]:
+def _ef_by_count(ef: int | Mapping[str, int]) -> dict[int, int]:
     """N -> ef, from the manifest; a single ef holds for N up to 100."""
     return {100: ef} if isinstance(ef, int) else {int(n): value for n, value in ef.items()}
 
@@ -89,5 +91,5 @@ def open_index(bundle: Bundle) -> MaxSimIndex:
     if INDEX in bundle.manifest.files:
         verify_file(bundle.path / INDEX, bundle.manifest.files[INDEX])  # hnswlib may crash on a damaged one
         plain = hnsw.load(bundle.item_embeddings, bundle.path / INDEX)
-        return BeamIndex(bundle.item_embeddings, links_of(plain.graph), ef_by_count(bundle.manifest.index["ef"]))
+        return BeamIndex(bundle.item_embeddings, links_of(plain.graph), _ef_by_count(bundle.manifest.index["ef"]))
     return ExactIndex(bundle.item_embeddings)

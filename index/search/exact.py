@@ -8,6 +8,8 @@ from index.search.keys import NOTHING, keys_decoded
 from index.search.maxsim import EVERY_ROW, Allowed, Hits, MaxSimIndex, stacked
 from index.search.scan import brought_by, scan
 
+__all__ = ["ExactIndex", "as_queries", "best_of", "hits_of"]
+
 
 class ExactIndex(MaxSimIndex):
     """Scores all items in one compiled scan.
@@ -20,8 +22,8 @@ class ExactIndex(MaxSimIndex):
     kind = "exact"
 
     def __init__(self, items: np.ndarray) -> None:
-        self.items = table_of(items)
-        warm_up(self, items.shape[1])
+        self.items = _table_of(items)
+        _warm_up(self, items.shape[1])
 
     def find(
         self, users: Sequence[np.ndarray], n: int, excluded: Sequence[np.ndarray], allowed: Allowed | None
@@ -57,7 +59,7 @@ def best_of(items: np.ndarray, rows: np.ndarray, capsules: np.ndarray, n: int) -
     return hits_of(items, heaps[0], capsules, n, EVERY_ROW)
 
 
-def table_of(items: np.ndarray) -> np.ndarray:
+def _table_of(items: np.ndarray) -> np.ndarray:
     """The item table as compiled code wants it: read-only, as memory-mapped ones are; one kind is compiled once."""
     view = np.ascontiguousarray(items, dtype=np.float32).view()
     view.flags.writeable = False
@@ -73,7 +75,7 @@ def as_queries(capsules: np.ndarray) -> np.ndarray:
 NO_HITS = Hits(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32), np.empty(0, dtype=np.int64))
 
 
-def warm_up(index: "ExactIndex", dim: int) -> None:
+def _warm_up(index: "ExactIndex", dim: int) -> None:
     """Load, or the very first time compile, the machine code now: no user waits for it."""
     if len(index.items):
         index.search(np.zeros((1, dim), dtype=np.float32), 1)

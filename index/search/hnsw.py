@@ -20,6 +20,8 @@ from index.search.exact import ExactIndex, best_of
 from index.search.links import joined
 from index.search.maxsim import Allowed, Hits, MaxSimIndex
 
+__all__ = ["PLAIN_EF", "HnswIndex", "HnswSettings", "augmented", "build", "load", "queries_of", "save"]
+
 LANES = 16  # hnswlib's fast distance functions take dimensions in multiples of 16
 BUILD_BATCH = 10_000
 UNEVEN = 0.05  # what is added to an item beyond this share of the largest norm: a thousandth of the norm is missing
@@ -58,9 +60,9 @@ class HnswIndex(MaxSimIndex):
         self, users: Sequence[np.ndarray], n: int, excluded: Sequence[np.ndarray], allowed: Allowed | None
     ) -> list[Hits]:
         """See MaxSimIndex.find. Each capsule is asked for more items until it has n that may come back."""
-        return [self.find_one(capsules, n, rows, allowed) for capsules, rows in zip(users, excluded, strict=True)]
+        return [self._find_one(capsules, n, rows, allowed) for capsules, rows in zip(users, excluded, strict=True)]
 
-    def find_one(self, capsules: np.ndarray, n: int, excluded: np.ndarray, allowed: Allowed | None) -> Hits:
+    def _find_one(self, capsules: np.ndarray, n: int, excluded: np.ndarray, allowed: Allowed | None) -> Hits:
         queries = queries_of(self.graph, capsules)
         may = np.ones(len(self.items), dtype=bool) if allowed is None else allowed.mask.copy()
         may[excluded] = False
@@ -108,14 +110,14 @@ def build(items: np.ndarray, settings: HnswSettings, progress: bool = True) -> H
     order = np.argsort(added, kind="stable")  # what is added is smallest where the norm is largest
     uneven = len(items) > 0 and added.max() > UNEVEN * np.linalg.norm(vectors[0])
     with tqdm(total=len(items) * (1 + uneven), desc="indexing", unit="item", disable=not progress) as bar:
-        graph = grown("l2", vectors, order, settings, bar)
+        graph = _grown("l2", vectors, order, settings, bar)
         if uneven:
-            graph = joined(graph, grown("ip", np.ascontiguousarray(items), order, settings, bar))
+            graph = joined(graph, _grown("ip", np.ascontiguousarray(items), order, settings, bar))
     graph.set_ef(settings.ef or PLAIN_EF)
     return HnswIndex(items, graph)
 
 
-def grown(space: str, vectors: np.ndarray, order: np.ndarray, settings: HnswSettings, bar: Any) -> hnswlib.Index:
+def _grown(space: str, vectors: np.ndarray, order: np.ndarray, settings: HnswSettings, bar: Any) -> hnswlib.Index:
     """hnswlib's graph of these vectors, put in in this order."""
     graph = hnswlib.Index(space, vectors.shape[1])
     graph.init_index(len(vectors), ef_construction=settings.ef_construction, M=settings.m, random_seed=settings.seed)

@@ -5,13 +5,15 @@ import numpy as np
 from index.search.keys import NOTHING, compiled, dot, key_of, pop, push, row_of, sift_down
 from index.search.prefetch import CACHE_LINE, prefetch_line
 
+__all__ = ["joint_beams"]
+
 AHEAD = 4  # items between the one that is scored and the one that is asked for
 STEP = CACHE_LINE // 4  # float32 in a cache line
 LAST_STAMP = 253  # marks are uint8: 200,000 of them fit into the processor's second cache
 
 
 @compiled()
-def offer(
+def _offer(
     scores: np.ndarray,
     row: int,
     counts: bool,
@@ -48,14 +50,14 @@ def offer(
 
 
 @compiled()
-def prefetch(items: np.ndarray, row: int) -> None:
+def _prefetch(items: np.ndarray, row: int) -> None:
     """Begin to read one item."""
     for column in range(0, items.shape[1], STEP):
         prefetch_line(items, row, column)
 
 
 @compiled()
-def visit(
+def _visit(
     items: np.ndarray,
     near: np.ndarray,
     count: int,
@@ -72,10 +74,10 @@ def visit(
 ) -> None:
     """Score the first `count` rows of `near` for every beam, and offer them."""
     for place in range(min(AHEAD, count)):
-        prefetch(items, near[place])
+        _prefetch(items, near[place])
     for place in range(count):
         if place + AHEAD < count:
-            prefetch(items, near[place + AHEAD])
+            _prefetch(items, near[place + AHEAD])
         row = near[place]
         best = np.float32(-np.inf)
         for k in range(len(capsules)):
@@ -83,11 +85,11 @@ def visit(
             best = max(best, scores[k])
         scores[-1] = best
         counts = (len(allowed) == 0 or allowed[row]) and (len(barred) == 0 or barred[row] != stamp)
-        offer(scores, row, counts, pools, queues, sizes, width, first)
+        _offer(scores, row, counts, pools, queues, sizes, width, first)
 
 
 @compiled()
-def unseen(links: np.ndarray, at: int, seen: np.ndarray, stamp: int, near: np.ndarray) -> int:
+def _unseen(links: np.ndarray, at: int, seen: np.ndarray, stamp: int, near: np.ndarray) -> int:
     """Put those of links[at] that were not seen into `near`, and mark them; returns how many."""
     found = 0
     for place in range(links.shape[1]):
@@ -102,7 +104,7 @@ def unseen(links: np.ndarray, at: int, seen: np.ndarray, stamp: int, near: np.nd
 
 
 @compiled()
-def joint_beam(
+def _joint_beam(
     items: np.ndarray,
     links: np.ndarray,
     entries: np.ndarray,
@@ -127,7 +129,7 @@ def joint_beam(
     allowed : bool (items,), rows that may be answers; empty: all.
     barred : uint8 (items,), `stamp` at rows that may not.
     seen : uint8 (items,), becomes `stamp` at visited rows and `stamp` + 1 at expanded ones.
-    pools, queues, width : see `offer`; the last pool holds the answer.
+    pools, queues, width : see `_offer`; the last pool holds the answer.
 
     Returns
     -------
@@ -137,8 +139,8 @@ def joint_beam(
     sizes = np.zeros((2, last + 1), dtype=np.int64)
     scores = np.empty(last + 1, dtype=np.float32)
     near = np.empty(max(entries.shape[1], links.shape[1]), dtype=np.int32)
-    visited = unseen(entries, 0, seen, stamp, near)
-    visit(items, near, visited, capsules, allowed, barred, stamp, pools, queues, sizes, width, 0, scores)
+    visited = _unseen(entries, 0, seen, stamp, near)
+    _visit(items, near, visited, capsules, allowed, barred, stamp, pools, queues, sizes, width, 0, scores)
     for beam in range(last + 1):
         most = pools.shape[1] if beam == last else width
         while sizes[1, beam]:
@@ -151,17 +153,17 @@ def joint_beam(
                 continue
             seen[row] = stamp + 1
             if sizes[1, beam]:
-                prefetch(links, row_of(-queues[beam, 0]))  # most likely the next
-            found = unseen(links, row, seen, stamp, near)
+                _prefetch(links, row_of(-queues[beam, 0]))  # most likely the next
+            found = _unseen(links, row, seen, stamp, near)
             visited += found
             if visited > queues.shape[1]:
                 return -1
-            visit(items, near, found, capsules, allowed, barred, stamp, pools, queues, sizes, width, beam, scores)
+            _visit(items, near, found, capsules, allowed, barred, stamp, pools, queues, sizes, width, beam, scores)
     return int(sizes[0, last])
 
 
 @compiled()
-def new_stamp(clock: np.ndarray, seen: np.ndarray, barred: np.ndarray) -> int:
+def _new_stamp(clock: np.ndarray, seen: np.ndarray, barred: np.ndarray) -> int:
     """A mark that is at no row; `clock` (1,) holds the last one. The marks are wiped when there are no more."""
     if clock[0] >= LAST_STAMP:
         seen[:] = 0
@@ -189,25 +191,25 @@ def joint_beams(
     found: np.ndarray,
     counts: np.ndarray,
 ) -> None:
-    """`joint_beam` for many users.
+    """`_joint_beam` for many users.
 
     Parameters
     ----------
     capsules, starts : see `index.scan.scan`; `excluded` and `excluded_starts` likewise, rows that are no answers.
     found : int64 (users, ef), becomes the keys, in no order, NOTHING behind the last.
-    counts : int64 (users,), becomes what `joint_beam` returns.
+    counts : int64 (users,), becomes what `_joint_beam` returns.
     """
     found[:] = NOTHING
     pools = np.empty((len(queues), found.shape[1]), dtype=np.int64)
     for user in range(len(found)):
         mine = capsules[starts[user] : starts[user + 1]]
-        stamp = new_stamp(clock, seen, barred)
+        stamp = _new_stamp(clock, seen, barred)
         rows = excluded[excluded_starts[user] : excluded_starts[user + 1]]
         for row in rows:
             barred[row] = stamp
         marks = barred if len(rows) else barred[:0]
         beams = len(mine) + 1
-        counts[user] = joint_beam(
+        counts[user] = _joint_beam(
             items, links, entries, mine, allowed, marks, seen, stamp, pools[:beams], queues[:beams], width
         )
         for place in range(max(counts[user], 0)):

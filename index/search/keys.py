@@ -12,6 +12,8 @@ from typing import Any
 import numba
 import numpy as np
 
+__all__ = ["NOTHING", "compiled", "dot", "key_of", "keys_decoded", "pop", "push", "row_of", "sift_down"]
+
 ROW_BITS = 32
 LOW = (1 << ROW_BITS) - 1
 NOTHING = np.int64(-(2**63) + 1)  # below every key; its negative is a number too

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+__all__ = ["Links", "joined", "links_of", "union"]
+
 ENTRIES = 256  # rows that every search begins with, from the upper levels: enough that one is near each capsule
 NO_LINK = -1
 COUNT_BITS = 0xFFFF
@@ -30,7 +32,7 @@ class Links:
 
 
 @dataclass(frozen=True)
-class Lowest:
+class _Lowest:
     """The lowest level in what pickle writes of an hnswlib.Index, views of its bytes in the order of insertion.
 
     hnswlib keeps of each element: uint16 number of links (in four bytes), uint32 places of the linked elements, the
@@ -62,32 +64,32 @@ class Lowest:
         self.links[:, 1:] = np.where(mine >= 0, places_of[mine], 0)
 
 
-def state_of(graph: Any) -> dict[str, Any]:
+def _state_of(graph: Any) -> dict[str, Any]:
     """What pickle writes of an hnswlib.Index."""
     [state] = graph.__getstate__()
     return dict(state)
 
 
-def lowest_of(state: dict[str, Any]) -> Lowest:
+def _lowest_of(state: dict[str, Any]) -> _Lowest:
     """The lowest level in a state."""
     cells = state["data_level0"].reshape(state["cur_element_count"], state["size_data_per_element"])
     at = state["label_offset"]
     labels = np.ascontiguousarray(cells[:, at : at + 8]).view(np.int64)[:, 0].astype(np.int32)
-    return Lowest(cells.view(np.int32)[:, : 1 + state["max_M0"]], labels)
+    return _Lowest(cells.view(np.int32)[:, : 1 + state["max_M0"]], labels)
 
 
 def links_of(graph: Any) -> Links:
     """Read the links of the lowest level from an hnswlib.Index whose labels are rows."""
-    state = state_of(graph)
-    lowest = lowest_of(state)
+    state = _state_of(graph)
+    lowest = _lowest_of(state)
     order = np.lexsort((lowest.labels, -state["element_levels"]))
     return Links(lowest.rows(), lowest.labels[order[:ENTRIES]])
 
 
 def joined(graph: Any, other: Any) -> Any:
     """An hnswlib.Index like `graph`, with the links of another one of the same rows in the slots that are free."""
-    state = state_of(graph)
-    lowest = lowest_of(state)
+    state = _state_of(graph)
+    lowest = _lowest_of(state)
     lowest.set_rows(union(lowest.rows(), links_of(other).rows))
     kind: Any = type(graph)
     index = kind.__new__(kind)

@@ -10,6 +10,8 @@ from functools import cached_property
 
 import numpy as np
 
+__all__ = ["EVERY_ROW", "NO_ROWS", "Allowed", "Hits", "MaxSimIndex", "stacked"]
+
 NO_ROWS: frozenset[int] = frozenset()
 EVERY_ROW = np.empty(0, dtype=np.int32)  # compiled code takes no rows for all
 
@@ -47,12 +49,12 @@ class Allowed:
 
     def split(self, row: int) -> tuple["Allowed", "Allowed"]:
         """The rows before a row, and those from it on, as indexes of each number them."""
-        if row not in self.halves:
-            self.halves[row] = Allowed(self.mask[:row]), Allowed(self.mask[row:])
-        return self.halves[row]
+        if row not in self._halves:
+            self._halves[row] = Allowed(self.mask[:row]), Allowed(self.mask[row:])
+        return self._halves[row]
 
     @cached_property
-    def halves(self) -> dict[int, tuple["Allowed", "Allowed"]]:
+    def _halves(self) -> dict[int, tuple["Allowed", "Allowed"]]:
         """Kept as long as the whole is, which the next request may ask for again."""
         return {}
 
@@ -90,8 +92,8 @@ class MaxSimIndex(ABC):
             If n is below 1 or capsules do not fit the items.
         """
         for capsules in users:
-            check_query(capsules, n, self.items.shape[1])
-        excluded = [as_rows(rows) for rows in exclude] or [EVERY_ROW] * len(users)
+            _check_query(capsules, n, self.items.shape[1])
+        excluded = [_as_rows(rows) for rows in exclude] or [EVERY_ROW] * len(users)
         return self.find(users, n, excluded, allowed)
 
     def search(
@@ -107,7 +109,7 @@ class MaxSimIndex(ABC):
         """`search_many` of what was checked; `excluded` are int32 rows (R,) of each user."""
 
 
-def check_query(capsules: np.ndarray, n: int, dim: int) -> None:
+def _check_query(capsules: np.ndarray, n: int, dim: int) -> None:
     """Raise ValueError unless this can be searched for."""
     if n < 1:
         raise ValueError(f"n is {n}; it must be at least 1")
@@ -126,6 +128,6 @@ def stacked(arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(arrays), starts
 
 
-def as_rows(rows: Collection[int]) -> np.ndarray:
+def _as_rows(rows: Collection[int]) -> np.ndarray:
     """int32 (R,), ascending, of any rows."""
     return np.array(sorted(rows), dtype=np.int32) if len(rows) else EVERY_ROW

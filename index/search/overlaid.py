@@ -7,6 +7,8 @@ import numpy as np
 from index.search.exact import ExactIndex
 from index.search.maxsim import Allowed, Hits, MaxSimIndex
 
+__all__ = ["OverlaidIndex", "Tables"]
+
 
 class OverlaidIndex(MaxSimIndex):
     """Searches both, and merges what they found.
@@ -29,10 +31,10 @@ class OverlaidIndex(MaxSimIndex):
         below, behind = (None, None) if allowed is None else allowed.split(size)
         known = self.base.find(users, n, [rows[rows < size] for rows in excluded], below)
         new = self.newer.find(users, n, [rows[rows >= size] - size for rows in excluded], behind)
-        return [merged(one, other, size, n) for one, other in zip(known, new, strict=True)]
+        return [_merged(one, other, size, n) for one, other in zip(known, new, strict=True)]
 
 
-def merged(known: Hits, new: Hits, size: int, n: int) -> Hits:
+def _merged(known: Hits, new: Hits, size: int, n: int) -> Hits:
     """The n best of both; equal scores by row."""
     scores = np.concatenate([known.scores, new.scores])
     order = np.argsort(-scores, kind="stable")[:n]  # those of each stand in order, and all of the first before

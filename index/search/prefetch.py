@@ -10,10 +10,12 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+__all__ = ["CACHE_LINE", "prefetch_line"]
+
 CACHE_LINE = 64  # bytes
 
 
-def code_of_prefetch(typing_context: Any, array: Any, row: Any, column: Any) -> Any:
+def _code_of_prefetch(typing_context: Any, array: Any, row: Any, column: Any) -> Any:
     """In compiled code: begin to read the cache line of array[row, column]; it has no other effect."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -30,4 +32,4 @@ def code_of_prefetch(typing_context: Any, array: Any, row: Any, column: Any) -> 
     return types.void(array, types.int64, types.int64), generate
 
 
-prefetch_line: Any = intrinsic(code_of_prefetch)
+prefetch_line: Any = intrinsic(_code_of_prefetch)

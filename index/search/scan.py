@@ -4,11 +4,13 @@ import numpy as np
 
 from index.search.keys import compiled, dot, key_of, sift_down
 
+__all__ = ["brought_by", "scan"]
+
 BLOCK = 256  # items that stay in the processor's cache while all users of a call are scored
 
 
 @compiled()
-def best_score(items: np.ndarray, row: int, capsules: np.ndarray, begin: int, end: int) -> np.float32:
+def _best_score(items: np.ndarray, row: int, capsules: np.ndarray, begin: int, end: int) -> np.float32:
     """Max-sim of an item to the capsules from `begin` to `end`."""
     best = dot(items, row, capsules, begin)
     for k in range(begin + 1, end):
@@ -35,7 +37,7 @@ def scan(items: np.ndarray, rows: np.ndarray, capsules: np.ndarray, starts: np.n
             first, last = starts[user], starts[user + 1]
             for place in range(begin, min(begin + BLOCK, count)):
                 row = place if everything else rows[place]
-                key = key_of(best_score(items, row, capsules, first, last), row)
+                key = key_of(_best_score(items, row, capsules, first, last), row)
                 if key > heaps[user, 0]:
                     sift_down(heaps, user, size, key)
 

@@ -6,6 +6,8 @@ from model_export.bundle.check_graph import check_finite, check_golden, check_gr
 from model_export.bundle.check_tables import check_catalogue, check_features, check_index, check_items
 from model_export.bundle.format import Bundle
 
+__all__ = ["CHECKS", "check"]
+
 # What is checked, in this order, and how.
 CHECKS: tuple[tuple[str, Callable[[Bundle], None]], ...] = (
     ("files: all are there, with the sizes and SHA-256 that the manifest lists", Bundle.verify),

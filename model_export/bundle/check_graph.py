@@ -10,6 +10,8 @@ from model_export.bundle.extractor import OUTPUTS, Extractor
 from model_export.bundle.format import EXTRACTOR, GOLDEN, Bundle, BundleError
 from model_export.bundle.manifest_schema import is_texts
 
+__all__ = ["check_finite", "check_golden", "check_graph"]
+
 TOLERANCE = 1e-4  # golden capsules come from another machine, whose arithmetic may round otherwise
 HISTORIES = 32  # random ones
 TYPES = {
@@ -37,11 +39,11 @@ def check_graph(bundle: Bundle) -> None:
     for name, node in (inputs | {name: outputs[name] for name in OUTPUTS}).items():
         if node.type != TYPES[name]:
             raise BundleError(f"{file}: {name} is a {node.type}; right is {TYPES[name]}")
-    check_dimensions(bundle, inputs)
-    check_shapes(bundle)
+    _check_dimensions(bundle, inputs)
+    _check_shapes(bundle)
 
 
-def check_dimensions(bundle: Bundle, inputs: dict[str, Any]) -> None:
+def _check_dimensions(bundle: Bundle, inputs: dict[str, Any]) -> None:
     """The dimensions that the graph has fixed are the manifest's."""
     with using(bundle.path / EXTRACTOR, "run"):
         found = inputs["behaviours"].shape[2], inputs["routing_logits"].shape[1]
@@ -53,7 +55,7 @@ def check_dimensions(bundle: Bundle, inputs: dict[str, Any]) -> None:
         )
 
 
-def check_shapes(bundle: Bundle) -> None:
+def _check_shapes(bundle: Bundle) -> None:
     """The graph takes any number of users, and gives outputs of the contract's shapes."""
     manifest, extractor = bundle.manifest, Extractor(bundle)
     for users in (1, 3):
@@ -77,7 +79,7 @@ def check_golden(bundle: Bundle) -> None:
         if not all(is_texts(case["history"]) for case in cases) or not any(case["history"] for case in cases):
             raise BundleError(f"{file} is no list of histories with their capsules, at least one with behaviours")
     with using(bundle.path / EXTRACTOR, "run"):
-        histories, times = [case["history"] for case in cases], [times_of(case) for case in cases]
+        histories, times = [case["history"] for case in cases], [_times_of(case) for case in cases]
         served = Extractor(bundle).encode(histories, times_ms=times)
     for case, capsules in zip(cases, served, strict=True):
         with using(file):
@@ -89,7 +91,7 @@ def check_golden(bundle: Bundle) -> None:
             )
 
 
-def times_of(case: dict[str, Any]) -> list[int]:
+def _times_of(case: dict[str, Any]) -> list[int]:
     """When the behaviours of a golden history were; older bundles say nothing of it, and read nothing."""
     return case.get("event_times_ms") or [0] * len(case["history"])
 

@@ -23,6 +23,8 @@ from model_export.bundle.format import (
 )
 from model_export.bundle.manifest_schema import is_count, is_texts
 
+__all__ = ["check_catalogue", "check_features", "check_index", "check_items", "using"]
+
 PRICE_EDGES = "price_edges"
 KINDS = ("exact", "hnsw")
 # hnswlib's file begins with six 64-bit numbers: offset of level 0, most elements, elements, bytes of an element,
@@ -58,12 +60,12 @@ def check_items(bundle: Bundle) -> None:
                 f"the manifest says {manifest.items}"
             )
     with using(bundle.path / ITEM_EMBEDDINGS):
-        check_array(bundle.path / ITEM_EMBEDDINGS, bundle.item_embeddings, (manifest.items, manifest.dim))
+        _check_array(bundle.path / ITEM_EMBEDDINGS, bundle.item_embeddings, (manifest.items, manifest.dim))
     with using(bundle.path / ROUTING_LOGITS):
-        check_array(bundle.path / ROUTING_LOGITS, bundle.routing_logits, (manifest.items, manifest.num_interests))
+        _check_array(bundle.path / ROUTING_LOGITS, bundle.routing_logits, (manifest.items, manifest.num_interests))
 
 
-def check_array(name: Path | str, array: np.ndarray, shape: tuple[int, ...]) -> None:
+def _check_array(name: Path | str, array: np.ndarray, shape: tuple[int, ...]) -> None:
     """A float32 array of this shape without NaN and infinity."""
     if array.shape != shape:
         raise BundleError(f"{name} has shape {array.shape}; right is {shape}")
@@ -82,7 +84,7 @@ def check_features(bundle: Bundle) -> None:
                 raise BundleError(f"{file} has no array {name!r}; it has {', '.join(arrays.files) or 'none'}")
         for name, values in bundle.manifest.feature_fields.items():
             vectors = arrays[name]
-            check_array(f"{file}: {name}", vectors, (len(values) + 1, bundle.manifest.dim))
+            _check_array(f"{file}: {name}", vectors, (len(values) + 1, bundle.manifest.dim))
             if vectors[0].any():
                 raise BundleError(f"{file}: row 0 of {name}, which means unknown, is not zero")
         edges = arrays[PRICE_EDGES]
@@ -105,30 +107,30 @@ def check_catalogue(bundle: Bundle) -> None:
                 raise BundleError(f"{file}: {name} of {bundle.item_ids[wrong]!r} is {json.dumps(values[wrong])[:100]}")
 
 
-def is_text(value: Any) -> bool:
+def _is_text(value: Any) -> bool:
     """Whether this is a title or a category."""
     return isinstance(value, str)
 
 
-def is_price(value: Any) -> bool:
+def _is_price(value: Any) -> bool:
     """Whether this is a price; None where it is unknown."""
     return value is None or (isinstance(value, int | float) and math.isfinite(value))
 
 
-def is_popularity(value: Any) -> bool:
+def _is_popularity(value: Any) -> bool:
     """Whether this counts interactions."""
     return isinstance(value, int) and value >= 0
 
 
 CELLS: dict[str, Callable[[Any], bool]] = {
-    "title": is_text,
-    "category": is_text,
-    "price": is_price,
-    "popularity": is_popularity,
+    "title": _is_text,
+    "category": _is_text,
+    "price": _is_price,
+    "popularity": _is_popularity,
 }
 
 
-def is_ef(value: object) -> bool:
+def _is_ef(value: object) -> bool:
     """Whether this is a breadth of searching, or one for each of some N."""
     if isinstance(value, dict):
         return len(value) > 0 and all(str(n).isdecimal() and int(n) > 0 and is_count(ef) for n, ef in value.items())
@@ -144,7 +146,7 @@ def check_index(bundle: Bundle) -> None:
         raise BundleError(f"{bundle.path / MANIFEST}: the kind of index is {kind!r}, and it {listed} {INDEX}")
     if kind == "exact":
         return
-    if not is_ef(manifest.index.get("ef")):
+    if not _is_ef(manifest.index.get("ef")):
         raise BundleError(
             f"{bundle.path / MANIFEST}: index.ef is {manifest.index.get('ef')!r}; right is a number above 0, or an "
             "object of N -> such a number"

@@ -15,6 +15,8 @@ import onnxruntime
 from model_export.bundle.format import EXTRACTOR, Bundle, BundleError
 from model_export.bundle.time_gaps import time_gaps
 
+__all__ = ["BATCH", "OUTPUTS", "Capsules", "Extractor", "taken"]
+
 BATCH = 64  # users of one run: their behaviours fit a core's cache, a run of more takes longer for each
 
 OUTPUTS = ("capsules", "interest_mask", "routing_weights")
@@ -96,10 +98,10 @@ class Extractor:
             part = slice(at, at + BATCH)
             some = histories[part]
             times = times_ms[part] if times_ms is not None and self.reads_gaps else None
-            capsules += self.encode_batch(some, profiles[part] if profiles else [{}] * len(some), times)
+            capsules += self._encode_batch(some, profiles[part] if profiles else [{}] * len(some), times)
         return capsules
 
-    def encode_batch(
+    def _encode_batch(
         self,
         histories: Sequence[Sequence[str]],
         profiles: Sequence[Mapping[str, str]],
@@ -111,14 +113,14 @@ class Extractor:
         mask = np.arange(self.length) < counts[:, None]  # (B, L)
         rows = np.zeros(mask.shape, dtype=np.int64)  # (B, L)
         rows[mask] = np.fromiter(chain.from_iterable(item_rows for item_rows, _ in known), np.int64, counts.sum())
-        gaps = gap_matrix(times_ms, [places for _, places in known], mask)
+        gaps = _gap_matrix(times_ms, [places for _, places in known], mask)
         vectors, active, weights = self.run(rows, mask, self.profile_matrix(profiles, len(counts)), gaps)
         importance = weights.sum(2) / np.maximum(counts, 1)[:, None].astype(np.float32)  # (B, K)
         version, all_active = self.bundle.version, np.all(active, axis=1)
         capsules = []
         for user, history in enumerate(histories):
             kept = slice(None) if all_active[user] else active[user]
-            spread = spread_out(weights[user, kept, : counts[user]], known[user][1], len(history))
+            spread = _spread_out(weights[user, kept, : counts[user]], known[user][1], len(history))
             capsules.append(Capsules(vectors[user, kept], importance[user, kept], spread, version))
         return capsules
 
@@ -159,7 +161,7 @@ class Extractor:
         return inputs
 
 
-def gap_matrix(
+def _gap_matrix(
     times_ms: Sequence[Sequence[int]] | None, places: Sequence[list[int] | slice], mask: np.ndarray
 ) -> np.ndarray:
     """int64 (B, L), see `time_gaps`, of the behaviours at these places of each history; zeros without times."""
@@ -176,7 +178,7 @@ def taken(times_ms: Sequence[int], places: list[int] | slice) -> Sequence[int]:
     return times_ms[places] if isinstance(places, slice) else [times_ms[place] for place in places]
 
 
-def spread_out(weights: np.ndarray, places: list[int] | slice, behaviours: int) -> np.ndarray:
+def _spread_out(weights: np.ndarray, places: list[int] | slice, behaviours: int) -> np.ndarray:
     """Put routing weights (K', L) to where the behaviours stand in the user's history (K', T)."""
     spread = np.zeros((len(weights), behaviours), dtype=np.float32)
     spread[:, places] = weights

@@ -26,6 +26,28 @@ import numpy as np
 
 from model_export.bundle.manifest_schema import fault_of
 
+__all__ = [
+    "CATALOGUE",
+    "EXTRACTOR",
+    "FEATURES",
+    "GOLDEN",
+    "INDEX",
+    "ITEM_EMBEDDINGS",
+    "ITEM_IDS",
+    "MANIFEST",
+    "MODEL_CARD",
+    "REQUIRED",
+    "ROUTING_LOGITS",
+    "Bundle",
+    "BundleError",
+    "Manifest",
+    "describe_file",
+    "draw_routing_logits",
+    "read_manifest",
+    "verify_file",
+    "write_manifest",
+]
+
 SCHEMA = 1
 MANIFEST, EXTRACTOR, GOLDEN = "manifest.json", "extractor.onnx", "golden.json"
 ITEM_IDS, ITEM_EMBEDDINGS, ROUTING_LOGITS = "item_ids.json", "item_embeddings.npy", "routing_logits.npy"
@@ -70,7 +92,7 @@ class Manifest:
 
 
 @dataclass(frozen=True)
-class CatalogueColumns:
+class _CatalogueColumns:
     """What people are shown of each item, by row: titles, categories, prices (None if unknown), popularity.
 
     `attributes` are the side features: field -> the values of each item, which may be none or several.
@@ -122,8 +144,8 @@ class Bundle:
         return np.asarray(np.load(self.path / ROUTING_LOGITS, mmap_mode="r"))
 
     @cached_property
-    def catalogue(self) -> CatalogueColumns:
-        return CatalogueColumns(**json.loads((self.path / CATALOGUE).read_text(encoding="utf-8")))
+    def catalogue(self) -> _CatalogueColumns:
+        return _CatalogueColumns(**json.loads((self.path / CATALOGUE).read_text(encoding="utf-8")))
 
     def verify(self) -> None:
         """Compare every file with the size and checksum in the manifest.

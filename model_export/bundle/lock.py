@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+__all__ = ["locked"]
+
 
 @contextmanager
 def locked(file: Path, taken: Callable[[], None]) -> Iterator[None]:

@@ -5,6 +5,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+__all__ = ["fault_of", "is_count", "is_texts", "is_version"]
+
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
@@ -18,17 +20,17 @@ def is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
-def is_object(value: object) -> bool:
+def _is_object(value: object) -> bool:
     """Whether this is a JSON object."""
     return isinstance(value, dict)
 
 
-def is_fields(value: object) -> bool:
+def _is_fields(value: object) -> bool:
     """Whether this names the values of each field."""
     return isinstance(value, dict) and all(is_texts(values) for values in value.values())
 
 
-def is_numbers(value: object) -> bool:
+def _is_numbers(value: object) -> bool:
     """Whether this is a list of finite numbers."""
     return isinstance(value, list) and all(
         isinstance(one, int | float) and not isinstance(one, bool) and math.isfinite(one) for one in value
@@ -40,12 +42,12 @@ def is_texts(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(one, str) for one in value)
 
 
-def is_files(value: object) -> bool:
+def _is_files(value: object) -> bool:
     """Whether this lists files of one folder with their sizes and checksums."""
-    return isinstance(value, dict) and all(is_version(name) and is_file(entry) for name, entry in value.items())
+    return isinstance(value, dict) and all(is_version(name) and _is_file(entry) for name, entry in value.items())
 
 
-def is_file(entry: object) -> bool:
+def _is_file(entry: object) -> bool:
     """Whether this is what the manifest says of one file."""
     return (
         isinstance(entry, dict)
@@ -54,8 +56,8 @@ def is_file(entry: object) -> bool:
     )
 
 
-FIELDS = (is_fields, "an object of field -> list of texts")
-OBJECT = (is_object, "an object")
+FIELDS = (_is_fields, "an object of field -> list of texts")
+OBJECT = (_is_object, "an object")
 COUNT = (is_count, "a whole number above 0")
 FORM: dict[str, tuple[Callable[[object], bool], str]] = {
     "version": (is_version, "1 to 128 letters, digits, '.', '_' and '-', of which the first is a letter or digit"),
@@ -69,8 +71,8 @@ FORM: dict[str, tuple[Callable[[object], bool], str]] = {
     "data": OBJECT,
     "metrics": OBJECT,
     "index": OBJECT,
-    "repeat_bonus": (is_numbers, "a list of finite numbers"),
-    "files": (is_files, 'an object of file name (no path) -> {"bytes": ..., "sha256": ...}'),
+    "repeat_bonus": (_is_numbers, "a list of finite numbers"),
+    "files": (_is_files, 'an object of file name (no path) -> {"bytes": ..., "sha256": ...}'),
 }
 
 

@@ -16,6 +16,8 @@ import numpy as np
 
 from model_export.bundle.format import Bundle
 
+__all__ = ["own_items"]
+
 
 def own_items(bundle: Bundle, history: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """The items of a history that the bundle knows, and what each gets; none where its model knows no such thing.

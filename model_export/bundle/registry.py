@@ -20,6 +20,8 @@ from model_export.bundle.format import MANIFEST, REQUIRED, Bundle, BundleError
 from model_export.bundle.lock import locked
 from model_export.bundle.manifest_schema import is_version
 
+__all__ = ["LOCK", "POINTER", "NoEarlierBundleError", "Registry"]
+
 POINTER, LOCK = "CURRENT", ".lock"
 COPYING, REMOVING, POINTING = ".copying-", ".removing-", ".pointer-"
 
@@ -122,7 +124,7 @@ class Registry:
         with self.change():
             bundle = self.open(version)
             self.check(bundle)
-            flush(bundle.path)
+            _flush(bundle.path)
             self.point_to(version)
         return bundle
 
@@ -158,7 +160,7 @@ class Registry:
         with self.change():
             pointer, versions = self.pointer(), self.versions()
             spared = {*pointer[:2], *versions[max(0, len(versions) - keep) :]}
-            old = [version for version in versions if version not in spared and self.is_whole(version)]
+            old = [version for version in versions if version not in spared and self._is_whole(version)]
             if set(old) & set(pointer):  # the pointer first: it never names what is half gone
                 self.write_pointer([version for version in pointer if version not in old])
             for version in old:
@@ -167,7 +169,7 @@ class Registry:
                 shutil.rmtree(gone)
         return old
 
-    def is_whole(self, version: str) -> bool:
+    def _is_whole(self, version: str) -> bool:
         """Whether a bundle has all its files, as long as the manifest says."""
         try:
             bundle = self.open(version)
@@ -199,9 +201,9 @@ class Registry:
                 raise BundleError(f"{bundle.path / MANIFEST} was changed while the bundle was copied")
             copied.verify()
             partial.chmod(0o755)  # mkdtemp makes it private; updaters may run as another user
-            flush(partial)
+            _flush(partial)
             partial.rename(destination)
-            flush_entry(self.folder)
+            _flush_entry(self.folder)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 
@@ -218,17 +220,17 @@ class Registry:
             os.fsync(stream.fileno())
         os.chmod(partial, 0o644)
         os.replace(partial, self.folder / POINTER)
-        flush_entry(self.folder)
+        _flush_entry(self.folder)
 
 
-def flush(folder: Path) -> None:
+def _flush(folder: Path) -> None:
     """Wait until the disk has a folder and its files: a machine that fails must not lose what is current."""
     for file in folder.iterdir():
-        flush_entry(file)
-    flush_entry(folder)
+        _flush_entry(file)
+    _flush_entry(folder)
 
 
-def flush_entry(path: Path) -> None:
+def _flush_entry(path: Path) -> None:
     """Wait until the disk has a file's content, or a folder's list."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

@@ -15,6 +15,8 @@ from model_export.bundle.format import Bundle, BundleError
 from model_export.bundle.manifest_schema import is_version
 from model_export.bundle.registry import POINTER, Registry
 
+__all__ = ["Serving"]
+
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 0.2
@@ -25,7 +27,7 @@ Files = frozenset[tuple[str, int, int]]  # name, size and time of change of each
 
 
 @dataclass(frozen=True)
-class RefusedBundle:
+class _RefusedBundle:
     """A version that must not be served, or "" where it is the pointer itself: why, and what the folder held then."""
 
     version: str
@@ -75,7 +77,7 @@ class Serving(Generic[Made]):
             raise
         except Exception as error:  # as in `look`: `make` may raise anything
             raise BundleError(f"bundle {bundle.version} cannot be served: {type(error).__name__}: {error}") from error
-        self.refusal: RefusedBundle | None = None
+        self.refusal: _RefusedBundle | None = None
         self.seen: Files = frozenset()
         self.looking = threading.Lock()
         self.stop = threading.Event()
@@ -84,26 +86,26 @@ class Serving(Generic[Made]):
     def look(self) -> bool:
         """Look at the pointer once, and take over what it names; whether something new is served."""
         with self.looking:
-            return self.follow_pointer()
+            return self._follow_pointer()
 
-    def follow_pointer(self) -> bool:
+    def _follow_pointer(self) -> bool:
         try:
-            version = self.pointed_at()
+            version = self._pointed_at()
         except Exception as error:  # of whatever kind: what is served must go on
-            return self.refuse("", error)
+            return self._refuse("", error)
         if version == self.version:
             self.refusal = None
             return False
-        if not self.is_worth_a_try(version):
+        if not self._is_worth_a_try(version):
             return False
-        self.seen = files_of(self.registry.folder / version)
+        self.seen = _files_of(self.registry.folder / version)
         try:
             made = self.made_of(self.registry.open(version))
         except Exception as error:  # the files may hold anything, and `make` may raise anything
-            return self.refuse(version, error)
-        return self.take_over(version, made)
+            return self._refuse(version, error)
+        return self._take_over(version, made)
 
-    def pointed_at(self) -> str:
+    def _pointed_at(self) -> str:
         """The version that the pointer names; BundleError where it names none that could be there."""
         version = self.registry.current_version()
         if version is None or not is_version(version):
@@ -111,7 +113,7 @@ class Serving(Generic[Made]):
             raise BundleError(f"{self.registry.folder / POINTER} {said}; right is the name of a folder beside it")
         return version
 
-    def is_worth_a_try(self, version: str) -> bool:
+    def _is_worth_a_try(self, version: str) -> bool:
         """Whether a version was not refused yet, or its files have changed since and kept still, or some time is over.
 
         Reading everything again at each look, while files are still coming, would keep a core and a disk busy.
@@ -119,7 +121,7 @@ class Serving(Generic[Made]):
         refusal = self.refusal
         if refusal is None or refusal.version != version:
             return True
-        before, self.seen = self.seen, files_of(self.registry.folder / version)
+        before, self.seen = self.seen, _files_of(self.registry.folder / version)
         is_still = before == self.seen
         return (is_still and self.seen != refusal.files) or time.monotonic() - refusal.at > TRY_AGAIN_S
 
@@ -128,9 +130,9 @@ class Serving(Generic[Made]):
         check(bundle)
         return self.make(bundle)
 
-    def take_over(self, version: str, made: Made) -> bool:
+    def _take_over(self, version: str, made: Made) -> bool:
         """Serve what was made, unless the pointer has moved on meanwhile: then the next look makes what it names."""
-        if not self.is_wanted(version):
+        if not self._is_wanted(version):
             return False
         self.current, self.version, self.refusal = made, version, None
         log.info("bundle %s is served now", version)
@@ -138,17 +140,17 @@ class Serving(Generic[Made]):
         gc.collect()
         return True
 
-    def is_wanted(self, version: str) -> bool:
+    def _is_wanted(self, version: str) -> bool:
         """Whether the pointer names this version; not where it cannot be read, which the next look says."""
         with suppress(Exception):
-            return self.pointed_at() == version
+            return self._pointed_at() == version
         return False
 
-    def refuse(self, version: str, error: Exception) -> bool:
+    def _refuse(self, version: str, error: Exception) -> bool:
         """Say once that a version is refused and why; False, for `look`."""
         found = error if isinstance(error, BundleError) else BundleError(f"{type(error).__name__}: {error}")
         before = self.refusal
-        self.refusal = RefusedBundle(version, str(found), self.seen, time.monotonic())
+        self.refusal = _RefusedBundle(version, str(found), self.seen, time.monotonic())
         if before is None or (before.version, before.fault) != (version, str(found)):
             log.error("bundle %s is refused, %s goes on: %s", version or f"in {POINTER}", self.version, found)
             try:
@@ -171,7 +173,7 @@ class Serving(Generic[Made]):
         self.thread.join()
 
 
-def files_of(folder: Path) -> Files:
+def _files_of(folder: Path) -> Files:
     """What tells whether files in a folder have changed; nothing where there is no such folder."""
     try:
         stats = [(file.name, file.stat()) for file in folder.iterdir()]

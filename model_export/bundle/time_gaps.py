@@ -6,6 +6,8 @@ Transducers for Generative Recommendations", ICML 2024; there they are of each p
 
 import numpy as np
 
+__all__ = ["BUCKETS", "time_gaps"]
+
 BUCKETS = 32  # the last one begins after 68 years
 
 

@@ -16,6 +16,8 @@ from model_export.evaluation.gate import LEAST_RECALL, Gate, current_or_none, ju
 from model_export.evaluation.report import table
 from model_export.readers import read_log
 
+__all__ = ["EXIT_REFUSED", "app"]
+
 EXIT_REFUSED = 1  # a bundle that has a fault, or that the gate does not let pass
 
 app = typer.Typer(pretty_exceptions_enable=False)
@@ -23,7 +25,7 @@ app = typer.Typer(pretty_exceptions_enable=False)
 Version = Annotated[str, typer.Argument(help="Version of a bundle in the registry.")]
 
 
-def registry_of(models: Path | None) -> Registry:
+def _registry_of(models: Path | None) -> Registry:
     """The registry that was asked for, with the full check."""
     return Registry(models or settings.load().models, check)
 
@@ -53,7 +55,7 @@ def publish(
     force: Force = False,
 ) -> None:
     """Check a bundle and make it the current one; one that fails is refused and the old one stays."""
-    registry, candidate = registry_of(models), Bundle(bundle)
+    registry, candidate = _registry_of(models), Bundle(bundle)
     check(candidate)
     events = None if log is None else read_log(log, format)
     verdict = judge(candidate, current_or_none(registry), Gate(min_hr, max_drop, min_recall), events)
@@ -69,16 +71,16 @@ def publish(
 @app.command("list")
 def list_bundles(models: Models = None) -> None:
     """Every bundle of the registry, the newest first; which is current, and to which `rollback` goes."""
-    registry = registry_of(models)
+    registry = _registry_of(models)
     marks = dict(zip(registry.pointer(), ("current", "before"), strict=False))
-    rows = [row_of(registry, version, marks.get(version, "")) for version in reversed(registry.versions())]
+    rows = [_row_of(registry, version, marks.get(version, "")) for version in reversed(registry.versions())]
     if not rows:
         print(f"no bundles in {registry.folder}", file=sys.stderr)
         return
     print(table(["version", "", "model", "items", "d", "index", "MB", "trained until", "HR@50"], rows))
 
 
-def row_of(registry: Registry, version: str, mark: str) -> list[Any]:
+def _row_of(registry: Registry, version: str, mark: str) -> list[Any]:
     """What `list` says of a bundle."""
     try:
         manifest = registry.open(version).manifest
@@ -86,10 +88,20 @@ def row_of(registry: Registry, version: str, mark: str) -> list[Any]:
         return [version, mark or "damaged", *[""] * 7]
     size = sum(entry["bytes"] for entry in manifest.files.values()) / 1e6
     name, kind = manifest.model.get("name", ""), manifest.index.get("kind", "exact")
-    return [version, mark, name, f"{manifest.items:,}", manifest.dim, kind, f"{size:.1f}", day(manifest), hr(manifest)]
+    return [
+        version,
+        mark,
+        name,
+        f"{manifest.items:,}",
+        manifest.dim,
+        kind,
+        f"{size:.1f}",
+        _day(manifest),
+        _hr(manifest),
+    ]
 
 
-def day(manifest: Any) -> str:
+def _day(manifest: Any) -> str:
     """The date of the last event that a model was trained on, where there are times."""
     data = manifest.data
     if not data.get("timed") or not isinstance(data.get("last_event_ms"), int):
@@ -97,7 +109,7 @@ def day(manifest: Any) -> str:
     return f"{datetime.fromtimestamp(data['last_event_ms'] / 1_000, UTC):%Y-%m-%d}"
 
 
-def hr(manifest: Any) -> str:
+def _hr(manifest: Any) -> str:
     """HR@50 of the validation users, where it is known."""
     validation = manifest.metrics.get("validation")
     found = validation.get("hr@50") if isinstance(validation, dict) else None
@@ -110,7 +122,7 @@ def show(
     models: Models = None,
 ) -> None:
     """The model card of a bundle, where it lies, and its index."""
-    registry = registry_of(models)
+    registry = _registry_of(models)
     bundle = registry.current() if version is None else registry.open(version)
     print(f"{bundle.path}\nindex: {bundle.manifest.index or 'exact'}\n")
     print((bundle.path / MODEL_CARD).read_text(encoding="utf-8", errors="replace"))
@@ -119,13 +131,13 @@ def show(
 @app.command()
 def promote(version: Version, models: Models = None) -> None:
     """Check a bundle that is in the registry already and make it the current one."""
-    print(f"current model: {registry_of(models).promote(version).version}")
+    print(f"current model: {_registry_of(models).promote(version).version}")
 
 
 @app.command()
 def rollback(models: Models = None) -> None:
     """Make the bundle current that was current before; once more goes back further."""
-    print(f"current model: {registry_of(models).rollback().version}")
+    print(f"current model: {_registry_of(models).rollback().version}")
 
 
 @app.command()
@@ -134,5 +146,5 @@ def prune(
     models: Models = None,
 ) -> None:
     """Remove old bundles; the current one stays, and so does the one that `rollback` goes to."""
-    removed = registry_of(models).prune(keep)
+    removed = _registry_of(models).prune(keep)
     print(f"removed: {', '.join(removed) or 'none'}")

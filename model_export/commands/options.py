@@ -8,6 +8,29 @@ import typer
 
 from model_export.models.presets import PRESETS
 
+__all__ = [
+    "MOST_SEED",
+    "BatchSize",
+    "Dim",
+    "Force",
+    "HistoryLength",
+    "LogFormat",
+    "MaxDrop",
+    "MinHr",
+    "MinRecall",
+    "Model",
+    "Models",
+    "NumInterests",
+    "Seed",
+    "Since",
+    "Steps",
+    "Switches",
+    "Threads",
+    "Until",
+    "given",
+    "train_on",
+]
+
 MODEL_S = "the model's own"
 DAY = ["%Y-%m-%d"]
 MOST_SEED = 2**32 - 1  # whatever draws takes these: NumPy none below 0, torch none above 2**64 - 1

@@ -38,6 +38,8 @@ from model_export.evaluation.gate import LEAST_RECALL, Gate
 from model_export.models.presets import DEFAULT, preset
 from model_export.readers import read_log
 
+__all__ = ["app"]
+
 ROOT = Path(__file__).parents[2]
 MAX_DROP = 0.1  # nobody looks on at night
 
@@ -83,7 +85,7 @@ def retrain(
         raise ValueError("there is no log to learn from: give --log or set MINDSTREAM_LOG")
     with alone(registry):
         events = events_between(read_log(source, format), since, until)
-        done = retrain(events, plan, registry, build_index, progress=sys.stderr.isatty())
+        done = retrain(events, plan, registry, _build_index, progress=sys.stderr.isatty())
     for objection in done.verdict.objections:
         print(f"{'forced' if done.published else 'refused'}: {objection}", file=sys.stderr)
     what = f"published {done.bundle.version}" if done.published else f"refused {done.bundle.path}"
@@ -93,7 +95,7 @@ def retrain(
         raise typer.Exit(EXIT_REFUSED)
 
 
-def build_index(bundle: Path) -> None:
+def _build_index(bundle: Path) -> None:
     """`python -m index build` in a process of its own: this room knows nothing of indexes."""
     command = [sys.executable, "-m", "index", "build", str(bundle.resolve())]
     said = None if sys.stderr.isatty() else subprocess.PIPE  # a progress bar is for a terminal

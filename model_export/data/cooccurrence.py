@@ -6,6 +6,8 @@ from scipy.sparse.linalg import svds
 
 from model_export.data.dataset import Sequences, positions_of
 
+__all__ = ["Neighbours", "co_occurrence", "item_vectors", "similar"]
+
 REACH = 10  # positions
 NEIGHBOURS = 50
 

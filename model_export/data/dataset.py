@@ -10,6 +10,22 @@ import pyarrow.compute as pc
 
 from model_export.data.interactions import SEPARATOR, InteractionLog
 
+__all__ = [
+    "MOST_VALUES",
+    "Sequences",
+    "Vocabulary",
+    "build_sequences",
+    "build_vocabulary",
+    "item_counts",
+    "new_features",
+    "positions_of",
+    "price_bands",
+    "profile_rows",
+    "rows_of",
+    "windows",
+    "without_last",
+]
+
 PRICE_BANDS = 10
 MOST_VALUES = 32  # of an item, the first: a single item that lists thousands would widen the table of all items
 
@@ -76,7 +92,7 @@ def build_vocabulary(log: InteractionLog) -> Vocabulary:
     """Collect the items (sorted by id), their side features and the profile fields."""
     items = log.items.sort_values("item_id", ignore_index=True)
     bands, edges = price_bands(items.price.to_numpy(dtype=float))
-    feature_fields, features = code_features(side_values(items, bands, log.side_features), len(items))
+    feature_fields, features = _code_features(_side_values(items, bands, log.side_features), len(items))
     profile_fields = {
         str(name): sorted({value for value in log.profiles[name] if value})
         for name in log.profiles.columns
@@ -85,10 +101,10 @@ def build_vocabulary(log: InteractionLog) -> Vocabulary:
     return Vocabulary(items.item_id.tolist(), feature_fields, features, profile_fields, edges)
 
 
-def side_values(items: pd.DataFrame, bands: pd.Series, side_features: list[str]) -> pd.DataFrame:
+def _side_values(items: pd.DataFrame, bands: pd.Series, side_features: list[str]) -> pd.DataFrame:
     """Item (its row), field and value of all that is known of items, field after field."""
-    known = [single_values("category", items.category), single_values("price_band", bands)]
-    known += [several_values(name, items[name]) for name in side_features]
+    known = [_single_values("category", items.category), _single_values("price_band", bands)]
+    known += [_several_values(name, items[name]) for name in side_features]
     return pd.concat(known, ignore_index=True)
 
 
@@ -98,22 +114,22 @@ def price_bands(prices: np.ndarray) -> tuple[pd.Series, list[float]]:
     if not len(known):
         return pd.Series([""] * len(prices), dtype=str), []
     edges = np.unique(np.quantile(known, np.linspace(0, 1, PRICE_BANDS + 1)[1:-1])).tolist()
-    return bands_between(edges, prices), edges
+    return _bands_between(edges, prices), edges
 
 
-def bands_between(edges: list[float], prices: np.ndarray) -> pd.Series:
+def _bands_between(edges: list[float], prices: np.ndarray) -> pd.Series:
     """Name the band of each price by the prices between the bands, "" where it is unknown."""
     band = pd.Series(np.searchsorted(edges, prices, side="right"), dtype=str)
     return band.where(~np.isnan(prices), "")
 
 
-def single_values(field: str, column: pd.Series) -> pd.DataFrame:
+def _single_values(field: str, column: pd.Series) -> pd.DataFrame:
     """Item (its row), field and value wherever a column (items,) of one value for each item knows it."""
     known = np.flatnonzero(column != "")
     return pd.DataFrame({"item": known, "field": field, "value": column.iloc[known].astype("str").array})
 
 
-def several_values(field: str, column: pd.Series) -> pd.DataFrame:
+def _several_values(field: str, column: pd.Series) -> pd.DataFrame:
     """Likewise of a column (items,) whose cells join several values by "|"."""
     parts = pc.split_pattern(pa.array(column, pa.large_string()), SEPARATOR)
     owners, values = np.asarray(pc.list_parent_indices(parts)), pc.list_flatten(parts).to_pandas()
@@ -121,7 +137,7 @@ def several_values(field: str, column: pd.Series) -> pd.DataFrame:
     return found[found.value != ""]
 
 
-def code_features(known: pd.DataFrame, items: int) -> tuple[dict[str, list[str]], np.ndarray]:
+def _code_features(known: pd.DataFrame, items: int) -> tuple[dict[str, list[str]], np.ndarray]:
     """Number the values of side features in one table, and list those of each item.
 
     Parameters
@@ -135,7 +151,7 @@ def code_features(known: pd.DataFrame, items: int) -> tuple[dict[str, list[str]]
     Field -> values in order; int64 (items, W), rows in the table of all fields' values, 0 at padding.
     """
     names = known.field.unique()
-    known = first_values(known)
+    known = _first_values(known)
     fields: dict[str, list[str]] = {}
     rows, table_rows = pd.Series(0, index=known.index, dtype="int64"), 1
     for name in names:
@@ -145,7 +161,7 @@ def code_features(known: pd.DataFrame, items: int) -> tuple[dict[str, list[str]]
             fields[str(name)] = values.tolist()
             rows[of_field] = table_rows + codes
             table_rows += len(values)
-    return fields, padded(known.item[rows > 0], rows[rows > 0], items)
+    return fields, _padded(known.item[rows > 0], rows[rows > 0], items)
 
 
 def new_features(items: pd.DataFrame, side_features: list[str], vocabulary: Vocabulary) -> np.ndarray:
@@ -160,24 +176,24 @@ def new_features(items: pd.DataFrame, side_features: list[str], vocabulary: Voca
     -------
     int64 (items, W), rows in the vocabulary's one table of values, 0 at padding.
     """
-    bands = bands_between(vocabulary.price_edges, items.price.to_numpy(dtype=float))
-    known = side_values(items, bands, side_features)
+    bands = _bands_between(vocabulary.price_edges, items.price.to_numpy(dtype=float))
+    known = _side_values(items, bands, side_features)
     rows = pd.Series(0, index=known.index, dtype="int64")
     for name, table in vocabulary.feature_slices().items():
         of_field = known.field == name
         found = rows_of(known.value[of_field], vocabulary.feature_fields[name])
         rows[of_field] = np.where(found > 0, found - 1 + table.start, 0)
-    known = first_values(known.assign(row=rows)[rows > 0])
-    return padded(known.item, known.row, len(items))
+    known = _first_values(known.assign(row=rows)[rows > 0])
+    return _padded(known.item, known.row, len(items))
 
 
-def first_values(known: pd.DataFrame) -> pd.DataFrame:
+def _first_values(known: pd.DataFrame) -> pd.DataFrame:
     """Item after item: each value once, and no more than the first `MOST_VALUES` of an item."""
     known = known.drop_duplicates().sort_values("item", kind="stable", ignore_index=True)
     return known[known.groupby("item").cumcount() < MOST_VALUES]
 
 
-def padded(owners: pd.Series, rows: pd.Series, items: int) -> np.ndarray:
+def _padded(owners: pd.Series, rows: pd.Series, items: int) -> np.ndarray:
     """The rows of each owner side by side, 0 at padding: int64 (items, most rows of one owner)."""
     places = owners.groupby(owners).cumcount().to_numpy()
     table = np.zeros((items, places.max(initial=-1) + 1), dtype=np.int64)

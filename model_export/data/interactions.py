@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
+__all__ = ["EVENT_COLUMNS", "ITEM_COLUMNS", "RESERVED", "SEPARATOR", "InteractionLog"]
+
 EVENT_COLUMNS = ["user_id", "item_id", "event_type", "event_time_ms"]
 ITEM_COLUMNS = ["item_id", "title", "category", "price"]
 SEPARATOR = "|"  # between several values of one side feature

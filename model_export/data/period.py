@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 
 from model_export.data.interactions import InteractionLog
 
+__all__ = ["events_between"]
+
 
 def events_between(log: InteractionLog, since: datetime | None, until: datetime | None) -> InteractionLog:
     """The events from a date on (UTC) and before another; all on a side where none is given.
@@ -18,8 +20,8 @@ def events_between(log: InteractionLog, since: datetime | None, until: datetime 
     said = " ".join(f"--{name} {date:%Y-%m-%d}" for name, date in (("since", since), ("until", until)) if date)
     if not log.timed:
         raise ValueError(f"{log.source} has no times, only an order, so it cannot be cut ({said})")
-    some = log if since is None else log.after(milliseconds(since) - 1)
-    some = some if until is None else some.before(milliseconds(until))
+    some = log if since is None else log.after(_milliseconds(since) - 1)
+    some = some if until is None else some.before(_milliseconds(until))
     if not len(some.events):
         times = log.events.event_time_ms
         first, last = (datetime.fromtimestamp(int(time) / 1_000, UTC) for time in (times.min(), times.max()))
@@ -27,6 +29,6 @@ def events_between(log: InteractionLog, since: datetime | None, until: datetime 
     return some
 
 
-def milliseconds(date: datetime) -> int:
+def _milliseconds(date: datetime) -> int:
     """Unix time of a date that is meant in UTC."""
     return int(date.replace(tzinfo=UTC).timestamp() * 1_000)

@@ -11,6 +11,8 @@ import pandas as pd
 
 from model_export.data.interactions import InteractionLog
 
+__all__ = ["END_MS", "SimulatedShop", "simulate"]
+
 # Category: lowest and highest price, materials, products. Every material goes with every product, and no
 # product is in two categories, so that all names differ.
 _CATALOGUE: dict[str, tuple[float, float, str, str]] = {

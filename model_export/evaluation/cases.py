@@ -8,6 +8,8 @@ import pandas as pd
 
 from model_export.data.dataset import Sequences, positions_of, windows
 
+__all__ = ["Cases", "chronological_cases", "comirec_cases", "next_item_cases"]
+
 
 @dataclass(frozen=True)
 class Cases:
@@ -66,7 +68,7 @@ def comirec_cases(sequences: Sequences, users: np.ndarray, length: int = 20) -> 
     starts, ends = sequences.starts[users], sequences.starts[users + 1]
     cuts = starts + (ends - starts) * 4 // 5  # whole numbers: int(0.8 n) without its rounding
     history, mask, times = windows(sequences, cuts, starts, length)
-    return Cases(history, mask, sequences.profiles[users], labels_between(sequences, cuts, ends), times)
+    return Cases(history, mask, sequences.profiles[users], _labels_between(sequences, cuts, ends), times)
 
 
 def chronological_cases(past: Sequences, future: Sequences, length: int) -> Cases:
@@ -81,11 +83,11 @@ def chronological_cases(past: Sequences, future: Sequences, length: int) -> Case
     both[both] &= future.lengths[places[both]] > 0
     users, later = np.flatnonzero(both), places[both]
     history, mask, times = windows(past, past.starts[users + 1], past.starts[users], length)
-    labels = labels_between(future, future.starts[later], future.starts[later + 1])
+    labels = _labels_between(future, future.starts[later], future.starts[later + 1])
     return Cases(history, mask, past.profiles[users], labels, times)
 
 
-def labels_between(sequences: Sequences, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+def _labels_between(sequences: Sequences, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
     """The items from position starts[c] up to ends[c] of each case: int64 (C, Y), -1 at padding."""
     positions = starts[:, None] + np.arange(int((ends - starts).max(initial=1)))  # (C, Y)
     real = positions < ends[:, None]

@@ -10,6 +10,8 @@ from model_export.evaluation.cases import Cases
 from model_export.evaluation.model_ranker import BATCH, capsules_of
 from model_export.models.model import InterestModel
 
+__all__ = ["Cosines", "cosines", "mean_over", "pairs"]
+
 
 @dataclass(frozen=True)
 class Cosines:

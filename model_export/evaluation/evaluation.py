@@ -18,11 +18,22 @@ from model_export.evaluation.report import Figures, figures_json
 from model_export.evaluation.split import Split, split_of
 from model_export.models.checkpoint import Checkpoint
 
+__all__ = [
+    "COMIREC_LENGTH",
+    "cases_of_test_users",
+    "chronological",
+    "comirec",
+    "evaluate",
+    "figures_of",
+    "judge",
+    "judged",
+]
+
 N = 50
 COMIREC_LENGTH = 20
 
 
-class NobodyToAskError(ValueError):
+class _NobodyToAskError(ValueError):
     """No test user has a history and something that followed it."""
 
 
@@ -41,7 +52,7 @@ def cases_of_test_users(sequences: Sequences, split: Split, length: int, source:
     """The ComiRec cases of the test users; NobodyToAskError, naming the source of the log, where there are none."""
     cases = comirec_cases(sequences, split.test, length)
     if not len(cases):
-        raise NobodyToAskError(f"{source}: none of the {len(split.test)} test users has two behaviours or more")
+        raise _NobodyToAskError(f"{source}: none of the {len(split.test)} test users has two behaviours or more")
     return cases
 
 
@@ -52,13 +63,13 @@ def judged(checkpoint: Checkpoint, log: InteractionLog, progress: bool = True) -
     """
     try:
         found = evaluate(checkpoint, log, "comirec", progress=progress)
-    except NobodyToAskError:
+    except _NobodyToAskError:
         return checkpoint
     return replace(checkpoint, figures=[figures_json(one) for one in found])
 
 
 @dataclass(frozen=True)
-class Exam:
+class _Exam:
     """What rankers may learn from, and what they are asked.
 
     Attributes
@@ -107,15 +118,15 @@ def evaluate(
     return [judge(ranker, exam.cases, unseen_only, seed) for ranker, unseen_only in bar]
 
 
-def comirec(checkpoint: Checkpoint, log: InteractionLog) -> Exam:
+def comirec(checkpoint: Checkpoint, log: InteractionLog) -> _Exam:
     """The test users of the split that the checkpoint was trained with, up to the last event that it was trained on."""
     sequences = build_sequences(log.before(checkpoint.data["last_event_ms"] + 1), checkpoint.vocabulary)
     split = split_of(checkpoint.training, sequences.user_ids, log.sides)
     length = min(COMIREC_LENGTH, checkpoint.model.config.history_length)  # the same input for all rankers
-    return Exam(sequences, split, length, cases_of_test_users(sequences, split, length, log.source))
+    return _Exam(sequences, split, length, cases_of_test_users(sequences, split, length, log.source))
 
 
-def chronological(checkpoint: Checkpoint, log: InteractionLog) -> Exam:
+def chronological(checkpoint: Checkpoint, log: InteractionLog) -> _Exam:
     """All users with behaviours up to the checkpoint's last event and after it."""
     if not log.timed:
         raise ValueError(f"{log.source} has no times, only an order; the chronological protocol needs times")
@@ -123,8 +134,8 @@ def chronological(checkpoint: Checkpoint, log: InteractionLog) -> Exam:
     later = log.after(last)
     if not len(later.events):
         raise ValueError(
-            f"{log.source} ends on {day(log.events.event_time_ms.max())} and the model was trained on events up to "
-            f"{day(last)}; the chronological protocol needs later ones (`train --until` leaves some)"
+            f"{log.source} ends on {_day(log.events.event_time_ms.max())} and the model was trained on events up to "
+            f"{_day(last)}; the chronological protocol needs later ones (`train --until` leaves some)"
         )
     vocabulary, length = checkpoint.vocabulary, checkpoint.model.config.history_length
     past = build_sequences(log.before(last + 1), vocabulary)
@@ -133,16 +144,16 @@ def chronological(checkpoint: Checkpoint, log: InteractionLog) -> Exam:
     future = build_sequences(later, replace(vocabulary, item_ids=[*vocabulary.item_ids, *new]))
     cases = chronological_cases(past, future, length)
     if not len(cases):
-        raise ValueError(f"{log.source}: no user has behaviours both up to {day(last)} and after it")
-    return Exam(past, split_of(checkpoint.training, past.user_ids, log.sides), length, cases)
+        raise ValueError(f"{log.source}: no user has behaviours both up to {_day(last)} and after it")
+    return _Exam(past, split_of(checkpoint.training, past.user_ids, log.sides), length, cases)
 
 
-PROTOCOLS: dict[str, Callable[[Checkpoint, InteractionLog], Exam]] = {
+PROTOCOLS: dict[str, Callable[[Checkpoint, InteractionLog], _Exam]] = {
     "comirec": comirec,
     "chronological": chronological,
 }
 
 
-def day(time_ms: int) -> str:
+def _day(time_ms: int) -> str:
     """ISO date and time, UTC, of Unix milliseconds."""
     return datetime.fromtimestamp(int(time_ms) / 1_000, UTC).strftime("%Y-%m-%d %H:%M:%S")

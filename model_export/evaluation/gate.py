@@ -22,6 +22,18 @@ from model_export.evaluation.rankers import best
 from model_export.evaluation.split import split_of
 from model_export.models.training_config import TrainingConfig
 
+__all__ = [
+    "LEAST_RECALL",
+    "Exam",
+    "Gate",
+    "Verdict",
+    "current_or_none",
+    "exam_of",
+    "hit_rate",
+    "judge",
+    "recall_objections",
+]
+
 N = 50
 MOST_CASES = 2_000
 BATCH = 32  # users whose capsules are compared with all items at a time
@@ -121,7 +133,7 @@ def judge(bundle: Bundle, current: Bundle | None, gate: Gate, events: Interactio
     exam = exam_of(events, max(lengths))
     hr = hit_rate(bundle, exam)
     current_hr = None if current is None else hit_rate(current, exam)
-    objections += hit_objections(hr, current_hr, gate)
+    objections += _hit_objections(hr, current_hr, gate)
     return Verdict(tuple(objections), hr, current_hr, len(exam.histories))
 
 
@@ -139,7 +151,7 @@ def recall_objections(bundle: Bundle, least: float) -> list[str]:
     ]
 
 
-def hit_objections(hr: float, current_hr: float | None, gate: Gate) -> list[str]:
+def _hit_objections(hr: float, current_hr: float | None, gate: Gate) -> list[str]:
     """What speaks against a bundle with this HR@50."""
     objections = []
     if gate.min_hr is not None and hr < gate.min_hr:
@@ -183,10 +195,10 @@ def exam_of(events: InteractionLog, length: int) -> Exam:
     histories = [ids[rows[mask]].tolist() for rows, mask in zip(cases.history, cases.mask, strict=True)]
     times = [when[mask].tolist() for when, mask in zip(cases.times, cases.mask, strict=True)]
     rows = {item_id: row for row, item_id in enumerate(vocabulary.item_ids)}
-    return Exam(rows, histories, [profile_of(one, vocabulary) for one in cases.profiles], times, cases.labels)
+    return Exam(rows, histories, [_profile_of(one, vocabulary) for one in cases.profiles], times, cases.labels)
 
 
-def profile_of(rows: np.ndarray, vocabulary: Vocabulary) -> dict[str, str]:
+def _profile_of(rows: np.ndarray, vocabulary: Vocabulary) -> dict[str, str]:
     """Profile field -> value, where it is known, of a user's rows (P,) in the profile tables."""
     fields = zip(vocabulary.profile_fields.items(), rows.tolist(), strict=True)
     return {name: values[row - 1] for (name, values), row in fields if row}
@@ -198,12 +210,12 @@ def hit_rate(bundle: Bundle, exam: Exam) -> float:
     capsules = Extractor(bundle).encode(exam.histories, exam.profiles, exam.times_ms)
     own = [own_items(bundle, history) for history in exam.histories]
     batches = [slice(at, at + BATCH) for at in range(0, len(capsules), BATCH)]
-    top = np.concatenate([top_rows(bundle.item_embeddings, capsules[some], own[some]) for some in batches])  # (C, N)
+    top = np.concatenate([_top_rows(bundle.item_embeddings, capsules[some], own[some]) for some in batches])  # (C, N)
     found = np.where(top >= 0, rows[top], -1)
     return float(per_case(found, exam.labels, at=(N,))[f"hr@{N}"].mean())
 
 
-def top_rows(table: np.ndarray, users: list[Capsules], own: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+def _top_rows(table: np.ndarray, users: list[Capsules], own: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
     """The N best rows of the item table (items, d) for each user, -1 where there are none: int64 (B, N).
 
     Parameters

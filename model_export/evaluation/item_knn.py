@@ -17,6 +17,8 @@ from model_export.data.dataset import Sequences, item_counts
 from model_export.evaluation.cases import Cases
 from model_export.evaluation.rankers import TUNING_CASES, best, recall_of, top_by
 
+__all__ = ["ItemKnn", "KnnSettings", "Search", "tune"]
+
 ROUNDS = 2
 TIE = 1e-12  # of the largest similarity; far below any score
 

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+__all__ = ["intervals", "means", "per_case"]
+
 BATCH = 2_048  # cases; bounds the memory where users have thousands of labels
 
 
@@ -19,14 +21,14 @@ def per_case(top: np.ndarray, labels: np.ndarray, at: tuple[int, ...] = (20, 50)
     at : the N.
     """
     names = [f"{name}@{n}" for n in at for name in ("recall", "hr", "ndcg")]
-    found = [of_batch(top[i : i + BATCH], labels[i : i + BATCH], at) for i in range(0, len(top), BATCH)]
+    found = [_of_batch(top[i : i + BATCH], labels[i : i + BATCH], at) for i in range(0, len(top), BATCH)]
     columns = np.concatenate([*found, np.zeros((0, len(names)))])
     return dict(zip(names, columns.T, strict=True))
 
 
-def of_batch(top: np.ndarray, labels: np.ndarray, at: tuple[int, ...]) -> np.ndarray:
+def _of_batch(top: np.ndarray, labels: np.ndarray, at: tuple[int, ...]) -> np.ndarray:
     """The metrics of some cases, float64 (C, 3 * len(at)): recall, hr and ndcg for each N."""
-    hits, distinct = hits_of(top, labels)
+    hits, distinct = _hits_of(top, labels)
     number = (labels >= 0).sum(1)  # (C,)
     discounts = 1 / np.log2(np.arange(max(at)) + 2)
     columns = []
@@ -38,7 +40,7 @@ def of_batch(top: np.ndarray, labels: np.ndarray, at: tuple[int, ...]) -> np.nda
     return np.stack(columns, 1)
 
 
-def hits_of(top: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _hits_of(top: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Which candidates are labels, bool (C, n), and how many distinct labels each case has, int64 (C,).
 
     Pairs of case and item are looked up among sorted pairs: comparing every candidate with every label would take

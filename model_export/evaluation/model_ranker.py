@@ -8,6 +8,8 @@ from model_export.evaluation.cases import Cases
 from model_export.evaluation.rankers import padded
 from model_export.models.model import InterestModel
 
+__all__ = ["BATCH", "ModelRanker", "capsules_of", "top_n"]
+
 BATCH = 256  # cases ranked at a time
 
 

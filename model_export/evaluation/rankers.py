@@ -8,6 +8,8 @@ import numpy as np
 from model_export.evaluation.cases import Cases
 from model_export.evaluation.metrics import per_case
 
+__all__ = ["BATCH", "TUNING_CASES", "Popular", "Ranker", "best", "padded", "recall_of", "top_by"]
+
 BATCH = 512  # cases ranked at a time
 TUNED_AT = 50  # N of the recall that tuning looks at
 TUNING_CASES = 3_000  # validation cases that it looks at, at most

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+__all__ = ["COLUMNS", "Figures", "cell", "figures_json", "figures_table", "table"]
+
 COLUMNS = {
     "R@20": "recall@20",
     "HR@20": "hr@20",

@@ -9,6 +9,8 @@ import numpy as np
 
 from model_export.models.training_config import TrainingConfig
 
+__all__ = ["Split", "hashed", "split_of", "split_users"]
+
 SIDES = ("train", "valid", "test")
 NO_SIDES: Mapping[str, str] = MappingProxyType({})
 
@@ -39,7 +41,7 @@ def split_users(
     ValueError
         If a user has none of the three sides in a split that is given.
     """
-    places = placed(user_ids, sides) if sides else hashed(user_ids, valid_share, test_share)
+    places = _placed(user_ids, sides) if sides else hashed(user_ids, valid_share, test_share)
     return Split(*(np.flatnonzero(places == side) for side in range(len(SIDES))))
 
 
@@ -48,7 +50,7 @@ def split_of(training: TrainingConfig, user_ids: list[str], sides: Mapping[str, 
     return split_users(user_ids, training.valid_share, training.test_share, sides)
 
 
-def placed(user_ids: list[str], sides: Mapping[str, str]) -> np.ndarray:
+def _placed(user_ids: list[str], sides: Mapping[str, str]) -> np.ndarray:
     """Each user's place in SIDES by the publisher's split: int64 (U,)."""
     wrong = next((user_id for user_id in user_ids if sides.get(user_id) not in SIDES), None)
     if wrong is not None:

@@ -39,6 +39,17 @@ from model_export.data.dataset import Vocabulary
 from model_export.export.model_card import model_card
 from model_export.models.checkpoint import Checkpoint
 
+__all__ = [
+    "PARITY",
+    "check_parity",
+    "export",
+    "parity",
+    "random_histories",
+    "write_arrays",
+    "write_graph",
+    "write_json",
+]
+
 PARITY = 1e-5  # the largest difference between torch's capsules and ONNX Runtime's
 GOLDEN_HISTORIES = 32
 RANDOM_HISTORIES = 64  # for the parity check; the tests use many more
@@ -55,13 +66,13 @@ def export(checkpoint: Checkpoint, folder: Path, progress: bool = True) -> Bundl
     version = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
     path = folder / version
     path.mkdir(parents=True)
-    manifest = make_manifest(checkpoint, version)
+    manifest = _make_manifest(checkpoint, version)
     steps: list[Callable[[], None]] = [
-        lambda: write_items(checkpoint, path),
+        lambda: _write_items(checkpoint, path),
         lambda: write_graph(checkpoint, path / EXTRACTOR),
         lambda: write_manifest(path, manifest),  # without the files: enough to load the graph
-        lambda: write_card(checkpoint, version, path / MODEL_CARD),
-        lambda: write_golden(Extractor(Bundle(path)), checkpoint, path / GOLDEN),
+        lambda: _write_card(checkpoint, version, path / MODEL_CARD),
+        lambda: _write_golden(Extractor(Bundle(path)), checkpoint, path / GOLDEN),
         lambda: check_parity(checkpoint, Extractor(Bundle(path))),  # what fails it is never listed, so never published
         lambda: write_manifest(path, replace(manifest, files={name: describe_file(path / name) for name in REQUIRED})),
     ]
@@ -70,19 +81,19 @@ def export(checkpoint: Checkpoint, folder: Path, progress: bool = True) -> Bundl
     return Bundle(path)
 
 
-def write_items(checkpoint: Checkpoint, path: Path) -> None:
+def _write_items(checkpoint: Checkpoint, path: Path) -> None:
     """The item table, the fixed routing logits, the feature tables and the catalogue."""
     vocabulary, model = checkpoint.vocabulary, checkpoint.model.eval()  # training may add noise to embeddings
     with torch.no_grad():
         np.save(path / ITEM_EMBEDDINGS, model.item_table().numpy())
     np.save(path / ROUTING_LOGITS, model.routing_logits.detach().numpy())
-    write_arrays(path / FEATURES, feature_tables(checkpoint) | {"price_edges": np.array(vocabulary.price_edges)})
+    write_arrays(path / FEATURES, _feature_tables(checkpoint) | {"price_edges": np.array(vocabulary.price_edges)})
     write_json(path / ITEM_IDS, vocabulary.item_ids)
     shown = {**checkpoint.catalogue, "popularity": checkpoint.popularity.tolist()}
-    write_json(path / CATALOGUE, {**shown, "attributes": attributes_of(vocabulary)})
+    write_json(path / CATALOGUE, {**shown, "attributes": _attributes_of(vocabulary)})
 
 
-def attributes_of(vocabulary: Vocabulary) -> dict[str, list[list[str]]]:
+def _attributes_of(vocabulary: Vocabulary) -> dict[str, list[list[str]]]:
     """The values of each side feature that each item has."""
     found = {}
     for name, rows in vocabulary.feature_slices().items():
@@ -92,7 +103,7 @@ def attributes_of(vocabulary: Vocabulary) -> dict[str, list[list[str]]]:
     return found
 
 
-def feature_tables(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
+def _feature_tables(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
     """The vectors of each side feature's values, float (values + 1, d); row 0, "unknown", is zeros."""
     features = checkpoint.model.items.features
     if features is None:
@@ -135,7 +146,7 @@ def write_graph(checkpoint: Checkpoint, file: Path) -> None:
     if config.time_gaps:
         example["gaps"] = torch.zeros(users, read, dtype=torch.int64)
         shapes["gaps"] = {0: batch, 1: length}
-    with quiet():
+    with _quiet():
         torch.onnx.export(
             checkpoint.model.extractor.eval(),
             (),
@@ -151,7 +162,7 @@ def write_graph(checkpoint: Checkpoint, file: Path) -> None:
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
+def _quiet() -> Iterator[None]:
     """Keep the exporter's notes on packages that are not needed away from people."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
@@ -164,7 +175,7 @@ def quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def make_manifest(checkpoint: Checkpoint, version: str) -> Manifest:
+def _make_manifest(checkpoint: Checkpoint, version: str) -> Manifest:
     """Everything but the files, which are not complete yet."""
     config, vocabulary = checkpoint.model.config, checkpoint.vocabulary
     return Manifest(
@@ -182,30 +193,30 @@ def make_manifest(checkpoint: Checkpoint, version: str) -> Manifest:
         },
         data=checkpoint.data,
         metrics={"validation": checkpoint.validation, "test": checkpoint.figures},
-        repeat_bonus=repeat_bonus(checkpoint),
+        repeat_bonus=_repeat_bonus(checkpoint),
         files={},
     )
 
 
-def repeat_bonus(checkpoint: Checkpoint) -> list[float]:
+def _repeat_bonus(checkpoint: Checkpoint) -> list[float]:
     """What items of a history get on top of max-sim, by age (repeats.py); empty where the model knows no such thing."""
     learned = checkpoint.model.repeat_bonus
     return [] if learned is None else [float(one) for one in learned.detach()]
 
 
-def write_card(checkpoint: Checkpoint, version: str, file: Path) -> None:
+def _write_card(checkpoint: Checkpoint, version: str, file: Path) -> None:
     """The model card."""
     file.write_text(model_card(checkpoint, version), encoding="utf-8")
 
 
-def write_golden(extractor: Extractor, checkpoint: Checkpoint, file: Path) -> None:
+def _write_golden(extractor: Extractor, checkpoint: Checkpoint, file: Path) -> None:
     """Histories with the capsules that this bundle gives them; whoever serves it can compare.
 
     First those of held-out users, whose capsules are what an index will be asked for; then random ones of all lengths.
     """
     random = random_histories(checkpoint, GOLDEN_HISTORIES)
     histories = [item_ids for item_ids, _ in checkpoint.histories] + random
-    times = [when for _, when in checkpoint.histories] + random_times(checkpoint, random)
+    times = [when for _, when in checkpoint.histories] + _random_times(checkpoint, random)
     capsules = extractor.encode(histories, times_ms=times)
     cases = [
         {"history": history, "event_times_ms": when, "capsules": found.vectors.tolist()}
@@ -222,7 +233,7 @@ def random_histories(checkpoint: Checkpoint, number: int) -> list[list[str]]:
     return [[ids[row] for row in rng.integers(len(ids), size=length)] for length in lengths]
 
 
-def random_times(checkpoint: Checkpoint, histories: list[list[str]]) -> list[list[int]]:
+def _random_times(checkpoint: Checkpoint, histories: list[list[str]]) -> list[list[int]]:
     """When the behaviours of these histories might have been; some in one visit, some months apart."""
     rng = np.random.default_rng(checkpoint.training.seed)
     steps = [np.exp(rng.uniform(0, np.log(1e10), size=len(history))) for history in histories]  # up to four months
@@ -244,7 +255,7 @@ def parity(checkpoint: Checkpoint, extractor: Extractor, histories: list[list[st
     """The largest absolute difference between the capsules of torch and those of ONNX Runtime; inf for NaN."""
     model, bundle = checkpoint.model.eval(), extractor.bundle
     table, logits = model.item_table(), torch.from_numpy(np.array(bundle.routing_logits))
-    worst, times = 0.0, random_times(checkpoint, histories)
+    worst, times = 0.0, _random_times(checkpoint, histories)
     for history, when, served in zip(histories, times, extractor.encode(histories, times_ms=times), strict=True):
         item_rows, places = extractor.known_behaviours(history)
         rows = torch.tensor([item_rows], dtype=torch.int64).reshape(1, -1)

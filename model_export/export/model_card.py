@@ -15,6 +15,8 @@ from model_export.evaluation.report import COLUMNS, table
 from model_export.models.checkpoint import Checkpoint
 from model_export.models.presets import PRESETS
 
+__all__ = ["model_card"]
+
 LIBRARIES = ("mindstream", "torch", "onnx", "onnxscript", "onnxruntime", "numpy", "scipy")
 PROTOCOL = (
     "Users who were held out of training; of each, the first 80 % of the behaviours are the history, whose last "
@@ -30,25 +32,25 @@ def model_card(checkpoint: Checkpoint, bundle_version: str) -> str:
         f"# {name}, version {bundle_version}",
         PRESETS[name].source if name in PRESETS else "A model with settings of its own.",
         "## Data",
-        data(checkpoint),
+        _data(checkpoint),
         "## How good it is",
-        figures(checkpoint),
+        _figures(checkpoint),
         "## Training",
-        training(checkpoint),
+        _training(checkpoint),
         "## Settings",
-        settings(asdict(checkpoint.model.config) | asdict(checkpoint.training)),
+        _settings(asdict(checkpoint.model.config) | asdict(checkpoint.training)),
         "## Versions",
-        settings({"Python": platform.python_version()} | {library: version(library) for library in LIBRARIES}),
+        _settings({"Python": platform.python_version()} | {library: version(library) for library in LIBRARIES}),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def data(checkpoint: Checkpoint) -> str:
+def _data(checkpoint: Checkpoint) -> str:
     """Source, range and counts."""
     of = checkpoint.data
     side_features = ", ".join(checkpoint.vocabulary.feature_fields) or "none"
     profile = ", ".join(checkpoint.vocabulary.profile_fields) or "none"
-    span = f"from {day(of['first_event_ms'])} to {day(of['last_event_ms'])} (UTC)"
+    span = f"from {_day(of['first_event_ms'])} to {_day(of['last_event_ms'])} (UTC)"
     return (
         f"{of['events']:,} events of {of['users']:,} users with {len(checkpoint.vocabulary.item_ids):,} items from "
         f"{of['source']}, {span if of['timed'] else 'in their order, without times'}. "
@@ -56,34 +58,34 @@ def data(checkpoint: Checkpoint) -> str:
     )
 
 
-def training(checkpoint: Checkpoint) -> str:
+def _training(checkpoint: Checkpoint) -> str:
     """How long it took, and what chose the step that was kept."""
     best = ", ".join(f"{name} {100 * value:.2f} %" for name, value in checkpoint.validation.items())
     return f"{checkpoint.steps:,} steps in {checkpoint.seconds:.0f} s. Validation users: {best or 'none'}."
 
 
-def day(time_ms: int) -> str:
+def _day(time_ms: int) -> str:
     """ISO date and time of Unix milliseconds."""
     return datetime.fromtimestamp(time_ms / 1_000, UTC).strftime("%Y-%m-%d %H:%M")
 
 
-def figures(checkpoint: Checkpoint) -> str:
+def _figures(checkpoint: Checkpoint) -> str:
     """The model beside item-kNN and most popular on the same test users."""
     found = checkpoint.figures
     if not found:
         return "It was not judged, as where no user with two behaviours or more was held out for a test."
-    rows = [(one["name"], *(cell(one, metric) for metric in COLUMNS.values())) for one in found]
+    rows = [(one["name"], *(_cell(one, metric) for metric in COLUMNS.values())) for one in found]
     text = table(["%", *COLUMNS], rows)
     protocol = PROTOCOL.format(length=min(COMIREC_LENGTH, checkpoint.model.config.history_length))
     return f"{protocol}\n\n{found[0]['users']:,} users.\n\n" + "\n".join(f"    {line}" for line in text.split("\n"))
 
 
-def cell(figure: Mapping[str, Any], metric: str) -> str:
+def _cell(figure: Mapping[str, Any], metric: str) -> str:
     """A mean with its interval, all in %."""
     low, high = figure["intervals"][metric]
     return f"{figure[metric]:.2f} [{low:.2f}, {high:.2f}]"
 
 
-def settings(values: Mapping[str, Any]) -> str:
+def _settings(values: Mapping[str, Any]) -> str:
     """A list of names and values."""
     return "\n".join(f"- {name}: {value}" for name, value in values.items())

@@ -13,6 +13,8 @@ from model_export.models.model import InterestModel
 from model_export.models.model_config import ModelConfig
 from model_export.models.training_config import TrainingConfig
 
+__all__ = ["Checkpoint", "load", "new_model", "save", "write"]
+
 PLAIN = ("validation", "steps", "seconds", "figures", "histories")  # parts that are kept as they are
 
 

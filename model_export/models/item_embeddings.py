@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+__all__ = ["ItemEmbedding"]
+
 
 class ItemEmbedding(nn.Module):
     """An item is the mean of its id's vector and those of its side features' values.

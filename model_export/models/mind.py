@@ -13,6 +13,18 @@ from torch import Tensor, nn
 
 from model_export.models.model_config import ModelConfig
 
+__all__ = [
+    "InterestExtractor",
+    "ProfileLayers",
+    "age_of",
+    "coupling",
+    "harder",
+    "interest_mask",
+    "label_aware_attention",
+    "sampled_softmax",
+    "squash",
+]
+
 
 def squash(z: Tensor) -> Tensor:
     """Shorten vectors to a length below one, keeping their direction. Any shape (..., d).

@@ -11,6 +11,8 @@ from model_export.models.model_config import ModelConfig
 from model_export.models.peers import MaxMf, MeanPooling, SelfAttention, UnsharedRouting
 from model_export.models.steady import SteadyExtractor, unit_length
 
+__all__ = ["CLASSES", "InterestModel"]
+
 CLASSES: dict[str, type[nn.Module]] = {
     "mind": InterestExtractor,
     "mean": MeanPooling,

@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass
 
+__all__ = ["EXTRACTORS", "ModelConfig"]
+
 EXTRACTORS = ("mind", "mean", "maxmf", "self-attention", "unshared-routing", "steady")
 
 

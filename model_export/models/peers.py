@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from model_export.models.mind import ProfileLayers, age_of, coupling, interest_mask, squash
 from model_export.models.model_config import ModelConfig
 
+__all__ = ["MaxMf", "MeanPooling", "SelfAttention", "UnsharedRouting", "by_age"]
+
 
 class MeanPooling(nn.Module):
     """YouTube DNN (Covington et al., RecSys 2016): the mean of the behaviours and the profile through ReLU layers."""

@@ -6,6 +6,8 @@ from typing import Any
 from model_export.models.model_config import ModelConfig
 from model_export.models.training_config import TrainingConfig
 
+__all__ = ["DEFAULT", "PRESETS", "Preset", "one_interest", "preset"]
+
 DEFAULT = "steady"
 
 

@@ -22,6 +22,8 @@ from model_export.bundle.time_gaps import BUCKETS
 from model_export.models.mind import age_of, coupling, interest_mask
 from model_export.models.model_config import ModelConfig
 
+__all__ = ["SteadyExtractor", "unit_length"]
+
 SMALLEST = 1e-6  # of a length or a sum that something is divided by; the ONNX exporter drops much smaller ones
 
 

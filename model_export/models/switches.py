@@ -10,6 +10,8 @@ from model_export.models.model_config import ModelConfig
 from model_export.models.presets import Preset
 from model_export.models.training_config import TrainingConfig
 
+__all__ = ["switched"]
+
 NOT_SET_HERE = ("name", "seed")  # the first is the model's, and the second has an option of its own
 
 
@@ -25,23 +27,23 @@ def switched(of: Preset, settings: Sequence[str]) -> Preset:
     training: dict[str, Any] = {}
     for setting in settings:
         name, _, text = setting.partition("=")
-        if name in names_of(ModelConfig):
-            model[name] = read(ModelConfig, name, text)
-        elif name in names_of(TrainingConfig):
-            training[name] = read(TrainingConfig, name, text)
+        if name in _names_of(ModelConfig):
+            model[name] = _read(ModelConfig, name, text)
+        elif name in _names_of(TrainingConfig):
+            training[name] = _read(TrainingConfig, name, text)
         else:
-            known = ", ".join(names_of(ModelConfig) + names_of(TrainingConfig))
+            known = ", ".join(_names_of(ModelConfig) + _names_of(TrainingConfig))
             raise ValueError(f"--set {setting}: there is no setting {name!r}; right is NAME=VALUE, NAME one of {known}")
     # All at once: some settings go together only when each has its new value, in whatever order they were given.
     return replace(of, model=replace(of.model, **model), training=replace(of.training, **training))
 
 
-def names_of(config: type[ModelConfig] | type[TrainingConfig]) -> list[str]:
+def _names_of(config: type[ModelConfig] | type[TrainingConfig]) -> list[str]:
     """What can be set."""
     return [field.name for field in fields(config) if field.name not in NOT_SET_HERE]
 
 
-def read(config: type[ModelConfig] | type[TrainingConfig], name: str, text: str) -> Any:
+def _read(config: type[ModelConfig] | type[TrainingConfig], name: str, text: str) -> Any:
     """The value that a text stands for: a number, true or false, null, or the text itself."""
     number = f"0{text}" if text.startswith(".") else text  # .5 is no number to msgspec
     try:

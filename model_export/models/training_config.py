@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass
 
+__all__ = ["TrainingConfig"]
+
 LOSSES = ("label-aware", "joint")
 SAMPLINGS = ("popularity", "uniform")
 STARTS = ("random", "co-occurrence")

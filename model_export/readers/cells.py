@@ -7,6 +7,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+__all__ = ["numbers", "text", "times_ms"]
+
 _NUMBER = r"^-?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?$"
 _LATEST_MS = 253_402_300_799_999  # the year 9999: what lies beyond is no time but a mistaken unit
 # Magnitude below -> milliseconds in one unit: seconds, milliseconds, microseconds, nanoseconds.

@@ -18,6 +18,8 @@ from model_export.readers.delimited import read_delimited
 from model_export.readers.files import column_names, first_line
 from model_export.readers.rows import in_time_order, latest, make_log, without
 
+__all__ = ["names", "read"]
+
 SIDES = ("train", "valid", "test")
 NO_ITEMS = "malformed (no items)"
 NO_INTEGERS = "malformed (not integers)"

@@ -6,6 +6,8 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import csv
 
+__all__ = ["read_delimited"]
+
 MALFORMED = "malformed (wrong number of columns)"
 
 # Not "NA": that is Namibia's country code, and a brand.

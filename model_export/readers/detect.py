@@ -5,6 +5,8 @@ from pathlib import Path
 from model_export.readers import comirec, movielens, online_retail, table, taobao
 from model_export.readers.files import column_names, is_data_file, only_file, unknown
 
+__all__ = ["detect"]
+
 _MARKERS = {
     "u.data": "movielens-100k",
     movielens.RECBOLE_RATINGS: "movielens-100k",

@@ -8,6 +8,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+__all__ = ["FORMATS", "column_names", "delimiter", "first_line", "is_data_file", "only_file", "unknown"]
+
 FORMATS = ("table", "online-retail", "movielens-100k", "movielens-1m", "taobao", "comirec")
 
 _DATA_FILE = re.compile(r"\.(csv|tsv)(\.gz)?$|\.parquet$|\.xlsx$", re.IGNORECASE)

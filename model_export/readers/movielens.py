@@ -12,6 +12,8 @@ from model_export.readers.delimited import read_delimited
 from model_export.readers.files import first_line
 from model_export.readers.rows import in_time_order, make_log
 
+__all__ = ["FILES", "RECBOLE_RATINGS", "read_1m", "read_100k"]
+
 RECBOLE_RATINGS = "ml-100k.inter"
 FILES = (
     *("u.data", "u.item", "u.user", RECBOLE_RATINGS, "ml-100k.item", "ml-100k.user"),

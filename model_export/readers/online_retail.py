@@ -15,6 +15,8 @@ from model_export.readers.delimited import read_delimited
 from model_export.readers.files import column_names, delimiter, only_file
 from model_export.readers.rows import in_time_order, latest, make_log, without
 
+__all__ = ["COLUMNS", "read", "shared_words"]
+
 COLUMNS = ("Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID", "Country")
 
 

@@ -7,6 +7,8 @@ import pandas as pd
 
 from model_export.data.interactions import EVENT_COLUMNS, ITEM_COLUMNS, InteractionLog
 
+__all__ = ["in_time_order", "latest", "make_log", "without"]
+
 
 def without(rows: pd.DataFrame, bad: pd.Series, reason: str, dropped: dict[str, int]) -> pd.DataFrame:
     """The rows that are not bad; the others are counted under the reason."""

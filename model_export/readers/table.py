@@ -13,6 +13,8 @@ from model_export.readers.delimited import read_delimited
 from model_export.readers.files import column_names, delimiter, only_file
 from model_export.readers.rows import in_time_order, latest, make_log
 
+__all__ = ["FEATURE_PREFIX", "PROFILE_PREFIX", "REQUIRED", "find", "read", "write_table"]
+
 REQUIRED = ("user_id", "item_id", "event_time_ms")
 PROFILE_PREFIX = "profile_"
 FEATURE_PREFIX = "feature_"

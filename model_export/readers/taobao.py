@@ -10,6 +10,8 @@ from model_export.readers.delimited import read_delimited
 from model_export.readers.files import only_file
 from model_export.readers.rows import in_time_order, latest, make_log, without
 
+__all__ = ["looks_like", "read"]
+
 COLUMNS = ["user_id", "item_id", "category", "event_type", "seconds"]  # the file has no header
 BEHAVIOURS = ("pv", "cart", "fav", "buy")
 

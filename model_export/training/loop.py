@@ -21,6 +21,8 @@ from model_export.models.training_config import TrainingConfig
 from model_export.training.objective import objective
 from model_export.training.sampler import Sampler
 
+__all__ = ["Run", "validate"]
+
 AVERAGED_FROM = 0.3  # share of the training; what comes before is too far from the end
 STATE_PARTS = {"of", "weights", "averaged", "optimizer", "sampler", "torch", "cuda", "progress", "best_weights"}
 PROGRESS = ("step", "seconds", "looks_without_gain", "best", "latest")
@@ -52,7 +54,7 @@ class Run:
         self.best_weights: dict[str, torch.Tensor] = {}
 
     @property
-    def spent(self) -> float:
+    def _spent(self) -> float:
         """The share of the steps, or of the time, that is used up: 0 to 1."""
         limit = math.inf if self.training.max_seconds is None else self.training.max_seconds
         return min(1.0, max(self.step / self.steps, self.seconds / limit))
@@ -70,20 +72,20 @@ class Run:
 
     def fit(self, progress: bool, state: Path | None, data: dict[str, Any]) -> None:
         """Train to the end and load the best weights."""
-        with bar_of(self, progress) as bar:
-            while self.spent < 1 and self.looks_without_gain < self.training.patience:
+        with _bar_of(self, progress) as bar:
+            while self._spent < 1 and self.looks_without_gain < self.training.patience:
                 started = time.monotonic()
                 loss = self.train_step()
                 self.seconds += time.monotonic() - started
                 bar(loss)
-                if self.step % self.training.validate_every == 0 or self.spent == 1:
+                if self.step % self.training.validate_every == 0 or self._spent == 1:
                     self.look()
                     if state is not None:
                         self.save(state, data)
-        self.choose()
+        self._choose()
         self.model.eval()
 
-    def choose(self) -> None:
+    def _choose(self) -> None:
         """Load the weights that are kept: the best at a look, or the last average.
 
         An average at the end of a falling rate has no lucky steps; what looked better before did so on few users. Only
@@ -97,7 +99,7 @@ class Run:
     def train_step(self) -> float:
         """One step of AdamW; the loss before it."""
         for group in self.optimizer.param_groups:
-            group["lr"] = self.training.learning_rate * (1 + math.cos(math.pi * self.spent)) / 2
+            group["lr"] = self.training.learning_rate * (1 + math.cos(math.pi * self._spent)) / 2
         self.model.train()
         loss = objective(self.model, self.sampler.batch(), self.training)
         value = float(loss.detach())
@@ -110,7 +112,7 @@ class Run:
         loss.backward()
         self.optimizer.step()
         self.step += 1
-        if self.training.averaging and self.spent >= AVERAGED_FROM:
+        if self.training.averaging and self._spent >= AVERAGED_FROM:
             self.averaged.update_parameters(self.model)
         return value
 
@@ -149,7 +151,7 @@ class Run:
         ValueError
             If it is no such file, or of a training with other settings or another log.
         """
-        content = read_state(path)
+        content = _read_state(path)
         of = {"config": asdict(self.model.config), "training": asdict(self.training), "data": data}
         for part, now in of.items():
             then = content["of"][part]
@@ -170,7 +172,7 @@ class Run:
         self.best_weights = content["best_weights"]
 
 
-def read_state(path: Path) -> dict[str, Any]:
+def _read_state(path: Path) -> dict[str, Any]:
     """What `Run.save` wrote; ValueError where it is another file or not whole."""
     try:
         content: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
@@ -182,7 +184,7 @@ def read_state(path: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def bar_of(run: Run, shown: bool) -> Iterator[Any]:
+def _bar_of(run: Run, shown: bool) -> Iterator[Any]:
     """A progress bar over what ends the training, steps or seconds; call what it gives after each step."""
     limit = run.training.max_seconds
     total = run.steps if limit is None else limit

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+__all__ = ["instability", "joint_softmax", "overlap", "routing_penalty", "scores_of"]
+
 ABSENT = -1e9  # a score that counts for nothing; minus infinity has no gradient
 
 

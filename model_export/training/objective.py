@@ -10,6 +10,8 @@ from model_export.models.model import InterestModel
 from model_export.models.training_config import TrainingConfig
 from model_export.training.losses import instability, joint_softmax, overlap, routing_penalty, scores_of
 
+__all__ = ["TrainingBatch", "objective"]
+
 
 @dataclass(frozen=True)
 class TrainingBatch:
@@ -52,7 +54,7 @@ def objective(model: InterestModel, batch: TrainingBatch, training: TrainingConf
     capsules, active, weights = model.extract(behaviours, batch.mask, logits, batch.profile, batch.gaps)
     log_q = batch.log_q[rows]
     if training.loss == "joint":
-        repeats = repeats_among(rows, model, batch)
+        repeats = _repeats_among(rows, model, batch)
         scores = scores_of(model.scale * capsules, active, table, target, negatives, log_q, repeats)
         loss = joint_softmax(*scores, training.sharpness)
     else:
@@ -70,7 +72,7 @@ def objective(model: InterestModel, batch: TrainingBatch, training: TrainingConf
     return loss
 
 
-def repeats_among(rows: Tensor, model: InterestModel, batch: TrainingBatch) -> Tensor | None:
+def _repeats_among(rows: Tensor, model: InterestModel, batch: TrainingBatch) -> Tensor | None:
     """What `model.repeats` says of the items of a step, int64 (rows,) ascending, times the scale: (B, rows).
 
     Histories count as they were: an item that was substituted is still one that the user has.

@@ -17,6 +17,8 @@ from model_export.evaluation.cases import Cases
 from model_export.models.model import InterestModel
 from model_export.training.loop import validate
 
+__all__ = ["RAISES", "raise_repeats", "set_bonus"]
+
 RAISES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4)  # beside cosines
 
 log = logging.getLogger(__name__)

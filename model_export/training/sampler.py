@@ -11,6 +11,8 @@ from model_export.data.dataset import Sequences, positions_of, windows, without_
 from model_export.models.training_config import TrainingConfig
 from model_export.training.objective import TrainingBatch
 
+__all__ = ["Sampler", "draw"]
+
 
 class Sampler:
     """Draws batches; every behaviour of a training user but the first is a target.
@@ -49,7 +51,7 @@ class Sampler:
                 f"the log has {len(self.targets)} behaviours that follow another one of a training user; "
                 f"training needs at least {training.batch_size} (--batch-size)"
             )
-        self.by_age = self.cumulative_ages()
+        self.by_age = self._cumulative_ages()
         counts = np.bincount(sequences.items[positions], minlength=items)
         if training.negative_sampling == "uniform":
             counts = np.zeros_like(counts)
@@ -57,7 +59,7 @@ class Sampler:
         self.by_popularity = np.cumsum(share)
         self.log_q = torch.from_numpy(np.log(share * training.negatives).astype(np.float32)).to(device)
 
-    def cumulative_ages(self) -> np.ndarray:
+    def _cumulative_ages(self) -> np.ndarray:
         """The cumulative weights (targets,) that targets are drawn with: halved with each half-life of age."""
         if self.training.recency_half_life is None:
             return np.arange(1.0, len(self.targets) + 1)

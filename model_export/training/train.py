@@ -24,6 +24,8 @@ from model_export.training.own_item_tuning import raise_repeats
 from model_export.training.sampler import Sampler
 from model_export.training.warm_start import warm_start
 
+__all__ = ["LEAST_STEPS", "catalogue_of", "prepare", "repeated_share", "steps_for", "train"]
+
 VALIDATION_CASES = 2_000
 LEAST_REPEATED = 0.01  # share of the behaviours from which on people are said to come back to items
 KEPT_HISTORIES = 200  # of held-out users
@@ -74,8 +76,8 @@ def train(
     training = replace(training, steps=training.steps or steps_for(len(sampler.targets), training.batch_size))
     cases = comirec_cases(sequences, split.valid, config.history_length).sample(VALIDATION_CASES, training.seed)
     run = Run(model.to(device), sampler, cases, training)
-    data = describe(log)
-    trained_on = data | {"fingerprint": fingerprint(sequences, vocabulary)}
+    data = _describe(log)
+    trained_on = data | {"_fingerprint": _fingerprint(sequences, vocabulary)}
     if state is not None and state.exists():
         run.restore(state, trained_on)
     run.fit(progress, state, trained_on)
@@ -92,7 +94,7 @@ def train(
         validation=run.best,
         steps=run.step,
         seconds=run.seconds,
-        histories=histories_of(cases.sample(KEPT_HISTORIES, training.seed), vocabulary),
+        histories=_histories_of(cases.sample(KEPT_HISTORIES, training.seed), vocabulary),
     )
 
 
@@ -128,7 +130,7 @@ def repeated_share(sequences: Sequences) -> float:
     return 1 - len(np.unique(owners * span + sequences.items)) / max(1, len(sequences.items))
 
 
-def histories_of(cases: Cases, vocabulary: Vocabulary) -> list[tuple[list[str], list[int]]]:
+def _histories_of(cases: Cases, vocabulary: Vocabulary) -> list[tuple[list[str], list[int]]]:
     """The item_ids and times (Unix milliseconds) of each case's history."""
     found = []
     for rows, mask, times in zip(cases.history, cases.mask, cases.times, strict=True):
@@ -143,7 +145,7 @@ def catalogue_of(log: InteractionLog, vocabulary: Vocabulary) -> dict[str, list[
     return {"title": items.title.tolist(), "category": items.category.tolist(), "price": prices}
 
 
-def describe(log: InteractionLog) -> dict[str, Any]:
+def _describe(log: InteractionLog) -> dict[str, Any]:
     """Where the data came from and what range it covers (times in Unix milliseconds; positions where not `timed`)."""
     return {
         "source": Path(log.source).name,
@@ -155,7 +157,7 @@ def describe(log: InteractionLog) -> dict[str, Any]:
     }
 
 
-def fingerprint(sequences: Sequences, vocabulary: Vocabulary) -> str:
+def _fingerprint(sequences: Sequences, vocabulary: Vocabulary) -> str:
     """Tells one training's data from another's: a hash of every behaviour, its time, and every side feature."""
     parts = (sequences.items, sequences.times, sequences.starts, sequences.profiles, vocabulary.item_features)
     return hashlib.blake2b(b"".join(part.tobytes() for part in parts), digest_size=8).hexdigest()

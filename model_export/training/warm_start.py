@@ -11,6 +11,8 @@ from model_export.bundle.format import FEATURES, Bundle
 from model_export.data.dataset import Vocabulary, rows_of
 from model_export.models.model import InterestModel
 
+__all__ = ["rotation", "warm_start"]
+
 log = logging.getLogger(__name__)
 
 
@@ -34,8 +36,8 @@ def warm_start(model: InterestModel, vocabulary: Vocabulary, bundle: Bundle) -> 
     baked = torch.from_numpy(bundle.item_embeddings[there])
     ids = model.items.ids.weight
     ids.copy_(ids @ rotation(ids[known], baked))
-    restore_features(model, vocabulary, bundle)
-    ids[known] = ids_of(model, known, baked)
+    _restore_features(model, vocabulary, bundle)
+    ids[known] = _ids_of(model, known, baked)
     if model.config.learned_logits and bundle.manifest.num_interests == model.config.num_interests:
         model.routing_logits[known] = torch.from_numpy(bundle.routing_logits[there])
     log.info("warm start: %s of %s items begin as in bundle %s", f"{len(known):,}", f"{len(rows):,}", bundle.version)
@@ -48,7 +50,7 @@ def rotation(vectors: Tensor, aims: Tensor) -> Tensor:
     return left @ right
 
 
-def restore_features(model: InterestModel, vocabulary: Vocabulary, bundle: Bundle) -> None:
+def _restore_features(model: InterestModel, vocabulary: Vocabulary, bundle: Bundle) -> None:
     """The vectors of side features' values that the bundle has too."""
     if model.items.features is None:
         return
@@ -60,7 +62,7 @@ def restore_features(model: InterestModel, vocabulary: Vocabulary, bundle: Bundl
                 model.items.features.weight[table.start + here] = torch.from_numpy(arrays[name][before[before > 0]])
 
 
-def ids_of(model: InterestModel, rows: Tensor, embeddings: Tensor) -> Tensor:
+def _ids_of(model: InterestModel, rows: Tensor, embeddings: Tensor) -> Tensor:
     """The vectors of the ids (n, d) with which items come out with these embeddings.
 
     Of unit-length items only the direction is known; their mean of m random unit vectors would have a length of about

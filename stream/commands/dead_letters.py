@@ -20,6 +20,8 @@ from stream.events.producer import EventProducer
 from stream.kafka.cluster import Cluster
 from stream.kafka.connect import reachable_cluster
 
+__all__ = ["app"]
+
 EXIT_STILL_WRONG = 1
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -35,22 +37,21 @@ def list_letters(
     if reason not in ("", *REASONS):
         raise ValueError(f"--reason is {reason!r}; right is one of {', '.join(REASONS)}")
     reasons: Counter[str] = Counter()
-    with on_the_topic(reachable_cluster()) as letters:
+    with _on_the_topic(reachable_cluster()) as letters:
         for letter in letters:
             if reason not in ("", letter.reason):
                 continue
-            print(to_line(letter) if as_json else text_of(letter))
+            print(to_line(letter) if as_json else _text_of(letter))
             reasons[letter.reason or "unknown"] += 1
             if reasons.total() == limit:
                 break
     if not as_json and reasons:
-        print(
-            f"{letters_of(reasons.total())}: {', '.join(f'{n:,} {printable(one)}' for one, n in reasons.most_common())}"
-        )
+        by_reason = ", ".join(f"{count:,} {printable(one)}" for one, count in reasons.most_common())
+        print(f"{_letters_of(reasons.total())}: {by_reason}")
 
 
 @contextmanager
-def on_the_topic(cluster: Cluster) -> Iterator[Iterable[Letter]]:
+def _on_the_topic(cluster: Cluster) -> Iterator[Iterable[Letter]]:
     """The letters of the configured topic, under a progress bar on a terminal if that takes long."""
     topic = settings.load().dead_letter_topic
     with DeadLetterTopic(cluster, topic) as found:
@@ -63,13 +64,13 @@ def on_the_topic(cluster: Cluster) -> Iterator[Iterable[Letter]]:
             yield bar
 
 
-def text_of(letter: Letter) -> str:
+def _text_of(letter: Letter) -> str:
     """A letter in one line for people."""
     cut = f"  (the beginning of {letter.truncated:,} bytes)" if letter.truncated is not None else ""
     return printable(f"{letter.source or letter.place}  {letter.reason or 'unknown'}  {letter.error}{cut}")
 
 
-def letters_of(count: int) -> str:
+def _letters_of(count: int) -> str:
     """So many dead letters, in words."""
     return f"{count:,} dead letter{'s' * (count != 1)}"
 
@@ -90,22 +91,22 @@ def redrive_letters(
     with EventProducer(cluster, settings.load().topic) as producer:
         redrive = Redrive(producer)
         try:
-            wrong = redrive_lines(redrive, file) if file else redrive_topic(redrive, cluster)
+            wrong = _redrive_lines(redrive, file) if file else _redrive_topic(redrive, cluster)
         finally:
             producer.flush()
         sent = len(redrive.sent)
-        print(f"sent {sent:,} event{'s' * (sent != 1)} to {producer.topic}; {letters_of(wrong)} still wrong")
+        print(f"sent {sent:,} event{'s' * (sent != 1)} to {producer.topic}; {_letters_of(wrong)} still wrong")
     if file and wrong:
         raise typer.Exit(EXIT_STILL_WRONG)
 
 
-def redrive_topic(redrive: Redrive, cluster: Cluster) -> int:
+def _redrive_topic(redrive: Redrive, cluster: Cluster) -> int:
     """Send every letter that is an event; how many are none."""
-    with on_the_topic(cluster) as letters:
-        return sum(not is_sent(redrive, letter) for letter in letters)
+    with _on_the_topic(cluster) as letters:
+        return sum(not _is_sent(redrive, letter) for letter in letters)
 
 
-def is_sent(redrive: Redrive, letter: Letter) -> bool:
+def _is_sent(redrive: Redrive, letter: Letter) -> bool:
     """Send a letter; False where it holds no event."""
     try:
         redrive.send(letter)
@@ -114,24 +115,24 @@ def is_sent(redrive: Redrive, letter: Letter) -> bool:
     return True
 
 
-def redrive_lines(redrive: Redrive, file: Path) -> int:
+def _redrive_lines(redrive: Redrive, file: Path) -> int:
     """Send what the lines of a file hold and say which are still wrong; how many are."""
     wrong = 0
-    with opened(file) as lines:
+    with _opened(file) as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
             try:
                 if not redrive.send(letter := from_line(line)):
-                    say(file, number, f"{letter.source} stands in a line above; not sent again")
+                    _say(file, number, f"{letter.source} stands in a line above; not sent again")
             except ValueError as error:
                 wrong += 1
-                say(file, number, str(error))
+                _say(file, number, str(error))
     return wrong
 
 
 @contextmanager
-def opened(file: Path) -> Iterator[IO[bytes]]:
+def _opened(file: Path) -> Iterator[IO[bytes]]:
     """The file, or stdin for -."""
     if str(file) == "-":
         yield sys.stdin.buffer
@@ -140,6 +141,6 @@ def opened(file: Path) -> Iterator[IO[bytes]]:
         yield stream
 
 
-def say(file: Path, number: int, what: str) -> None:
+def _say(file: Path, number: int, what: str) -> None:
     """Say on stderr what became of a line."""
     print(printable(f"{'stdin' if str(file) == '-' else file}, line {number}: {what}"), file=sys.stderr)

@@ -13,6 +13,8 @@ from stream.store.open import open_store
 from stream.store.state import UserState
 from stream.updater.sweep import Sweep
 
+__all__ = ["app"]
+
 app = typer.Typer()
 
 
@@ -40,12 +42,12 @@ def sweep() -> None:
                     bar.update(walk.looked_at - bar.n)
                     bar.set_postfix(swept=walk.swept)
         except KeyboardInterrupt:
-            print(f"stopped: {outcome(walk)}")
+            print(f"stopped: {_outcome(walk)}")
             raise typer.Exit(128 + signal.SIGINT) from None
-    print(f"done: {outcome(walk)}")
+    print(f"done: {_outcome(walk)}")
 
 
-def outcome(walk: Sweep) -> str:
+def _outcome(walk: Sweep) -> str:
     """What a walk has done."""
     return f"{walk.looked_at:,} users looked at, the capsules of {walk.swept:,} made anew" + (
         f", {walk.overtaken:,} written by others meanwhile" if walk.overtaken else ""

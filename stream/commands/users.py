@@ -15,6 +15,8 @@ from stream.store.interests import ExplainedInterest, interests_of
 from stream.store.open import open_store
 from stream.store.state import UserState
 
+__all__ = ["app", "as_bytes"]
+
 EXIT_NOTHING_KEPT = 1
 MOST_BEHAVIOURS = 5  # of an interest, in what people read
 
@@ -50,9 +52,9 @@ def show(
     with open_store(settings.load()) as store:
         [state] = store.get_many([user])
     if state is None or not state.history.item_ids:
-        print(printable(nothing_kept(user, state)), file=sys.stderr)
+        print(printable(_nothing_kept(user, state)), file=sys.stderr)
         raise typer.Exit(EXIT_NOTHING_KEPT)
-    print(json_line(as_json(state)) if in_json else as_text(state))
+    print(json_line(_as_json(state)) if in_json else _as_text(state))
 
 
 def as_bytes(text: str, field: str = "user_id") -> bytes:
@@ -63,20 +65,20 @@ def as_bytes(text: str, field: str = "user_id") -> bytes:
         raise ValueError(f"{text!r} is no {field}: it is not UTF-8") from None
 
 
-def nothing_kept(user: str, state: UserState | None) -> str:
+def _nothing_kept(user: str, state: UserState | None) -> str:
     """The sentence for a user without a history."""
     if state is None:
         return f"user {user!r} is not known"
-    return f"user {user!r} was forgotten at {iso(state.forgotten_ms)}; nothing has come since"
+    return f"user {user!r} was forgotten at {_iso(state.forgotten_ms)}; nothing has come since"
 
 
-def as_json(state: UserState) -> dict[str, Any]:
+def _as_json(state: UserState) -> dict[str, Any]:
     """A state as `show --json` prints it; the capsules are the vectors of the interests."""
     history = state.history
     behaviours = zip(history.event_times_ms, history.item_ids, history.event_ids, strict=True)
     return {
         "user_id": state.user_id,
-        "history": [{"time": iso(time), "item_id": item, "event_id": name or None} for time, item, name in behaviours],
+        "history": [{"time": _iso(time), "item_id": item, "event_id": name or None} for time, item, name in behaviours],
         "interests": [
             {
                 "importance": one.importance,
@@ -86,42 +88,42 @@ def as_json(state: UserState) -> dict[str, Any]:
             for one, vector in zip(interests_of(state), state.capsules.vectors.tolist(), strict=True)
         ],
         "profile": state.profile,
-        "position": place_of(state),
+        "position": _place_of(state),
         "model_version": state.capsules.model_version,
     }
 
 
-def as_text(state: UserState) -> str:
+def _as_text(state: UserState) -> str:
     """A state for people to read."""
     history, interests = state.history, interests_of(state)
     profile = ", ".join(f"{name}={value}" for name, value in sorted(state.profile.items()))
     lines = [
         f"user      {state.user_id}",
         f"profile   {profile or 'not known'}",
-        f"position  {place_of(state)}",
+        f"position  {_place_of(state)}",
         f"model     {state.capsules.model_version}",
         f"history   {len(history.item_ids)} kept, the last one last: time, item_id, event_id",
         *(
-            f"  {iso(time)}  {item}  {name}".rstrip()
+            f"  {_iso(time)}  {item}  {name}".rstrip()
             for time, item, name in zip(history.event_times_ms, history.item_ids, history.event_ids, strict=True)
         ),
         f"interests {len(interests)}: share of the behaviours, the strongest of them with their weight",
-        *(f"  {describe(one)}" for one in interests),
+        *(f"  {_describe(one)}" for one in interests),
     ]
     return "\n".join(map(printable, lines))
 
 
-def describe(interest: ExplainedInterest) -> str:
+def _describe(interest: ExplainedInterest) -> str:
     """One interest in one line."""
     strongest = ", ".join(f"{one.item_id} ({one.weight:.2f})" for one in interest.behaviours[:MOST_BEHAVIOURS])
     return f"{100 * interest.importance:3.0f} %  {strongest}"
 
 
-def place_of(state: UserState) -> str:
+def _place_of(state: UserState) -> str:
     """Where the last applied event stands: topic life, partition and offset."""
     return f"{state.position.topic_life}/{state.position.partition}@{state.position.offset}"
 
 
-def iso(time_ms: int) -> str:
+def _iso(time_ms: int) -> str:
     """A time in ISO 8601, UTC, to the millisecond."""
     return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -13,6 +13,8 @@ from msgspec import UNSET, UnsetType
 from mindstream.printable import json_line
 from stream.events.event import NO_JSON, excerpt
 
+__all__ = ["Letter", "from_line", "read_record", "to_line"]
+
 
 @dataclass(frozen=True)
 class Letter:
@@ -80,10 +82,10 @@ def to_line(letter: Letter) -> str:
     line |= {"reason": letter.reason, "error": letter.error}
     if letter.truncated is not None:
         line["truncated"] = letter.truncated
-    return json_line(line | field("key", letter.key) | field("value", letter.value))
+    return json_line(line | _field("key", letter.key) | _field("value", letter.value))
 
 
-def field(name: str, content: bytes | None) -> dict[str, object]:
+def _field(name: str, content: bytes | None) -> dict[str, object]:
     """A key or a value under the name that says how it is written."""
     try:
         return {name: None if content is None else content.decode()}
@@ -109,14 +111,14 @@ def from_line(line: bytes) -> Letter:
         read.reason,
         read.error,
         read.published_ms,
-        content_of("key", read.key, read.key_base64),
-        content_of("value", read.value, read.value_base64),
+        _content_of("key", read.key, read.key_base64),
+        _content_of("value", read.value, read.value_base64),
         None if read.truncated is UNSET else read.truncated,
     )
 
 
-def content_of(name: str, text: str | UnsetType | None, raw: bytes | UnsetType) -> bytes | None:
-    """What one of `field`'s two forms holds."""
+def _content_of(name: str, text: str | UnsetType | None, raw: bytes | UnsetType) -> bytes | None:
+    """What one of `_field`'s two forms holds."""
     if isinstance(raw, UnsetType) == isinstance(text, UnsetType):
         raise ValueError(f"the line has both or none of {name} and {name}_base64; it must have one of them")
     if isinstance(raw, bytes):

@@ -12,6 +12,8 @@ from stream.dead_letters.letter import Letter
 from stream.events.event import Forget, decode
 from stream.events.producer import EventProducer
 
+__all__ = ["LONGEST_EVENT_ID", "Redrive", "mended", "named"]
+
 LONGEST_EVENT_ID = 128  # characters; a topic's name alone may have 249
 
 

@@ -11,6 +11,8 @@ from kafka.errors import KafkaError
 from stream.dead_letters.letter import Letter, read_record
 from stream.kafka.cluster import Cluster
 
+__all__ = ["DeadLetterTopic"]
+
 POLL_MS = 500
 ANSWER_MS = 10_000
 
@@ -32,12 +34,12 @@ class DeadLetterTopic:
         self.topic = topic
         self.consumer = cluster.consumer(None)
         try:
-            self.bounds = self.ask_bounds()
+            self.bounds = self._ask_bounds()
         except KafkaError as error:
             self.close()
             raise OSError(f"the broker does not say what lies on {topic}: {error}") from error
 
-    def ask_bounds(self) -> dict[TopicPartition, tuple[int, int]]:
+    def _ask_bounds(self) -> dict[TopicPartition, tuple[int, int]]:
         partitions = sorted(TopicPartition(self.topic, n) for n in self.consumer.partitions_for_topic(self.topic))
         if not partitions:
             return {}

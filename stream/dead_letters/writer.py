@@ -7,6 +7,8 @@ from kafka.consumer.fetcher import ConsumerRecord
 from stream.events.event import BadEventError
 from stream.kafka.outbox import Outbox
 
+__all__ = ["KEPT_BYTES", "DeadLetter", "send"]
+
 KEPT_BYTES = 500_000  # of a key and of a value: together with the headers they must fit into Kafka's 1 MB a record
 
 

@@ -6,6 +6,22 @@ from typing import Annotated
 
 import msgspec
 
+__all__ = [
+    "AHEAD_MS",
+    "EARLIEST_MS",
+    "LATEST_MS",
+    "LONGEST_USER_ID",
+    "NO_JSON",
+    "REASONS",
+    "BadEventError",
+    "Event",
+    "Forget",
+    "decode",
+    "encode",
+    "excerpt",
+    "read_lines",
+]
+
 EARLIEST_MS = 100_000_000_000  # March 1973: a smaller number is in seconds, not milliseconds
 LATEST_MS = 4_102_444_800_000  # January 2100
 AHEAD_MS = 86_400_000  # an event of the future would stay the user's last for ever; a day lets wrong time zones pass
@@ -88,7 +104,7 @@ def decode(value: bytes | None, key: bytes | None, published_ms: int = LATEST_MS
         user_id. (One user's events are in order only within one partition, so the key has to be the user.)
     """
     if value is None:
-        return Forget(user_of(key), published_ms)
+        return Forget(_user_of(key), published_ms)
     if not value:
         raise BadEventError("empty", "the record's value is empty; an event is a JSON object, no value forgets a user")
     if len(value) > MOST_BYTES:
@@ -110,7 +126,7 @@ def decode(value: bytes | None, key: bytes | None, published_ms: int = LATEST_MS
     return event
 
 
-def user_of(key: bytes | None) -> str:
+def _user_of(key: bytes | None) -> str:
     """The user that a record without a value is about."""
     try:
         user_id = (key or b"").decode()

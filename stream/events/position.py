@@ -2,6 +2,8 @@
 
 import msgspec
 
+__all__ = ["Position"]
+
 
 class Position(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Where an event stands on Kafka.

@@ -8,6 +8,8 @@ from kafka.errors import KafkaError
 from stream.events.event import Event, decode, encode, excerpt
 from stream.kafka.cluster import Cluster, close_producer
 
+__all__ = ["EventProducer"]
+
 ACKNOWLEDGED_WITHIN_S = 10
 
 

@@ -15,6 +15,8 @@ from stream.events.event import Event
 from stream.events.producer import EventProducer
 from stream.kafka.cluster import Cluster
 
+__all__ = ["ANSWER_MS", "Brake", "events_of", "profiles_of", "replay"]
+
 AHEAD_AT_MOST = 10_000  # events; the embedded broker holds about 25,000 a partition before it drops the oldest
 CHECK_EVERY = 1_000
 ANSWER_MS = 5_000
@@ -56,7 +58,7 @@ def replay(
     """
     total = len(log.events)
     start_ms, start = (int(log.events.event_time_ms.iloc[0]) if total else 0), time.monotonic()
-    with EventProducer(cluster, topic) as producer, brake_for(cluster, topic, group) as brake:
+    with EventProducer(cluster, topic) as producer, _brake_for(cluster, topic, group) as brake:
         published = 0
         try:
             with tqdm(events_of(log), total=total, desc="replaying", unit="event", disable=not progress) as bar:
@@ -78,7 +80,7 @@ def replay(
     return published
 
 
-def brake_for(cluster: Cluster, topic: str, group: str) -> AbstractContextManager["Brake | None"]:
+def _brake_for(cluster: Cluster, topic: str, group: str) -> AbstractContextManager["Brake | None"]:
     """A Brake for the embedded broker; a real Kafka keeps what is not read yet."""
     return Brake(cluster, topic, group) if cluster.life else nullcontext()
 

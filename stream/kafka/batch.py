@@ -7,6 +7,8 @@ from kafka import TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.structs import OffsetAndMetadata
 
+__all__ = ["RecordBatch"]
+
 
 @dataclass(frozen=True)
 class RecordBatch:
@@ -16,17 +18,17 @@ class RecordBatch:
 
     def starts(self) -> dict[TopicPartition, int]:
         """The offset of each partition's first record."""
-        return {partition_of(record): record.offset for record in reversed(self.records)}
+        return {_partition_of(record): record.offset for record in reversed(self.records)}
 
     def ends(self) -> dict[TopicPartition, OffsetAndMetadata]:
         """What to commit once all is done: each partition's next offset."""
-        return {partition_of(one): OffsetAndMetadata(one.offset + 1, "", one.leader_epoch) for one in self.records}
+        return {_partition_of(one): OffsetAndMetadata(one.offset + 1, "", one.leader_epoch) for one in self.records}
 
     def without(self, partitions: Collection[TopicPartition]) -> "RecordBatch":
         """Without partitions that somebody else reads now."""
-        return RecordBatch([record for record in self.records if partition_of(record) not in partitions])
+        return RecordBatch([record for record in self.records if _partition_of(record) not in partitions])
 
 
-def partition_of(record: ConsumerRecord) -> TopicPartition:
+def _partition_of(record: ConsumerRecord) -> TopicPartition:
     """Where a record stands."""
     return TopicPartition(record.topic, record.partition)

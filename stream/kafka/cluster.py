@@ -15,6 +15,8 @@ from mindstream.settings import Settings
 from stream.kafka.handshake import shake_hands
 from stream.kafka.security import PLAINTEXT, Security
 
+__all__ = ["CONNECTED_WITHIN_S", "Cluster", "TopicLife", "close_producer"]
+
 log = logging.getLogger(__name__)
 
 CONNECTED_WITHIN_S = 5.0
@@ -109,18 +111,18 @@ class Cluster:
     def ensure_topics(self, topics: list[str], partitions: int, config: dict[str, str] | None = None) -> None:
         """Create those topics that are not there, with this configuration."""
         if self.life:
-            self.ask_for(topics)
+            self._ask_for(topics)
             return
         admin = self.admin()
         try:
             for topic in sorted(set(topics) - set(admin.list_topics())):
-                create_topic(admin, topic, partitions, config or {})
+                _create_topic(admin, topic, partitions, config or {})
         except KafkaError as error:
             raise OSError(f"topics {topics} on {self.bootstrap_servers} cannot be created: {error}") from error
         finally:
             admin.close()
 
-    def ask_for(self, topics: list[str]) -> None:
+    def _ask_for(self, topics: list[str]) -> None:
         """On the embedded broker a topic makes itself once someone asks for it by name."""
         producer = self.producer()
         try:
@@ -140,7 +142,7 @@ class Cluster:
             If no broker answers, or one refuses us.
         """
         try:
-            address = wait_until_one_listens(self.bootstrap_servers)
+            address = _wait_until_one_listens(self.bootstrap_servers)
         except (OSError, ValueError) as error:  # a ValueError: an address that is none
             raise self._no_answer(error) from error
         if self.security.tls or self.security.sasl:
@@ -174,7 +176,7 @@ def close_producer(producer: KafkaProducer, within_s: float) -> None:
         producer._sender.force_close()
 
 
-def wait_until_one_listens(bootstrap_servers: str) -> str:
+def _wait_until_one_listens(bootstrap_servers: str) -> str:
     """The first of the addresses (host:port) that takes a connection.
 
     Asked first because a client of kafka-python that cannot connect leaves its thread and sockets behind.
@@ -199,7 +201,7 @@ def wait_until_one_listens(bootstrap_servers: str) -> str:
         time.sleep(0.2)
 
 
-def create_topic(admin: KafkaAdminClient, topic: str, partitions: int, config: dict[str, str]) -> None:
+def _create_topic(admin: KafkaAdminClient, topic: str, partitions: int, config: dict[str, str]) -> None:
     """Create one topic, unless another process was quicker."""
     try:
         shape = {"num_partitions": partitions, "replication_factor": -1, "configs": config}

@@ -8,6 +8,8 @@ from functools import partial
 from kafka import KafkaConsumer, TopicPartition
 from kafka.structs import OffsetAndMetadata
 
+__all__ = ["ANSWER_MS", "Commits"]
+
 log = logging.getLogger(__name__)
 
 Offsets = dict[TopicPartition, OffsetAndMetadata]

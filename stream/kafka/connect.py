@@ -8,6 +8,8 @@ from mindstream import settings
 from stream.kafka.cluster import Cluster
 from stream.kafka.embedded_broker import EmbeddedBroker, running_embedded
 
+__all__ = ["any_cluster", "existing_cluster", "reachable_cluster"]
+
 log = logging.getLogger("stream")
 
 

@@ -17,6 +17,8 @@ from confluent_kafka import Producer
 
 from stream.kafka.cluster import Cluster
 
+__all__ = ["ANNOUNCEMENT", "BrokerTakenError", "EmbeddedBroker", "is_locked", "running_embedded"]
+
 ANNOUNCEMENT = "embedded-broker.json"
 LOCKED_WITHIN_S = 0.5
 API_VERSION = (2, 3)  # what the in-process cluster speaks; it does not answer kafka-python's question for it
@@ -36,7 +38,7 @@ class EmbeddedBroker:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.announcement = lock_announcement(folder)
+        self.announcement = _lock_announcement(folder)
         try:
             self.start()
         except BaseException:
@@ -69,7 +71,7 @@ class EmbeddedBroker:
         self.close()
 
 
-def lock_announcement(folder: Path) -> IO[str]:
+def _lock_announcement(folder: Path) -> IO[str]:
     """Open the announcement empty and locked."""
     folder.mkdir(parents=True, exist_ok=True)
     stream = (folder / ANNOUNCEMENT).open("a+", encoding="utf-8")

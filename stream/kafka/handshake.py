@@ -17,6 +17,8 @@ from kafka.protocol.sasl import SaslAuthenticateRequest, SaslHandshakeRequest
 
 from stream.kafka.security import Security
 
+__all__ = ["Conversation", "shake_hands"]
+
 ANSWERED_WITHIN_S = 10.0
 # With DEBUG the first logs its configuration, the others each request as it is sent: the password is in both.
 TELL_PASSWORDS = ("kafka.admin.client", "kafka.net.connection", "kafka.protocol.parser")
@@ -31,9 +33,9 @@ def shake_hands(address: str, security: Security) -> None:
         Names the broker and why it did not. What a broker says of a failed authentication is left out: it may
         repeat what it was sent.
     """
-    keep_passwords_to_ourselves()
+    _keep_passwords_to_ourselves()
     try:
-        talk(address, security)
+        _talk(address, security)
     except SaslAuthenticationFailedError:
         raise OSError(
             f"the Kafka broker at {address} does not accept user {security.username!r}: authentication failed "
@@ -47,36 +49,36 @@ def shake_hands(address: str, security: Security) -> None:
         ) from error
 
 
-def talk(address: str, security: Security) -> None:
+def _talk(address: str, security: Security) -> None:
     """Connect and say who we are, by TLS, SASL or both."""
     [(host, port, _)] = collect_hosts(address)
     with socket.create_connection((host, port), ANSWERED_WITHIN_S) as plain:
         if not security.tls:
-            authenticate(Conversation(plain), security)
+            _authenticate(Conversation(plain), security)
             return
         with security.context().wrap_socket(plain, server_hostname=host) as encrypted:
             conversation = Conversation(encrypted)
             if security.sasl:
-                authenticate(conversation, security)
+                _authenticate(conversation, security)
             else:  # a broker may refuse our certificate, or the lack of one, after the handshake of TLS 1.3
                 conversation.ask(MetadataRequest(topics=[], allow_auto_topic_creation=False, version=4))
 
 
-def authenticate(conversation: "Conversation", security: Security) -> None:
+def _authenticate(conversation: "Conversation", security: Security) -> None:
     """Say user and password the way the mechanism wants it, with the newest versions that every broker knows."""
     chosen = conversation.ask(SaslHandshakeRequest(mechanism=security.mechanism, version=1))
     if for_code(chosen.error_code) is UnsupportedSaslMechanismError:
         raise ValueError(f"it knows {', '.join(chosen.mechanisms)}")
-    raise_for(chosen.error_code)
+    _raise_for(chosen.error_code)
     options = {name: value for name, value in security.options().items() if name.startswith("sasl_")}
     mechanism = get_sasl_mechanism(security.mechanism)(**options)
     while not mechanism.is_done():
         answer = conversation.ask(SaslAuthenticateRequest(mechanism.auth_bytes(), version=0))
-        raise_for(answer.error_code)
+        _raise_for(answer.error_code)
         mechanism.receive(answer.auth_bytes)
 
 
-def raise_for(error_code: int) -> None:
+def _raise_for(error_code: int) -> None:
     """Kafka's error of that number; 0 is none."""
     if error_code:
         raise for_code(error_code)
@@ -98,12 +100,12 @@ class Conversation:
         raise ConnectionError("it closed the connection without an answer")
 
 
-def keep_passwords_to_ourselves() -> None:
+def _keep_passwords_to_ourselves() -> None:
     """Whatever level a logger of kafka-python's has, it does not log them from here on."""
     for name in TELL_PASSWORDS:
-        logging.getLogger(name).addFilter(above_debug)
+        logging.getLogger(name).addFilter(_above_debug)
 
 
-def above_debug(record: logging.LogRecord) -> bool:
+def _above_debug(record: logging.LogRecord) -> bool:
     """Whether a record says something of more weight than the bytes of a request."""
     return record.levelno > logging.DEBUG

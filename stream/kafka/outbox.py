@@ -8,6 +8,8 @@ from kafka.errors import KafkaError
 
 from stream.kafka.cluster import Cluster, close_producer
 
+__all__ = ["Outbox"]
+
 ACKNOWLEDGED_WITHIN_S = 10
 CLOSED_WITHIN_S = 2
 

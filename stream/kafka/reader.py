@@ -31,6 +31,8 @@ from stream.kafka.commits import ANSWER_MS, Commits
 from stream.kafka.watchdog import Progress, Watchdog
 from stream.monitoring.metrics import Metrics
 
+__all__ = ["JOINED_WITHIN_S", "LIFE_CHECK_S", "MOST_RECORDS", "POLL_MS", "SURELY_OURS_S", "WATCH_S", "EventReader"]
+
 log = logging.getLogger(__name__)
 
 POLL_MS = 200
@@ -84,8 +86,8 @@ class EventReader:
             )
             self.closing.callback(self.consumer.close, autocommit=False, timeout_ms=ANSWER_MS)
             self.commits = Commits(self.consumer)
-            self.closing.callback(self.commit_all)
-            self.listener = Rebalances(metrics, self.commits.drop, gone)
+            self.closing.callback(self._commit_all)
+            self.listener = _Rebalances(metrics, self.commits.drop, gone)
             self.joined = self.sure = time.monotonic()
             self.consumer.subscribe([settings.topic], listener=self.listener)
             with suppress(KafkaError):  # knowing the partitions first saves joining twice
@@ -110,26 +112,26 @@ class EventReader:
             If they cannot be read. (A broker that is away is waited for.)
         """
         if not self.paused:  # what is not finished yet is of the life that is known
-            self.check_life()
-        self.check_membership()
-        self.check_progress()
+            self._check_life()
+        self._check_membership()
+        self._check_progress()
         try:
             self.commits.go_on()
             polled = self.consumer.poll(timeout_ms=timeout_ms)
         except FencedInstanceIdError as error:
-            raise self.name_taken() from error
+            raise self._name_taken() from error
         except NoOffsetForPartitionError as error:
-            self.start_at_the_beginning(error.args[0])
+            self._start_at_the_beginning(error.args[0])
             return []
         except LogTruncationError as error:
             log.error("%s; reading its start", error)
-            self.start_at_the_beginning(set(error.divergent_offsets))
+            self._start_at_the_beginning(set(error.divergent_offsets))
             return []
         except OffsetOutOfRangeError as error:
-            self.recover_offsets(error.args[0])
+            self._recover_offsets(error.args[0])
             return []
         except InvalidRequestError:  # how the embedded broker answers one who joins a group that is just changing
-            self.join_again()
+            self._join_again()
             return []
         except RetriableError as error:
             log.warning("events cannot be read from %s now: %s", self.settings.topic, error)
@@ -162,7 +164,7 @@ class EventReader:
         """
         starts = batch.starts()
         try:
-            self.make_sure({one: end._replace(offset=starts[one]) for one, end in batch.ends().items()})
+            self._make_sure({one: end._replace(offset=starts[one]) for one, end in batch.ends().items()})
         except OSError as error:
             log.warning("%d events are left to whoever reads them now: %s", len(batch.records), error)
             self.rewind(batch)
@@ -175,9 +177,9 @@ class EventReader:
             reached = {one: self.consumer.position(one, timeout_ms=ANSWER_MS) for one in self.consumer.assignment()}
         except KafkaError as error:
             raise OSError(f"the broker does not answer: {error}") from error
-        self.make_sure({one: OffsetAndMetadata(at, "", -1) for one, at in reached.items() if at is not None})
+        self._make_sure({one: OffsetAndMetadata(at, "", -1) for one, at in reached.items() if at is not None})
 
-    def make_sure(self, done: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
+    def _make_sure(self, done: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
         """Raise OSError unless these partitions are surely ours; all before the offsets must be done."""
         if time.monotonic() - self.sure < SURELY_OURS_S:
             return
@@ -208,7 +210,7 @@ class EventReader:
         try:
             self.commits.add(batch.ends())
         except FencedInstanceIdError as error:
-            raise self.name_taken() from error
+            raise self._name_taken() from error
         if wait:
             self.finish_commits()
 
@@ -221,7 +223,7 @@ class EventReader:
             return False
         return True
 
-    def commit_all(self) -> None:
+    def _commit_all(self) -> None:
         """At the end. While the group gives its partitions out anew it takes no commits; that is waited for."""
         deadline = time.monotonic() + ANSWER_MS / 1_000
         while not self.finish_commits() and self.is_joining() and time.monotonic() < deadline:
@@ -232,14 +234,14 @@ class EventReader:
         """Whether the group is not settled."""
         return self.consumer.group_metadata().state != MemberState.STABLE
 
-    def name_taken(self) -> ValueError:
+    def _name_taken(self) -> ValueError:
         """What to say where another updater goes by our name."""
         return ValueError(
             f"MINDSTREAM_INSTANCE is {self.settings.instance!r}, and another updater of group {self.settings.group} "
             "goes by that name; each needs its own"
         )
 
-    def check_life(self) -> None:
+    def _check_life(self) -> None:
         """Start over where the topic was deleted and made again: its events are new, whatever their offsets."""
         if time.monotonic() - self.life_checked < LIFE_CHECK_S:
             return
@@ -257,7 +259,7 @@ class EventReader:
             self.commits.add({one: OffsetAndMetadata(0, "", -1) for one in ours})
         return True
 
-    def check_membership(self) -> None:
+    def _check_membership(self) -> None:
         """Join again where that takes too long.
 
         kafka-python (3.0.12) may forget a join that a poll did not wait for, and then reads nothing any more.
@@ -266,9 +268,9 @@ class EventReader:
             self.joined = time.monotonic()
         elif time.monotonic() - self.joined > JOINED_WITHIN_S:
             log.warning("group %s was not joined within %.0f s; trying again", self.settings.group, JOINED_WITHIN_S)
-            self.join_again()
+            self._join_again()
 
-    def check_progress(self) -> None:
+    def _check_progress(self) -> None:
         """Look at the lag now and then; join again where a partition has events and does not move."""
         if time.monotonic() - self.watched < WATCH_S:
             return
@@ -285,21 +287,21 @@ class EventReader:
         progress = {one: Progress(positions[one] or 0, ends[one]) for one in partitions}
         self.metrics.lag({one.partition: found.lag for one, found in progress.items()})
         if not self.paused:
-            self.join_again_if_stuck(progress)
+            self._join_again_if_stuck(progress)
 
-    def join_again_if_stuck(self, progress: dict[TopicPartition, Progress]) -> None:
+    def _join_again_if_stuck(self, progress: dict[TopicPartition, Progress]) -> None:
         stuck = self.watchdog.stuck(progress, self.watched, self.polls)
         if stuck:
             self.metrics.stuck(len(stuck))
-            log.error("%s has events and did not move for %.0f s; joining again", names(stuck), STUCK_S)
-            self.join_again()
+            log.error("%s has events and did not move for %.0f s; joining again", _names(stuck), STUCK_S)
+            self._join_again()
 
     @property
     def trouble(self) -> str | None:
         stuck = self.watchdog.found
-        return self.away or (f"{names(stuck)} has events and does not move" if stuck else None)
+        return self.away or (f"{_names(stuck)} has events and does not move" if stuck else None)
 
-    def join_again(self) -> None:
+    def _join_again(self) -> None:
         """Leave and join; what is not committed by then is read again by whoever gets the partition."""
         self.joined = time.monotonic()
         self.finish_commits()
@@ -307,7 +309,7 @@ class EventReader:
         self.consumer.unsubscribe()
         self.consumer.subscribe([self.settings.topic], listener=self.listener)
 
-    def start_at_the_beginning(self, partitions: set[TopicPartition]) -> None:
+    def _start_at_the_beginning(self, partitions: set[TopicPartition]) -> None:
         """Read partitions that are new to the group, or that are no longer the log that was read before.
 
         Where they were read before after all, the events are replayed, which changes nothing.
@@ -315,7 +317,7 @@ class EventReader:
         self.start_over_if_made_again()
         self.consumer.seek_to_beginning(*partitions)
 
-    def recover_offsets(self, gone: dict[TopicPartition, int]) -> None:
+    def _recover_offsets(self, gone: dict[TopicPartition, int]) -> None:
         """Continue where the log begins after the broker removed what comes next; count and say what is lost."""
         if self.start_over_if_made_again():
             return
@@ -333,7 +335,7 @@ class EventReader:
             self.consumer.seek(partition, go_on)
 
 
-class Rebalances(ConsumerRebalanceListener):
+class _Rebalances(ConsumerRebalanceListener):
     """Passes on what is taken away. What is read is done before each poll, so there is nothing to finish."""
 
     def __init__(self, metrics: Metrics, *gone: Callable[[Collection[TopicPartition]], None]) -> None:
@@ -341,15 +343,15 @@ class Rebalances(ConsumerRebalanceListener):
 
     def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         self.metrics.rebalanced()
-        log.info("now reading %s", names(assigned))
+        log.info("now reading %s", _names(assigned))
 
     def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         if revoked:
-            log.info("no longer reading %s", names(revoked))
+            log.info("no longer reading %s", _names(revoked))
             self.tell(revoked)
 
     def on_partitions_lost(self, lost: Collection[TopicPartition]) -> None:
-        log.warning("thought dead by the group; somebody else reads %s", names(lost))
+        log.warning("thought dead by the group; somebody else reads %s", _names(lost))
         self.tell(lost)
 
     def tell(self, partitions: Collection[TopicPartition]) -> None:
@@ -357,6 +359,6 @@ class Rebalances(ConsumerRebalanceListener):
             told(partitions)
 
 
-def names(partitions: Collection[TopicPartition]) -> str:
+def _names(partitions: Collection[TopicPartition]) -> str:
     """topic[partition], ... for people."""
     return ", ".join(f"{topic}[{number}]" for topic, number in sorted(partitions)) or "nothing"

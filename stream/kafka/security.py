@@ -10,6 +10,8 @@ from pydantic import SecretStr
 
 from mindstream.settings import Settings
 
+__all__ = ["PLAINTEXT", "Security", "unreadable"]
+
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
@@ -78,12 +80,12 @@ class Security:
             options["ssl_context"] = self.context()
         if self.sasl:
             options["sasl_mechanism"] = self.mechanism
-            options["sasl_plain_username"] = self.sent_username
-            options["sasl_plain_password"] = revealed(self.password)
+            options["sasl_plain_username"] = self._sent_username
+            options["sasl_plain_password"] = _revealed(self.password)
         return options
 
     @property
-    def sent_username(self) -> str:
+    def _sent_username(self) -> str:
         """As SCRAM writes it (RFC 5802), which kafka-python (3.0.12) leaves to us."""
         if self.mechanism == "PLAIN":
             return self.username
@@ -99,12 +101,12 @@ class Security:
         """
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        self.trust(context)
+        self._trust(context)
         if self.certfile:
-            self.identify(context, self.certfile)
+            self._identify(context, self.certfile)
         return context
 
-    def trust(self, context: ssl.SSLContext) -> None:
+    def _trust(self, context: ssl.SSLContext) -> None:
         """Load the authorities that we believe."""
         if self.cafile is None:
             context.load_default_certs()
@@ -114,10 +116,10 @@ class Security:
         except ssl.SSLError as error:
             raise ValueError(f"KAFKA_SSL_CAFILE is {self.cafile}, which holds no certificate in PEM: {error}") from None
 
-    def identify(self, context: ssl.SSLContext, certfile: Path) -> None:
+    def _identify(self, context: ssl.SSLContext, certfile: Path) -> None:
         """Load our own certificate and its key."""
         try:  # OpenSSL asks on the terminal for a password that it is not given, so it always gets one
-            context.load_cert_chain(certfile, self.keyfile, password=revealed(self.key_password))
+            context.load_cert_chain(certfile, self.keyfile, password=_revealed(self.key_password))
         except (ssl.SSLError, ValueError) as error:
             raise ValueError(
                 f"KAFKA_SSL_CERTFILE ({certfile}) and KAFKA_SSL_KEYFILE ({self.keyfile}) are not a certificate and its "
@@ -128,17 +130,17 @@ class Security:
         """What is wrong, the worst first."""
         if self.protocol not in PROTOCOLS:
             yield f"KAFKA_SECURITY_PROTOCOL is {self.protocol!r}; right is one of {', '.join(PROTOCOLS)}"
-        yield from self.faults_of_sasl() if self.sasl else self.set_in_vain("SASL")
-        yield from self.faults_of_tls() if self.tls else self.set_in_vain("SSL")
+        yield from self._faults_of_sasl() if self.sasl else self._set_in_vain("SASL")
+        yield from self._faults_of_tls() if self.tls else self._set_in_vain("SSL")
 
-    def set_in_vain(self, kind: str) -> Iterator[str]:
+    def _set_in_vain(self, kind: str) -> Iterator[str]:
         """Variables of one kind that are set; someone believes that they protect something."""
         for variable, value in self.variables().items():
             if variable.startswith(f"KAFKA_{kind}_") and value:
                 right = ", ".join(one for one in PROTOCOLS if kind in one)
                 yield f"{variable} is set, but KAFKA_SECURITY_PROTOCOL is {self.protocol}; right is one of {right}"
 
-    def faults_of_sasl(self) -> Iterator[str]:
+    def _faults_of_sasl(self) -> Iterator[str]:
         """A mechanism that is not ours, or a user without a name or password."""
         if self.mechanism not in MECHANISMS:
             yield f"KAFKA_SASL_MECHANISM is {self.mechanism!r}; right is one of {', '.join(MECHANISMS)}"
@@ -146,7 +148,7 @@ class Security:
             if not self.variables()[variable]:
                 yield f"{variable} is not set; KAFKA_SECURITY_PROTOCOL {self.protocol} needs a user and a password"
 
-    def faults_of_tls(self) -> Iterator[str]:
+    def _faults_of_tls(self) -> Iterator[str]:
         """Halves of a pair, and files that cannot be read."""
         given = self.variables()
         pairs = [("CERTFILE", "KEYFILE"), ("KEYFILE", "CERTFILE"), ("KEY_PASSWORD", "KEYFILE")]
@@ -162,15 +164,15 @@ class Security:
         return {
             "KAFKA_SASL_MECHANISM": self.mechanism,
             "KAFKA_SASL_USERNAME": self.username,
-            "KAFKA_SASL_PASSWORD": revealed(self.password),
+            "KAFKA_SASL_PASSWORD": _revealed(self.password),
             "KAFKA_SSL_CAFILE": self.cafile,
             "KAFKA_SSL_CERTFILE": self.certfile,
             "KAFKA_SSL_KEYFILE": self.keyfile,
-            "KAFKA_SSL_KEY_PASSWORD": revealed(self.key_password),
+            "KAFKA_SSL_KEY_PASSWORD": _revealed(self.key_password),
         }
 
 
-def revealed(secret: SecretStr | None) -> str:
+def _revealed(secret: SecretStr | None) -> str:
     """A secret in the clear; empty where there is none."""
     return secret.get_secret_value() if secret else ""
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from kafka import TopicPartition
 
+__all__ = ["Progress", "Watchdog"]
+
 
 @dataclass(frozen=True)
 class Progress:

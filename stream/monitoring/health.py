@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable
 
+__all__ = ["Health"]
+
 PATIENCE_S = 30.0
 
 

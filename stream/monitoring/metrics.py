@@ -13,6 +13,8 @@ from prometheus_client.samples import Sample
 
 from stream.monitoring.health import Health
 
+__all__ = ["AGES_S", "RESULTS", "STALLS", "Metrics"]
+
 RESULTS = ("applied", "replayed", "duplicate", "ignored", "forgotten", "dead_letter", "unknown_item", "lost")
 STALLS = ("store", "dead_letters", "updates")
 TIMED = ("encode", "get", "put")
@@ -43,7 +45,7 @@ class Metrics:
         self._sizes = self._histogram("batch_events", "Events in a batch.", BATCHES)
         self._encoding = self._histogram("encode_seconds", "Encoding the users of a batch.", WORK_S)
         self._store = self._histogram("store_seconds", "One call of the store.", WORK_S, "operation")
-        self._ages = Ages("mindstream_event_to_stored_seconds", "From Kafka's having an event to its being stored.")
+        self._ages = _Ages("mindstream_event_to_stored_seconds", "From Kafka's having an event to its being stored.")
         self.registry.register(self._ages)
         self._lag = self._gauge("lag_events", "Events of a partition that were not read yet.", "partition")
         self._bundle = self._gauge("bundle_info", "1 for the model in use.", "version")
@@ -59,7 +61,7 @@ class Metrics:
 
     def count(self, result: str, number: int = 1) -> None:
         """Events of one result (of RESULTS); dead letters have a method of their own."""
-        self._events.labels(known(result, RESULTS)).inc(number)
+        self._events.labels(_known(result, RESULTS)).inc(number)
 
     def dead_letter(self, reason: str, number: int = 1) -> None:
         """Records that were no events, for one reason (of BadEventError)."""
@@ -89,11 +91,11 @@ class Metrics:
 
     def stalled(self, of: str) -> None:
         """Work waits for something (of STALLS) that does not answer."""
-        self._stalls.labels(known(of, STALLS)).inc()
+        self._stalls.labels(_known(of, STALLS)).inc()
 
     def timed(self, what: str) -> AbstractContextManager[object]:
         """Times the block: "encode", or the store's "get" or "put"."""
-        return cast(AbstractContextManager[object], self._timers[known(what, TIMED)].time())
+        return cast(AbstractContextManager[object], self._timers[_known(what, TIMED)].time())
 
     def lag(self, events: Mapping[int, int]) -> None:
         """Partition -> events not read yet. A partition that is no longer ours has no lag here."""
@@ -133,9 +135,9 @@ class Metrics:
     @property
     def counts(self) -> Counts[str]:
         """How often so far: events by result, and batches, writes that were refused, and so on."""
-        found: Counts[str] = Counts({one.labels["result"]: int(one.value) for one in samples(self._events)})
+        found: Counts[str] = Counts({one.labels["result"]: int(one.value) for one in _samples(self._events)})
         for name in COUNTED:
-            found[name] = int(sum(one.value for one in samples(getattr(self, f"_{name}"))))
+            found[name] = int(sum(one.value for one in _samples(getattr(self, f"_{name}"))))
         return +found  # without those of which there were none
 
     def _show_zeros(self) -> None:
@@ -155,19 +157,19 @@ class Metrics:
         return Histogram(f"mindstream_{name}", said, labels, buckets=buckets, registry=self.registry)
 
 
-def samples(counter: Counter) -> list[Sample]:
+def _samples(counter: Counter) -> list[Sample]:
     """The values of a counter, one for each of its labels."""
     return [one for metric in counter.collect() for one in metric.samples if one.name.endswith("_total")]
 
 
-def known(name: str, names: Collection[str]) -> str:
+def _known(name: str, names: Collection[str]) -> str:
     """A label's value, unless it is misspelt: that would count where nobody looks."""
     if name not in names:
         raise ValueError(f"{name!r} is not counted; right is one of {', '.join(names)}")
     return name
 
 
-class Ages(Collector):
+class _Ages(Collector):
     """A histogram that takes a whole batch at once; prometheus_client's own takes one value a call."""
 
     def __init__(self, name: str, said: str) -> None:

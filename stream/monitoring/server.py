@@ -16,6 +16,8 @@ from mindstream.settings import Settings
 from stream.monitoring.health import Health
 from stream.monitoring.metrics import Metrics
 
+__all__ = ["Monitor", "Server", "monitor"]
+
 log = logging.getLogger(__name__)
 
 
@@ -41,15 +43,15 @@ class Monitor:
 
     def __init__(self, metrics: Metrics, health: Health, host: str, port: int) -> None:
         metrics.watch(health)
-        pages = {"/metrics": make_wsgi_app(metrics.registry), "/healthz": health_page(health)}
+        pages = {"/metrics": make_wsgi_app(metrics.registry), "/healthz": _health_page(health)}
         try:
-            self.server = server_at(host, port)
+            self.server = _server_at(host, port)
         except OSError as error:
             raise OSError(
                 f"/metrics cannot be served at port {port} of {host} ({error}); "
                 "are MINDSTREAM_METRICS_PORT and MINDSTREAM_METRICS_HOST right?"
             ) from error
-        self.server.set_app(site(pages))
+        self.server.set_app(_site(pages))
         self.thread = threading.Thread(target=self.server.serve_forever, name="monitor", daemon=True)
         self.thread.start()
 
@@ -72,39 +74,39 @@ class Monitor:
         self.close()
 
 
-def site(pages: dict[str, Any]) -> Callable[..., Iterable[bytes]]:
+def _site(pages: dict[str, Any]) -> Callable[..., Iterable[bytes]]:
     """A WSGI application of several pages, and 404 for every other path."""
 
     def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         page = pages.get(environ["PATH_INFO"])
         if page:
             return page(environ, start_response)
-        return plain(start_response, "404 Not Found", f"there are {' and '.join(pages)}")
+        return _plain(start_response, "404 Not Found", f"there are {' and '.join(pages)}")
 
     return application
 
 
-def health_page(health: Health) -> Callable[..., Iterable[bytes]]:
+def _health_page(health: Health) -> Callable[..., Iterable[bytes]]:
     """200 and "ok", or 503 and what is wrong."""
 
     def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         problem = health.problem()
-        return plain(start_response, "503 Service Unavailable" if problem else "200 OK", problem or "ok")
+        return _plain(start_response, "503 Service Unavailable" if problem else "200 OK", problem or "ok")
 
     return application
 
 
-def plain(start_response: StartResponse, status: str, line: str) -> Iterable[bytes]:
+def _plain(start_response: StartResponse, status: str, line: str) -> Iterable[bytes]:
     """An answer of one line. (A list of headers is made each time: wsgiref adds to it.)"""
     start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
     return [f"{line}\n".encode()]
 
 
-def server_at(host: str, port: int) -> WSGIServer:
+def _server_at(host: str, port: int) -> WSGIServer:
     """A server that listens; of the family (IPv4 or IPv6) that the host has."""
     [(family, _, _, _, address), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     kind = type("Server", (Server,), {"address_family": family})
-    return kind(address[:2], Request)
+    return kind(address[:2], _Request)
 
 
 class Server(ThreadingMixIn, WSGIServer):
@@ -117,7 +119,7 @@ class Server(ThreadingMixIn, WSGIServer):
         log.debug("a request of %s ended early", client_address, exc_info=True)
 
 
-class Request(WSGIRequestHandler):
+class _Request(WSGIRequestHandler):
     """One request; who does not send it in time is left alone."""
 
     timeout = 10

@@ -10,6 +10,8 @@ from stream.events.position import Position
 from stream.store.history import History
 from stream.store.state import UserState
 
+__all__ = ["from_bytes", "position_of", "to_bytes"]
+
 FORMAT = 2
 
 

@@ -7,6 +7,8 @@ import msgspec
 
 from stream.events.event import Event
 
+__all__ = ["History"]
+
 BY_TIME = itemgetter(0, 1)  # of (event_time_ms, event_id, item_id)
 
 

@@ -6,6 +6,8 @@ import numpy as np
 
 from stream.store.state import UserState
 
+__all__ = ["ExplainedInterest", "WeightedBehaviour", "interests_of"]
+
 
 @dataclass(frozen=True)
 class WeightedBehaviour:
@@ -33,12 +35,12 @@ def interests_of(state: UserState) -> list[ExplainedInterest]:
     """What formed each interest, by the routing weights of the state's capsules."""
     capsules = state.capsules
     return [
-        ExplainedInterest(float(importance), strongest(state.history.item_ids, weights))
+        ExplainedInterest(float(importance), _strongest(state.history.item_ids, weights))
         for importance, weights in zip(capsules.importance, capsules.routing_weights, strict=True)
     ]
 
 
-def strongest(item_ids: tuple[str, ...], weights: np.ndarray) -> list[WeightedBehaviour]:
+def _strongest(item_ids: tuple[str, ...], weights: np.ndarray) -> list[WeightedBehaviour]:
     """Items by their largest weight, each once; equal ones the most recent first."""
     found: dict[str, float] = {}
     for item_id, weight in zip(reversed(item_ids), reversed(weights.tolist()), strict=True):

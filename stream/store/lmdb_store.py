@@ -16,6 +16,8 @@ from stream.store.codec import from_bytes, position_of, to_bytes
 from stream.store.protocol import LONGEST_KEY, key_of
 from stream.store.state import UserState
 
+__all__ = ["KEYS_AT_ONCE", "LmdbStore"]
+
 log = logging.getLogger(__name__)
 
 KEYS_AT_ONCE = 1_000
@@ -77,26 +79,26 @@ class LmdbStore:
         return refused
 
     def sweep(self) -> int:
-        with self.explained("read"):
+        with self._explained("read"):
             self.environment.reader_check()
         removed, now_ms = 0, time.time() * 1000
         unreadable: Counter[str] = Counter()
-        for keys in self.pages():
-            over = self.over_among(keys, now_ms, unreadable)
+        for keys in self._pages():
+            over = self._over_among(keys, now_ms, unreadable)
             removed += self.remove(over, now_ms) if over else 0
         if unreadable:
             [(reason, _)] = unreadable.most_common(1)
             log.warning("%d users stay, whether their time is over or not: %s", unreadable.total(), reason)
         return removed
 
-    def over_among(self, keys: list[bytes], now_ms: float, unreadable: Counter[str]) -> list[bytes]:
+    def _over_among(self, keys: list[bytes], now_ms: float, unreadable: Counter[str]) -> list[bytes]:
         """The keys of users whose time is over; why others cannot be read is counted."""
         with self.transaction() as transaction:
             values = [transaction.get(key) for key in keys]
         over = []
         for key, value in zip(keys, values, strict=True):
             try:
-                if self.is_over(value, now_ms):
+                if self._is_over(value, now_ms):
                     over.append(key)
             except ValueError as error:
                 unreadable[str(error)] += 1
@@ -105,25 +107,25 @@ class LmdbStore:
     def remove(self, keys: list[bytes], now_ms: float) -> int:
         """Remove users whose time is still over: an event may have come since they were looked at."""
         with self.transaction(write=True) as transaction:
-            return sum(transaction.delete(key) for key in keys if self.is_over(transaction.get(key), now_ms))
+            return sum(transaction.delete(key) for key in keys if self._is_over(transaction.get(key), now_ms))
 
-    def is_over(self, value: bytes | None, now_ms: float) -> bool:
+    def _is_over(self, value: bytes | None, now_ms: float) -> bool:
         """Whether the time of a stored user is over."""
         expires_ms = from_bytes(value).expires_ms(self.idle_days) if value is not None else None
         return expires_ms is not None and expires_ms <= now_ms
 
     def users(self) -> Iterator[str]:
-        for keys in self.pages():
+        for keys in self._pages():
             yield from (key.decode() for key in keys)
 
-    def pages(self) -> Iterator[list[bytes]]:
+    def _pages(self) -> Iterator[list[bytes]]:
         """All keys, some at a time."""
-        keys = self.keys_after(b"")
+        keys = self._keys_after(b"")
         while keys:
             yield keys
-            keys = self.keys_after(keys[-1])
+            keys = self._keys_after(keys[-1])
 
-    def keys_after(self, last: bytes) -> list[bytes]:
+    def _keys_after(self, last: bytes) -> list[bytes]:
         """The next keys. A transaction that is open for as long as a walk takes would let the file grow meanwhile."""
         with self.transaction() as transaction:
             cursor = transaction.cursor()
@@ -133,11 +135,11 @@ class LmdbStore:
     @contextmanager
     def transaction(self, write: bool = False) -> "Iterator[lmdb.Transaction[bytes]]":
         """A transaction of LMDB; what fails in it is an OSError that names the folder."""
-        with self.explained("written" if write else "read"), self.environment.begin(write=write) as transaction:
+        with self._explained("written" if write else "read"), self.environment.begin(write=write) as transaction:
             yield transaction
 
     @contextmanager
-    def explained(self, done: str) -> Iterator[None]:
+    def _explained(self, done: str) -> Iterator[None]:
         try:
             yield
         except lmdb.Error as error:

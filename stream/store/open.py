@@ -4,6 +4,8 @@ from mindstream.settings import Settings
 from stream.store.lmdb_store import LmdbStore
 from stream.store.protocol import Store
 
+__all__ = ["open_store"]
+
 
 def open_store(settings: Settings) -> Store:
     """Redis where MINDSTREAM_REDIS names one, else LMDB in the home; use it in a `with`.

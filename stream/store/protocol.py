@@ -6,6 +6,8 @@ from typing import Protocol, Self
 from stream.events.position import Position
 from stream.store.state import UserState
 
+__all__ = ["LONGEST_KEY", "Store", "key_of"]
+
 LONGEST_KEY = 511  # bytes; LMDB refuses to look for a longer one, or for an empty one
 
 

@@ -7,6 +7,8 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from stream.kafka.security import unreadable
 
+__all__ = ["RedisAddress", "parse"]
+
 PORT = 6379
 RIGHT = (
     "right is redis://[[user]:password@]host[:port][/database], rediss:// for TLS, "

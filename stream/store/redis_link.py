@@ -23,6 +23,8 @@ from redis.retry import Retry
 
 from stream.store.redis_address import RedisAddress
 
+__all__ = ["Command", "Foreign", "RedisLink", "UnknownScript"]
+
 ANSWERS_WITHIN_S = 5.0
 CONNECTS_WITHIN_S = 2.0
 PROBE_AFTER_S = 30  # a connection that was idle for so long is tried with a PING before it is used
@@ -50,7 +52,7 @@ class UnknownScript(NamedTuple):
     """The reply to an EVALSHA of a script that this Redis does not know (any more)."""
 
 
-class Client(Protocol):
+class _Client(Protocol):
     """A Redis or a Redis Cluster."""
 
     def ask(self, commands: Sequence[Command]) -> list[Any]: ...
@@ -75,7 +77,7 @@ class RedisLink:
     def __init__(self, address: RedisAddress, holding: str = "capsule store") -> None:
         self.address, self.holding = address, holding
         with self._explained("opened"):
-            self.client: Client = _Cluster(address) if address.cluster else _Single(address)
+            self.client: _Client = _Cluster(address) if address.cluster else _Single(address)
 
     def ask(self, commands: Sequence[Command], doing: str) -> list[Any]:
         """The replies in order; among them may be Foreign and UnknownScript.

@@ -12,6 +12,8 @@ from stream.store.redis_address import parse
 from stream.store.redis_link import Command, Foreign, RedisLink, UnknownScript
 from stream.store.state import UserState
 
+__all__ = ["RedisStore"]
+
 # A user is a hash: the state as bytes, and beside it the position that a write is compared with. So the script reads
 # a few bytes instead of unpacking kilobytes, and offsets stay text: Lua's numbers are exact up to 2**53 only.
 PUT = """
@@ -72,9 +74,9 @@ class RedisStore:
     def get_many(self, user_ids: Sequence[str]) -> list[UserState | None]:
         keys = [self.prefix + user_id.encode() for user_id in user_ids]
         values = self.link.ask([Command(key, ("HGET", key, "state")) for key in keys], "read")
-        return [self.state_in(key, value) for key, value in zip(keys, values, strict=True)]
+        return [self._state_in(key, value) for key, value in zip(keys, values, strict=True)]
 
-    def state_in(self, key: bytes, value: bytes | Foreign | None) -> UserState | None:
+    def _state_in(self, key: bytes, value: bytes | Foreign | None) -> UserState | None:
         """The state that a key holds."""
         if isinstance(value, Foreign):
             raise self.foreign(key, value)

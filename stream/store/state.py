@@ -12,6 +12,8 @@ from stream.events.event import Event, Forget
 from stream.events.position import Position
 from stream.store.history import History
 
+__all__ = ["DAY_MS", "MARKER_DAYS", "Applied", "UserState", "apply", "encoded", "recomputed"]
+
 DAY_MS = 86_400_000
 MARKER_DAYS = 7  # how long it is remembered that a user was forgotten: as long as Kafka keeps events by default
 
@@ -109,7 +111,7 @@ def apply(
     arrived = [event for event in fresh[forgets[-1] + 1 if forgets else 0 :] if isinstance(event, Event)]
     history = state.history if state else History()
     new = history.new_of(arrived)
-    profile, profile_time_ms = latest_profile(state, new)
+    profile, profile_time_ms = _latest_profile(state, new)
     return Applied(
         user_id,
         read,
@@ -125,7 +127,7 @@ def apply(
     )
 
 
-def latest_profile(state: UserState | None, events: Sequence[Event]) -> tuple[dict[str, str], int]:
+def _latest_profile(state: UserState | None, events: Sequence[Event]) -> tuple[dict[str, str], int]:
     """The profile of the latest event that has one, and its event time; equal times are decided by the content."""
     known = (state.profile, state.profile_time_ms) if state else ({}, 0)
     said = [(event.profile, event.event_time_ms) for event in events if event.profile is not None]

@@ -7,6 +7,8 @@ import msgspec
 from stream.kafka.outbox import Outbox
 from stream.store.state import UserState
 
+__all__ = ["TOPIC_CONFIG", "InterestUpdate", "publish"]
+
 TOPIC_CONFIG = {"cleanup.policy": "compact"}
 
 _encoder = msgspec.json.Encoder()
@@ -31,7 +33,7 @@ class InterestUpdate(msgspec.Struct, frozen=True):
     importance: list[float]
 
 
-def message(state: UserState) -> bytes | None:
+def _message(state: UserState) -> bytes | None:
     """The update's JSON; None, which compaction deletes, for a user who was forgotten."""
     if not state.history.item_ids:
         return None
@@ -56,5 +58,5 @@ def publish(outbox: Outbox, topic: str, users: Mapping[str, UserState | None]) -
     OSError
         If one is not acknowledged in time; none of them may then count as published.
     """
-    records = [{"key": user_id.encode(), "value": state and message(state)} for user_id, state in users.items()]
+    records = [{"key": user_id.encode(), "value": state and _message(state)} for user_id, state in users.items()]
     outbox.send_all(topic, records, "interest updates")

@@ -11,17 +11,19 @@ from model_export.bundle.extractor import Extractor
 from stream.store.protocol import Store
 from stream.store.state import UserState, encoded, recomputed
 
+__all__ = ["PAGE", "Sweep"]
+
 log = logging.getLogger(__name__)
 
 PAGE = 128  # users of one step, for which events may have to wait
 
 
-def everybody(state: UserState) -> bool:
+def _everybody(state: UserState) -> bool:
     """Every user is swept."""
     return True
 
 
-def nothing(states: list[UserState]) -> None:
+def _nothing(states: list[UserState]) -> None:
     """Nothing happens before states are written."""
 
 
@@ -39,12 +41,12 @@ class Sweep:
         between reading and writing, who stay as those wrote them.
     """
 
-    def __init__(self, store: Store, extractor: Extractor, mine: Callable[[UserState], bool] = everybody) -> None:
+    def __init__(self, store: Store, extractor: Extractor, mine: Callable[[UserState], bool] = _everybody) -> None:
         self.store, self.extractor, self.mine = store, extractor, mine
         self.users = store.users()
         self.looked_at = self.swept = self.overtaken = 0
 
-    def step(self, before_writing: Callable[[list[UserState]], None] = nothing) -> bool:
+    def step(self, before_writing: Callable[[list[UserState]], None] = _nothing) -> bool:
         """Do the next page of users; whether there was one.
 
         Parameters

@@ -10,6 +10,8 @@ from stream.store.protocol import Store
 from stream.store.state import UserState
 from stream.updater.sweep import Sweep
 
+__all__ = ["AGAIN_S", "Sweeper"]
+
 log = logging.getLogger(__name__)
 
 SHARE = 4  # while events come, it rests so many times as long as a step takes
@@ -49,11 +51,11 @@ class Sweeper:
 
     def begin(self, extractor: Extractor) -> None:
         """Begin a walk; one that is going on is given up."""
-        self.sweep = Sweep(self.store, extractor, self.is_mine)
+        self.sweep = Sweep(self.store, extractor, self._is_mine)
         self.began = time.monotonic()
         self.metrics.sweeping(True)
 
-    def is_mine(self, state: UserState) -> bool:
+    def _is_mine(self, state: UserState) -> bool:
         """Whether the user's events come to this updater."""
         return state.position.partition in self.partitions
 
@@ -72,12 +74,12 @@ class Sweeper:
         if self.sweep is None or not self.is_at_work() or (started < self.rests_until and not idle):
             return
         try:
-            self.advance(self.sweep)
+            self._advance(self.sweep)
         except OSError as error:
-            self.try_again(self.sweep, error)
+            self._try_again(self.sweep, error)
         self.rests_until = time.monotonic() + SHARE * (time.monotonic() - started)
 
-    def advance(self, sweep: Sweep) -> None:
+    def _advance(self, sweep: Sweep) -> None:
         before = sweep.looked_at, sweep.swept
         more = sweep.step(self.announce)
         self.metrics.swept(sweep.looked_at - before[0], sweep.swept - before[1])
@@ -95,7 +97,7 @@ class Sweeper:
                 *(sweep.swept, sweep.extractor.bundle.version, sweep.looked_at, took_s),
             )
 
-    def try_again(self, sweep: Sweep, error: OSError) -> None:
+    def _try_again(self, sweep: Sweep, error: OSError) -> None:
         if str(error) != self.trouble:
             log.warning("the sweep waits, and begins anew: %s", error)
         self.trouble = str(error)

@@ -38,6 +38,8 @@ from stream.store.state import Applied, UserState, apply, encoded
 from stream.updater import interest_updates
 from stream.updater.sweeper import Sweeper
 
+__all__ = ["MOST_TRIES", "Updater", "collect_less_garbage"]
+
 log = logging.getLogger(__name__)
 
 RETRY_MS = 500
@@ -90,7 +92,7 @@ class Updater:
         self.metrics, self.health = metrics or Metrics(), health or Health()
         self.extractor = self.served()
         self.metrics.bundle(self.extractor.bundle.version)
-        self.sweeper = Sweeper(store, self.metrics, self.announce_swept)
+        self.sweeper = Sweeper(store, self.metrics, self._announce_swept)
         self.trouble: str | None = None
         self.batch = RecordBatch()
         self.done: set[str] = set()  # parts of the batch that need not be done again
@@ -130,7 +132,7 @@ class Updater:
         """One batch, from poll to commit; or one more try of the batch that could not be finished."""
         if self.trouble:
             self.reader.pause()  # also what was assigned since
-        arrived = RecordBatch(self.reader.poll(self.patience_ms()))  # may take partitions from the batch
+        arrived = RecordBatch(self.reader.poll(self._patience_ms()))  # may take partitions from the batch
         self.follow()
         if self.trouble:
             self.reader.rewind(arrived)  # of partitions that were assigned just now: their turn comes
@@ -140,12 +142,12 @@ class Updater:
             if self.batch.records:
                 self.finish(self.batch)
         except OSError as error:
-            self.wait_because(error)
+            self._wait_because(error)
         else:
             self.go_on()
             self.sweeper.step(idle=not arrived.records)
 
-    def patience_ms(self) -> int:
+    def _patience_ms(self) -> int:
         """How long to wait for events."""
         if self.trouble:
             return RETRY_MS
@@ -177,7 +179,7 @@ class Updater:
         """Drop what is not finished of partitions that were taken away; it is not committed, so others read it."""
         self.batch = self.batch.without(partitions)
 
-    def wait_because(self, error: OSError) -> None:
+    def _wait_because(self, error: OSError) -> None:
         if str(error) != self.trouble:
             log.error("reading is paused: %s", error)
         self.trouble = str(error)
@@ -206,7 +208,7 @@ class Updater:
             self.count(batch, by_user, letters)
             self.done.add("store")
         if "dead_letters" not in self.done:
-            self.bury(letters)
+            self._bury(letters)
             self.done.add("dead_letters")
         self.announce(by_user)
         self.reader.commit(batch, wait=bool(letters))  # read again, they would be buried twice
@@ -242,7 +244,7 @@ class Updater:
             if not self.reader.still_reads(batch):
                 return False
             refused = self.write(made)
-            self.count_users(
+            self._count_users(
                 [events for user_id, events in left.items() if user_id not in refused],
                 [one for one, _ in made if one.user_id not in refused],
             )
@@ -253,7 +255,7 @@ class Updater:
 
     def apply(self, by_user: UserEvents) -> list[tuple[Applied, UserState]]:
         """The users that change, with their new states. All events of a user are applied together, encoded once."""
-        states = self.states_of(by_user)
+        states = self._states_of(by_user)
         length = self.settings.history_length
         pairs = zip(by_user.items(), states, strict=True)
         applied = [apply(user_id, state, events, length) for (user_id, events), state in pairs]
@@ -270,7 +272,7 @@ class Updater:
         self.metrics.refused(len(refused))
         return refused
 
-    def count_users(self, events: list[list[tuple[Event | Forget, Position]]], applied: list[Applied]) -> None:
+    def _count_users(self, events: list[list[tuple[Event | Forget, Position]]], applied: list[Applied]) -> None:
         """Count the events of users who are written, and what became of them."""
         known = self.extractor.bundle.rows
         self.metrics.count("replayed", sum(map(len, events)) - sum(one.events for one in applied))
@@ -286,7 +288,7 @@ class Updater:
         wanted = sum(map(len, by_user.values()))
         self.metrics.count("ignored", len(batch.records) - len(letters) - wanted)
 
-    def bury(self, letters: list[DeadLetter]) -> None:
+    def _bury(self, letters: list[DeadLetter]) -> None:
         """Write the dead letters; they must be on the broker before their offsets are committed."""
         if not letters:
             return
@@ -303,10 +305,10 @@ class Updater:
         Also of those whose events were all applied before: whoever applied them may have died before saying so.
         """
         if self.settings.updates_topic:
-            users = dict(zip(by_user, self.states_of(by_user), strict=True))
+            users = dict(zip(by_user, self._states_of(by_user), strict=True))
             interest_updates.publish(self.outbox, self.settings.updates_topic, users)
 
-    def announce_swept(self, states: Sequence[UserState]) -> None:
+    def _announce_swept(self, states: Sequence[UserState]) -> None:
         """Publish the interests of these users before they are written: once they are, no sweep finds them again.
 
         Raises
@@ -319,7 +321,7 @@ class Updater:
             users = {state.user_id: state for state in states}
             interest_updates.publish(self.outbox, self.settings.updates_topic, users)
 
-    def states_of(self, user_ids: Collection[str]) -> list[UserState | None]:
+    def _states_of(self, user_ids: Collection[str]) -> list[UserState | None]:
         """The stored states of these users.
 
         Raises
