@@ -11,7 +11,6 @@ COPY model_export model_export
 COPY stream stream
 COPY index index
 COPY demo demo
-COPY .streamlit .streamlit
 RUN .venv/bin/uv pip install --no-cache --python .venv/bin/python --constraint constraints.txt --editable .
 
 FROM build AS train

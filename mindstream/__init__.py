@@ -1,0 +1,69 @@
+"""Mindstream keeps every user's interests fresh; this is the one name to import.
+
+    from mindstream import Recommender, Registry, Request, Settings, open_store
+
+Everything named here loads when it is first used, and none of it needs torch, which is for training only.
+"""
+
+from importlib import import_module, metadata
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from index.recommend.recommender import Candidates, Recommender
+    from index.recommend.request import Request
+    from mindstream.settings import Settings
+    from model_export.bundle.extractor import Extractor
+    from model_export.bundle.format import Bundle
+    from model_export.bundle.registry import Registry
+    from model_export.bundle.serving import Serving
+    from stream.events.event import Event
+    from stream.events.producer import EventProducer
+    from stream.store.open import open_store
+    from stream.updater.updater import Updater
+
+    __version__: str
+
+__all__ = [
+    "Bundle",
+    "Candidates",
+    "Event",
+    "EventProducer",
+    "Extractor",
+    "Recommender",
+    "Registry",
+    "Request",
+    "Serving",
+    "Settings",
+    "Updater",
+    "__version__",
+    "open_store",
+]
+
+_HOMES = {
+    "Bundle": "model_export.bundle.format",
+    "Candidates": "index.recommend.recommender",
+    "Event": "stream.events.event",
+    "EventProducer": "stream.events.producer",
+    "Extractor": "model_export.bundle.extractor",
+    "Recommender": "index.recommend.recommender",
+    "Registry": "model_export.bundle.registry",
+    "Request": "index.recommend.request",
+    "Serving": "model_export.bundle.serving",
+    "Settings": "mindstream.settings",
+    "Updater": "stream.updater.updater",
+    "open_store": "stream.store.open",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from the room that it lives in (PEP 562)."""
+    if name == "__version__":
+        return metadata.version("mindstream")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'mindstream' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    """List the public names, which are not loaded before they are used."""
+    return sorted({*globals(), *__all__})

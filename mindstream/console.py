@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from types import TracebackType
 
-__all__ = ["run"]
+__all__ = ["run", "set_up_logs"]
 
 # What takes a while to import is imported where it is used: until this module is there, Ctrl-C is a traceback.
 
@@ -19,12 +19,15 @@ log = logging.getLogger("console")
 def run(app: Callable[..., object]) -> None:
     """Run a Typer app; print expected errors as a sentence on stderr instead of a traceback."""
     as_json = _wants_json()
-    _set_up_logs(as_json)
+    set_up_logs(as_json)
     fail = log.error if as_json else _print_error
     try:
         app()  # Typer ends the process: 2 where it was called wrongly, 130 after Ctrl-C
     except ModuleNotFoundError as error:  # torch, where only what serving needs was installed
-        fail(f"{error.name} is not installed; remove .venv and run `make setup`")
+        fail(
+            f"{error.name} is not installed; training needs the extra `train`: `uv tool install '.[train]'`, "
+            "or in a checkout remove .venv and run `make setup`"
+        )
         sys.exit(EXIT_ERROR)
     except (ValueError, OSError) as error:
         fail(str(error))
@@ -41,12 +44,18 @@ def _wants_json() -> bool:
         return False
 
 
-def _set_up_logs(as_json: bool) -> None:
+def set_up_logs(as_json: bool) -> None:
     """Log to stderr: errors of all, and what our own rooms say."""
     handler = logging.StreamHandler()
     handler.setFormatter(_json_lines() if as_json else logging.Formatter(TEXT))
     logging.basicConfig(level=logging.ERROR, handlers=[handler])
-    for room in ("demo", "index", "model_export", "stream"):  # kafka-python warns at every reconnect; ours say enough
+    for room in (
+        "demo",
+        "index",
+        "mindstream",
+        "model_export",
+        "stream",
+    ):  # kafka-python warns at every reconnect; ours say enough
         logging.getLogger(room).setLevel(logging.INFO)
 
 

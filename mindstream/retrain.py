@@ -1,12 +1,17 @@
-"""The daily retrain: data, training, evaluation, export, index, gate, publish, one after the other."""
+"""The pipeline from a log to the current bundle: train, evaluate, export, index, gate, publish.
+
+It stands once, above the rooms that it calls: the daily retrain and the demo run the same steps.
+"""
 
 import logging
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from index.search.bundled import build_index
+from index.search.hnsw import HnswSettings
 from model_export.bundle.format import Bundle
 from model_export.bundle.lock import locked
 from model_export.bundle.registry import Registry
@@ -19,7 +24,7 @@ from model_export.models.model_config import ModelConfig
 from model_export.models.training_config import TrainingConfig
 from model_export.training.train import train
 
-__all__ = ["LOCK", "Plan", "alone", "retrain"]
+__all__ = ["LOCK", "Plan", "alone", "build_bundle", "publish", "retrain"]
 
 LOCK = ".retrain.lock"
 
@@ -28,7 +33,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Plan:
-    """What a retrain does.
+    """Settings of one retrain.
 
     Attributes
     ----------
@@ -47,8 +52,8 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class _Retrained:
-    """What came out: the bundle, where it lies now, what the gate found, and whether it is the current one."""
+class Retrained:
+    """Outcome of a retrain: the bundle as it lies now, the gate's verdict, and whether the bundle is current."""
 
     bundle: Bundle
     verdict: Verdict
@@ -57,7 +62,13 @@ class _Retrained:
 
 @contextmanager
 def alone(registry: Registry) -> Iterator[None]:
-    """Hold the lock of retrains; BlockingIOError where another one works for the same registry."""
+    """Hold the lock of retrains while the block lasts.
+
+    Raises
+    ------
+    BlockingIOError
+        If another retrain works for the same registry.
+    """
 
     def taken() -> None:
         raise BlockingIOError(f"another retrain works for {registry.folder}; this one ends, that one goes on")
@@ -66,35 +77,51 @@ def alone(registry: Registry) -> Iterator[None]:
         yield
 
 
-def retrain(
+def retrain(events: InteractionLog, plan: Plan, registry: Registry, progress: bool = True) -> Retrained:
+    """Train on a log and publish the bundle, unless the gate objects."""
+    current = current_or_none(registry)
+    start = None if plan.cold else current
+    bundle = build_bundle(events, plan.model, plan.training, plan.home, start=start, progress=progress)
+    log.info("comparing with %s", "nothing, it is the first" if current is None else current.version)
+    verdict = judge(bundle, current, plan.gate, events)
+    if verdict.objections and not plan.force:
+        return Retrained(bundle, verdict, published=False)
+    return Retrained(publish(bundle, registry), verdict, published=True)
+
+
+def build_bundle(
     events: InteractionLog,
-    plan: Plan,
-    registry: Registry,
-    build_index: Callable[[Path], None],
+    model: ModelConfig,
+    training: TrainingConfig,
+    home: Path,
+    *,
+    start: Bundle | None = None,
+    evaluate: bool = True,
     progress: bool = True,
-) -> _Retrained:
-    """Train on a log and publish what came out, unless the gate objects.
+) -> Bundle:
+    """Train, evaluate, export and index a model; the bundle is not published yet.
 
     Parameters
     ----------
-    build_index : adds the item index to a bundle folder; indexes are no matter of this room.
+    home : folder for the checkpoint (model.pt) and, below exported/, the bundle.
+    start : bundle whose item embeddings training begins with; None: a cold start.
+    evaluate : measure the model beside the baselines, for the model card, and keep the checkpoint.
     """
-    current = current_or_none(registry)
     log.info("training on %s", events.describe())
-    checkpoint = train(events, plan.model, plan.training, progress, start=None if plan.cold else current)
-    save(checkpoint, plan.home / "model.pt")
-    log.info("evaluating, after %s steps in %.0f s", f"{checkpoint.steps:,}", checkpoint.seconds)
-    checkpoint = judged(checkpoint, events, progress)
-    save(checkpoint, plan.home / "model.pt")
+    checkpoint = train(events, model, training, progress, start=start)
+    if evaluate:
+        save(checkpoint, home / "model.pt")  # evaluating takes a while, and what was trained should not be lost
+        log.info("evaluating, after %s steps in %.0f s", f"{checkpoint.steps:,}", checkpoint.seconds)
+        checkpoint = judged(checkpoint, events, progress)
+        save(checkpoint, home / "model.pt")
     log.info("exporting")
-    exported = export(checkpoint, plan.home / "exported", progress).path
-    log.info("building the index of %s", exported)
-    build_index(exported)
-    log.info("comparing with %s", "nothing, it is the first" if current is None else current.version)
-    bundle = Bundle(exported)
-    verdict = judge(bundle, current, plan.gate, events)
-    if verdict.objections and not plan.force:
-        return _Retrained(bundle, verdict, published=False)
-    published = registry.publish(exported)
-    shutil.rmtree(exported)
-    return _Retrained(published, verdict, published=True)
+    exported = export(checkpoint, home / "exported", progress)
+    log.info("building the index of %s", exported.path)
+    return build_index(exported, "auto", HnswSettings(), progress)
+
+
+def publish(bundle: Bundle, registry: Registry) -> Bundle:
+    """Make a bundle current in a registry, and remove the folder that it was exported to."""
+    published = registry.publish(bundle.path)
+    shutil.rmtree(bundle.path)
+    return published

@@ -5,8 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from demo.engine.home import log_file, one_interest_models
-from index.search.bundled import build_index
-from index.search.hnsw import HnswSettings
 from mindstream.settings import Settings
 from model_export.bundle.check import check
 from model_export.bundle.registry import Registry
@@ -44,7 +42,7 @@ def prepare(settings: Settings) -> None:
     log.info("training a model with one interest, to compare with")
     publish(interactions, one_interest(chosen), ONE_INTEREST_SECONDS, settings, one_interest_models(settings))
     log.info("training the model")
-    publish(interactions, chosen, TRAINING_SECONDS, settings, settings.models, judge=True)
+    publish(interactions, chosen, TRAINING_SECONDS, settings, settings.models, evaluate=True)
 
 
 def shown_model(settings: Settings) -> Preset:
@@ -53,23 +51,19 @@ def shown_model(settings: Settings) -> Preset:
 
 
 def publish(
-    interactions: InteractionLog, chosen: Preset, seconds: float, settings: Settings, models: Path, judge: bool = False
+    interactions: InteractionLog,
+    chosen: Preset,
+    seconds: float,
+    settings: Settings,
+    models: Path,
+    evaluate: bool = False,
 ) -> None:
-    """Train for so long, and make the result current in `models`; `judge` also measures it on held-out users."""
-    # Here and not at the top: a demo that finds a model runs without torch.
-    from model_export.evaluation.evaluation import judged
-    from model_export.export.exporter import export
-    from model_export.models.checkpoint import save
-    from model_export.training.train import train
+    """Train for so long, and make the bundle current in `models`; `evaluate` also measures it on held-out users."""
+    from mindstream import retrain  # here and not at the top: a demo that finds a model runs without torch
 
     training = replace(chosen.training, max_seconds=seconds)
-    checkpoint = train(interactions, chosen.model, training)
-    if judge:
-        checkpoint = judged(checkpoint, interactions)
-        save(checkpoint, settings.home / "model.pt")
-    bundle = build_index(export(checkpoint, settings.home / "exported"), "auto", HnswSettings())
-    check(bundle)
-    log.info("model %s is published", Registry(models).publish(bundle.path).version)
+    bundle = retrain.build_bundle(interactions, chosen.model, training, settings.home, evaluate=evaluate)
+    log.info("model %s is published", retrain.publish(bundle, Registry(models, check)).version)
 
 
 def read_or_simulate(settings: Settings) -> InteractionLog:

@@ -29,7 +29,7 @@ import demo.engine.engine
 import demo.engine.prepare
 import demo.engine.traffic
 import demo.power
-from demo.__main__ import APP, as_environment, for_log, require_free
+from demo.command import APP, as_environment, for_log, require_free
 from demo.drawing.view import Row, Shelf, Theme, behaviours_of, search, shelves_of, theme_of
 from demo.drawing.words import plain, price
 from demo.engine.engine import Engine
@@ -489,7 +489,10 @@ def test_without_torch_no_model_is_prepared_and_it_is_said(tmp_path: Path) -> No
     environment = {**os.environ, "MINDSTREAM_HOME": str(tmp_path), "MINDSTREAM_LOG": ""}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 2
-    assert done.stderr == "error: torch is not installed; remove .venv and run `make setup`\n"
+    assert done.stderr == (
+        "error: torch is not installed; training needs the extra `train`: `uv tool install '.[train]'`, "
+        "or in a checkout remove .venv and run `make setup`\n"
+    )
     assert not is_prepared(Settings(home=tmp_path))
 
 

@@ -14,7 +14,7 @@ from testbed.stream_process import ROOT
 
 PROGRAM = """
 import logging
-import console
+from mindstream import console
 
 def app():
     log = logging.getLogger("stream.updater.updater")

@@ -11,9 +11,9 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from mindstream.commands.model import app
 from mindstream.retrain import LOCK
 from mindstream.settings import Settings
-from model_export.__main__ import app
 from model_export.bundle.format import Bundle
 from model_export.bundle.lock import locked
 from model_export.bundle.registry import POINTER, Registry

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from index.search.bundled import build_index
 from index.search.hnsw import HnswSettings
-from model_export.__main__ import app
+from mindstream.commands.model import app
 from model_export.bundle.check import CHECKS, check
 from model_export.bundle.format import (
     CATALOGUE,

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from model_export.__main__ import app
+from mindstream.commands.model import app
 from model_export.bundle import registry as publishing
 from model_export.bundle.check import check
 from model_export.bundle.format import (

@@ -19,10 +19,11 @@ import torch
 from typer.models import CommandInfo
 
 from mindstream import console
-from model_export.__main__ import app, state_file, train
+from mindstream.commands.model import app
 from model_export.bundle.check import check
 from model_export.bundle.format import CATALOGUE, Bundle
 from model_export.bundle.registry import Registry
+from model_export.commands.models import state_file, train
 from model_export.data.simulator import simulate
 from model_export.evaluation.evaluation import evaluate
 from model_export.models.checkpoint import load
@@ -312,7 +313,10 @@ def test_training_where_torch_is_not_installed(
     monkeypatch.delitem(sys.modules, "model_export.training.train")
     monkeypatch.setitem(sys.modules, "torch", None)  # importing it then fails
     assert say(monkeypatch, "train", log) == 2
-    assert capsys.readouterr().err == "error: torch is not installed; remove .venv and run `make setup`\n"
+    assert capsys.readouterr().err == (
+        "error: torch is not installed; training needs the extra `train`: `uv tool install '.[train]'`, "
+        "or in a checkout remove .venv and run `make setup`\n"
+    )
 
 
 @pytest.mark.parametrize(

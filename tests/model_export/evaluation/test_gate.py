@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from model_export.__main__ import app
+from mindstream.commands.model import app
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.format import ITEM_EMBEDDINGS, Bundle, BundleError, describe_file, write_manifest
 from model_export.bundle.registry import Registry

@@ -1,6 +1,5 @@
 """The daily retrain: retrain."""
 
-import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -40,7 +39,6 @@ from model_export.readers import read_log
 
 __all__ = ["app"]
 
-ROOT = Path(__file__).parents[2]
 MAX_DROP = 0.1  # nobody looks on at night
 
 app = typer.Typer(pretty_exceptions_enable=False)
@@ -85,7 +83,7 @@ def retrain(
         raise ValueError("there is no log to learn from: give --log or set MINDSTREAM_LOG")
     with alone(registry):
         events = events_between(read_log(source, format), since, until)
-        done = retrain(events, plan, registry, _build_index, progress=sys.stderr.isatty())
+        done = retrain(events, plan, registry, progress=sys.stderr.isatty())
     for objection in done.verdict.objections:
         print(f"{'forced' if done.published else 'refused'}: {objection}", file=sys.stderr)
     what = f"published {done.bundle.version}" if done.published else f"refused {done.bundle.path}"
@@ -93,13 +91,3 @@ def retrain(
     print(f"{what}: {done.verdict}; {size}; {time.monotonic() - started:.0f} s")
     if not done.published:
         raise typer.Exit(EXIT_REFUSED)
-
-
-def _build_index(bundle: Path) -> None:
-    """`python -m index build` in a process of its own: this room knows nothing of indexes."""
-    command = [sys.executable, "-m", "index", "build", str(bundle.resolve())]
-    said = None if sys.stderr.isatty() else subprocess.PIPE  # a progress bar is for a terminal
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=said, text=True, check=False)
-    if done.returncode:
-        last = (done.stderr or "").strip().splitlines()[-1:]
-        raise ValueError(f"`python -m index build {bundle}` ended with {done.returncode}: {' '.join(last)}")

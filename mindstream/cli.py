@@ -1,0 +1,65 @@
+"""The one command, `mindstream`; `python -m stream | model_export | index | demo` run the same code room by room."""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Annotated
+
+import typer
+
+import mindstream
+from mindstream import console
+
+__all__ = ["app_for", "main"]
+
+# Command -> the module with its Typer app, and its line in the list of commands. Only the one that is asked for is
+# imported: all of them take seconds.
+ROOMS = {
+    "stream": ("stream.__main__", "Keep interest capsules fresh: run, produce, replay, show, dlq, ..."),
+    "model": ("mindstream.commands.model", "Train models and publish bundles: train, export, publish, retrain, ..."),
+    "index": ("index.__main__", "Retrieve candidates: build, query, serve, items, ..."),
+}
+DEMO = "Prepare a model if there is none, then show the demo in a browser."
+
+
+def main() -> None:
+    """Run what the command line asks for."""
+    console.run(app_for(sys.argv[1:]))
+
+
+def app_for(words: Sequence[str]) -> typer.Typer:
+    """Make the command; of the rooms that the words do not ask for it has the line in the list only.
+
+    Parameters
+    ----------
+    words : of the command line, without the program's name.
+    """
+    app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+    app.callback()(_options)
+    asked = next((word for word in words if not word.startswith("-")), "")
+    for name, (module, line) in ROOMS.items():
+        if name == asked:
+            app.add_typer(import_module(module).app, name=name)
+        else:
+            app.command(name, help=line)(_do_nothing)
+    app.command("demo", help=DEMO)(import_module("demo.command").main if asked == "demo" else _do_nothing)
+    return app
+
+
+def _do_nothing() -> None:
+    """Stand in the list of commands for one that was not asked for."""
+
+
+def _print_version(asked: bool) -> None:
+    """Print the version and end, if it was asked for."""
+    if asked:
+        print(f"mindstream {mindstream.__version__}")
+        raise typer.Exit
+
+
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and end.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """Keep every user's interests fresh: events on Kafka become interest capsules, and these find candidates."""

@@ -1,0 +1,160 @@
+"""Models, from a log to a bundle: simulate | train | evaluate | export."""
+
+import json
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from model_export.commands.options import (
+    MOST_SEED,
+    BatchSize,
+    Dim,
+    HistoryLength,
+    LogFormat,
+    Model,
+    NumInterests,
+    Seed,
+    Steps,
+    Switches,
+    Threads,
+    Until,
+    given,
+    train_on,
+)
+from model_export.data.period import events_between
+from model_export.models.presets import DEFAULT, preset
+from model_export.models.switches import switched
+from model_export.readers import read_log, write_table
+
+__all__ = ["app", "state_file", "train"]
+
+app = typer.Typer(pretty_exceptions_enable=False)
+
+LogPath = Annotated[Path, typer.Argument(help="Interaction log: CSV, Parquet, or a publisher's file or folder.")]
+CheckpointPath = Annotated[Path, typer.Argument(help="Checkpoint that `train` wrote.")]
+
+
+@app.command()
+def simulate(
+    out: Annotated[Path, typer.Argument(help="Parquet file to write.")],
+    users: Annotated[int, typer.Option(help="Number of users.", min=1)] = 2_000,
+    seed: Annotated[int, typer.Option(help="Seed; the same seed gives the same shop.", min=0, max=MOST_SEED)] = 7,
+) -> None:
+    """Write the log of a simulated shop whose users have two to four planted interests."""
+    from model_export.data.simulator import simulate as simulate_shop
+
+    log = simulate_shop(users=users, seed=seed).log
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_table(log, out)
+    print(log.describe())
+
+
+@app.command()
+def train(
+    log: LogPath,
+    out: Annotated[Path, typer.Option(help="Checkpoint file to write.")] = Path("model.pt"),
+    format: LogFormat = "auto",
+    model: Model = DEFAULT,
+    steps: Steps = None,
+    batch_size: BatchSize = None,
+    dim: Dim = None,
+    num_interests: NumInterests = None,
+    history_length: HistoryLength = None,
+    seed: Seed = 7,
+    threads: Threads = 1,
+    switches: Switches = None,
+    until: Until = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a training that was stopped (its state is in OUT.progress).")
+    ] = False,
+) -> None:
+    """Train a model on a log; held-out users say when it does not get better any more."""
+    from model_export.evaluation.evaluation import judged
+    from model_export.models.checkpoint import save
+    from model_export.training.train import train as train_model
+
+    _require_writable(out)
+    train_on(threads)
+    chosen = switched(preset(model), switches or [])
+    config = replace(chosen.model, **given(dim=dim, num_interests=num_interests, history_length=history_length))
+    training = replace(chosen.training, seed=seed, **given(steps=steps, batch_size=batch_size))
+    interactions = events_between(read_log(log, format), None, until)
+    print(interactions.describe())
+    state = state_file(out, resume)
+    try:
+        checkpoint = train_model(interactions, config, training, state=state)
+    except KeyboardInterrupt:
+        if state.exists():
+            print(
+                f"\nstopped; {state} has the training so far, and the same line with --resume goes on", file=sys.stderr
+            )
+        raise
+    save(checkpoint, out)
+    state.unlink(missing_ok=True)
+    save(judged(checkpoint, interactions), out)  # again: judging takes a while, and what was trained should not be lost
+    print(f"wrote {out}; validation: {_percentages(checkpoint.validation)}")
+
+
+@app.command()
+def evaluate(
+    checkpoint: CheckpointPath,
+    log: LogPath,
+    format: LogFormat = "auto",
+    protocol: Annotated[
+        str, typer.Option(help="comirec: the last fifth of test users; chronological: all that came after training.")
+    ] = "comirec",
+) -> None:
+    """Recall@N, HR@N and NDCG@N of a model beside item-kNN and most popular, on the same users."""
+    from model_export.evaluation.evaluation import evaluate as evaluate_model
+    from model_export.evaluation.report import figures_json, figures_table
+    from model_export.models.checkpoint import load
+
+    figures = evaluate_model(load(checkpoint), read_log(log, format), protocol)
+    print(f"{protocol}: {figures[0].users:,} users; in brackets the 95 % interval\n")
+    print(figures_table(figures))
+    print(json.dumps({"protocol": protocol, "figures": [figures_json(one) for one in figures]}))
+
+
+@app.command()
+def export(
+    checkpoint: CheckpointPath,
+    out: Annotated[Path, typer.Option(help="Folder in which the bundle's folder is made.")] = Path("bundles"),
+) -> None:
+    """Turn a checkpoint into a bundle (ONNX graph, item table, manifest, golden capsules); print its path."""
+    from model_export.export.exporter import export as export_bundle
+    from model_export.models.checkpoint import load
+
+    print(export_bundle(load(checkpoint), out).path)
+
+
+def _require_writable(out: Path) -> None:
+    """Raise OSError where the checkpoint could not be written: the training would be lost."""
+    if out.is_dir():
+        raise IsADirectoryError(f"--out is {out}, a folder; right is a file, such as {out / 'model.pt'}")
+    folder = next(one for one in out.absolute().parents if one.exists())  # those below it are made later
+    try:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise OSError(
+            f"--out is {out}, which cannot be written in {folder} ({error.strerror}); "
+            "right is a file in a folder that is there or can be made"
+        ) from error
+
+
+def state_file(out: Path, resume: bool) -> Path:
+    """Where a training keeps its state; one that shall not be gone on with is deleted."""
+    file = out.with_name(out.name + ".progress")
+    if resume and not file.exists():
+        raise ValueError(f"{file} does not exist: there is no training to go on with; leave out --resume")
+    if not resume:
+        file.unlink(missing_ok=True)
+    return file
+
+
+def _percentages(found: dict[str, float]) -> str:
+    """Shares as per cent, for people."""
+    return ", ".join(f"{name} {100 * value:.1f} %" for name, value in found.items()) or "no held-out users"
