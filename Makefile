@@ -23,7 +23,7 @@ lint: setup
 	$(PY) -m mypy
 
 docs: setup
-	$(UV) pip install --quiet --python $(PY) --constraint constraints.txt --editable '.[docs]'
+	$(UV) pip install --quiet --python $(PY) --constraint constraints.txt --requirements pyproject.toml --extra docs
 	$(PY) docs/tools/pages.py .pages
 	$(PY) -m zensical build --strict --config-file mkdocs.yml
 
