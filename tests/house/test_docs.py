@@ -1,4 +1,4 @@
-"""What README.md, docs/ and compose.yaml say is so: variables, commands and options, columns, links."""
+"""What the pages and compose.yaml say is so: variables, commands, options, columns, links."""
 
 import importlib.util
 import re
@@ -12,6 +12,7 @@ import pytest
 import typer
 import yaml
 
+from mindstream.cli import app_for
 from mindstream.settings import Settings
 from model_export.readers import FORMATS
 from model_export.readers.table import ACCEPTED, FEATURE_PREFIX, PROFILE_PREFIX
@@ -21,10 +22,10 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *s
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
 
 README_LINES = 150
-ROOMS = {"stream": "stream", "index": "index", "model": "model_export", "demo": "demo"}  # as `mindstream` calls them
+FORMS = ("python -m demo", "python -m index", "python -m model_export", "python -m stream", "mindstream")
 CODE = re.compile(r"^```\w*\n(.*?)^```$|`([^`\n]+)`", flags=re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(
-    r"(?:python -m (benchmarks|demo|index|model_export|stream)|mindstream (stream|index|model|demo))\b"
+    r"(python -m (?:benchmarks|demo|index|model_export|stream)\b|(?<!\S)mindstream(?= (?!import)[a-z]))"
 )
 OPTION = re.compile(r"(?<!\S)(--[a-z][a-z-]*|-[a-z])\b")
 
@@ -40,15 +41,15 @@ def variables() -> dict[str, object]:
 
 
 def commands_in(code: str) -> Iterator[tuple[str, str]]:
-    """The room and the rest of the line of each command in some code; a comment may name further options."""
+    """The program and the rest of the line of each command in some code; a comment may name further options."""
     for line in code.splitlines():
-        found = COMMAND.search(line)
+        found = COMMAND.search(line.replace("$(", "$( "))
         if found:
-            yield found[1] or ROOMS[found[2]], re.split(r"[|;>)]|\$\(", line[found.end() :])[0]
+            yield found[1], re.split(r"[|;>)]|\$\(", found.string[found.end() :])[0]
 
 
 def shown() -> list[tuple[str, str]]:
-    """Every command that the pages show or Compose runs: the room, and what follows."""
+    """Every command that the pages show or Compose runs: the program, and what follows."""
     found = set()
     for page in PAGES:
         for block, span in CODE.findall(page.read_text(encoding="utf-8")):
@@ -58,14 +59,16 @@ def shown() -> list[tuple[str, str]]:
     return sorted(found)
 
 
-def command_of(room: str, words: list[str]) -> Any:
+def command_of(program: str, words: list[str]) -> Any:
     """The command that these words name: groups are followed until a command that takes the rest."""
-    command: Any = typer.main.get_command(import_module(f"{room}.__main__").app)
+    room = program.removeprefix("python -m ")
+    app = app_for(words) if program == "mindstream" else import_module(f"{room}.__main__").app
+    command: Any = typer.main.get_command(app)
     for word in words:
         subcommands = getattr(command, "commands", None)
         if subcommands is None or not re.fullmatch(r"[a-z-]+", word):
             break
-        assert word in subcommands, f"{room} has no command {word}"
+        assert word in subcommands, f"{program} has no command {word}"
         command = subcommands[word]
     return command
 
@@ -104,11 +107,10 @@ def test_every_format_of_a_log_and_every_column_is_documented() -> None:
         assert re.findall(r"`([^`]+)`", rows[field].split("|")[2]) == names
 
 
-@pytest.mark.parametrize(("room", "rest"), shown(), ids=lambda part: part.strip()[:60])
-def test_every_command_and_option_exists(room: str, rest: str) -> None:
-    command = command_of(room, rest.partition("#")[0].split())
-    known = {"--help", *(name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts))}
-    assert set(OPTION.findall(rest)) <= known
+@pytest.mark.parametrize(("program", "rest"), shown(), ids=lambda part: part.strip()[:60])
+def test_every_command_and_option_exists(program: str, rest: str) -> None:
+    command = command_of(program, rest.partition("#")[0].split())
+    assert set(OPTION.findall(rest)) <= options_of(command) | {"--help"}
 
 
 def options_of(command: Any) -> set[str]:
@@ -118,14 +120,14 @@ def options_of(command: Any) -> set[str]:
 
 
 def test_every_option_in_a_text_or_table_exists() -> None:
-    rooms = ("benchmarks", *ROOMS.values())
-    known = set[str]().union(*(options_of(command_of(room, [])) for room in rooms)) | {"--help"}
+    programs = ("python -m benchmarks", *FORMS)
+    known = set[str]().union(*(options_of(command_of(program, [])) for program in programs)) | {"--help"}
     spans = {span for page in PAGES for _, span in CODE.findall(page.read_text("utf-8")) if span.startswith("-")}
     assert {option for span in spans for option in OPTION.findall(span)} <= known
 
 
-def test_the_pages_show_commands_of_all_rooms() -> None:
-    assert {room for room, _ in shown()} == {"benchmarks", "demo", "index", "model_export", "stream"}
+def test_the_pages_show_commands_in_every_form() -> None:
+    assert {program for program, _ in shown()} == {"python -m benchmarks", *FORMS}
 
 
 def test_compose_gives_known_variables_only() -> None:
