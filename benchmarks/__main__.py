@@ -2,6 +2,7 @@
 
 import typer
 
+from benchmarks import house
 from benchmarks.faults import command as faults
 from benchmarks.quality import accuracy, cold, freshness, planted
 from benchmarks.retrieval import command as retrieval
@@ -17,6 +18,7 @@ app.command("demo")(demo.main)
 app.command("extractor")(extractor.main)
 app.command("faults")(faults.main)
 app.command("freshness")(freshness.main)
+app.command("house")(house.main)
 app.command("latency")(latency.main)
 app.command("planted")(planted.main)
 app.command("retrieval")(retrieval.main)
