@@ -12,152 +12,125 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import house
+from benchmarks.house import ROOMS, ROOT, TOP, imports, modules, room_of
 from index.search.bundled import build_index
 from index.search.hnsw import HnswSettings
 from model_export.bundle.format import Bundle
 
-ROOT = Path(__file__).parents[2]
-ROOMS = ("benchmarks", "demo", "index", "model_export", "stream", "tests")
-OURS = (*ROOMS, "console", "settings")
-
-BUNDLE, EXTRACTOR, REGISTRY = (
-    "model_export.bundle.format",
-    "model_export.bundle.extractor",
-    "model_export.bundle.registry",
-)
-REPEATS = "model_export.bundle.own_items"
-SERVING = "model_export.bundle.serving"
-REAL_PARTS = (
-    "testbed.real_kafka",
-    "testbed.java_broker",
-    "testbed.kafka_jars",
-    "testbed.real_redis",
-    "testbed.system",
-    "testbed.tied_process",
-)
-FAULT_PARTS = (  # of `python -m benchmarks faults` and `swap`
-    "testbed.stream_process",
-    "testbed.bad_records",
-    "testbed.small_model",
-    "testbed.bad_bundles",
-)
-STORES = (  # what index reads of the stream's, how it prints it, and the way to the Redis where its own items are too
-    "stream.events.event",
-    "stream.store.history",
-    "stream.store.interests",
-    "stream.events.position",
-    "mindstream.printable",
-    "stream.store.redis_address",
-    "stream.store.redis_link",
-    "stream.store.state",
-    "stream.store.protocol",
-    "stream.store.open",
-)
-DEMO_PARTS = ("testbed.demo_process",)  # of `python -m benchmarks demo`
-# Room -> what of ours it may import besides itself, settings and console. A name allows what is below it.
-MAY_IMPORT: dict[str, tuple[str, ...]] = {
-    "stream": (BUNDLE, EXTRACTOR, REGISTRY, SERVING, "model_export.data.interactions", "model_export.readers"),
-    "index": (BUNDLE, EXTRACTOR, REGISTRY, REPEATS, SERVING, *STORES),
-    "model_export": (),
-    "demo": ("index", "model_export", "stream"),
-    "benchmarks": ("index", "model_export", "stream", *REAL_PARTS, *FAULT_PARTS, *DEMO_PARTS),
-    "settings": (),
-    "console": (),
-}
-# Library -> the only file that may import it; benchmarks, where it is a peer, and tests apart.
+MOST_MODULES = 14  # in one folder
+README_LINES = 150
+# Library -> the only module that may import it; benchmarks, for which it is a peer, and the testbed apart.
 ONLY_IN = {
-    "hnswlib": "index/hnsw.py",
-    "onnxruntime": "model_export/extractor.py",
-    "pydantic_settings": "settings.py",
-    "redis": "stream/redis_link.py",
+    "hnswlib": "index.search.hnsw",
+    "onnxruntime": "model_export.bundle.extractor",
+    "pydantic_settings": "mindstream.settings",
+    "redis": "stream.store.redis_link",
 }
-PAGE = ("demo/app.py", "demo/page/", "demo/serve.py")  # what may import streamlit
+PAGE = ("demo.app", "demo.page.", "demo.serve")  # what may import streamlit
 ENVIRONMENT = {"environ", "environb", "getenv", "getenvb", "putenv", "unsetenv"}
-PASSES_IT_ON = {"demo/__main__.py"}  # {**os.environ, ...} for a child process; nothing in it is read
+# {**os.environ, ...} for a child process; nothing in it is read.
+PASSES_IT_ON = {"demo.command", "testbed.demo_process", "testbed.stream_process"}
 
 LARGEST = 100_000  # bytes
 A_MACHINE_S_PATH = re.compile(r"(?<![\w.$}])/(?:work|root|home)\b")
 A_REGISTRY = re.compile(r"pypi\.org|pythonhosted\.org|repo\d*\.maven")
 
 
-@cache
-def sources() -> dict[str, ast.Module]:
-    """Path below the root -> syntax tree, of every Python file that is ours."""
-    files = [*ROOT.glob("*.py"), *(file for room in ROOMS for file in (ROOT / room).rglob("*.py"))]
-    return {file.relative_to(ROOT).as_posix(): ast.parse(file.read_text(encoding="utf-8")) for file in sorted(files)}
+def is_of(library: str, name: str) -> bool:
+    return name == library or name.startswith(f"{library}.")
 
 
-def product() -> dict[str, ast.Module]:
-    """Those that are not tests."""
-    return {path: tree for path, tree in sources().items() if room_of(path) != "tests"}
+def importing(library: str) -> set[str]:
+    """The modules that import a library, anywhere in the file."""
+    return {module for module, tree in modules().items() if any(is_of(library, name) for name in imports(tree))}
 
 
-def room_of(path: str) -> str:
-    return path.split("/")[0].removesuffix(".py")
+def is_product(module: str) -> bool:
+    return module.split(".")[0] not in ("benchmarks", "testbed")
 
 
-def imports(tree: ast.AST) -> Iterator[str]:
-    """Every module that is imported, anywhere in the file: a name taken from a package counts where it is a module."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            for alias in node.names:
-                full = f"{node.module}.{alias.name}"
-                yield full if is_module(full) else node.module
+def test_every_module_is_in_a_room() -> None:
+    assert len(modules()) > 200
+    outside = {module for module in modules() if room_of(module) is None}
+    assert {one for one in outside if not one.endswith((".__main__", ".__init__"))} == set()
+    assert {room_of(module) for module in modules()} - {None} == set(ROOMS)
 
 
-def is_module(name: str) -> bool:
-    path = ROOT.joinpath(*name.split("."))
-    return path.is_dir() or path.with_suffix(".py").is_file()
+def test_rooms_stand_above_those_that_they_may_not_import() -> None:
+    """A name in a room's line is another room's, or begins such a one, that stands in a line above."""
+    order = list(ROOMS)
+    for room, named in ROOMS.items():
+        above = order[: order.index(room)]
+        assert [name for name in named if not any(is_of(name, one) for one in above)] == [], room
 
 
-def allows(allowed: str, name: str) -> bool:
-    return name == allowed or name.startswith(f"{allowed}.")
-
-
-def test_the_rooms_are_all_there() -> None:
-    assert {room_of(path) for path in sources()} == set(OURS)
-    assert set(MAY_IMPORT) == set(OURS) - {"tests"}
-    assert len(sources()) > 50
-
-
-@pytest.mark.parametrize("room", MAY_IMPORT)
+@pytest.mark.parametrize("room", ROOMS)
 def test_who_may_import_whom(room: str) -> None:
-    allowed = (room, "settings", "console", *MAY_IMPORT[room])
-    broken = [
-        f"{path} imports {name}"
-        for path, tree in sources().items()
-        if room_of(path) == room
-        for name in imports(tree)
-        if name.split(".")[0] in OURS and not any(allows(one, name) for one in allowed)
-    ]
-    assert broken == []
+    assert [arrow for arrow in house.forbidden() if room_of(arrow[0]) == room] == []
+
+
+def test_arrows_run_one_way() -> None:
+    assert house.against_order() == []
+    assert house.cycles() == []
+
+
+def test_nobody_imports_a_door_or_the_tests() -> None:
+    doors = [(module, target) for module, target in house.arrows() if target.endswith(".__main__")]
+    assert [arrow for arrow in doors if arrow[0] != "mindstream.cli"] == []
+    assert importing("tests") == set()
+
+
+def test_no_test_imports_another() -> None:
+    found = []
+    for file in (ROOT / "tests").rglob("test_*.py"):
+        names = imports(ast.parse(file.read_text(encoding="utf-8")))
+        found += [f"{file.name}: {name}" for name in names if re.search(r"\btests\..*\btest_\w+$", name)]
+    assert found == []
+
+
+def test_a_folder_holds_few_modules() -> None:
+    folders = house.files_per_folder((*TOP, "tests"))
+    assert {folder: count for folder, count in folders.items() if count > MOST_MODULES} == {}
+
+
+def test_cycles_and_arrows_against_the_order_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rule itself, on a house that breaks it."""
+    bad = {("stream.kafka.reader", "stream.updater.updater"), ("stream.updater.updater", "stream.kafka.reader")}
+    monkeypatch.setattr(house, "arrows", lambda: bad)
+    assert house.against_order() == [("stream.kafka.reader", "stream.updater.updater")]
+    assert house.forbidden() == [("stream.kafka.reader", "stream.updater.updater")]
+    assert [sorted(set(loop)) for loop in house.cycles()] == [["stream.kafka.reader", "stream.updater.updater"]]
 
 
 @pytest.mark.parametrize("library", ONLY_IN)
 def test_a_library_has_one_place(library: str) -> None:
-    found = {path for path, tree in product().items() if any(allows(library, name) for name in imports(tree))}
-    assert {path for path in found if room_of(path) != "benchmarks"} == {ONLY_IN[library]}
+    assert {module for module in importing(library) if is_product(module)} == {ONLY_IN[library]}
 
 
 def test_streamlit_is_for_the_page_only() -> None:
-    found = {path for path, tree in product().items() if any(allows("streamlit", name) for name in imports(tree))}
+    found = importing("streamlit")
     assert found
-    assert [path for path in found if not path.startswith(PAGE)] == []
+    assert [module for module in found if not module.startswith(PAGE)] == []
+
+
+def test_the_testbed_needs_no_pytest() -> None:
+    """Benchmarks run in an image that has no test tools."""
+    assert {module for module in importing("pytest") if not module.startswith("tests")} == set()
 
 
 def test_the_contract_needs_numpy_and_the_standard_library_only() -> None:
-    for path in ("model_export/bundle.py", "model_export/registry.py"):
-        names = {name.split(".")[0] for name in imports(sources()[path])}
+    for module in ("model_export.bundle.format", "model_export.bundle.registry"):
+        names = {name.split(".")[0] for name in imports(modules()[module])}
         assert names <= {"numpy", "model_export"} | sys.stdlib_module_names
 
 
 def test_torch_stays_in_the_training_room() -> None:
-    """A command line of model_export and the demo import it where they train, not before; benchmarks measure it."""
-    importing = {path for path, tree in product().items() if any(allows("torch", name) for name in imports(tree))}
-    assert "model_export/mind.py" in importing
-    assert {path for path in importing if room_of(path) not in ("model_export", "benchmarks")} <= {"demo/prepare.py"}
+    """A command line of model_export imports it as soon as it trains, not before; benchmarks measure it."""
+    found = importing("torch")
+    assert "model_export.models.mind" in found
+    assert {module for module in found if is_product(module) and not module.startswith("model_export.")} == set()
+    assert {module for module in found if module.startswith("model_export.bundle.")} == set()
 
 
 WITHOUT = """
@@ -177,12 +150,12 @@ assert not {refused!r} & {{name.split(".")[0] for name in sys.modules}}
 
 UPDATE = """
 from pathlib import Path
-from model_export.bundle import Bundle
-from model_export.extractor import Extractor
-from stream.history import History
-from stream.position import Position
-from stream.state import UserState
-from stream.store import LmdbStore
+from model_export.bundle.extractor import Extractor
+from model_export.bundle.format import Bundle
+from stream.events.position import Position
+from stream.store.history import History
+from stream.store.lmdb_store import LmdbStore
+from stream.store.state import UserState
 
 bundle = Bundle(Path(sys.argv[1]))
 history = tuple(bundle.item_ids[:8])
@@ -192,7 +165,7 @@ store.put_many([UserState("ann", History(history, (0,) * 8, ("",) * 8), capsules
 """
 
 RECOMMEND = """
-from index.recommender import Recommender
+from index.recommend.recommender import Recommender
 
 recommender = Recommender(bundle, store)
 found = recommender.recommend("ann", 5)
@@ -200,10 +173,10 @@ print(json.dumps([recommender.index.kind, found.path, len(found.item_ids), len(f
 """
 
 
-def modules_of(room: str) -> list[str]:
-    """Every module of a room but the page, which needs streamlit."""
-    paths = [path for path in sources() if room_of(path) == room and not path.startswith(PAGE)]
-    return [path.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for path in paths]
+def modules_of(top: str) -> list[str]:
+    """Every module below a folder but the page, which needs streamlit."""
+    names = [module for module in modules() if module.split(".")[0] == top and not module.startswith(PAGE)]
+    return [name.removesuffix(".__init__") for name in names]
 
 
 def run_without(refused: set[str], modules: list[str], work: str, *arguments: object) -> str:
@@ -228,22 +201,25 @@ def test_index_and_demo_run_without_torch(bundle: Bundle, tmp_path: Path) -> Non
 
 
 def test_publishing_runs_without_torch(bundle: Bundle, tmp_path: Path) -> None:
-    work = "from model_export.registry_commands import *\npublish(*map(Path, sys.argv[1:]))"
+    work = (
+        "from pathlib import Path; from model_export.commands import bundles; bundles.publish(*map(Path, sys.argv[1:]))"
+    )
     modules = ["model_export.readers", "model_export.data.simulator"]
     printed = run_without({"torch", "hnswlib", "streamlit"}, modules, work, bundle.path, tmp_path)
     assert printed == f"current model: {bundle.version}\n"
 
 
 def test_only_settings_look_at_the_environment() -> None:
-    assert {path for path, tree in product().items() if list(looks_at_environment(tree, path))} <= {"settings.py"}
+    looking = {module for module, tree in modules().items() if list(looks_at_environment(tree, module))}
+    assert looking <= {"mindstream.settings"}
 
 
-def looks_at_environment(tree: ast.AST, path: str) -> Iterator[ast.AST]:
-    """Uses of os.environ and its like; a copy made for a child process is none, where that is allowed."""
+def looks_at_environment(tree: ast.AST, module: str) -> Iterator[ast.AST]:
+    """Uses of os.environ and its like; a copy made for a child process is none, in modules that may make one."""
     copied = [
         value
         for node in ast.walk(tree)
-        if isinstance(node, ast.Dict) and path in PASSES_IT_ON
+        if isinstance(node, ast.Dict) and module in PASSES_IT_ON
         for key, value in zip(node.keys, node.values, strict=True)
         if key is None
     ]
@@ -254,19 +230,35 @@ def looks_at_environment(tree: ast.AST, path: str) -> Iterator[ast.AST]:
             yield from (alias for alias in node.names if alias.name in ENVIRONMENT)
 
 
-def test_what_is_public_says_what_it_is() -> None:
-    """Every module that holds something, every public function and class of a module."""
-    silent = []
-    for path, tree in product().items():
-        public = [
-            node
-            for node in tree.body
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and not node.name.startswith("_")
-        ]
-        silent += [f"{path}: {node.name}" for node in public if not ast.get_docstring(node)]
-        if tree.body and not ast.get_docstring(tree):
-            silent.append(path)
-    assert not silent, silent
+def test_what_is_public_is_documented() -> None:
+    assert house.undocumented() == []
+
+
+def first_lines() -> Iterator[tuple[str, str]]:
+    """Where each docstring of a function stands, and its first line."""
+    for module, tree in modules().items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and (said := ast.get_docstring(node)):
+                yield f"{module}:{node.lineno} {node.name}", said.splitlines()[0]
+
+
+NO_VERB = re.compile(r"(What|Whether|How|Where|That|Those|Likewise|The|A|An|Like|Its?|One|All|Every|This|These) ")
+
+
+def test_a_docstring_begins_with_what_the_function_does() -> None:
+    """An imperative sentence of at most 88 characters; ruff's D401 knows verbs, this the riddles."""
+    found = dict(first_lines())
+    assert {place: line for place, line in found.items() if len(line) > 88} == {}
+    assert {place: line for place, line in found.items() if NO_VERB.match(line)} == {}
+
+
+def test_names_that_others_may_import_are_listed() -> None:
+    """`__all__` names what stands in a module, and nothing private is imported by another module."""
+    for module, tree in modules().items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] in TOP:
+                private = [alias.name for alias in node.names if alias.name.startswith("_")]
+                assert private == [], f"{module} imports {private} of {node.module}"
 
 
 @cache
