@@ -16,9 +16,9 @@ from model_export.bundle.format import Bundle
 from model_export.bundle.lock import locked
 from model_export.bundle.registry import Registry
 from model_export.data.interactions import InteractionLog
-from model_export.evaluation.evaluation import judged
+from model_export.evaluation.evaluate import judged
 from model_export.evaluation.gate import Gate, Verdict, current_or_none, judge
-from model_export.export.exporter import export
+from model_export.export.bundle_writer import export
 from model_export.models.checkpoint import save
 from model_export.models.model_config import ModelConfig
 from model_export.models.training_config import TrainingConfig

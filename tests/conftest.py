@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from model_export.bundle.format import Bundle
 from model_export.data.simulator import SimulatedShop, simulate
-from model_export.export.exporter import export
+from model_export.export.bundle_writer import export
 from model_export.models.checkpoint import Checkpoint
 from testbed import system
 from testbed.real_kafka import KafkaUnavailable, RealKafka, needed_commands

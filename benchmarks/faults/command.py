@@ -23,7 +23,7 @@ from benchmarks.scenario.world import World
 from model_export.bundle.format import Bundle
 from model_export.data.simulator import simulate
 from model_export.evaluation.report import table
-from model_export.export.exporter import export
+from model_export.export.bundle_writer import export
 from testbed.real_kafka import RealKafka
 from testbed.small_model import small_checkpoint
 

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from model_export.bundle.format import Bundle
 from model_export.data.interactions import InteractionLog
-from model_export.export.exporter import export
+from model_export.export.bundle_writer import export
 from model_export.models.checkpoint import Checkpoint
 from model_export.models.presets import DEFAULT, preset
 from model_export.training.train import train

@@ -12,7 +12,7 @@ import typer
 from tqdm import tqdm
 
 from benchmarks.quality.accuracy_report import report
-from benchmarks.quality.judged import Judged, Trained, judge
+from benchmarks.quality.ranker_results import Judged, Trained, judge
 from benchmarks.quality.wals import tune as tune_wals
 from model_export.commands.options import Switches
 from model_export.data.cooccurrence import co_occurrence, item_vectors, similar
@@ -20,7 +20,7 @@ from model_export.data.dataset import Sequences, Vocabulary, build_sequences, bu
 from model_export.data.interactions import InteractionLog
 from model_export.evaluation.cases import Cases, comirec_cases
 from model_export.evaluation.cosines import cosines
-from model_export.evaluation.evaluation import COMIREC_LENGTH, cases_of_test_users
+from model_export.evaluation.evaluate import COMIREC_LENGTH, cases_of_test_users
 from model_export.evaluation.item_knn import tune as tune_item_knn
 from model_export.evaluation.model_ranker import ModelRanker
 from model_export.evaluation.rankers import Popular, Ranker

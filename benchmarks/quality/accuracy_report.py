@@ -3,9 +3,9 @@
 import numpy as np
 
 from benchmarks.harness.report import finish
-from benchmarks.quality.judged import Judged, Trained, ahead, coverage, diversity, groups_of, mean_of, recall50
+from benchmarks.quality.ranker_results import Judged, Trained, ahead, coverage, diversity, groups_of, mean_of, recall50
 from model_export.evaluation.cases import Cases
-from model_export.evaluation.evaluation import figures_of
+from model_export.evaluation.evaluate import figures_of
 from model_export.evaluation.report import figures_table, table
 
 __all__ = ["comparison", "report"]

@@ -25,7 +25,7 @@ from model_export.evaluation.rankers import BATCH, best
 from model_export.evaluation.report import table
 from model_export.evaluation.split import hashed, split_of
 from model_export.models.checkpoint import Checkpoint
-from model_export.models.model import InterestModel
+from model_export.models.interest_model import InterestModel
 from model_export.models.presets import DEFAULT, PRESETS, preset
 from model_export.readers import read_log
 from model_export.training.train import train

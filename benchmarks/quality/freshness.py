@@ -30,7 +30,7 @@ from model_export.evaluation.cases import next_item_cases
 from model_export.evaluation.item_knn import tune
 from model_export.evaluation.report import table
 from model_export.evaluation.split import split_users
-from model_export.export.exporter import export
+from model_export.export.bundle_writer import export
 from model_export.models.presets import DEFAULT, PRESETS, Preset, preset
 from model_export.models.switches import switched
 from model_export.readers import read_log

@@ -15,7 +15,7 @@ from model_export.bundle.format import Bundle
 from model_export.data.simulator import SimulatedShop, simulate
 from model_export.evaluation.report import table
 from model_export.evaluation.split import split_of
-from model_export.export.exporter import export
+from model_export.export.bundle_writer import export
 from model_export.models.presets import DEFAULT, PRESETS, preset
 from model_export.models.training_config import TrainingConfig
 from model_export.training.train import train

@@ -22,7 +22,7 @@ from model_export.bundle.extractor import OUTPUTS, Extractor
 from model_export.bundle.time_gaps import BUCKETS
 from model_export.data.simulator import simulate
 from model_export.evaluation.report import table
-from model_export.export.exporter import export
+from model_export.export.bundle_writer import export
 from model_export.models.checkpoint import Checkpoint
 from model_export.models.presets import DEFAULT, PRESETS, preset
 from model_export.training.train import train

@@ -8,7 +8,7 @@ from torch import Tensor
 from model_export.data.dataset import without_last
 from model_export.evaluation.cases import Cases
 from model_export.evaluation.model_ranker import BATCH, capsules_of
-from model_export.models.model import InterestModel
+from model_export.models.interest_model import InterestModel
 
 __all__ = ["Cosines", "cosines", "mean_over", "pairs"]
 

@@ -6,7 +6,7 @@ import torch
 from model_export.bundle.time_gaps import time_gaps
 from model_export.evaluation.cases import Cases
 from model_export.evaluation.rankers import padded
-from model_export.models.model import InterestModel
+from model_export.models.interest_model import InterestModel
 
 __all__ = ["BATCH", "ModelRanker", "capsules_of", "top_n"]
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
-from model_export.evaluation.evaluation import COMIREC_LENGTH
+from model_export.evaluation.evaluate import COMIREC_LENGTH
 from model_export.evaluation.report import COLUMNS, table
 from model_export.models.checkpoint import Checkpoint
 from model_export.models.presets import PRESETS

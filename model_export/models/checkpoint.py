@@ -9,7 +9,7 @@ import torch
 
 from model_export.bundle.format import draw_routing_logits
 from model_export.data.dataset import Vocabulary
-from model_export.models.model import InterestModel
+from model_export.models.interest_model import InterestModel
 from model_export.models.model_config import ModelConfig
 from model_export.models.training_config import TrainingConfig
 

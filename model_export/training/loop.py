@@ -16,7 +16,7 @@ from model_export.evaluation.cases import Cases
 from model_export.evaluation.metrics import means, per_case
 from model_export.evaluation.model_ranker import top_n
 from model_export.models.checkpoint import write
-from model_export.models.model import InterestModel
+from model_export.models.interest_model import InterestModel
 from model_export.models.training_config import TrainingConfig
 from model_export.training.objective import objective
 from model_export.training.sampler import Sampler

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from model_export.models.interest_model import InterestModel
 from model_export.models.mind import label_aware_attention, sampled_softmax
-from model_export.models.model import InterestModel
 from model_export.models.training_config import TrainingConfig
 from model_export.training.losses import instability, joint_softmax, overlap, routing_penalty, scores_of
 

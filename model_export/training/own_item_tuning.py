@@ -14,7 +14,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from model_export.evaluation.cases import Cases
-from model_export.models.model import InterestModel
+from model_export.models.interest_model import InterestModel
 from model_export.training.loop import validate
 
 __all__ = ["RAISES", "raise_repeats", "set_bonus"]

@@ -16,7 +16,7 @@ from model_export.data.interactions import InteractionLog
 from model_export.evaluation.cases import Cases, comirec_cases, next_item_cases
 from model_export.evaluation.split import split_of
 from model_export.models.checkpoint import Checkpoint, new_model
-from model_export.models.model import InterestModel
+from model_export.models.interest_model import InterestModel
 from model_export.models.model_config import ModelConfig
 from model_export.models.training_config import TrainingConfig
 from model_export.training.loop import Run, validate

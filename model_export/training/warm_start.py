@@ -9,7 +9,7 @@ from torch import Tensor
 
 from model_export.bundle.format import FEATURES, Bundle
 from model_export.data.dataset import Vocabulary, rows_of
-from model_export.models.model import InterestModel
+from model_export.models.interest_model import InterestModel
 
 __all__ = ["rotation", "warm_start"]
 

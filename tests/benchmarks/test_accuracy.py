@@ -9,7 +9,7 @@ import torch
 
 from benchmarks.quality.accuracy import main
 from benchmarks.quality.accuracy_report import comparison
-from benchmarks.quality.judged import Judged, ahead, coverage, diversity, groups_of, mean_of
+from benchmarks.quality.ranker_results import Judged, ahead, coverage, diversity, groups_of, mean_of
 from model_export.data.simulator import SimulatedShop
 from model_export.evaluation.cases import Cases
 from model_export.evaluation.cosines import cosines, mean_over, pairs

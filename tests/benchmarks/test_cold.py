@@ -16,8 +16,8 @@ from model_export.data.interactions import InteractionLog
 from model_export.data.simulator import simulate
 from model_export.evaluation.cases import Cases
 from model_export.models.checkpoint import Checkpoint, new_model
+from model_export.models.interest_model import InterestModel
 from model_export.models.item_embeddings import ItemEmbedding
-from model_export.models.model import InterestModel
 from model_export.models.model_config import ModelConfig
 from model_export.models.training_config import TrainingConfig
 from model_export.readers import write_table

@@ -48,7 +48,7 @@ from model_export.bundle.format import CATALOGUE, ITEM_IDS, Bundle, BundleError,
 from model_export.bundle.registry import Registry
 from model_export.data.interactions import InteractionLog
 from model_export.data.simulator import SimulatedShop, simulate
-from model_export.export.exporter import write_json
+from model_export.export.bundle_writer import write_json
 from model_export.models.presets import DEFAULT, PRESETS, preset
 from model_export.readers import read_log
 from stream.events.event import Event

@@ -19,7 +19,7 @@ from model_export.bundle.lock import locked
 from model_export.bundle.registry import POINTER, Registry
 from model_export.data.period import events_between
 from model_export.data.simulator import SimulatedShop
-from model_export.export.exporter import export
+from model_export.export.bundle_writer import export
 from model_export.models.checkpoint import Checkpoint, load, new_model
 from model_export.models.model_config import ModelConfig
 from model_export.readers import write_table

@@ -8,7 +8,7 @@ from mindstream.settings import Settings
 from model_export.bundle.format import Bundle
 from model_export.bundle.registry import Registry
 from model_export.data.simulator import SimulatedShop
-from model_export.export.exporter import export
+from model_export.export.bundle_writer import export
 from model_export.models.presets import one_interest, preset
 from model_export.readers import write_table
 from model_export.training.train import train

@@ -36,8 +36,8 @@ from model_export.bundle.registry import Registry
 from model_export.data.dataset import build_vocabulary
 from model_export.data.interactions import InteractionLog
 from model_export.data.simulator import SimulatedShop
-from model_export.export import exporter as exporting
-from model_export.export.exporter import PARITY, check_parity, export, write_graph
+from model_export.export import bundle_writer as exporting
+from model_export.export.bundle_writer import PARITY, check_parity, export, write_graph
 from model_export.models.checkpoint import Checkpoint, new_model
 from model_export.models.model_config import ModelConfig
 from model_export.models.training_config import TrainingConfig

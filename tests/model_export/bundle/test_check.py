@@ -35,7 +35,7 @@ from model_export.bundle.format import (
     describe_file,
     write_manifest,
 )
-from model_export.export.exporter import write_arrays
+from model_export.export.bundle_writer import write_arrays
 
 DOCS = Path(__file__).parents[3] / "docs" / "bundle.md"
 

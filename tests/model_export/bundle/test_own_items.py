@@ -23,7 +23,7 @@ from model_export.evaluation import gate
 from model_export.evaluation.cases import Cases
 from model_export.evaluation.model_ranker import ModelRanker, top_n
 from model_export.models.checkpoint import Checkpoint
-from model_export.models.model import InterestModel
+from model_export.models.interest_model import InterestModel
 from model_export.models.presets import DEFAULT, preset
 from model_export.training import own_item_tuning as repeat_tuning
 from model_export.training.own_item_tuning import RAISES, raise_repeats, set_bonus

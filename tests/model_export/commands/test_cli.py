@@ -25,7 +25,7 @@ from model_export.bundle.format import CATALOGUE, Bundle
 from model_export.bundle.registry import Registry
 from model_export.commands.models import state_file, train
 from model_export.data.simulator import simulate
-from model_export.evaluation.evaluation import evaluate
+from model_export.evaluation.evaluate import evaluate
 from model_export.models.checkpoint import load
 from model_export.models.model_config import ModelConfig
 from model_export.models.presets import DEFAULT, PRESETS, preset

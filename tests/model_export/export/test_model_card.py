@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from model_export.bundle.format import MODEL_CARD, Bundle
 from model_export.data.simulator import SimulatedShop
-from model_export.evaluation.evaluation import judged
+from model_export.evaluation.evaluate import judged
 from model_export.export.model_card import model_card
 from model_export.models.checkpoint import Checkpoint
 from model_export.models.presets import PRESETS

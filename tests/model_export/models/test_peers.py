@@ -14,9 +14,9 @@ from model_export.bundle.check import check
 from model_export.bundle.extractor import OUTPUTS, Extractor
 from model_export.bundle.format import EXTRACTOR, Bundle
 from model_export.bundle.time_gaps import BUCKETS
-from model_export.export.exporter import export
+from model_export.export.bundle_writer import export
 from model_export.models.checkpoint import Checkpoint
-from model_export.models.model import CLASSES
+from model_export.models.interest_model import CLASSES
 from model_export.models.model_config import EXTRACTORS, ModelConfig
 from model_export.models.peers import MaxMf, MeanPooling, SelfAttention, UnsharedRouting, age_of, by_age
 from model_export.models.presets import PRESETS

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from model_export.models.model import CLASSES
+from model_export.models.interest_model import CLASSES
 from model_export.models.model_config import ModelConfig
 from model_export.models.presets import DEFAULT, PRESETS, one_interest, preset
 from model_export.models.training_config import TrainingConfig

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from model_export.bundle.time_gaps import time_gaps
 from model_export.data.dataset import without_last
+from model_export.models.interest_model import InterestModel
 from model_export.models.mind import label_aware_attention, sampled_softmax
-from model_export.models.model import InterestModel
 from model_export.models.presets import PRESETS
 from model_export.models.training_config import TrainingConfig
 from model_export.training.losses import instability, joint_softmax, overlap, routing_penalty, scores_of

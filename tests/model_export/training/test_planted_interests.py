@@ -12,7 +12,7 @@ import torch
 from benchmarks.quality import planted
 from model_export.bundle.format import Bundle
 from model_export.data.simulator import SimulatedShop, simulate
-from model_export.export.exporter import export
+from model_export.export.bundle_writer import export
 from model_export.models.checkpoint import Checkpoint, new_model
 from model_export.models.model_config import ModelConfig
 from model_export.models.presets import DEFAULT, preset

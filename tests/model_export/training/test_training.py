@@ -26,7 +26,7 @@ from model_export.data.interactions import InteractionLog
 from model_export.data.simulator import SimulatedShop
 from model_export.evaluation.cases import Cases
 from model_export.models.checkpoint import Checkpoint, load, save
-from model_export.models.model import InterestModel
+from model_export.models.interest_model import InterestModel
 from model_export.models.model_config import ModelConfig
 from model_export.models.presets import PRESETS, preset
 from model_export.models.training_config import TrainingConfig

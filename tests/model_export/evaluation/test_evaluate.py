@@ -13,9 +13,9 @@ from model_export.bundle.own_items import own_items
 from model_export.data.dataset import build_sequences
 from model_export.data.interactions import InteractionLog
 from model_export.data.simulator import SimulatedShop
-from model_export.evaluation import evaluation
+from model_export.evaluation import evaluate as evaluating
 from model_export.evaluation.cases import Cases
-from model_export.evaluation.evaluation import chronological, comirec, evaluate, judge
+from model_export.evaluation.evaluate import chronological, comirec, evaluate, judge
 from model_export.evaluation.model_ranker import ModelRanker, capsules_of, top_n
 from model_export.evaluation.split import split_users
 from model_export.models.checkpoint import Checkpoint, new_model
@@ -109,13 +109,13 @@ def test_baselines_do_not_learn_from_held_out_users(
     checkpoint: Checkpoint, shop: SimulatedShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counted: list[np.ndarray] = []
-    popular = evaluation.Popular
+    popular = evaluating.Popular
 
-    def remember(counts: np.ndarray) -> evaluation.Popular:
+    def remember(counts: np.ndarray) -> evaluating.Popular:
         counted.append(counts)
         return popular(counts)
 
-    monkeypatch.setattr(evaluation, "Popular", remember)
+    monkeypatch.setattr(evaluating, "Popular", remember)
     evaluate(checkpoint, shop.log, progress=False)
     sequences = build_sequences(shop.log, checkpoint.vocabulary)
     learned = [sequences.user_ids[u] for u in split_users(sequences.user_ids, 0.1, 0.1).train]
