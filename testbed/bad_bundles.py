@@ -21,17 +21,17 @@ from model_export.bundle.format import (
     write_manifest,
 )
 
-__all__ = ["BAD_BUNDLES", "Bad", "copied"]
+__all__ = ["BAD_BUNDLES", "BadBundle", "copy_bundle"]
 
 
-class Bad(NamedTuple):
+class BadBundle(NamedTuple):
     """How a bundle's folder is spoilt, and a part of what is said of it."""
 
     spoil: Callable[[Path], object]
     said: str
 
 
-def copied(bundle: Bundle, path: Path) -> Path:
+def copy_bundle(bundle: Bundle, path: Path) -> Path:
     """A copy of a bundle, of the version that is the folder's name."""
     shutil.copytree(bundle.path, path)
     _change_manifest(path, version=path.name)
@@ -83,17 +83,19 @@ def _without_checksums(path: Path) -> None:
 
 
 BAD_BUNDLES = {
-    "not there": Bad(shutil.rmtree, "is not a bundle: it has no manifest.json"),
-    "half-written": Bad(_half_written, f"{ROUTING_LOGITS} is missing"),
-    "without a manifest": Bad(lambda path: (path / MANIFEST).unlink(), "is not a bundle: it has no manifest.json"),
-    "corrupt": Bad(lambda path: (path / MANIFEST).write_text('{"schema": 1'), f"{MANIFEST} is not JSON"),
-    "truncated": Bad(lambda path: (path / EXTRACTOR).write_bytes(b"\x08"), f"{EXTRACTOR} has 1 bytes"),
-    "tampered with": Bad(_tamper, f"{ITEM_EMBEDDINGS} was changed: SHA-256"),
-    "of another schema": Bad(lambda path: _change_manifest(path, schema=99), "schema is 99"),
-    "of another dimension": Bad(lambda path: _change_manifest(path, dim=3), "has shape"),
-    "with NaN": Bad(_with_nan, "holds NaN or infinite numbers"),
-    "failing its golden histories": Bad(_with_other_golden_capsules, "gives other capsules"),
-    "without a graph": Bad(_with_no_graph, f"{EXTRACTOR} cannot be loaded"),
-    "without checksums": Bad(_without_checksums, "files is "),
-    "of another version": Bad(lambda path: _change_manifest(path, version="other"), "holds bundle other"),
+    "not there": BadBundle(shutil.rmtree, "is not a bundle: it has no manifest.json"),
+    "half-written": BadBundle(_half_written, f"{ROUTING_LOGITS} is missing"),
+    "without a manifest": BadBundle(
+        lambda path: (path / MANIFEST).unlink(), "is not a bundle: it has no manifest.json"
+    ),
+    "corrupt": BadBundle(lambda path: (path / MANIFEST).write_text('{"schema": 1'), f"{MANIFEST} is not JSON"),
+    "truncated": BadBundle(lambda path: (path / EXTRACTOR).write_bytes(b"\x08"), f"{EXTRACTOR} has 1 bytes"),
+    "tampered with": BadBundle(_tamper, f"{ITEM_EMBEDDINGS} was changed: SHA-256"),
+    "of another schema": BadBundle(lambda path: _change_manifest(path, schema=99), "schema is 99"),
+    "of another dimension": BadBundle(lambda path: _change_manifest(path, dim=3), "has shape"),
+    "with NaN": BadBundle(_with_nan, "holds NaN or infinite numbers"),
+    "failing its golden histories": BadBundle(_with_other_golden_capsules, "gives other capsules"),
+    "without a graph": BadBundle(_with_no_graph, f"{EXTRACTOR} cannot be loaded"),
+    "without checksums": BadBundle(_without_checksums, "files is "),
+    "of another version": BadBundle(lambda path: _change_manifest(path, version="other"), "holds bundle other"),
 }

@@ -9,7 +9,7 @@ from model_export.models.checkpoint import Checkpoint
 from model_export.models.presets import DEFAULT, preset
 from model_export.training.train import train
 
-__all__ = ["lacking", "small_checkpoint"]
+__all__ = ["log_without_items", "small_checkpoint"]
 
 
 def small_checkpoint(shop: SimulatedShop, num_interests: int = 4, without: Collection[str] = ()) -> Checkpoint:
@@ -22,10 +22,10 @@ def small_checkpoint(shop: SimulatedShop, num_interests: int = 4, without: Colle
     chosen = preset(DEFAULT)
     config = replace(chosen.model, dim=16, num_interests=num_interests, history_length=20, hidden=32)
     training = replace(chosen.training, steps=20, batch_size=64, negatives=64, validate_every=10)
-    return train(lacking(shop.log, without), config, training, progress=False)
+    return train(log_without_items(shop.log, without), config, training, progress=False)
 
 
-def lacking(log: InteractionLog, without: Collection[str]) -> InteractionLog:
+def log_without_items(log: InteractionLog, without: Collection[str]) -> InteractionLog:
     """A log without some items."""
     events, items = (frame[~frame.item_id.isin(without)].reset_index(drop=True) for frame in (log.events, log.items))
     return replace(log, events=events, items=items)

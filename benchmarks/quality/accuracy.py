@@ -11,17 +11,17 @@ import torch
 import typer
 from tqdm import tqdm
 
-from benchmarks.quality.accuracy_report import report
-from benchmarks.quality.ranker_results import Judged, Trained, judge
-from benchmarks.quality.wals import tune as tune_wals
+from benchmarks.quality.accuracy_report import print_report
+from benchmarks.quality.ranker_results import RankerResult, TrainingResult, measure_ranker
+from benchmarks.quality.wals import tune_wals
 from model_export.commands.options import Switches
 from model_export.data.cooccurrence import co_occurrence, item_vectors, similar
 from model_export.data.dataset import Sequences, Vocabulary, build_sequences, build_vocabulary, item_counts
 from model_export.data.interactions import InteractionLog
 from model_export.evaluation.cases import Cases, comirec_cases
-from model_export.evaluation.cosines import cosines
+from model_export.evaluation.cosines import measure_cosines
 from model_export.evaluation.evaluate import COMIREC_LENGTH, cases_of_test_users
-from model_export.evaluation.item_knn import tune as tune_item_knn
+from model_export.evaluation.item_knn import tune_item_knn
 from model_export.evaluation.model_ranker import ModelRanker
 from model_export.evaluation.rankers import Popular, Ranker
 from model_export.evaluation.split import Split, split_of
@@ -57,7 +57,7 @@ def main(
     log = read_log(data).without_side_features() if ids_only else read_log(data)
     print(log.describe())
     vocabulary = build_vocabulary(log)
-    exam = _exam_of(log, chosen[shown], vocabulary)  # before anything is trained: is there anybody to ask?
+    held_out = _held_out_cases(log, chosen[shown], vocabulary)  # before anything is trained: is there anybody to ask?
     with ProcessPoolExecutor(WORKERS, mp_context=get_context("spawn")) as pool:
         baselines = pool.submit(_judge_baselines, log, chosen[shown], model == ALL)
         trainings = {
@@ -66,11 +66,11 @@ def main(
         }
         _wait_for([baselines, *(training for of in trainings.values() for training in of)])
     models = {name: [training.result() for training in of] for name, of in trainings.items()}
-    report(models, baselines.result(), shown, one, exam.test, _vectors_of(exam, len(vocabulary.item_ids)))
+    print_report(models, baselines.result(), shown, one, held_out.test, _vectors_of(held_out, len(vocabulary.item_ids)))
 
 
 @dataclass(frozen=True)
-class _Exam:
+class _HeldOutCases:
     """The behaviours, the split that a training makes of the users, and what those held out are asked."""
 
     sequences: Sequences
@@ -79,7 +79,7 @@ class _Exam:
     valid: Cases
 
 
-def _exam_of(log: InteractionLog, of: Preset, vocabulary: Vocabulary) -> _Exam:
+def _held_out_cases(log: InteractionLog, of: Preset, vocabulary: Vocabulary) -> _HeldOutCases:
     """What a model with these settings is judged by.
 
     Raises
@@ -90,13 +90,13 @@ def _exam_of(log: InteractionLog, of: Preset, vocabulary: Vocabulary) -> _Exam:
     sequences = build_sequences(log, vocabulary)
     split = split_of(of.training, sequences.user_ids, log.sides)
     test = cases_of_test_users(sequences, split, COMIREC_LENGTH, log.source)
-    return _Exam(sequences, split, test, comirec_cases(sequences, split.valid, COMIREC_LENGTH))
+    return _HeldOutCases(sequences, split, test, comirec_cases(sequences, split.valid, COMIREC_LENGTH))
 
 
-def _vectors_of(exam: _Exam, items: int) -> np.ndarray:
+def _vectors_of(held_out: _HeldOutCases, items: int) -> np.ndarray:
     """Items as co-occurrence places them, float32 (items, d): the same for all rankers."""
-    pairs = co_occurrence(exam.sequences, exam.split.train, items)
-    counts = item_counts(exam.sequences, exam.split.train, items)
+    pairs = co_occurrence(held_out.sequences, held_out.split.train, items)
+    counts = item_counts(held_out.sequences, held_out.split.train, items)
     return item_vectors(similar(pairs, counts), VECTORS, np.random.default_rng(7))
 
 
@@ -111,25 +111,25 @@ def _wait_for(futures: list[Future[Any]]) -> None:
         pass
 
 
-def _run(name: str, of: Preset, log: InteractionLog) -> Trained:
+def _run(name: str, of: Preset, log: InteractionLog) -> TrainingResult:
     """Train one model and judge it on the test users."""
     torch.set_num_threads(1)
     checkpoint = train(log, of.model, of.training, progress=False)
-    exam = _exam_of(log, of, checkpoint.vocabulary)
+    held_out = _held_out_cases(log, of, checkpoint.vocabulary)
     model, speed = checkpoint.model, 1_000 * checkpoint.seconds / checkpoint.steps
-    judged = judge(ModelRanker(name, model), exam.test, exam.valid)
+    judged = measure_ranker(ModelRanker(name, model), held_out.test, held_out.valid)
     redrawn = ModelRanker(f"{name}, fresh logits", model, True)
-    fresh = judge(redrawn, exam.test, exam.valid) if of.model.draws_logits else None
-    return Trained(judged, fresh, cosines(model, exam.test), speed)
+    fresh = measure_ranker(redrawn, held_out.test, held_out.valid) if of.model.draws_logits else None
+    return TrainingResult(judged, fresh, measure_cosines(model, held_out.test), speed)
 
 
-def _judge_baselines(log: InteractionLog, of: Preset, with_wals: bool) -> list[Judged]:
+def _judge_baselines(log: InteractionLog, of: Preset, with_wals: bool) -> list[RankerResult]:
     """Most popular, item-kNN and WALS, which learn from the training users and are tuned on the validation users."""
     vocabulary = build_vocabulary(log)
-    exam, items = _exam_of(log, of, vocabulary), len(vocabulary.item_ids)
-    learned_from = exam.sequences, exam.split.train, items
+    held_out, items = _held_out_cases(log, of, vocabulary), len(vocabulary.item_ids)
+    learned_from = held_out.sequences, held_out.split.train, items
     rankers: list[Ranker] = [Popular(item_counts(*learned_from))]
     if with_wals:
-        rankers.append(tune_wals(*learned_from, exam.valid, progress=False))
-    rankers.append(tune_item_knn(*learned_from, exam.valid, COMIREC_LENGTH, progress=False))
-    return [judge(ranker, exam.test, exam.valid) for ranker in rankers]
+        rankers.append(tune_wals(*learned_from, held_out.valid, progress=False))
+    rankers.append(tune_item_knn(*learned_from, held_out.valid, COMIREC_LENGTH, progress=False))
+    return [measure_ranker(ranker, held_out.test, held_out.valid) for ranker in rankers]

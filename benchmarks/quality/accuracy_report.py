@@ -3,16 +3,30 @@
 import numpy as np
 
 from benchmarks.harness.report import finish
-from benchmarks.quality.ranker_results import Judged, Trained, ahead, coverage, diversity, groups_of, mean_of, recall50
+from benchmarks.quality.ranker_results import (
+    RankerResult,
+    TrainingResult,
+    coverage,
+    diversity,
+    group_by_length,
+    mean_result,
+    paired_gain,
+    recall50,
+)
 from model_export.evaluation.cases import Cases
-from model_export.evaluation.evaluate import figures_of
-from model_export.evaluation.report import figures_table, table
+from model_export.evaluation.evaluate import summarise_metrics
+from model_export.evaluation.report import metrics_table, table
 
-__all__ = ["comparison", "report"]
+__all__ = ["comparison_sentence", "print_report"]
 
 
-def report(
-    models: dict[str, list[Trained]], baselines: list[Judged], shown: str, one: str, test: Cases, vectors: np.ndarray
+def print_report(
+    models: dict[str, list[TrainingResult]],
+    baselines: list[RankerResult],
+    shown: str,
+    one: str,
+    test: Cases,
+    vectors: np.ndarray,
 ) -> None:
     """Print the comparison.
 
@@ -23,26 +37,26 @@ def report(
     one : what the same with one interest is called; it need not be there.
     vectors : float (items, d), see `diversity`.
     """
-    together = [*baselines, *(mean_of(name, [training.judged for training in of]) for name, of in models.items())]
+    together = [*baselines, *(mean_result(name, [training.judged for training in of]) for name, of in models.items())]
     redrawn = [[training.fresh for training in of if training.fresh] for of in models.values()]
-    together += [mean_of(of[0].name, of) for of in redrawn if of]
+    together += [mean_result(of[0].name, of) for of in redrawn if of]
     by_name = {judged.name: judged for judged in together}
     mine, knn, single = by_name[shown], by_name["item-kNN"], by_name.get(one, by_name[shown])
     trainings = len(models[shown])
     print(f"\n{len(test):,} test users; means of {trainings} training(s); in brackets the 95 % interval over users\n")
-    print(figures_table([figures_of(judged.name, judged.answers) for judged in together]))
+    print(metrics_table([summarise_metrics(judged.name, judged.answers) for judged in together]))
     print("\nwith the items of the input (the last 20 behaviours) left out\n")
-    print(figures_table([figures_of(judged.name, judged.unseen) for judged in together]))
+    print(metrics_table([summarise_metrics(judged.name, judged.unseen) for judged in together]))
     print("\nR@50 of the validation users, by whom settings are chosen; how wide the test users' candidates spread\n")
     print(table(["", "validation", "coverage", "diversity"], [_spread(judged, vectors) for judged in together]))
-    groups = groups_of(test)
+    groups = group_by_length(test)
     print("\nR@50 of users by how many behaviours are read; each group's users in the first row\n")
     counts = ["", *(f"{int(group.sum()):,}" for group in groups.values())]
     print(table(["behaviours", *groups], [counts, *(_by_length(judged, groups) for judged in together)]))
     print(f"\n{table(['', 'slot cosine', 'event cosine', 'seconds per 1,000 steps'], _geometry(models))}\n")
-    print(comparison(mine, knn))
+    print(comparison_sentence(mine, knn))
     if single is not mine:
-        print(comparison(mine, single))
+        print(comparison_sentence(mine, single))
     finish(
         {
             "model": shown,
@@ -61,28 +75,28 @@ def report(
     )
 
 
-def _spread(judged: Judged, vectors: np.ndarray) -> tuple[str, ...]:
+def _spread(judged: RankerResult, vectors: np.ndarray) -> tuple[str, ...]:
     """A ranker's row: validation recall@50 in %, coverage in %, diversity."""
     covered = f"{100 * coverage(judged.top, len(vectors)):.1f}"
     return judged.name, f"{100 * judged.valid:.2f}", covered, f"{diversity(judged.top, vectors):.2f}"
 
 
-def _by_length(judged: Judged, groups: dict[str, np.ndarray]) -> tuple[str, ...]:
+def _by_length(judged: RankerResult, groups: dict[str, np.ndarray]) -> tuple[str, ...]:
     """A ranker's row: recall@50 in % of each group of users."""
     recalls = judged.answers["recall@50"]
     return judged.name, *(f"{100 * recalls[group].mean():.2f}" for group in groups.values())
 
 
-def comparison(of: Judged, than: Judged) -> str:
+def comparison_sentence(of: RankerResult, than: RankerResult) -> str:
     """One sentence: by how much the one is ahead of the other."""
     share = recall50(of.answers) / max(recall50(than.answers), 1e-9) - 1
-    points, low, high = ahead(of, than)
+    points, low, high = paired_gain(of, than)
     word = "ahead of" if share > 0 else "BEHIND"
     sure = f"{points:+.2f} points [{low:+.2f}, {high:+.2f}]"
     return f"{of.name} is {abs(share):.1%} {word} {than.name} by recall@50: {sure}"
 
 
-def _geometry(models: dict[str, list[Trained]]) -> list[tuple[str, ...]]:
+def _geometry(models: dict[str, list[TrainingResult]]) -> list[tuple[str, ...]]:
     """A row for each model."""
     return [
         (name, f"{_mean_slot(of):.2f}", f"{_mean_event(of):.3f}", f"{_mean_seconds(of):.0f}")
@@ -90,16 +104,16 @@ def _geometry(models: dict[str, list[Trained]]) -> list[tuple[str, ...]]:
     ]
 
 
-def _mean_slot(trained: list[Trained]) -> float:
+def _mean_slot(trained: list[TrainingResult]) -> float:
     """Mean slot cosine."""
     return float(np.mean([training.cosines.slot for training in trained]))
 
 
-def _mean_event(trained: list[Trained]) -> float:
+def _mean_event(trained: list[TrainingResult]) -> float:
     """Mean event cosine."""
     return float(np.mean([training.cosines.event for training in trained]))
 
 
-def _mean_seconds(trained: list[Trained]) -> float:
+def _mean_seconds(trained: list[TrainingResult]) -> float:
     """Mean seconds of 1,000 training steps."""
     return float(np.mean([training.seconds_per_1000_steps for training in trained]))

@@ -19,18 +19,18 @@ from benchmarks.harness.report import finish
 from model_export.data.dataset import Vocabulary, build_sequences, new_features, windows
 from model_export.data.interactions import InteractionLog
 from model_export.evaluation.cases import Cases
-from model_export.evaluation.metrics import means, per_case
+from model_export.evaluation.metrics import mean_metrics, metrics_per_case
 from model_export.evaluation.model_ranker import capsules_of
-from model_export.evaluation.rankers import BATCH, best
+from model_export.evaluation.rankers import BATCH, top_columns
 from model_export.evaluation.report import table
-from model_export.evaluation.split import hashed, split_of
+from model_export.evaluation.split import hash_sides, split_of
 from model_export.models.checkpoint import Checkpoint
 from model_export.models.interest_model import InterestModel
 from model_export.models.presets import DEFAULT, PRESETS, preset
 from model_export.readers import read_log
 from model_export.training.train import train
 
-__all__ = ["ColdItems", "by_model", "by_popularity", "cold_cases", "cold_items", "hold_out", "main"]
+__all__ = ["ColdItems", "cold_cases", "cold_items", "hold_out", "main", "rank_by_features", "rank_by_popularity"]
 
 LENGTH = 20  # behaviours of a history
 AT = (20, 50)
@@ -78,7 +78,7 @@ def main(
 def hold_out(log: InteractionLog, share: float, seed: int) -> tuple[InteractionLog, InteractionLog]:
     """Divide a log by item: the log without the held-out items, and theirs. A hash of the item's id decides."""
     item_ids = log.items.item_id.tolist()
-    out = hashed([f"{seed}:{item_id}" for item_id in item_ids], valid_share=0, test_share=share) > 0
+    out = hash_sides([f"{seed}:{item_id}" for item_id in item_ids], valid_share=0, test_share=share) > 0
     cold = set(log.items.item_id[out])
     apart = log.events.item_id.isin(cold)
     return _part(log, ~apart, ~out), _part(log, apart, out)
@@ -122,16 +122,16 @@ def cold_cases(log: InteractionLog, checkpoint: Checkpoint, cold: ColdItems) -> 
 def _hit_rates(checkpoint: Checkpoint, cold: ColdItems, cases: Cases) -> dict[str, dict[int, float]]:
     """HR@20 and HR@50 of the model, of most popular in the category and of chance, between 0 and 1."""
     tops = {
-        "cold": by_model(checkpoint.model, cold, cases),
-        "popular_in_category": by_popularity(checkpoint.vocabulary, cold, cases),
+        "cold": rank_by_features(checkpoint.model, cold, cases),
+        "popular_in_category": rank_by_popularity(checkpoint.vocabulary, cold, cases),
     }
-    found = {name: means(per_case(top, cases.labels, AT)) for name, top in tops.items()}
+    found = {name: mean_metrics(metrics_per_case(top, cases.labels, AT)) for name, top in tops.items()}
     rates = {name: {n: metrics[f"hr@{n}"] for n in AT} for name, metrics in found.items()}
     return {**rates, "chance": {n: min(1.0, n / len(cold.item_ids)) for n in AT}}
 
 
 @torch.no_grad()
-def by_model(model: InterestModel, cold: ColdItems, cases: Cases) -> np.ndarray:
+def rank_by_features(model: InterestModel, cold: ColdItems, cases: Cases) -> np.ndarray:
     """The best held-out items of each case by max-sim, int64 (C, 50)."""
     model.eval()
     items, new = model.item_table(), model.embed_new(torch.from_numpy(cold.features))
@@ -139,11 +139,11 @@ def by_model(model: InterestModel, cold: ColdItems, cases: Cases) -> np.ndarray:
     for some in cases.batches(BATCH):
         capsules, active = capsules_of(model, items, some)
         scores = (capsules @ new.T).masked_fill(~active[:, :, None], -torch.inf).amax(1)  # (B, n)
-        found.append(best(scores.numpy(), max(AT)))
+        found.append(top_columns(scores.numpy(), max(AT)))
     return np.concatenate(found)
 
 
-def by_popularity(vocabulary: Vocabulary, cold: ColdItems, cases: Cases) -> np.ndarray:
+def rank_by_popularity(vocabulary: Vocabulary, cold: ColdItems, cases: Cases) -> np.ndarray:
     """The most popular held-out items of the last behaviour's category, then those of the rest: int64 (C, 50)."""
     rows = _category_rows(vocabulary)
     known = _values_of(vocabulary.item_features, vocabulary.feature_values)[:, rows]
@@ -152,7 +152,7 @@ def by_popularity(vocabulary: Vocabulary, cold: ColdItems, cases: Cases) -> np.n
     found = []
     for some in cases.batches(BATCH):
         shared = (known[some.history[:, -1]] @ new.T).toarray() > 0  # (B, n)
-        found.append(best(shared + popularity, max(AT)))
+        found.append(top_columns(shared + popularity, max(AT)))
     return np.concatenate(found)
 
 

@@ -27,7 +27,7 @@ from model_export.commands.options import Switches
 from model_export.data.dataset import build_sequences, build_vocabulary
 from model_export.data.interactions import InteractionLog
 from model_export.evaluation.cases import next_item_cases
-from model_export.evaluation.item_knn import tune
+from model_export.evaluation.item_knn import tune_item_knn
 from model_export.evaluation.report import table
 from model_export.evaluation.split import split_users
 from model_export.export.bundle_writer import export
@@ -139,7 +139,7 @@ class _Judge:
         sequences = build_sequences(past, vocabulary)
         split, length = split_users(sequences.user_ids, VALID_SHARE, 0), bundle.manifest.history_length
         cases = next_item_cases(sequences, split.valid, length, TUNING_CASES, seed=7)
-        self.knn = tune(sequences, split.train, len(vocabulary.item_ids), cases, length)
+        self.knn = tune_item_knn(sequences, split.train, len(vocabulary.item_ids), cases, length)
         self.recommender, self.rows, self.store = Recommender(bundle, store), bundle.rows, store
         self.popular = set(self.recommender.recommend_for(None, N).item_ids)
         self.frozen: dict[str, set[str]] = {}

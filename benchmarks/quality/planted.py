@@ -20,7 +20,7 @@ from model_export.models.presets import DEFAULT, PRESETS, preset
 from model_export.models.training_config import TrainingConfig
 from model_export.training.train import train
 
-__all__ = ["interests_found", "main", "main_categories", "test_users"]
+__all__ = ["interests_found", "main", "main_categories", "user_ids_for_test"]
 
 TOP = 20
 
@@ -34,7 +34,7 @@ def main(
     shop = simulate(users=600 if quick else 2_000, seed=seed)
     chosen = preset(model)
     training = replace(chosen.training, steps=300 if quick else 1_500, seed=seed)
-    users = test_users(shop, training)
+    users = user_ids_for_test(shop, training)
     checkpoint = train(shop.log, chosen.model, training)
     with tempfile.TemporaryDirectory() as folder:
         bundle = export(checkpoint, Path(folder))
@@ -46,7 +46,7 @@ def main(
     finish({"interests_found": overall, "users": len(users), "recall50": 100 * checkpoint.validation["recall@50"]})
 
 
-def test_users(shop: SimulatedShop, training: TrainingConfig) -> list[str]:
+def user_ids_for_test(shop: SimulatedShop, training: TrainingConfig) -> list[str]:
     """Users held out of training and of early stopping."""
     user_ids = sorted(shop.interests)
     return [user_ids[place] for place in split_of(training, user_ids).test]

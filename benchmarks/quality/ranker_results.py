@@ -10,16 +10,26 @@ from model_export.evaluation.cases import Cases
 from model_export.evaluation.cosines import Cosines
 from model_export.evaluation.rankers import Ranker
 
-__all__ = ["Judged", "Trained", "ahead", "coverage", "diversity", "groups_of", "judge", "mean_of", "recall50"]
+__all__ = [
+    "RankerResult",
+    "TrainingResult",
+    "coverage",
+    "diversity",
+    "group_by_length",
+    "mean_result",
+    "measure_ranker",
+    "paired_gain",
+    "recall50",
+]
 
 N = 50
 SHORTEST = (1, 6, 11, 20)  # behaviours of an input, from which each group of users begins
 
-Answers = dict[str, np.ndarray]  # metric -> float64 (C,)
+MetricsPerUser = dict[str, np.ndarray]  # metric -> float64 (C,)
 
 
 @dataclass(frozen=True)
-class Judged:
+class RankerResult:
     """What a ranker gave on the test users.
 
     Attributes
@@ -31,14 +41,14 @@ class Judged:
     """
 
     name: str
-    answers: Answers
-    unseen: Answers
+    answers: MetricsPerUser
+    unseen: MetricsPerUser
     top: np.ndarray
     valid: float
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainingResult:
     """What a training gave.
 
     Attributes
@@ -46,21 +56,21 @@ class Trained:
     fresh : what it gives with routing logits drawn anew for each behaviour; None where the model draws none.
     """
 
-    judged: Judged
-    fresh: Judged | None
+    judged: RankerResult
+    fresh: RankerResult | None
     cosines: Cosines
     seconds_per_1000_steps: float
 
 
-def judge(ranker: Ranker, test: Cases, valid: Cases) -> Judged:
+def measure_ranker(ranker: Ranker, test: Cases, valid: Cases) -> RankerResult:
     """Ask a ranker for the test cases, with and without what is in the history, and for the validation cases."""
     top, unseen = (ranker.top(test, N, only) for only in (False, True))
-    chosen_by = metrics.per_case(ranker.top(valid, N, False), valid.labels, at=(N,))["recall@50"]
-    answers, of_unseen = (metrics.per_case(found, test.labels) for found in (top, unseen))
-    return Judged(ranker.name, answers, of_unseen, top, float(chosen_by.mean()) if len(valid) else np.nan)
+    chosen_by = metrics.metrics_per_case(ranker.top(valid, N, False), valid.labels, at=(N,))["recall@50"]
+    answers, of_unseen = (metrics.metrics_per_case(found, test.labels) for found in (top, unseen))
+    return RankerResult(ranker.name, answers, of_unseen, top, float(chosen_by.mean()) if len(valid) else np.nan)
 
 
-def mean_of(name: str, judged: Sequence[Judged]) -> Judged:
+def mean_result(name: str, judged: Sequence[RankerResult]) -> RankerResult:
     """Each user's mean over several trainings; the candidates are those of the first."""
     names = judged[0].answers
     answers = {metric: np.mean([one.answers[metric] for one in judged], axis=0) for metric in names}
@@ -69,19 +79,19 @@ def mean_of(name: str, judged: Sequence[Judged]) -> Judged:
     return replace(judged[0], name=name, answers=answers, unseen=unseen, valid=valid)
 
 
-def recall50(answers: Answers) -> float:
+def recall50(answers: MetricsPerUser) -> float:
     """Mean recall@50 in %."""
     return 100 * float(answers["recall@50"].mean())
 
 
-def ahead(of: Judged, than: Judged) -> tuple[float, float, float]:
+def paired_gain(of: RankerResult, than: RankerResult) -> tuple[float, float, float]:
     """By how many points of recall@50 one is ahead of another, with the ends of the 95 % interval over users."""
     paired = {"recall@50": of.answers["recall@50"] - than.answers["recall@50"]}
-    low, high = metrics.intervals(paired, seed=7)["recall@50"]
+    low, high = metrics.bootstrap_intervals(paired, seed=7)["recall@50"]
     return 100 * float(paired["recall@50"].mean()), 100 * low, 100 * high
 
 
-def groups_of(test: Cases) -> dict[str, np.ndarray]:
+def group_by_length(test: Cases) -> dict[str, np.ndarray]:
     """Users by the behaviours of their input, bool (C,); groups of nobody are left out."""
     lengths = test.mask.sum(1)
     ends = [*(start - 1 for start in SHORTEST[1:]), np.inf]

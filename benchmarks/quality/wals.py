@@ -18,9 +18,9 @@ from tqdm import tqdm
 
 from model_export.data.dataset import Sequences, positions_of
 from model_export.evaluation.cases import Cases
-from model_export.evaluation.rankers import TUNING_CASES, recall_of, top_by
+from model_export.evaluation.rankers import TUNING_CASES, rank_by_scores, tuning_recall
 
-__all__ = ["Wals", "WalsSettings", "tune"]
+__all__ = ["Wals", "WalsSettings", "tune_wals"]
 
 FACTORS = 64  # as long as the models' vectors
 ITERATIONS = 15
@@ -81,7 +81,7 @@ class Wals:
 
     def top(self, cases: Cases, n: int, unseen_only: bool) -> np.ndarray:
         """See Ranker."""
-        return top_by(self.scores, cases, n, unseen_only)
+        return rank_by_scores(self.scores, cases, n, unseen_only)
 
     def scores(self, cases: Cases) -> np.ndarray:
         """float32 (C, items)."""
@@ -99,7 +99,7 @@ def _one_thread() -> Iterator[None]:
         yield
 
 
-def tune(
+def tune_wals(
     sequences: Sequences, train_users: np.ndarray, items: int, valid_cases: Cases, seed: int = 7, progress: bool = True
 ) -> Wals:
     """Learn with every pair of alpha and regularisation, and keep the one with the best recall@50 on validation cases.
@@ -113,5 +113,5 @@ def tune(
         return Wals(sequences, train_users, items, WalsSettings(), seed)
     grid = [WalsSettings(*pair) for pair in product(ALPHAS, REGULARISATIONS)]
     bar = tqdm(grid, desc="tuning WALS", unit="setting", disable=not progress)
-    recalls = [recall_of(Wals(sequences, train_users, items, settings, seed), cases) for settings in bar]
+    recalls = [tuning_recall(Wals(sequences, train_users, items, settings, seed), cases) for settings in bar]
     return Wals(sequences, train_users, items, grid[int(np.argmax(recalls))], seed)

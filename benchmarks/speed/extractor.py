@@ -27,7 +27,7 @@ from model_export.models.checkpoint import Checkpoint
 from model_export.models.presets import DEFAULT, PRESETS, preset
 from model_export.training.train import train
 
-__all__ = ["graph", "histories_of", "in_torch", "inputs_of", "main", "measure", "small"]
+__all__ = ["full_inputs", "long_histories", "main", "measure", "onnx_call", "small_extractor", "torch_call"]
 
 ALL = "all"
 BATCH = 32
@@ -48,22 +48,27 @@ def main(
     if model != ALL:
         preset(model)  # a name that there is none of is an error before anything is shown
     names = list(PRESETS) if model == ALL else [model]
-    found = {name: measure(*small(name, seed), seed=seed) for name in tqdm(names, desc="measuring", unit="model")}
+    found = {
+        name: measure(*small_extractor(name, seed), seed=seed) for name in tqdm(names, desc="measuring", unit="model")
+    }
     print(f"\nµs a user on one thread, the best of {ROUNDS} rounds (the least of their means), after one to warm up\n")
     ways = list(next(iter(found.values())))
     print(
-        table(["", *map(_shown, ways)], [(name, *(f"{one[way]:.1f}" for way in ways)) for name, one in found.items()])
+        table(
+            ["", *map(_column_head, ways)],
+            [(name, *(f"{one[way]:.1f}" for way in ways)) for name, one in found.items()],
+        )
     )
     # One model's figures have no name in front.
     finish(found[model] if model != ALL else {f"{n}_{way}": us for n, one in found.items() for way, us in one.items()})
 
 
-def _shown(way: str) -> str:
+def _column_head(way: str) -> str:
     """The head of a column: "encode_batch32" for us_per_user_encode_batch32."""
     return way.replace("us_per_user", "onnx").replace("torch_onnx", "torch").replace("onnx_encode", "encode")
 
 
-def small(name: str, seed: int) -> tuple[Checkpoint, Extractor]:
+def small_extractor(name: str, seed: int) -> tuple[Checkpoint, Extractor]:
     """A model trained for a moment, and its exported extractor on one thread."""
     shop, chosen = simulate(users=SHOP_USERS, seed=seed), preset(name)
     training = replace(chosen.training, steps=STEPS, seed=seed, valid_share=0, test_share=0)
@@ -88,18 +93,18 @@ def measure(
 
 def _ways_of(checkpoint: Checkpoint, extractor: Extractor, seed: int) -> dict[str, tuple[Call, int]]:
     """What is timed, and of how many users each is."""
-    one, many = inputs_of(extractor, 1, seed), inputs_of(extractor, BATCH, seed)
-    histories = histories_of(extractor, BATCH, seed)
+    one, many = full_inputs(extractor, 1, seed), full_inputs(extractor, BATCH, seed)
+    histories = long_histories(extractor, BATCH, seed)
     times_ms = [list(range(0, 3_600_000 * len(history), 3_600_000)) for history in histories]  # an hour apart
     return {
-        "us_per_user_batch1": (graph(extractor, one), 1),
-        "us_per_user_batch32": (graph(extractor, many), BATCH),
-        "torch_us_per_user_batch1": (in_torch(checkpoint, one), 1),
+        "us_per_user_batch1": (onnx_call(extractor, one), 1),
+        "us_per_user_batch32": (onnx_call(extractor, many), BATCH),
+        "torch_us_per_user_batch1": (torch_call(checkpoint, one), 1),
         "us_per_user_encode_batch32": (lambda: extractor.encode(histories, times_ms=times_ms), BATCH),
     }
 
 
-def inputs_of(extractor: Extractor, users: int, seed: int) -> dict[str, np.ndarray]:
+def full_inputs(extractor: Extractor, users: int, seed: int) -> dict[str, np.ndarray]:
     """What the graph reads for users with full histories of random items."""
     rng = np.random.default_rng(seed)
     rows = rng.integers(len(extractor.bundle.item_ids), size=(users, extractor.length))
@@ -107,7 +112,7 @@ def inputs_of(extractor: Extractor, users: int, seed: int) -> dict[str, np.ndarr
     return extractor.inputs(rows, np.ones(rows.shape, dtype=bool), profile, gaps)
 
 
-def histories_of(extractor: Extractor, users: int, seed: int) -> list[list[str]]:
+def long_histories(extractor: Extractor, users: int, seed: int) -> list[list[str]]:
     """Item ids of users with more behaviours than the model reads."""
     rng = np.random.default_rng(seed)
     ids = np.array(extractor.bundle.item_ids, dtype=object)
@@ -115,12 +120,12 @@ def histories_of(extractor: Extractor, users: int, seed: int) -> list[list[str]]
     return histories
 
 
-def graph(extractor: Extractor, inputs: dict[str, np.ndarray]) -> Call:
+def onnx_call(extractor: Extractor, inputs: dict[str, np.ndarray]) -> Call:
     """The graph in ONNX Runtime."""
     return lambda: extractor.session.run(list(OUTPUTS), inputs)
 
 
-def in_torch(checkpoint: Checkpoint, inputs: dict[str, np.ndarray]) -> Call:
+def torch_call(checkpoint: Checkpoint, inputs: dict[str, np.ndarray]) -> Call:
     """The same in torch; call it under `no_grad`."""
     module = checkpoint.model.extractor.eval()
     tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in inputs.items()}

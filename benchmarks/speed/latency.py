@@ -30,7 +30,7 @@ from stream.events.replay import events_of
 from stream.kafka.cluster import Cluster
 from testbed.real_kafka import RealKafka
 
-__all__ = ["Sent", "Trip", "main", "send_evenly"]
+__all__ = ["SentEvent", "Trips", "main", "send_evenly"]
 
 PARTITIONS = 2
 USERS = 1_000  # so few that their histories fill
@@ -38,7 +38,7 @@ WARM_UP_S = 2
 
 
 @dataclass
-class Sent:
+class SentEvent:
     """An event on its way.
 
     Attributes
@@ -88,10 +88,10 @@ def main(
 
 
 @dataclass(frozen=True)
-class Trip:
+class Trips:
     """What was sent, and when it was polled and stored."""
 
-    sent: list[Sent]
+    sent: list[SentEvent]
     polled: list[Polled]
     stored: list[Stored]
 
@@ -122,7 +122,7 @@ def _stored_ns(states: Sequence[Stored], offset: int) -> int:
     return min(at_ns)
 
 
-def _measure(what: str, log: InteractionLog, rate: int, cluster: Cluster, bundle: Bundle, folder: Path) -> Trip:
+def _measure(what: str, log: InteractionLog, rate: int, cluster: Cluster, bundle: Bundle, folder: Path) -> Trips:
     """Send a log evenly to a worker on a new topic.
 
     Raises
@@ -142,15 +142,15 @@ def _measure(what: str, log: InteractionLog, rate: int, cluster: Cluster, bundle
         done = worker.finish()
     if done.counts["applied"] != len(sent):
         raise OSError(f"{done.counts['applied']:,} events were done of {len(sent):,} sent")
-    return Trip(sent, done.polled, done.stored)
+    return Trips(sent, done.polled, done.stored)
 
 
-def send_evenly(log: InteractionLog, producer: EventProducer, rate: int, what: str) -> list[Sent]:
+def send_evenly(log: InteractionLog, producer: EventProducer, rate: int, what: str) -> list[SentEvent]:
     """Send events, so many a second; when each was sent."""
     sent, start = [], time.monotonic()
     for number, event in enumerate(tqdm(events_of(log), total=len(log.events), desc=what, unit="event")):
         time.sleep(max(0.0, start + number / rate - time.monotonic()))
-        one = Sent(event.user_id, time.monotonic_ns())
+        one = SentEvent(event.user_id, time.monotonic_ns())
         one.future = producer.send(event)
         one.future.add_callback(one.acknowledged)
         sent.append(one)

@@ -18,12 +18,12 @@ import torch
 from model_export.data.dataset import Sequences
 from model_export.models.model_config import ModelConfig
 
-__all__ = ["endless", "loader_of", "require", "rows_of", "trainer_of", "training_of"]
+__all__ = ["endless_batches", "make_loader", "make_trainer", "pair_rows", "peer_training", "require_peer"]
 
 LEARNING_RATE, WEIGHT_DECAY = 1e-3, 1e-6  # of its example
 
 
-def require() -> None:
+def require_peer() -> None:
     """See that the peer can be imported.
 
     Raises
@@ -35,7 +35,7 @@ def require() -> None:
         raise ValueError("the peer of this benchmark is not installed; `pip install torch-rechub` installs it")
 
 
-def training_of(
+def peer_training(
     sequences: Sequences, items: int, config: ModelConfig, batch_size: int, negatives: int, seed: int
 ) -> Callable[[int], None]:
     """Prepare a training; what is returned takes so many steps, loading included.
@@ -49,9 +49,9 @@ def training_of(
     torch.manual_seed(seed)
     np.random.seed(seed)
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        rows = rows_of(sequences, config.history_length, negatives)
-        batches = endless(loader_of(rows, batch_size))
-    trainer = trainer_of(len(sequences.user_ids), items, config)
+        rows = pair_rows(sequences, config.history_length, negatives)
+        batches = endless_batches(make_loader(rows, batch_size))
+    trainer = make_trainer(len(sequences.user_ids), items, config)
 
     def steps(number: int) -> None:
         with contextlib.redirect_stderr(io.StringIO()):  # its progress bar
@@ -60,7 +60,7 @@ def training_of(
     return steps
 
 
-def rows_of(sequences: Sequences, length: int, negatives: int) -> dict[str, np.ndarray]:
+def pair_rows(sequences: Sequences, length: int, negatives: int) -> dict[str, np.ndarray]:
     """A row of each pair by the peer's own functions; ids begin with 1, 0 is padding."""
     from torch_rechub.utils.match import gen_model_input, generate_seq_feature_match
 
@@ -81,7 +81,7 @@ def rows_of(sequences: Sequences, length: int, negatives: int) -> dict[str, np.n
     return rows
 
 
-def loader_of(rows: dict[str, np.ndarray], batch_size: int) -> Any:
+def make_loader(rows: dict[str, np.ndarray], batch_size: int) -> Any:
     """The peer's DataLoader over these rows; it wants rows to test as well."""
     from torch_rechub.utils.data import MatchDataGenerator
 
@@ -91,7 +91,7 @@ def loader_of(rows: dict[str, np.ndarray], batch_size: int) -> Any:
     return loader
 
 
-def endless(loader: Any) -> Any:
+def endless_batches(loader: Any) -> Any:
     """The full batches of a loader, epoch after epoch."""
     while True:
         for batch in loader:
@@ -99,7 +99,7 @@ def endless(loader: Any) -> Any:
                 yield batch
 
 
-def trainer_of(users: int, items: int, config: ModelConfig) -> Any:
+def make_trainer(users: int, items: int, config: ModelConfig) -> Any:
     """The peer's MIND in its trainer."""
     from torch_rechub.basic.features import SequenceFeature, SparseFeature
     from torch_rechub.models.matching import MIND

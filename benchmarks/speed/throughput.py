@@ -33,7 +33,7 @@ from stream.kafka.cluster import Cluster
 from stream.store.lmdb_store import LmdbStore
 from testbed.real_kafka import RealKafka
 
-__all__ = ["Bench", "check", "check_store", "main", "took_s"]
+__all__ = ["Bench", "check_reports", "check_store", "elapsed_s", "main"]
 
 PARTITIONS = 2
 PEER_SECONDS = 10.0
@@ -99,7 +99,7 @@ class Bench:
             with tqdm(total=self.events, desc=f"{what}, {workers} at work", unit="event") as bar:
                 do_events(started, self.events, bar.update)
             reports = [worker.finish() for worker in started]
-        check(reports, self.log)
+        check_reports(reports, self.log)
         if what == UPDATE:
             check_store(home, self.log)
         return reports
@@ -127,26 +127,26 @@ def _measure(log: InteractionLog, cluster: Cluster, name: str) -> dict[str, floa
             )
             for name, commit_each in (("peer", True), ("batching-peer", False))
         )
-    ours = bench.events / took_s([updating])
+    ours = bench.events / elapsed_s([updating])
     figures = {
         "events_per_s": ours,
         "peer_events_per_s": peer,
         "ratio": ours / peer,
         "batching_peer_events_per_s": batching_peer,
         "batching_ratio": ours / batching_peer,
-        "decode_only_events_per_s": bench.events / took_s([reading]),
-        "two_process_speedup": bench.events / took_s(both) / ours,
+        "decode_only_events_per_s": bench.events / elapsed_s([reading]),
+        "two_process_speedup": bench.events / elapsed_s(both) / ours,
     }
-    _show(log, figures, updating)
+    _print_figures(log, figures, updating)
     return figures
 
 
-def took_s(reports: Sequence[Report]) -> float:
+def elapsed_s(reports: Sequence[Report]) -> float:
     """From the first event of any to the last commit of any."""
     return (max(one.ended_ns for one in reports) - min(one.began_ns for one in reports)) / 1e9
 
 
-def check(reports: Sequence[Report], log: InteractionLog) -> None:
+def check_reports(reports: Sequence[Report], log: InteractionLog) -> None:
     """Raise OSError where not all events were applied, or something else was."""
     counts = [one.counts for one in reports]
     applied = sum(one["applied"] for one in counts)
@@ -168,7 +168,7 @@ def check_store(home: Path, log: InteractionLog) -> None:
         raise OSError(f"{log.source}: {found:,} behaviours are stored; right is {expected:,}")
 
 
-def _show(log: InteractionLog, figures: Mapping[str, float], updating: Report) -> None:
+def _print_figures(log: InteractionLog, figures: Mapping[str, float], updating: Report) -> None:
     """Print how fast each was, and where the updater's time went."""
     rows = [
         ("updater", f"{figures['events_per_s']:,.0f}"),

@@ -27,7 +27,7 @@ from model_export.training.loop import Run
 from model_export.training.sampler import Sampler
 from model_export.training.train import prepare
 
-__all__ = ["OURS", "Size", "figures", "made_up", "main", "measure", "ours", "peers"]
+__all__ = ["OURS", "Size", "figures_json", "made_up_sequences", "main", "measure", "our_training", "peer_negatives"]
 
 ROUNDS = 3
 SECONDS = 2.0  # of each training in each round
@@ -54,7 +54,7 @@ def main(
     seed: Annotated[int, typer.Option(help="Seed of the log and of the trainings.")] = 7,
 ) -> None:
     """Training steps and examples a second, ours and a peer's."""
-    rechub.require()
+    rechub.require_peer()
     torch.set_num_threads(1)
     size = Size(items=items)
     _report(measure(size, seed), size)
@@ -62,21 +62,21 @@ def main(
 
 def measure(size: Size, seed: int, rounds: int = ROUNDS, seconds: float = SECONDS) -> dict[str, float]:
     """Steps a second of each training."""
-    sequences = made_up(size, np.random.default_rng(seed))
-    trainings = {name: ours(name, sequences, size, seed) for name in OURS}
-    for name, negatives in peers(size).items():
+    sequences = made_up_sequences(size, np.random.default_rng(seed))
+    trainings = {name: our_training(name, sequences, size, seed) for name in OURS}
+    for name, negatives in peer_negatives(size).items():
         config = replace(preset("mind").model, dim=size.dim, num_interests=size.interests, history_length=size.length)
-        trainings[name] = rechub.training_of(sequences, size.items, config, size.batch_size, negatives, seed)
+        trainings[name] = rechub.peer_training(sequences, size.items, config, size.batch_size, negatives, seed)
     calls = {name: lambda steps=steps: steps(STEPS) for name, steps in trainings.items()}
     return {name: STEPS / took for name, took in best_means(calls, rounds, seconds).items()}
 
 
-def peers(size: Size) -> dict[str, int]:
+def peer_negatives(size: Size) -> dict[str, int]:
     """The peer's trainings: negatives of each pair, as many in a step as ours, and as many for each pair."""
     return {"peer": max(1, size.negatives // size.batch_size), "peer_all_negatives": size.negatives}
 
 
-def made_up(size: Size, rng: np.random.Generator) -> Sequences:
+def made_up_sequences(size: Size, rng: np.random.Generator) -> Sequences:
     """Users with behaviours drawn by Zipf's law, and without profiles."""
     share = 1 / np.arange(1, size.items + 1)
     behaviours = size.users * size.behaviours
@@ -86,7 +86,7 @@ def made_up(size: Size, rng: np.random.Generator) -> Sequences:
     return Sequences(user_ids, items, np.arange(behaviours), starts, np.zeros((size.users, 0), dtype=np.int64))
 
 
-def ours(name: str, sequences: Sequences, size: Size, seed: int) -> Callable[[int], None]:
+def our_training(name: str, sequences: Sequences, size: Size, seed: int) -> Callable[[int], None]:
     """Prepare a training of one of our models; what is returned takes so many steps, loading included."""
     torch.manual_seed(seed)
     chosen = preset(name)
@@ -112,7 +112,7 @@ def ours(name: str, sequences: Sequences, size: Size, seed: int) -> Callable[[in
 
 def _report(speeds: dict[str, float], size: Size) -> None:
     """Print steps and examples a second."""
-    few = peers(size)["peer"]
+    few = peer_negatives(size)["peer"]
     names = {
         **{name: f"{name}, {size.negatives:,} negatives shared by the step" for name in OURS},
         "peer": f"torch-rechub's MIND, {few * size.batch_size:,} negatives a step, {few} for each pair",
@@ -125,10 +125,10 @@ def _report(speeds: dict[str, float], size: Size) -> None:
         f"{size.interests}, d = {size.dim}, L = {size.length}, {size.items:,} items\n"
     )
     print(table(["", "steps/s", "examples/s"], rows))
-    finish({**figures(speeds, size), "batch_size": size.batch_size})
+    finish({**figures_json(speeds, size), "batch_size": size.batch_size})
 
 
-def figures(speeds: dict[str, float], size: Size) -> dict[str, float]:
+def figures_json(speeds: dict[str, float], size: Size) -> dict[str, float]:
     """What a program reads; `ratio` is to the peer with as many negatives a step, the quicker one."""
     found: dict[str, float] = {}
     for name in OURS:
@@ -138,6 +138,6 @@ def figures(speeds: dict[str, float], size: Size) -> dict[str, float]:
             f"ratio{of}": speeds[name] / speeds["peer"],
             f"ratio_all_negatives{of}": speeds[name] / speeds["peer_all_negatives"],
         }
-    for peer in peers(size):
+    for peer in peer_negatives(size):
         found[f"{peer}_examples_per_s"] = speeds[peer] * size.batch_size
     return found

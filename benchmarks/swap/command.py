@@ -40,9 +40,9 @@ from stream.events.position import Position
 from stream.store.history import History
 from stream.store.protocol import Store
 from stream.store.state import UserState
-from testbed.bad_bundles import BAD_BUNDLES, copied
+from testbed.bad_bundles import BAD_BUNDLES, copy_bundle
 from testbed.real_kafka import RealKafka
-from testbed.small_model import lacking
+from testbed.small_model import log_without_items
 from testbed.stream_process import Command, wait_until
 
 __all__ = ["fill", "left_old_of", "main", "warm_recommender"]
@@ -98,8 +98,8 @@ def _two_bundles(folder: Path) -> list[Bundle]:
     """Bundles of the same shop, each without some of its items, one with four interests and one with three."""
     log = synthetic(EVENTS, USERS)
     items = log.items.item_id.tolist()
-    _, first = trained_for_a_moment(lacking(log, items[:LEFT_OUT]), folder, num_interests=4)
-    _, second = trained_for_a_moment(lacking(log, items[-LEFT_OUT:]), folder, num_interests=3)
+    _, first = trained_for_a_moment(log_without_items(log, items[:LEFT_OUT]), folder, num_interests=4)
+    _, second = trained_for_a_moment(log_without_items(log, items[-LEFT_OUT:]), folder, num_interests=3)
     return [first, second]
 
 
@@ -225,7 +225,7 @@ def _refuse_all(registry: Registry, good: Bundle, serving: Serving[Recommender],
     version, taken, served = serving.version, _taken_over(command), 0
     for kind, bad in tqdm(BAD_BUNDLES.items(), desc="bad bundles", unit="bundle"):
         name = f"bad-{kind.replace(' ', '-')}"
-        bad.spoil(copied(good, registry.folder / name))
+        bad.spoil(copy_bundle(good, registry.folder / name))
         registry.point_to(name)
         command.says(f"bundle {name} is refused, {version} goes on: ")
         wait_until(partial(_has_refused, serving, name), f"{name} is refused")

@@ -12,7 +12,7 @@ from model_export.bundle.check import check
 from model_export.bundle.format import MODEL_CARD, Bundle, BundleError
 from model_export.bundle.registry import Registry
 from model_export.commands.options import Force, LogFormat, MaxDrop, MinHr, MinRecall, Models
-from model_export.evaluation.gate import LEAST_RECALL, Gate, current_or_none, judge
+from model_export.evaluation.gate import LEAST_RECALL, Gate, apply_gate, current_or_none
 from model_export.evaluation.report import table
 from model_export.readers import read_log
 
@@ -58,7 +58,7 @@ def publish(
     registry, candidate = _registry_of(models), Bundle(bundle)
     check(candidate)
     events = None if log is None else read_log(log, format)
-    verdict = judge(candidate, current_or_none(registry), Gate(min_hr, max_drop, min_recall), events)
+    verdict = apply_gate(candidate, current_or_none(registry), Gate(min_hr, max_drop, min_recall), events)
     if verdict.hr is not None:
         print(verdict)
     for objection in verdict.objections:

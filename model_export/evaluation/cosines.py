@@ -10,7 +10,7 @@ from model_export.evaluation.cases import Cases
 from model_export.evaluation.model_ranker import BATCH, capsules_of
 from model_export.models.interest_model import InterestModel
 
-__all__ = ["Cosines", "cosines", "mean_over", "pairs"]
+__all__ = ["Cosines", "mean_of_chosen", "measure_cosines", "pairwise_cosines"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Cosines:
 
 
 @torch.no_grad()
-def cosines(model: InterestModel, cases: Cases) -> Cosines:
+def measure_cosines(model: InterestModel, cases: Cases) -> Cosines:
     """Compare the capsules of the cases' histories."""
     model.eval()
     table = model.item_table()
@@ -36,18 +36,18 @@ def cosines(model: InterestModel, cases: Cases) -> Cosines:
     for some in cases.batches(BATCH):
         capsules, active = capsules_of(model, table, some)
         earlier, was_active = capsules_of(model, table, replace(some, mask=without_last(some.mask)))
-        slot.append(mean_over(pairs(capsules), active[:, :, None] & active[:, None, :]))
-        event.append(mean_over(torch.cosine_similarity(capsules, earlier, dim=-1), active & was_active))
+        slot.append(mean_of_chosen(pairwise_cosines(capsules), active[:, :, None] & active[:, None, :]))
+        event.append(mean_of_chosen(torch.cosine_similarity(capsules, earlier, dim=-1), active & was_active))
     return Cosines(float(torch.cat(slot).nanmean()), float(torch.cat(event).nanmean()))
 
 
-def pairs(capsules: Tensor) -> Tensor:
+def pairwise_cosines(capsules: Tensor) -> Tensor:
     """Cosines between the capsules of each user (B, K, K); NaN between a capsule and itself."""
     cosine = torch.cosine_similarity(capsules[:, :, None], capsules[:, None, :], dim=-1)
     itself = torch.eye(capsules.shape[1], dtype=torch.bool, device=capsules.device)
     return cosine.masked_fill(itself, torch.nan)
 
 
-def mean_over(values: Tensor, chosen: Tensor) -> Tensor:
+def mean_of_chosen(values: Tensor, chosen: Tensor) -> Tensor:
     """The mean of each user's chosen values that are numbers (B,), NaN where there are none."""
     return values.masked_fill(~chosen, torch.nan).flatten(1).nanmean(1)

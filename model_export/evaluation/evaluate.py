@@ -11,25 +11,25 @@ from model_export.data.dataset import Sequences, build_sequences, item_counts
 from model_export.data.interactions import InteractionLog
 from model_export.evaluation import metrics
 from model_export.evaluation.cases import Cases, chronological_cases, comirec_cases
-from model_export.evaluation.item_knn import tune
+from model_export.evaluation.item_knn import tune_item_knn
 from model_export.evaluation.model_ranker import ModelRanker
 from model_export.evaluation.rankers import Popular, Ranker
-from model_export.evaluation.report import Figures, figures_json
+from model_export.evaluation.report import RankerMetrics, metrics_json
 from model_export.evaluation.split import Split, split_of
 from model_export.models.checkpoint import Checkpoint
 
 __all__ = [
     "COMIREC_LENGTH",
     "cases_of_test_users",
-    "chronological",
-    "comirec",
+    "chronological_data",
+    "comirec_data",
     "evaluate",
-    "figures_of",
-    "judge",
-    "judged",
+    "evaluate_ranker",
+    "summarise_metrics",
+    "with_test_metrics",
 ]
 
-N = 50
+TOP_N = 50
 COMIREC_LENGTH = 20
 
 
@@ -37,15 +37,17 @@ class _NobodyToAskError(ValueError):
     """No test user has a history and something that followed it."""
 
 
-def judge(ranker: Ranker, cases: Cases, unseen_only: bool, seed: int = 7) -> Figures:
+def evaluate_ranker(ranker: Ranker, cases: Cases, unseen_only: bool, seed: int = 7) -> RankerMetrics:
     """Judge a ranker on cases; with `unseen_only` it may not name what is in the history, though labels may."""
     name = f"{ranker.name}, unseen only" if unseen_only else ranker.name
-    return figures_of(name, metrics.per_case(ranker.top(cases, N, unseen_only), cases.labels), seed)
+    return summarise_metrics(name, metrics.metrics_per_case(ranker.top(cases, TOP_N, unseen_only), cases.labels), seed)
 
 
-def figures_of(name: str, per_case: dict[str, np.ndarray], seed: int = 7) -> Figures:
+def summarise_metrics(name: str, per_case: dict[str, np.ndarray], seed: int = 7) -> RankerMetrics:
     """Means and intervals over the cases."""
-    return Figures(name, len(per_case["recall@50"]), metrics.means(per_case), metrics.intervals(per_case, seed))
+    return RankerMetrics(
+        name, len(per_case["recall@50"]), metrics.mean_metrics(per_case), metrics.bootstrap_intervals(per_case, seed)
+    )
 
 
 def cases_of_test_users(sequences: Sequences, split: Split, length: int, source: str) -> Cases:
@@ -56,7 +58,7 @@ def cases_of_test_users(sequences: Sequences, split: Split, length: int, source:
     return cases
 
 
-def judged(checkpoint: Checkpoint, log: InteractionLog, progress: bool = True) -> Checkpoint:
+def with_test_metrics(checkpoint: Checkpoint, log: InteractionLog, progress: bool = True) -> Checkpoint:
     """The checkpoint with its figures beside the baselines' by the ComiRec protocol, for the model card.
 
     Unchanged where no user was held out for a test.
@@ -65,11 +67,11 @@ def judged(checkpoint: Checkpoint, log: InteractionLog, progress: bool = True) -
         found = evaluate(checkpoint, log, "comirec", progress=progress)
     except _NobodyToAskError:
         return checkpoint
-    return replace(checkpoint, figures=[figures_json(one) for one in found])
+    return replace(checkpoint, figures=[metrics_json(one) for one in found])
 
 
 @dataclass(frozen=True)
-class _Exam:
+class _EvaluationData:
     """What rankers may learn from, and what they are asked.
 
     Attributes
@@ -88,7 +90,7 @@ class _Exam:
 
 def evaluate(
     checkpoint: Checkpoint, log: InteractionLog, protocol: str = "comirec", seed: int = 7, progress: bool = True
-) -> list[Figures]:
+) -> list[RankerMetrics]:
     """A model beside item-kNN and most popular, each also with the items of the history left out.
 
     The baselines learn from the users that the model was trained on; item-kNN is tuned on the validation users.
@@ -106,27 +108,27 @@ def evaluate(
     """
     if protocol not in PROTOCOLS:
         raise ValueError(f"unknown protocol {protocol!r}; expected one of: {', '.join(PROTOCOLS)}")
-    exam = PROTOCOLS[protocol](checkpoint, log)
+    data = PROTOCOLS[protocol](checkpoint, log)
     items = len(checkpoint.vocabulary.item_ids)
-    counts = item_counts(exam.sequences, exam.split.train, items)
-    valid_cases = comirec_cases(exam.sequences, exam.split.valid, exam.length)
-    knn = tune(exam.sequences, exam.split.train, items, valid_cases, exam.length, seed, progress)
+    counts = item_counts(data.sequences, data.split.train, items)
+    valid_cases = comirec_cases(data.sequences, data.split.valid, data.length)
+    knn = tune_item_knn(data.sequences, data.split.train, items, valid_cases, data.length, seed, progress)
     model = ModelRanker(checkpoint.model.config.name, checkpoint.model)
     rankers: list[Ranker] = [model, knn, Popular(counts)]
     asked = [(ranker, unseen_only) for ranker in rankers for unseen_only in (False, True)]
     bar = tqdm(asked, desc="judging", disable=not progress)
-    return [judge(ranker, exam.cases, unseen_only, seed) for ranker, unseen_only in bar]
+    return [evaluate_ranker(ranker, data.cases, unseen_only, seed) for ranker, unseen_only in bar]
 
 
-def comirec(checkpoint: Checkpoint, log: InteractionLog) -> _Exam:
+def comirec_data(checkpoint: Checkpoint, log: InteractionLog) -> _EvaluationData:
     """The test users of the split that the checkpoint was trained with, up to the last event that it was trained on."""
     sequences = build_sequences(log.before(checkpoint.data["last_event_ms"] + 1), checkpoint.vocabulary)
     split = split_of(checkpoint.training, sequences.user_ids, log.sides)
     length = min(COMIREC_LENGTH, checkpoint.model.config.history_length)  # the same input for all rankers
-    return _Exam(sequences, split, length, cases_of_test_users(sequences, split, length, log.source))
+    return _EvaluationData(sequences, split, length, cases_of_test_users(sequences, split, length, log.source))
 
 
-def chronological(checkpoint: Checkpoint, log: InteractionLog) -> _Exam:
+def chronological_data(checkpoint: Checkpoint, log: InteractionLog) -> _EvaluationData:
     """All users with behaviours up to the checkpoint's last event and after it."""
     if not log.timed:
         raise ValueError(f"{log.source} has no times, only an order; the chronological protocol needs times")
@@ -134,8 +136,8 @@ def chronological(checkpoint: Checkpoint, log: InteractionLog) -> _Exam:
     later = log.after(last)
     if not len(later.events):
         raise ValueError(
-            f"{log.source} ends on {_day(log.events.event_time_ms.max())} and the model was trained on events up to "
-            f"{_day(last)}; the chronological protocol needs later ones (`train --until` leaves some)"
+            f"{log.source} ends on {_utc(log.events.event_time_ms.max())} and the model was trained on events up to "
+            f"{_utc(last)}; the chronological protocol needs later ones (`train --until` leaves some)"
         )
     vocabulary, length = checkpoint.vocabulary, checkpoint.model.config.history_length
     past = build_sequences(log.before(last + 1), vocabulary)
@@ -144,16 +146,16 @@ def chronological(checkpoint: Checkpoint, log: InteractionLog) -> _Exam:
     future = build_sequences(later, replace(vocabulary, item_ids=[*vocabulary.item_ids, *new]))
     cases = chronological_cases(past, future, length)
     if not len(cases):
-        raise ValueError(f"{log.source}: no user has behaviours both up to {_day(last)} and after it")
-    return _Exam(past, split_of(checkpoint.training, past.user_ids, log.sides), length, cases)
+        raise ValueError(f"{log.source}: no user has behaviours both up to {_utc(last)} and after it")
+    return _EvaluationData(past, split_of(checkpoint.training, past.user_ids, log.sides), length, cases)
 
 
-PROTOCOLS: dict[str, Callable[[Checkpoint, InteractionLog], _Exam]] = {
-    "comirec": comirec,
-    "chronological": chronological,
+PROTOCOLS: dict[str, Callable[[Checkpoint, InteractionLog], _EvaluationData]] = {
+    "comirec": comirec_data,
+    "chronological": chronological_data,
 }
 
 
-def _day(time_ms: int) -> str:
+def _utc(time_ms: int) -> str:
     """ISO date and time, UTC, of Unix milliseconds."""
     return datetime.fromtimestamp(int(time_ms) / 1_000, UTC).strftime("%Y-%m-%d %H:%M:%S")

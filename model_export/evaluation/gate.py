@@ -17,20 +17,20 @@ from model_export.bundle.registry import Registry
 from model_export.data.dataset import Vocabulary, build_sequences, build_vocabulary
 from model_export.data.interactions import InteractionLog
 from model_export.evaluation.cases import comirec_cases
-from model_export.evaluation.metrics import per_case
-from model_export.evaluation.rankers import best
+from model_export.evaluation.metrics import metrics_per_case
+from model_export.evaluation.rankers import top_columns
 from model_export.evaluation.split import split_of
 from model_export.models.training_config import TrainingConfig
 
 __all__ = [
     "LEAST_RECALL",
-    "Exam",
     "Gate",
+    "HeldOutUsers",
     "Verdict",
+    "apply_gate",
     "current_or_none",
-    "exam_of",
+    "held_out_users",
     "hit_rate",
-    "judge",
     "recall_objections",
 ]
 
@@ -69,7 +69,7 @@ class Gate:
 
 
 @dataclass(frozen=True)
-class Exam:
+class HeldOutUsers:
     """Users that taught no weights: what is known of them, and what they did then.
 
     Trainings stop by such users and weigh own items by them (repeat_tuning.py), so a rate is a little too good.
@@ -111,7 +111,7 @@ class Verdict:
         return f"HR@50 {100 * self.hr:.1f} %{before} of {self.cases:,} held-out users"
 
 
-def judge(bundle: Bundle, current: Bundle | None, gate: Gate, events: InteractionLog | None) -> Verdict:
+def apply_gate(bundle: Bundle, current: Bundle | None, gate: Gate, events: InteractionLog | None) -> Verdict:
     """Ask the gate's questions of a new bundle.
 
     Parameters
@@ -130,11 +130,11 @@ def judge(bundle: Bundle, current: Bundle | None, gate: Gate, events: Interactio
             raise ValueError("the least HR@50 and the most drop of it are measured on a log (--log); none is given")
         return Verdict(tuple(objections))
     lengths = [one.manifest.history_length for one in (bundle, current) if one is not None]
-    exam = exam_of(events, max(lengths))
-    hr = hit_rate(bundle, exam)
-    current_hr = None if current is None else hit_rate(current, exam)
+    users = held_out_users(events, max(lengths))
+    hr = hit_rate(bundle, users)
+    current_hr = None if current is None else hit_rate(current, users)
     objections += _hit_objections(hr, current_hr, gate)
-    return Verdict(tuple(objections), hr, current_hr, len(exam.histories))
+    return Verdict(tuple(objections), hr, current_hr, len(users.histories))
 
 
 def recall_objections(bundle: Bundle, least: float) -> list[str]:
@@ -177,7 +177,7 @@ def current_or_none(registry: Registry) -> Bundle | None:
         return None
 
 
-def exam_of(events: InteractionLog, length: int) -> Exam:
+def held_out_users(events: InteractionLog, length: int) -> HeldOutUsers:
     """The last fifth of each validation user, as in ComiRec's protocol; a hash of the id says who is one.
 
     Raises
@@ -195,7 +195,7 @@ def exam_of(events: InteractionLog, length: int) -> Exam:
     histories = [ids[rows[mask]].tolist() for rows, mask in zip(cases.history, cases.mask, strict=True)]
     times = [when[mask].tolist() for when, mask in zip(cases.times, cases.mask, strict=True)]
     rows = {item_id: row for row, item_id in enumerate(vocabulary.item_ids)}
-    return Exam(rows, histories, [_profile_of(one, vocabulary) for one in cases.profiles], times, cases.labels)
+    return HeldOutUsers(rows, histories, [_profile_of(one, vocabulary) for one in cases.profiles], times, cases.labels)
 
 
 def _profile_of(rows: np.ndarray, vocabulary: Vocabulary) -> dict[str, str]:
@@ -204,15 +204,15 @@ def _profile_of(rows: np.ndarray, vocabulary: Vocabulary) -> dict[str, str]:
     return {name: values[row - 1] for (name, values), row in fields if row}
 
 
-def hit_rate(bundle: Bundle, exam: Exam) -> float:
+def hit_rate(bundle: Bundle, users: HeldOutUsers) -> float:
     """HR@50 by exact search over the bundle's items; what a user did with an item that it does not know is missed."""
-    rows = np.array([exam.rows.get(item_id, -1) for item_id in bundle.item_ids])
-    capsules = Extractor(bundle).encode(exam.histories, exam.profiles, exam.times_ms)
-    own = [own_items(bundle, history) for history in exam.histories]
+    rows = np.array([users.rows.get(item_id, -1) for item_id in bundle.item_ids])
+    capsules = Extractor(bundle).encode(users.histories, users.profiles, users.times_ms)
+    own = [own_items(bundle, history) for history in users.histories]
     batches = [slice(at, at + BATCH) for at in range(0, len(capsules), BATCH)]
     top = np.concatenate([_top_rows(bundle.item_embeddings, capsules[some], own[some]) for some in batches])  # (C, N)
     found = np.where(top >= 0, rows[top], -1)
-    return float(per_case(found, exam.labels, at=(N,))[f"hr@{N}"].mean())
+    return float(metrics_per_case(found, users.labels, at=(N,))[f"hr@{N}"].mean())
 
 
 def _top_rows(table: np.ndarray, users: list[Capsules], own: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
@@ -228,4 +228,4 @@ def _top_rows(table: np.ndarray, users: list[Capsules], own: Sequence[tuple[np.n
             scores[row] = (capsules.vectors @ table.T).max(0)
             rows, bonus = own[row]
             scores[row, rows] += bonus
-    return best(scores, N)
+    return top_columns(scores, N)

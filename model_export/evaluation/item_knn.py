@@ -15,9 +15,9 @@ from tqdm import tqdm
 from model_export.data.cooccurrence import co_occurrence, similar
 from model_export.data.dataset import Sequences, item_counts
 from model_export.evaluation.cases import Cases
-from model_export.evaluation.rankers import TUNING_CASES, best, recall_of, top_by
+from model_export.evaluation.rankers import TUNING_CASES, rank_by_scores, top_columns, tuning_recall
 
-__all__ = ["ItemKnn", "KnnSettings", "Search", "tune"]
+__all__ = ["ItemKnn", "KnnSearch", "KnnSettings", "tune_item_knn"]
 
 ROUNDS = 2
 TIE = 1e-12  # of the largest similarity; far below any score
@@ -91,12 +91,12 @@ class ItemKnn:
 
     def top(self, cases: Cases, n: int, unseen_only: bool) -> np.ndarray:
         """See Ranker."""
-        return top_by(lambda some: self.scores(some.history, some.mask), cases, n, unseen_only)
+        return rank_by_scores(lambda some: self.scores(some.history, some.mask), cases, n, unseen_only)
 
     def top_of(self, history: list[int], n: int) -> np.ndarray:
         """The n best item rows for one history of item rows (oldest first), best first; fewer where there are fewer."""
         rows = np.array(history, dtype=np.int64)[None]
-        [top] = best(self.scores(rows, np.ones(rows.shape, dtype=bool)), n)
+        [top] = top_columns(self.scores(rows, np.ones(rows.shape, dtype=bool)), n)
         return top[top >= 0]
 
     def scores(self, history: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -111,7 +111,7 @@ class ItemKnn:
         return np.asarray(scores + self.tie)
 
 
-def tune(
+def tune_item_knn(
     sequences: Sequences,
     train_users: np.ndarray,
     items: int,
@@ -130,17 +130,17 @@ def tune(
     valid_cases : of users that are not among `train_users`; at most 3,000 are drawn. Without any, nothing is tuned.
     seen_length : behaviours of a history that may be read.
     """
-    search = Search(sequences, train_users, items, valid_cases.sample(TUNING_CASES, seed))
+    search = KnnSearch(sequences, train_users, items, valid_cases.sample(TUNING_CASES, seed))
     chosen = KnnSettings(length=seen_length)
     if len(valid_cases):
         total = ROUNDS * (len(SIMILARITIES) + len(SUMS))
         with tqdm(total=total, desc="tuning item-kNN", unit="setting", disable=not progress) as bar:
             for changes in ROUNDS * (SIMILARITIES, SUMS):
-                chosen = search.best([chosen, *(replace(chosen, **change) for change in changes)], bar)
+                chosen = search.best_of([chosen, *(replace(chosen, **change) for change in changes)], bar)
     return search.knn(chosen)
 
 
-class Search:
+class KnnSearch:
     """Tries settings on validation cases, each once; see `tune`."""
 
     def __init__(self, sequences: Sequences, users: np.ndarray, items: int, cases: Cases) -> None:
@@ -148,7 +148,7 @@ class Search:
         self.pairs: dict[tuple[int, str], csr_matrix] = {}
         self.recalls: dict[KnnSettings, float] = {}
 
-    def best(self, tried: list[KnnSettings], bar: "tqdm[NoReturn]") -> KnnSettings:
+    def best_of(self, tried: list[KnnSettings], bar: "tqdm[NoReturn]") -> KnnSettings:
         """The settings with the best recall; of those that are equal the first."""
         recalls = [self.recall(tried[0])]
         for settings in tried[1:]:
@@ -159,7 +159,7 @@ class Search:
     def recall(self, settings: KnnSettings) -> float:
         """Mean recall@50."""
         if settings not in self.recalls:
-            self.recalls[settings] = recall_of(self.knn(settings), self.cases)
+            self.recalls[settings] = tuning_recall(self.knn(settings), self.cases)
         return self.recalls[settings]
 
     def knn(self, settings: KnnSettings) -> ItemKnn:

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-__all__ = ["intervals", "means", "per_case"]
+__all__ = ["bootstrap_intervals", "mean_metrics", "metrics_per_case"]
 
 BATCH = 2_048  # cases; bounds the memory where users have thousands of labels
 
 
-def per_case(top: np.ndarray, labels: np.ndarray, at: tuple[int, ...] = (20, 50)) -> dict[str, np.ndarray]:
+def metrics_per_case(top: np.ndarray, labels: np.ndarray, at: tuple[int, ...] = (20, 50)) -> dict[str, np.ndarray]:
     """Recall@N, HR@N and NDCG@N of each case, float64 (C,), between 0 and 1.
 
     Recall: the distinct labels found over all labels, repeats counted, as in the published code of ComiRec (Cen et
@@ -21,14 +21,14 @@ def per_case(top: np.ndarray, labels: np.ndarray, at: tuple[int, ...] = (20, 50)
     at : the N.
     """
     names = [f"{name}@{n}" for n in at for name in ("recall", "hr", "ndcg")]
-    found = [_of_batch(top[i : i + BATCH], labels[i : i + BATCH], at) for i in range(0, len(top), BATCH)]
+    found = [_batch_metrics(top[i : i + BATCH], labels[i : i + BATCH], at) for i in range(0, len(top), BATCH)]
     columns = np.concatenate([*found, np.zeros((0, len(names)))])
     return dict(zip(names, columns.T, strict=True))
 
 
-def _of_batch(top: np.ndarray, labels: np.ndarray, at: tuple[int, ...]) -> np.ndarray:
+def _batch_metrics(top: np.ndarray, labels: np.ndarray, at: tuple[int, ...]) -> np.ndarray:
     """The metrics of some cases, float64 (C, 3 * len(at)): recall, hr and ndcg for each N."""
-    hits, distinct = _hits_of(top, labels)
+    hits, distinct = _find_hits(top, labels)
     number = (labels >= 0).sum(1)  # (C,)
     discounts = 1 / np.log2(np.arange(max(at)) + 2)
     columns = []
@@ -40,7 +40,7 @@ def _of_batch(top: np.ndarray, labels: np.ndarray, at: tuple[int, ...]) -> np.nd
     return np.stack(columns, 1)
 
 
-def _hits_of(top: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _find_hits(top: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Which candidates are labels, bool (C, n), and how many distinct labels each case has, int64 (C,).
 
     Pairs of case and item are looked up among sorted pairs: comparing every candidate with every label would take
@@ -54,12 +54,12 @@ def _hits_of(top: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return hits, np.bincount(wanted // span, minlength=len(labels))
 
 
-def means(per_case: dict[str, np.ndarray]) -> dict[str, float]:
+def mean_metrics(per_case: dict[str, np.ndarray]) -> dict[str, float]:
     """The mean of each metric over the cases."""
     return {name: float(values.mean()) for name, values in per_case.items()}
 
 
-def intervals(
+def bootstrap_intervals(
     per_case: dict[str, np.ndarray], seed: int, draws: int = 1_000, level: float = 0.95
 ) -> dict[str, tuple[float, float]]:
     """Bootstrap percentile intervals of the means over cases (Efron, "Bootstrap Methods", 1979).

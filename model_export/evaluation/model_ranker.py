@@ -5,10 +5,10 @@ import torch
 
 from model_export.bundle.time_gaps import time_gaps
 from model_export.evaluation.cases import Cases
-from model_export.evaluation.rankers import padded
+from model_export.evaluation.rankers import pad_columns
 from model_export.models.interest_model import InterestModel
 
-__all__ = ["BATCH", "ModelRanker", "capsules_of", "top_n"]
+__all__ = ["BATCH", "ModelRanker", "capsules_of", "rank_by_model"]
 
 BATCH = 256  # cases ranked at a time
 
@@ -27,11 +27,11 @@ class ModelRanker:
 
     def top(self, cases: Cases, n: int, unseen_only: bool) -> np.ndarray:
         """See Ranker."""
-        return top_n(self.model, cases, n, unseen_only, self.fresh_logits)
+        return rank_by_model(self.model, cases, n, unseen_only, self.fresh_logits)
 
 
 @torch.no_grad()
-def top_n(
+def rank_by_model(
     model: InterestModel, cases: Cases, n: int, unseen_only: bool = False, fresh_logits: bool = False
 ) -> np.ndarray:
     """The n best item rows of each case by max-sim, with what its history's items get on top (InterestModel.repeats).
@@ -53,7 +53,7 @@ def top_n(
             rows, places = np.nonzero(some.mask)
             scores[rows, some.history[rows, places]] = -torch.inf
         values, best = scores.topk(min(n, scores.shape[1]), dim=1)
-        found.append(padded(best.masked_fill(values.isneginf(), -1).cpu().numpy(), n))
+        found.append(pad_columns(best.masked_fill(values.isneginf(), -1).cpu().numpy(), n))
     return np.concatenate(found)
 
 

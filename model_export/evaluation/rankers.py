@@ -6,9 +6,18 @@ from typing import Protocol
 import numpy as np
 
 from model_export.evaluation.cases import Cases
-from model_export.evaluation.metrics import per_case
+from model_export.evaluation.metrics import metrics_per_case
 
-__all__ = ["BATCH", "TUNING_CASES", "Popular", "Ranker", "best", "padded", "recall_of", "top_by"]
+__all__ = [
+    "BATCH",
+    "TUNING_CASES",
+    "Popular",
+    "Ranker",
+    "pad_columns",
+    "rank_by_scores",
+    "top_columns",
+    "tuning_recall",
+]
 
 BATCH = 512  # cases ranked at a time
 TUNED_AT = 50  # N of the recall that tuning looks at
@@ -45,7 +54,7 @@ class Popular:
     def top(self, cases: Cases, n: int, unseen_only: bool) -> np.ndarray:
         """See Ranker."""
         if not unseen_only:
-            return np.tile(padded(self.order[None, :n], n), (len(cases), 1))
+            return np.tile(pad_columns(self.order[None, :n], n), (len(cases), 1))
         return np.concatenate([np.zeros((0, n), dtype=np.int64), *(self.unseen(c, n) for c in cases.batches(BATCH))])
 
     def unseen(self, cases: Cases, n: int) -> np.ndarray:
@@ -53,10 +62,10 @@ class Popular:
         candidates = self.order[: n + cases.history.shape[1]]  # a history of L items can hide no more than L
         seen = ((candidates[:, None] == cases.history[:, None, :]) & cases.mask[:, None, :]).any(2)
         places = np.argsort(seen, axis=1, kind="stable")[:, :n]
-        return padded(np.where(np.take_along_axis(seen, places, 1), -1, candidates[places]), n)
+        return pad_columns(np.where(np.take_along_axis(seen, places, 1), -1, candidates[places]), n)
 
 
-def top_by(scores: Callable[[Cases], np.ndarray], cases: Cases, n: int, unseen_only: bool) -> np.ndarray:
+def rank_by_scores(scores: Callable[[Cases], np.ndarray], cases: Cases, n: int, unseen_only: bool) -> np.ndarray:
     """What `Ranker.top` gives, of a ranker that scores every item: scores(C cases) -> (C, items)."""
     found = [np.zeros((0, n), dtype=np.int64)]
     for some in cases.batches(BATCH):
@@ -64,26 +73,26 @@ def top_by(scores: Callable[[Cases], np.ndarray], cases: Cases, n: int, unseen_o
         if unseen_only:
             rows, _ = np.nonzero(some.mask)
             scored[rows, some.history[some.mask]] = -np.inf
-        found.append(best(scored, n))
+        found.append(top_columns(scored, n))
     return np.concatenate(found)
 
 
-def recall_of(ranker: Ranker, cases: Cases) -> float:
+def tuning_recall(ranker: Ranker, cases: Cases) -> float:
     """Mean recall@50, which settings are chosen by."""
-    found = per_case(ranker.top(cases, TUNED_AT, unseen_only=False), cases.labels, at=(TUNED_AT,))
+    found = metrics_per_case(ranker.top(cases, TUNED_AT, unseen_only=False), cases.labels, at=(TUNED_AT,))
     return float(found[f"recall@{TUNED_AT}"].mean())
 
 
-def best(scores: np.ndarray, n: int) -> np.ndarray:
+def top_columns(scores: np.ndarray, n: int) -> np.ndarray:
     """The columns of the n largest scores of each row, best first: (C, items) -> int64 (C, n); -inf is never among."""
     some = min(n, scores.shape[1])
     unsorted = np.argpartition(-scores, some - 1, axis=1)[:, :some]
     found = np.take_along_axis(scores, unsorted, 1)
     order = np.lexsort((unsorted, -found), axis=1)  # equal scores: in the order of the items
     top, found = np.take_along_axis(unsorted, order, 1), np.take_along_axis(found, order, 1)
-    return padded(np.where(np.isneginf(found), -1, top), n)
+    return pad_columns(np.where(np.isneginf(found), -1, top), n)
 
 
-def padded(top: np.ndarray, n: int) -> np.ndarray:
+def pad_columns(top: np.ndarray, n: int) -> np.ndarray:
     """Fill up to n columns with -1."""
     return np.pad(top, ((0, 0), (0, n - top.shape[1])), constant_values=-1)

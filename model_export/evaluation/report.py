@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["COLUMNS", "Figures", "cell", "figures_json", "figures_table", "table"]
+__all__ = ["COLUMNS", "RankerMetrics", "metrics_json", "metrics_table", "table"]
 
 COLUMNS = {
     "R@20": "recall@20",
@@ -14,11 +14,11 @@ COLUMNS = {
     "HR@50": "hr@50",
     "N@50": "ndcg@50",
 }
-SURE = ("recall@50", "hr@50")  # shown with their intervals
+WITH_INTERVAL = ("recall@50", "hr@50")  # shown with their intervals
 
 
 @dataclass(frozen=True)
-class Figures:
+class RankerMetrics:
     """How good a ranker is.
 
     Attributes
@@ -48,20 +48,23 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     return "\n".join(lines)
 
 
-def figures_table(figures: Sequence[Figures]) -> str:
+def metrics_table(rankers: Sequence[RankerMetrics]) -> str:
     """A row for each ranker: Recall, HR and NDCG in %, R@50 and HR@50 with their 95 % intervals."""
-    return table(["%", *COLUMNS], [(one.name, *(cell(one, name) for name in COLUMNS.values())) for one in figures])
+    return table(
+        ["%", *COLUMNS],
+        [(ranker.name, *(_metric_cell(ranker, metric) for metric in COLUMNS.values())) for ranker in rankers],
+    )
 
 
-def cell(figures: Figures, name: str) -> str:
-    """A mean in %, such as "15.52", with its interval where it is one of SURE: "15.52 [14.30, 16.80]"."""
-    low, high = figures.intervals[name]
-    mean = f"{100 * figures.means[name]:.2f}"
-    return f"{mean} [{100 * low:.2f}, {100 * high:.2f}]" if name in SURE else mean
+def _metric_cell(ranker: RankerMetrics, metric: str) -> str:
+    """A mean in %, such as "15.52", with its interval where it is one of WITH_INTERVAL: "15.52 [14.30, 16.80]"."""
+    low, high = ranker.intervals[metric]
+    mean = f"{100 * ranker.means[metric]:.2f}"
+    return f"{mean} [{100 * low:.2f}, {100 * high:.2f}]" if metric in WITH_INTERVAL else mean
 
 
-def figures_json(figures: Figures) -> dict[str, Any]:
+def metrics_json(ranker: RankerMetrics) -> dict[str, Any]:
     """What a program reads: means and intervals in %, four decimals."""
-    means = {name: round(100 * mean, 4) for name, mean in figures.means.items()}
-    intervals = {name: [round(100 * end, 4) for end in ends] for name, ends in figures.intervals.items()}
-    return {"name": figures.name, "users": figures.users, **means, "intervals": intervals}
+    means = {name: round(100 * mean, 4) for name, mean in ranker.means.items()}
+    intervals = {name: [round(100 * end, 4) for end in ends] for name, ends in ranker.intervals.items()}
+    return {"name": ranker.name, "users": ranker.users, **means, "intervals": intervals}

@@ -9,7 +9,7 @@ import numpy as np
 
 from model_export.models.training_config import TrainingConfig
 
-__all__ = ["Split", "hashed", "split_of", "split_users"]
+__all__ = ["Split", "hash_sides", "split_of", "split_users"]
 
 SIDES = ("train", "valid", "test")
 NO_SIDES: Mapping[str, str] = MappingProxyType({})
@@ -41,7 +41,7 @@ def split_users(
     ValueError
         If a user has none of the three sides in a split that is given.
     """
-    places = _placed(user_ids, sides) if sides else hashed(user_ids, valid_share, test_share)
+    places = _publisher_sides(user_ids, sides) if sides else hash_sides(user_ids, valid_share, test_share)
     return Split(*(np.flatnonzero(places == side) for side in range(len(SIDES))))
 
 
@@ -50,7 +50,7 @@ def split_of(training: TrainingConfig, user_ids: list[str], sides: Mapping[str, 
     return split_users(user_ids, training.valid_share, training.test_share, sides)
 
 
-def _placed(user_ids: list[str], sides: Mapping[str, str]) -> np.ndarray:
+def _publisher_sides(user_ids: list[str], sides: Mapping[str, str]) -> np.ndarray:
     """Each user's place in SIDES by the publisher's split: int64 (U,)."""
     wrong = next((user_id for user_id in user_ids if sides.get(user_id) not in SIDES), None)
     if wrong is not None:
@@ -60,7 +60,7 @@ def _placed(user_ids: list[str], sides: Mapping[str, str]) -> np.ndarray:
     return np.array([SIDES.index(sides[user_id]) for user_id in user_ids], dtype=np.int64)
 
 
-def hashed(user_ids: list[str], valid_share: float, test_share: float) -> np.ndarray:
+def hash_sides(user_ids: list[str], valid_share: float, test_share: float) -> np.ndarray:
     """Each user's place in SIDES by a hash of the id: int64 (U,)."""
     digests = [int.from_bytes(hashlib.blake2b(u.encode(), digest_size=8).digest(), "big") for u in user_ids]
     share = np.array(digests) / 2.0**64

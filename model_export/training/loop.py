@@ -13,8 +13,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from model_export.evaluation.cases import Cases
-from model_export.evaluation.metrics import means, per_case
-from model_export.evaluation.model_ranker import top_n
+from model_export.evaluation.metrics import mean_metrics, metrics_per_case
+from model_export.evaluation.model_ranker import rank_by_model
 from model_export.models.checkpoint import write
 from model_export.models.interest_model import InterestModel
 from model_export.models.training_config import TrainingConfig
@@ -204,4 +204,4 @@ def _bar_of(run: Run, shown: bool) -> Iterator[Any]:
 
 def validate(model: InterestModel, cases: Cases) -> dict[str, float]:
     """Metrics with the routing logits that serving uses, shares between 0 and 1."""
-    return means(per_case(top_n(model, cases, 50), cases.labels))
+    return mean_metrics(metrics_per_case(rank_by_model(model, cases, 50), cases.labels))

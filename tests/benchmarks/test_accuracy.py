@@ -8,11 +8,18 @@ import pytest
 import torch
 
 from benchmarks.quality.accuracy import main
-from benchmarks.quality.accuracy_report import comparison
-from benchmarks.quality.ranker_results import Judged, ahead, coverage, diversity, groups_of, mean_of
+from benchmarks.quality.accuracy_report import comparison_sentence
+from benchmarks.quality.ranker_results import (
+    RankerResult,
+    coverage,
+    diversity,
+    group_by_length,
+    mean_result,
+    paired_gain,
+)
 from model_export.data.simulator import SimulatedShop
 from model_export.evaluation.cases import Cases
-from model_export.evaluation.cosines import cosines, mean_over, pairs
+from model_export.evaluation.cosines import mean_of_chosen, measure_cosines, pairwise_cosines
 from model_export.models.presets import PRESETS, one_interest
 from model_export.readers import write_table
 from tests.support.untrained import untrained
@@ -24,12 +31,14 @@ LAST_LINE = (
 )
 
 
-def judged(*recalls: float, name: str = "x") -> Judged:
-    return Judged(name, {"recall@50": np.array(recalls)}, {"recall@50": 1 - np.array(recalls)}, NOBODYS, recalls[0])
+def judged(*recalls: float, name: str = "x") -> RankerResult:
+    return RankerResult(
+        name, {"recall@50": np.array(recalls)}, {"recall@50": 1 - np.array(recalls)}, NOBODYS, recalls[0]
+    )
 
 
 def test_the_mean_over_trainings_is_taken_for_each_user() -> None:
-    found = mean_of("both", [judged(0.0, 1.0, 0.5), judged(1.0, 1.0, 0.0)])
+    found = mean_result("both", [judged(0.0, 1.0, 0.5), judged(1.0, 1.0, 0.0)])
     assert found.name == "both"
     assert found.answers["recall@50"].tolist() == [0.5, 1.0, 0.25]
     assert found.unseen["recall@50"].tolist() == [0.5, 0.0, 0.75]
@@ -39,10 +48,12 @@ def test_the_mean_over_trainings_is_taken_for_each_user() -> None:
 def test_how_far_one_is_ahead_is_judged_user_by_user() -> None:
     mine, other = judged(*[0.5, 0.3] * 50, name="mine"), judged(*[0.4, 0.2] * 50, name="other")
     # Users differ by a lot and the two rankers by the same for each: there is no doubt who is ahead.
-    assert ahead(mine, other) == pytest.approx((10, 10, 10))
-    assert comparison(mine, other) == "mine is 33.3% ahead of other by recall@50: +10.00 points [+10.00, +10.00]"
-    assert comparison(other, mine).startswith("other is 25.0% BEHIND mine by recall@50: -10.00 points")
-    points, low, high = ahead(judged(*[1.0, 0.0] * 50), judged(*[0.0, 1.0] * 50))
+    assert paired_gain(mine, other) == pytest.approx((10, 10, 10))
+    assert (
+        comparison_sentence(mine, other) == "mine is 33.3% ahead of other by recall@50: +10.00 points [+10.00, +10.00]"
+    )
+    assert comparison_sentence(other, mine).startswith("other is 25.0% BEHIND mine by recall@50: -10.00 points")
+    points, low, high = paired_gain(judged(*[1.0, 0.0] * 50), judged(*[0.0, 1.0] * 50))
     assert low < points == 0 < high
 
 
@@ -53,14 +64,14 @@ def of_lengths(*lengths: int) -> Cases:
 
 
 def test_users_are_grouped_by_what_is_read_of_them() -> None:
-    groups = groups_of(of_lengths(1, 5, 6, 10, 11, 19, 20))
+    groups = group_by_length(of_lengths(1, 5, 6, 10, 11, 19, 20))
     assert {name: np.flatnonzero(group).tolist() for name, group in groups.items()} == {
         "1-5": [0, 1],
         "6-10": [2, 3],
         "11-19": [4, 5],
         "20": [6],
     }
-    assert list(groups_of(of_lengths(20, 3))) == ["1-5", "20"]
+    assert list(group_by_length(of_lengths(20, 3))) == ["1-5", "20"]
 
 
 def test_coverage_and_diversity_by_hand() -> None:
@@ -103,7 +114,7 @@ def first_recall50(name: str, lines: list[str]) -> float:
 def test_cosines_between_capsules_by_hand() -> None:
     capsules = torch.tensor([[[1.0, 0.0], [0.0, 2.0], [3.0, 0.0]], [[1.0, 0.0], [1.0, 0.0], [1.0, 1.0]]])
     active = torch.tensor([[True, True, True], [True, False, False]])
-    found = mean_over(pairs(capsules), active[:, :, None] & active[:, None, :])
+    found = mean_of_chosen(pairwise_cosines(capsules), active[:, :, None] & active[:, None, :])
     assert found[0].item() == pytest.approx(1 / 3)  # 0, 1 and 0
     assert found[1].isnan()  # a single capsule has nobody to be compared with
 
@@ -119,11 +130,11 @@ def test_the_event_cosine_compares_with_the_history_without_its_last_behaviour()
         model.extractor.prior.zero_()  # type: ignore[operator]
     three, five = model.eval().item_table()[[3, 5]].detach().numpy()
     both = (three + five) / np.linalg.norm(three + five)  # the mean of the two, of length 1
-    assert cosines(model, asked_for([[3, 5]])).event == pytest.approx(float(both @ three), abs=1e-6)
+    assert measure_cosines(model, asked_for([[3, 5]])).event == pytest.approx(float(both @ three), abs=1e-6)
 
 
 def test_one_interest_has_no_slot_cosine_and_still_items_do_not_move(shop: SimulatedShop) -> None:
     model = untrained(one_interest(PRESETS["steady"]).model).model
-    found = cosines(model, asked_for([[3, 3, 3, 3], [5, 5, 5, 5]]))
+    found = measure_cosines(model, asked_for([[3, 3, 3, 3], [5, 5, 5, 5]]))
     assert np.isnan(found.slot)
     assert found.event == pytest.approx(1)  # the mean of equal behaviours is the same without the last

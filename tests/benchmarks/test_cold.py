@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from benchmarks.quality import cold
-from benchmarks.quality.cold import ColdItems, by_model, by_popularity, cold_cases, cold_items, hold_out
+from benchmarks.quality.cold import ColdItems, cold_cases, cold_items, hold_out, rank_by_features, rank_by_popularity
 from model_export.data.dataset import Vocabulary, build_vocabulary, new_features
 from model_export.data.interactions import InteractionLog
 from model_export.data.simulator import simulate
@@ -159,7 +159,7 @@ def test_the_model_ranks_the_held_out_items_by_max_sim() -> None:
     log = log_of("eve:jug eve:toy eve:vase", NEW)
     model = checkpoint_of(log, warm, ModelConfig(extractor="mean", num_interests=1, dim=8)).model.eval()
     held = cold_items(log, warm)
-    top = by_model(model, held, case_of(0, 2))
+    top = rank_by_features(model, held, case_of(0, 2))
     rows = torch.tensor([[0, 2]])
     with torch.no_grad():
         capsules, _, _ = model.extractor(model.item_table()[rows], rows >= 0, torch.zeros(1, 1, 2), None)
@@ -176,17 +176,17 @@ def test_most_popular_in_the_category_then_the_rest() -> None:
     assert held.item_ids == ["jug", "toy", "vase"]
     assert held.counts.tolist() == [1, 4, 2]
     hat, mug = warm.item_ids.index("hat"), warm.item_ids.index("mug")
-    assert by_popularity(warm, held, case_of(hat, mug))[0, :3].tolist() == [2, 0, 1]  # china: vase, jug; then toy
+    assert rank_by_popularity(warm, held, case_of(hat, mug))[0, :3].tolist() == [2, 0, 1]  # china: vase, jug; then toy
     # red, which jug has as well, is no category
-    assert by_popularity(warm, held, case_of(mug, hat))[0, :3].tolist() == [1, 2, 0]
+    assert rank_by_popularity(warm, held, case_of(mug, hat))[0, :3].tolist() == [1, 2, 0]
 
 
 def test_without_categories_any_shared_value_counts() -> None:
     warm = build_vocabulary(log_of(WARM_EVENTS, [(item, "", NAN, colours) for item, _, _, colours in WARM]))
     held = cold_items(log_of("a:toy b:toy a:jug", [(item, "", NAN, colours) for item, _, _, colours in NEW]), warm)
     assert held.counts.tolist() == [1, 2, 0]
-    assert by_popularity(warm, held, case_of(warm.item_ids.index("hat")))[0, :3].tolist() == [0, 1, 2]  # red: jug
-    assert by_popularity(warm, held, case_of(warm.item_ids.index("mug")))[0, :3].tolist() == [1, 0, 2]
+    assert rank_by_popularity(warm, held, case_of(warm.item_ids.index("hat")))[0, :3].tolist() == [0, 1, 2]  # red: jug
+    assert rank_by_popularity(warm, held, case_of(warm.item_ids.index("mug")))[0, :3].tolist() == [1, 0, 2]
 
 
 def test_the_command_ends_with_its_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

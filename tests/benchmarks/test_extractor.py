@@ -47,18 +47,18 @@ def test_a_round_goes_on_until_its_time_is_over_and_has_a_mean() -> None:
 
 def test_onnx_and_torch_are_given_the_same_full_histories(checkpoint: Checkpoint, bundle: Bundle) -> None:
     extractor = Extractor(bundle)
-    inputs = benchmark.inputs_of(extractor, 3, seed=1)
+    inputs = benchmark.full_inputs(extractor, 3, seed=1)
     assert inputs["behaviours"].shape == (3, 20, 16)
     assert inputs["mask"].all()
     with torch.no_grad():
-        by_torch = benchmark.in_torch(checkpoint, inputs)()
-    for ours, theirs in zip(benchmark.graph(extractor, inputs)(), by_torch, strict=True):  # type: ignore[call-overload]
+        by_torch = benchmark.torch_call(checkpoint, inputs)()
+    for ours, theirs in zip(benchmark.onnx_call(extractor, inputs)(), by_torch, strict=True):  # type: ignore[call-overload]
         assert np.abs(ours.astype(float) - theirs.numpy().astype(float)).max() < 1e-5
 
 
 def test_histories_are_cut_to_what_the_model_reads(bundle: Bundle) -> None:
     extractor = Extractor(bundle)
-    histories = benchmark.histories_of(extractor, 4, seed=1)
+    histories = benchmark.long_histories(extractor, 4, seed=1)
     assert [len(history) for history in histories] == [30] * 4
     assert all(len(extractor.known_behaviours(history)[0]) == 20 for history in histories)
 
@@ -78,7 +78,7 @@ def test_times_are_microseconds_a_user(checkpoint: Checkpoint, bundle: Bundle, m
 def test_the_command_ends_with_its_figures(
     checkpoint: Checkpoint, bundle: Bundle, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(benchmark, "small", lambda name, seed: (checkpoint, Extractor(bundle)))
+    monkeypatch.setattr(benchmark, "small_extractor", lambda name, seed: (checkpoint, Extractor(bundle)))
     monkeypatch.setattr(benchmark, "PRESETS", {"mind": None, "remi": None})
     monkeypatch.setattr(benchmark, "measure", lambda *_, seed: {"us_per_user_batch1": 3.0})
     benchmark.main("mind")
@@ -89,7 +89,7 @@ def test_the_command_ends_with_its_figures(
 
 
 def test_the_small_model_outlives_its_folder() -> None:
-    checkpoint, extractor = benchmark.small("steady", seed=1)
+    checkpoint, extractor = benchmark.small_extractor("steady", seed=1)
     assert not extractor.bundle.path.exists()
     assert checkpoint.model.config.name == "steady"
     times = benchmark.measure(checkpoint, extractor, rounds=1, seconds=0)

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.harness.task import Polled, Stored
 from benchmarks.speed import latency
-from benchmarks.speed.latency import Sent, Trip
+from benchmarks.speed.latency import SentEvent, Trips
 from model_export.bundle.format import Bundle
 from model_export.data.simulator import SimulatedShop
 from model_export.models.checkpoint import Checkpoint
@@ -18,13 +18,13 @@ from testbed.real_kafka import RealKafka
 MS = 1_000_000
 
 
-def sent(user_id: str, partition: int, offset: int, at_ms: int) -> Sent:
+def sent(user_id: str, partition: int, offset: int, at_ms: int) -> SentEvent:
     place = SimpleNamespace(partition=partition, offset=offset)
-    return Sent(user_id, at_ms * MS, future=SimpleNamespace(value=place))
+    return SentEvent(user_id, at_ms * MS, future=SimpleNamespace(value=place))
 
 
 def test_an_event_is_polled_where_it_stands() -> None:
-    trip = Trip([sent("ann", 0, 5, 10), sent("bob", 1, 5, 20)], [Polled(1, 5, 26 * MS), Polled(0, 5, 13 * MS)], [])
+    trip = Trips([sent("ann", 0, 5, 10), sent("bob", 1, 5, 20)], [Polled(1, 5, 26 * MS), Polled(0, 5, 13 * MS)], [])
     assert trip.polled_ms().tolist() == [3, 6]
 
 
@@ -36,12 +36,12 @@ def test_an_event_is_stored_with_the_first_state_of_its_user_that_has_it() -> No
         Stored("ann", 7, 19 * MS),
     ]
     events = [sent("ann", 0, 4, 1), sent("ann", 0, 6, 2), sent("bob", 1, 9, 3), sent("ann", 0, 3, 0)]
-    assert Trip(events, [], stored).stored_ms().tolist() == [14, 13, 9, 11]
+    assert Trips(events, [], stored).stored_ms().tolist() == [14, 13, 9, 11]
 
 
 def test_an_event_that_was_never_stored_is_an_error() -> None:
     with pytest.raises(OSError, match="offset 8 was never stored"):
-        Trip([sent("ann", 0, 8, 1)], [], [Stored("ann", 7, 19 * MS), Stored("bob", 9, 19 * MS)]).stored_ms()
+        Trips([sent("ann", 0, 8, 1)], [], [Stored("ann", 7, 19 * MS), Stored("bob", 9, 19 * MS)]).stored_ms()
 
 
 def test_events_are_sent_evenly(shop: SimulatedShop, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from benchmarks.harness.worker_process import WorkerProcess, share_partitions, w
 from benchmarks.harness.workload import create_topic, publish, stored_behaviours, synthetic
 from benchmarks.speed import throughput
 from benchmarks.speed.loop_peer import KEPT, Peer, peer_events_per_s
-from benchmarks.speed.throughput import Bench, check, check_store, took_s
+from benchmarks.speed.throughput import Bench, check_reports, check_store, elapsed_s
 from mindstream.settings import Settings
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.format import Bundle
@@ -195,15 +195,15 @@ def report_of(events: int, began: float = 0, ended: float = 1) -> Report:
 
 
 def test_the_time_is_that_of_all_workers() -> None:
-    assert took_s([report_of(1, 2, 7), report_of(1, 3, 9)]) == 7
+    assert elapsed_s([report_of(1, 2, 7), report_of(1, 3, 9)]) == 7
 
 
 def test_events_that_are_missing_or_came_twice_are_an_error(tmp_path: Path) -> None:
     log = synthetic(9, 2)
-    check([report_of(4), report_of(5)], log)
+    check_reports([report_of(4), report_of(5)], log)
     for wrong in (4, 6):
         with pytest.raises(OSError, match=f"9 synthetic events: {4 + wrong} of 9 events were applied"):
-            check([report_of(4), report_of(wrong)], log)
+            check_reports([report_of(4), report_of(wrong)], log)
     with pytest.raises(OSError, match="0 behaviours are stored; right is 9"):
         check_store(tmp_path, log)
 

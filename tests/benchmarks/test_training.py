@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks.speed import rechub, training
-from benchmarks.speed.training import Size, figures, made_up, ours
+from benchmarks.speed.training import Size, figures_json, made_up_sequences, our_training
 from model_export.models.presets import preset
 from model_export.training.loop import Run
 
@@ -15,7 +15,7 @@ TINY = Size(items=40, users=6, behaviours=8, dim=4, interests=2, length=5, batch
 
 
 def test_the_made_up_log_has_its_size_and_popular_items() -> None:
-    log = made_up(Size(items=100, users=50, behaviours=20), np.random.default_rng(1))
+    log = made_up_sequences(Size(items=100, users=50, behaviours=20), np.random.default_rng(1))
     assert log.lengths.tolist() == [20] * 50
     assert len(log.items) == len(log.times) == 1_000
     counts = np.bincount(log.items, minlength=100)
@@ -34,7 +34,7 @@ def test_as_many_steps_are_taken_as_are_timed(name: str, monkeypatch: pytest.Mon
         return step(run)
 
     monkeypatch.setattr(Run, "train_step", remembered)
-    ours(name, made_up(TINY, np.random.default_rng(1)), TINY, seed=1)(3)
+    our_training(name, made_up_sequences(TINY, np.random.default_rng(1)), TINY, seed=1)(3)
     assert len(runs) == 3
     assert runs[-1].step == 3
     batch = runs[-1].sampler.batch()
@@ -46,7 +46,7 @@ def test_as_many_steps_are_taken_as_are_timed(name: str, monkeypatch: pytest.Mon
 
 def test_ratios_and_examples_by_hand() -> None:
     speeds = {"steady": 30.0, "mind": 40.0, "peer": 20.0, "peer_all_negatives": 2.0}
-    assert figures(speeds, TINY) == {
+    assert figures_json(speeds, TINY) == {
         "steps_per_s": 30,
         "examples_per_s": 120,
         "ratio": 1.5,
@@ -61,8 +61,8 @@ def test_ratios_and_examples_by_hand() -> None:
 
 
 def test_the_peer_draws_as_many_negatives_a_step_or_for_each_pair() -> None:
-    assert training.peers(TINY) == {"peer": 2, "peer_all_negatives": 8}
-    assert training.peers(Size()) == {"peer": 4, "peer_all_negatives": 1_024}
+    assert training.peer_negatives(TINY) == {"peer": 2, "peer_all_negatives": 8}
+    assert training.peer_negatives(Size()) == {"peer": 4, "peer_all_negatives": 1_024}
 
 
 def test_a_missing_peer_is_one_sentence_before_anything_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,7 +74,7 @@ def test_a_missing_peer_is_one_sentence_before_anything_is_measured(monkeypatch:
 
 def test_the_command_ends_with_its_figures(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     speeds = {"steady": 30.0, "mind": 40.0, "peer": 20.0, "peer_all_negatives": 2.0}
-    monkeypatch.setattr(rechub, "require", lambda: None)
+    monkeypatch.setattr(rechub, "require_peer", lambda: None)
     monkeypatch.setattr(training, "measure", lambda size, seed: speeds)
     training.main(items=500, seed=1)
     table, last = capsys.readouterr().out.rsplit("\n", 2)[:2]
@@ -91,8 +91,8 @@ class TestPeer:
         pytest.importorskip("torch_rechub")
 
     def test_its_rows_are_the_pairs_of_the_log(self) -> None:
-        log = made_up(TINY, np.random.default_rng(1))
-        rows = rechub.rows_of(log, 5, negatives=3)
+        log = made_up_sequences(TINY, np.random.default_rng(1))
+        rows = rechub.pair_rows(log, 5, negatives=3)
         assert len(rows["user_id"]) == 6 * 6  # of 8 behaviours it leaves the first and, for its test, the last
         assert rows["neg_items"].shape == (36, 3)
         assert rows["hist_movie_id"].shape == (36, 5)
@@ -101,9 +101,9 @@ class TestPeer:
         assert pairs == {(user + 1, item) for user in range(6) for item in behaviours[user, 1:-1].tolist()}
 
     def test_it_takes_the_steps_that_are_timed(self) -> None:
-        log, config = made_up(TINY, np.random.default_rng(1)), preset("mind").model
-        trainer = rechub.trainer_of(6, 40, config)
-        batches = rechub.endless(rechub.loader_of(rechub.rows_of(log, config.history_length, 2), 5))
+        log, config = made_up_sequences(TINY, np.random.default_rng(1)), preset("mind").model
+        trainer = rechub.make_trainer(6, 40, config)
+        batches = rechub.endless_batches(rechub.make_loader(rechub.pair_rows(log, config.history_length, 2), 5))
         before = trainer.model.capsule.linear.weight.detach().clone()
         trainer.train_one_epoch([next(batches) for _ in range(10)])  # 36 rows: more than one epoch
         assert not np.allclose(before.numpy(), trainer.model.capsule.linear.weight.detach().numpy())

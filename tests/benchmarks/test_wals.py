@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.quality import wals
-from benchmarks.quality.wals import Wals, WalsSettings, tune
+from benchmarks.quality.wals import Wals, WalsSettings, tune_wals
 from model_export.data.dataset import Sequences
 from model_export.evaluation.cases import Cases
 
@@ -87,15 +87,17 @@ def test_tuning_keeps_the_settings_with_the_best_recall(monkeypatch: pytest.Monk
     monkeypatch.setattr(wals, "ALPHAS", (1.0, 10.0))
     monkeypatch.setattr(wals, "REGULARISATIONS", (0.1, 1.0))
     recalls = {(1.0, 0.1): 0.2, (1.0, 1.0): 0.4, (10.0, 0.1): 0.4, (10.0, 1.0): 0.3}
-    monkeypatch.setattr(wals, "recall_of", lambda one, cases: recalls[one.settings.alpha, one.settings.regularisation])
-    tuned = tune(TWO_GROUPS, LEARNED, 6, cases_of([[0]], [1]), progress=False)
+    monkeypatch.setattr(
+        wals, "tuning_recall", lambda one, cases: recalls[one.settings.alpha, one.settings.regularisation]
+    )
+    tuned = tune_wals(TWO_GROUPS, LEARNED, 6, cases_of([[0]], [1]), progress=False)
     assert tuned.settings == WalsSettings(1.0, 1.0)  # of the two best the first
 
 
 def test_recall_looks_at_the_top_50(two_groups: Wals) -> None:
-    assert wals.recall_of(two_groups, cases_of([[0, 1]], [2])) == 1  # 6 items: all are among them
+    assert wals.tuning_recall(two_groups, cases_of([[0, 1]], [2])) == 1  # 6 items: all are among them
 
 
 def test_without_validation_cases_nothing_is_tuned() -> None:
     nobody = cases_of([[0]], [1]).take(slice(0))
-    assert tune(TWO_GROUPS, LEARNED, 6, nobody, progress=False).settings == WalsSettings()
+    assert tune_wals(TWO_GROUPS, LEARNED, 6, nobody, progress=False).settings == WalsSettings()

@@ -21,7 +21,7 @@ from model_export.data.dataset import Sequences
 from model_export.data.simulator import SimulatedShop
 from model_export.evaluation import gate
 from model_export.evaluation.cases import Cases
-from model_export.evaluation.model_ranker import ModelRanker, top_n
+from model_export.evaluation.model_ranker import ModelRanker, rank_by_model
 from model_export.models.checkpoint import Checkpoint
 from model_export.models.interest_model import InterestModel
 from model_export.models.presets import DEFAULT, preset
@@ -127,7 +127,7 @@ def test_the_recommender_ranks_as_the_model_is_judged(checkpoint: Checkpoint, bu
 def test_the_gate_counts_own_items_too(bonus: float, rate: float, bundle: Bundle, tmp_path: Path) -> None:
     changed = with_bonus(bundle, [bonus] * 20, tmp_path)
     some = bundle.item_ids[100:110]
-    exam = gate.Exam(bundle.rows, [some], [{}], [list(range(10))], np.array([[100, 105]]))
+    exam = gate.HeldOutUsers(bundle.rows, [some], [{}], [list(range(10))], np.array([[100, 105]]))
     assert gate.hit_rate(changed, exam) == rate
 
 
@@ -197,7 +197,7 @@ def test_repeats_are_raised_where_users_come_back_to_what_they_had(asked: tuple[
 
 def test_repeats_are_left_alone_where_users_want_what_is_new(asked: tuple[InterestModel, Cases]) -> None:
     model, cases = asked
-    assert raised(model, cases, top_n(model, cases, 50, unseen_only=True)) == 0
+    assert raised(model, cases, rank_by_model(model, cases, 50, unseen_only=True)) == 0
     assert raised(model, cases.take(slice(0, 0)), cases.labels[:0]) == 0  # there is nobody to tell by
 
 
@@ -206,7 +206,7 @@ def test_repeats_are_raised_as_far_as_they_gain(asked: tuple[InterestModel, Case
     model, cases = asked
     learned = cast(Tensor, model.log_repeat_bonus).detach().clone()
     set_bonus(model, learned, 0.1)
-    labels = top_n(model, cases, 50)
+    labels = rank_by_model(model, cases, 50)
     set_bonus(model, learned, 0)
     assert raised(model, cases, labels) == 0.1
 
@@ -215,7 +215,7 @@ def test_what_users_come_back_to_is_weighed_against_what_they_take_next(asked: t
     """Each question counts alike, whatever its number of cases: 40 that want all raised and 5 that want none."""
     model, cases = asked
     own = replace(cases, labels=cases.history)
-    new = replace(cases, labels=top_n(model, cases, 50, unseen_only=True)[:, :1]).take(slice(0, 5))
+    new = replace(cases, labels=rank_by_model(model, cases, 50, unseen_only=True)[:, :1]).take(slice(0, 5))
     learned = cast(Tensor, model.log_repeat_bonus).detach().clone()
     alone = []
     for questions in ([own], [new], [own, new]):

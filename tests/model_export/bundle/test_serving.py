@@ -15,7 +15,7 @@ from model_export.bundle.extractor import Extractor
 from model_export.bundle.format import Bundle, BundleError
 from model_export.bundle.registry import POINTER, Registry
 from model_export.bundle.serving import Serving
-from testbed.bad_bundles import BAD_BUNDLES, Bad, copied
+from testbed.bad_bundles import BAD_BUNDLES, BadBundle, copy_bundle
 from testbed.stream_process import wait_until
 
 
@@ -25,7 +25,7 @@ class Followed:
     def __init__(self, bundle: Bundle, folder: Path) -> None:
         self.bundle, self.folder = bundle, folder
         self.registry = Registry(folder)
-        self.registry.publish(copied(bundle, folder.parent / "first"))
+        self.registry.publish(copy_bundle(bundle, folder.parent / "first"))
         self.refused: list[tuple[str, str]] = []
         self.made: list[str] = []
         self.serving = Serving(
@@ -38,7 +38,7 @@ class Followed:
 
     def bring(self, version: str) -> Path:
         """A good bundle among the published ones, which nothing points to yet."""
-        return copied(self.bundle, self.folder / version)
+        return copy_bundle(self.bundle, self.folder / version)
 
     def point_to(self, version: str) -> None:
         self.registry.point_to(version)
@@ -71,7 +71,7 @@ def test_it_follows_the_pointer_forth_and_back(followed: Followed, caplog: pytes
 
 @pytest.mark.parametrize("bad", BAD_BUNDLES.values(), ids=list(BAD_BUNDLES))
 def test_a_bad_bundle_is_refused_and_served_once_it_is_whole(
-    bad: Bad, followed: Followed, caplog: pytest.LogCaptureFixture
+    bad: BadBundle, followed: Followed, caplog: pytest.LogCaptureFixture
 ) -> None:
     bad.spoil(followed.bring("second"))
     followed.point_to("second")
@@ -161,7 +161,7 @@ def test_whatever_making_raises_is_a_refusal(error: Exception, followed: Followe
 
 def test_files_may_come_behind_the_pointer(followed: Followed, tmp_path: Path) -> None:
     """While they come nothing is read; that they are all there is found when they keep still."""
-    whole = copied(followed.bundle, tmp_path / "second")
+    whole = copy_bundle(followed.bundle, tmp_path / "second")
     tried: list[str] = []
     checked = followed.serving.made_of
 
@@ -229,11 +229,11 @@ def test_the_old_one_is_dropped_though_it_holds_itself(bundle: Bundle, tmp_path:
             self.itself = self
 
     registry = Registry(tmp_path / "models")
-    registry.publish(copied(bundle, tmp_path / "first"))
+    registry.publish(copy_bundle(bundle, tmp_path / "first"))
     serving = Serving(registry, Knot)
     old = weakref.ref(serving.current)
     with without_garbage_collection():
-        registry.publish(copied(bundle, tmp_path / "second"))
+        registry.publish(copy_bundle(bundle, tmp_path / "second"))
         assert serving.look()
         assert old() is None
 

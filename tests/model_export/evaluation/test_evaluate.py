@@ -15,8 +15,8 @@ from model_export.data.interactions import InteractionLog
 from model_export.data.simulator import SimulatedShop
 from model_export.evaluation import evaluate as evaluating
 from model_export.evaluation.cases import Cases
-from model_export.evaluation.evaluate import chronological, comirec, evaluate, judge
-from model_export.evaluation.model_ranker import ModelRanker, capsules_of, top_n
+from model_export.evaluation.evaluate import chronological_data, comirec_data, evaluate, evaluate_ranker
+from model_export.evaluation.model_ranker import ModelRanker, capsules_of, rank_by_model
 from model_export.evaluation.split import split_users
 from model_export.models.checkpoint import Checkpoint, new_model
 from model_export.models.model_config import ModelConfig
@@ -48,12 +48,12 @@ def test_figures_by_hand() -> None:
     history = np.zeros((4, 1), dtype=np.int64)
     cases = Cases(history, history == 0, history[:, :0], np.array([[1, 1], [2, -1], [3, -1], [3, 4]]), 0 * history)
     ranker = Scripted(1, 2)
-    found = judge(ranker, cases, unseen_only=False, seed=3)
+    found = evaluate_ranker(ranker, cases, unseen_only=False, seed=3)
     assert (found.name, found.users) == ("scripted", 4)
     assert found.means["hr@20"] == 2 / 4
     assert found.means["recall@50"] == (1 / 2 + 1) / 4
     assert found.intervals["hr@50"] == (0, 1)  # of four cases: none to all of them
-    assert judge(ranker, cases, unseen_only=True).name == "scripted, unseen only"
+    assert evaluate_ranker(ranker, cases, unseen_only=True).name == "scripted, unseen only"
     assert ranker.asked == [False, True]
 
 
@@ -87,7 +87,7 @@ def test_evaluation_says_what_serving_would_give(checkpoint: Checkpoint, bundle:
 
 
 def test_the_model_never_names_what_was_seen_where_that_is_asked(checkpoint: Checkpoint, shop: SimulatedShop) -> None:
-    cases, ranker = comirec(checkpoint, shop.log).cases, ModelRanker("steady", checkpoint.model)
+    cases, ranker = comirec_data(checkpoint, shop.log).cases, ModelRanker("steady", checkpoint.model)
     items = len(checkpoint.vocabulary.item_ids)
     for history, mask, top in zip(cases.history, cases.mask, ranker.top(cases, items + 3, True), strict=True):
         seen = set(history[mask].tolist())
@@ -99,10 +99,10 @@ def test_the_model_never_names_what_was_seen_where_that_is_asked(checkpoint: Che
 def test_the_split_that_the_log_gives_is_kept_to(checkpoint: Checkpoint, shop: SimulatedShop) -> None:
     users = sorted(set(shop.log.events.user_id))
     sides = {user: "test" if place < 7 else "valid" if place < 40 else "train" for place, user in enumerate(users)}
-    exam = comirec(checkpoint, replace(shop.log, sides=sides))
-    assert exam.split.test.tolist() == [*range(7)]
-    assert exam.split.valid.tolist() == [*range(7, 40)]
-    assert len(exam.cases) == 7
+    data = comirec_data(checkpoint, replace(shop.log, sides=sides))
+    assert data.split.test.tolist() == [*range(7)]
+    assert data.split.valid.tolist() == [*range(7, 40)]
+    assert len(data.cases) == 7
 
 
 def test_baselines_do_not_learn_from_held_out_users(
@@ -126,8 +126,8 @@ def test_baselines_do_not_learn_from_held_out_users(
 def test_profile_fields_that_a_log_lacks_are_unknown(checkpoint: Checkpoint, shop: SimulatedShop) -> None:
     bare = replace(shop.log, profiles=shop.log.profiles[["user_id"]])
     assert checkpoint.vocabulary.profile_fields
-    assert not comirec(checkpoint, bare).cases.profiles.any()
-    assert comirec(checkpoint, shop.log).cases.profiles.any()
+    assert not comirec_data(checkpoint, bare).cases.profiles.any()
+    assert comirec_data(checkpoint, shop.log).cases.profiles.any()
 
 
 def test_a_log_without_a_test_user_says_so(checkpoint: Checkpoint, shop: SimulatedShop) -> None:
@@ -143,15 +143,15 @@ def test_what_came_after_training_is_asked(checkpoint: Checkpoint, shop: Simulat
     until = replace(checkpoint, data={**checkpoint.data, "last_event_ms": 1_000})
     a, b, c = checkpoint.vocabulary.item_ids[:3]
     events = [("ann", a, 1), ("bob", b, 2), ("ann", b, 1_000), ("ann", c, 1_001), ("cat", a, 1_002)]
-    exam = chronological(
+    data = chronological_data(
         until, log_of(shop, [*events, ("ann", "new", 1_003), ("ann", "new", 1_004), ("ann", a, 1_005)])
     )
-    [history], [mask], [labels] = exam.cases.history, exam.cases.mask, exam.cases.labels
+    [history], [mask], [labels] = data.cases.history, data.cases.mask, data.cases.labels
     assert history[mask].tolist() == [0, 1]
     new = len(checkpoint.vocabulary.item_ids)  # a row that no ranker has
     assert labels.tolist() == [2, new, new, 0]
-    assert exam.sequences.items.tolist() == [0, 1, 1]  # the baselines learn from the past alone
-    assert exam.sequences.user_ids == ["ann", "bob"]
+    assert data.sequences.items.tolist() == [0, 1, 1]  # the baselines learn from the past alone
+    assert data.sequences.user_ids == ["ann", "bob"]
 
 
 def test_chronological_figures(checkpoint: Checkpoint, shop: SimulatedShop) -> None:
@@ -198,11 +198,11 @@ def test_candidates_by_max_sim_leave_out_unused_capsules(checkpoint: Checkpoint)
         scores = (capsules[0, 0] @ table.T).numpy()
     assert active.tolist() == [[True, False, False]]
     assert (scores < 0).any()
-    assert top_n(model, cases, len(scores))[0].tolist() == np.argsort(-scores, kind="stable").tolist()
+    assert rank_by_model(model, cases, len(scores))[0].tolist() == np.argsort(-scores, kind="stable").tolist()
 
 
 def test_a_history_without_behaviours_gets_no_candidates(checkpoint: Checkpoint) -> None:
     fields = len(checkpoint.vocabulary.profile_fields)
     row = np.array([[0, 0]])
     cases = Cases(row, row > 0, np.zeros((1, fields), dtype=np.int64), row, 0 * row)
-    assert top_n(checkpoint.model, cases, 3).tolist() == [[-1, -1, -1]]
+    assert rank_by_model(checkpoint.model, cases, 3).tolist() == [[-1, -1, -1]]

@@ -18,9 +18,9 @@ from model_export.data.dataset import build_sequences
 from model_export.data.interactions import InteractionLog
 from model_export.data.simulator import SimulatedShop
 from model_export.evaluation.cases import comirec_cases
-from model_export.evaluation.gate import Gate, exam_of, hit_rate, judge, recall_objections
-from model_export.evaluation.metrics import per_case
-from model_export.evaluation.model_ranker import top_n
+from model_export.evaluation.gate import Gate, apply_gate, held_out_users, hit_rate, recall_objections
+from model_export.evaluation.metrics import metrics_per_case
+from model_export.evaluation.model_ranker import rank_by_model
 from model_export.evaluation.split import split_of
 from model_export.models.checkpoint import Checkpoint
 from model_export.readers import write_table
@@ -49,22 +49,22 @@ def test_it_asks_the_validation_users_as_training_does(
     sequences = build_sequences(shop.log, checkpoint.vocabulary)
     users = split_of(checkpoint.training, sequences.user_ids).valid
     cases = comirec_cases(sequences, users, bundle.manifest.history_length)
-    expected = per_case(top_n(checkpoint.model, cases, 50), cases.labels)["hr@50"].mean()
-    exam = exam_of(shop.log, bundle.manifest.history_length)
-    assert len(exam.histories) == len(users)
-    assert any(exam.profiles)
-    assert hit_rate(bundle, exam) == pytest.approx(expected, abs=1e-9)
+    expected = metrics_per_case(rank_by_model(checkpoint.model, cases, 50), cases.labels)["hr@50"].mean()
+    held_out = held_out_users(shop.log, bundle.manifest.history_length)
+    assert len(held_out.histories) == len(users)
+    assert any(held_out.profiles)
+    assert hit_rate(bundle, held_out) == pytest.approx(expected, abs=1e-9)
 
 
 def test_what_a_bundle_does_not_know_is_missed(bundle: Bundle, shop: SimulatedShop) -> None:
     events = shop.log.events.assign(item_id="new-" + shop.log.events.item_id.astype("str"))
     items = shop.log.items.assign(item_id="new-" + shop.log.items.item_id.astype("str"))
-    assert hit_rate(bundle, exam_of(InteractionLog(events, items, shop.log.profiles, "new"), 20)) == 0
+    assert hit_rate(bundle, held_out_users(InteractionLog(events, items, shop.log.profiles, "new"), 20)) == 0
 
 
 def test_both_bundles_are_asked_the_same(bundle: Bundle, worse: Bundle, shop: SimulatedShop) -> None:
-    forth = judge(worse, bundle, Gate(max_drop=0.05), shop.log)
-    back = judge(bundle, worse, Gate(max_drop=0.0), shop.log)
+    forth = apply_gate(worse, bundle, Gate(max_drop=0.05), shop.log)
+    back = apply_gate(bundle, worse, Gate(max_drop=0.0), shop.log)
     assert (forth.hr, forth.current_hr, forth.cases) == (back.current_hr, back.hr, back.cases)
     assert forth.hr is not None
     assert forth.current_hr is not None
@@ -76,8 +76,8 @@ def test_both_bundles_are_asked_the_same(bundle: Bundle, worse: Bundle, shop: Si
         objection,
     )
     assert back.objections == ()
-    assert judge(bundle, bundle, Gate(max_drop=0.0), shop.log).objections == ()
-    [least] = judge(worse, None, Gate(min_hr=forth.hr + 0.001, max_drop=0.0), shop.log).objections
+    assert apply_gate(bundle, bundle, Gate(max_drop=0.0), shop.log).objections == ()
+    [least] = apply_gate(worse, None, Gate(min_hr=forth.hr + 0.001, max_drop=0.0), shop.log).objections
     assert least == f"HR@50 is {forth.hr:.4f}; at least {forth.hr + 0.001} is right (--min-hr)"
 
 
@@ -105,10 +105,10 @@ def test_mistakes(bundle: Bundle, shop: SimulatedShop) -> None:
     with pytest.raises(ValueError, match="min_hr is 25; it must be a share from 0 to 1"):
         Gate(min_hr=25)
     with pytest.raises(ValueError, match=r"measured on a log \(--log\); none is given"):
-        judge(bundle, None, Gate(min_hr=0.1), None)
+        apply_gate(bundle, None, Gate(min_hr=0.1), None)
     one = shop.log.events.drop_duplicates("user_id")
     with pytest.raises(ValueError, match=r"none of its \d+ validation users has two behaviours or more"):
-        exam_of(InteractionLog(one, shop.log.items, shop.log.profiles, "short"), 20)
+        held_out_users(InteractionLog(one, shop.log.items, shop.log.profiles, "short"), 20)
 
 
 def test_publish_refuses_what_the_gate_objects_to(

@@ -8,8 +8,8 @@ import pytest
 
 from model_export.data.dataset import Sequences, build_sequences, build_vocabulary, positions_of
 from model_export.evaluation.cases import Cases, comirec_cases
-from model_export.evaluation.item_knn import ItemKnn, KnnSettings, tune
-from model_export.evaluation.metrics import means, per_case
+from model_export.evaluation.item_knn import ItemKnn, KnnSettings, tune_item_knn
+from model_export.evaluation.metrics import mean_metrics, metrics_per_case
 from model_export.evaluation.rankers import Popular
 from model_export.evaluation.split import Split, split_users
 from model_export.readers import read_log
@@ -92,7 +92,7 @@ def test_unseen_only_never_brings_what_was_seen(own: float, seed: int) -> None:
 def tuned(histories: list[list[int]], items: int) -> ItemKnn:
     sequences = sequences_of(histories)
     train, valid = np.arange(0, len(histories), 2), np.arange(1, len(histories), 2)
-    return tune(sequences, train, items, comirec_cases(sequences, valid), 20, progress=False)
+    return tune_item_knn(sequences, train, items, comirec_cases(sequences, valid), 20, progress=False)
 
 
 def test_tuning_finds_that_users_come_back() -> None:
@@ -112,7 +112,7 @@ def test_tuning_finds_that_nobody_comes_back() -> None:
 
 
 def test_without_validation_cases_nothing_is_tuned() -> None:
-    knn = tune(THREE, LEARNED, 5, comirec_cases(THREE, np.array([], dtype=np.int64)), 7, progress=False)
+    knn = tune_item_knn(THREE, LEARNED, 5, comirec_cases(THREE, np.array([], dtype=np.int64)), 7, progress=False)
     assert knn.settings == KnnSettings(length=7)
 
 
@@ -133,7 +133,9 @@ def test_most_popular_on_beauty(beauty: tuple[Sequences, Split]) -> None:
     trained_on = sequences.items[positions_of(sequences, split.train)[0]]
     cases = comirec_cases(sequences, split.test)
     assert len(cases) == 2_237
-    found = means(per_case(Popular(np.bincount(trained_on)).top(cases, 50, unseen_only=False), cases.labels))
+    found = mean_metrics(
+        metrics_per_case(Popular(np.bincount(trained_on)).top(cases, 50, unseen_only=False), cases.labels)
+    )
     expected = {"recall@20": 2.66, "hr@20": 4.52, "ndcg@20": 1.15, "recall@50": 5.01, "hr@50": 9.25, "ndcg@50": 1.72}
     assert {name: 100 * value for name, value in found.items()} == pytest.approx(expected, abs=0.0055)
 
@@ -141,8 +143,8 @@ def test_most_popular_on_beauty(beauty: tuple[Sequences, Split]) -> None:
 def test_tuned_item_knn_on_beauty(beauty: tuple[Sequences, Split]) -> None:
     sequences, split = beauty
     cases = comirec_cases(sequences, split.test)
-    knn = tune(sequences, split.train, 12_101, comirec_cases(sequences, split.valid), 20, progress=False)
+    knn = tune_item_knn(sequences, split.train, 12_101, comirec_cases(sequences, split.valid), 20, progress=False)
     assert knn.settings.own == 0  # nobody reviews a product twice
-    found = means(per_case(knn.top(cases, 50, unseen_only=False), cases.labels))
+    found = mean_metrics(metrics_per_case(knn.top(cases, 50, unseen_only=False), cases.labels))
     assert 16.2 <= 100 * found["recall@50"] <= 16.6
     assert 24.7 <= 100 * found["hr@50"] <= 25.3

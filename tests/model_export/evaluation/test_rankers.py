@@ -5,7 +5,7 @@ import pytest
 
 from model_export.evaluation import rankers
 from model_export.evaluation.cases import Cases
-from model_export.evaluation.rankers import Popular, best
+from model_export.evaluation.rankers import Popular, top_columns
 
 
 def cases_of(*histories: list[int], length: int = 3) -> Cases:
@@ -34,5 +34,5 @@ def test_unseen_only_leaves_out_the_history_and_not_its_padding(batch: int, monk
 
 def test_the_best_scores_by_hand() -> None:
     scores = np.array([[1.0, 3.0, 2.0, 3.0], [-np.inf, 0.0, -1.0, -np.inf]])
-    assert best(scores, 3).tolist() == [[1, 3, 2], [1, 2, -1]]  # of the same score the first item first
-    assert best(scores, 5)[0].tolist() == [1, 3, 2, 0, -1]
+    assert top_columns(scores, 3).tolist() == [[1, 3, 2], [1, 2, -1]]  # of the same score the first item first
+    assert top_columns(scores, 5)[0].tolist() == [1, 3, 2, 0, -1]

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from model_export.bundle.format import MODEL_CARD, Bundle
 from model_export.data.simulator import SimulatedShop
-from model_export.evaluation.evaluate import judged
+from model_export.evaluation.evaluate import with_test_metrics
 from model_export.export.model_card import model_card
 from model_export.models.checkpoint import Checkpoint
 from model_export.models.presets import PRESETS
@@ -36,11 +36,11 @@ def test_figures_stand_beside_the_baselines_with_their_intervals() -> None:
 
 
 def test_judged_on_the_test_users(checkpoint: Checkpoint, shop: SimulatedShop) -> None:
-    found = judged(checkpoint, shop.log, progress=False).figures
+    found = with_test_metrics(checkpoint, shop.log, progress=False).figures
     assert [one["name"] for one in found[::2]] == ["steady", "item-kNN", "most popular"]
     assert all(one["users"] == found[0]["users"] > 10 for one in found)
     everybody = replace(checkpoint, training=replace(checkpoint.training, test_share=0))
-    assert judged(everybody, shop.log, progress=False).figures == []
+    assert with_test_metrics(everybody, shop.log, progress=False).figures == []
 
 
 def test_every_bundle_has_one(bundle: Bundle) -> None:

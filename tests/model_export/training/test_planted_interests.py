@@ -41,11 +41,11 @@ def trained_default(shop: SimulatedShop) -> Checkpoint:
 
 def found(checkpoint: Checkpoint, shop: SimulatedShop, folder: Path) -> float:
     bundle = export(checkpoint, folder, progress=False)
-    return planted.interests_found(bundle, shop, planted.test_users(shop, TRAINING))
+    return planted.interests_found(bundle, shop, planted.user_ids_for_test(shop, TRAINING))
 
 
 def test_training_finds_the_planted_interests(trained: Checkpoint, shop: SimulatedShop, tmp_path: Path) -> None:
-    assert len(planted.test_users(shop, TRAINING)) > 50
+    assert len(planted.user_ids_for_test(shop, TRAINING)) > 50
     assert found(trained, shop, tmp_path) > 0.8
 
 

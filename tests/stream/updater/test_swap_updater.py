@@ -15,7 +15,7 @@ from model_export.bundle.serving import Serving
 from stream.events.event import Event
 from stream.updater.interest_updates import InterestUpdate
 from stream.updater.updater import Updater
-from testbed.bad_bundles import BAD_BUNDLES, copied
+from testbed.bad_bundles import BAD_BUNDLES, copy_bundle
 from testbed.real_kafka import RealKafka
 from testbed.stream_process import Command, wait_until
 from tests.stream.updater.test_updater import START_MS, World, work
@@ -25,14 +25,14 @@ from tests.stream.updater.test_updater import START_MS, World, work
 def world(real_kafka: RealKafka, topic: str, bundle: Bundle, tmp_path: Path) -> Iterator[World]:
     world = World(real_kafka, topic, bundle, tmp_path / "home")
     with world.closing:
-        Registry(world.settings.models).publish(copied(bundle, tmp_path / "first"))
+        Registry(world.settings.models).publish(copy_bundle(bundle, tmp_path / "first"))
         yield world
 
 
 @pytest.fixture
 def later(other_bundle: Bundle, world: World) -> Bundle:
     """A bundle of other items and fewer interests, among the published ones; nothing points to it yet."""
-    return Bundle(copied(other_bundle, world.settings.models / "second"))
+    return Bundle(copy_bundle(other_bundle, world.settings.models / "second"))
 
 
 def following(world: World, **changed: object) -> Updater:
@@ -114,7 +114,7 @@ def test_what_the_sweep_makes_is_published(world: World, later: Bundle) -> None:
 def test_a_running_updater_refuses_every_bad_bundle_and_goes_on(world: World, later: Bundle) -> None:
     models = world.settings.models
     for kind, bad in BAD_BUNDLES.items():
-        bad.spoil(copied(later, models / named(kind)))
+        bad.spoil(copy_bundle(later, models / named(kind)))
     variables = {
         "KAFKA_BOOTSTRAP_SERVERS": world.settings.bootstrap_servers,
         "MINDSTREAM_TOPIC": world.topic,

@@ -20,7 +20,7 @@ from stream.store.state import UserState, recomputed
 from stream.updater import sweeper as sweeping
 from stream.updater.sweep import PAGE, Sweep
 from stream.updater.sweeper import AGAIN_S, Sweeper
-from testbed.bad_bundles import copied
+from testbed.bad_bundles import copy_bundle
 from tests.stream.commands.test_cli import Shell
 from tests.stream.store.test_store import overwrite
 
@@ -28,13 +28,13 @@ from tests.stream.store.test_store import overwrite
 @pytest.fixture(scope="module")
 def old(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Extractor:
     """A model of before."""
-    return Extractor(Bundle(copied(bundle, tmp_path_factory.mktemp("bundles") / "old")))
+    return Extractor(Bundle(copy_bundle(bundle, tmp_path_factory.mktemp("bundles") / "old")))
 
 
 @pytest.fixture(scope="module")
 def new(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Extractor:
     """The model that is served."""
-    return Extractor(Bundle(copied(bundle, tmp_path_factory.mktemp("bundles") / "new")))
+    return Extractor(Bundle(copy_bundle(bundle, tmp_path_factory.mktemp("bundles") / "new")))
 
 
 @pytest.fixture
