@@ -15,7 +15,7 @@ from benchmarks.quality.accuracy_report import print_report
 from benchmarks.quality.ranker_results import RankerResult, TrainingResult, measure_ranker
 from benchmarks.quality.wals import tune_wals
 from model_export.commands.options import Switches
-from model_export.data.cooccurrence import co_occurrence, item_vectors, similar
+from model_export.data.cooccurrence import co_occurrence, similarity_matrix, svd_item_vectors
 from model_export.data.dataset import Sequences, Vocabulary, build_sequences, build_vocabulary, item_counts
 from model_export.data.interactions import InteractionLog
 from model_export.evaluation.cases import Cases, comirec_cases
@@ -26,7 +26,7 @@ from model_export.evaluation.model_ranker import ModelRanker
 from model_export.evaluation.rankers import Popular, Ranker
 from model_export.evaluation.split import Split, split_of
 from model_export.models.presets import DEFAULT, PRESETS, Preset, one_interest, preset
-from model_export.models.switches import switched
+from model_export.models.switches import apply_settings
 from model_export.readers import read_log
 from model_export.training.train import train
 
@@ -48,25 +48,37 @@ def main(
     switches: Switches = None,
 ) -> None:
     """Recall, HR and NDCG of a model, of the same with one interest, and of the baselines, on users held out."""
-    shown = DEFAULT if model == ALL else model
+    main_model = DEFAULT if model == ALL else model
     chosen = dict(PRESETS) if model == ALL else {model: preset(model)}
-    chosen = {name: switched(of, switches or []) for name, of in chosen.items()}
-    one = f"{shown}, one interest"
-    if chosen[shown].model.num_interests > 1:
-        chosen[one] = one_interest(chosen[shown])
+    chosen = {name: apply_settings(of, switches or []) for name, of in chosen.items()}
+    single_interest = f"{main_model}, one interest"
+    if chosen[main_model].model.num_interests > 1:
+        chosen[single_interest] = one_interest(chosen[main_model])
     log = read_log(data).without_side_features() if ids_only else read_log(data)
     print(log.describe())
     vocabulary = build_vocabulary(log)
-    held_out = _held_out_cases(log, chosen[shown], vocabulary)  # before anything is trained: is there anybody to ask?
+    held_out = _held_out_cases(
+        log, chosen[main_model], vocabulary
+    )  # before anything is trained: is there anybody to ask?
     with ProcessPoolExecutor(WORKERS, mp_context=get_context("spawn")) as pool:
-        baselines = pool.submit(_judge_baselines, log, chosen[shown], model == ALL)
+        baselines = pool.submit(_measure_baselines, log, chosen[main_model], model == ALL)
         trainings = {
-            name: [pool.submit(_run, name, _with_settings(of, seed, steps), log) for seed in range(1, seeds + 1)]
+            name: [
+                pool.submit(_train_and_measure, name, _with_settings(of, seed, steps), log)
+                for seed in range(1, seeds + 1)
+            ]
             for name, of in chosen.items()
         }
         _wait_for([baselines, *(training for of in trainings.values() for training in of)])
     models = {name: [training.result() for training in of] for name, of in trainings.items()}
-    print_report(models, baselines.result(), shown, one, held_out.test, _vectors_of(held_out, len(vocabulary.item_ids)))
+    print_report(
+        models,
+        baselines.result(),
+        main_model,
+        single_interest,
+        held_out.test,
+        _item_vectors(held_out, len(vocabulary.item_ids)),
+    )
 
 
 @dataclass(frozen=True)
@@ -93,11 +105,11 @@ def _held_out_cases(log: InteractionLog, of: Preset, vocabulary: Vocabulary) -> 
     return _HeldOutCases(sequences, split, test, comirec_cases(sequences, split.valid, COMIREC_LENGTH))
 
 
-def _vectors_of(held_out: _HeldOutCases, items: int) -> np.ndarray:
+def _item_vectors(held_out: _HeldOutCases, items: int) -> np.ndarray:
     """Items as co-occurrence places them, float32 (items, d): the same for all rankers."""
     pairs = co_occurrence(held_out.sequences, held_out.split.train, items)
     counts = item_counts(held_out.sequences, held_out.split.train, items)
-    return item_vectors(similar(pairs, counts), VECTORS, np.random.default_rng(7))
+    return svd_item_vectors(similarity_matrix(pairs, counts), VECTORS, np.random.default_rng(7))
 
 
 def _with_settings(of: Preset, seed: int, steps: int | None) -> Preset:
@@ -111,19 +123,19 @@ def _wait_for(futures: list[Future[Any]]) -> None:
         pass
 
 
-def _run(name: str, of: Preset, log: InteractionLog) -> TrainingResult:
+def _train_and_measure(name: str, of: Preset, log: InteractionLog) -> TrainingResult:
     """Train one model and judge it on the test users."""
     torch.set_num_threads(1)
     checkpoint = train(log, of.model, of.training, progress=False)
     held_out = _held_out_cases(log, of, checkpoint.vocabulary)
     model, speed = checkpoint.model, 1_000 * checkpoint.seconds / checkpoint.steps
-    judged = measure_ranker(ModelRanker(name, model), held_out.test, held_out.valid)
+    result = measure_ranker(ModelRanker(name, model), held_out.test, held_out.valid)
     redrawn = ModelRanker(f"{name}, fresh logits", model, True)
     fresh = measure_ranker(redrawn, held_out.test, held_out.valid) if of.model.draws_logits else None
-    return TrainingResult(judged, fresh, measure_cosines(model, held_out.test), speed)
+    return TrainingResult(result, fresh, measure_cosines(model, held_out.test), speed)
 
 
-def _judge_baselines(log: InteractionLog, of: Preset, with_wals: bool) -> list[RankerResult]:
+def _measure_baselines(log: InteractionLog, of: Preset, with_wals: bool) -> list[RankerResult]:
     """Most popular, item-kNN and WALS, which learn from the training users and are tuned on the validation users."""
     vocabulary = build_vocabulary(log)
     held_out, items = _held_out_cases(log, of, vocabulary), len(vocabulary.item_ids)

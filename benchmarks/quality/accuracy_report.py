@@ -23,8 +23,8 @@ __all__ = ["comparison_sentence", "print_report"]
 def print_report(
     models: dict[str, list[TrainingResult]],
     baselines: list[RankerResult],
-    shown: str,
-    one: str,
+    main_model: str,
+    single_interest: str,
     test: Cases,
     vectors: np.ndarray,
 ) -> None:
@@ -33,63 +33,63 @@ def print_report(
     Parameters
     ----------
     models : the trainings of each model.
-    shown : the model whose figures are the last line.
-    one : what the same with one interest is called; it need not be there.
+    main_model : the model whose figures are the last line.
+    single_interest : what the same with one interest is called; it need not be there.
     vectors : float (items, d), see `diversity`.
     """
-    together = [*baselines, *(mean_result(name, [training.judged for training in of]) for name, of in models.items())]
+    together = [*baselines, *(mean_result(name, [training.result for training in of]) for name, of in models.items())]
     redrawn = [[training.fresh for training in of if training.fresh] for of in models.values()]
     together += [mean_result(of[0].name, of) for of in redrawn if of]
-    by_name = {judged.name: judged for judged in together}
-    mine, knn, single = by_name[shown], by_name["item-kNN"], by_name.get(one, by_name[shown])
-    trainings = len(models[shown])
+    by_name = {result.name: result for result in together}
+    mine, knn, single = by_name[main_model], by_name["item-kNN"], by_name.get(single_interest, by_name[main_model])
+    trainings = len(models[main_model])
     print(f"\n{len(test):,} test users; means of {trainings} training(s); in brackets the 95 % interval over users\n")
-    print(metrics_table([summarise_metrics(judged.name, judged.answers) for judged in together]))
+    print(metrics_table([summarise_metrics(result.name, result.metrics) for result in together]))
     print("\nwith the items of the input (the last 20 behaviours) left out\n")
-    print(metrics_table([summarise_metrics(judged.name, judged.unseen) for judged in together]))
+    print(metrics_table([summarise_metrics(result.name, result.unseen) for result in together]))
     print("\nR@50 of the validation users, by whom settings are chosen; how wide the test users' candidates spread\n")
-    print(table(["", "validation", "coverage", "diversity"], [_spread(judged, vectors) for judged in together]))
+    print(table(["", "validation", "coverage", "diversity"], [_spread(result, vectors) for result in together]))
     groups = group_by_length(test)
     print("\nR@50 of users by how many behaviours are read; each group's users in the first row\n")
     counts = ["", *(f"{int(group.sum()):,}" for group in groups.values())]
-    print(table(["behaviours", *groups], [counts, *(_by_length(judged, groups) for judged in together)]))
+    print(table(["behaviours", *groups], [counts, *(_by_length(result, groups) for result in together)]))
     print(f"\n{table(['', 'slot cosine', 'event cosine', 'seconds per 1,000 steps'], _geometry(models))}\n")
     print(comparison_sentence(mine, knn))
     if single is not mine:
         print(comparison_sentence(mine, single))
     finish(
         {
-            "model": shown,
+            "model": main_model,
             "users": len(test),
             "seeds": trainings,
-            **{name.replace("@", ""): 100 * float(values.mean()) for name, values in mine.answers.items()},
+            **{name.replace("@", ""): 100 * float(values.mean()) for name, values in mine.metrics.items()},
             "recall50_unseen": recall50(mine.unseen),
             "hr50_unseen": 100 * float(mine.unseen["hr@50"].mean()),
-            "recall50_knn": recall50(knn.answers),
-            "recall50_k1": recall50(single.answers),
+            "recall50_knn": recall50(knn.metrics),
+            "recall50_k1": recall50(single.metrics),
             "recall50_valid": 100 * mine.valid,
-            "slot_cosine": _mean_slot(models[shown]),
-            "event_cosine": _mean_event(models[shown]),
-            "seconds_per_1000_steps": _mean_seconds(models[shown]),
+            "slot_cosine": _mean_slot(models[main_model]),
+            "event_cosine": _mean_event(models[main_model]),
+            "seconds_per_1000_steps": _mean_seconds(models[main_model]),
         }
     )
 
 
-def _spread(judged: RankerResult, vectors: np.ndarray) -> tuple[str, ...]:
+def _spread(result: RankerResult, vectors: np.ndarray) -> tuple[str, ...]:
     """A ranker's row: validation recall@50 in %, coverage in %, diversity."""
-    covered = f"{100 * coverage(judged.top, len(vectors)):.1f}"
-    return judged.name, f"{100 * judged.valid:.2f}", covered, f"{diversity(judged.top, vectors):.2f}"
+    covered = f"{100 * coverage(result.top, len(vectors)):.1f}"
+    return result.name, f"{100 * result.valid:.2f}", covered, f"{diversity(result.top, vectors):.2f}"
 
 
-def _by_length(judged: RankerResult, groups: dict[str, np.ndarray]) -> tuple[str, ...]:
+def _by_length(result: RankerResult, groups: dict[str, np.ndarray]) -> tuple[str, ...]:
     """A ranker's row: recall@50 in % of each group of users."""
-    recalls = judged.answers["recall@50"]
-    return judged.name, *(f"{100 * recalls[group].mean():.2f}" for group in groups.values())
+    recalls = result.metrics["recall@50"]
+    return result.name, *(f"{100 * recalls[group].mean():.2f}" for group in groups.values())
 
 
 def comparison_sentence(of: RankerResult, than: RankerResult) -> str:
     """One sentence: by how much the one is ahead of the other."""
-    share = recall50(of.answers) / max(recall50(than.answers), 1e-9) - 1
+    share = recall50(of.metrics) / max(recall50(than.metrics), 1e-9) - 1
     points, low, high = paired_gain(of, than)
     word = "ahead of" if share > 0 else "BEHIND"
     sure = f"{points:+.2f} points [{low:+.2f}, {high:+.2f}]"

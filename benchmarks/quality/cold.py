@@ -16,7 +16,7 @@ import typer
 from scipy.sparse import csr_matrix
 
 from benchmarks.harness.report import finish
-from model_export.data.dataset import Vocabulary, build_sequences, new_features, windows
+from model_export.data.dataset import Vocabulary, build_sequences, history_windows, new_features
 from model_export.data.interactions import InteractionLog
 from model_export.evaluation.cases import Cases
 from model_export.evaluation.metrics import mean_metrics, metrics_per_case
@@ -115,7 +115,7 @@ def cold_cases(log: InteractionLog, checkpoint: Checkpoint, cold: ColdItems) -> 
     asked = (labels >= 0) & test & first & (ends > sequences.starts[users])
     ends, users = ends[asked], users[asked]
     length = min(LENGTH, checkpoint.model.config.history_length)
-    history, mask, times = windows(sequences, ends, sequences.starts[users], length)
+    history, mask, times = history_windows(sequences, ends, sequences.starts[users], length)
     return Cases(history, mask, sequences.profiles[users], labels[asked][:, None], times)
 
 

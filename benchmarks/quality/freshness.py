@@ -32,7 +32,7 @@ from model_export.evaluation.report import table
 from model_export.evaluation.split import split_users
 from model_export.export.bundle_writer import export
 from model_export.models.presets import DEFAULT, PRESETS, Preset, preset
-from model_export.models.switches import switched
+from model_export.models.switches import apply_settings
 from model_export.readers import read_log
 from model_export.training.train import train
 from stream.events.event import Event, decode
@@ -65,7 +65,7 @@ def main(
     switches: Switches = None,
 ) -> None:
     """HR@50 with fresh and with frozen capsules on a log replayed through real Kafka."""
-    chosen = switched(preset(model), switches or [])
+    chosen = apply_settings(preset(model), switches or [])
     training = replace(chosen.training, seed=seed, steps=steps or chosen.training.steps, valid_share=VALID_SHARE)
     chosen = replace(chosen, training=replace(training, test_share=0))
     interactions = read_log(log).without_side_features() if ids_only else read_log(log)

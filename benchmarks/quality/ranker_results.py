@@ -34,14 +34,14 @@ class RankerResult:
 
     Attributes
     ----------
-    answers : every metric of every user.
+    metrics : every metric of every user.
     unseen : likewise, with the items of the input left out.
     top : int64 (C, N), the candidates.
     valid : recall@50 of the validation users, by whom settings are chosen.
     """
 
     name: str
-    answers: MetricsPerUser
+    metrics: MetricsPerUser
     unseen: MetricsPerUser
     top: np.ndarray
     valid: float
@@ -56,7 +56,7 @@ class TrainingResult:
     fresh : what it gives with routing logits drawn anew for each behaviour; None where the model draws none.
     """
 
-    judged: RankerResult
+    result: RankerResult
     fresh: RankerResult | None
     cosines: Cosines
     seconds_per_1000_steps: float
@@ -64,29 +64,29 @@ class TrainingResult:
 
 def measure_ranker(ranker: Ranker, test: Cases, valid: Cases) -> RankerResult:
     """Ask a ranker for the test cases, with and without what is in the history, and for the validation cases."""
-    top, unseen = (ranker.top(test, N, only) for only in (False, True))
+    top, unseen = (ranker.top(test, N, unseen_only) for unseen_only in (False, True))
     chosen_by = metrics.metrics_per_case(ranker.top(valid, N, False), valid.labels, at=(N,))["recall@50"]
-    answers, of_unseen = (metrics.metrics_per_case(found, test.labels) for found in (top, unseen))
-    return RankerResult(ranker.name, answers, of_unseen, top, float(chosen_by.mean()) if len(valid) else np.nan)
+    of_all, of_unseen = (metrics.metrics_per_case(candidates, test.labels) for candidates in (top, unseen))
+    return RankerResult(ranker.name, of_all, of_unseen, top, float(chosen_by.mean()) if len(valid) else np.nan)
 
 
-def mean_result(name: str, judged: Sequence[RankerResult]) -> RankerResult:
+def mean_result(name: str, results: Sequence[RankerResult]) -> RankerResult:
     """Each user's mean over several trainings; the candidates are those of the first."""
-    names = judged[0].answers
-    answers = {metric: np.mean([one.answers[metric] for one in judged], axis=0) for metric in names}
-    unseen = {metric: np.mean([one.unseen[metric] for one in judged], axis=0) for metric in names}
-    valid = float(np.mean([one.valid for one in judged]))
-    return replace(judged[0], name=name, answers=answers, unseen=unseen, valid=valid)
+    names = results[0].metrics
+    of_all = {metric: np.mean([result.metrics[metric] for result in results], axis=0) for metric in names}
+    of_unseen = {metric: np.mean([result.unseen[metric] for result in results], axis=0) for metric in names}
+    valid = float(np.mean([result.valid for result in results]))
+    return replace(results[0], name=name, metrics=of_all, unseen=of_unseen, valid=valid)
 
 
-def recall50(answers: MetricsPerUser) -> float:
+def recall50(metrics_per_user: MetricsPerUser) -> float:
     """Mean recall@50 in %."""
-    return 100 * float(answers["recall@50"].mean())
+    return 100 * float(metrics_per_user["recall@50"].mean())
 
 
 def paired_gain(of: RankerResult, than: RankerResult) -> tuple[float, float, float]:
     """By how many points of recall@50 one is ahead of another, with the ends of the 95 % interval over users."""
-    paired = {"recall@50": of.answers["recall@50"] - than.answers["recall@50"]}
+    paired = {"recall@50": of.metrics["recall@50"] - than.metrics["recall@50"]}
     low, high = metrics.bootstrap_intervals(paired, seed=7)["recall@50"]
     return 100 * float(paired["recall@50"].mean()), 100 * low, 100 * high
 

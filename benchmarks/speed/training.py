@@ -23,9 +23,9 @@ from model_export.evaluation.cases import comirec_cases
 from model_export.evaluation.report import table
 from model_export.models.checkpoint import new_model
 from model_export.models.presets import DEFAULT, preset
-from model_export.training.loop import Run
+from model_export.training.loop import TrainingRun
 from model_export.training.sampler import Sampler
-from model_export.training.train import prepare
+from model_export.training.train import prepare_items
 
 __all__ = ["OURS", "Size", "figures_json", "made_up_sequences", "main", "measure", "our_training", "peer_negatives"]
 
@@ -98,10 +98,10 @@ def our_training(name: str, sequences: Sequences, size: Size, seed: int) -> Call
     nothing = np.zeros((size.items, 0), dtype=np.int64)
     model = new_model(config, Vocabulary([str(item) for item in range(size.items)], {}, nothing, {}, []))
     users = np.arange(size.users)
-    neighbours = prepare(model, sequences, users, training)
+    neighbours = prepare_items(model, sequences, users, training)
     cpu = torch.device("cpu")  # as the peer
     sampler = Sampler(sequences, users, size.length, training, size.items, cpu, neighbours)
-    run = Run(model, sampler, comirec_cases(sequences, users[:0], size.length), training)
+    run = TrainingRun(model, sampler, comirec_cases(sequences, users[:0], size.length), training)
 
     def steps(number: int) -> None:
         for _ in range(number):

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from model_export.bundle.check_tables import using
+from model_export.bundle.check_tables import bundle_errors
 from model_export.bundle.extractor import OUTPUTS, Extractor
 from model_export.bundle.format import EXTRACTOR, GOLDEN, Bundle, BundleError
 from model_export.bundle.manifest_schema import is_texts
@@ -45,7 +45,7 @@ def check_graph(bundle: Bundle) -> None:
 
 def _check_dimensions(bundle: Bundle, inputs: dict[str, Any]) -> None:
     """The dimensions that the graph has fixed are the manifest's."""
-    with using(bundle.path / EXTRACTOR, "run"):
+    with bundle_errors(bundle.path / EXTRACTOR, "run"):
         found = inputs["behaviours"].shape[2], inputs["routing_logits"].shape[1]
     right = bundle.manifest.dim, bundle.manifest.num_interests
     if any(isinstance(here, int) and here != there for here, there in zip(found, right, strict=True)):
@@ -61,7 +61,7 @@ def _check_shapes(bundle: Bundle) -> None:
     for users in (1, 3):
         mask = np.ones((users, manifest.history_length), dtype=bool)
         profile = np.zeros((users, len(manifest.profile_fields)), dtype=np.int64)
-        with using(bundle.path / EXTRACTOR, "run"):
+        with bundle_errors(bundle.path / EXTRACTOR, "run"):
             rows = gaps = np.zeros(mask.shape, dtype=np.int64)
             found = extractor.run(rows, mask, profile, gaps)
         interests = (users, manifest.num_interests)
@@ -74,15 +74,15 @@ def _check_shapes(bundle: Bundle) -> None:
 def check_golden(bundle: Bundle) -> None:
     """The golden histories give the golden capsules."""
     file = bundle.path / GOLDEN
-    with using(file):
+    with bundle_errors(file):
         cases = json.loads(file.read_text(encoding="utf-8"))
         if not all(is_texts(case["history"]) for case in cases) or not any(case["history"] for case in cases):
             raise BundleError(f"{file} is no list of histories with their capsules, at least one with behaviours")
-    with using(bundle.path / EXTRACTOR, "run"):
-        histories, times = [case["history"] for case in cases], [_times_of(case) for case in cases]
+    with bundle_errors(bundle.path / EXTRACTOR, "run"):
+        histories, times = [case["history"] for case in cases], [_case_times(case) for case in cases]
         served = Extractor(bundle).encode(histories, times_ms=times)
     for case, capsules in zip(cases, served, strict=True):
-        with using(file):
+        with bundle_errors(file):
             golden, found = np.array(case["capsules"], dtype=np.float32), capsules.vectors
         if golden.size != found.size or not np.allclose(golden.reshape(found.shape), found, atol=TOLERANCE):
             raise BundleError(
@@ -91,7 +91,7 @@ def check_golden(bundle: Bundle) -> None:
             )
 
 
-def _times_of(case: dict[str, Any]) -> list[int]:
+def _case_times(case: dict[str, Any]) -> list[int]:
     """When the behaviours of a golden history were; older bundles say nothing of it, and read nothing."""
     return case.get("event_times_ms") or [0] * len(case["history"])
 
@@ -104,7 +104,7 @@ def check_finite(bundle: Bundle) -> None:
     values = {name: ["", *values] for name, values in manifest.profile_fields.items()}
     profiles = [{name: some[rng.integers(len(some))] for name, some in values.items()} for _ in lengths]
     times = [np.cumsum(rng.integers(10**10, size=length)).tolist() for length in lengths]  # up to months apart
-    with using(bundle.path / EXTRACTOR, "run"):
+    with bundle_errors(bundle.path / EXTRACTOR, "run"):
         served = Extractor(bundle).encode(histories, profiles, times)
     for history, capsules in zip(histories, served, strict=True):
         if not (np.isfinite(capsules.vectors).all() and np.isfinite(capsules.routing_weights).all()):

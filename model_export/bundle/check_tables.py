@@ -23,7 +23,7 @@ from model_export.bundle.format import (
 )
 from model_export.bundle.manifest_schema import is_count, is_texts
 
-__all__ = ["check_catalogue", "check_features", "check_index", "check_items", "using"]
+__all__ = ["bundle_errors", "check_catalogue", "check_features", "check_index", "check_items"]
 
 PRICE_EDGES = "price_edges"
 KINDS = ("exact", "hnsw")
@@ -33,7 +33,7 @@ HNSW_HEADER = struct.Struct("<6Q")
 
 
 @contextmanager
-def using(file: Path, how: str = "read") -> Iterator[None]:
+def bundle_errors(file: Path, how: str = "read") -> Iterator[None]:
     """Turn whatever is raised at a file that is not what it should be into a BundleError that names it."""
     try:
         yield
@@ -51,7 +51,7 @@ def check_items(bundle: Bundle) -> None:
             f"{bundle.path / MANIFEST}: repeat_bonus has {len(manifest.repeat_bonus)} numbers; right is none, or "
             f"history_length ({manifest.history_length})"
         )
-    with using(file):
+    with bundle_errors(file):
         if not is_texts(bundle.item_ids):
             raise BundleError(f"{file} is no list of texts")
         if len(bundle.item_ids) != manifest.items or len(bundle.rows) != manifest.items:
@@ -59,9 +59,9 @@ def check_items(bundle: Bundle) -> None:
                 f"{file} has {len(bundle.item_ids)} items, {len(bundle.rows)} of them distinct; "
                 f"the manifest says {manifest.items}"
             )
-    with using(bundle.path / ITEM_EMBEDDINGS):
+    with bundle_errors(bundle.path / ITEM_EMBEDDINGS):
         _check_array(bundle.path / ITEM_EMBEDDINGS, bundle.item_embeddings, (manifest.items, manifest.dim))
-    with using(bundle.path / ROUTING_LOGITS):
+    with bundle_errors(bundle.path / ROUTING_LOGITS):
         _check_array(bundle.path / ROUTING_LOGITS, bundle.routing_logits, (manifest.items, manifest.num_interests))
 
 
@@ -78,7 +78,7 @@ def _check_array(name: Path | str, array: np.ndarray, shape: tuple[int, ...]) ->
 def check_features(bundle: Bundle) -> None:
     """Every side feature has a vector for each of its values, behind a row of zeros; price edges ascend."""
     file = bundle.path / FEATURES
-    with using(file), np.load(file) as arrays:
+    with bundle_errors(file), np.load(file) as arrays:
         for name in (*bundle.manifest.feature_fields, PRICE_EDGES):
             if name not in arrays.files:
                 raise BundleError(f"{file} has no array {name!r}; it has {', '.join(arrays.files) or 'none'}")
@@ -95,7 +95,7 @@ def check_features(bundle: Bundle) -> None:
 def check_catalogue(bundle: Bundle) -> None:
     """Every column has a value of the right kind for every item."""
     file, items = bundle.path / CATALOGUE, bundle.manifest.items
-    with using(file):
+    with bundle_errors(file):
         catalogue = bundle.catalogue
         columns = {name: (getattr(catalogue, name), is_right) for name, is_right in CELLS.items()}
         columns |= {f"attributes.{name}": (values, is_texts) for name, values in catalogue.attributes.items()}
@@ -151,7 +151,7 @@ def check_index(bundle: Bundle) -> None:
             f"{bundle.path / MANIFEST}: index.ef is {manifest.index.get('ef')!r}; right is a number above 0, or an "
             "object of N -> such a number"
         )
-    with using(file), file.open("rb") as stream:
+    with bundle_errors(file), file.open("rb") as stream:
         _, _, items, _, label_at, vector_at = HNSW_HEADER.unpack(stream.read(HNSW_HEADER.size))
     dim = (label_at - vector_at) // 4
     if items != manifest.items or dim <= manifest.dim:  # one dimension more makes all norms equal

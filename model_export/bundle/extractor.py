@@ -15,7 +15,7 @@ import onnxruntime
 from model_export.bundle.format import EXTRACTOR, Bundle, BundleError
 from model_export.bundle.time_gaps import time_gaps
 
-__all__ = ["BATCH", "OUTPUTS", "Capsules", "Extractor", "taken"]
+__all__ = ["BATCH", "OUTPUTS", "Capsules", "Extractor", "times_at"]
 
 BATCH = 64  # users of one run: their behaviours fit a core's cache, a run of more takes longer for each
 
@@ -120,7 +120,7 @@ class Extractor:
         capsules = []
         for user, history in enumerate(histories):
             kept = slice(None) if all_active[user] else active[user]
-            spread = _spread_out(weights[user, kept, : counts[user]], known[user][1], len(history))
+            spread = _spread_weights(weights[user, kept, : counts[user]], known[user][1], len(history))
             capsules.append(Capsules(vectors[user, kept], importance[user, kept], spread, version))
         return capsules
 
@@ -168,17 +168,17 @@ def _gap_matrix(
     times = np.zeros(mask.shape, dtype=np.int64)
     if times_ms is None:
         return times
-    read = map(taken, times_ms, places)
+    read = map(times_at, times_ms, places)
     times[mask] = np.fromiter(chain.from_iterable(read), np.int64, mask.sum())
     return time_gaps(times, mask)
 
 
-def taken(times_ms: Sequence[int], places: list[int] | slice) -> Sequence[int]:
+def times_at(times_ms: Sequence[int], places: list[int] | slice) -> Sequence[int]:
     """The times at these places of a history."""
     return times_ms[places] if isinstance(places, slice) else [times_ms[place] for place in places]
 
 
-def _spread_out(weights: np.ndarray, places: list[int] | slice, behaviours: int) -> np.ndarray:
+def _spread_weights(weights: np.ndarray, places: list[int] | slice, behaviours: int) -> np.ndarray:
     """Put routing weights (K', L) to where the behaviours stand in the user's history (K', T)."""
     spread = np.zeros((len(weights), behaviours), dtype=np.float32)
     spread[:, places] = weights

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from model_export.bundle.manifest_schema import fault_of
+from model_export.bundle.manifest_schema import find_fault
 
 __all__ = [
     "CATALOGUE",
@@ -175,7 +175,7 @@ def read_manifest(path: Path) -> Manifest:
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         found = content.get("schema") if isinstance(content, dict) else None
         raise BundleError(f"{file}: schema is {found!r}; this version of Mindstream reads schema {SCHEMA}")
-    fault = fault_of(content)
+    fault = find_fault(content)
     if fault is not None:
         raise BundleError(f"{file}: {fault}")
     try:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["fault_of", "is_count", "is_texts", "is_version"]
+__all__ = ["find_fault", "is_count", "is_texts", "is_version"]
 
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
@@ -76,7 +76,7 @@ FORM: dict[str, tuple[Callable[[object], bool], str]] = {
 }
 
 
-def fault_of(content: dict[str, Any]) -> str | None:
+def find_fault(content: dict[str, Any]) -> str | None:
     """What is wrong with a manifest's values, in a sentence; None where nothing is."""
     for name, (is_right, right) in FORM.items():
         if name in content and not is_right(content[name]):

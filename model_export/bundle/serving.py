@@ -98,7 +98,7 @@ class Serving(Generic[Made]):
             return False
         if not self._is_worth_a_try(version):
             return False
-        self.seen = _files_of(self.registry.folder / version)
+        self.seen = _file_stamps(self.registry.folder / version)
         try:
             made = self.made_of(self.registry.open(version))
         except Exception as error:  # the files may hold anything, and `make` may raise anything
@@ -121,7 +121,7 @@ class Serving(Generic[Made]):
         refusal = self.refusal
         if refusal is None or refusal.version != version:
             return True
-        before, self.seen = self.seen, _files_of(self.registry.folder / version)
+        before, self.seen = self.seen, _file_stamps(self.registry.folder / version)
         is_still = before == self.seen
         return (is_still and self.seen != refusal.files) or time.monotonic() - refusal.at > TRY_AGAIN_S
 
@@ -173,7 +173,7 @@ class Serving(Generic[Made]):
         self.thread.join()
 
 
-def _files_of(folder: Path) -> Files:
+def _file_stamps(folder: Path) -> Files:
     """What tells whether files in a folder have changed; nothing where there is no such folder."""
     try:
         stats = [(file.name, file.stat()) for file in folder.iterdir()]

@@ -96,12 +96,12 @@ def _row_of(registry: Registry, version: str, mark: str) -> list[Any]:
         manifest.dim,
         kind,
         f"{size:.1f}",
-        _day(manifest),
+        _trained_until(manifest),
         _hr(manifest),
     ]
 
 
-def _day(manifest: Any) -> str:
+def _trained_until(manifest: Any) -> str:
     """The date of the last event that a model was trained on, where there are times."""
     data = manifest.data
     if not data.get("timed") or not isinstance(data.get("last_event_ms"), int):

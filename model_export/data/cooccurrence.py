@@ -6,7 +6,7 @@ from scipy.sparse.linalg import svds
 
 from model_export.data.dataset import Sequences, positions_of
 
-__all__ = ["Neighbours", "co_occurrence", "item_vectors", "similar"]
+__all__ = ["Neighbours", "co_occurrence", "similarity_matrix", "svd_item_vectors"]
 
 REACH = 10  # positions
 NEIGHBOURS = 50
@@ -35,13 +35,13 @@ def co_occurrence(
     return pairs + pairs.T
 
 
-def similar(pairs: csr_matrix, counts: np.ndarray, popularity_power: float = 0.5) -> csr_matrix:
+def similarity_matrix(pairs: csr_matrix, counts: np.ndarray, popularity_power: float = 0.5) -> csr_matrix:
     """Co-occurrence divided by (count of the one item * count of the other) to a power; at 0.5 it is a cosine."""
     scale = diags_array(np.maximum(counts, 1) ** -popularity_power)
     return csr_matrix(scale @ pairs @ scale)
 
 
-def item_vectors(similarity: csr_matrix, dim: int, rng: np.random.Generator) -> np.ndarray:
+def svd_item_vectors(similarity: csr_matrix, dim: int, rng: np.random.Generator) -> np.ndarray:
     """Unit-length item embeddings by truncated SVD of the similarity: what item-kNN knows, as a starting point.
 
     Items that go with nothing get random directions.

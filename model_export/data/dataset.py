@@ -16,14 +16,14 @@ __all__ = [
     "Vocabulary",
     "build_sequences",
     "build_vocabulary",
+    "history_windows",
     "item_counts",
+    "mask_without_last",
     "new_features",
     "positions_of",
     "price_bands",
     "profile_rows",
     "rows_of",
-    "windows",
-    "without_last",
 ]
 
 PRICE_BANDS = 10
@@ -151,7 +151,7 @@ def _code_features(known: pd.DataFrame, items: int) -> tuple[dict[str, list[str]
     Field -> values in order; int64 (items, W), rows in the table of all fields' values, 0 at padding.
     """
     names = known.field.unique()
-    known = _first_values(known)
+    known = _keep_first_values(known)
     fields: dict[str, list[str]] = {}
     rows, table_rows = pd.Series(0, index=known.index, dtype="int64"), 1
     for name in names:
@@ -161,7 +161,7 @@ def _code_features(known: pd.DataFrame, items: int) -> tuple[dict[str, list[str]
             fields[str(name)] = values.tolist()
             rows[of_field] = table_rows + codes
             table_rows += len(values)
-    return fields, _padded(known.item[rows > 0], rows[rows > 0], items)
+    return fields, _rows_side_by_side(known.item[rows > 0], rows[rows > 0], items)
 
 
 def new_features(items: pd.DataFrame, side_features: list[str], vocabulary: Vocabulary) -> np.ndarray:
@@ -183,17 +183,17 @@ def new_features(items: pd.DataFrame, side_features: list[str], vocabulary: Voca
         of_field = known.field == name
         found = rows_of(known.value[of_field], vocabulary.feature_fields[name])
         rows[of_field] = np.where(found > 0, found - 1 + table.start, 0)
-    known = _first_values(known.assign(row=rows)[rows > 0])
-    return _padded(known.item, known.row, len(items))
+    known = _keep_first_values(known.assign(row=rows)[rows > 0])
+    return _rows_side_by_side(known.item, known.row, len(items))
 
 
-def _first_values(known: pd.DataFrame) -> pd.DataFrame:
+def _keep_first_values(known: pd.DataFrame) -> pd.DataFrame:
     """Item after item: each value once, and no more than the first `MOST_VALUES` of an item."""
     known = known.drop_duplicates().sort_values("item", kind="stable", ignore_index=True)
     return known[known.groupby("item").cumcount() < MOST_VALUES]
 
 
-def _padded(owners: pd.Series, rows: pd.Series, items: int) -> np.ndarray:
+def _rows_side_by_side(owners: pd.Series, rows: pd.Series, items: int) -> np.ndarray:
     """The rows of each owner side by side, 0 at padding: int64 (items, most rows of one owner)."""
     places = owners.groupby(owners).cumcount().to_numpy()
     table = np.zeros((items, places.max(initial=-1) + 1), dtype=np.int64)
@@ -226,7 +226,7 @@ def profile_rows(profiles: pd.DataFrame, user_ids: list[str], vocabulary: Vocabu
     return np.stack(columns, 1) if columns else np.zeros((len(user_ids), 0), dtype=np.int64)
 
 
-def windows(
+def history_windows(
     sequences: Sequences, ends: np.ndarray, first: np.ndarray, length: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The up to `length` behaviours before each position.
@@ -247,7 +247,7 @@ def windows(
     return np.where(mask, sequences.items[positions], 0), mask, sequences.times[positions]
 
 
-def without_last(mask: np.ndarray) -> np.ndarray:
+def mask_without_last(mask: np.ndarray) -> np.ndarray:
     """Masks (B, L) without each history's last behaviour, which stands in the last place."""
     earlier = mask.copy()
     earlier[:, -1] = False

@@ -126,18 +126,18 @@ def simulate(users: int = 2000, seed: int = 7, *, noise: float = 0.05) -> Simula
     if not 0 <= noise <= 0.5:
         raise ValueError(f"noise is {noise}; expected a share from 0 to 0.5")
     rng = np.random.default_rng(seed)
-    items, category_share, product_share = _items(rng)
-    interests, counts = _interests(rng, users, category_share)
-    visits = _visits(rng, interests, counts)
-    product, visit = _clicks(rng, visits, product_share)
-    product = _with_noise(rng, product, visit, noise, (category_share[:, None] * product_share).ravel())
+    items, category_share, product_share = _make_products(rng)
+    interests, counts = _plant_interests(rng, users, category_share)
+    visits = _draw_visits(rng, interests, counts)
+    product, visit = _draw_clicks(rng, visits, product_share)
+    product = _add_noise(rng, product, visit, noise, (category_share[:, None] * product_share).ravel())
     names = np.array([f"user-{number:0{len(str(users))}d}" for number in range(1, users + 1)])
     events = pd.DataFrame(
         {
             "user_id": names[visits.user[visit]],
             "item_id": items.item_id.to_numpy()[product],
             "event_type": rng.choice(list(_EVENT_TYPES), size=len(visit), p=list(_EVENT_TYPES.values())),
-            "event_time_ms": _times(rng, visits.start_ms, visit),
+            "event_time_ms": _event_times(rng, visits.start_ms, visit),
         }
     ).astype({"user_id": "str", "item_id": "str", "event_type": "str"})
     categories = np.array(list(_CATALOGUE))
@@ -155,7 +155,7 @@ def simulate(users: int = 2000, seed: int = 7, *, noise: float = 0.05) -> Simula
     return SimulatedShop(log, planted)
 
 
-def _items(rng: np.random.Generator) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+def _make_products(rng: np.random.Generator) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
     """The products, the share of each category (24,) and of each product within its category (24, 25)."""
     rows = []
     for category, (low, high, materials, products) in _CATALOGUE.items():
@@ -180,14 +180,14 @@ def _draw_without_repeats(rng: np.random.Generator, shares: np.ndarray, count: i
     return np.argsort(-keys, axis=1)[:, :count]
 
 
-def _interests(rng: np.random.Generator, users: int, category_share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _plant_interests(rng: np.random.Generator, users: int, category_share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Categories (users, 4), and how many of them (users,) are the user's interests."""
     shares = np.broadcast_to(category_share, (users, len(category_share)))
     counts = rng.integers(2, _MOST_INTERESTS, size=users, endpoint=True)
     return _draw_without_repeats(rng, shares, _MOST_INTERESTS), counts
 
 
-def _visits(rng: np.random.Generator, interests: np.ndarray, counts: np.ndarray) -> _Visits:
+def _draw_visits(rng: np.random.Generator, interests: np.ndarray, counts: np.ndarray) -> _Visits:
     """Visits of 1 to 6 clicks until a user's events are used up, never twice in a row to one interest."""
     users = len(interests)
     events = rng.integers(_SHORTEST, _LONGEST, size=(users, 1), endpoint=True)
@@ -206,14 +206,14 @@ def _visits(rng: np.random.Generator, interests: np.ndarray, counts: np.ndarray)
     return _Visits(user, category[user, number], clicks[user, number], start_ms)
 
 
-def _clicks(rng: np.random.Generator, visits: _Visits, product_share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _draw_clicks(rng: np.random.Generator, visits: _Visits, product_share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The product (events,) and the visit (events,) of every event; no product comes twice in a visit."""
     chosen = _draw_without_repeats(rng, product_share[visits.category], _MOST_CLICKS)
     visit, place = np.nonzero(np.arange(_MOST_CLICKS) < visits.clicks[:, None])
     return visits.category[visit] * _PRODUCTS + chosen[visit, place], visit
 
 
-def _with_noise(
+def _add_noise(
     rng: np.random.Generator, product: np.ndarray, visit: np.ndarray, noise: float, shares: np.ndarray
 ) -> np.ndarray:
     """Some products replaced by any; a visit's first is left, since it is what the user came for."""
@@ -222,7 +222,7 @@ def _with_noise(
     return np.where(replaced, rng.choice(len(shares), size=len(product), p=shares), product)
 
 
-def _times(rng: np.random.Generator, start_ms: np.ndarray, visit: np.ndarray) -> np.ndarray:
+def _event_times(rng: np.random.Generator, start_ms: np.ndarray, visit: np.ndarray) -> np.ndarray:
     """Unix times in milliseconds (events,): 5 s to 2 min between the events of a visit."""
     passed = rng.integers(5_000, 120_000, size=len(visit)).cumsum()
     first = np.flatnonzero(np.diff(visit, prepend=-1))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from model_export.data.dataset import Sequences, positions_of, windows
+from model_export.data.dataset import Sequences, history_windows, positions_of
 
 __all__ = ["Cases", "chronological_cases", "comirec_cases", "next_item_cases"]
 
@@ -53,7 +53,7 @@ def next_item_cases(sequences: Sequences, users: np.ndarray, length: int, most: 
     ends, owners = ends[follows], owners[follows]
     chosen = np.random.default_rng(seed).permutation(len(ends))[:most]
     ends, owners = ends[chosen], owners[chosen]
-    history, mask, times = windows(sequences, ends, sequences.starts[owners], length)
+    history, mask, times = history_windows(sequences, ends, sequences.starts[owners], length)
     return Cases(history, mask, sequences.profiles[owners], sequences.items[ends][:, None], times)
 
 
@@ -67,7 +67,7 @@ def comirec_cases(sequences: Sequences, users: np.ndarray, length: int = 20) -> 
     users = users[sequences.lengths[users] >= 2]
     starts, ends = sequences.starts[users], sequences.starts[users + 1]
     cuts = starts + (ends - starts) * 4 // 5  # whole numbers: int(0.8 n) without its rounding
-    history, mask, times = windows(sequences, cuts, starts, length)
+    history, mask, times = history_windows(sequences, cuts, starts, length)
     return Cases(history, mask, sequences.profiles[users], _labels_between(sequences, cuts, ends), times)
 
 
@@ -82,7 +82,7 @@ def chronological_cases(past: Sequences, future: Sequences, length: int) -> Case
     both = (places >= 0) & (past.lengths > 0)
     both[both] &= future.lengths[places[both]] > 0
     users, later = np.flatnonzero(both), places[both]
-    history, mask, times = windows(past, past.starts[users + 1], past.starts[users], length)
+    history, mask, times = history_windows(past, past.starts[users + 1], past.starts[users], length)
     labels = _labels_between(future, future.starts[later], future.starts[later + 1])
     return Cases(history, mask, past.profiles[users], labels, times)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from model_export.data.dataset import without_last
+from model_export.data.dataset import mask_without_last
 from model_export.evaluation.cases import Cases
 from model_export.evaluation.model_ranker import BATCH, capsules_of
 from model_export.models.interest_model import InterestModel
@@ -35,7 +35,7 @@ def measure_cosines(model: InterestModel, cases: Cases) -> Cosines:
     slot, event = [], []
     for some in cases.batches(BATCH):
         capsules, active = capsules_of(model, table, some)
-        earlier, was_active = capsules_of(model, table, replace(some, mask=without_last(some.mask)))
+        earlier, was_active = capsules_of(model, table, replace(some, mask=mask_without_last(some.mask)))
         slot.append(mean_of_chosen(pairwise_cosines(capsules), active[:, :, None] & active[:, None, :]))
         event.append(mean_of_chosen(torch.cosine_similarity(capsules, earlier, dim=-1), active & was_active))
     return Cosines(float(torch.cat(slot).nanmean()), float(torch.cat(event).nanmean()))

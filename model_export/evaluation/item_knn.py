@@ -12,7 +12,7 @@ import numpy as np
 from scipy.sparse import coo_matrix, csr_matrix
 from tqdm import tqdm
 
-from model_export.data.cooccurrence import co_occurrence, similar
+from model_export.data.cooccurrence import co_occurrence, similarity_matrix
 from model_export.data.dataset import Sequences, item_counts
 from model_export.evaluation.cases import Cases
 from model_export.evaluation.rankers import TUNING_CASES, rank_by_scores, top_columns, tuning_recall
@@ -83,7 +83,7 @@ class ItemKnn:
         if pairs is None:
             pairs = co_occurrence(sequences, users, items, settings.reach, settings.distance_weight)
         counts = item_counts(sequences, users, items)
-        self.similarity = similar(pairs, counts, settings.popularity_power)  # (items, items)
+        self.similarity = similarity_matrix(pairs, counts, settings.popularity_power)  # (items, items)
         self.largest = float(self.similarity.max()) or 1.0  # 1 where nothing is similar
         ranks = np.empty(items)
         ranks[np.argsort(-counts, kind="stable")] = np.arange(items, 0, -1)

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from model_export.bundle.extractor import OUTPUTS, Extractor, taken
+from model_export.bundle.extractor import OUTPUTS, Extractor, times_at
 from model_export.bundle.format import (
     CATALOGUE,
     EXTRACTOR,
@@ -43,7 +43,7 @@ __all__ = [
     "PARITY",
     "check_parity",
     "export",
-    "parity",
+    "largest_difference",
     "random_histories",
     "write_arrays",
     "write_graph",
@@ -90,10 +90,10 @@ def _write_items(checkpoint: Checkpoint, path: Path) -> None:
     write_arrays(path / FEATURES, _feature_tables(checkpoint) | {"price_edges": np.array(vocabulary.price_edges)})
     write_json(path / ITEM_IDS, vocabulary.item_ids)
     shown = {**checkpoint.catalogue, "popularity": checkpoint.popularity.tolist()}
-    write_json(path / CATALOGUE, {**shown, "attributes": _attributes_of(vocabulary)})
+    write_json(path / CATALOGUE, {**shown, "attributes": _attribute_columns(vocabulary)})
 
 
-def _attributes_of(vocabulary: Vocabulary) -> dict[str, list[list[str]]]:
+def _attribute_columns(vocabulary: Vocabulary) -> dict[str, list[list[str]]]:
     """The values of each side feature that each item has."""
     found = {}
     for name, rows in vocabulary.feature_slices().items():
@@ -242,7 +242,7 @@ def _random_times(checkpoint: Checkpoint, histories: list[list[str]]) -> list[li
 
 def check_parity(checkpoint: Checkpoint, extractor: Extractor) -> None:
     """Raise BundleError where ONNX Runtime and torch disagree."""
-    worst = parity(checkpoint, extractor, random_histories(checkpoint, RANDOM_HISTORIES))
+    worst = largest_difference(checkpoint, extractor, random_histories(checkpoint, RANDOM_HISTORIES))
     if worst > PARITY:
         raise BundleError(
             f"{extractor.bundle.path / EXTRACTOR}: capsules differ from torch's by {worst:.1e}; "
@@ -251,7 +251,7 @@ def check_parity(checkpoint: Checkpoint, extractor: Extractor) -> None:
 
 
 @torch.no_grad()
-def parity(checkpoint: Checkpoint, extractor: Extractor, histories: list[list[str]]) -> float:
+def largest_difference(checkpoint: Checkpoint, extractor: Extractor, histories: list[list[str]]) -> float:
     """The largest absolute difference between the capsules of torch and those of ONNX Runtime; inf for NaN."""
     model, bundle = checkpoint.model.eval(), extractor.bundle
     table, logits = model.item_table(), torch.from_numpy(np.array(bundle.routing_logits))
@@ -259,7 +259,7 @@ def parity(checkpoint: Checkpoint, extractor: Extractor, histories: list[list[st
     for history, when, served in zip(histories, times, extractor.encode(histories, times_ms=times), strict=True):
         item_rows, places = extractor.known_behaviours(history)
         rows = torch.tensor([item_rows], dtype=torch.int64).reshape(1, -1)
-        mask, read = torch.ones_like(rows, dtype=torch.bool), np.array(taken(when, places), dtype=np.int64)[None]
+        mask, read = torch.ones_like(rows, dtype=torch.bool), np.array(times_at(when, places), dtype=np.int64)[None]
         profile = torch.zeros(1, len(extractor.profile_rows), dtype=torch.int64)
         gaps = torch.from_numpy(time_gaps(read, mask.numpy()))
         capsules, active, _ = model.extract(table[rows], mask, logits[rows].transpose(1, 2), profile, gaps)

@@ -50,7 +50,7 @@ def _data(checkpoint: Checkpoint) -> str:
     of = checkpoint.data
     side_features = ", ".join(checkpoint.vocabulary.feature_fields) or "none"
     profile = ", ".join(checkpoint.vocabulary.profile_fields) or "none"
-    span = f"from {_day(of['first_event_ms'])} to {_day(of['last_event_ms'])} (UTC)"
+    span = f"from {_utc_minute(of['first_event_ms'])} to {_utc_minute(of['last_event_ms'])} (UTC)"
     return (
         f"{of['events']:,} events of {of['users']:,} users with {len(checkpoint.vocabulary.item_ids):,} items from "
         f"{of['source']}, {span if of['timed'] else 'in their order, without times'}. "
@@ -64,7 +64,7 @@ def _training(checkpoint: Checkpoint) -> str:
     return f"{checkpoint.steps:,} steps in {checkpoint.seconds:.0f} s. Validation users: {best or 'none'}."
 
 
-def _day(time_ms: int) -> str:
+def _utc_minute(time_ms: int) -> str:
     """ISO date and time of Unix milliseconds."""
     return datetime.fromtimestamp(time_ms / 1_000, UTC).strftime("%Y-%m-%d %H:%M")
 
@@ -74,13 +74,13 @@ def _figures(checkpoint: Checkpoint) -> str:
     found = checkpoint.figures
     if not found:
         return "It was not judged, as where no user with two behaviours or more was held out for a test."
-    rows = [(one["name"], *(_cell(one, metric) for metric in COLUMNS.values())) for one in found]
+    rows = [(one["name"], *(_figure_cell(one, metric) for metric in COLUMNS.values())) for one in found]
     text = table(["%", *COLUMNS], rows)
     protocol = PROTOCOL.format(length=min(COMIREC_LENGTH, checkpoint.model.config.history_length))
     return f"{protocol}\n\n{found[0]['users']:,} users.\n\n" + "\n".join(f"    {line}" for line in text.split("\n"))
 
 
-def _cell(figure: Mapping[str, Any], metric: str) -> str:
+def _figure_cell(figure: Mapping[str, Any], metric: str) -> str:
     """A mean with its interval, all in %."""
     low, high = figure["intervals"][metric]
     return f"{figure[metric]:.2f} [{low:.2f}, {high:.2f}]"

@@ -6,14 +6,14 @@ import torch
 from torch import Tensor, nn
 
 from model_export.models.item_embeddings import ItemEmbedding
-from model_export.models.mind import InterestExtractor, age_of
+from model_export.models.mind import InterestExtractor, behaviour_ages
 from model_export.models.model_config import ModelConfig
 from model_export.models.peers import MaxMf, MeanPooling, SelfAttention, UnsharedRouting
 from model_export.models.steady import SteadyExtractor, unit_length
 
-__all__ = ["CLASSES", "InterestModel"]
+__all__ = ["EXTRACTOR_CLASSES", "InterestModel"]
 
-CLASSES: dict[str, type[nn.Module]] = {
+EXTRACTOR_CLASSES: dict[str, type[nn.Module]] = {
     "mind": InterestExtractor,
     "mean": MeanPooling,
     "maxmf": MaxMf,
@@ -52,7 +52,7 @@ class InterestModel(nn.Module):
         super().__init__()
         self.config = config
         self.items = ItemEmbedding(len(item_features), feature_values, config.dim)
-        self.extractor = CLASSES[config.extractor](config, profile_sizes)
+        self.extractor = EXTRACTOR_CLASSES[config.extractor](config, profile_sizes)
         self.log_scale = nn.Parameter(torch.tensor(math.log(FIRST_SCALE))) if config.unit_length else None
         self.register_buffer("item_features", item_features, persistent=False)
         self.register_buffer("noise", torch.full((len(item_features),), config.embedding_noise), persistent=False)
@@ -106,7 +106,7 @@ class InterestModel(nn.Module):
         bonus = self.repeat_bonus
         if bonus is None:
             return None
-        each = bonus[age_of(mask, self.config.history_length)] * mask  # (B, L)
+        each = bonus[behaviour_ages(mask, self.config.history_length)] * mask  # (B, L)
         return torch.zeros(len(history), items, device=each.device).scatter_add(1, history, each)
 
     def embed(self, rows: Tensor) -> Tensor:

@@ -16,13 +16,13 @@ from model_export.models.model_config import ModelConfig
 __all__ = [
     "InterestExtractor",
     "ProfileLayers",
-    "age_of",
+    "behaviour_ages",
     "coupling",
-    "harder",
     "interest_mask",
     "label_aware_attention",
     "sampled_softmax",
     "squash",
+    "weigh_hard_negatives",
 ]
 
 
@@ -52,7 +52,7 @@ def interest_mask(mask: Tensor, num_interests: int, adaptive: bool = True) -> Te
     return behaviours >= needed  # (B, K)
 
 
-def age_of(mask: Tensor, length: int) -> Tensor:
+def behaviour_ages(mask: Tensor, length: int) -> Tensor:
     """How many behaviours came after each, int64 (B, L), at most length - 1; padding may be in front or behind."""
     return (mask.sum(1, keepdim=True) - mask.cumsum(1)).clamp(0, length - 1)
 
@@ -180,12 +180,12 @@ def sampled_softmax(
     positive = (user * table[target]).sum(-1) - log_q[target]  # (B,)
     sampled = user @ table[negatives].T  # (B, M)
     sampled = sampled.masked_fill(negatives[None, :] == target[:, None], -torch.inf)
-    sampled = harder(sampled, hardness) - log_q[negatives]
+    sampled = weigh_hard_negatives(sampled, hardness) - log_q[negatives]
     logits = torch.cat([positive[:, None], sampled], 1)  # (B, 1 + M)
     return F.cross_entropy(logits, torch.zeros(len(user), dtype=torch.int64, device=user.device))
 
 
-def harder(scores: Tensor, beta: float) -> Tensor:
+def weigh_hard_negatives(scores: Tensor, beta: float) -> Tensor:
     """Weigh negatives by w_j = exp(beta s_j) / mean exp(beta s), as an addition to their logits (B, M).
 
     Interest-aware hard negative mining of REMI (Xie et al., "Rethinking Multi-Interest Learning for Candidate

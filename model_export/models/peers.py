@@ -7,10 +7,10 @@ give capsules (B, K, d), the interest mask (B, K) and routing weights (B, K, L),
 import torch
 from torch import Tensor, nn
 
-from model_export.models.mind import ProfileLayers, age_of, coupling, interest_mask, squash
+from model_export.models.mind import ProfileLayers, behaviour_ages, coupling, interest_mask, squash
 from model_export.models.model_config import ModelConfig
 
-__all__ = ["MaxMf", "MeanPooling", "SelfAttention", "UnsharedRouting", "by_age"]
+__all__ = ["MaxMf", "MeanPooling", "SelfAttention", "UnsharedRouting", "order_by_age"]
 
 
 class MeanPooling(nn.Module):
@@ -80,7 +80,7 @@ class SelfAttention(nn.Module):
         self, behaviours: Tensor, mask: Tensor, routing_logits: Tensor, profile: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
         active = interest_mask(mask, self.config.num_interests, self.config.adaptive_interests)  # (B, K)
-        placed = behaviours + self.places[age_of(mask, self.config.history_length)]  # (B, L, d)
+        placed = behaviours + self.places[behaviour_ages(mask, self.config.history_length)]  # (B, L, d)
         scores = self.second(torch.tanh(self.first(placed))).transpose(1, 2)  # (B, K, L)
         attention = torch.softmax(scores.masked_fill(~mask[:, None, :], -1e9), 2) * mask[:, None, :]
         return attention @ behaviours, active, attention
@@ -99,8 +99,8 @@ class UnsharedRouting(nn.Module):
         self, behaviours: Tensor, mask: Tensor, routing_logits: Tensor, profile: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
         active = interest_mask(mask, self.config.num_interests, self.config.adaptive_interests)  # (B, K)
-        unused, age = ~active[:, :, None], age_of(mask, self.config.history_length)
-        newest_first, real = by_age(behaviours, mask)
+        unused, age = ~active[:, :, None], behaviour_ages(mask, self.config.history_length)
+        newest_first, real = order_by_age(behaviours, mask)
         votes = self.votes(newest_first)  # (B, K, L, d)
         logits = torch.zeros_like(routing_logits)  # the maps differ already
         for _ in range(self.config.routing_iterations - 1):
@@ -119,7 +119,7 @@ class UnsharedRouting(nn.Module):
         return torch.einsum("bld,lkde->bkle", newest_first, maps)
 
 
-def by_age(behaviours: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+def order_by_age(behaviours: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """The behaviours with the newest first (B, L, d), and which of them are real (B, L)."""
     place = torch.arange(mask.shape[1], device=mask.device)  # (L,)
     before = (mask.cumsum(1) == 0).sum(1, keepdim=True)  # (B, 1), padding in front

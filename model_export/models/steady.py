@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from model_export.bundle.time_gaps import BUCKETS
-from model_export.models.mind import age_of, coupling, interest_mask
+from model_export.models.mind import behaviour_ages, coupling, interest_mask
 from model_export.models.model_config import ModelConfig
 
 __all__ = ["SteadyExtractor", "unit_length"]
@@ -77,7 +77,7 @@ class SteadyExtractor(nn.Module):
 
     def weights(self, mask: Tensor, gaps: Tensor | None) -> Tensor:
         """r_k g_k of each behaviour, (B, K, L); padding in front or behind."""
-        age = age_of(mask, self.config.history_length)  # (B, L)
+        age = behaviour_ages(mask, self.config.history_length)  # (B, L)
         weights = self.recency.exp()[:, age]  # (K, B, L)
         if self.gap_weights is not None and gaps is not None:
             weights = weights * self.gap_weights.exp()[:, gaps]

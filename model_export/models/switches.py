@@ -10,12 +10,12 @@ from model_export.models.model_config import ModelConfig
 from model_export.models.presets import Preset
 from model_export.models.training_config import TrainingConfig
 
-__all__ = ["switched"]
+__all__ = ["apply_settings"]
 
 NOT_SET_HERE = ("name", "seed")  # the first is the model's, and the second has an option of its own
 
 
-def switched(of: Preset, settings: Sequence[str]) -> Preset:
+def apply_settings(of: Preset, settings: Sequence[str]) -> Preset:
     """A preset with other settings, each given as NAME=VALUE; names are those of ModelConfig and TrainingConfig.
 
     Raises
@@ -27,23 +27,23 @@ def switched(of: Preset, settings: Sequence[str]) -> Preset:
     training: dict[str, Any] = {}
     for setting in settings:
         name, _, text = setting.partition("=")
-        if name in _names_of(ModelConfig):
-            model[name] = _read(ModelConfig, name, text)
-        elif name in _names_of(TrainingConfig):
-            training[name] = _read(TrainingConfig, name, text)
+        if name in _setting_names(ModelConfig):
+            model[name] = _parse_value(ModelConfig, name, text)
+        elif name in _setting_names(TrainingConfig):
+            training[name] = _parse_value(TrainingConfig, name, text)
         else:
-            known = ", ".join(_names_of(ModelConfig) + _names_of(TrainingConfig))
+            known = ", ".join(_setting_names(ModelConfig) + _setting_names(TrainingConfig))
             raise ValueError(f"--set {setting}: there is no setting {name!r}; right is NAME=VALUE, NAME one of {known}")
     # All at once: some settings go together only when each has its new value, in whatever order they were given.
     return replace(of, model=replace(of.model, **model), training=replace(of.training, **training))
 
 
-def _names_of(config: type[ModelConfig] | type[TrainingConfig]) -> list[str]:
+def _setting_names(config: type[ModelConfig] | type[TrainingConfig]) -> list[str]:
     """What can be set."""
     return [field.name for field in fields(config) if field.name not in NOT_SET_HERE]
 
 
-def _read(config: type[ModelConfig] | type[TrainingConfig], name: str, text: str) -> Any:
+def _parse_value(config: type[ModelConfig] | type[TrainingConfig], name: str, text: str) -> Any:
     """The value that a text stands for: a number, true or false, null, or the text itself."""
     number = f"0{text}" if text.startswith(".") else text  # .5 is no number to msgspec
     try:

@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["numbers", "text", "times_ms"]
+__all__ = ["to_numbers", "to_text", "to_times_ms"]
 
 _NUMBER = r"^-?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?$"
 _LATEST_MS = 253_402_300_799_999  # the year 9999: what lies beyond is no time but a mistaken unit
@@ -15,7 +15,7 @@ _LATEST_MS = 253_402_300_799_999  # the year 9999: what lies beyond is no time b
 _UNITS = [(1e11, 1e3), (1e14, 1.0), (1e17, 1e-3), (np.inf, 1e-6)]
 
 
-def text(column: Any) -> pd.Series:
+def to_text(column: Any) -> pd.Series:
     """As text, "" where missing; whole floats without ".0", since integers with gaps are stored as floats."""
     column = _plain(column)
     if pa.types.is_floating(column.type):
@@ -24,7 +24,7 @@ def text(column: Any) -> pd.Series:
     return pd.Series(filled.to_pandas().array, dtype="str")
 
 
-def numbers(column: Any) -> np.ndarray:
+def to_numbers(column: Any) -> np.ndarray:
     """As float64, NaN where missing or not a finite number."""
     column = _plain(column)
     if _is_text(column):
@@ -34,7 +34,7 @@ def numbers(column: Any) -> np.ndarray:
     return np.where(np.isfinite(values), values, np.nan)
 
 
-def times_ms(column: Any, name: str) -> np.ndarray:
+def to_times_ms(column: Any, name: str) -> np.ndarray:
     """Times as Unix time in milliseconds, float64 and whole, NaN where there is none or it cannot be read.
 
     Numbers are seconds, milliseconds, microseconds or nanoseconds: the median's magnitude tells which,
@@ -73,7 +73,7 @@ def _whole(column: Any) -> Any:
 
 
 def _from_cells(column: Any, name: str) -> np.ndarray:
-    values = numbers(column)
+    values = to_numbers(column)
     are_dates = 2 * np.isfinite(values).sum() < len(column) - column.null_count  # most are no numbers
     return _from_iso(column) if are_dates and _is_text(column) else _from_unix(values, name)
 

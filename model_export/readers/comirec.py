@@ -13,12 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from model_export.data.interactions import InteractionLog
-from model_export.readers.cells import text
+from model_export.readers.cells import to_text
 from model_export.readers.delimited import read_delimited
 from model_export.readers.files import column_names, first_line
-from model_export.readers.rows import in_time_order, latest, make_log, without
+from model_export.readers.rows import drop_rows, in_time_order, latest_values, make_log
 
-__all__ = ["names", "read"]
+__all__ = ["data_set_names", "read"]
 
 SIDES = ("train", "valid", "test")
 NO_ITEMS = "malformed (no items)"
@@ -30,7 +30,7 @@ _INTEGER = r"^-?[0-9]{1,18}$"  # of more digits some do not fit into 64 bits
 _COLUMNS = ["user", "item", "position"]
 
 
-def names(path: Path) -> list[str]:
+def data_set_names(path: Path) -> list[str]:
     """What stands before `_train.txt`, `_valid.txt` and `_test.txt` in a folder, or, for a file, in its own name."""
     folder, files = (path, path.glob("*_train.txt")) if path.is_dir() else (path.parent, [path])
     found = [match[1] or match[2] for file in files if (match := _FILE.fullmatch(file.name))]
@@ -63,15 +63,15 @@ def read(path: Path) -> InteractionLog:
     parts = {side: _read_side(folder / f"{name}_{side}.txt", dropped) for side in SIDES}
     _check_disjoint(folder / name, parts)
     numbered = _numbered(pd.concat(parts.values(), ignore_index=True))
-    rows = in_time_order(_rows(numbered), folder, dropped)
+    rows = in_time_order(_event_rows(numbered), folder, dropped)
     users = set(rows.user_id)
-    sides = {user: side for side in SIDES for user in _text(parts[side].user.unique()) if user in users}
-    log = make_log(rows, _items(folder, name), latest(rows, "user_id", []), name, dropped, sides)
+    sides = {user: side for side in SIDES for user in _integers_to_text(parts[side].user.unique()) if user in users}
+    log = make_log(rows, _item_table(folder, name), latest_values(rows, "user_id", []), name, dropped, sides)
     return replace(log, timed=False)
 
 
 def _only_name(path: Path) -> tuple[Path, str]:
-    folder, found = path if path.is_dir() else path.parent, names(path)
+    folder, found = path if path.is_dir() else path.parent, data_set_names(path)
     if not found:
         raise FileNotFoundError(f"ComiRec needs <name>_train.txt, _valid.txt and _test.txt; not all are at {path}")
     if len(found) > 1:
@@ -113,7 +113,7 @@ def _read_sequences(path: Path, dropped: dict[str, int]) -> pd.DataFrame:
     first = np.diff(line, prepend=-1) != 0
     users = number[first][np.cumsum(first) - 1]
     rows = pd.DataFrame({"user": users, "item": number, "position": np.arange(len(line))})[~first]
-    return without(rows, rows.item == 0, PADDING, dropped)
+    return drop_rows(rows, rows.item == 0, PADDING, dropped)
 
 
 def _lines(path: Path, dropped: dict[str, int]) -> pa.ChunkedArray:
@@ -146,22 +146,22 @@ def _numbered(behaviours: pd.DataFrame) -> pd.DataFrame:
     return behaviours.assign(position=places - np.maximum.accumulate(np.where(first, places, 0)))
 
 
-def _rows(behaviours: pd.DataFrame) -> pd.DataFrame:
+def _event_rows(behaviours: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
-            "user_id": _text(behaviours.user),
-            "item_id": _text(behaviours.item),
+            "user_id": _integers_to_text(behaviours.user),
+            "item_id": _integers_to_text(behaviours.item),
             "event_type": pd.Series("interaction", index=range(len(behaviours)), dtype="str"),
             "event_time_ms": behaviours.position.to_numpy(dtype=float),
         }
     )
 
 
-def _text(integers: "pd.Series | np.ndarray") -> pd.Series:
-    return text(pa.array(np.asarray(integers)))
+def _integers_to_text(integers: "pd.Series | np.ndarray") -> pd.Series:
+    return to_text(pa.array(np.asarray(integers)))
 
 
-def _items(folder: Path, name: str) -> pd.DataFrame:
+def _item_table(folder: Path, name: str) -> pd.DataFrame:
     """What the files beside the sequences tell of items: title, category and the side feature "attribute"."""
     items = pd.DataFrame({"item_id": pd.Series(dtype="str")})
     joined, categories = folder / f"{name}_items_joined.csv", folder / f"{name}_item_cate.txt"
@@ -169,7 +169,7 @@ def _items(folder: Path, name: str) -> pd.DataFrame:
         items = items.merge(_read_joined(joined), on="item_id", how="outer")
     if categories.is_file():
         cells = read_delimited(categories, ["item_id", "category"], has_header=False, quotes=False)
-        table = pd.DataFrame({column: text(cells[column]) for column in cells.column_names})
+        table = pd.DataFrame({column: to_text(cells[column]) for column in cells.column_names})
         items = items.merge(table.drop_duplicates("item_id", keep="last"), on="item_id", how="outer")
     return items
 
@@ -181,5 +181,5 @@ def _read_joined(path: Path) -> pd.DataFrame:
         raise ValueError(f"{path} has no column item_id; found {', '.join(header) or 'none'}")
     wanted = [column for column in columns if column in header]
     cells = read_delimited(path, header, wanted=wanted)
-    table = pd.DataFrame({columns[column]: text(cells[column]) for column in wanted})
+    table = pd.DataFrame({columns[column]: to_text(cells[column]) for column in wanted})
     return table.drop_duplicates("item_id", keep="last")

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from model_export.readers import comirec, movielens, online_retail, table, taobao
-from model_export.readers.files import column_names, is_data_file, only_file, unknown
+from model_export.readers.files import column_names, is_data_file, only_file, unknown_format
 
 __all__ = ["detect"]
 
@@ -27,11 +27,11 @@ def detect(path: Path) -> str:
         for name, kind in _MARKERS.items():
             if (folder / name).exists():
                 return kind
-    if comirec.names(path):
+    if comirec.data_set_names(path):
         return "comirec"
     file = only_file(path)
     if not is_data_file(file):
-        raise unknown(file, "expected a name ending in .csv, .tsv, .parquet or .xlsx")
+        raise unknown_format(file, "expected a name ending in .csv, .tsv, .parquet or .xlsx")
     return "online-retail" if file.suffix.lower() == ".xlsx" else _by_columns(file)
 
 
@@ -42,6 +42,6 @@ def _by_columns(file: Path) -> str:
     if taobao.looks_like(names):
         return "taobao"
     # One column is enough: the reader's own message then says which of the others are missing.
-    if any(table.find(names, field) for field in table.REQUIRED):
+    if any(table.find_column(names, field) for field in table.REQUIRED):
         return "table"
-    raise unknown(file, f"its first line reads {', '.join(names[:12])!r}")
+    raise unknown_format(file, f"its first line reads {', '.join(names[:12])!r}")

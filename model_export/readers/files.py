@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-__all__ = ["FORMATS", "column_names", "delimiter", "first_line", "is_data_file", "only_file", "unknown"]
+__all__ = ["FORMATS", "column_names", "delimiter", "first_line", "is_data_file", "only_file", "unknown_format"]
 
 FORMATS = ("table", "online-retail", "movielens-100k", "movielens-1m", "taobao", "comirec")
 
@@ -34,11 +34,11 @@ def only_file(path: Path) -> Path:
     if len(found) > 1:
         raise ValueError(f"{path} has several data files ({', '.join(f.name for f in found)}); give the path of one")
     if not found:
-        raise unknown(path, "the folder has no file of a known kind")
+        raise unknown_format(path, "the folder has no file of a known kind")
     return found[0]
 
 
-def unknown(path: Path, why: str) -> ValueError:
+def unknown_format(path: Path, why: str) -> ValueError:
     """The error for something that is none of the formats."""
     return ValueError(f"cannot tell the format of {path}: {why}; the formats are {', '.join(FORMATS)}")
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 
 from model_export.data.interactions import SEPARATOR, InteractionLog
-from model_export.readers.cells import numbers, text, times_ms
+from model_export.readers.cells import to_numbers, to_text, to_times_ms
 from model_export.readers.delimited import read_delimited
 from model_export.readers.files import first_line
 from model_export.readers.rows import in_time_order, make_log
@@ -63,9 +63,9 @@ def read_100k(path: Path) -> InteractionLog:
     ratings = _read(folder / "u.data", _RATING, "\t", dropped)
     movies = _read(folder / "u.item", ["item_id", "title", "released", "video", "url", *_GENRES], "|")
     users = _read(folder / "u.user", _USER_100K, "|")
-    flags = np.stack([numbers(movies[genre]) == 1 for genre in _GENRES], axis=1)
-    items = _with_genres(_frame(movies, ["item_id", "title"]), _flagged(flags))
-    return _log(folder, ratings, items, _profiles_100k(users), dropped)
+    flags = np.stack([to_numbers(movies[genre]) == 1 for genre in _GENRES], axis=1)
+    items = _with_genres(_frame(movies, ["item_id", "title"]), _join_flags(flags))
+    return _make_movie_log(folder, ratings, items, _profiles_100k(users), dropped)
 
 
 def read_1m(path: Path) -> InteractionLog:
@@ -86,11 +86,11 @@ def read_1m(path: Path) -> InteractionLog:
     ratings = _read(folder / "ratings.dat", _RATING, "::", dropped)
     movies = _read(folder / "movies.dat", ["item_id", "title", "genres"], "::")
     users = _read(folder / "users.dat", _USER_1M, "::")
-    items = _with_genres(_frame(movies, ["item_id", "title"]), text(movies["genres"]))
+    items = _with_genres(_frame(movies, ["item_id", "title"]), to_text(movies["genres"]))
     occupations = {str(code): name for code, name in enumerate(_OCCUPATIONS_1M)}
     profiles = _frame(users, ["user_id", "gender", "age", "occupation"])
     profiles = profiles.replace({"age": _AGES_1M, "occupation": occupations})
-    return _log(folder, ratings, items, profiles, dropped)
+    return _make_movie_log(folder, ratings, items, profiles, dropped)
 
 
 def _read_recbole(folder: Path) -> InteractionLog:
@@ -99,11 +99,11 @@ def _read_recbole(folder: Path) -> InteractionLog:
     ratings = _read(folder / RECBOLE_RATINGS, None, "\t", dropped)
     movies = _read(folder / "ml-100k.item", None, "\t")
     users = _read(folder / "ml-100k.user", None, "\t")
-    title, year = text(movies["movie_title"]), text(movies["release_year"])
+    title, year = to_text(movies["movie_title"]), to_text(movies["release_year"])
     titles = title.where(~year.str.fullmatch(r"\d{4}"), title + " (" + year + ")")
-    genres = text(movies["class"]).str.replace(" ", SEPARATOR)
+    genres = to_text(movies["class"]).str.replace(" ", SEPARATOR)
     items = _with_genres(_frame(movies, ["item_id"]).assign(title=titles), genres)
-    return _log(folder, ratings, items, _profiles_100k(users), dropped)
+    return _make_movie_log(folder, ratings, items, _profiles_100k(users), dropped)
 
 
 def _read(path: Path, names: list[str] | None, separator: str, dropped: dict[str, int] | None = None) -> pa.Table:
@@ -127,10 +127,10 @@ def _read(path: Path, names: list[str] | None, separator: str, dropped: dict[str
 
 
 def _frame(cells: pa.Table, names: list[str]) -> pd.DataFrame:
-    return pd.DataFrame({name: text(cells[name]) for name in names})
+    return pd.DataFrame({name: to_text(cells[name]) for name in names})
 
 
-def _flagged(flags: np.ndarray) -> pd.Series:
+def _join_flags(flags: np.ndarray) -> pd.Series:
     """The genres of each movie, joined; flags bool (movies, genres)."""
     joined = pd.Series("", index=range(len(flags)), dtype="str")
     for genre, has_it in zip(_GENRES, flags.T, strict=True):
@@ -145,15 +145,15 @@ def _with_genres(movies: pd.DataFrame, genres: pd.Series) -> pd.DataFrame:
 
 
 def _profiles_100k(users: pa.Table) -> pd.DataFrame:
-    ages = numbers(users["age"])
+    ages = to_numbers(users["age"])
     decades = ["" if np.isnan(age) else "under 10" if age < 10 else f"{age // 10 * 10:.0f}s" for age in ages]
     return _frame(users, ["user_id", "gender", "age", "occupation"]).assign(age=decades)
 
 
-def _log(
+def _make_movie_log(
     folder: Path, ratings: pa.Table, items: pd.DataFrame, profiles: pd.DataFrame, dropped: dict[str, int]
 ) -> InteractionLog:
     rows = _frame(ratings, ["user_id", "item_id"])
     rows["event_type"] = pd.Series("rating", index=rows.index, dtype="str")
-    rows["event_time_ms"] = times_ms(ratings["timestamp"], "timestamp")
+    rows["event_time_ms"] = to_times_ms(ratings["timestamp"], "timestamp")
     return make_log(in_time_order(rows, folder, dropped), items, profiles, folder.name, dropped)

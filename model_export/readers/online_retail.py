@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 from python_calamine import CalamineError
 
 from model_export.data.interactions import SEPARATOR, InteractionLog
-from model_export.readers.cells import numbers, text, times_ms
+from model_export.readers.cells import to_numbers, to_text, to_times_ms
 from model_export.readers.delimited import read_delimited
 from model_export.readers.files import column_names, delimiter, only_file
-from model_export.readers.rows import in_time_order, latest, make_log, without
+from model_export.readers.rows import drop_rows, in_time_order, latest_values, make_log
 
 __all__ = ["COLUMNS", "read", "shared_words"]
 
@@ -39,16 +39,16 @@ def read(path: Path) -> InteractionLog:
     dropped: dict[str, int] = {}
     cells = _read_cells(path, dropped)
     try:
-        rows = _rows(cells)
+        rows = _event_rows(cells)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    rows = without(rows, rows.user_id == "", "without a customer", dropped)
-    rows = without(rows, rows.item_id == "", "without a description", dropped)
-    rows = without(rows, ~(rows.quantity > 0), "with a quantity that is not positive", dropped)
+    rows = drop_rows(rows, rows.user_id == "", "without a customer", dropped)
+    rows = drop_rows(rows, rows.item_id == "", "without a description", dropped)
+    rows = drop_rows(rows, ~(rows.quantity > 0), "with a quantity that is not positive", dropped)
     rows = in_time_order(rows, path, dropped)
     items = rows.groupby("item_id").price.median().reset_index()
     items["word"] = shared_words(items.item_id)
-    return make_log(rows, items, latest(rows, "user_id", ["country"]), path.name, dropped)
+    return make_log(rows, items, latest_values(rows, "user_id", ["country"]), path.name, dropped)
 
 
 def shared_words(titles: pd.Series) -> pd.Series:
@@ -106,17 +106,17 @@ def _check_columns(path: Path, names: list[str]) -> None:
         )
 
 
-def _rows(cells: pa.Table) -> pd.DataFrame:
+def _event_rows(cells: pa.Table) -> pd.DataFrame:
     return pd.DataFrame(
         {
             # Customers are missing in places, so that copies made with pandas have 17850.0.
-            "user_id": text(cells["CustomerID"]).str.removesuffix(".0"),
-            "item_id": text(cells["Description"]).str.strip(),
+            "user_id": to_text(cells["CustomerID"]).str.removesuffix(".0"),
+            "item_id": to_text(cells["Description"]).str.strip(),
             "event_type": "buy",
-            "event_time_ms": times_ms(_dates(cells["InvoiceDate"]), "InvoiceDate"),
-            "quantity": numbers(cells["Quantity"]),
-            "price": numbers(cells["UnitPrice"]),
-            "country": text(cells["Country"]),
+            "event_time_ms": to_times_ms(_dates(cells["InvoiceDate"]), "InvoiceDate"),
+            "quantity": to_numbers(cells["Quantity"]),
+            "price": to_numbers(cells["UnitPrice"]),
+            "country": to_text(cells["Country"]),
         }
     ).astype({"event_type": "str"})
 

@@ -7,10 +7,10 @@ import pandas as pd
 
 from model_export.data.interactions import EVENT_COLUMNS, ITEM_COLUMNS, InteractionLog
 
-__all__ = ["in_time_order", "latest", "make_log", "without"]
+__all__ = ["drop_rows", "in_time_order", "latest_values", "make_log"]
 
 
-def without(rows: pd.DataFrame, bad: pd.Series, reason: str, dropped: dict[str, int]) -> pd.DataFrame:
+def drop_rows(rows: pd.DataFrame, bad: pd.Series, reason: str, dropped: dict[str, int]) -> pd.DataFrame:
     """The rows that are not bad; the others are counted under the reason."""
     dropped[reason] = int(bad.sum())
     return rows[~bad] if dropped[reason] else rows
@@ -30,9 +30,9 @@ def in_time_order(rows: pd.DataFrame, path: Path, dropped: dict[str, int]) -> pd
         Where no row remains; names the path and the reasons.
     """
     read = len(rows) + sum(dropped.values())
-    rows = without(rows, rows.user_id == "", "without a user", dropped)
-    rows = without(rows, rows.item_id == "", "without an item", dropped)
-    rows = without(rows, rows.event_time_ms.isna(), "without a readable time", dropped)
+    rows = drop_rows(rows, rows.user_id == "", "without a user", dropped)
+    rows = drop_rows(rows, rows.item_id == "", "without an item", dropped)
+    rows = drop_rows(rows, rows.event_time_ms.isna(), "without a readable time", dropped)
     if rows.empty:
         reasons = "; ".join(f"{count:,} {reason}" for reason, count in dropped.items() if count)
         raise ValueError(f"{path}: no interaction remains of {read:,} rows; dropped: {reasons or 'none'}")
@@ -42,7 +42,7 @@ def in_time_order(rows: pd.DataFrame, path: Path, dropped: dict[str, int]) -> pd
     return rows.sort_values("event_time_ms", kind="stable", ignore_index=True)
 
 
-def latest(rows: pd.DataFrame, key: str, fields: list[str]) -> pd.DataFrame:
+def latest_values(rows: pd.DataFrame, key: str, fields: list[str]) -> pd.DataFrame:
     """One row for each value of the key, in its order, with the last known value of every field.
 
     Parameters
@@ -82,14 +82,14 @@ def make_log(
         user_id -> "train", "valid" or "test", of the users of the rows.
     """
     features = [name for name in items if name not in ITEM_COLUMNS]
-    items = _aligned(items, "item_id", rows).reindex(columns=[*ITEM_COLUMNS, *features])
+    items = _align(items, "item_id", rows).reindex(columns=[*ITEM_COLUMNS, *features])
     unknown = dict.fromkeys(["title", "category", *features], "")
     items = items.astype({**dict.fromkeys(unknown, "str"), "price": "float64"}).fillna(unknown)
     items["title"] = items.title.where(items.title != "", items.item_id)
-    profiles = _aligned(profiles, "user_id", rows).astype("str").fillna("")
+    profiles = _align(profiles, "user_id", rows).astype("str").fillna("")
     return InteractionLog(rows[EVENT_COLUMNS], items, profiles, source, dropped, sides or {})
 
 
-def _aligned(table: pd.DataFrame, key: str, rows: pd.DataFrame) -> pd.DataFrame:
+def _align(table: pd.DataFrame, key: str, rows: pd.DataFrame) -> pd.DataFrame:
     keys = pd.Index(np.sort(rows[key].unique()), name=key, dtype="str")
     return table.drop_duplicates(key, keep="last").set_index(key).reindex(keys).reset_index()

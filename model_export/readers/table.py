@@ -8,12 +8,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from model_export.data.interactions import EVENT_COLUMNS, ITEM_COLUMNS, RESERVED, InteractionLog
-from model_export.readers.cells import numbers, text, times_ms
+from model_export.readers.cells import to_numbers, to_text, to_times_ms
 from model_export.readers.delimited import read_delimited
 from model_export.readers.files import column_names, delimiter, only_file
-from model_export.readers.rows import in_time_order, latest, make_log
+from model_export.readers.rows import in_time_order, latest_values, make_log
 
-__all__ = ["FEATURE_PREFIX", "PROFILE_PREFIX", "REQUIRED", "find", "read", "write_table"]
+__all__ = ["FEATURE_PREFIX", "PROFILE_PREFIX", "REQUIRED", "find_column", "read", "write_table"]
 
 REQUIRED = ("user_id", "item_id", "event_time_ms")
 PROFILE_PREFIX = "profile_"
@@ -37,10 +37,10 @@ ACCEPTED = {
 }
 
 
-def find(names: list[str], field: str) -> str | None:
+def find_column(names: list[str], field: str) -> str | None:
     """Which of a table's columns holds the field; upper case, blanks and underscores do not matter."""
-    by_letters = {_letters(name): name for name in reversed(names)}
-    return next((by_letters[_letters(n)] for n in ACCEPTED[field] if _letters(n) in by_letters), None)
+    by_letters = {_only_letters(name): name for name in reversed(names)}
+    return next((by_letters[_only_letters(n)] for n in ACCEPTED[field] if _only_letters(n) in by_letters), None)
 
 
 def read(path: Path) -> InteractionLog:
@@ -62,14 +62,14 @@ def read(path: Path) -> InteractionLog:
     dropped: dict[str, int] = {}
     cells = _read_cells(path, names, list(columns.values()), dropped)
     try:
-        rows = _rows(cells, columns)
+        rows = _event_rows(cells, columns)
     except (ValueError, pa.ArrowException) as error:
         raise ValueError(f"{path}: {error}") from error
     rows = in_time_order(rows, path, dropped)
     known = [field for field in ("title", "category", "price") if field in rows]
-    items = latest(rows, "item_id", known + _prefixed(rows, FEATURE_PREFIX))
+    items = latest_values(rows, "item_id", known + _prefixed(rows, FEATURE_PREFIX))
     items = items.rename(columns=lambda name: name.removeprefix(FEATURE_PREFIX))
-    profiles = latest(rows, "user_id", _prefixed(rows, PROFILE_PREFIX))
+    profiles = latest_values(rows, "user_id", _prefixed(rows, PROFILE_PREFIX))
     profiles = profiles.rename(columns=lambda name: name.removeprefix(PROFILE_PREFIX))
     return make_log(rows, items, profiles, path.name, dropped)
 
@@ -97,7 +97,7 @@ def write_table(log: InteractionLog, path: str | Path) -> Path:
 
 def _columns(path: Path, names: list[str]) -> dict[str, str]:
     """Field -> column, profile fields and side features under their prefixed name."""
-    found = {field: name for field in ACCEPTED if (name := find(names, field)) is not None}
+    found = {field: name for field in ACCEPTED if (name := find_column(names, field)) is not None}
     for field in REQUIRED:
         if field not in found:
             raise ValueError(
@@ -125,15 +125,15 @@ def _read_cells(path: Path, names: list[str], wanted: list[str], dropped: dict[s
     return read_delimited(path, names, wanted=wanted, separator=delimiter(path), dropped=dropped)
 
 
-def _rows(cells: pa.Table, columns: dict[str, str]) -> pd.DataFrame:
+def _event_rows(cells: pa.Table, columns: dict[str, str]) -> pd.DataFrame:
     rows = {}
     for field, name in columns.items():
         if field == "event_time_ms":
-            rows[field] = pd.Series(times_ms(cells[name], name))
+            rows[field] = pd.Series(to_times_ms(cells[name], name))
         elif field == "price":
-            rows[field] = pd.Series(numbers(cells[name]))
+            rows[field] = pd.Series(to_numbers(cells[name]))
         else:
-            rows[field] = text(cells[name])
+            rows[field] = to_text(cells[name])
     kinds = rows.get("event_type", pd.Series("", index=range(len(cells)), dtype="str"))
     return pd.DataFrame(rows | {"event_type": kinds.where(kinds != "", UNNAMED_EVENT)})
 
@@ -161,5 +161,5 @@ def _prefixed(rows: pd.DataFrame, prefix: str) -> list[str]:
     return [str(name) for name in rows if str(name).startswith(prefix)]
 
 
-def _letters(name: str) -> str:
+def _only_letters(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())

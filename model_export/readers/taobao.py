@@ -5,10 +5,10 @@ from pathlib import Path
 import pandas as pd
 
 from model_export.data.interactions import InteractionLog
-from model_export.readers.cells import numbers, text
+from model_export.readers.cells import to_numbers, to_text
 from model_export.readers.delimited import read_delimited
 from model_export.readers.files import only_file
-from model_export.readers.rows import in_time_order, latest, make_log, without
+from model_export.readers.rows import drop_rows, in_time_order, latest_values, make_log
 
 __all__ = ["looks_like", "read"]
 
@@ -38,12 +38,12 @@ def read(path: Path) -> InteractionLog:
     path = only_file(path)
     dropped: dict[str, int] = {}
     cells = read_delimited(path, COLUMNS, has_header=False, quotes=False, dropped=dropped)
-    rows = pd.DataFrame({name: text(cells[name]) for name in COLUMNS[:4]})
-    rows["event_time_ms"] = numbers(cells["seconds"]) * 1000
-    rows = without(rows, ~rows.event_type.isin(BEHAVIOURS), "with an unknown behaviour", dropped)
+    rows = pd.DataFrame({name: to_text(cells[name]) for name in COLUMNS[:4]})
+    rows["event_time_ms"] = to_numbers(cells["seconds"]) * 1000
+    rows = drop_rows(rows, ~rows.event_type.isin(BEHAVIOURS), "with an unknown behaviour", dropped)
     outside = (rows.event_time_ms < FIRST_MS) | (rows.event_time_ms >= END_MS)
-    rows = without(rows, outside, "outside 2017-11-25 to 2017-12-03 (China time)", dropped)
+    rows = drop_rows(rows, outside, "outside 2017-11-25 to 2017-12-03 (China time)", dropped)
     rows = in_time_order(rows, path, dropped)
-    items = latest(rows, "item_id", ["category"])
+    items = latest_values(rows, "item_id", ["category"])
     items["title"] = "item " + items.item_id + " (category " + items.category + ")"
-    return make_log(rows, items, latest(rows, "user_id", []), path.name, dropped)
+    return make_log(rows, items, latest_values(rows, "user_id", []), path.name, dropped)

@@ -21,7 +21,7 @@ from model_export.models.training_config import TrainingConfig
 from model_export.training.objective import objective
 from model_export.training.sampler import Sampler
 
-__all__ = ["Run", "validate"]
+__all__ = ["TrainingRun", "validate"]
 
 AVERAGED_FROM = 0.3  # share of the training; what comes before is too far from the end
 STATE_PARTS = {"of", "weights", "averaged", "optimizer", "sampler", "torch", "cuda", "progress", "best_weights"}
@@ -29,7 +29,7 @@ PROGRESS = ("step", "seconds", "looks_without_gain", "best", "latest")
 NO_STATE = "{} is not the state of a training that this version can go on with; delete it and start anew"
 
 
-class Run:
+class TrainingRun:
     """One training: AdamW until the steps or the time are used up or recall@50 has stopped growing.
 
     Attributes
@@ -72,7 +72,7 @@ class Run:
 
     def fit(self, progress: bool, state: Path | None, data: dict[str, Any]) -> None:
         """Train to the end and load the best weights."""
-        with _bar_of(self, progress) as bar:
+        with _progress_bar(self, progress) as bar:
             while self._spent < 1 and self.looks_without_gain < self.training.patience:
                 started = time.monotonic()
                 loss = self.train_step()
@@ -184,7 +184,7 @@ def _read_state(path: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def _bar_of(run: Run, shown: bool) -> Iterator[Any]:
+def _progress_bar(run: TrainingRun, shown: bool) -> Iterator[Any]:
     """A progress bar over what ends the training, steps or seconds; call what it gives after each step."""
     limit = run.training.max_seconds
     total = run.steps if limit is None else limit

@@ -3,12 +3,12 @@
 import torch
 from torch import Tensor
 
-__all__ = ["instability", "joint_softmax", "overlap", "routing_penalty", "scores_of"]
+__all__ = ["capsule_scores", "joint_softmax", "routing_penalty", "separation_penalty", "stability_penalty"]
 
 ABSENT = -1e9  # a score that counts for nothing; minus infinity has no gradient
 
 
-def scores_of(
+def capsule_scores(
     capsules: Tensor,
     active: Tensor,
     table: Tensor,
@@ -55,7 +55,7 @@ def joint_softmax(positive: Tensor, sampled: Tensor, sharpness: float = 1.0) -> 
     return (torch.logaddexp(right, torch.logsumexp(wrong, 1)) - right).mean()
 
 
-def instability(capsules: Tensor, earlier: Tensor, both: Tensor) -> Tensor:
+def stability_penalty(capsules: Tensor, earlier: Tensor, both: Tensor) -> Tensor:
     """Mean of 1 - cosine between each slot's capsules now and one event earlier.
 
     Parameters
@@ -66,7 +66,7 @@ def instability(capsules: Tensor, earlier: Tensor, both: Tensor) -> Tensor:
     return ((1 - cosine) * both).sum() / both.sum().clamp_min(1)
 
 
-def overlap(capsules: Tensor, active: Tensor, margin: float = 0.2) -> Tensor:
+def separation_penalty(capsules: Tensor, active: Tensor, margin: float = 0.2) -> Tensor:
     """Mean of max(0, cosine - margin)^2 over the pairs of a user's capsules.
 
     Parameters

@@ -8,7 +8,13 @@ from torch import Tensor
 from model_export.models.interest_model import InterestModel
 from model_export.models.mind import label_aware_attention, sampled_softmax
 from model_export.models.training_config import TrainingConfig
-from model_export.training.losses import instability, joint_softmax, overlap, routing_penalty, scores_of
+from model_export.training.losses import (
+    capsule_scores,
+    joint_softmax,
+    routing_penalty,
+    separation_penalty,
+    stability_penalty,
+)
 
 __all__ = ["TrainingBatch", "objective"]
 
@@ -54,8 +60,8 @@ def objective(model: InterestModel, batch: TrainingBatch, training: TrainingConf
     capsules, active, weights = model.extract(behaviours, batch.mask, logits, batch.profile, batch.gaps)
     log_q = batch.log_q[rows]
     if training.loss == "joint":
-        repeats = _repeats_among(rows, model, batch)
-        scores = scores_of(model.scale * capsules, active, table, target, negatives, log_q, repeats)
+        repeats = _repeat_scores(rows, model, batch)
+        scores = capsule_scores(model.scale * capsules, active, table, target, negatives, log_q, repeats)
         loss = joint_softmax(*scores, training.sharpness)
     else:
         user = model.scale * label_aware_attention(capsules, active, table[target], model.config.pow_p)  # (B, d)
@@ -63,16 +69,16 @@ def objective(model: InterestModel, batch: TrainingBatch, training: TrainingConf
     if training.routing_penalty:
         loss = loss + training.routing_penalty * routing_penalty(weights, batch.mask)
     if training.separation:
-        loss = loss + training.separation * overlap(capsules, active)
+        loss = loss + training.separation * separation_penalty(capsules, active)
     if training.stability:
         some = slice((len(batch.target) + 3) // 4)  # a quarter tells as much, and costs a quarter
         earlier = batch.earlier_mask[some], logits[some], batch.profile[some], batch.earlier_gaps[some]
         before, was_active, _ = model.extract(behaviours[some], *earlier)
-        loss = loss + training.stability * instability(capsules[some], before, active[some] & was_active)
+        loss = loss + training.stability * stability_penalty(capsules[some], before, active[some] & was_active)
     return loss
 
 
-def _repeats_among(rows: Tensor, model: InterestModel, batch: TrainingBatch) -> Tensor | None:
+def _repeat_scores(rows: Tensor, model: InterestModel, batch: TrainingBatch) -> Tensor | None:
     """What `model.repeats` says of the items of a step, int64 (rows,) ascending, times the scale: (B, rows).
 
     Histories count as they were: an item that was substituted is still one that the user has.

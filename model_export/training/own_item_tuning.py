@@ -17,7 +17,7 @@ from model_export.evaluation.cases import Cases
 from model_export.models.interest_model import InterestModel
 from model_export.training.loop import validate
 
-__all__ = ["RAISES", "raise_repeats", "set_bonus"]
+__all__ = ["RAISES", "set_repeat_bonus", "tune_repeat_bonus"]
 
 RAISES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4)  # beside cosines
 
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 @torch.no_grad()
-def raise_repeats(model: InterestModel, questions: Sequence[Cases], progress: bool) -> float:
+def tune_repeat_bonus(model: InterestModel, questions: Sequence[Cases], progress: bool) -> float:
     """Add to `model.repeat_bonus`, at all ages alike, what gives the best recall@50, and say how much that was.
 
     Of those that are equal the least. Nothing where the model knows no bonus, where its scores are no cosines, or where
@@ -41,17 +41,17 @@ def raise_repeats(model: InterestModel, questions: Sequence[Cases], progress: bo
     learned = model.log_repeat_bonus.clone()
     recalls = []
     for by in tqdm(RAISES, desc="weighing repeats", disable=not progress):
-        set_bonus(model, learned, by)
+        set_repeat_bonus(model, learned, by)
         recalls.append(np.mean([validate(model, cases)["recall@50"] for cases in questions]))
     best = RAISES[int(np.argmax(recalls))]
-    set_bonus(model, learned, best)
+    set_repeat_bonus(model, learned, best)
     if best:
         log.info("items of a user's own history get %g more than training gave them, by the validation users", best)
     return best
 
 
 @torch.no_grad()
-def set_bonus(model: InterestModel, learned: Tensor, by: float) -> None:
+def set_repeat_bonus(model: InterestModel, learned: Tensor, by: float) -> None:
     """Let the logarithm of the bonus be what was learned (L,), or that of so much more."""
     assert model.log_repeat_bonus is not None
     model.log_repeat_bonus.copy_((learned.exp() + by).log() if by else learned)

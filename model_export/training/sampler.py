@@ -7,11 +7,11 @@ import torch
 
 from model_export.bundle.time_gaps import time_gaps
 from model_export.data.cooccurrence import Neighbours
-from model_export.data.dataset import Sequences, positions_of, windows, without_last
+from model_export.data.dataset import Sequences, history_windows, mask_without_last, positions_of
 from model_export.models.training_config import TrainingConfig
 from model_export.training.objective import TrainingBatch
 
-__all__ = ["Sampler", "draw"]
+__all__ = ["Sampler", "draw_weighted"]
 
 
 class Sampler:
@@ -69,15 +69,15 @@ class Sampler:
 
     def batch(self) -> TrainingBatch:
         """Draw the next batch."""
-        chosen = draw(self.by_age, self.training.batch_size, self.rng)
+        chosen = draw_weighted(self.by_age, self.training.batch_size, self.rng)
         ends, owners = self.targets[chosen], self.owners[chosen]
-        real_history, mask, times = windows(self.sequences, ends, self.sequences.starts[owners], self.length)
+        real_history, mask, times = history_windows(self.sequences, ends, self.sequences.starts[owners], self.length)
         history = real_history.copy()
         if self.neighbours is not None and self.training.substitution:
             swapped = mask & (self.rng.random(mask.shape) < self.training.substitution)
             history[swapped] = self.neighbours.draw(history[swapped], self.rng)
-        negatives = draw(self.by_popularity, self.training.negatives, self.rng)
-        earlier = without_last(mask)
+        negatives = draw_weighted(self.by_popularity, self.training.negatives, self.rng)
+        earlier = mask_without_last(mask)
         arrays = {
             "history": history,
             "real_history": real_history,
@@ -101,6 +101,6 @@ class Sampler:
         self.rng.bit_generator.state = state
 
 
-def draw(cumulative: np.ndarray, number: int, rng: np.random.Generator) -> np.ndarray:
+def draw_weighted(cumulative: np.ndarray, number: int, rng: np.random.Generator) -> np.ndarray:
     """Indices drawn in proportion to weights whose cumulative sums these are: int64 (number,)."""
     return np.searchsorted(cumulative, rng.random(number) * cumulative[-1], side="right")

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from model_export.bundle.format import Bundle
-from model_export.data.cooccurrence import Neighbours, co_occurrence, item_vectors, similar
+from model_export.data.cooccurrence import Neighbours, co_occurrence, similarity_matrix, svd_item_vectors
 from model_export.data.dataset import Sequences, Vocabulary, build_sequences, build_vocabulary, item_counts
 from model_export.data.interactions import InteractionLog
 from model_export.evaluation.cases import Cases, comirec_cases, next_item_cases
@@ -19,12 +19,12 @@ from model_export.models.checkpoint import Checkpoint, new_model
 from model_export.models.interest_model import InterestModel
 from model_export.models.model_config import ModelConfig
 from model_export.models.training_config import TrainingConfig
-from model_export.training.loop import Run, validate
-from model_export.training.own_item_tuning import raise_repeats
+from model_export.training.loop import TrainingRun, validate
+from model_export.training.own_item_tuning import tune_repeat_bonus
 from model_export.training.sampler import Sampler
 from model_export.training.warm_start import warm_start
 
-__all__ = ["LEAST_STEPS", "catalogue_of", "prepare", "repeated_share", "steps_for", "train"]
+__all__ = ["LEAST_STEPS", "catalogue_of", "prepare_items", "repeated_share", "steps_for", "train"]
 
 VALIDATION_CASES = 2_000
 LEAST_REPEATED = 0.01  # share of the behaviours from which on people are said to come back to items
@@ -68,21 +68,21 @@ def train(
     config = replace(config, time_gaps=config.time_gaps and log.timed, repeats=repeats)
     split = split_of(training, sequences.user_ids, log.sides)
     model = new_model(config, vocabulary)
-    neighbours = prepare(model, sequences, split.train, training)
+    neighbours = prepare_items(model, sequences, split.train, training)
     if start is not None:
         warm_start(model, vocabulary, start)
     items = len(vocabulary.item_ids)
     sampler = Sampler(sequences, split.train, config.history_length, training, items, device, neighbours)
     training = replace(training, steps=training.steps or steps_for(len(sampler.targets), training.batch_size))
     cases = comirec_cases(sequences, split.valid, config.history_length).sample(VALIDATION_CASES, training.seed)
-    run = Run(model.to(device), sampler, cases, training)
-    data = _describe(log)
+    run = TrainingRun(model.to(device), sampler, cases, training)
+    data = _summarise_data(log)
     trained_on = data | {"_fingerprint": _fingerprint(sequences, vocabulary)}
     if state is not None and state.exists():
         run.restore(state, trained_on)
     run.fit(progress, state, trained_on)
     following = next_item_cases(sequences, split.valid, config.history_length, VALIDATION_CASES, training.seed)
-    if raise_repeats(model, (cases, following), progress):
+    if tune_repeat_bonus(model, (cases, following), progress):
         run.best = validate(model, cases)
     return Checkpoint(
         model=model.cpu(),
@@ -94,7 +94,7 @@ def train(
         validation=run.best,
         steps=run.step,
         seconds=run.seconds,
-        histories=_histories_of(cases.sample(KEPT_HISTORIES, training.seed), vocabulary),
+        histories=_histories_with_times(cases.sample(KEPT_HISTORIES, training.seed), vocabulary),
     )
 
 
@@ -103,7 +103,7 @@ def steps_for(targets: int, batch_size: int) -> int:
     return max(LEAST_STEPS, math.ceil(EPOCHS * targets / batch_size))
 
 
-def prepare(
+def prepare_items(
     model: InterestModel, sequences: Sequences, users: np.ndarray, training: TrainingConfig
 ) -> Neighbours | None:
     """Tell the model how often each item was seen, start its table from co-occurrence, collect the items' neighbours.
@@ -115,9 +115,9 @@ def prepare(
     model.count(torch.from_numpy(counts))
     if training.start == "random" and not training.substitution:
         return None
-    similarity = similar(co_occurrence(sequences, users, items), counts)
+    similarity = similarity_matrix(co_occurrence(sequences, users, items), counts)
     if training.start == "co-occurrence":
-        vectors = item_vectors(similarity, model.config.dim, np.random.default_rng(training.seed))
+        vectors = svd_item_vectors(similarity, model.config.dim, np.random.default_rng(training.seed))
         with torch.no_grad():
             model.items.ids.weight.copy_(torch.from_numpy(vectors))
     return Neighbours(similarity) if training.substitution else None
@@ -130,7 +130,7 @@ def repeated_share(sequences: Sequences) -> float:
     return 1 - len(np.unique(owners * span + sequences.items)) / max(1, len(sequences.items))
 
 
-def _histories_of(cases: Cases, vocabulary: Vocabulary) -> list[tuple[list[str], list[int]]]:
+def _histories_with_times(cases: Cases, vocabulary: Vocabulary) -> list[tuple[list[str], list[int]]]:
     """The item_ids and times (Unix milliseconds) of each case's history."""
     found = []
     for rows, mask, times in zip(cases.history, cases.mask, cases.times, strict=True):
@@ -145,7 +145,7 @@ def catalogue_of(log: InteractionLog, vocabulary: Vocabulary) -> dict[str, list[
     return {"title": items.title.tolist(), "category": items.category.tolist(), "price": prices}
 
 
-def _describe(log: InteractionLog) -> dict[str, Any]:
+def _summarise_data(log: InteractionLog) -> dict[str, Any]:
     """Where the data came from and what range it covers (times in Unix milliseconds; positions where not `timed`)."""
     return {
         "source": Path(log.source).name,

@@ -11,7 +11,7 @@ from model_export.bundle.format import FEATURES, Bundle
 from model_export.data.dataset import Vocabulary, rows_of
 from model_export.models.interest_model import InterestModel
 
-__all__ = ["rotation", "warm_start"]
+__all__ = ["procrustes_rotation", "warm_start"]
 
 log = logging.getLogger(__name__)
 
@@ -35,16 +35,16 @@ def warm_start(model: InterestModel, vocabulary: Vocabulary, bundle: Bundle) -> 
     there = rows[known.numpy()]
     baked = torch.from_numpy(bundle.item_embeddings[there])
     ids = model.items.ids.weight
-    ids.copy_(ids @ rotation(ids[known], baked))
+    ids.copy_(ids @ procrustes_rotation(ids[known], baked))
     _restore_features(model, vocabulary, bundle)
-    ids[known] = _ids_of(model, known, baked)
+    ids[known] = _id_vectors(model, known, baked)
     if model.config.learned_logits and bundle.manifest.num_interests == model.config.num_interests:
         model.routing_logits[known] = torch.from_numpy(bundle.routing_logits[there])
     log.info("warm start: %s of %s items begin as in bundle %s", f"{len(known):,}", f"{len(rows):,}", bundle.version)
     return len(known)
 
 
-def rotation(vectors: Tensor, aims: Tensor) -> Tensor:
+def procrustes_rotation(vectors: Tensor, aims: Tensor) -> Tensor:
     """The rotation (d, d) that brings vectors (n, d) nearest to others (orthogonal Procrustes)."""
     left, _, right = torch.linalg.svd(vectors.T @ aims)
     return left @ right
@@ -62,7 +62,7 @@ def _restore_features(model: InterestModel, vocabulary: Vocabulary, bundle: Bund
                 model.items.features.weight[table.start + here] = torch.from_numpy(arrays[name][before[before > 0]])
 
 
-def _ids_of(model: InterestModel, rows: Tensor, embeddings: Tensor) -> Tensor:
+def _id_vectors(model: InterestModel, rows: Tensor, embeddings: Tensor) -> Tensor:
     """The vectors of the ids (n, d) with which items come out with these embeddings.
 
     Of unit-length items only the direction is known; their mean of m random unit vectors would have a length of about

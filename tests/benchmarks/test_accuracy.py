@@ -31,29 +31,29 @@ LAST_LINE = (
 )
 
 
-def judged(*recalls: float, name: str = "x") -> RankerResult:
+def result_of(*recalls: float, name: str = "x") -> RankerResult:
     return RankerResult(
         name, {"recall@50": np.array(recalls)}, {"recall@50": 1 - np.array(recalls)}, NOBODYS, recalls[0]
     )
 
 
 def test_the_mean_over_trainings_is_taken_for_each_user() -> None:
-    found = mean_result("both", [judged(0.0, 1.0, 0.5), judged(1.0, 1.0, 0.0)])
+    found = mean_result("both", [result_of(0.0, 1.0, 0.5), result_of(1.0, 1.0, 0.0)])
     assert found.name == "both"
-    assert found.answers["recall@50"].tolist() == [0.5, 1.0, 0.25]
+    assert found.metrics["recall@50"].tolist() == [0.5, 1.0, 0.25]
     assert found.unseen["recall@50"].tolist() == [0.5, 0.0, 0.75]
     assert found.valid == 0.5
 
 
 def test_how_far_one_is_ahead_is_judged_user_by_user() -> None:
-    mine, other = judged(*[0.5, 0.3] * 50, name="mine"), judged(*[0.4, 0.2] * 50, name="other")
+    mine, other = result_of(*[0.5, 0.3] * 50, name="mine"), result_of(*[0.4, 0.2] * 50, name="other")
     # Users differ by a lot and the two rankers by the same for each: there is no doubt who is ahead.
     assert paired_gain(mine, other) == pytest.approx((10, 10, 10))
     assert (
         comparison_sentence(mine, other) == "mine is 33.3% ahead of other by recall@50: +10.00 points [+10.00, +10.00]"
     )
     assert comparison_sentence(other, mine).startswith("other is 25.0% BEHIND mine by recall@50: -10.00 points")
-    points, low, high = paired_gain(judged(*[1.0, 0.0] * 50), judged(*[0.0, 1.0] * 50))
+    points, low, high = paired_gain(result_of(*[1.0, 0.0] * 50), result_of(*[0.0, 1.0] * 50))
     assert low < points == 0 < high
 
 

@@ -9,7 +9,7 @@ import pytest
 from benchmarks.speed import rechub, training
 from benchmarks.speed.training import Size, figures_json, made_up_sequences, our_training
 from model_export.models.presets import preset
-from model_export.training.loop import Run
+from model_export.training.loop import TrainingRun
 
 TINY = Size(items=40, users=6, behaviours=8, dim=4, interests=2, length=5, batch_size=4, negatives=8)
 
@@ -26,14 +26,14 @@ def test_the_made_up_log_has_its_size_and_popular_items() -> None:
 
 @pytest.mark.parametrize("name", training.OURS)
 def test_as_many_steps_are_taken_as_are_timed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    runs: list[Run] = []
-    step = Run.train_step
+    runs: list[TrainingRun] = []
+    step = TrainingRun.train_step
 
-    def remembered(run: Run) -> float:
+    def remembered(run: TrainingRun) -> float:
         runs.append(run)
         return step(run)
 
-    monkeypatch.setattr(Run, "train_step", remembered)
+    monkeypatch.setattr(TrainingRun, "train_step", remembered)
     our_training(name, made_up_sequences(TINY, np.random.default_rng(1)), TINY, seed=1)(3)
     assert len(runs) == 3
     assert runs[-1].step == 3

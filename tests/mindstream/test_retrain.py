@@ -24,7 +24,7 @@ from model_export.models.checkpoint import Checkpoint, load, new_model
 from model_export.models.model_config import ModelConfig
 from model_export.readers import write_table
 from model_export.training.train import train
-from model_export.training.warm_start import rotation, warm_start
+from model_export.training.warm_start import procrustes_rotation, warm_start
 from tests.support.untrained import untrained
 
 SMALL = ["--dim", "8", "--num-interests", "3", "--history-length", "12", "--batch-size", "64", "--steps", "5"]
@@ -134,7 +134,7 @@ def test_another_length_is_a_cold_start(
 def test_new_items_are_turned_to_where_the_known_ones_are() -> None:
     torch.manual_seed(1)
     vectors, turn = torch.randn(40, 6), torch.linalg.qr(torch.randn(6, 6)).Q
-    found = rotation(vectors[:30], vectors[:30] @ turn)
+    found = procrustes_rotation(vectors[:30], vectors[:30] @ turn)
     torch.testing.assert_close(vectors[30:] @ found, vectors[30:] @ turn, atol=1e-4, rtol=0)
 
 

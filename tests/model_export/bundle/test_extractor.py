@@ -13,7 +13,7 @@ import torch
 
 from model_export.bundle.extractor import BATCH, Capsules, Extractor
 from model_export.bundle.format import EXTRACTOR, Bundle, draw_routing_logits
-from model_export.export.bundle_writer import export, parity, random_histories, write_graph
+from model_export.export.bundle_writer import export, largest_difference, random_histories, write_graph
 from model_export.models.checkpoint import Checkpoint
 from model_export.models.model_config import ModelConfig
 from model_export.models.presets import DEFAULT, preset
@@ -54,7 +54,7 @@ def test_served_capsules_are_those_of_torch(checkpoint: Checkpoint, extractor: E
     histories = random_histories(checkpoint, 1_000)
     lengths = {len(history) for history in histories}
     assert lengths == set(range(25))
-    assert parity(checkpoint, extractor, histories) < 1e-5
+    assert largest_difference(checkpoint, extractor, histories) < 1e-5
 
 
 def test_served_capsules_are_those_of_torch_for_every_profile(

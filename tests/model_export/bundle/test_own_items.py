@@ -26,7 +26,7 @@ from model_export.models.checkpoint import Checkpoint
 from model_export.models.interest_model import InterestModel
 from model_export.models.presets import DEFAULT, preset
 from model_export.training import own_item_tuning as repeat_tuning
-from model_export.training.own_item_tuning import RAISES, raise_repeats, set_bonus
+from model_export.training.own_item_tuning import RAISES, set_repeat_bonus, tune_repeat_bonus
 from model_export.training.train import repeated_share, train
 from stream.events.position import Position
 from stream.store.history import History
@@ -183,7 +183,7 @@ def asked() -> tuple[InterestModel, Cases]:
 def raised(model: InterestModel, cases: Cases, labels: np.ndarray) -> float:
     """By how much every age was raised for these labels (C, Y), and that the ages keep their differences."""
     before = cast(Tensor, model.repeat_bonus).detach().clone()
-    by = raise_repeats(model, [replace(cases, labels=labels)], progress=False)
+    by = tune_repeat_bonus(model, [replace(cases, labels=labels)], progress=False)
     torch.testing.assert_close(cast(Tensor, model.repeat_bonus).detach(), before + by)
     return by
 
@@ -205,9 +205,9 @@ def test_repeats_are_raised_as_far_as_they_gain(asked: tuple[InterestModel, Case
     """Recall is highest at some raise for labels made of what the model says with it: that one is found."""
     model, cases = asked
     learned = cast(Tensor, model.log_repeat_bonus).detach().clone()
-    set_bonus(model, learned, 0.1)
+    set_repeat_bonus(model, learned, 0.1)
     labels = rank_by_model(model, cases, 50)
-    set_bonus(model, learned, 0)
+    set_repeat_bonus(model, learned, 0)
     assert raised(model, cases, labels) == 0.1
 
 
@@ -219,14 +219,14 @@ def test_what_users_come_back_to_is_weighed_against_what_they_take_next(asked: t
     learned = cast(Tensor, model.log_repeat_bonus).detach().clone()
     alone = []
     for questions in ([own], [new], [own, new]):
-        alone.append(raise_repeats(model, questions, progress=False))
-        set_bonus(model, learned, 0)
+        alone.append(tune_repeat_bonus(model, questions, progress=False))
+        set_repeat_bonus(model, learned, 0)
     assert alone == [0.4, 0, 0.2]
 
 
 def test_a_model_that_knows_no_repeats_stays_as_it_is(asked: tuple[InterestModel, Cases]) -> None:
     model = untrained(replace(preset(DEFAULT).model, dim=8, history_length=70, repeats=False), items=300).model
-    assert raise_repeats(model, asked[1:], progress=False) == 0
+    assert tune_repeat_bonus(model, asked[1:], progress=False) == 0
     assert model.repeat_bonus is None
 
 

@@ -174,14 +174,14 @@ def test_a_training_that_was_stopped_goes_on(
 ) -> None:
     out, state = tmp_path / "model.pt", tmp_path / "model.pt.progress"
     line = ("train", log, "--model", "mind", "--steps", "4", "--batch-size", "64", "--dim", "4", "--out", out)
-    saved = steps.Run.save
+    saved = steps.TrainingRun.save
 
-    def stopped(run: steps.Run, path: Path, data: dict[str, Any]) -> None:
+    def stopped(run: steps.TrainingRun, path: Path, data: dict[str, Any]) -> None:
         saved(run, path, data)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(steps.Run, "save", stopped)
+        patch.setattr(steps.TrainingRun, "save", stopped)
         assert say(patch, *line) == 130
     assert [file.name for file in tmp_path.iterdir()] == [state.name]
     assert say(monkeypatch, *line, "--seed", "8", "--resume") == 2

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
-from model_export.data.cooccurrence import Neighbours, co_occurrence, item_vectors, similar
+from model_export.data.cooccurrence import Neighbours, co_occurrence, similarity_matrix, svd_item_vectors
 from model_export.data.dataset import Sequences
 
 
@@ -31,7 +31,7 @@ def test_co_occurrence_of_three_users_by_hand() -> None:
 
 def test_cosine_by_hand() -> None:
     pairs = co_occurrence(THREE, LEARNED, 5, reach=1)
-    found = similar(pairs, np.array([3, 2, 1, 1, 0])).toarray()
+    found = similarity_matrix(pairs, np.array([3, 2, 1, 1, 0])).toarray()
     assert found[0] == pytest.approx([0, 2 / np.sqrt(6), 0, 1 / np.sqrt(3), 0])
     assert found[2] == pytest.approx([0, 1 / np.sqrt(2), 0, 0, 0])
     assert (found == found.T).all()
@@ -45,11 +45,11 @@ def two_shelves(alone: int = 0) -> csr_matrix:
     items = 20 + alone
     sequences = sequences_of(histories)
     pairs = co_occurrence(sequences, np.arange(80), items)
-    return similar(pairs, np.bincount(sequences.items, minlength=items))
+    return similarity_matrix(pairs, np.bincount(sequences.items, minlength=items))
 
 
 def test_items_that_go_together_start_close() -> None:
-    vectors = item_vectors(two_shelves(), 4, np.random.default_rng(0))
+    vectors = svd_item_vectors(two_shelves(), 4, np.random.default_rng(0))
     assert (vectors.shape, vectors.dtype) == ((20, 4), np.float32)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-6)
     cosines = vectors @ vectors.T
@@ -60,7 +60,7 @@ def test_items_that_go_together_start_close() -> None:
 
 @pytest.mark.parametrize("dim", [4, 64])
 def test_items_that_go_with_nothing_have_directions_of_their_own(dim: int) -> None:
-    vectors = item_vectors(two_shelves(alone=3), dim, np.random.default_rng(0))
+    vectors = svd_item_vectors(two_shelves(alone=3), dim, np.random.default_rng(0))
     assert vectors.shape == (23, dim)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-6)
     alone = vectors[20:] @ vectors[20:].T
@@ -69,12 +69,12 @@ def test_items_that_go_with_nothing_have_directions_of_their_own(dim: int) -> No
 
 @pytest.mark.parametrize("items", [1, 2, 5])
 def test_where_nothing_goes_with_anything_all_directions_are_random(items: int) -> None:
-    vectors = item_vectors(csr_matrix((items, items)), 3, np.random.default_rng(0))
+    vectors = svd_item_vectors(csr_matrix((items, items)), 3, np.random.default_rng(0))
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-6)
 
 
 def test_the_same_seed_gives_the_same_vectors() -> None:
-    one, again, other = (item_vectors(two_shelves(2), 4, np.random.default_rng(seed)) for seed in (1, 1, 2))
+    one, again, other = (svd_item_vectors(two_shelves(2), 4, np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert (one == again).all()
     assert not np.allclose(one[20:], other[20:])
 

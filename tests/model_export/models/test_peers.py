@@ -16,9 +16,9 @@ from model_export.bundle.format import EXTRACTOR, Bundle
 from model_export.bundle.time_gaps import BUCKETS
 from model_export.export.bundle_writer import export
 from model_export.models.checkpoint import Checkpoint
-from model_export.models.interest_model import CLASSES
+from model_export.models.interest_model import EXTRACTOR_CLASSES
 from model_export.models.model_config import EXTRACTORS, ModelConfig
-from model_export.models.peers import MaxMf, MeanPooling, SelfAttention, UnsharedRouting, age_of, by_age
+from model_export.models.peers import MaxMf, MeanPooling, SelfAttention, UnsharedRouting, behaviour_ages, order_by_age
 from model_export.models.presets import PRESETS
 from tests.support.untrained import untrained
 
@@ -29,7 +29,7 @@ GRAPHS = list({replace(one.model, name=""): name for name, one in PRESETS.items(
 
 
 def test_every_extractor_of_the_settings_is_there() -> None:
-    assert set(CLASSES) == set(EXTRACTORS) == {one.model.extractor for one in PRESETS.values()}
+    assert set(EXTRACTOR_CLASSES) == set(EXTRACTORS) == {one.model.extractor for one in PRESETS.values()}
 
 
 class Subject:
@@ -295,14 +295,14 @@ def test_unshared_routing_is_what_loops_give(iterations: int, in_front: bool) ->
         np.testing.assert_allclose(weights[user].numpy()[:, real], expected[1], atol=1e-12)
 
 
-def test_by_age_and_age_of_by_hand() -> None:
+def test_order_and_ages_by_hand() -> None:
     behaviours = torch.tensor([[[1.0], [2.0], [3.0], [4.0]]]).expand(4, -1, -1)
     mask = torch.tensor([[0, 0, 1, 1], [1, 1, 1, 0], [1, 1, 1, 1], [0, 0, 0, 0]]).bool()
-    newest_first, real = by_age(behaviours, mask)
+    newest_first, real = order_by_age(behaviours, mask)
     found = [rows[there].flatten().tolist() for rows, there in zip(newest_first, real, strict=True)]
     assert found == [[4, 3], [3, 2, 1], [4, 3, 2, 1], []]
     assert real.tolist() == [[True, True, False, False], [True] * 3 + [False], [True] * 4, [False] * 4]
-    ages = age_of(mask, 3)
+    ages = behaviour_ages(mask, 3)
     assert [row[there].tolist() for row, there in zip(ages, mask, strict=True)] == [[1, 0], [2, 1, 0], [2, 2, 1, 0], []]
-    nothing, none = by_age(torch.zeros(2, 0, 3), torch.zeros(2, 0, dtype=torch.bool))
+    nothing, none = order_by_age(torch.zeros(2, 0, 3), torch.zeros(2, 0, dtype=torch.bool))
     assert (nothing.shape, none.shape) == ((2, 0, 3), (2, 0))

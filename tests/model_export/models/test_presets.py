@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from model_export.models.interest_model import CLASSES
+from model_export.models.interest_model import EXTRACTOR_CLASSES
 from model_export.models.model_config import ModelConfig
 from model_export.models.presets import DEFAULT, PRESETS, one_interest, preset
 from model_export.models.training_config import TrainingConfig
@@ -20,7 +20,7 @@ def test_every_model_says_where_it_comes_from_and_is_called_by_its_name() -> Non
     for name, one in PRESETS.items():
         assert one.source.strip()
         assert one.model.name == name
-        assert one.model.extractor in CLASSES
+        assert one.model.extractor in EXTRACTOR_CLASSES
         assert preset(name) is one
     assert DEFAULT in PRESETS
 

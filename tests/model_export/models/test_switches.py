@@ -7,16 +7,16 @@ from dataclasses import replace
 import pytest
 
 from model_export.models.presets import preset
-from model_export.models.switches import switched
+from model_export.models.switches import apply_settings
 
 STEADY = preset("steady")
 
 
 def test_each_goes_to_where_it_belongs_and_the_rest_stays() -> None:
-    found = switched(STEADY, ["time_gaps=false", "stability=0", "steps=100"])
+    found = apply_settings(STEADY, ["time_gaps=false", "stability=0", "steps=100"])
     assert found.model == replace(STEADY.model, time_gaps=False)
     assert found.training == replace(STEADY.training, stability=0.0, steps=100)
-    assert switched(STEADY, []) == STEADY
+    assert apply_settings(STEADY, []) == STEADY
 
 
 @pytest.mark.parametrize(
@@ -26,12 +26,14 @@ def test_each_goes_to_where_it_belongs_and_the_rest_stays() -> None:
 def test_the_order_does_not_matter(model: str, settings: list[str]) -> None:
     """The first of them alone would be refused."""
     with pytest.raises(ValueError, match=r"must be 0 there|only steady reads them"):
-        switched(preset(model), settings[:1])
-    assert switched(preset(model), settings) == switched(preset(model), settings[::-1])
+        apply_settings(preset(model), settings[:1])
+    assert apply_settings(preset(model), settings) == apply_settings(preset(model), settings[::-1])
 
 
 def test_numbers_words_and_nothing_are_read_as_their_settings_need_them() -> None:
-    found = switched(STEADY, ["recency_half_life=null", "pow_p=inf", "loss=label-aware", "dim=32", "stability=.5"])
+    found = apply_settings(
+        STEADY, ["recency_half_life=null", "pow_p=inf", "loss=label-aware", "dim=32", "stability=.5"]
+    )
     assert found.training.recency_half_life is None
     assert found.training.stability == 0.5
     assert math.isinf(found.model.pow_p)
@@ -51,4 +53,4 @@ def test_numbers_words_and_nothing_are_read_as_their_settings_need_them() -> Non
 )
 def test_what_cannot_be_set_is_one_sentence(setting: str, message: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
-        switched(STEADY, [setting])
+        apply_settings(STEADY, [setting])

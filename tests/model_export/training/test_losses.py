@@ -8,8 +8,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from model_export.models.mind import harder, sampled_softmax
-from model_export.training.losses import instability, joint_softmax, overlap, routing_penalty, scores_of
+from model_export.models.mind import sampled_softmax, weigh_hard_negatives
+from model_export.training.losses import (
+    capsule_scores,
+    joint_softmax,
+    routing_penalty,
+    separation_penalty,
+    stability_penalty,
+)
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 SHARP = partial(joint_softmax, sharpness=4)
@@ -24,7 +30,7 @@ LOG_Q = [math.log(0.5), 0.0, math.log(2)]
 def lost(loss: Loss, negatives: list[int], target: int = 0, active: Tensor = BOTH, log_q: list[float] = LOG_Q) -> float:
     """The loss of this user and its target."""
     rows = torch.tensor([target]), torch.tensor(negatives), torch.tensor(log_q)
-    return float(loss(*scores_of(CAPSULES, active, TABLE, *rows)))
+    return float(loss(*capsule_scores(CAPSULES, active, TABLE, *rows)))
 
 
 def test_joint_softmax_by_hand() -> None:
@@ -52,8 +58,8 @@ def test_the_sharpest_softmax_is_that_of_max_sim() -> None:
 
 def test_what_repeats_are_worth_is_added_to_what_every_capsule_says() -> None:
     rows = torch.tensor([0]), torch.tensor([1, 2]), torch.zeros(3)
-    plain = scores_of(CAPSULES, BOTH, TABLE, *rows)
-    positive, sampled = scores_of(CAPSULES, BOTH, TABLE, *rows, repeats=torch.tensor([[0.5, 0.25, 0.125]]))
+    plain = capsule_scores(CAPSULES, BOTH, TABLE, *rows)
+    positive, sampled = capsule_scores(CAPSULES, BOTH, TABLE, *rows, repeats=torch.tensor([[0.5, 0.25, 0.125]]))
     torch.testing.assert_close(positive, plain[0] + 0.5)
     torch.testing.assert_close(sampled, plain[1] + torch.tensor([0.25, 0.125]))
 
@@ -63,7 +69,7 @@ def test_accidental_hits_are_left_out(loss: Loss) -> None:
     assert lost(loss, [0, 1, 0, 2]) == pytest.approx(lost(loss, [1, 2]))
     assert lost(loss, [0, 0]) == pytest.approx(0, abs=1e-6)
     users = CAPSULES.expand(2, -1, -1), BOTH.expand(2, -1), TABLE, torch.tensor([0, 1])
-    both = loss(*scores_of(*users, torch.tensor([0, 1]), torch.zeros(3)))  # the hit of one is the other's negative
+    both = loss(*capsule_scores(*users, torch.tensor([0, 1]), torch.zeros(3)))  # the hit of one is the other's negative
     apart = [lost(loss, [1], target=0, log_q=[0.0] * 3), lost(loss, [0], target=1, log_q=[0.0] * 3)]
     assert float(both) == pytest.approx(sum(apart) / 2)
 
@@ -96,7 +102,7 @@ def full_softmax(loss: Loss, capsules: Tensor, active: Tensor, table: Tensor, ta
 @LOSSES
 def test_with_every_item_once_it_is_the_full_softmax(loss: Loss) -> None:
     parts = drawn(users=5, items=30)
-    found = loss(*scores_of(*parts, torch.arange(30), torch.zeros(30)))
+    found = loss(*capsule_scores(*parts, torch.arange(30), torch.zeros(30)))
     torch.testing.assert_close(found, full_softmax(loss, *parts))
 
 
@@ -109,7 +115,7 @@ def test_its_denominator_is_expected_to_be_that_of_the_full_softmax(loss: Loss, 
     q = q / q.sum()
     generator = torch.Generator().manual_seed(1)
     draws = [torch.multinomial(q, 50, replacement=True, generator=generator) for _ in range(2_000)]
-    losses = torch.stack([loss(*scores_of(*parts, negatives, (50 * q).log())) for negatives in draws])
+    losses = torch.stack([loss(*capsule_scores(*parts, negatives, (50 * q).log())) for negatives in draws])
     assert float(losses.exp().mean()) == pytest.approx(float(full_softmax(loss, *parts).exp()), rel=0.02)
 
 
@@ -117,14 +123,14 @@ def test_instability_by_hand() -> None:
     now = torch.tensor([[[1.0, 0.0], [0.0, 2.0]], [[3.0, 0.0], [1.0, 1.0]]])
     then = torch.tensor([[[5.0, 0.0], [0.0, -1.0]], [[0.0, 1.0], [7.0, 7.0]]])
     both = torch.tensor([[True, True], [True, False]])
-    assert float(instability(now, then, both)) == pytest.approx((0 + 2 + 1) / 3)  # 1 - cosines 1, -1, 0
-    assert float(instability(now, then, torch.zeros_like(both))) == 0
+    assert float(stability_penalty(now, then, both)) == pytest.approx((0 + 2 + 1) / 3)  # 1 - cosines 1, -1, 0
+    assert float(stability_penalty(now, then, torch.zeros_like(both))) == 0
 
 
 def test_a_capsule_that_is_not_there_gives_no_gradient() -> None:
     now = torch.zeros(1, 2, 3, requires_grad=True)
     none = torch.tensor([[False, False]])
-    (instability(now, torch.zeros(1, 2, 3), none) + overlap(now, none)).backward()
+    (stability_penalty(now, torch.zeros(1, 2, 3), none) + separation_penalty(now, none)).backward()
     assert now.grad is not None
     assert now.grad.tolist() == [[[0.0] * 3] * 2]
 
@@ -133,13 +139,13 @@ def test_overlap_by_hand() -> None:
     # Cosines: 1st and 2nd 0.6, 1st and 3rd 0, 2nd and 3rd 0.8.
     capsules = torch.tensor([[[2.0, 0.0], [0.6, 0.8], [0.0, 1.0]]])
     three = torch.tensor([[True, True, True]])
-    assert float(overlap(capsules, three)) == pytest.approx((0.4**2 + 0 + 0.6**2) / 3)
-    assert float(overlap(capsules, three, margin=0.7)) == pytest.approx(0.1**2 / 3)
-    assert float(overlap(capsules, torch.tensor([[True, True, False]]))) == pytest.approx(0.4**2)
-    assert float(overlap(capsules, torch.tensor([[True, False, False]]))) == 0  # not like itself
-    assert float(overlap(-capsules[:, :1].repeat(1, 3, 1) * torch.tensor([1, -1, 1])[:, None], three)) == pytest.approx(
-        0.8**2 / 3
-    )  # opposite capsules are as far apart as can be
+    assert float(separation_penalty(capsules, three)) == pytest.approx((0.4**2 + 0 + 0.6**2) / 3)
+    assert float(separation_penalty(capsules, three, margin=0.7)) == pytest.approx(0.1**2 / 3)
+    assert float(separation_penalty(capsules, torch.tensor([[True, True, False]]))) == pytest.approx(0.4**2)
+    assert float(separation_penalty(capsules, torch.tensor([[True, False, False]]))) == 0  # not like itself
+    assert float(
+        separation_penalty(-capsules[:, :1].repeat(1, 3, 1) * torch.tensor([1, -1, 1])[:, None], three)
+    ) == pytest.approx(0.8**2 / 3)  # opposite capsules are as far apart as can be
 
 
 def test_routing_penalty_by_hand() -> None:
@@ -158,8 +164,8 @@ def test_harder_by_hand() -> None:
     first = [math.exp(beta * s) for s in (0, 1, 2)]
     mean = sum(first) / 3
     expected = [[s + math.log(w / mean) for s, w in zip((0, 1, 2), first, strict=True)], [5.0] * 3]
-    torch.testing.assert_close(harder(scores, beta), torch.tensor(expected))
-    assert harder(scores, 0.0) is scores
+    torch.testing.assert_close(weigh_hard_negatives(scores, beta), torch.tensor(expected))
+    assert weigh_hard_negatives(scores, 0.0) is scores
 
 
 def test_harder_negatives_in_the_sampled_softmax_by_hand() -> None:

@@ -9,12 +9,18 @@ import torch
 from torch import Tensor
 
 from model_export.bundle.time_gaps import time_gaps
-from model_export.data.dataset import without_last
+from model_export.data.dataset import mask_without_last
 from model_export.models.interest_model import InterestModel
 from model_export.models.mind import label_aware_attention, sampled_softmax
 from model_export.models.presets import PRESETS
 from model_export.models.training_config import TrainingConfig
-from model_export.training.losses import instability, joint_softmax, overlap, routing_penalty, scores_of
+from model_export.training.losses import (
+    capsule_scores,
+    joint_softmax,
+    routing_penalty,
+    separation_penalty,
+    stability_penalty,
+)
 from model_export.training.objective import TrainingBatch, objective
 from tests.support.untrained import ITEMS, untrained
 
@@ -44,7 +50,7 @@ def batch_of(model: InterestModel) -> TrainingBatch:
     # Each four times: stability looks at the first quarter alone, and means stay what they are.
     histories, masks, targets, profiles = (torch.cat([part] * 4) for part in pairs)
     times = rng.integers(10**10, size=masks.shape).cumsum(1)  # up to four months apart
-    earlier = without_last(masks.numpy())
+    earlier = mask_without_last(masks.numpy())
     real = histories.clone()
     real[:, -1] = 8  # was substituted; 8 is a target and a negative too
     return TrainingBatch(
@@ -91,7 +97,7 @@ def test_the_loss_is_that_of_the_whole_item_table(name: str, loss: TrainingConfi
     capsules, active, _ = encode(model, batch, batch.mask, batch.gaps)
     if loss.loss != "label-aware":
         drawn = batch.target, batch.negatives, batch.log_q
-        scores = scores_of(model.scale * capsules, active, table, *drawn, repeats_by_hand(model, batch))
+        scores = capsule_scores(model.scale * capsules, active, table, *drawn, repeats_by_hand(model, batch))
         expected = joint_softmax(*scores, loss.sharpness)
     else:
         user = model.scale * label_aware_attention(capsules, active, table[batch.target], model.config.pow_p)
@@ -108,8 +114,8 @@ def test_penalties_are_added_with_their_weights(name: str) -> None:
     before, was_active, _ = encode(model, batch, batch.earlier_mask, batch.earlier_gaps)
     penalties = {
         "routing_penalty": routing_penalty(weights, batch.mask),
-        "separation": overlap(capsules, active),
-        "stability": instability(capsules, before, active & was_active),
+        "separation": separation_penalty(capsules, active),
+        "stability": stability_penalty(capsules, before, active & was_active),
     }
     plain = objective(model, batch, JOINT)
     for setting, penalty in penalties.items():

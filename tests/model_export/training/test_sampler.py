@@ -12,7 +12,7 @@ from model_export.data.cooccurrence import Neighbours
 from model_export.data.dataset import Sequences
 from model_export.models.training_config import TrainingConfig
 from model_export.training.objective import TrainingBatch
-from model_export.training.sampler import Sampler, draw
+from model_export.training.sampler import Sampler, draw_weighted
 
 CPU = torch.device("cpu")
 X, Y, Z = 0, 1, 2
@@ -164,4 +164,4 @@ def test_draws_by_hand() -> None:
         def random(self, number: int) -> np.ndarray:
             return np.array([0.0, 0.2499, 0.25, 0.7499, 0.75, 1 - 2**-53])[:number]
 
-    assert draw(np.array([1.0, 1.0, 3.0, 4.0]), 6, Scripted()).tolist() == [0, 0, 2, 2, 3, 3]  # type: ignore[arg-type]
+    assert draw_weighted(np.array([1.0, 1.0, 3.0, 4.0]), 6, Scripted()).tolist() == [0, 0, 2, 2, 3, 3]  # type: ignore[arg-type]

@@ -18,9 +18,9 @@ from model_export.data.dataset import (
     Vocabulary,
     build_sequences,
     build_vocabulary,
+    history_windows,
     price_bands,
     profile_rows,
-    windows,
 )
 from model_export.data.interactions import InteractionLog
 from model_export.data.simulator import SimulatedShop
@@ -31,7 +31,7 @@ from model_export.models.model_config import ModelConfig
 from model_export.models.presets import PRESETS, preset
 from model_export.models.training_config import TrainingConfig
 from model_export.training import loop as steps
-from model_export.training.loop import Run, validate
+from model_export.training.loop import TrainingRun, validate
 from model_export.training.train import LEAST_STEPS, steps_for, train
 
 NAN = math.nan
@@ -204,7 +204,7 @@ def test_profile_rows_by_hand() -> None:
     ],
 )
 def test_windows_by_hand(five: Sequences, end: int, first: int, length: int, rows: list[int], mask: list[int]) -> None:
-    found, real, times = windows(five, np.array([end, end]), np.array([first, first]), length)
+    found, real, times = history_windows(five, np.array([end, end]), np.array([first, first]), length)
     assert found.tolist() == [rows, rows]
     assert real.astype(int).tolist() == [mask, mask]
     assert times[real].tolist() == 2 * five.times[end - sum(mask) : end].tolist()
@@ -282,14 +282,14 @@ def test_the_last_average_is_kept_unless_training_stopped_early(
 def taken(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, float]]:
     """The loss and the learning rate of each step that is taken."""
     found: list[tuple[float, float]] = []
-    step = Run.train_step
+    step = TrainingRun.train_step
 
-    def remember(run: Run) -> float:
+    def remember(run: TrainingRun) -> float:
         loss = step(run)
         found.append((loss, run.optimizer.param_groups[1]["lr"]))
         return loss
 
-    monkeypatch.setattr(Run, "train_step", remember)
+    monkeypatch.setattr(TrainingRun, "train_step", remember)
     return found
 
 
@@ -551,14 +551,14 @@ def test_the_number_of_steps_grows_with_the_log() -> None:
 def test_the_average_of_the_weights_is_kept(log: InteractionLog, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 4 steps the last 3 are averaged; with a decay of 0.5: a/4 + b/4 + c/2."""
     seen: list[torch.Tensor] = []
-    step = Run.train_step
+    step = TrainingRun.train_step
 
-    def noted(run: Run) -> float:
+    def noted(run: TrainingRun) -> float:
         loss = step(run)
         seen.append(run.model.items.ids.weight.detach().clone())
         return loss
 
-    monkeypatch.setattr(Run, "train_step", noted)
+    monkeypatch.setattr(TrainingRun, "train_step", noted)
     held_out = {"valid_share": 0.0, "test_share": 0.0}
     found = train(log, TINY, tiny_training(steps=4, averaging=0.5, **held_out), progress=False)
     expected = 0.25 * seen[1] + 0.25 * seen[2] + 0.5 * seen[3]
