@@ -2,7 +2,7 @@
 
 On a real Kafka, one topic of two partitions for each run; its events are published before the clock starts. One after
 the other: a consumer that only decodes, the updater (poll to commit, capsules in LMDB, each batch synced to disk), two
-updaters of one group, and the peer (peer.py) for some seconds. Each process has about one core. All events must have
+updaters of one group, and the peer (loop_peer.py) for some seconds. Each process has about one core. All events must have
 been applied and be in the store, or there is no figure.
 
 The model is the default one (L = 50, d = 64, K = 4), trained for a moment.

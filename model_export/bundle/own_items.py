@@ -6,7 +6,7 @@ one number for each age a (how many behaviours came after), and the score of an 
 
     max_k v_k e_i + sum of r_a over the behaviours with item i
 
-What is learned is raised by what validation users come back to (repeat_tuning.py). Only the items of the history are
+What is learned is raised by what validation users come back to (own_item_tuning.py). Only the items of the history are
 touched, so a search for max-sim without them, and then these, is exact.
 """
 

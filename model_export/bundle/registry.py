@@ -108,8 +108,8 @@ class Registry:
         if path.resolve() == (self.folder / bundle.version).resolve():
             return self.promote(bundle.version)
         self.check(bundle)
-        with self.change():
-            self.copy(bundle)
+        with self._locked():
+            self._copy_files(bundle)
             self.point_to(bundle.version)
         return self.open(bundle.version)
 
@@ -121,7 +121,7 @@ class Registry:
         BundleError
             If it is not here or not whole. The pointer then stays as it is.
         """
-        with self.change():
+        with self._locked():
             bundle = self.open(version)
             self.check(bundle)
             _flush(bundle.path)
@@ -138,7 +138,7 @@ class Registry:
         BundleError
             If it is not whole. Either way the pointer stays as it is.
         """
-        with self.change():
+        with self._locked():
             pointer = self.pointer()
             if len(pointer) < 2:
                 now = "".join(pointer) or "another"
@@ -157,7 +157,7 @@ class Registry:
         The current bundle stays, and the one that `rollback` would go to. So does what is not whole: it may be on
         its way here.
         """
-        with self.change():
+        with self._locked():
             pointer, versions = self.pointer(), self.versions()
             spared = {*pointer[:2], *versions[max(0, len(versions) - keep) :]}
             old = [version for version in versions if version not in spared and self._is_whole(version)]
@@ -179,7 +179,7 @@ class Registry:
             return False
 
     @contextmanager
-    def change(self) -> Iterator[None]:
+    def _locked(self) -> Iterator[None]:
         """Hold the registry's lock; what changes were cut off, and left behind, is removed."""
         with locked(self.folder / LOCK, lambda: log.info("waiting: another process is changing %s", self.folder)):
             for prefix in (COPYING, REMOVING, POINTING):  # whoever held the lock is done or dead
@@ -187,7 +187,7 @@ class Registry:
                     shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
             yield
 
-    def copy(self, bundle: Bundle) -> None:
+    def _copy_files(self, bundle: Bundle) -> None:
         """Copy the files that a bundle lists under a temporary name, then rename the folder if the copy is whole."""
         destination = self.folder / bundle.version
         if destination.exists():

@@ -72,7 +72,7 @@ class Serving(Generic[Made]):
         self.registry, self.make, self.refused = registry, make, refused
         bundle = registry.current()
         try:
-            self.current, self.version = self.made_of(bundle), bundle.version
+            self.current, self.version = self.check_and_make(bundle), bundle.version
         except (BundleError, OSError):
             raise
         except Exception as error:  # as in `look`: `make` may raise anything
@@ -100,7 +100,7 @@ class Serving(Generic[Made]):
             return False
         self.seen = _file_stamps(self.registry.folder / version)
         try:
-            made = self.made_of(self.registry.open(version))
+            made = self.check_and_make(self.registry.open(version))
         except Exception as error:  # the files may hold anything, and `make` may raise anything
             return self._refuse(version, error)
         return self._take_over(version, made)
@@ -125,7 +125,7 @@ class Serving(Generic[Made]):
         is_still = before == self.seen
         return (is_still and self.seen != refusal.files) or time.monotonic() - refusal.at > TRY_AGAIN_S
 
-    def made_of(self, bundle: Bundle) -> Made:
+    def check_and_make(self, bundle: Bundle) -> Made:
         """Check a bundle and make of it what is served."""
         check(bundle)
         return self.make(bundle)

@@ -72,7 +72,7 @@ class Gate:
 class HeldOutUsers:
     """Users that taught no weights: what is known of them, and what they did then.
 
-    Trainings stop by such users and weigh own items by them (repeat_tuning.py), so a rate is a little too good.
+    Trainings stop by such users and weigh own items by them (own_item_tuning.py), so a rate is a little too good.
 
     Attributes
     ----------

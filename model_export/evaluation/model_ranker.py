@@ -34,7 +34,7 @@ class ModelRanker:
 def rank_by_model(
     model: InterestModel, cases: Cases, n: int, unseen_only: bool = False, fresh_logits: bool = False
 ) -> np.ndarray:
-    """The n best item rows of each case by max-sim, with what its history's items get on top (InterestModel.repeats).
+    """The n best item rows of each case by max-sim, with what its history's items get on top (InterestModel.repeat_scores).
 
     Best first: int64 (C, n).
 
@@ -47,7 +47,7 @@ def rank_by_model(
         capsules, active = capsules_of(model, table, some, fresh_logits)
         scores = (capsules @ table.T).masked_fill(~active[:, :, None], -torch.inf).amax(1)  # (B, items)
         history, mask = (torch.from_numpy(array).to(table.device) for array in (some.history, some.mask))
-        repeats = model.repeats(history, mask, len(table))
+        repeats = model.repeat_scores(history, mask, len(table))
         scores = scores if repeats is None else scores + repeats
         if unseen_only:
             rows, places = np.nonzero(some.mask)
@@ -63,6 +63,6 @@ def capsules_of(
     """Capsules (C, K, d) and interest mask (C, K) of the cases' histories, with the item table (items, d)."""
     arrays = cases.history, cases.mask, cases.profiles, time_gaps(cases.times, cases.mask)
     history, mask, profile, gaps = (torch.from_numpy(array).to(table.device) for array in arrays)
-    logits = model.logits_for_training(history) if fresh_logits else model.routing_logits[history].transpose(1, 2)
+    logits = model.training_logits(history) if fresh_logits else model.routing_logits[history].transpose(1, 2)
     capsules, active, _ = model.extract(table[history], mask, logits, profile, gaps)
     return capsules, active

@@ -55,9 +55,11 @@ class Popular:
         """See Ranker."""
         if not unseen_only:
             return np.tile(pad_columns(self.order[None, :n], n), (len(cases), 1))
-        return np.concatenate([np.zeros((0, n), dtype=np.int64), *(self.unseen(c, n) for c in cases.batches(BATCH))])
+        return np.concatenate(
+            [np.zeros((0, n), dtype=np.int64), *(self._top_unseen(c, n) for c in cases.batches(BATCH))]
+        )
 
-    def unseen(self, cases: Cases, n: int) -> np.ndarray:
+    def _top_unseen(self, cases: Cases, n: int) -> np.ndarray:
         """The n most popular items that are not in each history: int64 (C, n)."""
         candidates = self.order[: n + cases.history.shape[1]]  # a history of L items can hide no more than L
         seen = ((candidates[:, None] == cases.history[:, None, :]) & cases.mask[:, None, :]).any(2)

@@ -199,7 +199,7 @@ def _make_manifest(checkpoint: Checkpoint, version: str) -> Manifest:
 
 
 def _repeat_bonus(checkpoint: Checkpoint) -> list[float]:
-    """What items of a history get on top of max-sim, by age (repeats.py); empty where the model knows no such thing."""
+    """What items of a history get on top of max-sim, by age (own_items.py); empty where the model knows no such thing."""
     learned = checkpoint.model.repeat_bonus
     return [] if learned is None else [float(one) for one in learned.detach()]
 

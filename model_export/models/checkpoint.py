@@ -31,7 +31,7 @@ class Checkpoint:
     validation: dict[str, float] = field(default_factory=dict)
     steps: int = 0  # that were taken
     seconds: float = 0.0  # that they took
-    figures: list[dict[str, Any]] = field(default_factory=list)  # see `judged` in evaluation.py
+    figures: list[dict[str, Any]] = field(default_factory=list)  # see `with_test_metrics` in evaluate.py
     # Of some held-out users: item_ids (T,), and event_times_ms (T,) of these; an index is measured with them.
     histories: list[tuple[list[str], list[int]]] = field(default_factory=list)
 

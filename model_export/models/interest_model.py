@@ -70,7 +70,7 @@ class InterestModel(nn.Module):
 
     @property
     def repeat_bonus(self) -> Tensor | None:
-        """What an item of the history gets for each time that it is there, by its age, (L,); see repeats.py.
+        """What an item of the history gets for each time that it is there, by its age, (L,); see own_items.py.
 
         Never negative: that people do not take the same thing twice within a visit, which is what the next behaviour
         teaches, does not mean that they do not come back to it.
@@ -93,7 +93,7 @@ class InterestModel(nn.Module):
         found: tuple[Tensor, Tensor, Tensor] = self.extractor(behaviours, mask, routing_logits, **read)
         return found
 
-    def repeats(self, history: Tensor, mask: Tensor, items: int) -> Tensor | None:
+    def repeat_scores(self, history: Tensor, mask: Tensor, items: int) -> Tensor | None:
         """What each of some items gets on top of max-sim, (B, items), zeros for those that are not in the history.
 
         None where the model knows no such thing.
@@ -123,10 +123,10 @@ class InterestModel(nn.Module):
 
         Zeros where the model knows none of an item's values.
         """
-        vectors = self.items.of_features(features)
+        vectors = self.items.embed_features(features)
         return unit_length(vectors) if self.config.unit_length else vectors
 
-    def count(self, behaviours: Tensor) -> None:
+    def scale_noise(self, behaviours: Tensor) -> None:
         """Let the noise of items fall with the root of their behaviours (items,): what is seen often is known well."""
         self.noise = self.config.embedding_noise * torch.rsqrt(behaviours.to(self.noise) + 1)
 
@@ -134,7 +134,7 @@ class InterestModel(nn.Module):
         """The embeddings of all items (items, d), as retrieval and serving use them."""
         return self.embed(torch.arange(len(self.item_features), device=self.item_features.device))
 
-    def logits_for_training(self, history: Tensor) -> Tensor:
+    def training_logits(self, history: Tensor) -> Tensor:
         """Initial routing logits of histories (B, L) of item rows: learned ones, or fresh Gaussians. (B, K, L)."""
         if self.config.learned_logits:
             return self.routing_logits[history].transpose(1, 2)

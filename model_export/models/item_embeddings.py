@@ -27,9 +27,9 @@ class ItemEmbedding(nn.Module):
         vectors: Tensor = self.ids(rows)
         if self.features is None:
             return vectors
-        return (vectors + self.sum_of(features, self.features.weight)) / (1 + (features > 0).sum(-1, keepdim=True))
+        return (vectors + self.sum_values(features, self.features.weight)) / (1 + (features > 0).sum(-1, keepdim=True))
 
-    def of_features(self, features: Tensor) -> Tensor:
+    def embed_features(self, features: Tensor) -> Tensor:
         """Items that are new since training: as `forward`, with zeros for the id; all zeros where nothing is known.
 
         A mean of the known values alone would be longer than the items that training saw, and win by its length.
@@ -38,10 +38,10 @@ class ItemEmbedding(nn.Module):
         """
         if self.features is None or not features.shape[1]:
             return torch.zeros(len(features), self.ids.embedding_dim, device=self.ids.weight.device)
-        return self.sum_of(features, self.features.weight) / (1 + (features > 0).sum(-1, keepdim=True))
+        return self.sum_values(features, self.features.weight) / (1 + (features > 0).sum(-1, keepdim=True))
 
     @staticmethod
-    def sum_of(features: Tensor, table: Tensor) -> Tensor:
+    def sum_values(features: Tensor, table: Tensor) -> Tensor:
         """The sum of each item's values: (..., W), 0 at padding -> (..., d)."""
         # Summed where they lie: the vectors (items, W, d) of all values of all items would be far too many.
         bags = features.reshape(-1, features.shape[-1])

@@ -31,7 +31,7 @@ class ModelConfig:
     unit_length : whether items and capsules have length 1; scores are then cosines times a learned scale.
     time_gaps : whether a behaviour's weight also depends on how long before the last one it was; nothing is read of the
         times of a log that has none. Steady only.
-    repeats : whether items of the history get a score of their own on top of max-sim (repeats.py).
+    repeats : whether items of the history get a score of their own on top of max-sim (own_items.py).
     behaviour_dropout : share of the behaviours that a training step leaves out.
     embedding_noise : length of the Gaussian noise on item embeddings in training, relative to theirs, of an item that
         was never seen; it falls with the root of an item's behaviours.

@@ -10,7 +10,7 @@ after it (age), and by how long before the last one it was (gap; time_gaps.py).
     z_k  = sum_i w_ki e_i / sum_i w_ki
     v_k  = unit length of M_k (z_k + p_k + profile)         p_k the slot's prior, M_k the slot's map
 
-Beside it the model learns what items of a user's own history get on top of max-sim (repeats.py).
+Beside it the model learns what items of a user's own history get on top of max-sim (own_items.py).
 
 Shapes: B users, L behaviours (padded), K interests, d dimensions, P profile fields.
 """
@@ -58,14 +58,14 @@ class SteadyExtractor(nn.Module):
         """
         active = interest_mask(mask, self.config.num_interests, self.config.adaptive_interests)  # (B, K)
         routing = coupling(routing_logits, ~active[:, :, None], mask)  # (B, K, L)
-        pooling = routing * self.weights(mask, gaps) * self.dropout(mask.to(behaviours.dtype))[:, None, :]
+        pooling = routing * self.pooling_weights(mask, gaps) * self.dropout(mask.to(behaviours.dtype))[:, None, :]
         # How ONNX Runtime's sum rounds depends on where in memory a row begins, so on the place in the batch.
         total = pooling @ mask.to(behaviours.dtype)[:, :, None]  # (B, K, 1)
         pooled = pooling @ behaviours / total.clamp_min(SMALLEST)  # (B, K, d)
         capsules = pooled + self.prior + self.profile_vector(profile)
-        return unit_length(self.mapped(capsules)) * active[:, :, None], active, routing
+        return unit_length(self.apply_maps(capsules)) * active[:, :, None], active, routing
 
-    def mapped(self, capsules: Tensor) -> Tensor:
+    def apply_maps(self, capsules: Tensor) -> Tensor:
         """Capsules (B, K, d), each by the map of its slot.
 
         The graph multiplies user by user: how a product over all users rounds depends on how many there are, and torch
@@ -75,7 +75,7 @@ class SteadyExtractor(nn.Module):
             return (capsules[:, :, None, :] @ self.maps).squeeze(2)
         return (capsules.transpose(0, 1) @ self.maps).transpose(0, 1)
 
-    def weights(self, mask: Tensor, gaps: Tensor | None) -> Tensor:
+    def pooling_weights(self, mask: Tensor, gaps: Tensor | None) -> Tensor:
         """r_k g_k of each behaviour, (B, K, L); padding in front or behind."""
         age = behaviour_ages(mask, self.config.history_length)  # (B, L)
         weights = self.recency.exp()[:, age]  # (K, B, L)

@@ -16,7 +16,7 @@ class TrainingConfig:
 
     Attributes
     ----------
-    steps : most steps; early stopping may end sooner. None: as many as pass over the targets six times (training.py).
+    steps : most steps; early stopping may end sooner. None: as many as pass over the targets six times (train.py).
     batch_size : (history, target) pairs a step.
     learning_rate : of AdamW, falling to zero along a cosine over `steps`.
     weight_decay : of AdamW, on embeddings only; 0 makes it Adam.

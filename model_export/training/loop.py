@@ -62,7 +62,7 @@ class TrainingRun:
     @property
     def steps(self) -> int:
         """The most steps."""
-        assert self.training.steps is not None, "training.py has decided by now"
+        assert self.training.steps is not None, "train.py has decided by now"
         return self.training.steps
 
     @property
@@ -79,7 +79,7 @@ class TrainingRun:
                 self.seconds += time.monotonic() - started
                 bar(loss)
                 if self.step % self.training.validate_every == 0 or self._spent == 1:
-                    self.look()
+                    self.validate_now()
                     if state is not None:
                         self.save(state, data)
         self._choose()
@@ -116,7 +116,7 @@ class TrainingRun:
             self.averaged.update_parameters(self.model)
         return value
 
-    def look(self) -> None:
+    def validate_now(self) -> None:
         """Measure the validation users, with the routing logits that serving uses; remember the best weights."""
         if not len(self.cases):
             return

@@ -56,7 +56,7 @@ def objective(model: InterestModel, batch: TrainingBatch, training: TrainingConf
     history, target, negatives = places.split([len(part) for part in parts])
     table = model.embed(rows)  # (rows, d)
     behaviours = table[history].view(*batch.history.shape, -1)  # (B, L, d)
-    logits = model.logits_for_training(batch.history)  # (B, K, L)
+    logits = model.training_logits(batch.history)  # (B, K, L)
     capsules, active, weights = model.extract(behaviours, batch.mask, logits, batch.profile, batch.gaps)
     log_q = batch.log_q[rows]
     if training.loss == "joint":
@@ -79,10 +79,10 @@ def objective(model: InterestModel, batch: TrainingBatch, training: TrainingConf
 
 
 def _repeat_scores(rows: Tensor, model: InterestModel, batch: TrainingBatch) -> Tensor | None:
-    """What `model.repeats` says of the items of a step, int64 (rows,) ascending, times the scale: (B, rows).
+    """What `model.repeat_scores` says of the items of a step, int64 (rows,) ascending, times the scale: (B, rows).
 
     Histories count as they were: an item that was substituted is still one that the user has.
     """
     places = torch.searchsorted(rows, batch.real_history).clamp(max=len(rows) - 1)  # (B, L)
-    repeats = model.repeats(places, batch.mask & (rows[places] == batch.real_history), len(rows))
+    repeats = model.repeat_scores(places, batch.mask & (rows[places] == batch.real_history), len(rows))
     return None if repeats is None else model.scale * repeats

@@ -112,7 +112,7 @@ def prepare_items(
     """
     items = len(model.item_features)
     counts = item_counts(sequences, users, items)
-    model.count(torch.from_numpy(counts))
+    model.scale_noise(torch.from_numpy(counts))
     if training.start == "random" and not training.substitution:
         return None
     similarity = similarity_matrix(co_occurrence(sequences, users, items), counts)

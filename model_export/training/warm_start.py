@@ -73,4 +73,4 @@ def _id_vectors(model: InterestModel, rows: Tensor, embeddings: Tensor) -> Tenso
     features = model.item_features[rows]
     parts = 1 + (features > 0).sum(-1, keepdim=True)  # (n, 1)
     length = parts.rsqrt() if model.config.unit_length else 1.0
-    return parts * length * embeddings - model.items.sum_of(features, model.items.features.weight)
+    return parts * length * embeddings - model.items.sum_values(features, model.items.features.weight)

@@ -91,15 +91,15 @@ def test_an_item_of_features_alone_is_their_mean() -> None:
     items = ItemEmbedding(2, 3, 4)
     assert items.features is not None
     one, two, three = items.features.weight[1:].detach()
-    found = items.of_features(torch.tensor([[1, 3, 0], [0, 0, 0], [2, 0, 0], [1, 2, 3]])).detach()
+    found = items.embed_features(torch.tensor([[1, 3, 0], [0, 0, 0], [2, 0, 0], [1, 2, 3]])).detach()
     expected = torch.stack([(one + three) / 3, torch.zeros(4), two / 2, (one + two + three) / 4])  # the id is zeros
     assert torch.allclose(found, expected, atol=1e-6)
 
 
 def test_without_features_new_items_are_zeros() -> None:
     nothing = torch.zeros(5, 0, dtype=torch.int64)
-    assert ItemEmbedding(2, 0, 4).of_features(nothing).tolist() == [[0] * 4] * 5
-    assert ItemEmbedding(2, 3, 4).of_features(nothing).tolist() == [[0] * 4] * 5
+    assert ItemEmbedding(2, 0, 4).embed_features(nothing).tolist() == [[0] * 4] * 5
+    assert ItemEmbedding(2, 3, 4).embed_features(nothing).tolist() == [[0] * 4] * 5
 
 
 @pytest.mark.parametrize("unit", [True, False])
@@ -107,7 +107,7 @@ def test_new_items_have_unit_length_where_the_settings_say_so(unit: bool) -> Non
     logits = torch.zeros(2, 5)
     model = InterestModel(ModelConfig(dim=4, unit_length=unit), torch.tensor([[1], [2]]), 2, [], logits)
     features = torch.tensor([[1, 2], [0, 0]])
-    plain = model.items.of_features(features)
+    plain = model.items.embed_features(features)
     expected = plain / plain[0].norm() if unit else plain
     assert torch.allclose(model.embed_new(features), expected)
     assert model.embed_new(features)[1].tolist() == [0] * 4

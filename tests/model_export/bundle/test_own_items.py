@@ -25,7 +25,7 @@ from model_export.evaluation.model_ranker import ModelRanker, rank_by_model
 from model_export.models.checkpoint import Checkpoint
 from model_export.models.interest_model import InterestModel
 from model_export.models.presets import DEFAULT, preset
-from model_export.training import own_item_tuning as repeat_tuning
+from model_export.training import own_item_tuning
 from model_export.training.own_item_tuning import RAISES, set_repeat_bonus, tune_repeat_bonus
 from model_export.training.train import repeated_share, train
 from stream.events.position import Position
@@ -233,9 +233,9 @@ def test_a_model_that_knows_no_repeats_stays_as_it_is(asked: tuple[InterestModel
 def test_training_raises_it_and_measures_what_is_kept(shop: SimulatedShop, monkeypatch: pytest.MonkeyPatch) -> None:
     chosen = preset(DEFAULT)
     config, short = replace(chosen.model, dim=8, num_interests=2), replace(chosen.training, steps=2, batch_size=32)
-    monkeypatch.setattr(repeat_tuning, "RAISES", (0.0,))
+    monkeypatch.setattr(own_item_tuning, "RAISES", (0.0,))
     plain = train(shop.log, config, short, progress=False)
-    monkeypatch.setattr(repeat_tuning, "RAISES", (0.3,))
+    monkeypatch.setattr(own_item_tuning, "RAISES", (0.3,))
     higher = train(shop.log, config, short, progress=False)
     torch.testing.assert_close(
         cast(Tensor, higher.model.repeat_bonus) - cast(Tensor, plain.model.repeat_bonus), torch.full((50,), 0.3)

@@ -163,13 +163,13 @@ def test_files_may_come_behind_the_pointer(followed: Followed, tmp_path: Path) -
     """While they come nothing is read; that they are all there is found when they keep still."""
     whole = copy_bundle(followed.bundle, tmp_path / "second")
     tried: list[str] = []
-    checked = followed.serving.made_of
+    checked = followed.serving.check_and_make
 
     def made_of(bundle: Bundle) -> Extractor:
         tried.append(bundle.version)
         return checked(bundle)
 
-    followed.serving.made_of = made_of  # type: ignore[method-assign]
+    followed.serving.check_and_make = made_of  # type: ignore[method-assign]
     followed.point_to("second")
     (followed.folder / "second").mkdir()
     shutil.copy(whole / "manifest.json", followed.folder / "second")

@@ -140,7 +140,7 @@ def test_recency_by_hand() -> None:
 
 def test_older_behaviours_than_there_are_weights_for_count_as_the_oldest() -> None:
     model = extractor(dim=4, num_interests=2, history_length=3)
-    weights = model.weights(torch.ones(1, 5, dtype=torch.bool), None)[0]
+    weights = model.pooling_weights(torch.ones(1, 5, dtype=torch.bool), None)[0]
     torch.testing.assert_close(weights, model.recency.exp()[:, [2, 2, 2, 1, 0]])
 
 

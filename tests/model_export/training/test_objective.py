@@ -151,7 +151,7 @@ def test_mind_draws_its_routing_logits_anew_at_each_step() -> None:
     assert torch.equal(objective(model, batch, PLAIN), one)
     assert not torch.equal(one, other)
     wide = untrained(replace(model.config, routing_sigma=3.0)).model
-    logits = wide.logits_for_training(torch.zeros(200, 50, dtype=torch.int64))
+    logits = wide.training_logits(torch.zeros(200, 50, dtype=torch.int64))
     assert logits.shape == (200, model.config.num_interests, 50)
     assert logits.std().item() == pytest.approx(3.0, rel=0.02)
 
@@ -188,6 +188,6 @@ def test_noise_is_as_long_as_the_settings_say_and_in_training_only() -> None:
     assert torch.equal(model.item_table(), clean)
     relative = (noisy - clean).norm(dim=1) / clean.norm(dim=1)
     assert relative.square().mean().sqrt().item() == pytest.approx(0.2, rel=0.2)
-    model.count(torch.full((ITEMS,), 99))
+    model.scale_noise(torch.full((ITEMS,), 99))
     often = (model.train().item_table() - clean).norm(dim=1) / clean.norm(dim=1)
     assert often.square().mean().sqrt().item() == pytest.approx(0.02, rel=0.2)  # a tenth at 99 + 1 behaviours
