@@ -1,13 +1,9 @@
 """From a checkpoint to a bundle: the ONNX graph, the item table, and what proves that they are right."""
 
-import contextlib
-import io
 import json
-import logging
 import secrets
-import warnings
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +13,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from model_export.bundle.extractor import OUTPUTS, Extractor, times_at
+from model_export.bundle.extractor import Extractor
 from model_export.bundle.format import (
     CATALOGUE,
     EXTRACTOR,
@@ -29,30 +25,19 @@ from model_export.bundle.format import (
     REQUIRED,
     ROUTING_LOGITS,
     Bundle,
-    BundleError,
     Manifest,
     describe_file,
     write_manifest,
 )
-from model_export.bundle.time_gaps import time_gaps
 from model_export.data.dataset import Vocabulary
 from model_export.export.model_card import model_card
+from model_export.export.onnx_graph import write_graph
+from model_export.export.parity import check_parity, random_histories, random_times
 from model_export.models.checkpoint import Checkpoint
 
-__all__ = [
-    "PARITY",
-    "check_parity",
-    "export",
-    "largest_difference",
-    "random_histories",
-    "write_arrays",
-    "write_graph",
-    "write_json",
-]
+__all__ = ["export", "write_arrays", "write_json"]
 
-PARITY = 1e-5  # the largest difference between torch's capsules and ONNX Runtime's
 GOLDEN_HISTORIES = 32
-RANDOM_HISTORIES = 64  # for the parity check; the tests use many more
 
 
 def export(checkpoint: Checkpoint, folder: Path, progress: bool = True) -> Bundle:
@@ -125,56 +110,6 @@ def write_json(file: Path, content: Any) -> None:
     file.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
 
 
-def write_graph(checkpoint: Checkpoint, file: Path) -> None:
-    """Export the extractor with free batch size and history length."""
-    config, fields = checkpoint.model.config, len(checkpoint.vocabulary.profile_fields)
-    users, read = 2, config.history_length
-    example = {
-        "behaviours": torch.randn(users, read, config.dim),
-        "mask": torch.ones(users, read, dtype=torch.bool),
-        "routing_logits": torch.randn(users, config.num_interests, read),
-    }
-    batch, length = torch.export.Dim("batch"), torch.export.Dim("length")
-    shapes: dict[str, dict[int, Any]] = {
-        "behaviours": {0: batch, 1: length},
-        "mask": {0: batch, 1: length},
-        "routing_logits": {0: batch, 2: length},
-    }
-    if fields:
-        example["profile"] = torch.zeros(users, fields, dtype=torch.int64)
-        shapes["profile"] = {0: batch}
-    if config.time_gaps:
-        example["gaps"] = torch.zeros(users, read, dtype=torch.int64)
-        shapes["gaps"] = {0: batch, 1: length}
-    with _quiet():
-        torch.onnx.export(
-            checkpoint.model.extractor.eval(),
-            (),
-            file,
-            kwargs=example,
-            input_names=list(example),
-            output_names=list(OUTPUTS),
-            dynamic_shapes=shapes,
-            external_data=False,
-            dynamo=True,
-            verbose=False,
-        )
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the exporter's notes on packages that are not needed away from people."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
-
-
 def _make_manifest(checkpoint: Checkpoint, version: str) -> Manifest:
     """Everything but the files, which are not complete yet."""
     config, vocabulary = checkpoint.model.config, checkpoint.vocabulary
@@ -216,56 +151,10 @@ def _write_golden(extractor: Extractor, checkpoint: Checkpoint, file: Path) -> N
     """
     random = random_histories(checkpoint, GOLDEN_HISTORIES)
     histories = [item_ids for item_ids, _ in checkpoint.histories] + random
-    times = [when for _, when in checkpoint.histories] + _random_times(checkpoint, random)
+    times = [when for _, when in checkpoint.histories] + random_times(checkpoint, random)
     capsules = extractor.encode(histories, times_ms=times)
     cases = [
         {"history": history, "event_times_ms": when, "capsules": found.vectors.tolist()}
         for history, when, found in zip(histories, times, capsules, strict=True)
     ]
     write_json(file, cases)
-
-
-def random_histories(checkpoint: Checkpoint, number: int) -> list[list[str]]:
-    """Histories of random items; the lengths run evenly from 0 to more than L."""
-    rng = np.random.default_rng(checkpoint.training.seed)
-    ids = checkpoint.vocabulary.item_ids
-    lengths = np.linspace(0, checkpoint.model.config.history_length * 1.2, number).astype(int)
-    return [[ids[row] for row in rng.integers(len(ids), size=length)] for length in lengths]
-
-
-def _random_times(checkpoint: Checkpoint, histories: list[list[str]]) -> list[list[int]]:
-    """When the behaviours of these histories might have been; some in one visit, some months apart."""
-    rng = np.random.default_rng(checkpoint.training.seed)
-    steps = [np.exp(rng.uniform(0, np.log(1e10), size=len(history))) for history in histories]  # up to four months
-    return [np.cumsum(some).astype(np.int64).tolist() for some in steps]
-
-
-def check_parity(checkpoint: Checkpoint, extractor: Extractor) -> None:
-    """Raise BundleError where ONNX Runtime and torch disagree."""
-    worst = largest_difference(checkpoint, extractor, random_histories(checkpoint, RANDOM_HISTORIES))
-    if worst > PARITY:
-        raise BundleError(
-            f"{extractor.bundle.path / EXTRACTOR}: capsules differ from torch's by {worst:.1e}; "
-            f"at most {PARITY:.0e} is right"
-        )
-
-
-@torch.no_grad()
-def largest_difference(checkpoint: Checkpoint, extractor: Extractor, histories: list[list[str]]) -> float:
-    """The largest absolute difference between the capsules of torch and those of ONNX Runtime; inf for NaN."""
-    model, bundle = checkpoint.model.eval(), extractor.bundle
-    table, logits = model.item_table(), torch.from_numpy(np.array(bundle.routing_logits))
-    worst, times = 0.0, _random_times(checkpoint, histories)
-    for history, when, served in zip(histories, times, extractor.encode(histories, times_ms=times), strict=True):
-        item_rows, places = extractor.known_behaviours(history)
-        rows = torch.tensor([item_rows], dtype=torch.int64).reshape(1, -1)
-        mask, read = torch.ones_like(rows, dtype=torch.bool), np.array(times_at(when, places), dtype=np.int64)[None]
-        profile = torch.zeros(1, len(extractor.profile_rows), dtype=torch.int64)
-        gaps = torch.from_numpy(time_gaps(read, mask.numpy()))
-        capsules, active, _ = model.extract(table[rows], mask, logits[rows].transpose(1, 2), profile, gaps)
-        expected = capsules[active].numpy()
-        if expected.shape != served.vectors.shape:
-            return float("inf")
-        difference = np.nan_to_num(np.abs(expected - served.vectors), nan=np.inf)
-        worst = max(worst, float(difference.max(initial=0)))
-    return worst

@@ -36,8 +36,10 @@ from model_export.bundle.registry import Registry
 from model_export.data.dataset import build_vocabulary
 from model_export.data.interactions import InteractionLog
 from model_export.data.simulator import SimulatedShop
-from model_export.export import bundle_writer as exporting
-from model_export.export.bundle_writer import PARITY, check_parity, export, write_graph
+from model_export.export import parity
+from model_export.export.bundle_writer import export
+from model_export.export.onnx_graph import write_graph
+from model_export.export.parity import PARITY, check_parity
 from model_export.models.checkpoint import Checkpoint, new_model
 from model_export.models.model_config import ModelConfig
 from model_export.models.training_config import TrainingConfig
@@ -191,7 +193,7 @@ def test_parity_notices_what_is_no_number(
 def test_an_export_that_fails_leaves_nothing_to_publish(
     checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exporting, "PARITY", -PARITY)
+    monkeypatch.setattr(parity, "PARITY", -PARITY)
     with pytest.raises(BundleError, match="differ from torch's"):
         export(checkpoint, tmp_path, progress=False)
     [folder] = tmp_path.iterdir()

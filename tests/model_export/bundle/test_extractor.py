@@ -13,7 +13,9 @@ import torch
 
 from model_export.bundle.extractor import BATCH, Capsules, Extractor
 from model_export.bundle.format import EXTRACTOR, Bundle, draw_routing_logits
-from model_export.export.bundle_writer import export, largest_difference, random_histories, write_graph
+from model_export.export.bundle_writer import export
+from model_export.export.onnx_graph import write_graph
+from model_export.export.parity import largest_difference, random_histories
 from model_export.models.checkpoint import Checkpoint
 from model_export.models.model_config import ModelConfig
 from model_export.models.presets import DEFAULT, preset

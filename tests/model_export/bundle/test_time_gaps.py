@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.time_gaps import BUCKETS, time_gaps
 from model_export.data.simulator import SimulatedShop
-from model_export.export.bundle_writer import export, largest_difference, random_histories
+from model_export.export.bundle_writer import export
+from model_export.export.parity import largest_difference, random_histories
 from model_export.models.presets import preset
 from model_export.models.steady import SteadyExtractor
 from model_export.training.train import train

@@ -1,0 +1,66 @@
+"""The extractor as an ONNX graph, with free batch size and history length."""
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from model_export.bundle.extractor import OUTPUTS
+from model_export.models.checkpoint import Checkpoint
+
+__all__ = ["write_graph"]
+
+
+def write_graph(checkpoint: Checkpoint, file: Path) -> None:
+    """Export the extractor with free batch size and history length."""
+    config, fields = checkpoint.model.config, len(checkpoint.vocabulary.profile_fields)
+    users, read = 2, config.history_length
+    example = {
+        "behaviours": torch.randn(users, read, config.dim),
+        "mask": torch.ones(users, read, dtype=torch.bool),
+        "routing_logits": torch.randn(users, config.num_interests, read),
+    }
+    batch, length = torch.export.Dim("batch"), torch.export.Dim("length")
+    shapes: dict[str, dict[int, Any]] = {
+        "behaviours": {0: batch, 1: length},
+        "mask": {0: batch, 1: length},
+        "routing_logits": {0: batch, 2: length},
+    }
+    if fields:
+        example["profile"] = torch.zeros(users, fields, dtype=torch.int64)
+        shapes["profile"] = {0: batch}
+    if config.time_gaps:
+        example["gaps"] = torch.zeros(users, read, dtype=torch.int64)
+        shapes["gaps"] = {0: batch, 1: length}
+    with _quiet():
+        torch.onnx.export(
+            checkpoint.model.extractor.eval(),
+            (),
+            file,
+            kwargs=example,
+            input_names=list(example),
+            output_names=list(OUTPUTS),
+            dynamic_shapes=shapes,
+            external_data=False,
+            dynamo=True,
+            verbose=False,
+        )
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's notes on packages that are not needed away from people."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

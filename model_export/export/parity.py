@@ -1,0 +1,60 @@
+"""The parity check: the exported graph gives the capsules that torch gives, on random histories of all lengths."""
+
+import numpy as np
+import torch
+
+from model_export.bundle.extractor import Extractor, times_at
+from model_export.bundle.format import EXTRACTOR, BundleError
+from model_export.bundle.time_gaps import time_gaps
+from model_export.models.checkpoint import Checkpoint
+
+__all__ = ["PARITY", "check_parity", "largest_difference", "random_histories", "random_times"]
+
+PARITY = 1e-5  # the largest difference between torch's capsules and ONNX Runtime's
+RANDOM_HISTORIES = 64  # for the check of an export; the tests use many more
+
+
+def random_histories(checkpoint: Checkpoint, number: int) -> list[list[str]]:
+    """Histories of random items; the lengths run evenly from 0 to more than L."""
+    rng = np.random.default_rng(checkpoint.training.seed)
+    ids = checkpoint.vocabulary.item_ids
+    lengths = np.linspace(0, checkpoint.model.config.history_length * 1.2, number).astype(int)
+    return [[ids[row] for row in rng.integers(len(ids), size=length)] for length in lengths]
+
+
+def random_times(checkpoint: Checkpoint, histories: list[list[str]]) -> list[list[int]]:
+    """When the behaviours of these histories might have been; some in one visit, some months apart."""
+    rng = np.random.default_rng(checkpoint.training.seed)
+    steps = [np.exp(rng.uniform(0, np.log(1e10), size=len(history))) for history in histories]  # up to four months
+    return [np.cumsum(some).astype(np.int64).tolist() for some in steps]
+
+
+def check_parity(checkpoint: Checkpoint, extractor: Extractor) -> None:
+    """Raise BundleError where ONNX Runtime and torch disagree."""
+    worst = largest_difference(checkpoint, extractor, random_histories(checkpoint, RANDOM_HISTORIES))
+    if worst > PARITY:
+        raise BundleError(
+            f"{extractor.bundle.path / EXTRACTOR}: capsules differ from torch's by {worst:.1e}; "
+            f"at most {PARITY:.0e} is right"
+        )
+
+
+@torch.no_grad()
+def largest_difference(checkpoint: Checkpoint, extractor: Extractor, histories: list[list[str]]) -> float:
+    """The largest absolute difference between the capsules of torch and those of ONNX Runtime; inf for NaN."""
+    model, bundle = checkpoint.model.eval(), extractor.bundle
+    table, logits = model.item_table(), torch.from_numpy(np.array(bundle.routing_logits))
+    worst, times = 0.0, random_times(checkpoint, histories)
+    for history, when, served in zip(histories, times, extractor.encode(histories, times_ms=times), strict=True):
+        item_rows, places = extractor.known_behaviours(history)
+        rows = torch.tensor([item_rows], dtype=torch.int64).reshape(1, -1)
+        mask, read = torch.ones_like(rows, dtype=torch.bool), np.array(times_at(when, places), dtype=np.int64)[None]
+        profile = torch.zeros(1, len(extractor.profile_rows), dtype=torch.int64)
+        gaps = torch.from_numpy(time_gaps(read, mask.numpy()))
+        capsules, active, _ = model.extract(table[rows], mask, logits[rows].transpose(1, 2), profile, gaps)
+        expected = capsules[active].numpy()
+        if expected.shape != served.vectors.shape:
+            return float("inf")
+        difference = np.nan_to_num(np.abs(expected - served.vectors), nan=np.inf)
+        worst = max(worst, float(difference.max(initial=0)))
+    return worst
