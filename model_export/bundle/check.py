@@ -1,4 +1,4 @@
-"""Whether a bundle may be served: its files are whole, its dimensions agree, its golden capsules come out."""
+"""The full check of a bundle: its files are whole, its dimensions agree, its golden capsules come out."""
 
 from collections.abc import Callable
 
@@ -27,6 +27,11 @@ def check(bundle: Bundle, passed: Callable[[str], object] = lambda what: None) -
     Parameters
     ----------
     passed : told of each check that the bundle passed.
+
+    Raises
+    ------
+    BundleError
+        At the first check that fails.
     """
     for what, step in CHECKS:
         step(bundle)

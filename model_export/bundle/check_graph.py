@@ -1,4 +1,4 @@
-"""Checks of a bundle's ONNX graph: what it takes and gives, and that its capsules are right."""
+"""Checks of a bundle's ONNX graph: its inputs and outputs, and the capsules it gives."""
 
 import json
 from typing import Any
@@ -27,7 +27,13 @@ TYPES = {
 
 
 def check_graph(bundle: Bundle) -> None:
-    """The graph has the inputs and outputs of the contract, and the manifest's dimensions."""
+    """Check that the graph has the contract's inputs and outputs in the manifest's dimensions.
+
+    Raises
+    ------
+    BundleError
+        If a name, a type or a dimension differs, or the graph cannot be loaded or run.
+    """
     session, manifest, file = Extractor(bundle).session, bundle.manifest, bundle.path / EXTRACTOR
     inputs, outputs = ({node.name: node for node in nodes} for nodes in (session.get_inputs(), session.get_outputs()))
     expected = {"behaviours", "mask", "routing_logits"} | ({"profile"} if manifest.profile_fields else set())
@@ -44,7 +50,7 @@ def check_graph(bundle: Bundle) -> None:
 
 
 def _check_dimensions(bundle: Bundle, inputs: dict[str, Any]) -> None:
-    """The dimensions that the graph has fixed are the manifest's."""
+    """Check that the dimensions fixed in the graph are the manifest's."""
     with bundle_errors(bundle.path / EXTRACTOR, "run"):
         found = inputs["behaviours"].shape[2], inputs["routing_logits"].shape[1]
     right = bundle.manifest.dim, bundle.manifest.num_interests
@@ -56,7 +62,7 @@ def _check_dimensions(bundle: Bundle, inputs: dict[str, Any]) -> None:
 
 
 def _check_shapes(bundle: Bundle) -> None:
-    """The graph takes any number of users, and gives outputs of the contract's shapes."""
+    """Check that the graph takes any number of users and gives outputs of the right shapes."""
     manifest, extractor = bundle.manifest, Extractor(bundle)
     for users in (1, 3):
         mask = np.ones((users, manifest.history_length), dtype=bool)
@@ -72,7 +78,13 @@ def _check_shapes(bundle: Bundle) -> None:
 
 
 def check_golden(bundle: Bundle) -> None:
-    """The golden histories give the golden capsules."""
+    """Check that the golden histories give the golden capsules.
+
+    Raises
+    ------
+    BundleError
+        If the file cannot be read, or capsules differ by more than rounding explains.
+    """
     file = bundle.path / GOLDEN
     with bundle_errors(file):
         cases = json.loads(file.read_text(encoding="utf-8"))
@@ -92,12 +104,18 @@ def check_golden(bundle: Bundle) -> None:
 
 
 def _case_times(case: dict[str, Any]) -> list[int]:
-    """When the behaviours of a golden history were; older bundles say nothing of it, and read nothing."""
+    """Return the event times of a golden history; zeros for older bundles, which have none."""
     return case.get("event_times_ms") or [0] * len(case["history"])
 
 
 def check_finite(bundle: Bundle) -> None:
-    """Histories of random items, from none to more than L, of users with random profiles, give finite capsules."""
+    """Check that random histories, of none to more than L items, give finite capsules.
+
+    Raises
+    ------
+    BundleError
+        If a history gives NaN or infinite numbers.
+    """
     manifest, rng = bundle.manifest, np.random.default_rng(0)
     lengths = np.linspace(0, manifest.history_length * 1.2, HISTORIES).astype(int)
     histories = [[bundle.item_ids[row] for row in rng.integers(manifest.items, size=length)] for length in lengths]

@@ -1,4 +1,4 @@
-"""Checks of a bundle's tables: items, side features, catalogue, and what the manifest says of the index."""
+"""Checks of a bundle's tables: items, side features, catalogue, and the manifest's entry on the index."""
 
 import json
 import math
@@ -34,7 +34,13 @@ HNSW_HEADER = struct.Struct("<6Q")
 
 @contextmanager
 def bundle_errors(file: Path, how: str = "read") -> Iterator[None]:
-    """Turn whatever is raised at a file that is not what it should be into a BundleError that names it."""
+    """Turn any exception raised while a file is used into a BundleError that names it.
+
+    Parameters
+    ----------
+    file : the file that is read or run.
+    how : what is done with it, for the message "... cannot be read".
+    """
     try:
         yield
     except BundleError:
@@ -44,7 +50,13 @@ def bundle_errors(file: Path, how: str = "read") -> Iterator[None]:
 
 
 def check_items(bundle: Bundle) -> None:
-    """Every item is there once; the arrays have the dimensions in the manifest and only finite numbers."""
+    """Check that each item is listed once, with finite float32 rows of the right shape.
+
+    Raises
+    ------
+    BundleError
+        If the manifest, item_ids.json, item_embeddings.npy or routing_logits.npy is at fault.
+    """
     manifest, file = bundle.manifest, bundle.path / ITEM_IDS
     if len(manifest.repeat_bonus) not in (0, manifest.history_length):
         raise BundleError(
@@ -66,7 +78,7 @@ def check_items(bundle: Bundle) -> None:
 
 
 def _check_array(name: Path | str, array: np.ndarray, shape: tuple[int, ...]) -> None:
-    """A float32 array of this shape without NaN and infinity."""
+    """Check that an array is float32, of this shape, and free of NaN and infinity."""
     if array.shape != shape:
         raise BundleError(f"{name} has shape {array.shape}; right is {shape}")
     if array.dtype != np.float32:
@@ -76,7 +88,13 @@ def _check_array(name: Path | str, array: np.ndarray, shape: tuple[int, ...]) ->
 
 
 def check_features(bundle: Bundle) -> None:
-    """Every side feature has a vector for each of its values, behind a row of zeros; price edges ascend."""
+    """Check that each side feature has a row per value behind row 0; price edges ascend.
+
+    Raises
+    ------
+    BundleError
+        If features.npz is at fault.
+    """
     file = bundle.path / FEATURES
     with bundle_errors(file), np.load(file) as arrays:
         for name in (*bundle.manifest.feature_fields, PRICE_EDGES):
@@ -93,7 +111,13 @@ def check_features(bundle: Bundle) -> None:
 
 
 def check_catalogue(bundle: Bundle) -> None:
-    """Every column has a value of the right kind for every item."""
+    """Check that every catalogue column has a value of the right kind for every item.
+
+    Raises
+    ------
+    BundleError
+        If catalogue.json is at fault.
+    """
     file, items = bundle.path / CATALOGUE, bundle.manifest.items
     with bundle_errors(file):
         catalogue = bundle.catalogue
@@ -108,17 +132,17 @@ def check_catalogue(bundle: Bundle) -> None:
 
 
 def _is_text(value: Any) -> bool:
-    """Whether this is a title or a category."""
+    """Tell whether this is a title or a category."""
     return isinstance(value, str)
 
 
 def _is_price(value: Any) -> bool:
-    """Whether this is a price; None where it is unknown."""
+    """Tell whether this is a price; None means unknown."""
     return value is None or (isinstance(value, int | float) and math.isfinite(value))
 
 
 def _is_popularity(value: Any) -> bool:
-    """Whether this counts interactions."""
+    """Tell whether this is a number of interactions."""
     return isinstance(value, int) and value >= 0
 
 
@@ -131,14 +155,20 @@ CELLS: dict[str, Callable[[Any], bool]] = {
 
 
 def _is_ef(value: object) -> bool:
-    """Whether this is a breadth of searching, or one for each of some N."""
+    """Tell whether this is an ef (breadth of search), or an object of N -> ef."""
     if isinstance(value, dict):
         return len(value) > 0 and all(str(n).isdecimal() and int(n) > 0 and is_count(ef) for n, ef in value.items())
     return is_count(value)
 
 
 def check_index(bundle: Bundle) -> None:
-    """There is a graph where the manifest says so, of as many items and of vectors with room for theirs."""
+    """Check that items.hnsw is there if the manifest says so, with its items and dimensions.
+
+    Raises
+    ------
+    BundleError
+        If the manifest and the index disagree.
+    """
     manifest, file = bundle.manifest, bundle.path / INDEX
     kind = manifest.index.get("kind", "exact")
     if kind not in KINDS or (kind == "hnsw") != (INDEX in manifest.files):

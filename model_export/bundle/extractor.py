@@ -80,7 +80,7 @@ class Extractor:
         profiles: Sequence[Mapping[str, str]] | None = None,
         times_ms: Sequence[Sequence[int]] | None = None,
     ) -> list[Capsules]:
-        """Capsules of many users, in order.
+        """Return the capsules of many users, in their order.
 
         A user's capsules do not depend, bit for bit, on who else is in the batch: every history is padded to
         the same L, so the arithmetic of a user is always the same.
@@ -92,6 +92,10 @@ class Extractor:
         profiles : profile field -> value of each user; unknown fields and values count as unknown.
         times_ms : when the behaviours of each history were, Unix time in milliseconds; without it they are taken as of
             one visit. Read by models that have the input `gaps`.
+
+        Returns
+        -------
+        One Capsules a user.
         """
         capsules: list[Capsules] = []
         for at in range(0, len(histories), BATCH):
@@ -107,6 +111,7 @@ class Extractor:
         profiles: Sequence[Mapping[str, str]],
         times_ms: Sequence[Sequence[int]] | None,
     ) -> list[Capsules]:
+        """Return the capsules of at most BATCH users; arguments are those of `encode`."""
         known = [self.known_behaviours(history) for history in histories]
         counts = np.zeros(max(self.fewest, len(known)), dtype=np.int64)
         counts[: len(known)] = [len(item_rows) for item_rows, _ in known]
@@ -125,7 +130,16 @@ class Extractor:
         return capsules
 
     def known_behaviours(self, history: Sequence[str]) -> tuple[list[int], list[int] | slice]:
-        """Item rows and places in the history of the last L behaviours whose item the bundle knows."""
+        """Return item rows and places of the last L behaviours of items in the bundle.
+
+        Parameters
+        ----------
+        history : item ids, oldest first.
+
+        Returns
+        -------
+        item rows (T',) and their places in the history, as a list or a slice; T' is at most L.
+        """
         rows = self.bundle.rows
         recent = history[-self.length :]
         found = list(map(rows.get, recent))
@@ -135,20 +149,41 @@ class Extractor:
         return [row for row, _ in known], [place for _, place in known]
 
     def profile_matrix(self, profiles: Sequence[Mapping[str, str]], users: int) -> np.ndarray:
-        """int64 (users, P), rows in the profile tables, 0 for unknown."""
+        """Return each user's rows in the profile tables, 0 for unknown.
+
+        Parameters
+        ----------
+        users : rows of the result; those beyond the profiles are all zero.
+
+        Returns
+        -------
+        int64 (users, P)
+        """
         matrix = np.zeros((users, len(self.profile_rows)), dtype=np.int64)
         for user, profile in enumerate(profiles):
             matrix[user] = [rows.get(profile.get(name, ""), 0) for name, rows in self.profile_rows.items()]
         return matrix
 
     def run(self, rows: np.ndarray, mask: np.ndarray, profile: np.ndarray, gaps: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Run the graph: rows, gaps int64 (B, L), mask bool (B, L), profile int64 (B, P) -> its three outputs."""
+        """Run the graph on B users.
+
+        Parameters
+        ----------
+        rows : int64 (B, L), item rows.
+        mask : bool (B, L), True at behaviours.
+        profile : int64 (B, P), rows in the profile tables.
+        gaps : int64 (B, L), see `time_gaps`.
+
+        Returns
+        -------
+        capsules (B, K, d), interest_mask (B, K) and routing_weights (B, K, L), float32 but for the mask.
+        """
         return tuple(self.session.run(list(OUTPUTS), self.inputs(rows, mask, profile, gaps)))
 
     def inputs(
         self, rows: np.ndarray, mask: np.ndarray, profile: np.ndarray, gaps: np.ndarray
     ) -> dict[str, np.ndarray]:
-        """What the graph reads, looked up by the rows of `run`."""
+        """Return the graph's inputs by name, looked up by the arguments of `run`."""
         inputs = {
             "behaviours": np.take(self.bundle.item_embeddings, rows, axis=0),  # (B, L, d)
             "mask": mask,
@@ -164,7 +199,10 @@ class Extractor:
 def _gap_matrix(
     times_ms: Sequence[Sequence[int]] | None, places: Sequence[list[int] | slice], mask: np.ndarray
 ) -> np.ndarray:
-    """int64 (B, L), see `time_gaps`, of the behaviours at these places of each history; zeros without times."""
+    """Return the time gaps of the behaviours at these places: int64 (B, L), see `time_gaps`.
+
+    Without times all are zero.
+    """
     times = np.zeros(mask.shape, dtype=np.int64)
     if times_ms is None:
         return times
@@ -174,12 +212,12 @@ def _gap_matrix(
 
 
 def times_at(times_ms: Sequence[int], places: list[int] | slice) -> Sequence[int]:
-    """The times at these places of a history."""
+    """Return the times at these places of a history."""
     return times_ms[places] if isinstance(places, slice) else [times_ms[place] for place in places]
 
 
 def _spread_weights(weights: np.ndarray, places: list[int] | slice, behaviours: int) -> np.ndarray:
-    """Put routing weights (K', L) to where the behaviours stand in the user's history (K', T)."""
+    """Spread routing weights (K', L) over the places in the user's history: (K', T)."""
     spread = np.zeros((len(weights), behaviours), dtype=np.float32)
     spread[:, places] = weights
     return spread

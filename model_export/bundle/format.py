@@ -120,31 +120,33 @@ class Bundle:
 
     @property
     def version(self) -> str:
+        """Return the version, which is the name of the bundle's folder in a registry."""
         return self.manifest.version
 
     @cached_property
     def item_ids(self) -> list[str]:
-        """Item of each row (n,)."""
+        """Return the item of each row (n,)."""
         ids: list[str] = json.loads((self.path / ITEM_IDS).read_text(encoding="utf-8"))
         return ids
 
     @cached_property
     def rows(self) -> dict[str, int]:
-        """Row of each item."""
+        """Return item id -> row."""
         return {item_id: row for row, item_id in enumerate(self.item_ids)}
 
     @cached_property
     def item_embeddings(self) -> np.ndarray:
-        """float32 (n, d)."""
+        """Return the item embeddings, float32 (n, d), memory-mapped."""
         return np.asarray(np.load(self.path / ITEM_EMBEDDINGS, mmap_mode="r"))
 
     @cached_property
     def routing_logits(self) -> np.ndarray:
-        """float32 (n, K)."""
+        """Return the items' routing logits, float32 (n, K), memory-mapped."""
         return np.asarray(np.load(self.path / ROUTING_LOGITS, mmap_mode="r"))
 
     @cached_property
     def catalogue(self) -> _CatalogueColumns:
+        """Return the catalogue's columns, in the order of the rows."""
         return _CatalogueColumns(**json.loads((self.path / CATALOGUE).read_text(encoding="utf-8")))
 
     def verify(self) -> None:
@@ -164,7 +166,13 @@ class Bundle:
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Read manifest.json of a bundle folder."""
+    """Read manifest.json of a bundle folder.
+
+    Raises
+    ------
+    BundleError
+        If it is missing, is not JSON, is of another schema, or has a value of the wrong kind.
+    """
     file = path / MANIFEST
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
@@ -192,13 +200,23 @@ def write_manifest(path: Path, manifest: Manifest) -> None:
 
 
 def describe_file(file: Path) -> dict[str, Any]:
-    """Size in bytes and SHA-256, as the manifest lists them."""
+    """Return a file's size in bytes and SHA-256, as the manifest lists them.
+
+    Returns
+    -------
+    {"bytes": int, "sha256": 64 hexadecimal digits}
+    """
     with file.open("rb") as stream:
         return {"bytes": file.stat().st_size, "sha256": hashlib.file_digest(stream, "sha256").hexdigest()}
 
 
 def verify_file(file: Path, expected: dict[str, Any]) -> None:
-    """Raise BundleError unless the file is the one that the manifest describes."""
+    """Raise BundleError unless the file is the one that the manifest describes.
+
+    Parameters
+    ----------
+    expected : the file's entry in the manifest, see `describe_file`.
+    """
     if not file.is_file():
         raise BundleError(f"{file} is missing; the manifest lists it with {expected['bytes']} bytes")
     found = describe_file(file)
@@ -209,7 +227,7 @@ def verify_file(file: Path, expected: dict[str, Any]) -> None:
 
 
 def draw_routing_logits(item_ids: Sequence[str], num_interests: int, sigma: float) -> np.ndarray:
-    """The fixed Gaussian routing logits of items: each id seeds its own K draws from N(0, sigma^2).
+    """Draw the items' fixed Gaussian routing logits: each id seeds K draws from N(0, sigma^2).
 
     A behaviour takes its item's logits wherever it stands in the history, so capsules are a pure function of
     the history. The draws come from a hash (SHAKE-128) by the Box-Muller transform, not from a library's generator:

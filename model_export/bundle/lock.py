@@ -1,4 +1,4 @@
-"""A lock between processes: a file that one of them holds, and that nobody holds any more when that process is gone."""
+"""A lock between processes: a file that one of them holds, and that is free again when that process ends."""
 
 import fcntl
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ __all__ = ["locked"]
 
 @contextmanager
 def locked(file: Path, taken: Callable[[], None]) -> Iterator[None]:
-    """Hold the lock for a while.
+    """Hold the lock file while the context is open.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What the values in manifest.json must look like: nothing that is read later can then be of another kind."""
+"""The form of each value in manifest.json, checked before anything else is read."""
 
 import math
 import re
@@ -11,44 +11,44 @@ VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
 def is_version(value: object) -> bool:
-    """Whether this can be the name of a bundle: a folder's name that is no path, is not hidden and is not empty."""
+    """Tell whether this can name a bundle: a folder's name, no path, not hidden, not empty."""
     return isinstance(value, str) and VERSION.fullmatch(value) is not None
 
 
 def is_count(value: object) -> bool:
-    """Whether this is a whole number above 0; JSON's true is none."""
+    """Tell whether this is a whole number above 0; JSON's true is not."""
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def _is_object(value: object) -> bool:
-    """Whether this is a JSON object."""
+    """Tell whether this is a JSON object."""
     return isinstance(value, dict)
 
 
 def _is_fields(value: object) -> bool:
-    """Whether this names the values of each field."""
+    """Tell whether this is an object of field -> list of texts."""
     return isinstance(value, dict) and all(is_texts(values) for values in value.values())
 
 
 def _is_numbers(value: object) -> bool:
-    """Whether this is a list of finite numbers."""
+    """Tell whether this is a list of finite numbers."""
     return isinstance(value, list) and all(
         isinstance(one, int | float) and not isinstance(one, bool) and math.isfinite(one) for one in value
     )
 
 
 def is_texts(value: object) -> bool:
-    """Whether this is a list of strings."""
+    """Tell whether this is a list of strings."""
     return isinstance(value, list) and all(isinstance(one, str) for one in value)
 
 
 def _is_files(value: object) -> bool:
-    """Whether this lists files of one folder with their sizes and checksums."""
+    """Tell whether this lists files of one folder with their sizes and checksums."""
     return isinstance(value, dict) and all(is_version(name) and _is_file(entry) for name, entry in value.items())
 
 
 def _is_file(entry: object) -> bool:
-    """Whether this is what the manifest says of one file."""
+    """Tell whether this is the manifest's entry for one file."""
     return (
         isinstance(entry, dict)
         and isinstance(entry.get("bytes"), int)
@@ -77,7 +77,7 @@ FORM: dict[str, tuple[Callable[[object], bool], str]] = {
 
 
 def find_fault(content: dict[str, Any]) -> str | None:
-    """What is wrong with a manifest's values, in a sentence; None where nothing is."""
+    """Return the first fault in a manifest's values as a sentence, or None."""
     for name, (is_right, right) in FORM.items():
         if name in content and not is_right(content[name]):
             return f"{name} is {str(content[name])[:100]!r}; right is {right}"

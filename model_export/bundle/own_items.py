@@ -1,4 +1,4 @@
-"""Repeat consumption: what items of a user's own history get on top of max-sim.
+"""Repeat consumption: the score that items of a user's own history get on top of max-sim.
 
 People come back to what they had, and how likely depends on how long ago that was (Anderson et al., "The Dynamics of
 Repeat Consumption", WWW 2014). A capsule stands for a neighbourhood of items and cannot say that. So a model may learn
@@ -20,7 +20,9 @@ __all__ = ["own_items"]
 
 
 def own_items(bundle: Bundle, history: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """The items of a history that the bundle knows, and what each gets; none where its model knows no such thing.
+    """Return the bonus of each item in a history, for items that the bundle knows.
+
+    Empty if the bundle's model has learned no bonus.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The folder of published bundles and the pointer that says which one is current.
+"""The folder of published bundles and the pointer that names the current one.
 
 models/
   CURRENT              the version of the current bundle; below it those that were current before, the latest first
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 class NoEarlierBundleError(BundleError):
-    """There is nothing that a rollback could go to."""
+    """No bundle was current before, so that a rollback has nothing to go to."""
 
 
 class Registry:
@@ -45,7 +45,10 @@ class Registry:
         self.folder, self.check = folder, check
 
     def pointer(self) -> list[str]:
-        """The current version and those that were current before, the latest first; empty before the first publish."""
+        """Return the current version and the earlier ones, latest first.
+
+        Empty before the first publish.
+        """
         try:
             text = (self.folder / POINTER).read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
@@ -53,7 +56,7 @@ class Registry:
         return [line.strip() for line in text.splitlines() if line.strip()]
 
     def current_version(self) -> str | None:
-        """What the pointer says, None before the first publish."""
+        """Return the version that the pointer names, or None before the first publish."""
         return next(iter(self.pointer()), None)
 
     def current(self) -> Bundle:
@@ -91,7 +94,7 @@ class Registry:
         return bundle
 
     def versions(self) -> list[str]:
-        """All bundles that are here, the oldest first; versions sort by time."""
+        """Return the versions of all bundles here, oldest first; versions sort by time."""
         return sorted(file.parent.name for file in self.folder.glob(f"*/{MANIFEST}") if is_version(file.parent.name))
 
     def publish(self, path: Path) -> Bundle:
@@ -114,7 +117,7 @@ class Registry:
         return self.open(bundle.version)
 
     def promote(self, version: str) -> Bundle:
-        """Make current what is here already, however it came here.
+        """Make a bundle current that is in the registry already.
 
         Raises
         ------
@@ -129,7 +132,9 @@ class Registry:
         return bundle
 
     def rollback(self) -> Bundle:
-        """Make current what was current before; the bundle that is left is forgotten by the pointer, not removed.
+        """Make the previously current bundle current again.
+
+        The bundle that is left is forgotten by the pointer, not removed.
 
         Raises
         ------
@@ -152,7 +157,7 @@ class Registry:
         return bundle
 
     def prune(self, keep: int) -> list[str]:
-        """Remove all but the newest bundles, and give the versions of those that were removed.
+        """Remove all but the newest `keep` bundles and return the removed versions.
 
         The current bundle stays, and the one that `rollback` would go to. So does what is not whole: it may be on
         its way here.
@@ -170,7 +175,7 @@ class Registry:
         return old
 
     def _is_whole(self, version: str) -> bool:
-        """Whether a bundle has all its files, as long as the manifest says."""
+        """Tell whether a bundle has all its files in the manifest's sizes."""
         try:
             bundle = self.open(version)
             sizes = {name: (bundle.path / name).stat().st_size for name in (*REQUIRED, *bundle.manifest.files)}
@@ -180,7 +185,7 @@ class Registry:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Hold the registry's lock; what changes were cut off, and left behind, is removed."""
+        """Hold the registry's lock, and remove what interrupted changes left behind."""
         with locked(self.folder / LOCK, lambda: log.info("waiting: another process is changing %s", self.folder)):
             for prefix in (COPYING, REMOVING, POINTING):  # whoever held the lock is done or dead
                 for leftover in self.folder.glob(f"{prefix}*"):
@@ -188,7 +193,7 @@ class Registry:
             yield
 
     def _copy_files(self, bundle: Bundle) -> None:
-        """Copy the files that a bundle lists under a temporary name, then rename the folder if the copy is whole."""
+        """Copy a bundle's listed files under a temporary name, then rename the whole copy."""
         destination = self.folder / bundle.version
         if destination.exists():
             raise BundleError(f"{destination} exists already; a version is published once (`promote` makes it current)")
@@ -208,11 +213,16 @@ class Registry:
             shutil.rmtree(partial, ignore_errors=True)
 
     def point_to(self, version: str) -> None:
-        """Make a version the current one; what was current is remembered."""
+        """Make a version the current one; the one before stays in the pointer."""
         self.write_pointer([version, *(one for one in self.pointer() if one != version)])
 
     def write_pointer(self, versions: Sequence[str]) -> None:
-        """Replace the pointer; readers see the old or the new one, never half of it."""
+        """Replace the pointer atomically: readers see the old or the new one.
+
+        Parameters
+        ----------
+        versions : the current version, then the earlier ones, latest first.
+        """
         descriptor, partial = tempfile.mkstemp(prefix=POINTING, dir=self.folder)
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
             stream.writelines(f"{version}\n" for version in versions)
@@ -224,14 +234,14 @@ class Registry:
 
 
 def _flush(folder: Path) -> None:
-    """Wait until the disk has a folder and its files: a machine that fails must not lose what is current."""
+    """Wait until a folder and its files are on disk, so that a power loss does not undo them."""
     for file in folder.iterdir():
         _flush_entry(file)
     _flush_entry(folder)
 
 
 def _flush_entry(path: Path) -> None:
-    """Wait until the disk has a file's content, or a folder's list."""
+    """Wait until a file's content, or a folder's list, is on disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""What a process serves: made of the current bundle, and made anew in the background when another becomes current."""
+"""The object that a process serves: made of the current bundle, and remade in the background when another is current."""
 
 import gc
 import logging
@@ -28,7 +28,10 @@ Files = frozenset[tuple[str, int, int]]  # name, size and time of change of each
 
 @dataclass(frozen=True)
 class _RefusedBundle:
-    """A version that must not be served, or "" where it is the pointer itself: why, and what the folder held then."""
+    """A version that must not be served, its fault, and its files at that time.
+
+    The version is "" if the pointer itself is at fault.
+    """
 
     version: str
     fault: str
@@ -37,7 +40,7 @@ class _RefusedBundle:
 
 
 class Serving(Generic[Made]):
-    """Follows the registry's pointer.
+    """An object made of the registry's current bundle, replaced when the pointer moves.
 
     A bundle is checked in full before anything is made of it. One that must not be served is refused, and what was
     served before goes on, whatever is wrong with the bundle or with the pointer. Whoever brings bundles may set the
@@ -84,11 +87,12 @@ class Serving(Generic[Made]):
         self.thread = threading.Thread(target=self.follow, name="serving", daemon=True)
 
     def look(self) -> bool:
-        """Look at the pointer once, and take over what it names; whether something new is served."""
+        """Read the pointer once, take over its bundle, and tell whether it was replaced."""
         with self.looking:
             return self._follow_pointer()
 
     def _follow_pointer(self) -> bool:
+        """Serve the pointer's bundle if it is new and sound; tell whether it was replaced."""
         try:
             version = self._pointed_at()
         except Exception as error:  # of whatever kind: what is served must go on
@@ -106,7 +110,7 @@ class Serving(Generic[Made]):
         return self._take_over(version, made)
 
     def _pointed_at(self) -> str:
-        """The version that the pointer names; BundleError where it names none that could be there."""
+        """Return the version that the pointer names; raise BundleError if it names none."""
         version = self.registry.current_version()
         if version is None or not is_version(version):
             said = "names no version" if version is None else f"says {version[:100]!r}"
@@ -114,7 +118,9 @@ class Serving(Generic[Made]):
         return version
 
     def _is_worth_a_try(self, version: str) -> bool:
-        """Whether a version was not refused yet, or its files have changed since and kept still, or some time is over.
+        """Tell whether a version was never refused, or is worth reading again.
+
+        A refused one is if its files have changed since and kept still, or some time is over.
 
         Reading everything again at each look, while files are still coming, would keep a core and a disk busy.
         """
@@ -126,12 +132,18 @@ class Serving(Generic[Made]):
         return (is_still and self.seen != refusal.files) or time.monotonic() - refusal.at > TRY_AGAIN_S
 
     def check_and_make(self, bundle: Bundle) -> Made:
-        """Check a bundle and make of it what is served."""
+        """Check a bundle and make the served object of it.
+
+        Raises
+        ------
+        BundleError
+            If the check fails. Whatever `make` raises goes to the caller too.
+        """
         check(bundle)
         return self.make(bundle)
 
     def _take_over(self, version: str, made: Made) -> bool:
-        """Serve what was made, unless the pointer has moved on meanwhile: then the next look makes what it names."""
+        """Serve the new object, unless the pointer has moved on: the next look makes that one."""
         if not self._is_wanted(version):
             return False
         self.current, self.version, self.refusal = made, version, None
@@ -141,13 +153,13 @@ class Serving(Generic[Made]):
         return True
 
     def _is_wanted(self, version: str) -> bool:
-        """Whether the pointer names this version; not where it cannot be read, which the next look says."""
+        """Tell whether the pointer names this version; False if it cannot be read."""
         with suppress(Exception):
             return self._pointed_at() == version
         return False
 
     def _refuse(self, version: str, error: Exception) -> bool:
-        """Say once that a version is refused and why; False, for `look`."""
+        """Log and report a refused version, once for each fault; return False, for `look`."""
         found = error if isinstance(error, BundleError) else BundleError(f"{type(error).__name__}: {error}")
         before = self.refusal
         self.refusal = _RefusedBundle(version, str(found), self.seen, time.monotonic())
@@ -160,7 +172,7 @@ class Serving(Generic[Made]):
         return False
 
     def follow(self) -> None:
-        """Look at the pointer now and then, until the end of the context."""
+        """Look at the pointer every 0.2 s until the context ends."""
         while not self.stop.wait(LOOK_EVERY_S):
             self.look()
 
@@ -174,7 +186,7 @@ class Serving(Generic[Made]):
 
 
 def _file_stamps(folder: Path) -> Files:
-    """What tells whether files in a folder have changed; nothing where there is no such folder."""
+    """Return name, size and change time of a folder's files; empty without the folder."""
     try:
         stats = [(file.name, file.stat()) for file in folder.iterdir()]
     except OSError:

@@ -1,4 +1,4 @@
-"""How long before the last behaviour each behaviour was, as models read it.
+"""The time from each behaviour to the user's last one, in the buckets that models read.
 
 In buckets that grow with the time, as in Zhai et al., "Actions Speak Louder than Words: Trillion-Parameter Sequential
 Transducers for Generative Recommendations", ICML 2024; there they are of each pair of behaviours.
@@ -12,7 +12,7 @@ BUCKETS = 32  # the last one begins after 68 years
 
 
 def time_gaps(times_ms: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The bucket floor(log2(1 + seconds)) of the time from each behaviour to the user's last one.
+    """Return the bucket floor(log2(1 + seconds)) of the time to the user's last behaviour.
 
     So a visit's clicks are apart from those of the visits before, whether these were an hour or a year ago.
 

@@ -26,7 +26,7 @@ Version = Annotated[str, typer.Argument(help="Version of a bundle in the registr
 
 
 def _registry_of(models: Path | None) -> Registry:
-    """The registry that was asked for, with the full check."""
+    """Return the registry in `models` or the configured one, with the full check."""
     return Registry(models or settings.load().models, check)
 
 
@@ -70,7 +70,7 @@ def publish(
 
 @app.command("list")
 def list_bundles(models: Models = None) -> None:
-    """Every bundle of the registry, the newest first; which is current, and to which `rollback` goes."""
+    """List the registry's bundles, newest first: which is current, which `rollback` goes to."""
     registry = _registry_of(models)
     marks = dict(zip(registry.pointer(), ("current", "before"), strict=False))
     rows = [_row_of(registry, version, marks.get(version, "")) for version in reversed(registry.versions())]
@@ -81,7 +81,7 @@ def list_bundles(models: Models = None) -> None:
 
 
 def _row_of(registry: Registry, version: str, mark: str) -> list[Any]:
-    """What `list` says of a bundle."""
+    """Return a bundle's row of `list`."""
     try:
         manifest = registry.open(version).manifest
     except BundleError:
@@ -102,7 +102,7 @@ def _row_of(registry: Registry, version: str, mark: str) -> list[Any]:
 
 
 def _trained_until(manifest: Any) -> str:
-    """The date of the last event that a model was trained on, where there are times."""
+    """Return the date of the last event that a model was trained on, if there are times."""
     data = manifest.data
     if not data.get("timed") or not isinstance(data.get("last_event_ms"), int):
         return ""
@@ -110,7 +110,7 @@ def _trained_until(manifest: Any) -> str:
 
 
 def _hr(manifest: Any) -> str:
-    """HR@50 of the validation users, where it is known."""
+    """Return HR@50 of the validation users, if it is known."""
     validation = manifest.metrics.get("validation")
     found = validation.get("hr@50") if isinstance(validation, dict) else None
     return f"{100 * found:.1f} %" if isinstance(found, float) else ""
@@ -121,7 +121,7 @@ def show(
     version: Annotated[str | None, typer.Argument(help="Version of a bundle.", show_default="the current one")] = None,
     models: Models = None,
 ) -> None:
-    """The model card of a bundle, where it lies, and its index."""
+    """Print the model card of a bundle, where it lies, and its index."""
     registry = _registry_of(models)
     bundle = registry.current() if version is None else registry.open(version)
     print(f"{bundle.path}\nindex: {bundle.manifest.index or 'exact'}\n")
@@ -136,7 +136,7 @@ def promote(version: Version, models: Models = None) -> None:
 
 @app.command()
 def rollback(models: Models = None) -> None:
-    """Make the bundle current that was current before; once more goes back further."""
+    """Make the previous bundle current again; once more goes back further."""
     print(f"current model: {_registry_of(models).rollback().version}")
 
 

@@ -1,4 +1,4 @@
-"""What several commands take on their command lines."""
+"""Command-line options that several commands share."""
 
 from datetime import datetime
 from pathlib import Path
@@ -68,12 +68,15 @@ Force = Annotated[bool, typer.Option("--force", help="Publish what the gate spea
 
 
 def train_on(threads: int) -> None:
-    """As many as there are cores, torch's own number, wait for each other on a shared machine: slower than one."""
+    """Let torch train on so many threads.
+
+    As many as there are cores, torch's own number, wait for each other on a shared machine: slower than one.
+    """
     import torch  # here, because it takes a while and only training needs it
 
     torch.set_num_threads(threads)
 
 
 def given(**options: int | None) -> dict[str, Any]:
-    """The options that were given; the others are the model's own."""
+    """Return the options that were given; the others are the model's own."""
     return {name: value for name, value in options.items() if value is not None}

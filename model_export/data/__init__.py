@@ -1,0 +1,1 @@
+"""Interaction logs, and the arrays that training and evaluation make of them."""

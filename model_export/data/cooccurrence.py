@@ -1,4 +1,4 @@
-"""What goes with what: items that stand close to each other in users' sequences."""
+"""Co-occurrence: items that stand close to each other in users' sequences, and what is made of it."""
 
 import numpy as np
 from scipy.sparse import coo_matrix, csr_matrix, diags_array
@@ -15,7 +15,7 @@ NEIGHBOURS = 50
 def co_occurrence(
     sequences: Sequences, users: np.ndarray, items: int, reach: int = REACH, distance_weight: str = "inverse"
 ) -> csr_matrix:
-    """How often two items stand within `reach` positions of each other: symmetric, float64 (items, items).
+    """Count how often two items stand within `reach` positions of each other.
 
     An item that follows itself counts twice, once in each direction, like any other pair.
 
@@ -23,6 +23,10 @@ def co_occurrence(
     ----------
     users : int64, whose behaviours count.
     distance_weight : "inverse" counts a pair as 1 / the positions between them, "constant" as 1.
+
+    Returns
+    -------
+    symmetric, float64 (items, items)
     """
     positions, owners = positions_of(sequences, users)
     rows = sequences.items[positions]
@@ -36,13 +40,27 @@ def co_occurrence(
 
 
 def similarity_matrix(pairs: csr_matrix, counts: np.ndarray, popularity_power: float = 0.5) -> csr_matrix:
-    """Co-occurrence divided by (count of the one item * count of the other) to a power; at 0.5 it is a cosine."""
+    """Divide co-occurrence by (count of one item * count of the other) to a power.
+
+    At 0.5 it is a cosine.
+
+    Parameters
+    ----------
+    pairs : (items, items), see `co_occurrence`.
+    counts : (items,), behaviours with each item.
+
+    Returns
+    -------
+    (items, items)
+    """
     scale = diags_array(np.maximum(counts, 1) ** -popularity_power)
     return csr_matrix(scale @ pairs @ scale)
 
 
 def svd_item_vectors(similarity: csr_matrix, dim: int, rng: np.random.Generator) -> np.ndarray:
-    """Unit-length item embeddings by truncated SVD of the similarity: what item-kNN knows, as a starting point.
+    """Return unit-length item vectors by truncated SVD of the similarity, as a start.
+
+    So training starts from what item-kNN knows.
 
     Items that go with nothing get random directions.
 
@@ -61,7 +79,7 @@ def svd_item_vectors(similarity: csr_matrix, dim: int, rng: np.random.Generator)
 
 
 class Neighbours:
-    """The items that each item goes with most, to draw from.
+    """The most similar items of each item, to draw from.
 
     Parameters
     ----------
@@ -84,7 +102,16 @@ class Neighbours:
         self.cumulative = np.cumsum(weights, 1)
 
     def draw(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """One neighbour of each item row (n,), in proportion to the similarity: int32 (n,)."""
+        """Draw one neighbour for each item row, in proportion to the similarity.
+
+        Parameters
+        ----------
+        rows : int64 (n,), item rows.
+
+        Returns
+        -------
+        int32 (n,)
+        """
         aims = rng.random(len(rows))[:, None] * self.cumulative[rows, -1:]
         place = (self.cumulative[rows] <= aims).sum(1)
         return self.items[rows, place]

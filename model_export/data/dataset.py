@@ -1,4 +1,4 @@
-"""What training reads: an interaction log turned into arrays, without a Python loop per event."""
+"""The arrays that training and evaluation read, made of an interaction log without a Python loop per event."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -32,7 +32,7 @@ MOST_VALUES = 32  # of an item, the first: a single item that lists thousands wo
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Which row stands for which item, feature value and profile value.
+    """The rows that stand for items, feature values and profile values.
 
     Row 0 of every profile field means "unknown"; items have no such row. The values of all side features stand in
     one table, field after field, behind a row 0 that means "no (further) value".
@@ -54,11 +54,11 @@ class Vocabulary:
 
     @property
     def feature_values(self) -> int:
-        """Values of all side features together; their table has one row more."""
+        """Return the number of values of all side features; their table has one row more."""
         return sum(len(values) for values in self.feature_fields.values())
 
     def feature_slices(self) -> dict[str, slice]:
-        """Side feature -> its rows in the one table, in the order of its values."""
+        """Return side feature -> its rows in the one table, in the order of its values."""
         ends = np.cumsum([1, *(len(values) for values in self.feature_fields.values())]).tolist()
         return {name: slice(*rows) for name, rows in zip(self.feature_fields, pairwise(ends), strict=True)}
 
@@ -84,7 +84,7 @@ class Sequences:
 
     @property
     def lengths(self) -> np.ndarray:
-        """Behaviours of each user, (U,)."""
+        """Return the number of behaviours of each user, (U,)."""
         return np.diff(self.starts)
 
 
@@ -102,14 +102,26 @@ def build_vocabulary(log: InteractionLog) -> Vocabulary:
 
 
 def _side_values(items: pd.DataFrame, bands: pd.Series, side_features: list[str]) -> pd.DataFrame:
-    """Item (its row), field and value of all that is known of items, field after field."""
+    """Return the side features as one long table: item (its row), field, value.
+
+    Field after field.
+    """
     known = [_single_values("category", items.category), _single_values("price_band", bands)]
     known += [_several_values(name, items[name]) for name in side_features]
     return pd.concat(known, ignore_index=True)
 
 
 def price_bands(prices: np.ndarray) -> tuple[pd.Series, list[float]]:
-    """Name the decile of each price, "" where it is unknown; also give the prices between the bands."""
+    """Name the decile of each price, "" for unknown prices.
+
+    Parameters
+    ----------
+    prices : float (items,), NaN where unknown.
+
+    Returns
+    -------
+    the names, str (items,), and the prices between the bands, ascending; none without a known price.
+    """
     known = prices[~np.isnan(prices)]
     if not len(known):
         return pd.Series([""] * len(prices), dtype=str), []
@@ -118,19 +130,19 @@ def price_bands(prices: np.ndarray) -> tuple[pd.Series, list[float]]:
 
 
 def _bands_between(edges: list[float], prices: np.ndarray) -> pd.Series:
-    """Name the band of each price by the prices between the bands, "" where it is unknown."""
+    """Name the band of each price by the prices between the bands, "" for unknown prices."""
     band = pd.Series(np.searchsorted(edges, prices, side="right"), dtype=str)
     return band.where(~np.isnan(prices), "")
 
 
 def _single_values(field: str, column: pd.Series) -> pd.DataFrame:
-    """Item (its row), field and value wherever a column (items,) of one value for each item knows it."""
+    """Return item (its row), field and value of a column (items,) with one value a cell."""
     known = np.flatnonzero(column != "")
     return pd.DataFrame({"item": known, "field": field, "value": column.iloc[known].astype("str").array})
 
 
 def _several_values(field: str, column: pd.Series) -> pd.DataFrame:
-    """Likewise of a column (items,) whose cells join several values by "|"."""
+    """Return item (its row), field and value of a column (items,) of "|"-joined values."""
     parts = pc.split_pattern(pa.array(column, pa.large_string()), SEPARATOR)
     owners, values = np.asarray(pc.list_parent_indices(parts)), pc.list_flatten(parts).to_pandas()
     found = pd.DataFrame({"item": owners, "field": field, "value": values.astype("str")})
@@ -138,7 +150,7 @@ def _several_values(field: str, column: pd.Series) -> pd.DataFrame:
 
 
 def _code_features(known: pd.DataFrame, items: int) -> tuple[dict[str, list[str]], np.ndarray]:
-    """Number the values of side features in one table, and list those of each item.
+    """Assign a row of one table to each side-feature value, and list each item's rows.
 
     Parameters
     ----------
@@ -165,7 +177,9 @@ def _code_features(known: pd.DataFrame, items: int) -> tuple[dict[str, list[str]
 
 
 def new_features(items: pd.DataFrame, side_features: list[str], vocabulary: Vocabulary) -> np.ndarray:
-    """What a vocabulary knows of items that it does not have; values that it has not either are left out.
+    """Return the known feature values of items that the vocabulary does not have.
+
+    Values that it does not have either are left out.
 
     Parameters
     ----------
@@ -188,13 +202,16 @@ def new_features(items: pd.DataFrame, side_features: list[str], vocabulary: Voca
 
 
 def _keep_first_values(known: pd.DataFrame) -> pd.DataFrame:
-    """Item after item: each value once, and no more than the first `MOST_VALUES` of an item."""
+    """Keep each value of an item once, and at most its first `MOST_VALUES`."""
     known = known.drop_duplicates().sort_values("item", kind="stable", ignore_index=True)
     return known[known.groupby("item").cumcount() < MOST_VALUES]
 
 
 def _rows_side_by_side(owners: pd.Series, rows: pd.Series, items: int) -> np.ndarray:
-    """The rows of each owner side by side, 0 at padding: int64 (items, most rows of one owner)."""
+    """Put the rows of each owner side by side: int64 (items, most rows of one owner).
+
+    0 is padding.
+    """
     places = owners.groupby(owners).cumcount().to_numpy()
     table = np.zeros((items, places.max(initial=-1) + 1), dtype=np.int64)
     table[owners.to_numpy(), places] = rows.to_numpy()
@@ -202,12 +219,22 @@ def _rows_side_by_side(owners: pd.Series, rows: pd.Series, items: int) -> np.nda
 
 
 def rows_of(column: pd.Series, values: list[str]) -> np.ndarray:
-    """The table row of each value: 1 + its place in `values`, 0 where it is not among them. int64 (len,)."""
+    """Return the table row of each value: 1 + its place in `values`, or 0 if it is not there.
+
+    Parameters
+    ----------
+    column : values (n,).
+    values : the table's values, from row 1 on.
+
+    Returns
+    -------
+    int64 (n,)
+    """
     return pd.Index(values).get_indexer(pd.Index(column)).astype(np.int64) + 1
 
 
 def build_sequences(log: InteractionLog, vocabulary: Vocabulary) -> Sequences:
-    """Group a log by user. Items that the vocabulary does not have are left out."""
+    """Group a log by user; items that the vocabulary does not have are left out."""
     rows = pd.Index(vocabulary.item_ids).get_indexer(pd.Index(log.events.item_id))
     users, user_ids = pd.factorize(log.events.user_id, sort=True)
     known = rows >= 0
@@ -219,7 +246,16 @@ def build_sequences(log: InteractionLog, vocabulary: Vocabulary) -> Sequences:
 
 
 def profile_rows(profiles: pd.DataFrame, user_ids: list[str], vocabulary: Vocabulary) -> np.ndarray:
-    """The profile-table rows of these users, int64 (U, P); 0 for users and values that are unknown."""
+    """Return users' rows in the profile tables, 0 for unknown users and values.
+
+    Parameters
+    ----------
+    profiles : as InteractionLog.profiles.
+
+    Returns
+    -------
+    int64 (U, P), in the order of `user_ids`.
+    """
     fields = list(vocabulary.profile_fields)
     known = profiles.set_index("user_id").reindex(index=user_ids, columns=fields, fill_value="")
     columns = [rows_of(known[name], values) for name, values in vocabulary.profile_fields.items()]
@@ -229,7 +265,7 @@ def profile_rows(profiles: pd.DataFrame, user_ids: list[str], vocabulary: Vocabu
 def history_windows(
     sequences: Sequences, ends: np.ndarray, first: np.ndarray, length: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The up to `length` behaviours before each position.
+    """Return the up to `length` behaviours before each position.
 
     Parameters
     ----------
@@ -248,19 +284,37 @@ def history_windows(
 
 
 def mask_without_last(mask: np.ndarray) -> np.ndarray:
-    """Masks (B, L) without each history's last behaviour, which stands in the last place."""
+    """Return masks (B, L) without each history's last behaviour, in the last place."""
     earlier = mask.copy()
     earlier[:, -1] = False
     return earlier
 
 
 def positions_of(sequences: Sequences, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where the behaviours of these users stand in sequences.items, and whose they are: both int64 (E',)."""
+    """Return the positions of users' behaviours in sequences.items, and their users.
+
+    Parameters
+    ----------
+    users : int64, indices into sequences.user_ids.
+
+    Returns
+    -------
+    positions int64 (E',) and users int64 (E',), user after user.
+    """
     lengths = sequences.lengths[users]
     before = np.cumsum(lengths) - lengths  # behaviours of the users that come earlier among `users`
     return np.arange(lengths.sum()) + np.repeat(sequences.starts[users] - before, lengths), np.repeat(users, lengths)
 
 
 def item_counts(sequences: Sequences, users: np.ndarray, items: int) -> np.ndarray:
-    """Behaviours of these users with each item: int64 (items,)."""
+    """Count the behaviours of these users with each item.
+
+    Parameters
+    ----------
+    users : int64, indices into sequences.user_ids.
+
+    Returns
+    -------
+    int64 (items,)
+    """
     return np.bincount(sequences.items[positions_of(sequences, users)[0]], minlength=items)

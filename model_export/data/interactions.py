@@ -1,4 +1,4 @@
-"""An interaction log: who did what to which item when, and what is known of items and users."""
+"""The interaction log: users' behaviours with items in time order, and what is known of items and users."""
 
 from dataclasses import dataclass, field, replace
 
@@ -50,11 +50,11 @@ class InteractionLog:
 
     @property
     def side_features(self) -> list[str]:
-        """The columns of items that are side features beside category and price, in their order."""
+        """Return the item columns that are side features beside category and price."""
         return [str(name) for name in self.items if name not in ITEM_COLUMNS]
 
     def between(self, start: float, end: float) -> "InteractionLog":
-        """The events from the share `start` to the share `end` (0 to 1) of the log, by time order.
+        """Return the events from the share `start` to the share `end` (0 to 1), by time order.
 
         Items, profiles and sides are those of the events that remain.
         """
@@ -62,19 +62,26 @@ class InteractionLog:
         return self._rows(round(rows * start), round(rows * end))
 
     def without_side_features(self) -> "InteractionLog":
-        """The same events, with items known by their ids and titles alone."""
+        """Return the log with items known by their ids and titles alone."""
         items = self.items[ITEM_COLUMNS].assign(category="", price=np.nan)
         return replace(self, items=items.astype({"category": "str"}))
 
     def before(self, time_ms: int) -> "InteractionLog":
-        """The events earlier than a time (Unix milliseconds), with their items and profiles."""
+        """Return the log of the events earlier than a time (Unix milliseconds).
+
+        Items and profiles are those of the events.
+        """
         return self._rows(0, int(self.events.event_time_ms.searchsorted(time_ms, side="left")))
 
     def after(self, time_ms: int) -> "InteractionLog":
-        """The events later than a time (Unix milliseconds), with their items and profiles."""
+        """Return the log of the events later than a time (Unix milliseconds).
+
+        Items and profiles are those of the events.
+        """
         return self._rows(int(self.events.event_time_ms.searchsorted(time_ms, side="right")), len(self.events))
 
     def _rows(self, start: int, end: int) -> "InteractionLog":
+        """Return the log of the events in these rows."""
         events = self.events.iloc[start:end].reset_index(drop=True)
         users = set(events.user_id)
         return InteractionLog(
@@ -87,7 +94,7 @@ class InteractionLog:
         )
 
     def describe(self) -> str:
-        """One line: what was read and what was dropped, with the reasons."""
+        """Return one line on the events that were read and those dropped, with the reasons."""
         dropped = "; ".join(f"{count:,} {reason}" for reason, count in self.dropped.items() if count)
         kept = (
             f"{self.source}: {len(self.events):,} interactions of {self.events.user_id.nunique():,} users "

@@ -1,4 +1,4 @@
-"""The events of a log between two dates."""
+"""A log's events between two dates."""
 
 from datetime import UTC, datetime
 
@@ -8,7 +8,7 @@ __all__ = ["events_between"]
 
 
 def events_between(log: InteractionLog, since: datetime | None, until: datetime | None) -> InteractionLog:
-    """The events from a date on (UTC) and before another; all on a side where none is given.
+    """Return the log from one date on (UTC) and before another; None leaves a side open.
 
     Raises
     ------
@@ -30,5 +30,5 @@ def events_between(log: InteractionLog, since: datetime | None, until: datetime 
 
 
 def _milliseconds(date: datetime) -> int:
-    """Unix time of a date that is meant in UTC."""
+    """Return the Unix time of a date in UTC."""
     return int(date.replace(tzinfo=UTC).timestamp() * 1_000)

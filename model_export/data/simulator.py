@@ -1,4 +1,4 @@
-"""A simulated shop whose users' interests are known, so that what the model finds can be checked.
+"""A simulated shop whose users' interests are known, so that the interests a model finds can be checked.
 
 Every user has two to four interests, which are categories. Behaviours come in short visits, each to one
 interest, the next visit to another; some clicks go anywhere. The same seed gives the same shop at any date.
@@ -81,7 +81,7 @@ _AGES = ["18-24", "25-34", "35-44", "45-54", "55-64", "65+"]
 
 @dataclass(frozen=True)
 class SimulatedShop:
-    """A log and what it was made from.
+    """A simulated log and the interests it was made from.
 
     Attributes
     ----------
@@ -115,6 +115,7 @@ def simulate(users: int = 2000, seed: int = 7, *, noise: float = 0.05) -> Simula
         Number of users, at least 1.
     noise : float
         Share of events that go to any product, by popularity; 0 to 0.5. Never a visit's first event.
+    seed : the same seed gives the same shop.
 
     Raises
     ------
@@ -156,7 +157,12 @@ def simulate(users: int = 2000, seed: int = 7, *, noise: float = 0.05) -> Simula
 
 
 def _make_products(rng: np.random.Generator) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
-    """The products, the share of each category (24,) and of each product within its category (24, 25)."""
+    """Make the products, and draw the shares by which they are taken.
+
+    Returns
+    -------
+    item table; share of each category (24,); share of each product within its category (24, 25)
+    """
     rows = []
     for category, (low, high, materials, products) in _CATALOGUE.items():
         for product in products.split(","):
@@ -175,20 +181,28 @@ def _make_products(rng: np.random.Generator) -> tuple[pd.DataFrame, np.ndarray, 
 
 
 def _draw_without_repeats(rng: np.random.Generator, shares: np.ndarray, count: int) -> np.ndarray:
-    """In each row `count` different columns by their shares (the Gumbel top-k trick): (rows, count)."""
+    """Draw `count` different columns in each row by their shares (Gumbel top-k trick).
+
+    Returns
+    -------
+    (rows, count)
+    """
     keys = np.log(shares) + rng.gumbel(size=shares.shape)
     return np.argsort(-keys, axis=1)[:, :count]
 
 
 def _plant_interests(rng: np.random.Generator, users: int, category_share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Categories (users, 4), and how many of them (users,) are the user's interests."""
+    """Draw categories (users, 4) and how many of them (users,) are the user's interests."""
     shares = np.broadcast_to(category_share, (users, len(category_share)))
     counts = rng.integers(2, _MOST_INTERESTS, size=users, endpoint=True)
     return _draw_without_repeats(rng, shares, _MOST_INTERESTS), counts
 
 
 def _draw_visits(rng: np.random.Generator, interests: np.ndarray, counts: np.ndarray) -> _Visits:
-    """Visits of 1 to 6 clicks until a user's events are used up, never twice in a row to one interest."""
+    """Draw visits of 1 to 6 clicks until a user's events are used up.
+
+    Two visits in a row are never to one interest.
+    """
     users = len(interests)
     events = rng.integers(_SHORTEST, _LONGEST, size=(users, 1), endpoint=True)
     sizes = rng.integers(1, _MOST_CLICKS, size=(users, _LONGEST), endpoint=True)
@@ -207,7 +221,10 @@ def _draw_visits(rng: np.random.Generator, interests: np.ndarray, counts: np.nda
 
 
 def _draw_clicks(rng: np.random.Generator, visits: _Visits, product_share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The product (events,) and the visit (events,) of every event; no product comes twice in a visit."""
+    """Draw the product (events,) and the visit (events,) of every event.
+
+    No product comes twice in a visit.
+    """
     chosen = _draw_without_repeats(rng, product_share[visits.category], _MOST_CLICKS)
     visit, place = np.nonzero(np.arange(_MOST_CLICKS) < visits.clicks[:, None])
     return visits.category[visit] * _PRODUCTS + chosen[visit, place], visit
@@ -216,14 +233,14 @@ def _draw_clicks(rng: np.random.Generator, visits: _Visits, product_share: np.nd
 def _add_noise(
     rng: np.random.Generator, product: np.ndarray, visit: np.ndarray, noise: float, shares: np.ndarray
 ) -> np.ndarray:
-    """Some products replaced by any; a visit's first is left, since it is what the user came for."""
+    """Replace some products by any; a visit's first stays, since the user came for it."""
     later = np.diff(visit, prepend=-1) == 0
     replaced = later & (rng.random(len(product)) * later.mean() < noise)
     return np.where(replaced, rng.choice(len(shares), size=len(product), p=shares), product)
 
 
 def _event_times(rng: np.random.Generator, start_ms: np.ndarray, visit: np.ndarray) -> np.ndarray:
-    """Unix times in milliseconds (events,): 5 s to 2 min between the events of a visit."""
+    """Draw Unix times in milliseconds (events,), 5 s to 2 min apart within a visit."""
     passed = rng.integers(5_000, 120_000, size=len(visit)).cumsum()
     first = np.flatnonzero(np.diff(visit, prepend=-1))
     return start_ms[visit].astype("int64") + passed - passed[first][visit]

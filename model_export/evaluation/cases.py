@@ -1,4 +1,4 @@
-"""What is asked of a ranker: histories, and the behaviours that really followed them."""
+"""Evaluation cases: histories, and the behaviours that really followed them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,20 +34,27 @@ class Cases:
         return len(self.history)
 
     def take(self, rows: np.ndarray | slice) -> "Cases":
-        """Some of the cases."""
+        """Return some of the cases."""
         return Cases(self.history[rows], self.mask[rows], self.profiles[rows], self.labels[rows], self.times[rows])
 
     def batches(self, size: int) -> Iterator["Cases"]:
-        """All of them, at most `size` at a time."""
+        """Return all cases in parts of at most `size`."""
         return (self.take(slice(at, at + size)) for at in range(0, len(self), size))
 
     def sample(self, most: int, seed: int) -> "Cases":
-        """At most `most` of them, drawn by `seed`, in their order."""
+        """Return at most `most` of the cases, drawn by `seed`, in their order."""
         return self.take(np.sort(np.random.default_rng(seed).permutation(len(self))[:most]))
 
 
 def next_item_cases(sequences: Sequences, users: np.ndarray, length: int, most: int, seed: int) -> Cases:
-    """Single behaviours predicted from those before them: at most `most` of these users, drawn by `seed`."""
+    """Make cases of single behaviours, to be predicted from those before them.
+
+    Parameters
+    ----------
+    users : int64, indices into sequences.user_ids.
+    length : L, most behaviours of a history.
+    most : at most so many cases, drawn by `seed` from all behaviours of these users that follow another one.
+    """
     ends, owners = positions_of(sequences, users)
     follows = ends > sequences.starts[owners]
     ends, owners = ends[follows], owners[follows]
@@ -58,7 +65,7 @@ def next_item_cases(sequences: Sequences, users: np.ndarray, length: int, most: 
 
 
 def comirec_cases(sequences: Sequences, users: np.ndarray, length: int = 20) -> Cases:
-    """Each user's last fifth predicted from the first four.
+    """Make a case of each user: the last fifth, to be predicted from the first four.
 
     The protocol of Cen et al., "Controllable Multi-Interest Framework for Recommendation", KDD 2020: of n behaviours
     the first int(0.8 n) are the history, of which the last `length` are read; the rest are the labels. A user of a
@@ -72,7 +79,9 @@ def comirec_cases(sequences: Sequences, users: np.ndarray, length: int = 20) -> 
 
 
 def chronological_cases(past: Sequences, future: Sequences, length: int) -> Cases:
-    """What users did after a date predicted from their last `length` behaviours before it.
+    """Make a case of each user: behaviours after a date, to be predicted from those before.
+
+    The last `length` behaviours before the date are read.
 
     Parameters
     ----------
@@ -88,7 +97,7 @@ def chronological_cases(past: Sequences, future: Sequences, length: int) -> Case
 
 
 def _labels_between(sequences: Sequences, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """The items from position starts[c] up to ends[c] of each case: int64 (C, Y), -1 at padding."""
+    """Return the items at positions starts[c] up to ends[c]: int64 (C, Y), -1 at padding."""
     positions = starts[:, None] + np.arange(int((ends - starts).max(initial=1)))  # (C, Y)
     real = positions < ends[:, None]
     return np.where(real, sequences.items[np.where(real, positions, 0)], -1)

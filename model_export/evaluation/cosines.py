@@ -1,4 +1,4 @@
-"""How alike a user's capsules are to each other, and how still they keep from one event to the next."""
+"""Cosines between a user's capsules, and between a slot's capsules before and after one event."""
 
 from dataclasses import dataclass, replace
 
@@ -15,7 +15,7 @@ __all__ = ["Cosines", "mean_of_chosen", "measure_cosines", "pairwise_cosines"]
 
 @dataclass(frozen=True)
 class Cosines:
-    """Means over users; NaN where no user has what is compared.
+    """Mean cosines over users; NaN if no user has the capsules to compare.
 
     Attributes
     ----------
@@ -29,7 +29,7 @@ class Cosines:
 
 @torch.no_grad()
 def measure_cosines(model: InterestModel, cases: Cases) -> Cosines:
-    """Compare the capsules of the cases' histories."""
+    """Measure the cosines of the capsules that a model gives the cases' histories."""
     model.eval()
     table = model.item_table()
     slot, event = [], []
@@ -42,12 +42,31 @@ def measure_cosines(model: InterestModel, cases: Cases) -> Cosines:
 
 
 def pairwise_cosines(capsules: Tensor) -> Tensor:
-    """Cosines between the capsules of each user (B, K, K); NaN between a capsule and itself."""
+    """Return the cosines between each user's capsules; NaN of a capsule with itself.
+
+    Parameters
+    ----------
+    capsules : float (B, K, d).
+
+    Returns
+    -------
+    float (B, K, K)
+    """
     cosine = torch.cosine_similarity(capsules[:, :, None], capsules[:, None, :], dim=-1)
     itself = torch.eye(capsules.shape[1], dtype=torch.bool, device=capsules.device)
     return cosine.masked_fill(itself, torch.nan)
 
 
 def mean_of_chosen(values: Tensor, chosen: Tensor) -> Tensor:
-    """The mean of each user's chosen values that are numbers (B,), NaN where there are none."""
+    """Return the mean of each user's chosen values that are not NaN, or NaN without any.
+
+    Parameters
+    ----------
+    values : float (B, ...).
+    chosen : bool, of the same shape.
+
+    Returns
+    -------
+    float (B,)
+    """
     return values.masked_fill(~chosen, torch.nan).flatten(1).nanmean(1)

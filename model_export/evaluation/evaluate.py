@@ -1,4 +1,4 @@
-"""The judge: a model beside item-kNN and most popular, on the very same cases, with how sure each figure is."""
+"""Evaluation of a model beside item-kNN and most popular, on the very same cases, with confidence intervals."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -38,20 +38,42 @@ class _NobodyToAskError(ValueError):
 
 
 def evaluate_ranker(ranker: Ranker, cases: Cases, unseen_only: bool, seed: int = 7) -> RankerMetrics:
-    """Judge a ranker on cases; with `unseen_only` it may not name what is in the history, though labels may."""
+    """Return a ranker's metrics on cases.
+
+    Parameters
+    ----------
+    unseen_only : the ranker may not name items of the history, though labels may.
+    seed : of the bootstrap.
+    """
     name = f"{ranker.name}, unseen only" if unseen_only else ranker.name
     return summarise_metrics(name, metrics.metrics_per_case(ranker.top(cases, TOP_N, unseen_only), cases.labels), seed)
 
 
 def summarise_metrics(name: str, per_case: dict[str, np.ndarray], seed: int = 7) -> RankerMetrics:
-    """Means and intervals over the cases."""
+    """Return the means over cases and their bootstrap intervals.
+
+    Parameters
+    ----------
+    name : of the ranker.
+    per_case : see `metrics_per_case`.
+    """
     return RankerMetrics(
         name, len(per_case["recall@50"]), metrics.mean_metrics(per_case), metrics.bootstrap_intervals(per_case, seed)
     )
 
 
 def cases_of_test_users(sequences: Sequences, split: Split, length: int, source: str) -> Cases:
-    """The ComiRec cases of the test users; NobodyToAskError, naming the source of the log, where there are none."""
+    """Return the ComiRec cases of the test users.
+
+    Parameters
+    ----------
+    source : where the log comes from, for the message.
+
+    Raises
+    ------
+    ValueError
+        If no test user has two behaviours or more.
+    """
     cases = comirec_cases(sequences, split.test, length)
     if not len(cases):
         raise _NobodyToAskError(f"{source}: none of the {len(split.test)} test users has two behaviours or more")
@@ -59,7 +81,7 @@ def cases_of_test_users(sequences: Sequences, split: Split, length: int, source:
 
 
 def with_test_metrics(checkpoint: Checkpoint, log: InteractionLog, progress: bool = True) -> Checkpoint:
-    """The checkpoint with its figures beside the baselines' by the ComiRec protocol, for the model card.
+    """Return the checkpoint with its ComiRec metrics beside the baselines', for the card.
 
     Unchanged where no user was held out for a test.
     """
@@ -72,7 +94,7 @@ def with_test_metrics(checkpoint: Checkpoint, log: InteractionLog, progress: boo
 
 @dataclass(frozen=True)
 class _EvaluationData:
-    """What rankers may learn from, and what they are asked.
+    """The behaviours that rankers learn from, and the cases they are evaluated on.
 
     Attributes
     ----------
@@ -91,7 +113,7 @@ class _EvaluationData:
 def evaluate(
     checkpoint: Checkpoint, log: InteractionLog, protocol: str = "comirec", seed: int = 7, progress: bool = True
 ) -> list[RankerMetrics]:
-    """A model beside item-kNN and most popular, each also with the items of the history left out.
+    """Evaluate a model beside item-kNN and most popular, with and without seen items.
 
     The baselines learn from the users that the model was trained on; item-kNN is tuned on the validation users.
 
@@ -100,6 +122,11 @@ def evaluate(
     protocol : "comirec": the last fifth of each test user (see `comirec_cases`). "chronological": what all users did
         after the last event that the checkpoint was trained on; items that came later count as missed.
     seed : of the bootstrap, and of the validation cases that are drawn.
+
+    Returns
+    -------
+    A RankerMetrics of each ranker, then of the same with the items of the history left out; the model comes
+    first.
 
     Raises
     ------
@@ -121,7 +148,15 @@ def evaluate(
 
 
 def comirec_data(checkpoint: Checkpoint, log: InteractionLog) -> _EvaluationData:
-    """The test users of the split that the checkpoint was trained with, up to the last event that it was trained on."""
+    """Return the cases of the test users in the checkpoint's split.
+
+    Behaviours after the last event that the checkpoint was trained on are left out.
+
+    Raises
+    ------
+    ValueError
+        If no test user has two behaviours or more.
+    """
     sequences = build_sequences(log.before(checkpoint.data["last_event_ms"] + 1), checkpoint.vocabulary)
     split = split_of(checkpoint.training, sequences.user_ids, log.sides)
     length = min(COMIREC_LENGTH, checkpoint.model.config.history_length)  # the same input for all rankers
@@ -129,7 +164,13 @@ def comirec_data(checkpoint: Checkpoint, log: InteractionLog) -> _EvaluationData
 
 
 def chronological_data(checkpoint: Checkpoint, log: InteractionLog) -> _EvaluationData:
-    """All users with behaviours up to the checkpoint's last event and after it."""
+    """Return the cases of all users with behaviours up to and after the checkpoint's last event.
+
+    Raises
+    ------
+    ValueError
+        If the log has no times, no later events, or no such user.
+    """
     if not log.timed:
         raise ValueError(f"{log.source} has no times, only an order; the chronological protocol needs times")
     last = checkpoint.data["last_event_ms"]
@@ -157,5 +198,5 @@ PROTOCOLS: dict[str, Callable[[Checkpoint, InteractionLog], _EvaluationData]] = 
 
 
 def _utc(time_ms: int) -> str:
-    """ISO date and time, UTC, of Unix milliseconds."""
+    """Return ISO date and time (UTC) of Unix milliseconds."""
     return datetime.fromtimestamp(int(time_ms) / 1_000, UTC).strftime("%Y-%m-%d %H:%M:%S")

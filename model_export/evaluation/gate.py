@@ -1,4 +1,4 @@
-"""What a new bundle must show before it replaces the current one: hits on held-out users, and recall of its index.
+"""The gate before a new bundle: HR@50 on held-out users and the recall of its index, compared with the current bundle.
 
 It runs both bundles as serving does, by ONNX Runtime and max-sim, over the same behaviours. No torch.
 """
@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Gate:
-    """What is asked; all are shares from 0 to 1.
+    """Thresholds that a new bundle must reach; all are shares from 0 to 1.
 
     Attributes
     ----------
@@ -64,13 +64,13 @@ class Gate:
 
     @property
     def needs_log(self) -> bool:
-        """Whether it asks for anything that only a log tells."""
+        """Tell whether a threshold is measured on a log."""
         return self.min_hr is not None or self.max_drop is not None
 
 
 @dataclass(frozen=True)
 class HeldOutUsers:
-    """Users that taught no weights: what is known of them, and what they did then.
+    """Users that taught no weights: their histories, profiles and later behaviours.
 
     Trainings stop by such users and weigh own items by them (own_item_tuning.py), so a rate is a little too good.
 
@@ -90,7 +90,7 @@ class HeldOutUsers:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was found.
+    """Findings of the gate on one bundle.
 
     Attributes
     ----------
@@ -112,7 +112,7 @@ class Verdict:
 
 
 def apply_gate(bundle: Bundle, current: Bundle | None, gate: Gate, events: InteractionLog | None) -> Verdict:
-    """Ask the gate's questions of a new bundle.
+    """Measure a new bundle and return the objections to publishing it.
 
     Parameters
     ----------
@@ -138,7 +138,14 @@ def apply_gate(bundle: Bundle, current: Bundle | None, gate: Gate, events: Inter
 
 
 def recall_objections(bundle: Bundle, least: float) -> list[str]:
-    """What speaks against the bundle's HNSW index, by what `index build` measured; exact search has recall 1."""
+    """Return the objections to the bundle's HNSW index, by its recall in the manifest.
+
+    `index build` measured it; exact search has recall 1.
+
+    Parameters
+    ----------
+    least : least recall@N, for each N in the manifest.
+    """
     if bundle.manifest.index.get("kind") != "hnsw":
         return []
     recall = bundle.manifest.index.get("recall")
@@ -152,7 +159,7 @@ def recall_objections(bundle: Bundle, least: float) -> list[str]:
 
 
 def _hit_objections(hr: float, current_hr: float | None, gate: Gate) -> list[str]:
-    """What speaks against a bundle with this HR@50."""
+    """Return the objections to a bundle with this HR@50."""
     objections = []
     if gate.min_hr is not None and hr < gate.min_hr:
         objections.append(f"HR@50 is {hr:.4f}; at least {gate.min_hr} is right (--min-hr)")
@@ -165,7 +172,10 @@ def _hit_objections(hr: float, current_hr: float | None, gate: Gate) -> list[str
 
 
 def current_or_none(registry: Registry) -> Bundle | None:
-    """The current bundle; None before the first, or where it is damaged, so that nothing can be compared with it."""
+    """Return the current bundle, or None if there is none that can be compared with.
+
+    So before the first one, and if it is damaged.
+    """
     if registry.current_version() is None:
         return None
     try:
@@ -178,7 +188,13 @@ def current_or_none(registry: Registry) -> Bundle | None:
 
 
 def held_out_users(events: InteractionLog, length: int) -> HeldOutUsers:
-    """The last fifth of each validation user, as in ComiRec's protocol; a hash of the id says who is one.
+    """Return the validation users with the last fifth of each as labels (ComiRec protocol).
+
+    The log's own split says who they are, or a hash of the id.
+
+    Parameters
+    ----------
+    length : most behaviours of a history.
 
     Raises
     ------
@@ -199,13 +215,20 @@ def held_out_users(events: InteractionLog, length: int) -> HeldOutUsers:
 
 
 def _profile_of(rows: np.ndarray, vocabulary: Vocabulary) -> dict[str, str]:
-    """Profile field -> value, where it is known, of a user's rows (P,) in the profile tables."""
+    """Return profile field -> value of a user's rows (P,) in the profile tables, if known."""
     fields = zip(vocabulary.profile_fields.items(), rows.tolist(), strict=True)
     return {name: values[row - 1] for (name, values), row in fields if row}
 
 
 def hit_rate(bundle: Bundle, users: HeldOutUsers) -> float:
-    """HR@50 by exact search over the bundle's items; what a user did with an item that it does not know is missed."""
+    """Measure HR@50 by exact search over the bundle's items.
+
+    Labels that are not among the bundle's items count as missed.
+
+    Returns
+    -------
+    a share from 0 to 1
+    """
     rows = np.array([users.rows.get(item_id, -1) for item_id in bundle.item_ids])
     capsules = Extractor(bundle).encode(users.histories, users.profiles, users.times_ms)
     own = [own_items(bundle, history) for history in users.histories]
@@ -216,7 +239,9 @@ def hit_rate(bundle: Bundle, users: HeldOutUsers) -> float:
 
 
 def _top_rows(table: np.ndarray, users: list[Capsules], own: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-    """The N best rows of the item table (items, d) for each user, -1 where there are none: int64 (B, N).
+    """Return the N best rows of the item table (items, d) for each user: int64 (B, N).
+
+    -1 stands for a missing candidate.
 
     Parameters
     ----------

@@ -25,7 +25,7 @@ TIE = 1e-12  # of the largest similarity; far below any score
 
 @dataclass(frozen=True)
 class KnnSettings:
-    """How item-kNN scores.
+    """Settings of item-kNN's scores.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ SUMS: tuple[dict[str, Any], ...] = tuple(
 
 
 class ItemKnn:
-    """Scores an item by its similarity to the behaviours of a history, the recent ones counting most.
+    """Item-kNN: an item's score is its similarity to the history, the recent behaviours counting most.
 
     Equal scores, such as the zero of everything that is not similar, are ranked by popularity.
 
@@ -90,17 +90,38 @@ class ItemKnn:
         self.tie = TIE * self.largest * ranks / items  # (items,)
 
     def top(self, cases: Cases, n: int, unseen_only: bool) -> np.ndarray:
-        """See Ranker."""
+        """Return the n best item rows of each case; see Ranker.top."""
         return rank_by_scores(lambda some: self.scores(some.history, some.mask), cases, n, unseen_only)
 
     def top_of(self, history: list[int], n: int) -> np.ndarray:
-        """The n best item rows for one history of item rows (oldest first), best first; fewer where there are fewer."""
+        """Return the n best item rows for one history of item rows, best first.
+
+        Fewer if there are fewer items.
+
+        Parameters
+        ----------
+        history : item rows, oldest first.
+
+        Returns
+        -------
+        int64 (n,)
+        """
         rows = np.array(history, dtype=np.int64)[None]
         [top] = top_columns(self.scores(rows, np.ones(rows.shape, dtype=bool)), n)
         return top[top >= 0]
 
     def scores(self, history: np.ndarray, mask: np.ndarray) -> np.ndarray:
-        """history int64 (B, L), mask bool (B, L) -> float64 (B, items)."""
+        """Score all items for each history.
+
+        Parameters
+        ----------
+        history : int64 (B, L), item rows.
+        mask : bool (B, L), True at behaviours.
+
+        Returns
+        -------
+        float64 (B, items)
+        """
         history, mask = history[:, -self.settings.length :], mask[:, -self.settings.length :]
         weights = np.broadcast_to(self.settings.decay ** np.arange(history.shape[1])[::-1], mask.shape)[mask]
         shape = (len(history), self.similarity.shape[0])
@@ -120,7 +141,7 @@ def tune_item_knn(
     seed: int = 7,
     progress: bool = True,
 ) -> ItemKnn:
-    """Choose the settings with the best recall@50 on validation cases, and learn from the training users with them.
+    """Fit item-kNN with the settings of best recall@50 on validation cases.
 
     In turn the best similarity and the best weight of the history's own items, two times each. Where two do the same
     the one that was there first stays, so that own items count only where users really come back to them.
@@ -141,7 +162,7 @@ def tune_item_knn(
 
 
 class KnnSearch:
-    """Tries settings on validation cases, each once; see `tune`."""
+    """A search over item-kNN's settings on validation cases, each tried once; see `tune_item_knn`."""
 
     def __init__(self, sequences: Sequences, users: np.ndarray, items: int, cases: Cases) -> None:
         self.sequences, self.users, self.items, self.cases = sequences, users, items, cases
@@ -149,7 +170,12 @@ class KnnSearch:
         self.recalls: dict[KnnSettings, float] = {}
 
     def best_of(self, tried: list[KnnSettings], bar: "tqdm[NoReturn]") -> KnnSettings:
-        """The settings with the best recall; of those that are equal the first."""
+        """Return the settings with the best recall; the first of equals.
+
+        Parameters
+        ----------
+        bar : moved on with each setting but the first.
+        """
         recalls = [self.recall(tried[0])]
         for settings in tried[1:]:
             recalls.append(self.recall(settings))
@@ -157,13 +183,13 @@ class KnnSearch:
         return tried[int(np.argmax(recalls))]
 
     def recall(self, settings: KnnSettings) -> float:
-        """Mean recall@50."""
+        """Return the mean recall@50 with these settings."""
         if settings not in self.recalls:
             self.recalls[settings] = tuning_recall(self.knn(settings), self.cases)
         return self.recalls[settings]
 
     def knn(self, settings: KnnSettings) -> ItemKnn:
-        """Item-kNN with these settings."""
+        """Fit item-kNN with these settings."""
         key = (settings.reach, settings.distance_weight)
         if key not in self.pairs:
             self.pairs[key] = co_occurrence(self.sequences, self.users, self.items, *key)

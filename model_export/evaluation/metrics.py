@@ -1,4 +1,4 @@
-"""How good top-N candidates are: Recall, HitRate and NDCG of each case, their means and how sure the means are."""
+"""Recall, HitRate and NDCG of top-N candidates: of each case, their means and the means' confidence intervals."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ BATCH = 2_048  # cases; bounds the memory where users have thousands of labels
 
 
 def metrics_per_case(top: np.ndarray, labels: np.ndarray, at: tuple[int, ...] = (20, 50)) -> dict[str, np.ndarray]:
-    """Recall@N, HR@N and NDCG@N of each case, float64 (C,), between 0 and 1.
+    """Return Recall@N, HR@N and NDCG@N of each case.
 
     Recall: the distinct labels found over all labels, repeats counted, as in the published code of ComiRec (Cen et
     al., KDD 2020). HR: 1 with at least one label among the top N. NDCG: the sum of 1 / log2(rank + 1) over the hits,
@@ -19,6 +19,10 @@ def metrics_per_case(top: np.ndarray, labels: np.ndarray, at: tuple[int, ...] = 
     top : int64 (C, n), distinct item rows, best first, -1 where there is none.
     labels : int64 (C, Y), -1 at padding; every case has one or more.
     at : the N.
+
+    Returns
+    -------
+    metric, such as "recall@50" -> float64 (C,), between 0 and 1
     """
     names = [f"{name}@{n}" for n in at for name in ("recall", "hr", "ndcg")]
     found = [_batch_metrics(top[i : i + BATCH], labels[i : i + BATCH], at) for i in range(0, len(top), BATCH)]
@@ -27,7 +31,7 @@ def metrics_per_case(top: np.ndarray, labels: np.ndarray, at: tuple[int, ...] = 
 
 
 def _batch_metrics(top: np.ndarray, labels: np.ndarray, at: tuple[int, ...]) -> np.ndarray:
-    """The metrics of some cases, float64 (C, 3 * len(at)): recall, hr and ndcg for each N."""
+    """Return the metrics of some cases, float64 (C, 3 * len(at)): recall, hr, ndcg per N."""
     hits, distinct = _find_hits(top, labels)
     number = (labels >= 0).sum(1)  # (C,)
     discounts = 1 / np.log2(np.arange(max(at)) + 2)
@@ -41,7 +45,9 @@ def _batch_metrics(top: np.ndarray, labels: np.ndarray, at: tuple[int, ...]) -> 
 
 
 def _find_hits(top: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Which candidates are labels, bool (C, n), and how many distinct labels each case has, int64 (C,).
+    """Return the candidates that are labels, bool (C, n), and each case's distinct labels.
+
+    The latter as their number, int64 (C,).
 
     Pairs of case and item are looked up among sorted pairs: comparing every candidate with every label would take
     C * n * Y bytes.
@@ -55,17 +61,32 @@ def _find_hits(top: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def mean_metrics(per_case: dict[str, np.ndarray]) -> dict[str, float]:
-    """The mean of each metric over the cases."""
+    """Return the mean of each metric over the cases.
+
+    Parameters
+    ----------
+    per_case : see `metrics_per_case`.
+    """
     return {name: float(values.mean()) for name, values in per_case.items()}
 
 
 def bootstrap_intervals(
     per_case: dict[str, np.ndarray], seed: int, draws: int = 1_000, level: float = 0.95
 ) -> dict[str, tuple[float, float]]:
-    """Bootstrap percentile intervals of the means over cases (Efron, "Bootstrap Methods", 1979).
+    """Return bootstrap percentile intervals of the means over cases.
+
+    Efron, "Bootstrap Methods: Another Look at the Jackknife", Annals of Statistics 1979.
 
     Each draw takes as many cases as there are, with replacement. All metrics share the draws, and the same seed gives
     rankers of the same cases the same draws.
+
+    Parameters
+    ----------
+    per_case : see `metrics_per_case`.
+
+    Returns
+    -------
+    metric -> lower and upper end
     """
     values = np.stack(list(per_case.values()), 1)  # (C, metrics)
     cases, rng = len(values), np.random.default_rng(seed)

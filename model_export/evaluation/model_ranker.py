@@ -14,7 +14,7 @@ BATCH = 256  # cases ranked at a time
 
 
 class ModelRanker:
-    """A trained model.
+    """A trained model as a ranker.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class ModelRanker:
         self.name, self.model, self.fresh_logits = name, model, fresh_logits
 
     def top(self, cases: Cases, n: int, unseen_only: bool) -> np.ndarray:
-        """See Ranker."""
+        """Return the n best item rows of each case; see Ranker.top."""
         return rank_by_model(self.model, cases, n, unseen_only, self.fresh_logits)
 
 
@@ -34,7 +34,9 @@ class ModelRanker:
 def rank_by_model(
     model: InterestModel, cases: Cases, n: int, unseen_only: bool = False, fresh_logits: bool = False
 ) -> np.ndarray:
-    """The n best item rows of each case by max-sim, with what its history's items get on top (InterestModel.repeat_scores).
+    """Return the n best item rows of each case by max-sim plus the repeat bonus.
+
+    Best first: int64 (C, n). The bonus of the history's items is InterestModel.repeat_scores.
 
     Best first: int64 (C, n).
 
@@ -60,7 +62,13 @@ def rank_by_model(
 def capsules_of(
     model: InterestModel, table: torch.Tensor, cases: Cases, fresh_logits: bool = False
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Capsules (C, K, d) and interest mask (C, K) of the cases' histories, with the item table (items, d)."""
+    """Return the capsules (C, K, d) and interest mask (C, K) of the cases' histories.
+
+    Parameters
+    ----------
+    table : (items, d), the item embeddings.
+    fresh_logits : see ModelRanker.
+    """
     arrays = cases.history, cases.mask, cases.profiles, time_gaps(cases.times, cases.mask)
     history, mask, profile, gaps = (torch.from_numpy(array).to(table.device) for array in arrays)
     logits = model.training_logits(history) if fresh_logits else model.routing_logits[history].transpose(1, 2)

@@ -1,4 +1,4 @@
-"""What is judged: anything that ranks items for a history. And the least that a ranker must beat, most popular."""
+"""The interface of rankers, which rank items for a history, and the least one to beat: most popular."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -25,14 +25,16 @@ TUNING_CASES = 3_000  # validation cases that it looks at, at most
 
 
 class Ranker(Protocol):
-    """Ranks all items for each case."""
+    """Anything that ranks all items for each case."""
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """Return the name that people see."""
 
     def top(self, cases: Cases, n: int, unseen_only: bool) -> np.ndarray:
-        """The n best item rows of each case, best first: int64 (C, n), -1 where fewer than n exist.
+        """Return the n best item rows of each case, best first: int64 (C, n).
+
+        -1 stands at the end if fewer than n exist.
 
         With `unseen_only` the items of a case's history are left out.
         """
@@ -52,7 +54,7 @@ class Popular:
         self.order = np.argsort(-counts, kind="stable")
 
     def top(self, cases: Cases, n: int, unseen_only: bool) -> np.ndarray:
-        """See Ranker."""
+        """Return the n most popular item rows for each case; see Ranker.top."""
         if not unseen_only:
             return np.tile(pad_columns(self.order[None, :n], n), (len(cases), 1))
         return np.concatenate(
@@ -60,7 +62,7 @@ class Popular:
         )
 
     def _top_unseen(self, cases: Cases, n: int) -> np.ndarray:
-        """The n most popular items that are not in each history: int64 (C, n)."""
+        """Return the n most popular items that are not in each history: int64 (C, n)."""
         candidates = self.order[: n + cases.history.shape[1]]  # a history of L items can hide no more than L
         seen = ((candidates[:, None] == cases.history[:, None, :]) & cases.mask[:, None, :]).any(2)
         places = np.argsort(seen, axis=1, kind="stable")[:, :n]
@@ -68,7 +70,17 @@ class Popular:
 
 
 def rank_by_scores(scores: Callable[[Cases], np.ndarray], cases: Cases, n: int, unseen_only: bool) -> np.ndarray:
-    """What `Ranker.top` gives, of a ranker that scores every item: scores(C cases) -> (C, items)."""
+    """Return the n best item rows of each case by a function that scores every item.
+
+    Parameters
+    ----------
+    scores : of C cases, float (C, items).
+    unseen_only : leave out the items of a case's history.
+
+    Returns
+    -------
+    int64 (C, n), see Ranker.top
+    """
     found = [np.zeros((0, n), dtype=np.int64)]
     for some in cases.batches(BATCH):
         scored = scores(some)
@@ -80,13 +92,24 @@ def rank_by_scores(scores: Callable[[Cases], np.ndarray], cases: Cases, n: int, 
 
 
 def tuning_recall(ranker: Ranker, cases: Cases) -> float:
-    """Mean recall@50, which settings are chosen by."""
+    """Return the mean recall@50, by which settings are chosen."""
     found = metrics_per_case(ranker.top(cases, TUNED_AT, unseen_only=False), cases.labels, at=(TUNED_AT,))
     return float(found[f"recall@{TUNED_AT}"].mean())
 
 
 def top_columns(scores: np.ndarray, n: int) -> np.ndarray:
-    """The columns of the n largest scores of each row, best first: (C, items) -> int64 (C, n); -inf is never among."""
+    """Return the columns of the n largest scores of each row, best first.
+
+    Scores of -inf are never among them.
+
+    Parameters
+    ----------
+    scores : float (C, items).
+
+    Returns
+    -------
+    int64 (C, n), -1 if there are fewer
+    """
     some = min(n, scores.shape[1])
     unsorted = np.argpartition(-scores, some - 1, axis=1)[:, :some]
     found = np.take_along_axis(scores, unsorted, 1)
@@ -96,5 +119,5 @@ def top_columns(scores: np.ndarray, n: int) -> np.ndarray:
 
 
 def pad_columns(top: np.ndarray, n: int) -> np.ndarray:
-    """Fill up to n columns with -1."""
+    """Pad int64 (C, up to n) with -1 to n columns."""
     return np.pad(top, ((0, 0), (0, n - top.shape[1])), constant_values=-1)

@@ -1,4 +1,4 @@
-"""Figures for people: a table; and for programs: numbers in %."""
+"""Metrics as a table for people, and as numbers in % for programs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ WITH_INTERVAL = ("recall@50", "hr@50")  # shown with their intervals
 
 @dataclass(frozen=True)
 class RankerMetrics:
-    """How good a ranker is.
+    """Metrics of one ranker, with their confidence intervals.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class RankerMetrics:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Columns of equal width, the first to the left, the others to the right."""
+    """Return a text table: the first column to the left, the others to the right."""
     cells = [[str(cell) for cell in row] for row in (header, *rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
     lines = []
@@ -49,7 +49,10 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def metrics_table(rankers: Sequence[RankerMetrics]) -> str:
-    """A row for each ranker: Recall, HR and NDCG in %, R@50 and HR@50 with their 95 % intervals."""
+    """Return a table with a row for each ranker: Recall, HR and NDCG in %.
+
+    R@50 and HR@50 come with their 95 % intervals.
+    """
     return table(
         ["%", *COLUMNS],
         [(ranker.name, *(_metric_cell(ranker, metric) for metric in COLUMNS.values())) for ranker in rankers],
@@ -57,14 +60,14 @@ def metrics_table(rankers: Sequence[RankerMetrics]) -> str:
 
 
 def _metric_cell(ranker: RankerMetrics, metric: str) -> str:
-    """A mean in %, such as "15.52", with its interval where it is one of WITH_INTERVAL: "15.52 [14.30, 16.80]"."""
+    """Return a mean in %, such as "15.52", or "15.52 [14.30, 16.80]" if WITH_INTERVAL."""
     low, high = ranker.intervals[metric]
     mean = f"{100 * ranker.means[metric]:.2f}"
     return f"{mean} [{100 * low:.2f}, {100 * high:.2f}]" if metric in WITH_INTERVAL else mean
 
 
 def metrics_json(ranker: RankerMetrics) -> dict[str, Any]:
-    """What a program reads: means and intervals in %, four decimals."""
+    """Return means and intervals in %, with four decimals, for programs."""
     means = {name: round(100 * mean, 4) for name, mean in ranker.means.items()}
     intervals = {name: [round(100 * end, 4) for end in ends] for name, ends in ranker.intervals.items()}
     return {"name": ranker.name, "users": ranker.users, **means, "intervals": intervals}

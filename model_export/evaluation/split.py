@@ -1,4 +1,4 @@
-"""Which users training learns from, and which are held out for validation and test."""
+"""The split of users into those that training learns from, and those held out for validation and test."""
 
 import hashlib
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ class Split:
 def split_users(
     user_ids: list[str], valid_share: float, test_share: float, sides: Mapping[str, str] = NO_SIDES
 ) -> Split:
-    """Assign each user to a side.
+    """Assign each user to training, validation or test.
 
     Parameters
     ----------
@@ -46,12 +46,12 @@ def split_users(
 
 
 def split_of(training: TrainingConfig, user_ids: list[str], sides: Mapping[str, str] = NO_SIDES) -> Split:
-    """The split that a training with these settings makes; see `split_users`."""
+    """Return the split that a training with these settings makes; see `split_users`."""
     return split_users(user_ids, training.valid_share, training.test_share, sides)
 
 
 def _publisher_sides(user_ids: list[str], sides: Mapping[str, str]) -> np.ndarray:
-    """Each user's place in SIDES by the publisher's split: int64 (U,)."""
+    """Return each user's place in SIDES by the publisher's split: int64 (U,)."""
     wrong = next((user_id for user_id in user_ids if sides.get(user_id) not in SIDES), None)
     if wrong is not None:
         raise ValueError(
@@ -61,7 +61,12 @@ def _publisher_sides(user_ids: list[str], sides: Mapping[str, str]) -> np.ndarra
 
 
 def hash_sides(user_ids: list[str], valid_share: float, test_share: float) -> np.ndarray:
-    """Each user's place in SIDES by a hash of the id: int64 (U,)."""
+    """Return each user's place in ("train", "valid", "test") by a hash of the id.
+
+    Returns
+    -------
+    int64 (U,)
+    """
     digests = [int.from_bytes(hashlib.blake2b(u.encode(), digest_size=8).digest(), "big") for u in user_ids]
     share = np.array(digests) / 2.0**64
     return np.select([share < test_share, share < test_share + valid_share], [2, 1], 0)

@@ -1,4 +1,4 @@
-"""From a checkpoint to a bundle: the ONNX graph, the item table, and what proves that they are right."""
+"""Write a bundle of a checkpoint: graph, item table, catalogue, manifest and golden histories."""
 
 import json
 import secrets
@@ -67,7 +67,7 @@ def export(checkpoint: Checkpoint, folder: Path, progress: bool = True) -> Bundl
 
 
 def _write_items(checkpoint: Checkpoint, path: Path) -> None:
-    """The item table, the fixed routing logits, the feature tables and the catalogue."""
+    """Write the item table, routing logits, feature tables, item ids and catalogue."""
     vocabulary, model = checkpoint.vocabulary, checkpoint.model.eval()  # training may add noise to embeddings
     with torch.no_grad():
         np.save(path / ITEM_EMBEDDINGS, model.item_table().numpy())
@@ -79,7 +79,7 @@ def _write_items(checkpoint: Checkpoint, path: Path) -> None:
 
 
 def _attribute_columns(vocabulary: Vocabulary) -> dict[str, list[list[str]]]:
-    """The values of each side feature that each item has."""
+    """Return side feature -> the values of each item."""
     found = {}
     for name, rows in vocabulary.feature_slices().items():
         values = vocabulary.feature_fields[name]
@@ -89,7 +89,10 @@ def _attribute_columns(vocabulary: Vocabulary) -> dict[str, list[list[str]]]:
 
 
 def _feature_tables(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
-    """The vectors of each side feature's values, float (values + 1, d); row 0, "unknown", is zeros."""
+    """Return side feature -> the vectors of its values, float (values + 1, d).
+
+    Row 0, "unknown", is zeros.
+    """
     features = checkpoint.model.items.features
     if features is None:
         return {}
@@ -98,7 +101,10 @@ def _feature_tables(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
 
 
 def write_arrays(file: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Write an .npz; np.savez takes the names as keywords, and fails at a side feature that is called "file"."""
+    """Write arrays to an .npz under any names.
+
+    np.savez takes the names as keywords, and fails at a side feature that is called "file".
+    """
     with zipfile.ZipFile(file, "w") as archive:
         for name, array in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
@@ -111,7 +117,7 @@ def write_json(file: Path, content: Any) -> None:
 
 
 def _make_manifest(checkpoint: Checkpoint, version: str) -> Manifest:
-    """Everything but the files, which are not complete yet."""
+    """Make the manifest without the files, which are not complete yet."""
     config, vocabulary = checkpoint.model.config, checkpoint.vocabulary
     return Manifest(
         version=version,
@@ -134,18 +140,18 @@ def _make_manifest(checkpoint: Checkpoint, version: str) -> Manifest:
 
 
 def _repeat_bonus(checkpoint: Checkpoint) -> list[float]:
-    """What items of a history get on top of max-sim, by age (own_items.py); empty where the model knows no such thing."""
+    """Return the repeat bonus by age (own_items.py); empty if the model has none."""
     learned = checkpoint.model.repeat_bonus
     return [] if learned is None else [float(one) for one in learned.detach()]
 
 
 def _write_card(checkpoint: Checkpoint, version: str, file: Path) -> None:
-    """The model card."""
+    """Write the model card."""
     file.write_text(model_card(checkpoint, version), encoding="utf-8")
 
 
 def _write_golden(extractor: Extractor, checkpoint: Checkpoint, file: Path) -> None:
-    """Histories with the capsules that this bundle gives them; whoever serves it can compare.
+    """Write histories with the capsules that this bundle gives, for whoever serves it to compare.
 
     First those of held-out users, whose capsules are what an index will be asked for; then random ones of all lengths.
     """

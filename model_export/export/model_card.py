@@ -1,4 +1,4 @@
-"""The model card of a bundle: what the model is, what it was trained on, and how good it is, for people.
+"""The model card of a bundle for people: the model, its data and its metrics beside the baselines'.
 
 After Mitchell et al., "Model Cards for Model Reporting", FAT* 2019.
 """
@@ -26,7 +26,7 @@ PROTOCOL = (
 
 
 def model_card(checkpoint: Checkpoint, bundle_version: str) -> str:
-    """The card as Markdown."""
+    """Return the card as Markdown."""
     name = checkpoint.model.config.name
     parts = [
         f"# {name}, version {bundle_version}",
@@ -46,7 +46,7 @@ def model_card(checkpoint: Checkpoint, bundle_version: str) -> str:
 
 
 def _data(checkpoint: Checkpoint) -> str:
-    """Source, range and counts."""
+    """Describe the data: source, range and counts."""
     of = checkpoint.data
     side_features = ", ".join(checkpoint.vocabulary.feature_fields) or "none"
     profile = ", ".join(checkpoint.vocabulary.profile_fields) or "none"
@@ -59,18 +59,18 @@ def _data(checkpoint: Checkpoint) -> str:
 
 
 def _training(checkpoint: Checkpoint) -> str:
-    """How long it took, and what chose the step that was kept."""
+    """Describe the training: steps, seconds and validation metrics."""
     best = ", ".join(f"{name} {100 * value:.2f} %" for name, value in checkpoint.validation.items())
     return f"{checkpoint.steps:,} steps in {checkpoint.seconds:.0f} s. Validation users: {best or 'none'}."
 
 
 def _utc_minute(time_ms: int) -> str:
-    """ISO date and time of Unix milliseconds."""
+    """Return ISO date and minute (UTC) of Unix milliseconds."""
     return datetime.fromtimestamp(time_ms / 1_000, UTC).strftime("%Y-%m-%d %H:%M")
 
 
 def _figures(checkpoint: Checkpoint) -> str:
-    """The model beside item-kNN and most popular on the same test users."""
+    """Return the metrics of the model beside the baselines' on the same test users."""
     found = checkpoint.figures
     if not found:
         return "It was not judged, as where no user with two behaviours or more was held out for a test."
@@ -81,11 +81,11 @@ def _figures(checkpoint: Checkpoint) -> str:
 
 
 def _figure_cell(figure: Mapping[str, Any], metric: str) -> str:
-    """A mean with its interval, all in %."""
+    """Return a mean with its interval, all in %."""
     low, high = figure["intervals"][metric]
     return f"{figure[metric]:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def _settings(values: Mapping[str, Any]) -> str:
-    """A list of names and values."""
+    """Return a list of names and values."""
     return "\n".join(f"- {name}: {value}" for name, value in values.items())

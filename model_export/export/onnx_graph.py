@@ -1,4 +1,4 @@
-"""The extractor as an ONNX graph, with free batch size and history length."""
+"""The export of the extractor to an ONNX graph."""
 
 import contextlib
 import io
@@ -17,7 +17,11 @@ __all__ = ["write_graph"]
 
 
 def write_graph(checkpoint: Checkpoint, file: Path) -> None:
-    """Export the extractor with free batch size and history length."""
+    """Export the extractor to ONNX with free batch size B and history length L.
+
+    Inputs: behaviours (B, L, d), mask (B, L), routing_logits (B, K, L), profile (B, P) and gaps (B, L) if the model reads
+    them. Outputs: see `Extractor.run`.
+    """
     config, fields = checkpoint.model.config, len(checkpoint.vocabulary.profile_fields)
     users, read = 2, config.history_length
     example = {
@@ -54,7 +58,7 @@ def write_graph(checkpoint: Checkpoint, file: Path) -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the exporter's notes on packages that are not needed away from people."""
+    """Silence the exporter's notes on packages that are not needed."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

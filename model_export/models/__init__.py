@@ -1,0 +1,1 @@
+"""The models, their settings and their checkpoints."""

@@ -1,0 +1,1 @@
+"""Training: batches, losses, the loop, warm start, and tuning on the validation users."""

@@ -1,4 +1,4 @@
-"""One training, step by step: AdamW, looks at the validation users, early stopping, and a state to go on from."""
+"""The training loop: AdamW, validation, early stopping, and a state from which a stopped training goes on."""
 
 import math
 import time
@@ -55,23 +55,35 @@ class TrainingRun:
 
     @property
     def _spent(self) -> float:
-        """The share of the steps, or of the time, that is used up: 0 to 1."""
+        """Return the share of the steps, or of the time, that is used up: 0 to 1."""
         limit = math.inf if self.training.max_seconds is None else self.training.max_seconds
         return min(1.0, max(self.step / self.steps, self.seconds / limit))
 
     @property
     def steps(self) -> int:
-        """The most steps."""
+        """Return the most steps."""
         assert self.training.steps is not None, "train.py has decided by now"
         return self.training.steps
 
     @property
     def kept(self) -> InterestModel:
-        """The model that is measured and kept: the average, once there is one."""
+        """Return the model that is validated and kept: the running average, once there is one."""
         return cast(InterestModel, self.averaged.module) if self.averaged.n_averaged else self.model
 
     def fit(self, progress: bool, state: Path | None, data: dict[str, Any]) -> None:
-        """Train to the end and load the best weights."""
+        """Train to the end and load the best weights.
+
+        Parameters
+        ----------
+        progress : show a progress bar.
+        state : file where the state of the training is kept, or None.
+        data : what tells this training's data from another's, see `restore`.
+
+        Raises
+        ------
+        ValueError
+            If the loss is not finite.
+        """
         with _progress_bar(self, progress) as bar:
             while self._spent < 1 and self.looks_without_gain < self.training.patience:
                 started = time.monotonic()
@@ -86,7 +98,7 @@ class TrainingRun:
         self.model.eval()
 
     def _choose(self) -> None:
-        """Load the weights that are kept: the best at a look, or the last average.
+        """Load the weights that are kept: the best at a validation, or the last average.
 
         An average at the end of a falling rate has no lucky steps; what looked better before did so on few users. Only
         a training that was stopped because it did not get better goes back to its best.
@@ -97,7 +109,13 @@ class TrainingRun:
         self.model.load_state_dict(self.best_weights or self.kept.state_dict())
 
     def train_step(self) -> float:
-        """One step of AdamW; the loss before it."""
+        """Take one step of AdamW and return the loss before it.
+
+        Raises
+        ------
+        ValueError
+            If the loss is not finite.
+        """
         for group in self.optimizer.param_groups:
             group["lr"] = self.training.learning_rate * (1 + math.cos(math.pi * self._spent)) / 2
         self.model.train()
@@ -117,7 +135,10 @@ class TrainingRun:
         return value
 
     def validate_now(self) -> None:
-        """Measure the validation users, with the routing logits that serving uses; remember the best weights."""
+        """Measure the validation users and remember the best weights.
+
+        With the routing logits that serving uses. Nothing happens without validation users.
+        """
         if not len(self.cases):
             return
         self.latest = found = validate(self.kept, self.cases)
@@ -144,7 +165,7 @@ class TrainingRun:
         write(content, path)
 
     def restore(self, path: Path, data: dict[str, Any]) -> None:
-        """Go on from what `save` wrote.
+        """Read a state that `save` wrote, to go on from there.
 
         Raises
         ------
@@ -173,7 +194,7 @@ class TrainingRun:
 
 
 def _read_state(path: Path) -> dict[str, Any]:
-    """What `Run.save` wrote; ValueError where it is another file or not whole."""
+    """Read what `TrainingRun.save` wrote; raise ValueError for another file or half a one."""
     try:
         content: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
         if content.keys() == STATE_PARTS:
@@ -185,7 +206,7 @@ def _read_state(path: Path) -> dict[str, Any]:
 
 @contextmanager
 def _progress_bar(run: TrainingRun, shown: bool) -> Iterator[Any]:
-    """A progress bar over what ends the training, steps or seconds; call what it gives after each step."""
+    """Show a progress bar over steps or seconds; call the yielded function after each step."""
     limit = run.training.max_seconds
     total = run.steps if limit is None else limit
     unit = "steps" if limit is None else "s"
@@ -203,5 +224,5 @@ def _progress_bar(run: TrainingRun, shown: bool) -> Iterator[Any]:
 
 
 def validate(model: InterestModel, cases: Cases) -> dict[str, float]:
-    """Metrics with the routing logits that serving uses, shares between 0 and 1."""
+    """Return metrics on cases with the routing logits that serving uses, from 0 to 1."""
     return mean_metrics(metrics_per_case(rank_by_model(model, cases, 50), cases.labels))

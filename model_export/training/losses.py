@@ -1,4 +1,7 @@
-"""Training objectives beyond the paper's (whose are in mind.py). B users, K interests, M negatives, d dimensions."""
+"""Losses and penalties beyond MIND's own (which are in mind.py).
+
+Shapes: B users, K interests, M negatives, d dimensions.
+"""
 
 import torch
 from torch import Tensor
@@ -17,7 +20,7 @@ def capsule_scores(
     log_q: Tensor,
     repeats: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """What each capsule says of the target (B, K), and of the negatives (B, K, M): what a softmax is taken over.
+    """Return each capsule's scores of the target and of the negatives, for a softmax.
 
     Each negative is divided by its expected count exp(log_q), so that a sum over them estimates that over all items.
     Negatives that happen to be the target, and capsules that a user does not have, count for nothing.
@@ -27,6 +30,10 @@ def capsule_scores(
     capsules (B, K, d), times the scale; active bool (B, K), table (items, d), target int64 (B,), negatives int64 (M,),
     log_q (items,).
     repeats : (B, items), what is added to an item's inner products with all capsules; None: nothing.
+
+    Returns
+    -------
+    positive (B, K) and sampled (B, K, M)
     """
     positive = (capsules * table[target][:, None, :]).sum(-1)  # (B, K)
     sampled = capsules @ table[negatives].T - log_q[negatives]  # (B, K, M)
@@ -38,7 +45,9 @@ def capsule_scores(
 
 
 def joint_softmax(positive: Tensor, sampled: Tensor, sharpness: float = 1.0) -> Tensor:
-    """Mean of -log [ exp(s_y) / sum_n exp(s_n) ], where s_n = 1/beta log sum_k exp(beta v_k e_n), beta the sharpness.
+    """Return the mean loss of one softmax over all capsules and items.
+
+    -log [ exp(s_y) / sum_n exp(s_n) ], where s_n = 1/beta log sum_k exp(beta v_k e_n), beta the sharpness.
 
     A soft selection of the interest: all capsules and all items share one softmax, so a capsule also learns where it
     has nothing to say; with the argmax of label-aware attention only the selected one learns. With beta = 1 it is
@@ -49,6 +58,10 @@ def joint_softmax(positive: Tensor, sampled: Tensor, sharpness: float = 1.0) -> 
     Parameters
     ----------
     positive (B, K), sampled (B, K, M) : see `scores_of`.
+
+    Returns
+    -------
+    ()
     """
     right = torch.logsumexp(sharpness * positive, 1) / sharpness  # (B,)
     wrong = torch.logsumexp(sharpness * sampled, 1) / sharpness  # (B, M)
@@ -56,22 +69,30 @@ def joint_softmax(positive: Tensor, sampled: Tensor, sharpness: float = 1.0) -> 
 
 
 def stability_penalty(capsules: Tensor, earlier: Tensor, both: Tensor) -> Tensor:
-    """Mean of 1 - cosine between each slot's capsules now and one event earlier.
+    """Return the mean of 1 - cosine between a slot's capsules now and one event earlier.
 
     Parameters
     ----------
     capsules, earlier (B, K, d); both bool (B, K), the slots that there were at both times.
+
+    Returns
+    -------
+    ()
     """
     cosine = torch.cosine_similarity(capsules, earlier, dim=-1)  # (B, K)
     return ((1 - cosine) * both).sum() / both.sum().clamp_min(1)
 
 
 def separation_penalty(capsules: Tensor, active: Tensor, margin: float = 0.2) -> Tensor:
-    """Mean of max(0, cosine - margin)^2 over the pairs of a user's capsules.
+    """Return the mean of max(0, cosine - margin)^2 over the pairs of a user's capsules.
 
     Parameters
     ----------
     capsules (B, K, d), active bool (B, K).
+
+    Returns
+    -------
+    ()
     """
     pairs = active[:, :, None] & active[:, None, :]
     pairs = pairs & ~torch.eye(active.shape[1], dtype=torch.bool, device=active.device)  # (B, K, K)
@@ -80,7 +101,9 @@ def separation_penalty(capsules: Tensor, active: Tensor, margin: float = 0.2) ->
 
 
 def routing_penalty(weights: Tensor, mask: Tensor) -> Tensor:
-    """REMI's routing regularisation (Xie et al., RecSys 2023): the squared norm of the diagonal of the covariance of A.
+    """Return REMI's routing regularisation: ||diag(covariance of A)||^2, averaged over users.
+
+    Xie et al., "Rethinking Multi-Interest Learning for Candidate Matching in Recommender Systems", RecSys 2023.
 
     A (K, L) are a user's routing weights; || diag((A - mean A)(A - mean A)^T / L) ||^2 is large where an interest
     comes from a few behaviours alone. REMI divides by d where it stands here by L: padding takes no part, and the n
@@ -89,6 +112,10 @@ def routing_penalty(weights: Tensor, mask: Tensor) -> Tensor:
     Parameters
     ----------
     weights (B, K, L), mask bool (B, L).
+
+    Returns
+    -------
+    ()
     """
     count = mask.sum(1).clamp_min(1)[:, None, None]  # (B, 1, 1)
     centred = (weights - weights.sum(2, keepdim=True) / count) * mask[:, None, :]

@@ -1,4 +1,4 @@
-"""What a training step minimises: the loss and the penalties that the settings name, on one batch."""
+"""The training objective of one batch: the loss and the penalties that the settings name."""
 
 from dataclasses import dataclass
 
@@ -49,7 +49,7 @@ class TrainingBatch:
 
 
 def objective(model: InterestModel, batch: TrainingBatch, training: TrainingConfig) -> Tensor:
-    """The loss of one batch with its penalties, ()."""
+    """Return the loss of one batch with its penalties, a tensor ()."""
     # Embedding the rows of the batch alone keeps the cost of a step independent of the size of the catalogue.
     parts = [batch.history.flatten(), batch.target, batch.negatives]
     rows, places = torch.unique(torch.cat(parts), return_inverse=True)
@@ -79,7 +79,9 @@ def objective(model: InterestModel, batch: TrainingBatch, training: TrainingConf
 
 
 def _repeat_scores(rows: Tensor, model: InterestModel, batch: TrainingBatch) -> Tensor | None:
-    """What `model.repeat_scores` says of the items of a step, int64 (rows,) ascending, times the scale: (B, rows).
+    """Return `model.repeat_scores` among a step's items, times the scale: (B, rows).
+
+    `rows` is int64, ascending.
 
     Histories count as they were: an item that was substituted is still one that the user has.
     """

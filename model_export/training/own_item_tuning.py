@@ -1,4 +1,4 @@
-"""How much a user's own items get, raised on the validation users as item-kNN's own items are (item_knn.py).
+"""Tuning of the repeat bonus on the validation users, as item-kNN's own items are tuned (item_knn.py).
 
 Training asks for the very next behaviour, and within a visit hardly anybody takes a thing twice; candidates are also
 asked what somebody comes for in the time ahead, where own items count for more. Weighed by that alone they would fill
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 @torch.no_grad()
 def tune_repeat_bonus(model: InterestModel, questions: Sequence[Cases], progress: bool) -> float:
-    """Add to `model.repeat_bonus`, at all ages alike, what gives the best recall@50, and say how much that was.
+    """Raise `model.repeat_bonus`, at all ages alike, to the best recall@50 on cases.
 
     Of those that are equal the least. Nothing where the model knows no bonus, where its scores are no cosines, or where
     there are no cases to tell by.
@@ -35,6 +35,10 @@ def tune_repeat_bonus(model: InterestModel, questions: Sequence[Cases], progress
     ----------
     questions : what is asked of the same users, such as the time ahead and the next behaviour; the mean of their
         recalls decides, however many cases each has.
+
+    Returns
+    -------
+    the amount, one of RAISES
     """
     if model.log_repeat_bonus is None or not model.config.unit_length or not all(map(len, questions)):
         return 0.0
@@ -52,6 +56,11 @@ def tune_repeat_bonus(model: InterestModel, questions: Sequence[Cases], progress
 
 @torch.no_grad()
 def set_repeat_bonus(model: InterestModel, learned: Tensor, by: float) -> None:
-    """Let the logarithm of the bonus be what was learned (L,), or that of so much more."""
+    """Set the bonus to what was learned plus `by`.
+
+    Parameters
+    ----------
+    learned : (L,), the logarithm of the learned bonus.
+    """
     assert model.log_repeat_bonus is not None
     model.log_repeat_bonus.copy_((learned.exp() + by).log() if by else learned)

@@ -1,4 +1,4 @@
-"""Batches for training: (history, target) pairs and the negatives that they share."""
+"""Training batches: (history, target) pairs and the negatives that they share."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ __all__ = ["Sampler", "draw_weighted"]
 
 
 class Sampler:
-    """Draws batches; every behaviour of a training user but the first is a target.
+    """A source of training batches; every behaviour of a training user but the first is a target.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class Sampler:
         self.log_q = torch.from_numpy(np.log(share * training.negatives).astype(np.float32)).to(device)
 
     def _cumulative_ages(self) -> np.ndarray:
-        """The cumulative weights (targets,) that targets are drawn with: halved with each half-life of age."""
+        """Return the cumulative weights (targets,) of targets: halved with each half-life of age."""
         if self.training.recency_half_life is None:
             return np.arange(1.0, len(self.targets) + 1)
         times = self.sequences.times[self.targets]
@@ -93,14 +93,23 @@ class Sampler:
         return TrainingBatch(**tensors, log_q=self.log_q)
 
     def state(self) -> dict[str, Any]:
-        """Where the random numbers stand, to go on from there."""
+        """Return the state of the random generator."""
         return dict(self.rng.bit_generator.state)
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from what `state` gave."""
+        """Set the random generator to a state that `state` returned."""
         self.rng.bit_generator.state = state
 
 
 def draw_weighted(cumulative: np.ndarray, number: int, rng: np.random.Generator) -> np.ndarray:
-    """Indices drawn in proportion to weights whose cumulative sums these are: int64 (number,)."""
+    """Draw indices in proportion to weights.
+
+    Parameters
+    ----------
+    cumulative : (n,), the cumulative sums of the weights.
+
+    Returns
+    -------
+    int64 (number,)
+    """
     return np.searchsorted(cumulative, rng.random(number) * cumulative[-1], side="right")

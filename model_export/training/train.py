@@ -1,4 +1,4 @@
-"""Training: from a log to a checkpoint, with an eye on the validation users."""
+"""Training from a log to a checkpoint: vocabulary, split, warm start, the loop, tuning on validation users."""
 
 import hashlib
 import math
@@ -40,7 +40,7 @@ def train(
     state: Path | None = None,
     start: Bundle | None = None,
 ) -> Checkpoint:
-    """Train a model on a log, on a GPU where there is one.
+    """Train a model on a log, on a GPU if there is one.
 
     The step with the best validation recall@50 is kept, or with `averaging` the last running average (Run.choose).
 
@@ -99,16 +99,25 @@ def train(
 
 
 def steps_for(targets: int, batch_size: int) -> int:
-    """How many steps pass over the targets so often that more do not help; a small log needs some all the same."""
+    """Return the steps of a training: six passes over the targets, and at least LEAST_STEPS.
+
+    More do not help; a small log needs some all the same.
+    """
     return max(LEAST_STEPS, math.ceil(EPOCHS * targets / batch_size))
 
 
 def prepare_items(
     model: InterestModel, sequences: Sequences, users: np.ndarray, training: TrainingConfig
 ) -> Neighbours | None:
-    """Tell the model how often each item was seen, start its table from co-occurrence, collect the items' neighbours.
+    """Prepare a model's item table: noise by counts, start from co-occurrence, neighbours.
+
+    The latter two if the settings say so. Held-out users (those not among `users`) teach nothing.
 
     The latter two where the settings say so. Held-out users (those not among `users`) teach nothing.
+
+    Returns
+    -------
+    the items' neighbours if the settings substitute by them
     """
     items = len(model.item_features)
     counts = item_counts(sequences, users, items)
@@ -124,14 +133,14 @@ def prepare_items(
 
 
 def repeated_share(sequences: Sequences) -> float:
-    """The share of the behaviours whose item the same user had before."""
+    """Return the share of the behaviours whose item the same user had before."""
     owners = np.repeat(np.arange(len(sequences.lengths)), sequences.lengths)
     span = int(sequences.items.max(initial=0)) + 1
     return 1 - len(np.unique(owners * span + sequences.items)) / max(1, len(sequences.items))
 
 
 def _histories_with_times(cases: Cases, vocabulary: Vocabulary) -> list[tuple[list[str], list[int]]]:
-    """The item_ids and times (Unix milliseconds) of each case's history."""
+    """Return the item_ids and times (Unix milliseconds) of each case's history."""
     found = []
     for rows, mask, times in zip(cases.history, cases.mask, cases.times, strict=True):
         found.append(([vocabulary.item_ids[row] for row in rows[mask]], times[mask].tolist()))
@@ -139,14 +148,20 @@ def _histories_with_times(cases: Cases, vocabulary: Vocabulary) -> list[tuple[li
 
 
 def catalogue_of(log: InteractionLog, vocabulary: Vocabulary) -> dict[str, list[Any]]:
-    """What people are shown of each item, in the order of the vocabulary's items; unknown prices are None."""
+    """Return title, category and price of each item, in the vocabulary's order.
+
+    Unknown prices are None.
+    """
     items = log.items.set_index("item_id").loc[vocabulary.item_ids]
     prices = [None if math.isnan(price) else float(price) for price in items.price]
     return {"title": items.title.tolist(), "category": items.category.tolist(), "price": prices}
 
 
 def _summarise_data(log: InteractionLog) -> dict[str, Any]:
-    """Where the data came from and what range it covers (times in Unix milliseconds; positions where not `timed`)."""
+    """Return source, counts and range of the data.
+
+    Times are in Unix milliseconds; positions if the log is not `timed`.
+    """
     return {
         "source": Path(log.source).name,
         "events": len(log.events),
@@ -158,6 +173,6 @@ def _summarise_data(log: InteractionLog) -> dict[str, Any]:
 
 
 def _fingerprint(sequences: Sequences, vocabulary: Vocabulary) -> str:
-    """Tells one training's data from another's: a hash of every behaviour, its time, and every side feature."""
+    """Return a hash of every behaviour, its time, and every side feature."""
     parts = (sequences.items, sequences.times, sequences.starts, sequences.profiles, vocabulary.item_features)
     return hashlib.blake2b(b"".join(part.tobytes() for part in parts), digest_size=8).hexdigest()

@@ -1,4 +1,4 @@
-"""A warm start: a new model begins where the current bundle's items are."""
+"""A warm start: a new model begins with the items of the current bundle."""
 
 import logging
 
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 @torch.no_grad()
 def warm_start(model: InterestModel, vocabulary: Vocabulary, bundle: Bundle) -> int:
-    """Let the items that a bundle knows begin with its embeddings and routing logits; how many they are.
+    """Start a model's items from a bundle's, and return the number of items taken over.
 
     A bundle has each item's embedding, pooled of its id's vector and those of its side features. The vectors of the
     features are taken over, and the id's is what then gives the bundle's embedding. The other items begin as they
@@ -45,13 +45,23 @@ def warm_start(model: InterestModel, vocabulary: Vocabulary, bundle: Bundle) -> 
 
 
 def procrustes_rotation(vectors: Tensor, aims: Tensor) -> Tensor:
-    """The rotation (d, d) that brings vectors (n, d) nearest to others (orthogonal Procrustes)."""
+    """Return the rotation that brings vectors nearest to others (orthogonal Procrustes).
+
+    Parameters
+    ----------
+    vectors : (n, d), those to rotate.
+    aims : (n, d), where they should come to lie.
+
+    Returns
+    -------
+    (d, d)
+    """
     left, _, right = torch.linalg.svd(vectors.T @ aims)
     return left @ right
 
 
 def _restore_features(model: InterestModel, vocabulary: Vocabulary, bundle: Bundle) -> None:
-    """The vectors of side features' values that the bundle has too."""
+    """Copy the vectors of side-feature values that the bundle has too."""
     if model.items.features is None:
         return
     with np.load(bundle.path / FEATURES) as arrays:
@@ -63,7 +73,7 @@ def _restore_features(model: InterestModel, vocabulary: Vocabulary, bundle: Bund
 
 
 def _id_vectors(model: InterestModel, rows: Tensor, embeddings: Tensor) -> Tensor:
-    """The vectors of the ids (n, d) with which items come out with these embeddings.
+    """Return the id vectors (n, d) with which items come out with these embeddings.
 
     Of unit-length items only the direction is known; their mean of m random unit vectors would have a length of about
     1 / sqrt(m).
