@@ -1,4 +1,4 @@
-"""Bundles that must not be served: what is done to a good one, and what is said of it then."""
+"""Bundles that must not be served: the damage to a good one, and a part of the message then."""
 
 import json
 import shutil
@@ -25,21 +25,21 @@ __all__ = ["BAD_BUNDLES", "BadBundle", "copy_bundle"]
 
 
 class BadBundle(NamedTuple):
-    """How a bundle's folder is spoilt, and a part of what is said of it."""
+    """Damage to a bundle's folder, and a part of the message about it."""
 
     spoil: Callable[[Path], object]
     said: str
 
 
 def copy_bundle(bundle: Bundle, path: Path) -> Path:
-    """A copy of a bundle, of the version that is the folder's name."""
+    """Copy a bundle to a folder whose name becomes its version."""
     shutil.copytree(bundle.path, path)
     _change_manifest(path, version=path.name)
     return path
 
 
 def _change_manifest(path: Path, **changed: Any) -> None:
-    """Other entries in a manifest."""
+    """Change entries in a manifest."""
     write_manifest(path, replace(read_manifest(path), **changed))
 
 

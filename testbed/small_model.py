@@ -1,4 +1,4 @@
-"""A small model, trained for a moment: what tests and benchmarks publish where any real model does."""
+"""A small model, trained for a moment, for tests and benchmarks that need just any real model."""
 
 from collections.abc import Collection
 from dataclasses import replace
@@ -13,7 +13,9 @@ __all__ = ["log_without_items", "small_checkpoint"]
 
 
 def small_checkpoint(shop: SimulatedShop, num_interests: int = 4, without: Collection[str] = ()) -> Checkpoint:
-    """The default model, small, trained for a moment on a simulated shop with profile fields and side features.
+    """Train the default model, small, for a moment on a simulated shop.
+
+    The shop has profile fields and side features.
 
     Parameters
     ----------
@@ -26,6 +28,6 @@ def small_checkpoint(shop: SimulatedShop, num_interests: int = 4, without: Colle
 
 
 def log_without_items(log: InteractionLog, without: Collection[str]) -> InteractionLog:
-    """A log without some items."""
+    """Return a log without some items."""
     events, items = (frame[~frame.item_id.isin(without)].reset_index(drop=True) for frame in (log.events, log.items))
     return replace(log, events=events, items=items)

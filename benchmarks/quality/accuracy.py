@@ -1,4 +1,4 @@
-"""How good the models are, beside the baselines, on the same users: the ComiRec protocol."""
+"""Accuracy of the models beside the baselines, on the same users: the ComiRec protocol."""
 
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
@@ -47,7 +47,7 @@ def main(
     steps: Annotated[int | None, typer.Option(help="Most training steps.", min=1, show_default="the model's")] = None,
     switches: Switches = None,
 ) -> None:
-    """Recall, HR and NDCG of a model, of the same with one interest, and of the baselines, on users held out."""
+    """Measure Recall, HR and NDCG of models and baselines on users held out."""
     main_model = DEFAULT if model == ALL else model
     chosen = dict(PRESETS) if model == ALL else {model: preset(model)}
     chosen = {name: apply_settings(of, switches or []) for name, of in chosen.items()}
@@ -83,7 +83,7 @@ def main(
 
 @dataclass(frozen=True)
 class _HeldOutCases:
-    """The behaviours, the split that a training makes of the users, and what those held out are asked."""
+    """The behaviours, a training's split of the users, and the cases of those held out."""
 
     sequences: Sequences
     split: Split
@@ -92,7 +92,7 @@ class _HeldOutCases:
 
 
 def _held_out_cases(log: InteractionLog, of: Preset, vocabulary: Vocabulary) -> _HeldOutCases:
-    """What a model with these settings is judged by.
+    """Make the cases that a model with these settings is measured on.
 
     Raises
     ------
@@ -106,25 +106,25 @@ def _held_out_cases(log: InteractionLog, of: Preset, vocabulary: Vocabulary) -> 
 
 
 def _item_vectors(held_out: _HeldOutCases, items: int) -> np.ndarray:
-    """Items as co-occurrence places them, float32 (items, d): the same for all rankers."""
+    """Place items by co-occurrence, float32 (items, d): the same for all rankers."""
     pairs = co_occurrence(held_out.sequences, held_out.split.train, items)
     counts = item_counts(held_out.sequences, held_out.split.train, items)
     return svd_item_vectors(similarity_matrix(pairs, counts), VECTORS, np.random.default_rng(7))
 
 
 def _with_settings(of: Preset, seed: int, steps: int | None) -> Preset:
-    """The settings with this seed, and with so many steps where they are given."""
+    """Return the settings with this seed, and with so many steps if they are given."""
     return replace(of, training=replace(of.training, seed=seed, steps=steps or of.training.steps))
 
 
 def _wait_for(futures: list[Future[Any]]) -> None:
-    """Show how many are done."""
+    """Show the number of futures that are done, until all are."""
     for _ in tqdm(as_completed(futures), total=len(futures), desc="training and judging", unit="model"):
         pass
 
 
 def _train_and_measure(name: str, of: Preset, log: InteractionLog) -> TrainingResult:
-    """Train one model and judge it on the test users."""
+    """Train one model and measure it on the test users."""
     torch.set_num_threads(1)
     checkpoint = train(log, of.model, of.training, progress=False)
     held_out = _held_out_cases(log, of, checkpoint.vocabulary)
@@ -136,7 +136,10 @@ def _train_and_measure(name: str, of: Preset, log: InteractionLog) -> TrainingRe
 
 
 def _measure_baselines(log: InteractionLog, of: Preset, with_wals: bool) -> list[RankerResult]:
-    """Most popular, item-kNN and WALS, which learn from the training users and are tuned on the validation users."""
+    """Measure most popular, item-kNN and WALS.
+
+    They learn from the training users and are tuned on the validation users.
+    """
     vocabulary = build_vocabulary(log)
     held_out, items = _held_out_cases(log, of, vocabulary), len(vocabulary.item_ids)
     learned_from = held_out.sequences, held_out.split.train, items

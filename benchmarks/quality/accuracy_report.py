@@ -28,7 +28,7 @@ def print_report(
     test: Cases,
     vectors: np.ndarray,
 ) -> None:
-    """Print the comparison.
+    """Print the comparison for people, and one model's figures as the last line.
 
     Parameters
     ----------
@@ -76,19 +76,19 @@ def print_report(
 
 
 def _spread(result: RankerResult, vectors: np.ndarray) -> tuple[str, ...]:
-    """A ranker's row: validation recall@50 in %, coverage in %, diversity."""
+    """Return a ranker's row: validation recall@50 in %, coverage in %, diversity."""
     covered = f"{100 * coverage(result.top, len(vectors)):.1f}"
     return result.name, f"{100 * result.valid:.2f}", covered, f"{diversity(result.top, vectors):.2f}"
 
 
 def _by_length(result: RankerResult, groups: dict[str, np.ndarray]) -> tuple[str, ...]:
-    """A ranker's row: recall@50 in % of each group of users."""
+    """Return a ranker's row: recall@50 in % of each group of users."""
     recalls = result.metrics["recall@50"]
     return result.name, *(f"{100 * recalls[group].mean():.2f}" for group in groups.values())
 
 
 def comparison_sentence(of: RankerResult, than: RankerResult) -> str:
-    """One sentence: by how much the one is ahead of the other."""
+    """Return a sentence on the lead of one ranker over another."""
     share = recall50(of.metrics) / max(recall50(than.metrics), 1e-9) - 1
     points, low, high = paired_gain(of, than)
     word = "ahead of" if share > 0 else "BEHIND"
@@ -97,7 +97,7 @@ def comparison_sentence(of: RankerResult, than: RankerResult) -> str:
 
 
 def _geometry(models: dict[str, list[TrainingResult]]) -> list[tuple[str, ...]]:
-    """A row for each model."""
+    """Return a row for each model: slot cosine, event cosine, seconds of 1,000 steps."""
     return [
         (name, f"{_mean_slot(of):.2f}", f"{_mean_event(of):.3f}", f"{_mean_seconds(of):.0f}")
         for name, of in models.items()
@@ -105,15 +105,15 @@ def _geometry(models: dict[str, list[TrainingResult]]) -> list[tuple[str, ...]]:
 
 
 def _mean_slot(trained: list[TrainingResult]) -> float:
-    """Mean slot cosine."""
+    """Return the mean slot cosine."""
     return float(np.mean([training.cosines.slot for training in trained]))
 
 
 def _mean_event(trained: list[TrainingResult]) -> float:
-    """Mean event cosine."""
+    """Return the mean event cosine."""
     return float(np.mean([training.cosines.event for training in trained]))
 
 
 def _mean_seconds(trained: list[TrainingResult]) -> float:
-    """Mean seconds of 1,000 training steps."""
+    """Return the mean seconds of 1,000 training steps."""
     return float(np.mean([training.seconds_per_1000_steps for training in trained]))

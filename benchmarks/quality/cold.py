@@ -1,4 +1,4 @@
-"""Items that nobody has taken yet: does a model find them by their side features alone?
+"""Recommendation of items that nobody has taken yet, by their side features alone.
 
 A share of the items is held out of the training, with all that users did to them. A test user who really took one is
 asked for it, from what that user did before to the other items: the held-out items alone are ranked, by max-sim with
@@ -38,7 +38,7 @@ AT = (20, 50)
 
 @dataclass(frozen=True)
 class ColdItems:
-    """The items that were held out.
+    """Items that were held out of the training.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ def main(
     steps: Annotated[int | None, typer.Option(help="Most training steps.", min=1, show_default="the model's")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the training and of the items that are held out.")] = 7,
 ) -> None:
-    """HR of items that training never saw, by their side features, beside most popular in the category and chance."""
+    """Measure HR of items that training never saw, beside most popular and chance."""
     log, chosen = read_log(data), preset(model)
     print(log.describe())
     warm, cold_log = hold_out(log, share, seed)
@@ -76,7 +76,14 @@ def main(
 
 
 def hold_out(log: InteractionLog, share: float, seed: int) -> tuple[InteractionLog, InteractionLog]:
-    """Divide a log by item: the log without the held-out items, and theirs. A hash of the item's id decides."""
+    """Divide a log by item: the log without the held-out items, and their log.
+
+    A hash of the item's id decides.
+
+    Parameters
+    ----------
+    share : of the items that are held out, 0 to 1.
+    """
     item_ids = log.items.item_id.tolist()
     out = hash_sides([f"{seed}:{item_id}" for item_id in item_ids], valid_share=0, test_share=share) > 0
     cold = set(log.items.item_id[out])
@@ -85,12 +92,12 @@ def hold_out(log: InteractionLog, share: float, seed: int) -> tuple[InteractionL
 
 
 def _part(log: InteractionLog, events: pd.Series, items: np.ndarray) -> InteractionLog:
-    """Some of the events and items; all users stay, whatever is left of them."""
+    """Return some of the events and items; all users stay, whatever is left of them."""
     return replace(log, events=log.events[events].reset_index(drop=True), items=log.items[items].reset_index(drop=True))
 
 
 def cold_items(log: InteractionLog, vocabulary: Vocabulary) -> ColdItems:
-    """The items of the held-out log, with what the vocabulary of the others knows of them."""
+    """Return the held-out log's items, with the vocabulary's knowledge of their features."""
     items = log.items.sort_values("item_id", ignore_index=True)
     counts = log.events.item_id.value_counts().reindex(items.item_id, fill_value=0)
     features = new_features(items, log.side_features, vocabulary)
@@ -98,7 +105,9 @@ def cold_items(log: InteractionLog, vocabulary: Vocabulary) -> ColdItems:
 
 
 def cold_cases(log: InteractionLog, checkpoint: Checkpoint, cold: ColdItems) -> Cases:
-    """Each held-out item that a test user took, asked for once: from the other items that came before the first time.
+    """Make a case of each held-out item that a test user took, at the first time.
+
+    The history is of the other items that came before.
 
     Labels are rows of the held-out items, histories those of the model. Without a history there is no case.
     """
@@ -120,7 +129,10 @@ def cold_cases(log: InteractionLog, checkpoint: Checkpoint, cold: ColdItems) -> 
 
 
 def _hit_rates(checkpoint: Checkpoint, cold: ColdItems, cases: Cases) -> dict[str, dict[int, float]]:
-    """HR@20 and HR@50 of the model, of most popular in the category and of chance, between 0 and 1."""
+    """Return HR@20 and HR@50 of the model, of the category's most popular and of chance.
+
+    Between 0 and 1.
+    """
     tops = {
         "cold": rank_by_features(checkpoint.model, cold, cases),
         "popular_in_category": rank_by_popularity(checkpoint.vocabulary, cold, cases),
@@ -132,7 +144,7 @@ def _hit_rates(checkpoint: Checkpoint, cold: ColdItems, cases: Cases) -> dict[st
 
 @torch.no_grad()
 def rank_by_features(model: InterestModel, cold: ColdItems, cases: Cases) -> np.ndarray:
-    """The best held-out items of each case by max-sim, int64 (C, 50)."""
+    """Return the best held-out items of each case by max-sim, int64 (C, 50)."""
     model.eval()
     items, new = model.item_table(), model.embed_new(torch.from_numpy(cold.features))
     found = []
@@ -144,7 +156,12 @@ def rank_by_features(model: InterestModel, cold: ColdItems, cases: Cases) -> np.
 
 
 def rank_by_popularity(vocabulary: Vocabulary, cold: ColdItems, cases: Cases) -> np.ndarray:
-    """The most popular held-out items of the last behaviour's category, then those of the rest: int64 (C, 50)."""
+    """Return the most popular held-out items, the last behaviour's category first.
+
+    Returns
+    -------
+    int64 (C, 50)
+    """
     rows = _category_rows(vocabulary)
     known = _values_of(vocabulary.item_features, vocabulary.feature_values)[:, rows]
     new = _values_of(cold.features, vocabulary.feature_values)[:, rows]
@@ -157,12 +174,12 @@ def rank_by_popularity(vocabulary: Vocabulary, cold: ColdItems, cases: Cases) ->
 
 
 def _category_rows(vocabulary: Vocabulary) -> slice:
-    """The rows of the categories; of all side features where the log has no categories."""
+    """Return the rows of the categories; of all side features without categories."""
     return vocabulary.feature_slices().get("category", slice(1, None))
 
 
 def _values_of(features: np.ndarray, values: int) -> csr_matrix:
-    """Which item has which side-feature value: features (n, W), 0 at padding -> 1 or 0, (n, 1 + values)."""
+    """Return the items' side-feature values as ones: features (n, W) -> (n, 1 + values)."""
     items, places = np.nonzero(features)
     ones = np.ones(len(items))
     return csr_matrix((ones, (items, features[items, places])), shape=(len(features), 1 + values))

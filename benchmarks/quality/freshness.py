@@ -1,4 +1,4 @@
-"""What freshness is worth: a model trained on the first 80 % of a log meets the rest through a real Kafka.
+"""Value of freshness: a model trained on the first 80 % of a log meets the rest through a real Kafka.
 
 Before each event is applied it is noted whether its item is among the user's top 50: with capsules as fresh as the last
 event, with capsules frozen at the start of the replay, with most-popular, and with item-kNN, fresh and frozen.
@@ -64,7 +64,7 @@ def main(
     ids_only: Annotated[bool, typer.Option("--ids-only", help="Leave out the side features of items.")] = False,
     switches: Switches = None,
 ) -> None:
-    """HR@50 with fresh and with frozen capsules on a log replayed through real Kafka."""
+    """Measure HR@50 with fresh and with frozen capsules on a log replayed through Kafka."""
     chosen = apply_settings(preset(model), switches or [])
     training = replace(chosen.training, seed=seed, steps=steps or chosen.training.steps, valid_share=VALID_SHARE)
     chosen = replace(chosen, training=replace(training, test_share=0))
@@ -82,14 +82,14 @@ def main(
             try:
                 for records in _published(past, cluster, updater, "catching up"):
                     _apply(updater, records)
-                judge = _Judge(past, bundle, store)
+                counter = _HitCounter(past, bundle, store)
                 for records in _published(future, cluster, updater, "judging"):
                     for some in _one_event_a_user(records):
-                        judge.note(some)
+                        counter.note(some)
                         _apply(updater, some)
             finally:
                 updater.close()
-    _report(model, judge.hits, len(future.events))
+    _report(model, counter.hits, len(future.events))
 
 
 def _make_bundle(log: InteractionLog, chosen: Preset, folder: Path) -> Bundle:
@@ -99,7 +99,7 @@ def _make_bundle(log: InteractionLog, chosen: Preset, folder: Path) -> Bundle:
 
 
 def _published(log: InteractionLog, cluster: Cluster, updater: Updater, what: str) -> Iterator[list[ConsumerRecord]]:
-    """Replay a log into the topic and yield it as it comes back, committed batch by batch, until all is back."""
+    """Replay a log into the topic and yield it as it comes back, committed batch by batch."""
     left = replay(log, cluster, updater.settings.topic, updater.settings.group, speed=None)
     with tqdm(total=left, desc=what, unit="event") as bar:
         while left:
@@ -113,7 +113,7 @@ def _published(log: InteractionLog, cluster: Cluster, updater: Updater, what: st
 
 
 def _apply(updater: Updater, records: Sequence[ConsumerRecord]) -> None:
-    """What the updater does with a batch before it commits it."""
+    """Decode, apply and write a batch, as the updater does before it commits."""
     by_user, _ = updater.decode(records)
     updater.write(updater.apply(by_user))
 
@@ -131,8 +131,8 @@ def _one_event_a_user(records: Iterable[ConsumerRecord]) -> list[list[ConsumerRe
     return rounds
 
 
-class _Judge:
-    """Counts the events whose item was among the top 50 before they were applied."""
+class _HitCounter:
+    """A count of the events whose item was among the top 50 before they were applied."""
 
     def __init__(self, past: InteractionLog, bundle: Bundle, store: LmdbStore) -> None:
         vocabulary = build_vocabulary(past)
@@ -147,7 +147,7 @@ class _Judge:
         self.hits: Counter[str] = Counter()
 
     def note(self, records: list[ConsumerRecord]) -> None:
-        """_Judge events of different users against the states that are stored now."""
+        """Count the hits of events of different users against the states stored now."""
         decoded = [decode(record.value, record.key) for record in records]
         events = [event for event in decoded if isinstance(event, Event)]
         for event, state in zip(events, self.store.get_many([event.user_id for event in events]), strict=True):

@@ -1,4 +1,4 @@
-"""Which of the simulated shop's planted interests come back as capsules, by the way of serving."""
+"""Planted interests of the simulated shop that come back as capsules, by the way of serving."""
 
 import tempfile
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ def main(
     seed: Annotated[int, typer.Option(help="Seed of the shop and of the training.")] = 7,
     model: Annotated[str, typer.Option(help=f"Which model: {', '.join(PRESETS)}.")] = DEFAULT,
 ) -> None:
-    """Share of the planted interests that have a capsule of their own, on users that training did not see."""
+    """Measure the share of planted interests with a capsule of their own, on held-out users."""
     shop = simulate(users=600 if quick else 2_000, seed=seed)
     chosen = preset(model)
     training = replace(chosen.training, steps=300 if quick else 1_500, seed=seed)
@@ -47,15 +47,15 @@ def main(
 
 
 def user_ids_for_test(shop: SimulatedShop, training: TrainingConfig) -> list[str]:
-    """Users held out of training and of early stopping."""
+    """Return the users held out of training and of early stopping."""
     user_ids = sorted(shop.interests)
     return [user_ids[place] for place in split_of(training, user_ids).test]
 
 
 def interests_found(bundle: Bundle, shop: SimulatedShop, user_ids: Sequence[str]) -> float:
-    """Share of these users' planted interests that have a capsule of their own, between 0 and 1.
+    """Return the share of planted interests that have a capsule of their own, 0 to 1.
 
-    An interest is found where some capsule of the user brings mostly (more than 10 of its top 20) items of that
+    An interest is found if some capsule of the user brings mostly (more than 10 of its top 20) items of that
     category, by the inner product over all items.
     """
     events = shop.log.events.groupby("user_id")
@@ -73,7 +73,12 @@ def interests_found(bundle: Bundle, shop: SimulatedShop, user_ids: Sequence[str]
 
 
 def main_categories(bundle: Bundle, vectors: np.ndarray) -> set[str]:
-    """The categories that some capsule stands for: (K', d) -> those with a majority in a capsule's top 20."""
+    """Return the categories with a majority in the top 20 of some capsule.
+
+    Parameters
+    ----------
+    vectors : float (K', d), a user's capsules.
+    """
     scores = vectors @ bundle.item_embeddings.T  # (K', items)
     top = np.argsort(-scores, axis=1, kind="stable")[:, :TOP]  # (K', 20)
     names, codes = np.unique(bundle.catalogue.category, return_inverse=True)

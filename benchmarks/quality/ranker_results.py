@@ -1,4 +1,4 @@
-"""What rankers gave on the test users, and how it compares: means, paired differences, who gains, how wide it is."""
+"""Results of rankers on the test users, and their comparison: means, paired gains, groups, coverage, diversity."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -30,7 +30,7 @@ MetricsPerUser = dict[str, np.ndarray]  # metric -> float64 (C,)
 
 @dataclass(frozen=True)
 class RankerResult:
-    """What a ranker gave on the test users.
+    """Results of a ranker on the test users.
 
     Attributes
     ----------
@@ -49,11 +49,11 @@ class RankerResult:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What a training gave.
+    """Results of one training.
 
     Attributes
     ----------
-    fresh : what it gives with routing logits drawn anew for each behaviour; None where the model draws none.
+    fresh : what it gives with routing logits drawn anew for each behaviour; None if the model draws none.
     """
 
     result: RankerResult
@@ -63,7 +63,7 @@ class TrainingResult:
 
 
 def measure_ranker(ranker: Ranker, test: Cases, valid: Cases) -> RankerResult:
-    """Ask a ranker for the test cases, with and without what is in the history, and for the validation cases."""
+    """Measure a ranker on the test cases, with and without seen items, and on validation."""
     top, unseen = (ranker.top(test, N, unseen_only) for unseen_only in (False, True))
     chosen_by = metrics.metrics_per_case(ranker.top(valid, N, False), valid.labels, at=(N,))["recall@50"]
     of_all, of_unseen = (metrics.metrics_per_case(candidates, test.labels) for candidates in (top, unseen))
@@ -71,7 +71,7 @@ def measure_ranker(ranker: Ranker, test: Cases, valid: Cases) -> RankerResult:
 
 
 def mean_result(name: str, results: Sequence[RankerResult]) -> RankerResult:
-    """Each user's mean over several trainings; the candidates are those of the first."""
+    """Return each user's mean over several trainings; the candidates are the first's."""
     names = results[0].metrics
     of_all = {metric: np.mean([result.metrics[metric] for result in results], axis=0) for metric in names}
     of_unseen = {metric: np.mean([result.unseen[metric] for result in results], axis=0) for metric in names}
@@ -80,19 +80,29 @@ def mean_result(name: str, results: Sequence[RankerResult]) -> RankerResult:
 
 
 def recall50(metrics_per_user: MetricsPerUser) -> float:
-    """Mean recall@50 in %."""
+    """Return the mean recall@50 in %."""
     return 100 * float(metrics_per_user["recall@50"].mean())
 
 
 def paired_gain(of: RankerResult, than: RankerResult) -> tuple[float, float, float]:
-    """By how many points of recall@50 one is ahead of another, with the ends of the 95 % interval over users."""
+    """Return the gain in recall@50 of one ranker over another, and its 95 % interval.
+
+    Returns
+    -------
+    points, and the ends of the interval over users
+    """
     paired = {"recall@50": of.metrics["recall@50"] - than.metrics["recall@50"]}
     low, high = metrics.bootstrap_intervals(paired, seed=7)["recall@50"]
     return 100 * float(paired["recall@50"].mean()), 100 * low, 100 * high
 
 
 def group_by_length(test: Cases) -> dict[str, np.ndarray]:
-    """Users by the behaviours of their input, bool (C,); groups of nobody are left out."""
+    """Group users by the behaviours of their input; groups of nobody are left out.
+
+    Returns
+    -------
+    name -> bool (C,)
+    """
     lengths = test.mask.sum(1)
     ends = [*(start - 1 for start in SHORTEST[1:]), np.inf]
     found = {}
@@ -103,16 +113,21 @@ def group_by_length(test: Cases) -> dict[str, np.ndarray]:
 
 
 def coverage(top: np.ndarray, items: int) -> float:
-    """The share of all items that are among somebody's candidates (C, N), -1 where there is none."""
+    """Return the share of all items that are among somebody's candidates.
+
+    Parameters
+    ----------
+    top : int64 (C, N), -1 for a missing candidate.
+    """
     return len(np.unique(top[top >= 0])) / items
 
 
 def diversity(top: np.ndarray, vectors: np.ndarray) -> float:
-    """How different a user's candidates are: mean of 1 - cosine over their pairs, and over users.
+    """Return the mean of 1 - cosine over the pairs of a user's candidates, and over users.
 
     Parameters
     ----------
-    top : int64 (C, N), -1 where there is none.
+    top : int64 (C, N), -1 for a missing candidate.
     vectors : float (items, d), of length 1, and of no model that is compared.
     """
     found = []

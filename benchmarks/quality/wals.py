@@ -30,7 +30,7 @@ REGULARISATIONS = (3.0, 10.0, 30.0, 100.0)
 
 @dataclass(frozen=True)
 class WalsSettings:
-    """What tuning chooses.
+    """Settings that tuning chooses.
 
     Attributes
     ----------
@@ -43,7 +43,7 @@ class WalsSettings:
 
 
 class Wals:
-    """Scores an item by the inner product of its factors and those of the folded-in user.
+    """WALS: an item's score is the inner product of its factors and the folded-in user's.
 
     Parameters
     ----------
@@ -73,18 +73,24 @@ class Wals:
             self.model.fit(seen, show_progress=False)
 
     def confidence(self, users: np.ndarray, items: np.ndarray, number: int) -> csr_matrix:
-        """1 + alpha * count of each user and item that belong together, float32 (number, items)."""
+        """Return 1 + alpha * count of each pair of user and item, float32 (number, items).
+
+        Parameters
+        ----------
+        users : int64 (E,), rows below `number`.
+        items : int64 (E,), the item of each.
+        """
         ones = np.ones(len(users), dtype=np.float32)
         counts = coo_matrix((ones, (users, items)), shape=(number, self.items)).tocsr()  # repeats are summed
         counts.data = 1 + self.settings.alpha * counts.data
         return counts
 
     def top(self, cases: Cases, n: int, unseen_only: bool) -> np.ndarray:
-        """See Ranker."""
+        """Return the n best item rows of each case; see Ranker.top."""
         return rank_by_scores(self.scores, cases, n, unseen_only)
 
     def scores(self, cases: Cases) -> np.ndarray:
-        """float32 (C, items)."""
+        """Score all items for each case: float32 (C, items)."""
         rows, _ = np.nonzero(cases.mask)
         seen = self.confidence(rows, cases.history[cases.mask], len(cases))
         with _one_thread():
@@ -94,7 +100,7 @@ class Wals:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """NumPy's own threads would only get in the way of the solver, which `implicit` warns of."""
+    """Limit BLAS to one thread, since `implicit` warns that others get in the solver's way."""
     with threadpool_limits(1, "blas"):
         yield
 
@@ -102,7 +108,7 @@ def _one_thread() -> Iterator[None]:
 def tune_wals(
     sequences: Sequences, train_users: np.ndarray, items: int, valid_cases: Cases, seed: int = 7, progress: bool = True
 ) -> Wals:
-    """Learn with every pair of alpha and regularisation, and keep the one with the best recall@50 on validation cases.
+    """Fit WALS with the alpha and regularisation of best recall@50 on validation cases.
 
     Parameters
     ----------

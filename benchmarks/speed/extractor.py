@@ -1,4 +1,4 @@
-"""What interest capsules cost: the exported extractor in ONNX Runtime beside torch, with the same weights.
+"""Cost of interest capsules: the exported extractor in ONNX Runtime beside torch, with the same weights.
 
 One thread each, full histories of L = 50 behaviours. The graph and torch begin with behaviours that are looked up
 already; `encode` is all that the updater asks for, from item ids to capsules. The weights are those of a few training
@@ -43,7 +43,7 @@ def main(
     model: Annotated[str, typer.Option(help=f"Which model: {', '.join(PRESETS)}, or {ALL}.")] = DEFAULT,
     seed: Annotated[int, typer.Option(help="Seed of the shop, the weights and the histories.")] = 7,
 ) -> None:
-    """Microseconds a user of ONNX Runtime, of torch, and of the whole way from item ids."""
+    """Measure microseconds a user of ONNX Runtime, of torch, and of the way from item ids."""
     torch.set_num_threads(1)
     if model != ALL:
         preset(model)  # a name that there is none of is an error before anything is shown
@@ -64,12 +64,12 @@ def main(
 
 
 def _column_head(way: str) -> str:
-    """The head of a column: "encode_batch32" for us_per_user_encode_batch32."""
+    """Return the head of a column: "encode_batch32" for us_per_user_encode_batch32."""
     return way.replace("us_per_user", "onnx").replace("torch_onnx", "torch").replace("onnx_encode", "encode")
 
 
 def small_extractor(name: str, seed: int) -> tuple[Checkpoint, Extractor]:
-    """A model trained for a moment, and its exported extractor on one thread."""
+    """Train a model for a moment, and return it with its extractor on one thread."""
     shop, chosen = simulate(users=SHOP_USERS, seed=seed), preset(name)
     training = replace(chosen.training, steps=STEPS, seed=seed, valid_share=0, test_share=0)
     checkpoint = train(shop.log, chosen.model, training, progress=False)
@@ -84,7 +84,7 @@ def small_extractor(name: str, seed: int) -> tuple[Checkpoint, Extractor]:
 def measure(
     checkpoint: Checkpoint, extractor: Extractor, rounds: int = ROUNDS, seconds: float = SECONDS, seed: int = 7
 ) -> dict[str, float]:
-    """Microseconds a user of each way."""
+    """Return microseconds a user of each way."""
     ways = _ways_of(checkpoint, extractor, seed)
     with torch.no_grad():
         took = best_means({name: call for name, (call, _) in ways.items()}, rounds, seconds)
@@ -92,7 +92,7 @@ def measure(
 
 
 def _ways_of(checkpoint: Checkpoint, extractor: Extractor, seed: int) -> dict[str, tuple[Call, int]]:
-    """What is timed, and of how many users each is."""
+    """Return the calls to time, and the number of users of each."""
     one, many = full_inputs(extractor, 1, seed), full_inputs(extractor, BATCH, seed)
     histories = long_histories(extractor, BATCH, seed)
     times_ms = [list(range(0, 3_600_000 * len(history), 3_600_000)) for history in histories]  # an hour apart
@@ -105,7 +105,7 @@ def _ways_of(checkpoint: Checkpoint, extractor: Extractor, seed: int) -> dict[st
 
 
 def full_inputs(extractor: Extractor, users: int, seed: int) -> dict[str, np.ndarray]:
-    """What the graph reads for users with full histories of random items."""
+    """Return the graph's inputs for users with full histories of random items."""
     rng = np.random.default_rng(seed)
     rows = rng.integers(len(extractor.bundle.item_ids), size=(users, extractor.length))
     profile, gaps = extractor.profile_matrix([{}] * users, users), rng.integers(BUCKETS, size=rows.shape)
@@ -113,7 +113,7 @@ def full_inputs(extractor: Extractor, users: int, seed: int) -> dict[str, np.nda
 
 
 def long_histories(extractor: Extractor, users: int, seed: int) -> list[list[str]]:
-    """Item ids of users with more behaviours than the model reads."""
+    """Return item ids of users with more behaviours than the model reads."""
     rng = np.random.default_rng(seed)
     ids = np.array(extractor.bundle.item_ids, dtype=object)
     histories: list[list[str]] = ids[rng.integers(len(ids), size=(users, extractor.length + TOO_LONG))].tolist()
@@ -121,12 +121,12 @@ def long_histories(extractor: Extractor, users: int, seed: int) -> list[list[str
 
 
 def onnx_call(extractor: Extractor, inputs: dict[str, np.ndarray]) -> Call:
-    """The graph in ONNX Runtime."""
+    """Return a call of the graph in ONNX Runtime."""
     return lambda: extractor.session.run(list(OUTPUTS), inputs)
 
 
 def torch_call(checkpoint: Checkpoint, inputs: dict[str, np.ndarray]) -> Call:
-    """The same in torch; call it under `no_grad`."""
+    """Return the same call in torch, to be made under `no_grad`."""
     module = checkpoint.model.extractor.eval()
     tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in inputs.items()}
     return lambda: module(**tensors)

@@ -1,4 +1,4 @@
-"""How long from `EventProducer.send` to stored capsules, at a steady pace, on a real Kafka and LMDB.
+"""Latency from `EventProducer.send` to stored capsules, at a steady pace, on a real Kafka and LMDB.
 
 The updater is a process of its own, the producer this one. Beside it, with the same pace and in the same run, what
 kafka-python takes from sending to polling alone: nobody who reads with it can be quicker. The first two seconds of each
@@ -58,7 +58,7 @@ class SentEvent:
 
     @property
     def place(self) -> tuple[int, int]:
-        """Partition and offset."""
+        """Return partition and offset."""
         return self.future.value.partition, self.future.value.offset
 
 
@@ -66,7 +66,7 @@ def main(
     rate: Annotated[int, typer.Option(help="Events a second.", min=1)] = 1_000,
     seconds: Annotated[int, typer.Option(help="How long, after two seconds to warm up.", min=1)] = 30,
 ) -> None:
-    """Milliseconds from sending an event to stored capsules, and what of it is Kafka's."""
+    """Measure milliseconds from sending an event to stored capsules, and Kafka's part."""
     torch.set_num_threads(1)
     log = synthetic(rate * (WARM_UP_S + seconds), USERS)
     warm_up = rate * WARM_UP_S
@@ -89,19 +89,19 @@ def main(
 
 @dataclass(frozen=True)
 class Trips:
-    """What was sent, and when it was polled and stored."""
+    """Events that were sent, and the times at which they were polled and stored."""
 
     sent: list[SentEvent]
     polled: list[Polled]
     stored: list[Stored]
 
     def polled_ms(self) -> np.ndarray:
-        """From sending to polling, (events,)."""
+        """Return the milliseconds from sending to polling, (events,)."""
         at_ns = {(one.partition, one.offset): one.at_ns for one in self.polled}
         return np.array([(at_ns[one.place] - one.at_ns) / 1e6 for one in self.sent])
 
     def stored_ms(self) -> np.ndarray:
-        """From sending to the first state of the user that has the event, (events,)."""
+        """Return the milliseconds from sending to the first state that has the event, (events,)."""
         of_user: dict[str, list[Stored]] = defaultdict(list)
         for state in self.stored:
             of_user[state.user_id].append(state)
@@ -109,7 +109,7 @@ class Trips:
 
 
 def _stored_ns(states: Sequence[Stored], offset: int) -> int:
-    """When the first of a user's states was stored that has the event at an offset.
+    """Return the time at which a user's event at an offset was first stored.
 
     Raises
     ------
@@ -146,7 +146,7 @@ def _measure(what: str, log: InteractionLog, rate: int, cluster: Cluster, bundle
 
 
 def send_evenly(log: InteractionLog, producer: EventProducer, rate: int, what: str) -> list[SentEvent]:
-    """Send events, so many a second; when each was sent."""
+    """Send events at a steady rate a second, and return when each was sent."""
     sent, start = [], time.monotonic()
     for number, event in enumerate(tqdm(events_of(log), total=len(log.events), desc=what, unit="event")):
         time.sleep(max(0.0, start + number / rate - time.monotonic()))

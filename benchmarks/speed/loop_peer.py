@@ -1,4 +1,4 @@
-"""What one would write first instead of Mindstream: a loop over kafka-python, state in SQLite, the model in torch.
+"""The loop that one would write first instead of Mindstream: kafka-python, state in SQLite, the model in torch.
 
 An event is parsed by json.loads and put to the user's last 50 items in SQLite, the capsules are computed by one call
 of the same weights in torch (histories are not padded), all is written back, and SQLite commits, so that it is on disk
@@ -35,7 +35,7 @@ STANDS_STILL_MS = 10_000
 
 
 class Peer:
-    """Applies records to users in SQLite."""
+    """The peer's way with a record: user state in SQLite, capsules by torch."""
 
     def __init__(self, checkpoint: Checkpoint, path: Path) -> None:
         self.model = checkpoint.model.eval()
@@ -46,19 +46,19 @@ class Peer:
         self.database.execute(TABLE)
 
     def apply(self, record: ConsumerRecord) -> None:
-        """One event."""
+        """Apply one event."""
         event = json.loads(record.value)
         behaviours = [*self.behaviours(event["user_id"]), (event["item_id"], event["event_time_ms"])][-KEPT:]
         capsules = self.capsules(behaviours)
         self.database.execute(WRITE, (event["user_id"], json.dumps(behaviours), capsules.tobytes()))
 
     def behaviours(self, user_id: str) -> list[tuple[str, int]]:
-        """A user's history: item and time of each."""
+        """Return a user's history: item and time of each behaviour."""
         found = self.database.execute(FIND, (user_id,)).fetchone()
         return json.loads(found[0]) if found else []
 
     def capsules(self, behaviours: Iterable[tuple[str, int]]) -> np.ndarray:
-        """Float32 (K, d)."""
+        """Compute the capsules of a history, float32 (K, d)."""
         known = [(self.rows[item_id], time_ms) for item_id, time_ms in behaviours if item_id in self.rows]
         rows, times_ms = np.array(known).T[:, None]
         mask = np.ones(rows.shape, dtype=bool)
@@ -69,6 +69,7 @@ class Peer:
         return vectors[0].numpy()
 
     def close(self) -> None:
+        """Close the database."""
         self.database.close()
 
 
@@ -81,7 +82,9 @@ def peer_events_per_s(
     seconds: float,
     commit_each: bool,
 ) -> float:
-    """Events a second of the peer, on the first events of a topic, at most so many and for at most so many seconds.
+    """Measure the peer's events a second on the first events of a topic.
+
+    At most so many and for at most so many seconds.
 
     Parameters
     ----------

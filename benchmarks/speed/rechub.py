@@ -24,7 +24,7 @@ LEARNING_RATE, WEIGHT_DECAY = 1e-3, 1e-6  # of its example
 
 
 def require_peer() -> None:
-    """See that the peer can be imported.
+    """Check that the peer can be imported.
 
     Raises
     ------
@@ -38,7 +38,7 @@ def require_peer() -> None:
 def peer_training(
     sequences: Sequences, items: int, config: ModelConfig, batch_size: int, negatives: int, seed: int
 ) -> Callable[[int], None]:
-    """Prepare a training; what is returned takes so many steps, loading included.
+    """Prepare a training; the returned function takes so many steps, loading included.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def peer_training(
 
 
 def pair_rows(sequences: Sequences, length: int, negatives: int) -> dict[str, np.ndarray]:
-    """A row of each pair by the peer's own functions; ids begin with 1, 0 is padding."""
+    """Make a row of each pair by the peer's own functions; ids begin with 1, 0 is padding."""
     from torch_rechub.utils.match import gen_model_input, generate_seq_feature_match
 
     events = pd.DataFrame(
@@ -82,7 +82,7 @@ def pair_rows(sequences: Sequences, length: int, negatives: int) -> dict[str, np
 
 
 def make_loader(rows: dict[str, np.ndarray], batch_size: int) -> Any:
-    """The peer's DataLoader over these rows; it wants rows to test as well."""
+    """Make the peer's DataLoader over these rows; it wants rows to test as well."""
     from torch_rechub.utils.data import MatchDataGenerator
 
     some = {name: values[:batch_size] for name, values in rows.items()}
@@ -92,7 +92,7 @@ def make_loader(rows: dict[str, np.ndarray], batch_size: int) -> Any:
 
 
 def endless_batches(loader: Any) -> Any:
-    """The full batches of a loader, epoch after epoch."""
+    """Yield the full batches of a loader, epoch after epoch."""
     while True:
         for batch in loader:
             if len(batch[1]) == loader.batch_size:
@@ -100,7 +100,7 @@ def endless_batches(loader: Any) -> Any:
 
 
 def make_trainer(users: int, items: int, config: ModelConfig) -> Any:
-    """The peer's MIND in its trainer."""
+    """Make the peer's MIND in its trainer."""
     from torch_rechub.basic.features import SequenceFeature, SparseFeature
     from torch_rechub.models.matching import MIND
     from torch_rechub.trainers import MatchTrainer

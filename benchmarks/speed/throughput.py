@@ -1,9 +1,9 @@
-"""How many events a second the updater turns into stored capsules, beside the loop that one would write first.
+"""Throughput of the updater, from events to stored capsules, beside the loop that one would write first.
 
 On a real Kafka, one topic of two partitions for each run; its events are published before the clock starts. One after
 the other: a consumer that only decodes, the updater (poll to commit, capsules in LMDB, each batch synced to disk), two
-updaters of one group, and the peer (loop_peer.py) for some seconds. Each process has about one core. All events must have
-been applied and be in the store, or there is no figure.
+updaters of one group, and the peer (loop_peer.py) for some seconds. Each process has about one core. All events must
+have been applied and be in the store, or there is no figure.
 
 The model is the default one (L = 50, d = 64, K = 4), trained for a moment.
 """
@@ -49,7 +49,7 @@ def main(
     events: Annotated[int, typer.Option(help="Synthetic events.", min=1)] = 1_000_000,
     users: Annotated[int, typer.Option(help="Users that they are of.", min=1)] = 100_000,
 ) -> None:
-    """Events a second of the updater, of two updaters, and of a loop of kafka-python, SQLite and torch."""
+    """Measure events a second of one and two updaters, and of a kafka-python loop."""
     torch.set_num_threads(1)
     interactions = read_log(log) if log else None
     figures: dict[str, float] = {}
@@ -64,7 +64,7 @@ def main(
 
 @dataclass(frozen=True)
 class Bench:
-    """What the runs of one log share."""
+    """Parts that the runs of one log share."""
 
     log: InteractionLog
     cluster: Cluster
@@ -74,14 +74,15 @@ class Bench:
 
     @property
     def events(self) -> int:
+        """Return the number of events."""
         return len(self.log.events)
 
     def topic(self, run: str) -> str:
-        """A name that no other run of the same Kafka has."""
+        """Return a name that no other run of the same Kafka has."""
         return f"{self.name}-{run}-{self.folder.name}"
 
     def run(self, what: str, workers: int = 1) -> list[Report]:
-        """Publish the log to a new topic and let workers do it; their reports.
+        """Publish the log to a new topic, let workers do it, and return their reports.
 
         Raises
         ------
@@ -106,7 +107,7 @@ class Bench:
 
 
 def _measure(log: InteractionLog, cluster: Cluster, name: str) -> dict[str, float]:
-    """All figures of a log, printed and returned."""
+    """Measure all figures of a log, print and return them."""
     with tempfile.TemporaryDirectory(prefix="mindstream-") as made:
         folder = Path(made)
         checkpoint, bundle = trained_for_a_moment(log, folder / "bundles")
@@ -142,12 +143,12 @@ def _measure(log: InteractionLog, cluster: Cluster, name: str) -> dict[str, floa
 
 
 def elapsed_s(reports: Sequence[Report]) -> float:
-    """From the first event of any to the last commit of any."""
+    """Return the seconds from the first event of any worker to the last commit of any."""
     return (max(one.ended_ns for one in reports) - min(one.began_ns for one in reports)) / 1e9
 
 
 def check_reports(reports: Sequence[Report], log: InteractionLog) -> None:
-    """Raise OSError where not all events were applied, or something else was."""
+    """Raise OSError unless exactly the log's events were applied."""
     counts = [one.counts for one in reports]
     applied = sum(one["applied"] for one in counts)
     if applied != len(log.events):
@@ -155,7 +156,7 @@ def check_reports(reports: Sequence[Report], log: InteractionLog) -> None:
 
 
 def check_store(home: Path, log: InteractionLog) -> None:
-    """Raise OSError where the histories in the store have not all behaviours."""
+    """Raise OSError unless the histories in the store have all behaviours."""
     settings = Settings(home=home)
     counts = log.events.user_id.value_counts()
     expected = stored_behaviours(counts, settings.history_length)
@@ -169,7 +170,7 @@ def check_store(home: Path, log: InteractionLog) -> None:
 
 
 def _print_figures(log: InteractionLog, figures: Mapping[str, float], updating: Report) -> None:
-    """Print how fast each was, and where the updater's time went."""
+    """Print the speed of each way, and the shares of the updater's time."""
     rows = [
         ("updater", f"{figures['events_per_s']:,.0f}"),
         ("two updaters", f"{figures['events_per_s'] * figures['two_process_speedup']:,.0f}"),

@@ -1,4 +1,4 @@
-"""How fast training is: our MIND and our default model beside a peer's MIND, in the same run, on one thread.
+"""Training speed of our MIND and our default model beside a peer's MIND, in the same run, on one thread.
 
 All train on the same made-up log, with the same batch size, K, d, L and items; whatever else a model does in a step,
 such as iterations of its routing, is its own. Each loads its batches as it always does: ours by the Sampler, the peer
@@ -37,7 +37,7 @@ OURS = (DEFAULT, "mind")
 
 @dataclass(frozen=True)
 class Size:
-    """What all trainings have in common: the log, and the dimensions of the model and of a step."""
+    """Sizes that all trainings have in common: of the log, of the model and of a step."""
 
     items: int = 12_000
     users: int = 500
@@ -53,7 +53,7 @@ def main(
     items: Annotated[int, typer.Option(help="Items of the made-up log.", min=100)] = Size.items,
     seed: Annotated[int, typer.Option(help="Seed of the log and of the trainings.")] = 7,
 ) -> None:
-    """Training steps and examples a second, ours and a peer's."""
+    """Measure training steps and examples a second, ours and a peer's."""
     rechub.require_peer()
     torch.set_num_threads(1)
     size = Size(items=items)
@@ -61,7 +61,7 @@ def main(
 
 
 def measure(size: Size, seed: int, rounds: int = ROUNDS, seconds: float = SECONDS) -> dict[str, float]:
-    """Steps a second of each training."""
+    """Return steps a second of each training."""
     sequences = made_up_sequences(size, np.random.default_rng(seed))
     trainings = {name: our_training(name, sequences, size, seed) for name in OURS}
     for name, negatives in peer_negatives(size).items():
@@ -72,12 +72,15 @@ def measure(size: Size, seed: int, rounds: int = ROUNDS, seconds: float = SECOND
 
 
 def peer_negatives(size: Size) -> dict[str, int]:
-    """The peer's trainings: negatives of each pair, as many in a step as ours, and as many for each pair."""
+    """Return the peer's trainings with their negatives of each pair.
+
+    As many in a step as ours, and as many for each pair.
+    """
     return {"peer": max(1, size.negatives // size.batch_size), "peer_all_negatives": size.negatives}
 
 
 def made_up_sequences(size: Size, rng: np.random.Generator) -> Sequences:
-    """Users with behaviours drawn by Zipf's law, and without profiles."""
+    """Make up users with behaviours drawn by Zipf's law, and without profiles."""
     share = 1 / np.arange(1, size.items + 1)
     behaviours = size.users * size.behaviours
     items = rng.choice(size.items, size=behaviours, p=share / share.sum())
@@ -87,7 +90,10 @@ def made_up_sequences(size: Size, rng: np.random.Generator) -> Sequences:
 
 
 def our_training(name: str, sequences: Sequences, size: Size, seed: int) -> Callable[[int], None]:
-    """Prepare a training of one of our models; what is returned takes so many steps, loading included."""
+    """Prepare a training of one of our models; the returned function takes so many steps.
+
+    Loading included.
+    """
     torch.manual_seed(seed)
     chosen = preset(name)
     config = replace(chosen.model, dim=size.dim, num_interests=size.interests, history_length=size.length)
@@ -129,7 +135,10 @@ def _report(speeds: dict[str, float], size: Size) -> None:
 
 
 def figures_json(speeds: dict[str, float], size: Size) -> dict[str, float]:
-    """What a program reads; `ratio` is to the peer with as many negatives a step, the quicker one."""
+    """Return the figures for programs.
+
+    `ratio` is to the peer with as many negatives a step, the quicker one.
+    """
     found: dict[str, float] = {}
     for name in OURS:
         of = "" if name == DEFAULT else f"_{name}"

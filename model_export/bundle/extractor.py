@@ -30,7 +30,7 @@ class Capsules(msgspec.Struct, frozen=True, gc=False):
     vectors : float32 (K', d), the interest capsules; only those that the user has, never zeros for unused ones.
     importance : float32 (K',), the share of the behaviours that flowed into each interest; sums to 1.
     routing_weights : float32 (K', T), which of the T behaviours made which interest; a behaviour's column sums to 1,
-        or is zero where the bundle does not know its item or it is older than the L that the model reads.
+        or is zero if the bundle does not know its item or it is older than the L that the model reads.
     model_version : version of the bundle that made them.
     """
 

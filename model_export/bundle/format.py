@@ -71,7 +71,7 @@ class Manifest:
     profile_fields : profile field -> values; value i is row i + 1 of the graph's table, row 0 is "unknown".
     feature_fields : side feature -> values, likewise (features.npz).
     model, data, metrics : settings of the model, where its data came from, how good it was.
-    index : settings of items.hnsw, empty where there is none.
+    index : settings of items.hnsw, empty if there is none.
     files : file name -> {"bytes", "sha256"}.
     """
 

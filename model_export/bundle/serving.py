@@ -1,4 +1,4 @@
-"""The object that a process serves: made of the current bundle, and remade in the background when another is current."""
+"""The object that a process serves: made of the current bundle, and made anew when another becomes current."""
 
 import gc
 import logging
@@ -52,7 +52,7 @@ class Serving(Generic[Made]):
     registry : of published bundles.
     make : what is served of a bundle, such as an Extractor or a Recommender; it should be warm when it is returned.
         Whatever it raises is a reason to refuse the bundle.
-    refused : told the version and the fault of a bundle that is refused, once for each fault; the version is "" where
+    refused : told the version and the fault of a bundle that is refused, once for each fault; the version is "" if
         the pointer names none.
 
     Attributes
@@ -148,7 +148,7 @@ class Serving(Generic[Made]):
             return False
         self.current, self.version, self.refusal = made, version, None
         log.info("bundle %s is served now", version)
-        # Where the old one has reference cycles, they would keep hundreds of megabytes until Python looks for them.
+        # If the old one has reference cycles, they would keep hundreds of megabytes until Python looks for them.
         gc.collect()
         return True
 

@@ -43,7 +43,7 @@ class Vocabulary:
     feature_fields : side feature -> values, in the order of the one table.
     item_features : int64 (items, W), rows in that table, 0 at padding; W is the most values that an item has.
     profile_fields : field -> values, in the order of the profile tables.
-    price_edges : the prices (ascending) between the price bands; empty where prices are unknown.
+    price_edges : the prices (ascending) between the price bands; empty if prices are unknown.
     """
 
     item_ids: list[str]
@@ -71,7 +71,7 @@ class Sequences:
     ----------
     user_ids : list of str (U,)
     items : int64 (E,), item rows.
-    times : int64 (E,), Unix time in milliseconds; all zero where the log has none.
+    times : int64 (E,), Unix time in milliseconds; all zero if the log has none.
     starts : int64 (U + 1,); user u's behaviours are items[starts[u] : starts[u + 1]].
     profiles : int64 (U, P), rows in the profile tables.
     """

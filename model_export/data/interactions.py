@@ -31,11 +31,11 @@ class InteractionLog:
         One row a user, in order of user_id (str, unique), and one str column for each profile field (""
         where unknown). Without profile fields only the user_id column.
     source : str
-        Where it was read from, for messages and manifests.
+        The file or folder it was read from, for messages and manifests.
     dropped : dict
         Reason -> number of rows that were left out for it.
     sides : dict
-        user_id -> "train", "valid" or "test", as the publisher divides the users; empty where there is no such split.
+        user_id -> "train", "valid" or "test", as the publisher divides the users; empty if there is no such split.
     timed : bool
         Whether event_time_ms are times; else they are positions in the user's sequence.
     """

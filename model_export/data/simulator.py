@@ -120,7 +120,7 @@ def simulate(users: int = 2000, seed: int = 7, *, noise: float = 0.05) -> Simula
     Raises
     ------
     ValueError
-        Where there are no users or the share is out of range.
+        If there are no users or the share is out of range.
     """
     if users < 1:
         raise ValueError(f"users is {users}; expected at least 1")

@@ -83,7 +83,7 @@ def cases_of_test_users(sequences: Sequences, split: Split, length: int, source:
 def with_test_metrics(checkpoint: Checkpoint, log: InteractionLog, progress: bool = True) -> Checkpoint:
     """Return the checkpoint with its ComiRec metrics beside the baselines', for the card.
 
-    Unchanged where no user was held out for a test.
+    Unchanged if no user was held out for a test.
     """
     try:
         found = evaluate(checkpoint, log, "comirec", progress=progress)
@@ -164,7 +164,7 @@ def comirec_data(checkpoint: Checkpoint, log: InteractionLog) -> _EvaluationData
 
 
 def chronological_data(checkpoint: Checkpoint, log: InteractionLog) -> _EvaluationData:
-    """Return the cases of all users with behaviours up to and after the checkpoint's last event.
+    """Return the cases of users with behaviours up to the checkpoint's last event and later.
 
     Raises
     ------

@@ -94,8 +94,8 @@ class Verdict:
 
     Attributes
     ----------
-    objections : sentences; none where the bundle may be published.
-    hr, current_hr : HR@50 of the new bundle and of the current one, None where it was not measured.
+    objections : sentences; none if the bundle may be published.
+    hr, current_hr : HR@50 of the new bundle and of the current one, None if it was not measured.
     cases : users that they were measured on.
     """
 

@@ -56,7 +56,9 @@ SUMS: tuple[dict[str, Any], ...] = tuple(
 
 
 class ItemKnn:
-    """Item-kNN: an item's score is its similarity to the history, the recent behaviours counting most.
+    """Item-kNN, which scores an item by its similarity to the history.
+
+    The recent behaviours count most.
 
     Equal scores, such as the zero of everything that is not similar, are ranked by popularity.
 
@@ -66,7 +68,7 @@ class ItemKnn:
     users : int64, whose of them.
     items : number of items.
     settings : how to score.
-    pairs : the co-occurrence of these users' items where it is known already.
+    pairs : the co-occurrence of these users' items if it is known already.
     """
 
     name = "item-kNN"
@@ -84,7 +86,7 @@ class ItemKnn:
             pairs = co_occurrence(sequences, users, items, settings.reach, settings.distance_weight)
         counts = item_counts(sequences, users, items)
         self.similarity = similarity_matrix(pairs, counts, settings.popularity_power)  # (items, items)
-        self.largest = float(self.similarity.max()) or 1.0  # 1 where nothing is similar
+        self.largest = float(self.similarity.max()) or 1.0  # 1 if nothing is similar
         ranks = np.empty(items)
         ranks[np.argsort(-counts, kind="stable")] = np.arange(items, 0, -1)
         self.tie = TIE * self.largest * ranks / items  # (items,)
@@ -143,8 +145,8 @@ def tune_item_knn(
 ) -> ItemKnn:
     """Fit item-kNN with the settings of best recall@50 on validation cases.
 
-    In turn the best similarity and the best weight of the history's own items, two times each. Where two do the same
-    the one that was there first stays, so that own items count only where users really come back to them.
+    In turn the best similarity and the best weight of the history's own items, two times each. If two do the same
+    the one that was there first stays, so that own items count only if users really come back to them.
 
     Parameters
     ----------
@@ -162,7 +164,10 @@ def tune_item_knn(
 
 
 class KnnSearch:
-    """A search over item-kNN's settings on validation cases, each tried once; see `tune_item_knn`."""
+    """A search over item-kNN's settings on validation cases; see `tune_item_knn`.
+
+    Each setting is tried once.
+    """
 
     def __init__(self, sequences: Sequences, users: np.ndarray, items: int, cases: Cases) -> None:
         self.sequences, self.users, self.items, self.cases = sequences, users, items, cases

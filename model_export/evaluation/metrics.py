@@ -16,7 +16,7 @@ def metrics_per_case(top: np.ndarray, labels: np.ndarray, at: tuple[int, ...] = 
 
     Parameters
     ----------
-    top : int64 (C, n), distinct item rows, best first, -1 where there is none.
+    top : int64 (C, n), distinct item rows, best first, -1 for a missing candidate.
     labels : int64 (C, Y), -1 at padding; every case has one or more.
     at : the N.
 

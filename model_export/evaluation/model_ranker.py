@@ -38,9 +38,7 @@ def rank_by_model(
 
     Best first: int64 (C, n). The bonus of the history's items is InterestModel.repeat_scores.
 
-    Best first: int64 (C, n).
-
-    -1 stands where there are fewer than n items, or fewer that are not in the history with `unseen_only`.
+    -1 stands at the end if there are fewer than n items, or with `unseen_only` fewer that are not in the history.
     """
     model.eval()
     table = model.item_table()

@@ -32,9 +32,9 @@ def split_users(
     Parameters
     ----------
     user_ids : of Sequences.
-    valid_share, test_share : shares of the users, where `sides` is empty. A hash of the id decides, so that a user
+    valid_share, test_share : shares of the users, if `sides` is empty. A hash of the id decides, so that a user
         stays on the same side in every log and run.
-    sides : the publisher's own split, user id -> "train", "valid" or "test"; where it is given it decides.
+    sides : the publisher's own split, user id -> "train", "valid" or "test"; if it is given it decides.
 
     Raises
     ------

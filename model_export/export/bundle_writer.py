@@ -151,7 +151,7 @@ def _write_card(checkpoint: Checkpoint, version: str, file: Path) -> None:
 
 
 def _write_golden(extractor: Extractor, checkpoint: Checkpoint, file: Path) -> None:
-    """Write histories with the capsules that this bundle gives, for whoever serves it to compare.
+    """Write histories with the capsules that this bundle gives, to compare with when serving.
 
     First those of held-out users, whose capsules are what an index will be asked for; then random ones of all lengths.
     """

@@ -73,7 +73,7 @@ def _figures(checkpoint: Checkpoint) -> str:
     """Return the metrics of the model beside the baselines' on the same test users."""
     found = checkpoint.figures
     if not found:
-        return "It was not judged, as where no user with two behaviours or more was held out for a test."
+        return "It was not evaluated: no user with two behaviours or more was held out for a test."
     rows = [(one["name"], *(_figure_cell(one, metric) for metric in COLUMNS.values())) for one in found]
     text = table(["%", *COLUMNS], rows)
     protocol = PROTOCOL.format(length=min(COMIREC_LENGTH, checkpoint.model.config.history_length))

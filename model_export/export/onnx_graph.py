@@ -19,8 +19,8 @@ __all__ = ["write_graph"]
 def write_graph(checkpoint: Checkpoint, file: Path) -> None:
     """Export the extractor to ONNX with free batch size B and history length L.
 
-    Inputs: behaviours (B, L, d), mask (B, L), routing_logits (B, K, L), profile (B, P) and gaps (B, L) if the model reads
-    them. Outputs: see `Extractor.run`.
+    Inputs: behaviours (B, L, d), mask (B, L), routing_logits (B, K, L), and profile (B, P) and gaps (B, L) if the model
+    reads them. Outputs: see `Extractor.run`.
     """
     config, fields = checkpoint.model.config, len(checkpoint.vocabulary.profile_fields)
     users, read = 2, config.history_length

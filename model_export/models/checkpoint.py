@@ -1,4 +1,4 @@
-"""A trained model on disk, with the settings that made it and all that export needs to know of its data."""
+"""A trained model on disk, with its settings and all that export and evaluation need to know of its data."""
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -37,7 +37,10 @@ class Checkpoint:
 
 
 def new_model(config: ModelConfig, vocabulary: Vocabulary) -> InterestModel:
-    """An untrained model with the tables that the vocabulary needs (one more row for "unknown" in each)."""
+    """Make an untrained model with the tables that the vocabulary needs.
+
+    Each table has one more row, for "unknown".
+    """
     logits = draw_routing_logits(vocabulary.item_ids, config.num_interests, config.routing_sigma)
     return InterestModel(
         config,
@@ -65,7 +68,7 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
 
 
 def write(content: dict[str, Any], path: Path) -> None:
-    """Write a file of torch's, whole or not at all."""
+    """Write content to a file by torch.save, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     torch.save(content, partial)

@@ -26,7 +26,7 @@ FIRST_REPEAT_BONUS = 0.02  # beside cosines
 
 
 class InterestModel(nn.Module):
-    """What is trained: everything that makes capsules of item rows.
+    """Everything that makes capsules of item rows: embeddings, extractor and routing logits.
 
     Parameters
     ----------
@@ -65,27 +65,36 @@ class InterestModel(nn.Module):
 
     @property
     def scale(self) -> Tensor:
-        """What training multiplies inner products by, (); retrieval has no need of it."""
+        """Return the factor on inner products in training, (); retrieval has no need of it."""
         return torch.ones(()) if self.log_scale is None else self.log_scale.exp()
 
     @property
     def repeat_bonus(self) -> Tensor | None:
-        """What an item of the history gets for each time that it is there, by its age, (L,); see own_items.py.
+        """Return the score that each occurrence in the history adds to its item, by age: (L,).
 
-        Never negative: that people do not take the same thing twice within a visit, which is what the next behaviour
-        teaches, does not mean that they do not come back to it.
+        See own_items.py. Never negative: that people do not take the same thing twice within a visit, which is what
+        the next behaviour teaches, does not mean that they do not come back to it.
         """
         return None if self.log_repeat_bonus is None else self.log_repeat_bonus.exp()
 
     def extract(
         self, behaviours: Tensor, mask: Tensor, routing_logits: Tensor, profile: Tensor, gaps: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """What the extractor makes of B histories: capsules, interest mask and routing weights (InterestExtractor).
+        """Return capsules, interest mask and routing weights of B histories.
+
+        They are the extractor's; see InterestExtractor.forward.
 
         Parameters
         ----------
+        behaviours : float (B, L, d), item embeddings.
+        mask : bool (B, L), True at behaviours.
+        routing_logits : float (B, K, L).
         profile : int64 (B, P); may have no fields.
         gaps : int64 (B, L), see time_gaps.py; read by models with `time_gaps`.
+
+        Returns
+        -------
+        capsules (B, K, d), interest mask bool (B, K), routing weights (B, K, L)
         """
         read = {"profile": profile} if profile.shape[1] else {}
         if self.config.time_gaps:
@@ -94,14 +103,18 @@ class InterestModel(nn.Module):
         return found
 
     def repeat_scores(self, history: Tensor, mask: Tensor, items: int) -> Tensor | None:
-        """What each of some items gets on top of max-sim, (B, items), zeros for those that are not in the history.
+        """Return each item's repeat bonus for B histories, zero for items not in the history.
 
-        None where the model knows no such thing.
+        None if the model has no repeat bonus.
 
         Parameters
         ----------
         history : int64 (B, L), places among these items; what stands at padding has no influence.
         mask : bool (B, L).
+
+        Returns
+        -------
+        float (B, items)
         """
         bonus = self.repeat_bonus
         if bonus is None:
@@ -110,33 +123,53 @@ class InterestModel(nn.Module):
         return torch.zeros(len(history), items, device=each.device).scatter_add(1, history, each)
 
     def embed(self, rows: Tensor) -> Tensor:
-        """Item rows (...) -> embeddings (..., d); in training with noise, where the settings say so."""
+        """Embed item rows (...) as (..., d); in training with noise if the settings say so."""
         vectors: Tensor = self.items(rows, self.item_features[rows])
         if self.training and self.config.embedding_noise:
-            length = torch.linalg.vector_norm(vectors.detach(), dim=-1, keepdim=True)
-            spread = self.noise[rows][..., None] * self.config.dim**-0.5 * length
+            length = torch.linalg.vector_norm(vectors.detach(), dim=-1, keepdim=True)  # (..., 1)
+            spread = self.noise[rows][..., None] * self.config.dim**-0.5 * length  # (..., 1)
             vectors = vectors + spread * torch.randn_like(vectors)
         return unit_length(vectors) if self.config.unit_length else vectors
 
     def embed_new(self, features: Tensor) -> Tensor:
-        """Items that are new since training, by their side features alone: int64 (n, W) -> (n, d).
+        """Embed items that are new since training by their side features alone.
 
-        Zeros where the model knows none of an item's values.
+        Zeros if the model knows none of an item's values.
+
+        Parameters
+        ----------
+        features : int64 (n, W), rows in the table of side-feature values, 0 at padding.
+
+        Returns
+        -------
+        float (n, d)
         """
         vectors = self.items.embed_features(features)
         return unit_length(vectors) if self.config.unit_length else vectors
 
     def scale_noise(self, behaviours: Tensor) -> None:
-        """Let the noise of items fall with the root of their behaviours (items,): what is seen often is known well."""
+        """Scale each item's noise by the inverse root of its behaviours.
+
+        What is seen often is known well.
+
+        Parameters
+        ----------
+        behaviours : int64 (items,), the number of behaviours with each item.
+        """
         self.noise = self.config.embedding_noise * torch.rsqrt(behaviours.to(self.noise) + 1)
 
     def item_table(self) -> Tensor:
-        """The embeddings of all items (items, d), as retrieval and serving use them."""
+        """Return the embeddings of all items (items, d), as retrieval and serving use them."""
         return self.embed(torch.arange(len(self.item_features), device=self.item_features.device))
 
     def training_logits(self, history: Tensor) -> Tensor:
-        """Initial routing logits of histories (B, L) of item rows: learned ones, or fresh Gaussians. (B, K, L)."""
+        """Return initial routing logits (B, K, L) of item rows: learned ones or fresh Gaussians.
+
+        Parameters
+        ----------
+        history : int64 (B, L), item rows.
+        """
         if self.config.learned_logits:
-            return self.routing_logits[history].transpose(1, 2)
+            return self.routing_logits[history].transpose(1, 2)  # (B, L, K) -> (B, K, L)
         shape = (len(history), self.config.num_interests, history.shape[1])
         return self.config.routing_sigma * torch.randn(shape, device=history.device)

@@ -8,7 +8,7 @@ __all__ = ["ItemEmbedding"]
 
 
 class ItemEmbedding(nn.Module):
-    """An item is the mean of its id's vector and those of its side features' values.
+    """Embeddings of items: the mean of an item's id vector and its side features' vectors.
 
     The values of all side features share one table, whose row 0 is padding. An item that training never saw has
     no vector for its id but may have values.
@@ -23,18 +23,35 @@ class ItemEmbedding(nn.Module):
             nn.init.normal_(self.features.weight[1:], std=dim**-0.5)
 
     def forward(self, rows: Tensor, features: Tensor) -> Tensor:
-        """`rows` int64 (...), `features` int64 (..., W), 0 at padding -> (..., d)."""
-        vectors: Tensor = self.ids(rows)
+        """Embed items by id and side features.
+
+        Parameters
+        ----------
+        rows : int64 (...).
+        features : int64 (..., W), rows in the table of side-feature values, 0 at padding.
+
+        Returns
+        -------
+        float (..., d)
+        """
+        vectors: Tensor = self.ids(rows)  # (..., d)
         if self.features is None:
             return vectors
         return (vectors + self.sum_values(features, self.features.weight)) / (1 + (features > 0).sum(-1, keepdim=True))
 
     def embed_features(self, features: Tensor) -> Tensor:
-        """Items that are new since training: as `forward`, with zeros for the id; all zeros where nothing is known.
+        """Embed items that are new since training: as `forward`, with zeros for the id.
 
-        A mean of the known values alone would be longer than the items that training saw, and win by its length.
+        All zeros if no value is known. A mean of the known values alone would be longer than the items that training
+        saw, and win by its length.
 
-        `features` int64 (n, W), 0 at padding -> (n, d).
+        Parameters
+        ----------
+        features : int64 (n, W), rows in the table of side-feature values, 0 at padding.
+
+        Returns
+        -------
+        float (n, d)
         """
         if self.features is None or not features.shape[1]:
             return torch.zeros(len(features), self.ids.embedding_dim, device=self.ids.weight.device)
@@ -42,8 +59,18 @@ class ItemEmbedding(nn.Module):
 
     @staticmethod
     def sum_values(features: Tensor, table: Tensor) -> Tensor:
-        """The sum of each item's values: (..., W), 0 at padding -> (..., d)."""
+        """Return the sum of each item's value vectors.
+
+        Parameters
+        ----------
+        features : int64 (..., W), rows in the table, 0 at padding.
+        table : float (values + 1, d).
+
+        Returns
+        -------
+        float (..., d)
+        """
         # Summed where they lie: the vectors (items, W, d) of all values of all items would be far too many.
-        bags = features.reshape(-1, features.shape[-1])
-        values = F.embedding_bag(bags, table, mode="sum", padding_idx=0)
-        return values.view(*features.shape[:-1], table.shape[1])
+        bags = features.reshape(-1, features.shape[-1])  # (..., W) -> (n, W)
+        values = F.embedding_bag(bags, table, mode="sum", padding_idx=0)  # (n, d)
+        return values.view(*features.shape[:-1], table.shape[1])  # (..., d)

@@ -27,20 +27,20 @@ __all__ = [
 
 
 def squash(z: Tensor) -> Tensor:
-    """Shorten vectors to a length below one, keeping their direction. Any shape (..., d).
+    """Shorten vectors (..., d) to a length below one, keeping their direction (algorithm 1).
 
     Written as |z| / (1 + |z|^2) * z, which is zero at zero without a small number in a denominator: the ONNX
     exporter drops a number as small as 1e-9, and a capsule that nothing flows into would be served as NaN.
     """
-    length = torch.linalg.vector_norm(z, dim=-1, keepdim=True)
+    length = torch.linalg.vector_norm(z, dim=-1, keepdim=True)  # (..., 1)
     return length / (1 + length * length) * z
 
 
 def interest_mask(mask: Tensor, num_interests: int, adaptive: bool = True) -> Tensor:
-    """Which of the K capsules a user has: K' = max(1, min(K, floor(log2 n))), or all K; none where n = 0.
+    """Return the mask of a user's capsules: K' = max(1, min(K, floor(log2 n))), or all K.
 
-    `mask` (B, L) marks the n real behaviours. Capsule k >= 1 exists from n = 2^(k+1) on: comparing with
-    powers of two is exact where a floating-point logarithm of 8 may come out as 2.9999998.
+    No capsule if n = 0. `mask` (B, L) marks the n real behaviours. Capsule k >= 1 exists from n = 2^(k+1) on:
+    comparing with powers of two is exact where a floating-point logarithm of 8 may come out as 2.9999998.
 
     Returns
     -------
@@ -53,20 +53,33 @@ def interest_mask(mask: Tensor, num_interests: int, adaptive: bool = True) -> Te
 
 
 def behaviour_ages(mask: Tensor, length: int) -> Tensor:
-    """How many behaviours came after each, int64 (B, L), at most length - 1; padding may be in front or behind."""
+    """Return the number of behaviours after each one, int64 (B, L), at most length - 1.
+
+    Padding may be in front or behind.
+
+    Parameters
+    ----------
+    mask : bool (B, L), True at behaviours.
+    """
     return (mask.sum(1, keepdim=True) - mask.cumsum(1)).clamp(0, length - 1)
 
 
 def coupling(logits: Tensor, unused: Tensor, mask: Tensor) -> Tensor:
-    """Routing weights (B, K, L): a softmax over the capsules of each behaviour, not over behaviours.
+    """Return routing weights (B, K, L): a softmax over the capsules of each behaviour.
 
-    Capsules that the user does not have (`unused` (B, K, 1)) get no share, and padding gives none.
+    So not a softmax over behaviours, as in attention.
+
+    Parameters
+    ----------
+    logits : float (B, K, L).
+    unused : bool (B, K, 1), True for capsules that the user does not have: they get no share.
+    mask : bool (B, L); padding gives no share.
     """
     return torch.softmax(logits.masked_fill(unused, -1e9), 1) * mask[:, None, :]
 
 
 class InterestExtractor(nn.Module):
-    """From behaviour embeddings to interest capsules; this is the part that is exported to ONNX.
+    """From behaviour embeddings to interest capsules; this part is exported to ONNX.
 
     It draws nothing at random: the initial routing logits are an input. Training passes fresh Gaussians,
     serving the fixed ones of each item (see draw_routing_logits in format.py).
@@ -102,13 +115,17 @@ class InterestExtractor(nn.Module):
         return capsules, active, weights
 
     def route(self, behaviours: Tensor, mask: Tensor, logits: Tensor, active: Tensor) -> tuple[Tensor, Tensor]:
-        """B2I dynamic routing (algorithm 1).
+        """Compute capsules by B2I dynamic routing (algorithm 1).
 
         As in capsule networks, only the last iteration is differentiated: the logits that the earlier ones
         find are taken as given, and S still gets its gradient through the last weighted sum.
 
         Serving finds them in double precision. Routing magnifies rounding: in single precision the capsules of a
         few users in a hundred differ by 1e-5 to 3e-4 between torch and ONNX Runtime, as between two processors.
+
+        Returns
+        -------
+        capsules (B, K, d) and routing weights (B, K, L)
         """
         unused = ~active[:, :, None]  # (B, K, 1)
         votes = behaviours @ self.bilinear_map  # (B, L, d), S e_i
@@ -123,7 +140,7 @@ class InterestExtractor(nn.Module):
 
 
 class ProfileLayers(nn.Module):
-    """The two layers behind the capsules, with ReLU between; each capsule has the user's profile beside it."""
+    """Two layers, with ReLU between, behind the capsules and the user's profile."""
 
     def __init__(self, config: ModelConfig, profile_sizes: list[int]) -> None:
         super().__init__()
@@ -132,24 +149,38 @@ class ProfileLayers(nn.Module):
         self.layers = nn.Sequential(nn.Linear(width, config.hidden), nn.ReLU(), nn.Linear(config.hidden, config.dim))
 
     def forward(self, capsules: Tensor, profile: Tensor | None) -> Tensor:
-        """Capsules (B, K, d), profile int64 (B, P) -> capsules (B, K, d)."""
+        """Transform each capsule together with the user's profile.
+
+        Parameters
+        ----------
+        capsules : float (B, K, d).
+        profile : int64 (B, P), or None without profile fields.
+
+        Returns
+        -------
+        float (B, K, d)
+        """
         if profile is not None:
-            fields = [table(profile[:, i]) for i, table in enumerate(self.profile_tables)]
-            profiles = torch.cat(fields, -1)[:, None, :].expand(-1, capsules.shape[1], -1)
+            fields = [table(profile[:, i]) for i, table in enumerate(self.profile_tables)]  # P times (B, profile_dim)
+            profiles = torch.cat(fields, -1)[:, None, :]  # (B, 1, P * profile_dim)
+            profiles = profiles.expand(-1, capsules.shape[1], -1)  # (B, K, P * profile_dim)
             capsules = torch.cat([capsules, profiles], -1)  # (B, K, d + P * profile_dim)
-        layered: Tensor = self.layers(capsules)
+        layered: Tensor = self.layers(capsules)  # (B, K, d)
         return layered
 
 
 def label_aware_attention(capsules: Tensor, active: Tensor, label: Tensor, p: float) -> Tensor:
-    """Label-aware attention: one user vector for each label, capsules weighted by softmax(pow(capsule . label, p)).
+    """Return a user vector for each label: capsules weighted by softmax((capsule . label)^p).
 
     The power keeps the sign: a capsule that disagrees with the label must not win for disagreeing strongly.
     p = 0 weighs all capsules the same, p = inf takes the best one alone.
 
     Parameters
     ----------
-    capsules (B, K, d), active bool (B, K), label (B, d).
+    capsules : float (B, K, d).
+    active : bool (B, K), True for capsules that the user has.
+    label : float (B, d), the label's embedding.
+    p : the power, from 0 to inf.
 
     Returns
     -------
@@ -158,24 +189,32 @@ def label_aware_attention(capsules: Tensor, active: Tensor, label: Tensor, p: fl
     scores = (capsules @ label[:, :, None]).squeeze(-1)  # (B, K)
     if math.isinf(p):
         best = scores.masked_fill(~active, -torch.inf).argmax(1)  # (B,)
-        return capsules[torch.arange(len(capsules), device=capsules.device), best]
+        return capsules[torch.arange(len(capsules), device=capsules.device), best]  # (B, d)
     powered = torch.sign(scores) * scores.abs().clamp_min(1e-12) ** p if p else torch.zeros_like(scores)
     weights = torch.softmax(powered.masked_fill(~active, -1e9), 1)  # (B, K)
-    return (weights[:, None, :] @ capsules).squeeze(1)
+    return (weights[:, None, :] @ capsules).squeeze(1)  # (B, 1, K) @ (B, K, d) -> (B, d)
 
 
 def sampled_softmax(
     user: Tensor, table: Tensor, target: Tensor, negatives: Tensor, log_q: Tensor, hardness: float = 0.0
 ) -> Tensor:
-    """Cross-entropy of the target among itself and M shared negatives (training).
+    """Return the cross-entropy of the target among itself and M shared negatives.
 
     Every logit is corrected by the logarithm of the expected count of its item in the sample (logQ), so that
     the expectation is that of the full softmax. A negative that is the target itself (accidental hit) is removed.
 
     Parameters
     ----------
-    user (B, d), table (items, d), target int64 (B,), negatives int64 (M,), log_q (items,).
-    hardness : beta of interest-aware hard negatives, see `harder`.
+    user : float (B, d), user vectors.
+    table : float (items, d), item embeddings.
+    target : int64 (B,), the row of each user's next item.
+    negatives : int64 (M,), rows of the sampled items.
+    log_q : float (items,), the logarithm of each item's expected count among the M.
+    hardness : beta of interest-aware hard negatives, see `weigh_hard_negatives`.
+
+    Returns
+    -------
+    ()
     """
     positive = (user * table[target]).sum(-1) - log_q[target]  # (B,)
     sampled = user @ table[negatives].T  # (B, M)
@@ -186,13 +225,21 @@ def sampled_softmax(
 
 
 def weigh_hard_negatives(scores: Tensor, beta: float) -> Tensor:
-    """Weigh negatives by w_j = exp(beta s_j) / mean exp(beta s), as an addition to their logits (B, M).
+    """Weigh negatives by w_j = exp(beta s_j) / mean exp(beta s), added to their logits.
 
     Interest-aware hard negative mining of REMI (Xie et al., "Rethinking Multi-Interest Learning for Candidate
     Matching in Recommender Systems", RecSys 2023). Accidental hits, whose scores are -inf, have no part in the mean.
+
+    Parameters
+    ----------
+    scores : float (B, M), -inf at accidental hits.
+
+    Returns
+    -------
+    float (B, M)
     """
     if beta == 0:
         return scores
-    number = (scores > -torch.inf).sum(1, keepdim=True).clamp_min(1)
-    mean = torch.logsumexp(beta * scores, 1, keepdim=True) - number.log()
+    number = (scores > -torch.inf).sum(1, keepdim=True).clamp_min(1)  # (B, 1)
+    mean = torch.logsumexp(beta * scores, 1, keepdim=True) - number.log()  # (B, 1)
     return scores + beta * scores - mean

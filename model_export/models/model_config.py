@@ -10,7 +10,7 @@ EXTRACTORS = ("mind", "mean", "maxmf", "self-attention", "unshared-routing", "st
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """What the network is. The defaults are MIND's; presets.py has the settings of every model.
+    """The network's settings. The defaults are MIND's; presets.py has those of every model.
 
     Attributes
     ----------
@@ -76,10 +76,10 @@ class ModelConfig:
 
     @property
     def reads_profile(self) -> bool:
-        """Whether a user's profile has a part in the capsules."""
+        """Tell whether a user's profile has a part in the capsules."""
         return self.extractor in ("mind", "mean", "steady")
 
     @property
     def draws_logits(self) -> bool:
-        """Whether training draws the initial routing logits anew at each step, and they have a part in the capsules."""
+        """Tell whether training draws the initial routing logits of capsules anew at each step."""
         return self.extractor in ("mind", "maxmf") and not self.learned_logits

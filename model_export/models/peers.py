@@ -14,7 +14,10 @@ __all__ = ["MaxMf", "MeanPooling", "SelfAttention", "UnsharedRouting", "order_by
 
 
 class MeanPooling(nn.Module):
-    """YouTube DNN (Covington et al., RecSys 2016): the mean of the behaviours and the profile through ReLU layers."""
+    """YouTube DNN: the mean of the behaviours and the profile through ReLU layers.
+
+    Covington et al., "Deep Neural Networks for YouTube Recommendations", RecSys 2016.
+    """
 
     def __init__(self, config: ModelConfig, profile_sizes: list[int]) -> None:
         super().__init__()
@@ -26,14 +29,17 @@ class MeanPooling(nn.Module):
     def forward(
         self, behaviours: Tensor, mask: Tensor, routing_logits: Tensor, profile: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
+        """Compute the capsule of B users; see `InterestExtractor.forward`."""
         active = interest_mask(mask, 1)  # (B, 1)
         weights = torch.ones_like(routing_logits) * mask[:, None, :]  # (B, 1, L)
         mean = weights @ behaviours / weights.sum(2, keepdim=True).clamp_min(1)  # (B, 1, d)
-        return self.layers(mean, profile) * active[:, :, None], active, weights
+        return self.layers(mean, profile) * active[:, :, None], active, weights  # (B, 1, d), (B, 1), (B, 1, L)
 
 
 class MaxMf(nn.Module):
-    """MaxMF (Weston et al., "Nonlinear latent factorization by embedding multiple user interests", RecSys 2013).
+    """MaxMF: several vectors a user, each the mean of the items for which it is the best.
+
+    Weston et al., "Nonlinear latent factorization by embedding multiple user interests", RecSys 2013.
 
     A user is up to K vectors, each the mean of the items for which it is the best of them; no layer behind them. The
     paper has vectors of known users. Users here are new, so theirs are found by assigning and averaging in turn.
@@ -46,28 +52,45 @@ class MaxMf(nn.Module):
     def forward(
         self, behaviours: Tensor, mask: Tensor, routing_logits: Tensor, profile: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
+        """Compute the capsules of B users; see `InterestExtractor.forward`."""
         active = interest_mask(mask, self.config.num_interests, self.config.adaptive_interests)  # (B, K)
         fixed = behaviours.detach()
-        taken = self.assign(routing_logits, active, mask)
+        taken = self.assign(routing_logits, active, mask)  # (B, K, L)
         for _ in range(self.config.routing_iterations - 1):
             taken = self.assign(self.average(taken, fixed) @ fixed.transpose(1, 2), active, mask)
         return self.average(taken, behaviours), active & (taken.sum(2) > 0), taken
 
     @staticmethod
     def assign(scores: Tensor, active: Tensor, mask: Tensor) -> Tensor:
-        """One for the best vector of each behaviour, zero for the others: (B, K, L)."""
+        """Assign each behaviour to its best vector: one there, zero elsewhere, (B, K, L).
+
+        Parameters
+        ----------
+        scores : float (B, K, L).
+        active : bool (B, K).
+        mask : bool (B, L).
+        """
         best = scores.masked_fill(~active[:, :, None], -1e9).argmax(1, keepdim=True)  # (B, 1, L)
-        slots = torch.arange(scores.shape[1], device=scores.device)[None, :, None]
+        slots = torch.arange(scores.shape[1], device=scores.device)[None, :, None]  # (1, K, 1)
         return ((best == slots) & mask[:, None, :]).to(scores.dtype)
 
     @staticmethod
     def average(taken: Tensor, behaviours: Tensor) -> Tensor:
-        """The mean of the behaviours that each vector took (B, K, d), zero where it took none."""
+        """Return the mean of the behaviours assigned to each vector (B, K, d), zero without any.
+
+        Parameters
+        ----------
+        taken : float (B, K, L), see `assign`.
+        behaviours : float (B, L, d).
+        """
         return taken @ behaviours / taken.sum(2, keepdim=True).clamp_min(1)
 
 
 class SelfAttention(nn.Module):
-    """ComiRec-SA (Cen et al., KDD 2020): K attention heads over the behaviours, by content and place."""
+    """ComiRec-SA: K attention heads over the behaviours, by content and place.
+
+    Cen et al., "Controllable Multi-Interest Framework for Recommendation", KDD 2020.
+    """
 
     def __init__(self, config: ModelConfig, profile_sizes: list[int]) -> None:
         super().__init__()
@@ -79,50 +102,57 @@ class SelfAttention(nn.Module):
     def forward(
         self, behaviours: Tensor, mask: Tensor, routing_logits: Tensor, profile: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
+        """Compute the capsules of B users; see `InterestExtractor.forward`."""
         active = interest_mask(mask, self.config.num_interests, self.config.adaptive_interests)  # (B, K)
         placed = behaviours + self.places[behaviour_ages(mask, self.config.history_length)]  # (B, L, d)
         scores = self.second(torch.tanh(self.first(placed))).transpose(1, 2)  # (B, K, L)
-        attention = torch.softmax(scores.masked_fill(~mask[:, None, :], -1e9), 2) * mask[:, None, :]
-        return attention @ behaviours, active, attention
+        attention = torch.softmax(scores.masked_fill(~mask[:, None, :], -1e9), 2) * mask[:, None, :]  # (B, K, L)
+        return attention @ behaviours, active, attention  # (B, K, d), (B, K), (B, K, L)
 
 
 class UnsharedRouting(nn.Module):
-    """ComiRec-DR (Cen et al., KDD 2020): dynamic routing with a map for each place and capsule instead of one S."""
+    """ComiRec-DR: dynamic routing with a map for each place and capsule instead of one S.
+
+    Cen et al., "Controllable Multi-Interest Framework for Recommendation", KDD 2020.
+    """
 
     def __init__(self, config: ModelConfig, profile_sizes: list[int]) -> None:
         super().__init__()
         self.config = config
         length, slots, dim = config.history_length, config.num_interests, config.dim
-        self.maps = nn.Parameter(dim**-0.5 * torch.randn(length, slots, dim, dim))
+        self.maps = nn.Parameter(dim**-0.5 * torch.randn(length, slots, dim, dim))  # (L, K, d, d)
 
     def forward(
         self, behaviours: Tensor, mask: Tensor, routing_logits: Tensor, profile: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
+        """Compute the capsules of B users; see `InterestExtractor.forward`."""
         active = interest_mask(mask, self.config.num_interests, self.config.adaptive_interests)  # (B, K)
-        unused, age = ~active[:, :, None], behaviour_ages(mask, self.config.history_length)
-        newest_first, real = order_by_age(behaviours, mask)
+        unused, age = ~active[:, :, None], behaviour_ages(mask, self.config.history_length)  # (B, K, 1), (B, L)
+        newest_first, real = order_by_age(behaviours, mask)  # (B, L, d), (B, L)
         votes = self.votes(newest_first)  # (B, K, L, d)
-        logits = torch.zeros_like(routing_logits)  # the maps differ already
+        logits = torch.zeros_like(routing_logits)  # (B, K, L); the maps differ already
         for _ in range(self.config.routing_iterations - 1):
-            capsules = squash((coupling(logits, unused, real)[:, :, None, :] @ votes.detach()).squeeze(2))
-            logits = logits + (votes.detach() @ capsules[..., None]).squeeze(-1)
+            weights = coupling(logits, unused, real)[:, :, None, :]  # (B, K, 1, L)
+            capsules = squash((weights @ votes.detach()).squeeze(2))  # (B, K, d)
+            logits = logits + (votes.detach() @ capsules[..., None]).squeeze(-1)  # (B, K, L)
         weights = coupling(logits, unused, real)  # (B, K, L), the newest behaviour first
-        capsules = squash((weights[:, :, None, :] @ votes).squeeze(2))
-        back = age[:, None, :].expand_as(weights)
+        capsules = squash((weights[:, :, None, :] @ votes).squeeze(2))  # (B, K, d)
+        back = age[:, None, :].expand_as(weights)  # (B, K, L), the place of each behaviour by age
         return capsules, active, weights.gather(2, back) * mask[:, None, :]
 
     def votes(self, newest_first: Tensor) -> Tensor:
-        """What each behaviour says to each capsule: (B, L, d) -> (B, K, L, d)."""
-        maps = self.maps[: newest_first.shape[1]]
+        """Map each behaviour for each capsule: (B, L, d) -> (B, K, L, d)."""
+        maps = self.maps[: newest_first.shape[1]]  # (L, K, d, d)
         if torch.onnx.is_in_onnx_export():  # user by user: else how it rounds depends on how many there are
-            return (newest_first[:, :, None, None, :] @ maps).squeeze(3).transpose(1, 2)
-        return torch.einsum("bld,lkde->bkle", newest_first, maps)
+            votes = newest_first[:, :, None, None, :] @ maps  # (B, L, 1, 1, d) @ (L, K, d, d) -> (B, L, K, 1, d)
+            return votes.squeeze(3).transpose(1, 2)  # (B, K, L, d)
+        return torch.einsum("bld,lkde->bkle", newest_first, maps)  # (B, K, L, d)
 
 
 def order_by_age(behaviours: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """The behaviours with the newest first (B, L, d), and which of them are real (B, L)."""
+    """Return behaviours with the newest first (B, L, d), and the mask of the real ones (B, L)."""
     place = torch.arange(mask.shape[1], device=mask.device)  # (L,)
     before = (mask.cumsum(1) == 0).sum(1, keepdim=True)  # (B, 1), padding in front
-    newest = before + mask.sum(1, keepdim=True) - 1  # amax would fail where L is 0
-    order = (newest - place).clamp_min(0)[:, :, None].expand_as(behaviours)
-    return behaviours.gather(1, order), place < mask.sum(1, keepdim=True)
+    newest = before + mask.sum(1, keepdim=True) - 1  # (B, 1); amax would fail where L is 0
+    order = (newest - place).clamp_min(0)[:, :, None].expand_as(behaviours)  # (B, L, d)
+    return behaviours.gather(1, order), place < mask.sum(1, keepdim=True)  # (B, L, d), (B, L)

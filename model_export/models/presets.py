@@ -13,7 +13,7 @@ DEFAULT = "steady"
 
 @dataclass(frozen=True)
 class Preset:
-    """A model's settings.
+    """Settings of a model and of its training.
 
     Attributes
     ----------
@@ -100,7 +100,7 @@ PRESETS = {
 
 
 def preset(name: str) -> Preset:
-    """The settings of a model.
+    """Return the settings of a model by name.
 
     Raises
     ------
@@ -113,5 +113,5 @@ def preset(name: str) -> Preset:
 
 
 def one_interest(of: Preset) -> Preset:
-    """The same model and training with a single interest."""
+    """Return the same model and training with a single interest."""
     return replace(of, model=replace(of.model, num_interests=1))

@@ -28,7 +28,7 @@ SMALLEST = 1e-6  # of a length or a sum that something is divided by; the ONNX e
 
 
 class SteadyExtractor(nn.Module):
-    """From behaviour embeddings to unit-length interest capsules; drawn-in parts are those of `InterestExtractor`."""
+    """From behaviour embeddings to unit-length interest capsules; see `InterestExtractor`."""
 
     def __init__(self, config: ModelConfig, profile_sizes: list[int]) -> None:
         super().__init__()
@@ -58,39 +58,46 @@ class SteadyExtractor(nn.Module):
         """
         active = interest_mask(mask, self.config.num_interests, self.config.adaptive_interests)  # (B, K)
         routing = coupling(routing_logits, ~active[:, :, None], mask)  # (B, K, L)
-        pooling = routing * self.pooling_weights(mask, gaps) * self.dropout(mask.to(behaviours.dtype))[:, None, :]
+        kept = self.dropout(mask.to(behaviours.dtype))[:, None, :]  # (B, 1, L)
+        pooling = routing * self.pooling_weights(mask, gaps) * kept  # (B, K, L)
         # How ONNX Runtime's sum rounds depends on where in memory a row begins, so on the place in the batch.
         total = pooling @ mask.to(behaviours.dtype)[:, :, None]  # (B, K, 1)
         pooled = pooling @ behaviours / total.clamp_min(SMALLEST)  # (B, K, d)
-        capsules = pooled + self.prior + self.profile_vector(profile)
+        capsules = pooled + self.prior + self.profile_vector(profile)  # (B, K, d)
         return unit_length(self.apply_maps(capsules)) * active[:, :, None], active, routing
 
     def apply_maps(self, capsules: Tensor) -> Tensor:
-        """Capsules (B, K, d), each by the map of its slot.
+        """Multiply each capsule (B, K, d) by the map of its slot.
 
         The graph multiplies user by user: how a product over all users rounds depends on how many there are, and torch
         alone would copy the maps for each of them.
         """
         if torch.onnx.is_in_onnx_export():
-            return (capsules[:, :, None, :] @ self.maps).squeeze(2)
-        return (capsules.transpose(0, 1) @ self.maps).transpose(0, 1)
+            return (capsules[:, :, None, :] @ self.maps).squeeze(2)  # (B, K, 1, d) @ (K, d, d) -> (B, K, d)
+        return (capsules.transpose(0, 1) @ self.maps).transpose(0, 1)  # (K, B, d) @ (K, d, d) -> (B, K, d)
 
     def pooling_weights(self, mask: Tensor, gaps: Tensor | None) -> Tensor:
-        """r_k g_k of each behaviour, (B, K, L); padding in front or behind."""
+        """Return r_k g_k of each behaviour, (B, K, L); padding may be in front or behind.
+
+        Parameters
+        ----------
+        mask : bool (B, L).
+        gaps : int64 (B, L), or None.
+        """
         age = behaviour_ages(mask, self.config.history_length)  # (B, L)
         weights = self.recency.exp()[:, age]  # (K, B, L)
         if self.gap_weights is not None and gaps is not None:
-            weights = weights * self.gap_weights.exp()[:, gaps]
-        return weights.transpose(0, 1)
+            weights = weights * self.gap_weights.exp()[:, gaps]  # (K, B, L)
+        return weights.transpose(0, 1)  # (B, K, L)
 
     def profile_vector(self, profile: Tensor | None) -> Tensor:
-        """The sum of the profile fields' vectors (B, 1, d), or zero."""
+        """Return the sum of the profile fields' vectors (B, 1, d), or zero without fields."""
         if profile is None:
             return torch.zeros(1, device=self.prior.device)
-        fields = [table(profile[:, i]) for i, table in enumerate(self.profile_tables)]
-        return torch.stack(fields).sum(0)[:, None, :]
+        fields = [table(profile[:, i]) for i, table in enumerate(self.profile_tables)]  # P times (B, d)
+        return torch.stack(fields).sum(0)[:, None, :]  # (P, B, d) -> (B, 1, d)
 
 
 def unit_length(vectors: Tensor) -> Tensor:
-    """Vectors (..., d) divided by their lengths."""
+    """Divide vectors (..., d) by their lengths."""
     return vectors / torch.linalg.vector_norm(vectors, dim=-1, keepdim=True).clamp_min(SMALLEST)

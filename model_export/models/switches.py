@@ -1,4 +1,4 @@
-"""A model's settings changed one by one, as a command line names them: time_gaps=false."""
+"""Changes to a model's settings, one by one, as a command line names them: time_gaps=false."""
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
@@ -16,7 +16,9 @@ NOT_SET_HERE = ("name", "seed")  # the first is the model's, and the second has 
 
 
 def apply_settings(of: Preset, settings: Sequence[str]) -> Preset:
-    """A preset with other settings, each given as NAME=VALUE; names are those of ModelConfig and TrainingConfig.
+    """Return a preset with other settings, each given as NAME=VALUE.
+
+    Names are those of ModelConfig and TrainingConfig.
 
     Raises
     ------
@@ -39,12 +41,12 @@ def apply_settings(of: Preset, settings: Sequence[str]) -> Preset:
 
 
 def _setting_names(config: type[ModelConfig] | type[TrainingConfig]) -> list[str]:
-    """What can be set."""
+    """Return the names of the settings that can be set."""
     return [field.name for field in fields(config) if field.name not in NOT_SET_HERE]
 
 
 def _parse_value(config: type[ModelConfig] | type[TrainingConfig], name: str, text: str) -> Any:
-    """The value that a text stands for: a number, true or false, null, or the text itself."""
+    """Return the value of a text: a number, true or false, null, or the text itself."""
     number = f"0{text}" if text.startswith(".") else text  # .5 is no number to msgspec
     try:
         return msgspec.convert(number, get_type_hints(config)[name], strict=False)

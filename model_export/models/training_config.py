@@ -1,4 +1,4 @@
-"""How a model is trained; its dimensions are in model_config.py."""
+"""Settings of the training; the model's dimensions are in model_config.py."""
 
 import math
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ STARTS = ("random", "co-occurrence")
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """The training's settings. The defaults are those of MIND; presets.py has the settings of every model.
+    """The training's settings. The defaults are MIND's; presets.py has those of every model.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class TrainingConfig:
     averaging : decay of the running average of the weights that is kept in the end, 0 for the best at a look.
     validate_every : steps between two looks at the validation users.
     patience : looks without a better recall@50 before training stops.
-    valid_share, test_share : shares of the users that are held out of training, where the log names none.
+    valid_share, test_share : shares of the users that are held out of training, if the log names none.
     seed : of everything that is drawn.
     max_seconds : most seconds that the steps take together, looks at the validation users not counted. Only without it
         is the result the same on every machine.

@@ -37,9 +37,9 @@ def read_log(path: str | Path, format: str = "auto") -> InteractionLog:
     Raises
     ------
     FileNotFoundError
-        Where there is nothing at the path, or a file that the format needs is not there.
+        If there is nothing at the path, or a file that the format needs is not there.
     ValueError
-        Where the format is unknown or cannot be told, a column is missing, the file cannot be parsed, or
+        If the format is unknown or cannot be told, a column is missing, the file cannot be parsed, or
         no interaction remains.
     """
     path = Path(path)

@@ -16,7 +16,18 @@ _UNITS = [(1e11, 1e3), (1e14, 1.0), (1e17, 1e-3), (np.inf, 1e-6)]
 
 
 def to_text(column: Any) -> pd.Series:
-    """As text, "" where missing; whole floats without ".0", since integers with gaps are stored as floats."""
+    """Convert a column to text, "" for missing cells.
+
+    Whole floats lose their ".0", since integers with gaps are stored as floats.
+
+    Parameters
+    ----------
+    column : an Arrow array or chunked array.
+
+    Returns
+    -------
+    str (rows,)
+    """
     column = _plain(column)
     if pa.types.is_floating(column.type):
         column = _whole(pc.if_else(pc.is_finite(column), column, None))
@@ -25,7 +36,12 @@ def to_text(column: Any) -> pd.Series:
 
 
 def to_numbers(column: Any) -> np.ndarray:
-    """As float64, NaN where missing or not a finite number."""
+    """Convert a column to float64, NaN for missing cells and for what is no finite number.
+
+    Parameters
+    ----------
+    column : an Arrow array or chunked array.
+    """
     column = _plain(column)
     if _is_text(column):
         trimmed = pc.utf8_trim_whitespace(column)
@@ -35,15 +51,17 @@ def to_numbers(column: Any) -> np.ndarray:
 
 
 def to_times_ms(column: Any, name: str) -> np.ndarray:
-    """Times as Unix time in milliseconds, float64 and whole, NaN where there is none or it cannot be read.
+    """Convert a column to Unix times in milliseconds: float64 and whole, or NaN.
+
+    NaN stands for cells that are missing or cannot be read.
 
     Numbers are seconds, milliseconds, microseconds or nanoseconds: the median's magnitude tells which,
-    for the whole column, unless the name ends in "_ms". Text is ISO dates, UTC where no zone is given.
+    for the whole column, unless the name ends in "_ms". Text is ISO dates, UTC if no zone is given.
 
     Raises
     ------
     ValueError
-        Where no value of a non-empty column can be read, or numbers look like dates (20171125).
+        If no value of a non-empty column can be read, or numbers look like dates (20171125).
     """
     column = _plain(column)
     times = _from_dates(column) if pa.types.is_temporal(column.type) else _from_cells(column, name)
@@ -58,7 +76,7 @@ def to_times_ms(column: Any, name: str) -> np.ndarray:
 
 
 def _plain(column: Any) -> Any:
-    """Without dictionary encoding, which few of Arrow's functions take."""
+    """Return a column without dictionary encoding, which few of Arrow's functions take."""
     return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
 
 
@@ -67,7 +85,7 @@ def _is_text(column: Any) -> bool:
 
 
 def _whole(column: Any) -> Any:
-    """Floats as integers if all are whole."""
+    """Convert floats to integers if all are whole."""
     is_whole = pc.all(pc.equal(pc.floor(column), column)).as_py()
     return column.cast(pa.int64()) if is_whole else column
 

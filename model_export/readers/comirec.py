@@ -1,4 +1,4 @@
-"""Sequences of behaviours as ComiRec divides them: `<name>_train.txt`, `<name>_valid.txt` and `<name>_test.txt`.
+"""ComiRec's sequences of behaviours: `<name>_train.txt`, `<name>_valid.txt` and `<name>_test.txt`.
 
 Cen et al., "Controllable Multi-Interest Framework for Recommendation", KDD 2020: each user is in one of the three.
 """
@@ -31,21 +31,26 @@ _COLUMNS = ["user", "item", "position"]
 
 
 def data_set_names(path: Path) -> list[str]:
-    """What stands before `_train.txt`, `_valid.txt` and `_test.txt` in a folder, or, for a file, in its own name."""
+    """Return the names before `_train.txt`, `_valid.txt` and `_test.txt` in a folder.
+
+    For a file, the one in its own name.
+    """
     folder, files = (path, path.glob("*_train.txt")) if path.is_dir() else (path.parent, [path])
     found = [match[1] or match[2] for file in files if (match := _FILE.fullmatch(file.name))]
     return sorted(name for name in found if all((folder / f"{name}_{side}.txt").is_file() for side in SIDES))
 
 
 def read(path: Path) -> InteractionLog:
-    """Read the three files from their folder or one of them, in either layout (told by each file's first line).
+    """Read ComiRec's three files from their folder or one of them, in either layout.
+
+    Each file's first line tells the layout.
 
     Lines are "user item item ..." separated by blanks, oldest first, 0 being padding; or, as ComiRec's own
     preprocessing writes them, "user,item,position", the position putting the user's behaviours into order.
 
     There are no times: event_time_ms is the behaviour's position in its user's sequence, from 0 on, so that the
     log is in "time order" with all first behaviours before all second ones. Splitting it by date means nothing.
-    `sides` says which file each user is in. Where the files are there, `<name>_items_joined.csv` gives the side
+    `sides` says which file each user is in. If the files are there, `<name>_items_joined.csv` gives the side
     feature "attribute" (and the ASIN as title), `<name>_item_cate.txt` the category.
 
     What is malformed is counted by lines, padding by places.
@@ -53,9 +58,9 @@ def read(path: Path) -> InteractionLog:
     Raises
     ------
     FileNotFoundError
-        Where the three files are not there.
+        If the three files are not there.
     ValueError
-        Where there are several sets of files, a file cannot be parsed, a user is in two of them or no
+        If there are several sets of files, a file cannot be parsed, a user is in two of them or no
         interaction remains.
     """
     folder, name = _only_name(path)
@@ -80,7 +85,7 @@ def _only_name(path: Path) -> tuple[Path, str]:
 
 
 def _read_side(path: Path, dropped: dict[str, int]) -> pd.DataFrame:
-    """user, item and position (int64) of each behaviour in one file."""
+    """Read user, item and position (int64) of each behaviour in one file."""
     counts: dict[str, int] = {}
     rows = (_read_triples if "," in first_line(path) else _read_sequences)(path, counts)
     for reason, count in counts.items():
@@ -89,7 +94,7 @@ def _read_side(path: Path, dropped: dict[str, int]) -> pd.DataFrame:
 
 
 def _read_triples(path: Path, dropped: dict[str, int]) -> pd.DataFrame:
-    """Lines "user,item,position"."""
+    """Read lines "user,item,position"."""
     cells = read_delimited(path, _COLUMNS, has_header=False, quotes=False, dropped=dropped)
     trimmed = [pc.utf8_trim_whitespace(pc.fill_null(cells[name], "")) for name in _COLUMNS]
     whole = [pc.match_substring_regex(column, _INTEGER) for column in trimmed]
@@ -99,7 +104,7 @@ def _read_triples(path: Path, dropped: dict[str, int]) -> pd.DataFrame:
 
 
 def _read_sequences(path: Path, dropped: dict[str, int]) -> pd.DataFrame:
-    """Lines "user item item ...", without the padding."""
+    """Read lines "user item item ...", without the padding."""
     lines = _lines(path, dropped)
     words = pc.utf8_split_whitespace(pc.utf8_trim_whitespace(lines)).combine_chunks()
     has_items = np.asarray(pc.list_value_length(words)) > 1
@@ -117,7 +122,10 @@ def _read_sequences(path: Path, dropped: dict[str, int]) -> pd.DataFrame:
 
 
 def _lines(path: Path, dropped: dict[str, int]) -> pa.ChunkedArray:
-    """The lines that are not empty. No line has the separator, so that each is one cell."""
+    """Return the lines that are not empty.
+
+    No line has the separator, so that each is one cell.
+    """
     if path.stat().st_size == 0:  # Arrow refuses it
         return pa.chunked_array([], pa.large_string())
     cells = read_delimited(path, ["line"], has_header=False, separator="\x1f", quotes=False, dropped=dropped)
@@ -139,7 +147,7 @@ def _check_disjoint(files: Path, parts: dict[str, pd.DataFrame]) -> None:
 
 
 def _numbered(behaviours: pd.DataFrame) -> pd.DataFrame:
-    """User by user, with positions 0, 1, 2 ... in the order of those that were read."""
+    """Give each user's behaviours positions 0, 1, 2 ... in the order of those that were read."""
     behaviours = behaviours.iloc[np.lexsort((behaviours.position, behaviours.user))]
     places = np.arange(len(behaviours))
     first = np.diff(behaviours.user, prepend=behaviours.user.iloc[:1] - 1) != 0
@@ -162,7 +170,7 @@ def _integers_to_text(integers: "pd.Series | np.ndarray") -> pd.Series:
 
 
 def _item_table(folder: Path, name: str) -> pd.DataFrame:
-    """What the files beside the sequences tell of items: title, category and the side feature "attribute"."""
+    """Read title, category and side feature "attribute" of items, if their files are there."""
     items = pd.DataFrame({"item_id": pd.Series(dtype="str")})
     joined, categories = folder / f"{name}_items_joined.csv", folder / f"{name}_item_cate.txt"
     if joined.is_file():

@@ -25,7 +25,7 @@ def read_delimited(
     encoding: str = "utf-8",
     dropped: dict[str, int] | None = None,
 ) -> pa.Table:
-    """The wanted columns of a delimited file (also .gz) as text, null where missing.
+    """Read the wanted columns of a delimited file (also .gz) as text, null for missing cells.
 
     Types are not guessed: guessing makes of the id 007 a 7, and of an id column with a gap one of floats.
 
@@ -43,7 +43,7 @@ def read_delimited(
     Raises
     ------
     ValueError
-        Where the file cannot be parsed or is not in the encoding; names the path.
+        If the file cannot be parsed or is not in the encoding; names the path.
     """
     malformed: list[int] = []
 
@@ -79,7 +79,7 @@ def read_delimited(
 
 
 def _source(path: Path, separator: str) -> Any:
-    """What Arrow reads from; its separators are one character, so a longer one is replaced beforehand."""
+    """Return the source for Arrow, with a longer separator replaced by one character."""
     if len(separator) == 1:
         return str(path)
     return pa.BufferReader(path.read_bytes().replace(separator.encode(), b"\x1f"))

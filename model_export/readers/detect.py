@@ -15,12 +15,12 @@ _MARKERS = {
 
 
 def detect(path: Path) -> str:
-    """The format of a file or folder.
+    """Return the format of a file or folder.
 
     Raises
     ------
     ValueError
-        Where it cannot be told; names the path and the formats.
+        If it cannot be told; names the path and the formats.
     """
     folder = path if path.is_dir() else path.parent
     if path.is_dir() or path.name in movielens.FILES:

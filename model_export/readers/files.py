@@ -1,4 +1,4 @@
-"""Find the file to read and look at how it begins."""
+"""The one file to read, and how it begins."""
 
 import csv
 import gzip
@@ -16,17 +16,17 @@ _DATA_FILE = re.compile(r"\.(csv|tsv)(\.gz)?$|\.parquet$|\.xlsx$", re.IGNORECASE
 
 
 def is_data_file(path: Path) -> bool:
-    """Whether the name ends as a table's does: .csv or .tsv (also with .gz), .parquet, .xlsx."""
+    """Tell whether the name ends as a table's does: .csv, .tsv (or .gz), .parquet, .xlsx."""
     return bool(_DATA_FILE.search(path.name))
 
 
 def only_file(path: Path) -> Path:
-    """The path itself if it is a file; of a folder, the one data file in it.
+    """Return the path itself for a file, or the one data file of a folder.
 
     Raises
     ------
     ValueError
-        Where the folder has no data file or several.
+        If the folder has no data file or several.
     """
     if not path.is_dir():
         return path
@@ -39,17 +39,17 @@ def only_file(path: Path) -> Path:
 
 
 def unknown_format(path: Path, why: str) -> ValueError:
-    """The error for something that is none of the formats."""
+    """Return the error for a path that has none of the formats."""
     return ValueError(f"cannot tell the format of {path}: {why}; the formats are {', '.join(FORMATS)}")
 
 
 def column_names(path: Path) -> list[str]:
-    """The columns of a Parquet file, or the cells of the first line of a delimited one.
+    """Return the columns of a Parquet file, or the first line's cells of a delimited one.
 
     Raises
     ------
     ValueError
-        Where the file is a spreadsheet or not what its ending says.
+        If the file is a spreadsheet or not what its ending says.
     """
     if path.suffix.lower() == ".xlsx":
         raise ValueError(f"{path} is a spreadsheet; only Online Retail is read as one, save others as CSV")
@@ -62,12 +62,12 @@ def column_names(path: Path) -> list[str]:
 
 
 def first_line(path: Path) -> str:
-    """The first line of a text file, also where gzip-compressed, without the line end.
+    """Return the first line of a text file, gzip-compressed or not, without the line end.
 
     Raises
     ------
     ValueError
-        Where a .gz file is not gzip-compressed.
+        If a .gz file is not gzip-compressed.
     """
     try:
         # Only names are looked for here; a wrong encoding is told when the rows are read.
@@ -79,6 +79,6 @@ def first_line(path: Path) -> str:
 
 
 def delimiter(path: Path) -> str:
-    """What separates the cells of the first line: the most frequent of tab, comma and semicolon."""
+    """Return the separator of the first line's cells: the most frequent of tab, ',' and ';'."""
     line = first_line(path)
     return max("\t,;", key=line.count)

@@ -45,7 +45,9 @@ _OCCUPATIONS_1M = [
 
 
 def read_100k(path: Path) -> InteractionLog:
-    """Read MovieLens 100K from its folder or one of its files: u.data, u.item and u.user, or RecBole's.
+    """Read MovieLens 100K from its folder or one of its files.
+
+    u.data, u.item and u.user, or RecBole's atomic files.
 
     Every rating is an event, whatever its value. Ages become decades ("20s"). Side feature: a movie's genres.
 
@@ -54,7 +56,7 @@ def read_100k(path: Path) -> InteractionLog:
     FileNotFoundError
         Where one of the three files is not there.
     ValueError
-        Where a file cannot be parsed or no interaction remains.
+        If a file cannot be parsed or no interaction remains.
     """
     folder = path if path.is_dir() else path.parent
     if (folder / RECBOLE_RATINGS).exists() and not (folder / "u.data").exists():
@@ -69,7 +71,9 @@ def read_100k(path: Path) -> InteractionLog:
 
 
 def read_1m(path: Path) -> InteractionLog:
-    """Read MovieLens 1M from its folder or one of its files: ratings.dat, movies.dat and users.dat.
+    """Read MovieLens 1M from its folder or one of its files.
+
+    ratings.dat, movies.dat and users.dat.
 
     Every rating is an event, whatever its value. Codes of age and occupation become their meanings. Side
     feature: a movie's genres.
@@ -79,7 +83,7 @@ def read_1m(path: Path) -> InteractionLog:
     FileNotFoundError
         Where one of the three files is not there.
     ValueError
-        Where a file cannot be parsed or no interaction remains.
+        If a file cannot be parsed or no interaction remains.
     """
     folder = path if path.is_dir() else path.parent
     dropped: dict[str, int] = {}
@@ -94,7 +98,7 @@ def read_1m(path: Path) -> InteractionLog:
 
 
 def _read_recbole(folder: Path) -> InteractionLog:
-    """Titles get their year back, which RecBole moved to a column of its own."""
+    """Read RecBole's files; titles get their year back, which has a column of its own there."""
     dropped: dict[str, int] = {}
     ratings = _read(folder / RECBOLE_RATINGS, None, "\t", dropped)
     movies = _read(folder / "ml-100k.item", None, "\t")
@@ -107,7 +111,9 @@ def _read_recbole(folder: Path) -> InteractionLog:
 
 
 def _read(path: Path, names: list[str] | None, separator: str, dropped: dict[str, int] | None = None) -> pa.Table:
-    """One of the files as text; without names, RecBole's typed header (`user_id:token`) gives them.
+    """Read one of the files as text; without names, RecBole's typed header gives them.
+
+    The header names a column as `user_id:token`.
 
     Malformed ratings are counted; a malformed row of movies or users is an error.
     """
@@ -131,7 +137,7 @@ def _frame(cells: pa.Table, names: list[str]) -> pd.DataFrame:
 
 
 def _join_flags(flags: np.ndarray) -> pd.Series:
-    """The genres of each movie, joined; flags bool (movies, genres)."""
+    """Join the genres of each movie; flags are bool (movies, genres)."""
     joined = pd.Series("", index=range(len(flags)), dtype="str")
     for genre, has_it in zip(_GENRES, flags.T, strict=True):
         joined = joined + np.where(has_it, genre + SEPARATOR, "")
@@ -139,7 +145,7 @@ def _join_flags(flags: np.ndarray) -> pd.Series:
 
 
 def _with_genres(movies: pd.DataFrame, genres: pd.Series) -> pd.DataFrame:
-    """Movies with all their genres as a side feature and the first as category."""
+    """Add all genres as a side feature and the first as category."""
     genres = genres.where(genres != "unknown", "")
     return movies.assign(category=genres.str.split(SEPARATOR).str[0].astype("str"), genres=genres)
 

@@ -33,7 +33,7 @@ def read(path: Path) -> InteractionLog:
     Raises
     ------
     ValueError
-        Where a column is missing, the file cannot be parsed or no interaction remains.
+        If a column is missing, the file cannot be parsed or no interaction remains.
     """
     path = only_file(path)
     dropped: dict[str, int] = {}
@@ -52,7 +52,10 @@ def read(path: Path) -> InteractionLog:
 
 
 def shared_words(titles: pd.Series) -> pd.Series:
-    """The words of each title that another title has too, once each and in lower case, joined by the separator."""
+    """Return the words of each title that another title has too, joined by the separator.
+
+    Once each and in lower case.
+    """
     words = titles.str.lower().str.findall(r"\w+").explode().dropna().rename("word").reset_index().drop_duplicates()
     shared = words[words.groupby("word").word.transform("size") > 1]
     return shared.groupby("index").word.agg(SEPARATOR.join).reindex(titles.index, fill_value="")
@@ -69,7 +72,7 @@ def _read_cells(path: Path, dropped: dict[str, int]) -> pa.Table:
 
 
 def _read_csv(path: Path, names: list[str], dropped: dict[str, int]) -> pa.Table:
-    """A widely spread CSV copy is in Latin-1 (pound signs), so that is tried after UTF-8."""
+    """Read a CSV copy as UTF-8, then as Latin-1: a widely spread copy has pound signs in it."""
     read_as = partial(read_delimited, path, names, wanted=list(COLUMNS), separator=delimiter(path), dropped=dropped)
     try:
         return read_as(encoding="utf-8")
@@ -80,7 +83,7 @@ def _read_csv(path: Path, names: list[str], dropped: dict[str, int]) -> pa.Table
 
 
 def _read_sheets(path: Path) -> pa.Table:
-    """All sheets with anything in them, as text: the cells of a column are of mixed types."""
+    """Read all sheets with anything in them, as text: cells of a column are of mixed types."""
     sheets = [sheet for sheet in _sheets(path) if len(sheet.columns)]
     for sheet in sheets or [pd.DataFrame()]:
         _check_columns(path, [str(name) for name in sheet])
@@ -122,7 +125,10 @@ def _event_rows(cells: pa.Table) -> pd.DataFrame:
 
 
 def _dates(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """CSV copies out of a spreadsheet write 12/1/2010 8:26, the month first; others are left as they are."""
+    """Parse dates such as 12/1/2010 8:26, the month first; leave others as they are.
+
+    CSV copies out of a spreadsheet write them so.
+    """
     if pa.types.is_temporal(column.type) or not pc.any(pc.match_substring(column, "/")).as_py():
         return column
     return pc.strptime(column, format="%m/%d/%Y %H:%M", unit="ms", error_is_null=True)

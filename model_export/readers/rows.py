@@ -1,4 +1,4 @@
-"""What every reader does with its rows: drop and count, put into time order, make the log."""
+"""Steps that all readers share: drop and count rows, put them into time order, make the log."""
 
 from pathlib import Path
 
@@ -11,13 +11,19 @@ __all__ = ["drop_rows", "in_time_order", "latest_values", "make_log"]
 
 
 def drop_rows(rows: pd.DataFrame, bad: pd.Series, reason: str, dropped: dict[str, int]) -> pd.DataFrame:
-    """The rows that are not bad; the others are counted under the reason."""
+    """Return the rows that are not bad, and count the others under the reason.
+
+    Parameters
+    ----------
+    bad : bool, one a row.
+    dropped : reason -> count; changed in place.
+    """
     dropped[reason] = int(bad.sum())
     return rows[~bad] if dropped[reason] else rows
 
 
 def in_time_order(rows: pd.DataFrame, path: Path, dropped: dict[str, int]) -> pd.DataFrame:
-    """Rows that have a user, an item and a time, sorted by time; rows of one time keep their order.
+    """Return the rows with user, item and time, sorted by time; equal times keep their order.
 
     Parameters
     ----------
@@ -27,7 +33,7 @@ def in_time_order(rows: pd.DataFrame, path: Path, dropped: dict[str, int]) -> pd
     Raises
     ------
     ValueError
-        Where no row remains; names the path and the reasons.
+        If no row remains; names the path and the reasons.
     """
     read = len(rows) + sum(dropped.values())
     rows = drop_rows(rows, rows.user_id == "", "without a user", dropped)
@@ -43,7 +49,9 @@ def in_time_order(rows: pd.DataFrame, path: Path, dropped: dict[str, int]) -> pd
 
 
 def latest_values(rows: pd.DataFrame, key: str, fields: list[str]) -> pd.DataFrame:
-    """One row for each value of the key, in its order, with the last known value of every field.
+    """Return a row for each value of the key, with the last known value of every field.
+
+    Rows are in the order of the key.
 
     Parameters
     ----------
@@ -70,7 +78,9 @@ def make_log(
     dropped: dict[str, int],
     sides: dict[str, str] | None = None,
 ) -> InteractionLog:
-    """A log of rows in time order; items and profiles are cut, or filled up, to those of the rows.
+    """Make a log of rows in time order.
+
+    Items and profiles are cut, or filled up, to those of the rows.
 
     Parameters
     ----------

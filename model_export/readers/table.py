@@ -18,9 +18,9 @@ __all__ = ["FEATURE_PREFIX", "PROFILE_PREFIX", "REQUIRED", "find_column", "read"
 REQUIRED = ("user_id", "item_id", "event_time_ms")
 PROFILE_PREFIX = "profile_"
 FEATURE_PREFIX = "feature_"
-UNNAMED_EVENT = "interaction"  # the type of events where the table does not say
+UNNAMED_EVENT = "interaction"  # the type of events if the table does not say
 
-# Where a table has several of a field's names, the first of the list counts.
+# If a table has several of a field's names, the first of the list counts.
 ACCEPTED = {
     "user_id": ["user_id", "user", "customer_id", "customer", "visitor_id", "uid"],
     "item_id": ["item_id", "item", "product_id", "product", "sku", "article_id", "movie_id"],
@@ -38,7 +38,10 @@ ACCEPTED = {
 
 
 def find_column(names: list[str], field: str) -> str | None:
-    """Which of a table's columns holds the field; upper case, blanks and underscores do not matter."""
+    """Return the column that holds a field, or None.
+
+    Upper case, blanks and underscores do not matter.
+    """
     by_letters = {_only_letters(name): name for name in reversed(names)}
     return next((by_letters[_only_letters(n)] for n in ACCEPTED[field] if _only_letters(n) in by_letters), None)
 
@@ -47,13 +50,13 @@ def read(path: Path) -> InteractionLog:
     """Read a table with a header.
 
     Users, items and times are needed; event type, category, title, price and columns "profile_..." (of the user)
-    and "feature_..." (side features of the item, several values joined by "|") are taken where there. Of an item
+    and "feature_..." (side features of the item, several values joined by "|") are taken if there. Of an item
     and of a user the last known values count.
 
     Raises
     ------
     ValueError
-        Where a needed column is missing or comes twice, a side feature has a reserved name, the file cannot be
+        If a needed column is missing or comes twice, a side feature has a reserved name, the file cannot be
         parsed, no time can be read, or no interaction remains.
     """
     path = only_file(path)
@@ -82,7 +85,7 @@ def write_table(log: InteractionLog, path: str | Path) -> Path:
     Raises
     ------
     ValueError
-        Where the path does not end in .parquet, or an item or user has no event to be kept with.
+        If the path does not end in .parquet, or an item or user has no event to be kept with.
     """
     path = Path(path)
     if path.suffix != ".parquet":
@@ -96,7 +99,7 @@ def write_table(log: InteractionLog, path: str | Path) -> Path:
 
 
 def _columns(path: Path, names: list[str]) -> dict[str, str]:
-    """Field -> column, profile fields and side features under their prefixed name."""
+    """Return field -> column, profile fields and side features under their prefixed name."""
     found = {field: name for field in ACCEPTED if (name := find_column(names, field)) is not None}
     for field in REQUIRED:
         if field not in found:
@@ -139,7 +142,7 @@ def _event_rows(cells: pa.Table, columns: dict[str, str]) -> pd.DataFrame:
 
 
 def _spread(ids: pd.Series, table: pd.DataFrame, key: str, prefix: str) -> dict[str, pa.Array]:
-    """The columns of a table of items or users, one value for each event.
+    """Return the columns of a table of items or users, with one value for each event.
 
     As dictionaries: a title that a million events share is held once.
     """

@@ -21,7 +21,7 @@ END_MS = 1_512_316_800_000
 
 
 def looks_like(cells: list[str]) -> bool:
-    """Whether the first line is a row of UserBehavior."""
+    """Tell whether the first line is a row of UserBehavior."""
     if len(cells) != len(COLUMNS) or cells[3] not in BEHAVIOURS:
         return False
     return all(cell.isdigit() for cell in cells[:3] + cells[4:])
@@ -33,7 +33,7 @@ def read(path: Path) -> InteractionLog:
     Raises
     ------
     ValueError
-        Where the file cannot be parsed or no interaction remains.
+        If the file cannot be parsed or no interaction remains.
     """
     path = only_file(path)
     dropped: dict[str, int] = {}

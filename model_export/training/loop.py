@@ -30,12 +30,14 @@ NO_STATE = "{} is not the state of a training that this version can go on with; 
 
 
 class TrainingRun:
-    """One training: AdamW until the steps or the time are used up or recall@50 has stopped growing.
+    """One training by AdamW, with validation and early stopping.
+
+    It ends as soon as the steps or the time are used up or recall@50 has stopped growing.
 
     Attributes
     ----------
     best, latest : the best validation metrics and the last ones; in the end `best` are those of the weights that are
-        kept. Empty where no user was held out for validation.
+        kept. Empty if no user was held out for validation.
     """
 
     def __init__(self, model: InterestModel, sampler: Sampler, cases: Cases, training: TrainingConfig) -> None:

@@ -27,8 +27,12 @@ def capsule_scores(
 
     Parameters
     ----------
-    capsules (B, K, d), times the scale; active bool (B, K), table (items, d), target int64 (B,), negatives int64 (M,),
-    log_q (items,).
+    capsules : float (B, K, d), times the scale.
+    active : bool (B, K), True for capsules that the user has.
+    table : float (items, d), item embeddings.
+    target : int64 (B,), the row of each user's next item.
+    negatives : int64 (M,), rows of the sampled items.
+    log_q : float (items,), the logarithm of each item's expected count among the M.
     repeats : (B, items), what is added to an item's inner products with all capsules; None: nothing.
 
     Returns
@@ -57,7 +61,8 @@ def joint_softmax(positive: Tensor, sampled: Tensor, sharpness: float = 1.0) -> 
 
     Parameters
     ----------
-    positive (B, K), sampled (B, K, M) : see `scores_of`.
+    positive, sampled : float (B, K) and (B, K, M), see `capsule_scores`.
+    sharpness : beta.
 
     Returns
     -------
@@ -73,7 +78,8 @@ def stability_penalty(capsules: Tensor, earlier: Tensor, both: Tensor) -> Tensor
 
     Parameters
     ----------
-    capsules, earlier (B, K, d); both bool (B, K), the slots that there were at both times.
+    capsules, earlier : float (B, K, d).
+    both : bool (B, K), True for slots that there were at both times.
 
     Returns
     -------
@@ -88,7 +94,9 @@ def separation_penalty(capsules: Tensor, active: Tensor, margin: float = 0.2) ->
 
     Parameters
     ----------
-    capsules (B, K, d), active bool (B, K).
+    capsules : float (B, K, d).
+    active : bool (B, K).
+    margin : cosine up to which capsules are apart enough.
 
     Returns
     -------
@@ -111,7 +119,8 @@ def routing_penalty(weights: Tensor, mask: Tensor) -> Tensor:
 
     Parameters
     ----------
-    weights (B, K, L), mask bool (B, L).
+    weights : float (B, K, L), routing weights.
+    mask : bool (B, L), True at behaviours.
 
     Returns
     -------

@@ -58,7 +58,7 @@ def objective(model: InterestModel, batch: TrainingBatch, training: TrainingConf
     behaviours = table[history].view(*batch.history.shape, -1)  # (B, L, d)
     logits = model.training_logits(batch.history)  # (B, K, L)
     capsules, active, weights = model.extract(behaviours, batch.mask, logits, batch.profile, batch.gaps)
-    log_q = batch.log_q[rows]
+    log_q = batch.log_q[rows]  # (rows,)
     if training.loss == "joint":
         repeats = _repeat_scores(rows, model, batch)
         scores = capsule_scores(model.scale * capsules, active, table, target, negatives, log_q, repeats)

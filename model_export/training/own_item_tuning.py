@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 def tune_repeat_bonus(model: InterestModel, questions: Sequence[Cases], progress: bool) -> float:
     """Raise `model.repeat_bonus`, at all ages alike, to the best recall@50 on cases.
 
-    Of those that are equal the least. Nothing where the model knows no bonus, where its scores are no cosines, or where
+    Of those that are equal the least. Nothing changes if the model has no bonus, if its scores are not cosines, or if
     there are no cases to tell by.
 
     Parameters

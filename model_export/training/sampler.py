@@ -15,14 +15,16 @@ __all__ = ["Sampler", "draw_weighted"]
 
 
 class Sampler:
-    """A source of training batches; every behaviour of a training user but the first is a target.
+    """A source of training batches.
+
+    Every behaviour of a training user but the first is a target.
 
     Parameters
     ----------
     users : the training users, indices into sequences.user_ids.
     length : L.
     items : number of items.
-    neighbours : what behaviours are replaced by, where the settings say so.
+    neighbours : the items that replace behaviours, if the settings say so.
 
     Raises
     ------

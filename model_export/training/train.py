@@ -29,7 +29,7 @@ __all__ = ["LEAST_STEPS", "catalogue_of", "prepare_items", "repeated_share", "st
 VALIDATION_CASES = 2_000
 LEAST_REPEATED = 0.01  # share of the behaviours from which on people are said to come back to items
 KEPT_HISTORIES = 200  # of held-out users
-EPOCHS, LEAST_STEPS = 6, 1_500  # where the settings leave the number of steps to the log
+EPOCHS, LEAST_STEPS = 6, 1_500  # if the settings leave the number of steps to the log
 
 
 def train(
@@ -112,8 +112,6 @@ def prepare_items(
     """Prepare a model's item table: noise by counts, start from co-occurrence, neighbours.
 
     The latter two if the settings say so. Held-out users (those not among `users`) teach nothing.
-
-    The latter two where the settings say so. Held-out users (those not among `users`) teach nothing.
 
     Returns
     -------

@@ -21,7 +21,7 @@ def test_data_settings_and_versions() -> None:
     assert "\n- dim: 8\n" in card
     assert "\n- seed: 7\n" in card
     assert "\n- torch: " in card
-    assert "It was not judged, as where no user with two behaviours or more was held out for a test." in card
+    assert "It was not evaluated: no user with two behaviours or more was held out for a test." in card
 
 
 def test_figures_stand_beside_the_baselines_with_their_intervals() -> None:
