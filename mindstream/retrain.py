@@ -16,8 +16,8 @@ from model_export.bundle.format import Bundle
 from model_export.bundle.lock import locked
 from model_export.bundle.registry import Registry
 from model_export.data.interactions import InteractionLog
-from model_export.evaluation.evaluate import judged
-from model_export.evaluation.gate import Gate, Verdict, current_or_none, judge
+from model_export.evaluation.evaluate import with_test_metrics
+from model_export.evaluation.gate import Gate, Verdict, apply_gate, current_or_none
 from model_export.export.bundle_writer import export
 from model_export.models.checkpoint import save
 from model_export.models.model_config import ModelConfig
@@ -83,7 +83,7 @@ def retrain(events: InteractionLog, plan: Plan, registry: Registry, progress: bo
     start = None if plan.cold else current
     bundle = build_bundle(events, plan.model, plan.training, plan.home, start=start, progress=progress)
     log.info("comparing with %s", "nothing, it is the first" if current is None else current.version)
-    verdict = judge(bundle, current, plan.gate, events)
+    verdict = apply_gate(bundle, current, plan.gate, events)
     if verdict.objections and not plan.force:
         return Retrained(bundle, verdict, published=False)
     return Retrained(publish(bundle, registry), verdict, published=True)
@@ -112,7 +112,7 @@ def build_bundle(
     if evaluate:
         save(checkpoint, home / "model.pt")  # evaluating takes a while, and what was trained should not be lost
         log.info("evaluating, after %s steps in %.0f s", f"{checkpoint.steps:,}", checkpoint.seconds)
-        checkpoint = judged(checkpoint, events, progress)
+        checkpoint = with_test_metrics(checkpoint, events, progress)
         save(checkpoint, home / "model.pt")
     log.info("exporting")
     exported = export(checkpoint, home / "exported", progress)

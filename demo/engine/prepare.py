@@ -8,7 +8,7 @@ from demo.engine.home import log_file, one_interest_models
 from mindstream.settings import Settings
 from model_export.bundle.check import check
 from model_export.bundle.registry import Registry
-from model_export.commands.options import train_on
+from model_export.commands.options import set_threads
 from model_export.data.interactions import InteractionLog
 from model_export.data.simulator import simulate
 from model_export.models.presets import DEFAULT, Preset, one_interest, preset
@@ -34,7 +34,7 @@ def prepare(settings: Settings) -> None:
     ModuleNotFoundError
         If torch, which only training needs, is not installed.
     """
-    train_on(1)  # first: without torch nothing is left behind
+    set_threads(1)  # first: without torch nothing is left behind
     settings.home.mkdir(parents=True, exist_ok=True)
     interactions = read_or_simulate(settings)
     chosen = shown_model(settings)

@@ -10,7 +10,7 @@ import typer
 from demo.engine.home import log_file
 from demo.engine.prepare import publish, shown_model
 from mindstream import console, settings
-from model_export.commands.options import train_on
+from model_export.commands.options import set_threads
 from model_export.data.interactions import InteractionLog
 from model_export.readers import read_log
 from stream.dead_letters.topic import DeadLetterTopic
@@ -31,7 +31,7 @@ app = typer.Typer(pretty_exceptions_enable=False)
 def main() -> None:
     """Train again on the log and all that has happened since, and publish."""
     os.nice(NICE)
-    train_on(1)
+    set_threads(1)
     chosen = settings.load()
     known = read_log(log_file(chosen))
     events = _events_so_far(chosen)

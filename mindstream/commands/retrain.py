@@ -29,8 +29,8 @@ from model_export.commands.options import (
     Steps,
     Threads,
     Until,
-    given,
-    train_on,
+    given_options,
+    set_threads,
 )
 from model_export.data.period import events_between
 from model_export.evaluation.gate import LEAST_RECALL, Gate
@@ -68,11 +68,11 @@ def retrain(
     """Train, evaluate, export, index, compare and publish, for cron; exit status 0: published, 1: refused, 2: error."""
     from mindstream.retrain import Plan, alone, retrain  # torch takes a while
 
-    train_on(threads)
+    set_threads(threads)
     started, configured, chosen = time.monotonic(), settings.load(), preset(model)
     plan = Plan(
-        replace(chosen.model, **given(dim=dim, num_interests=num_interests, history_length=history_length)),
-        replace(chosen.training, seed=seed, **given(steps=steps, batch_size=batch_size)),
+        replace(chosen.model, **given_options(dim=dim, num_interests=num_interests, history_length=history_length)),
+        replace(chosen.training, seed=seed, **given_options(steps=steps, batch_size=batch_size)),
         Gate(min_hr, max_drop, min_recall),
         configured.home,
         force,

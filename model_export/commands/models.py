@@ -22,15 +22,15 @@ from model_export.commands.options import (
     Switches,
     Threads,
     Until,
-    given,
-    train_on,
+    given_options,
+    set_threads,
 )
 from model_export.data.period import events_between
 from model_export.models.presets import DEFAULT, preset
-from model_export.models.switches import switched
+from model_export.models.switches import apply_settings
 from model_export.readers import read_log, write_table
 
-__all__ = ["app", "state_file", "train"]
+__all__ = ["app", "train", "training_state_file"]
 
 app = typer.Typer(pretty_exceptions_enable=False)
 
@@ -73,18 +73,18 @@ def train(
     ] = False,
 ) -> None:
     """Train a model on a log; held-out users say when it does not get better any more."""
-    from model_export.evaluation.evaluation import judged
+    from model_export.evaluation.evaluate import with_test_metrics
     from model_export.models.checkpoint import save
     from model_export.training.train import train as train_model
 
     _require_writable(out)
-    train_on(threads)
-    chosen = switched(preset(model), switches or [])
-    config = replace(chosen.model, **given(dim=dim, num_interests=num_interests, history_length=history_length))
-    training = replace(chosen.training, seed=seed, **given(steps=steps, batch_size=batch_size))
+    set_threads(threads)
+    chosen = apply_settings(preset(model), switches or [])
+    config = replace(chosen.model, **given_options(dim=dim, num_interests=num_interests, history_length=history_length))
+    training = replace(chosen.training, seed=seed, **given_options(steps=steps, batch_size=batch_size))
     interactions = events_between(read_log(log, format), None, until)
     print(interactions.describe())
-    state = state_file(out, resume)
+    state = training_state_file(out, resume)
     try:
         checkpoint = train_model(interactions, config, training, state=state)
     except KeyboardInterrupt:
@@ -95,7 +95,8 @@ def train(
         raise
     save(checkpoint, out)
     state.unlink(missing_ok=True)
-    save(judged(checkpoint, interactions), out)  # again: judging takes a while, and what was trained should not be lost
+    # Again: the evaluation takes a while, and what was trained should not be lost.
+    save(with_test_metrics(checkpoint, interactions), out)
     print(f"wrote {out}; validation: {_percentages(checkpoint.validation)}")
 
 
@@ -108,15 +109,15 @@ def evaluate(
         str, typer.Option(help="comirec: the last fifth of test users; chronological: all that came after training.")
     ] = "comirec",
 ) -> None:
-    """Recall@N, HR@N and NDCG@N of a model beside item-kNN and most popular, on the same users."""
-    from model_export.evaluation.evaluation import evaluate as evaluate_model
-    from model_export.evaluation.report import figures_json, figures_table
+    """Print Recall@N, HR@N and NDCG@N of a model and of the baselines, on the same users."""
+    from model_export.evaluation.evaluate import evaluate as evaluate_model
+    from model_export.evaluation.report import metrics_json, metrics_table
     from model_export.models.checkpoint import load
 
     figures = evaluate_model(load(checkpoint), read_log(log, format), protocol)
     print(f"{protocol}: {figures[0].users:,} users; in brackets the 95 % interval\n")
-    print(figures_table(figures))
-    print(json.dumps({"protocol": protocol, "figures": [figures_json(one) for one in figures]}))
+    print(metrics_table(figures))
+    print(json.dumps({"protocol": protocol, "figures": [metrics_json(one) for one in figures]}))
 
 
 @app.command()
@@ -125,14 +126,14 @@ def export(
     out: Annotated[Path, typer.Option(help="Folder in which the bundle's folder is made.")] = Path("bundles"),
 ) -> None:
     """Turn a checkpoint into a bundle (ONNX graph, item table, manifest, golden capsules); print its path."""
-    from model_export.export.exporter import export as export_bundle
+    from model_export.export.bundle_writer import export as export_bundle
     from model_export.models.checkpoint import load
 
     print(export_bundle(load(checkpoint), out).path)
 
 
 def _require_writable(out: Path) -> None:
-    """Raise OSError where the checkpoint could not be written: the training would be lost."""
+    """Raise OSError if the checkpoint could not be written: the training would be lost."""
     if out.is_dir():
         raise IsADirectoryError(f"--out is {out}, a folder; right is a file, such as {out / 'model.pt'}")
     folder = next(one for one in out.absolute().parents if one.exists())  # those below it are made later
@@ -145,8 +146,14 @@ def _require_writable(out: Path) -> None:
         ) from error
 
 
-def state_file(out: Path, resume: bool) -> Path:
-    """Where a training keeps its state; one that shall not be gone on with is deleted."""
+def training_state_file(out: Path, resume: bool) -> Path:
+    """Return the file of a training's state; one that is not to be resumed is deleted.
+
+    Raises
+    ------
+    ValueError
+        If a training is to be resumed and has no state.
+    """
     file = out.with_name(out.name + ".progress")
     if resume and not file.exists():
         raise ValueError(f"{file} does not exist: there is no training to go on with; leave out --resume")
@@ -156,5 +163,5 @@ def state_file(out: Path, resume: bool) -> Path:
 
 
 def _percentages(found: dict[str, float]) -> str:
-    """Shares as per cent, for people."""
+    """Format shares in %, for people."""
     return ", ".join(f"{name} {100 * value:.1f} %" for name, value in found.items()) or "no held-out users"

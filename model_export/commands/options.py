@@ -27,8 +27,8 @@ __all__ = [
     "Switches",
     "Threads",
     "Until",
-    "given",
-    "train_on",
+    "given_options",
+    "set_threads",
 ]
 
 MODEL_S = "the model's own"
@@ -67,7 +67,7 @@ MinRecall = Annotated[float, typer.Option(help="Least recall of an HNSW index ag
 Force = Annotated[bool, typer.Option("--force", help="Publish what the gate speaks against all the same.")]
 
 
-def train_on(threads: int) -> None:
+def set_threads(threads: int) -> None:
     """Let torch train on so many threads.
 
     As many as there are cores, torch's own number, wait for each other on a shared machine: slower than one.
@@ -77,6 +77,6 @@ def train_on(threads: int) -> None:
     torch.set_num_threads(threads)
 
 
-def given(**options: int | None) -> dict[str, Any]:
+def given_options(**options: int | None) -> dict[str, Any]:
     """Return the options that were given; the others are the model's own."""
     return {name: value for name, value in options.items() if value is not None}

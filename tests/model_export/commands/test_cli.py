@@ -23,7 +23,7 @@ from mindstream.commands.model import app
 from model_export.bundle.check import check
 from model_export.bundle.format import CATALOGUE, Bundle
 from model_export.bundle.registry import Registry
-from model_export.commands.models import state_file, train
+from model_export.commands.models import train, training_state_file
 from model_export.data.simulator import simulate
 from model_export.evaluation.evaluate import evaluate
 from model_export.models.checkpoint import load
@@ -196,7 +196,7 @@ def test_a_training_that_was_stopped_goes_on(
 def test_a_training_that_is_not_gone_on_with_starts_anew(tmp_path: Path) -> None:
     state = tmp_path / "model.pt.progress"
     state.write_text("garbage")
-    assert state_file(tmp_path / "model.pt", resume=False) == state
+    assert training_state_file(tmp_path / "model.pt", resume=False) == state
     assert not state.exists()
 
 
