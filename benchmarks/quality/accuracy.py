@@ -50,7 +50,7 @@ def main(
     """Measure Recall, HR and NDCG of models and baselines on users held out."""
     main_model = DEFAULT if model == ALL else model
     chosen = dict(PRESETS) if model == ALL else {model: preset(model)}
-    chosen = {name: apply_settings(of, switches or []) for name, of in chosen.items()}
+    chosen = {name: apply_settings(settings, switches or []) for name, settings in chosen.items()}
     single_interest = f"{main_model}, one interest"
     if chosen[main_model].model.num_interests > 1:
         chosen[single_interest] = one_interest(chosen[main_model])
@@ -64,13 +64,13 @@ def main(
         baselines = pool.submit(_measure_baselines, log, chosen[main_model], model == ALL)
         trainings = {
             name: [
-                pool.submit(_train_and_measure, name, _with_settings(of, seed, steps), log)
+                pool.submit(_train_and_measure, name, _with_settings(settings, seed, steps), log)
                 for seed in range(1, seeds + 1)
             ]
-            for name, of in chosen.items()
+            for name, settings in chosen.items()
         }
-        _wait_for([baselines, *(training for of in trainings.values() for training in of)])
-    models = {name: [training.result() for training in of] for name, of in trainings.items()}
+        _wait_for([baselines, *(training for runs in trainings.values() for training in runs)])
+    models = {name: [training.result() for training in runs] for name, runs in trainings.items()}
     print_report(
         models,
         baselines.result(),
@@ -91,7 +91,7 @@ class _HeldOutCases:
     valid: Cases
 
 
-def _held_out_cases(log: InteractionLog, of: Preset, vocabulary: Vocabulary) -> _HeldOutCases:
+def _held_out_cases(log: InteractionLog, settings: Preset, vocabulary: Vocabulary) -> _HeldOutCases:
     """Make the cases that a model with these settings is measured on.
 
     Raises
@@ -100,21 +100,21 @@ def _held_out_cases(log: InteractionLog, of: Preset, vocabulary: Vocabulary) -> 
         If there is no test user to ask.
     """
     sequences = build_sequences(log, vocabulary)
-    split = split_of(of.training, sequences.user_ids, log.sides)
+    split = split_of(settings.training, sequences.user_ids, log.sides)
     test = cases_of_test_users(sequences, split, COMIREC_LENGTH, log.source)
     return _HeldOutCases(sequences, split, test, comirec_cases(sequences, split.valid, COMIREC_LENGTH))
 
 
-def _item_vectors(held_out: _HeldOutCases, items: int) -> np.ndarray:
+def _item_vectors(held_out: _HeldOutCases, num_items: int) -> np.ndarray:
     """Place items by co-occurrence, float32 (items, d): the same for all rankers."""
-    pairs = co_occurrence(held_out.sequences, held_out.split.train, items)
-    counts = item_counts(held_out.sequences, held_out.split.train, items)
+    pairs = co_occurrence(held_out.sequences, held_out.split.train, num_items)
+    counts = item_counts(held_out.sequences, held_out.split.train, num_items)
     return svd_item_vectors(similarity_matrix(pairs, counts), VECTORS, np.random.default_rng(7))
 
 
-def _with_settings(of: Preset, seed: int, steps: int | None) -> Preset:
+def _with_settings(settings: Preset, seed: int, steps: int | None) -> Preset:
     """Return the settings with this seed, and with so many steps if they are given."""
-    return replace(of, training=replace(of.training, seed=seed, steps=steps or of.training.steps))
+    return replace(settings, training=replace(settings.training, seed=seed, steps=steps or settings.training.steps))
 
 
 def _wait_for(futures: list[Future[Any]]) -> None:
@@ -123,26 +123,26 @@ def _wait_for(futures: list[Future[Any]]) -> None:
         pass
 
 
-def _train_and_measure(name: str, of: Preset, log: InteractionLog) -> TrainingResult:
+def _train_and_measure(name: str, settings: Preset, log: InteractionLog) -> TrainingResult:
     """Train one model and measure it on the test users."""
     torch.set_num_threads(1)
-    checkpoint = train(log, of.model, of.training, progress=False)
-    held_out = _held_out_cases(log, of, checkpoint.vocabulary)
+    checkpoint = train(log, settings.model, settings.training, progress=False)
+    held_out = _held_out_cases(log, settings, checkpoint.vocabulary)
     model, speed = checkpoint.model, 1_000 * checkpoint.seconds / checkpoint.steps
     result = measure_ranker(ModelRanker(name, model), held_out.test, held_out.valid)
     redrawn = ModelRanker(f"{name}, fresh logits", model, True)
-    fresh = measure_ranker(redrawn, held_out.test, held_out.valid) if of.model.draws_logits else None
+    fresh = measure_ranker(redrawn, held_out.test, held_out.valid) if settings.model.draws_logits else None
     return TrainingResult(result, fresh, measure_cosines(model, held_out.test), speed)
 
 
-def _measure_baselines(log: InteractionLog, of: Preset, with_wals: bool) -> list[RankerResult]:
+def _measure_baselines(log: InteractionLog, settings: Preset, with_wals: bool) -> list[RankerResult]:
     """Measure most popular, item-kNN and WALS.
 
     They learn from the training users and are tuned on the validation users.
     """
     vocabulary = build_vocabulary(log)
-    held_out, items = _held_out_cases(log, of, vocabulary), len(vocabulary.item_ids)
-    learned_from = held_out.sequences, held_out.split.train, items
+    held_out, num_items = _held_out_cases(log, settings, vocabulary), len(vocabulary.item_ids)
+    learned_from = held_out.sequences, held_out.split.train, num_items
     rankers: list[Ranker] = [Popular(item_counts(*learned_from))]
     if with_wals:
         rankers.append(tune_wals(*learned_from, held_out.valid, progress=False))

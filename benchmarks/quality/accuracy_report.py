@@ -37,9 +37,12 @@ def print_report(
     single_interest : what the same with one interest is called; it need not be there.
     vectors : float (items, d), see `diversity`.
     """
-    together = [*baselines, *(mean_result(name, [training.result for training in of]) for name, of in models.items())]
-    redrawn = [[training.fresh for training in of if training.fresh] for of in models.values()]
-    together += [mean_result(of[0].name, of) for of in redrawn if of]
+    together = [
+        *baselines,
+        *(mean_result(name, [training.result for training in trainings]) for name, trainings in models.items()),
+    ]
+    redrawn = [[training.fresh for training in trainings if training.fresh] for trainings in models.values()]
+    together += [mean_result(trainings[0].name, trainings) for trainings in redrawn if trainings]
     by_name = {result.name: result for result in together}
     mine, knn, single = by_name[main_model], by_name["item-kNN"], by_name.get(single_interest, by_name[main_model])
     trainings = len(models[main_model])
@@ -87,20 +90,20 @@ def _by_length(result: RankerResult, groups: dict[str, np.ndarray]) -> tuple[str
     return result.name, *(f"{100 * recalls[group].mean():.2f}" for group in groups.values())
 
 
-def comparison_sentence(of: RankerResult, than: RankerResult) -> str:
+def comparison_sentence(ranker: RankerResult, other: RankerResult) -> str:
     """Return a sentence on the lead of one ranker over another."""
-    share = recall50(of.metrics) / max(recall50(than.metrics), 1e-9) - 1
-    points, low, high = paired_gain(of, than)
+    share = recall50(ranker.metrics) / max(recall50(other.metrics), 1e-9) - 1
+    points, low, high = paired_gain(ranker, other)
     word = "ahead of" if share > 0 else "BEHIND"
     sure = f"{points:+.2f} points [{low:+.2f}, {high:+.2f}]"
-    return f"{of.name} is {abs(share):.1%} {word} {than.name} by recall@50: {sure}"
+    return f"{ranker.name} is {abs(share):.1%} {word} {other.name} by recall@50: {sure}"
 
 
 def _geometry(models: dict[str, list[TrainingResult]]) -> list[tuple[str, ...]]:
     """Return a row for each model: slot cosine, event cosine, seconds of 1,000 steps."""
     return [
-        (name, f"{_mean_slot(of):.2f}", f"{_mean_event(of):.3f}", f"{_mean_seconds(of):.0f}")
-        for name, of in models.items()
+        (name, f"{_mean_slot(trainings):.2f}", f"{_mean_event(trainings):.3f}", f"{_mean_seconds(trainings):.0f}")
+        for name, trainings in models.items()
     ]
 
 

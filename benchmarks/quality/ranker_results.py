@@ -84,14 +84,14 @@ def recall50(metrics_per_user: MetricsPerUser) -> float:
     return 100 * float(metrics_per_user["recall@50"].mean())
 
 
-def paired_gain(of: RankerResult, than: RankerResult) -> tuple[float, float, float]:
+def paired_gain(ranker: RankerResult, other: RankerResult) -> tuple[float, float, float]:
     """Return the gain in recall@50 of one ranker over another, and its 95 % interval.
 
     Returns
     -------
     points, and the ends of the interval over users
     """
-    paired = {"recall@50": of.metrics["recall@50"] - than.metrics["recall@50"]}
+    paired = {"recall@50": ranker.metrics["recall@50"] - other.metrics["recall@50"]}
     low, high = metrics.bootstrap_intervals(paired, seed=7)["recall@50"]
     return 100 * float(paired["recall@50"].mean()), 100 * low, 100 * high
 
@@ -112,14 +112,14 @@ def group_by_length(test: Cases) -> dict[str, np.ndarray]:
     return {name: group for name, group in found.items() if group.any()}
 
 
-def coverage(top: np.ndarray, items: int) -> float:
+def coverage(top: np.ndarray, num_items: int) -> float:
     """Return the share of all items that are among somebody's candidates.
 
     Parameters
     ----------
     top : int64 (C, N), -1 for a missing candidate.
     """
-    return len(np.unique(top[top >= 0])) / items
+    return len(np.unique(top[top >= 0])) / num_items
 
 
 def diversity(top: np.ndarray, vectors: np.ndarray) -> float:

@@ -49,7 +49,7 @@ class Wals:
     ----------
     sequences : behaviours to learn from.
     users : int64, whose of them.
-    items : number of items.
+    num_items : number of items.
     settings : how to learn.
     seed : of the factors that learning starts from.
     """
@@ -57,14 +57,14 @@ class Wals:
     name = "WALS"
 
     def __init__(
-        self, sequences: Sequences, users: np.ndarray, items: int, settings: WalsSettings, seed: int = 7
+        self, sequences: Sequences, users: np.ndarray, num_items: int, settings: WalsSettings, seed: int = 7
     ) -> None:
-        self.settings, self.items = settings, items
+        self.settings, self.num_items = settings, num_items
         positions, owners = positions_of(sequences, users)
         seen = self.confidence(owners, sequences.items[positions], len(sequences.user_ids))
         with _one_thread():
             self.model = AlternatingLeastSquares(
-                factors=min(FACTORS, items),
+                factors=min(FACTORS, num_items),
                 regularization=settings.regularisation,
                 iterations=ITERATIONS,
                 num_threads=1,
@@ -81,7 +81,7 @@ class Wals:
         items : int64 (E,), the item of each.
         """
         ones = np.ones(len(users), dtype=np.float32)
-        counts = coo_matrix((ones, (users, items)), shape=(number, self.items)).tocsr()  # repeats are summed
+        counts = coo_matrix((ones, (users, items)), shape=(number, self.num_items)).tocsr()  # repeats are summed
         counts.data = 1 + self.settings.alpha * counts.data
         return counts
 
@@ -106,7 +106,12 @@ def _one_thread() -> Iterator[None]:
 
 
 def tune_wals(
-    sequences: Sequences, train_users: np.ndarray, items: int, valid_cases: Cases, seed: int = 7, progress: bool = True
+    sequences: Sequences,
+    train_users: np.ndarray,
+    num_items: int,
+    valid_cases: Cases,
+    seed: int = 7,
+    progress: bool = True,
 ) -> Wals:
     """Fit WALS with the alpha and regularisation of best recall@50 on validation cases.
 
@@ -116,8 +121,8 @@ def tune_wals(
     """
     cases = valid_cases.sample(TUNING_CASES, seed)
     if not len(cases):
-        return Wals(sequences, train_users, items, WalsSettings(), seed)
+        return Wals(sequences, train_users, num_items, WalsSettings(), seed)
     grid = [WalsSettings(*pair) for pair in product(ALPHAS, REGULARISATIONS)]
     bar = tqdm(grid, desc="tuning WALS", unit="setting", disable=not progress)
-    recalls = [tuning_recall(Wals(sequences, train_users, items, settings, seed), cases) for settings in bar]
-    return Wals(sequences, train_users, items, grid[int(np.argmax(recalls))], seed)
+    recalls = [tuning_recall(Wals(sequences, train_users, num_items, settings, seed), cases) for settings in bar]
+    return Wals(sequences, train_users, num_items, grid[int(np.argmax(recalls))], seed)

@@ -122,7 +122,7 @@ def _stored_ns(states: Sequence[Stored], offset: int) -> int:
     return min(at_ns)
 
 
-def _measure(what: str, log: InteractionLog, rate: int, cluster: Cluster, bundle: Bundle, folder: Path) -> Trips:
+def _measure(work: str, log: InteractionLog, rate: int, cluster: Cluster, bundle: Bundle, folder: Path) -> Trips:
     """Send a log evenly to a worker on a new topic.
 
     Raises
@@ -130,13 +130,13 @@ def _measure(what: str, log: InteractionLog, rate: int, cluster: Cluster, bundle
     OSError
         If the worker has not done all events, each once.
     """
-    topic = f"{what}-{folder.name}"
+    topic = f"{work}-{folder.name}"
     create_topic(cluster, topic, PARTITIONS)
-    task = Task(what, cluster.bootstrap_servers, topic, str(folder / what), str(bundle.path), noted=True)
+    task = Task(work, cluster.bootstrap_servers, topic, str(folder / work), str(bundle.path), noted=True)
     with WorkerProcess(task) as worker, EventProducer(cluster, topic) as producer:
         share_partitions([worker], PARTITIONS)
         do_events([worker], 0)
-        sent = send_evenly(log, producer, rate, f"sending, {what}")
+        sent = send_evenly(log, producer, rate, f"sending, {work}")
         producer.flush()
         wait([worker], lambda: worker.events, len(sent))
         done = worker.finish()
@@ -145,10 +145,10 @@ def _measure(what: str, log: InteractionLog, rate: int, cluster: Cluster, bundle
     return Trips(sent, done.polled, done.stored)
 
 
-def send_evenly(log: InteractionLog, producer: EventProducer, rate: int, what: str) -> list[SentEvent]:
+def send_evenly(log: InteractionLog, producer: EventProducer, rate: int, work: str) -> list[SentEvent]:
     """Send events at a steady rate a second, and return when each was sent."""
     sent, start = [], time.monotonic()
-    for number, event in enumerate(tqdm(events_of(log), total=len(log.events), desc=what, unit="event")):
+    for number, event in enumerate(tqdm(events_of(log), total=len(log.events), desc=work, unit="event")):
         time.sleep(max(0.0, start + number / rate - time.monotonic()))
         one = SentEvent(event.user_id, time.monotonic_ns())
         one.future = producer.send(event)

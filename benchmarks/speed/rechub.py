@@ -36,7 +36,7 @@ def require_peer() -> None:
 
 
 def peer_training(
-    sequences: Sequences, items: int, config: ModelConfig, batch_size: int, negatives: int, seed: int
+    sequences: Sequences, num_items: int, config: ModelConfig, batch_size: int, negatives: int, seed: int
 ) -> Callable[[int], None]:
     """Prepare a training; the returned function takes so many steps, loading included.
 
@@ -51,7 +51,7 @@ def peer_training(
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         rows = pair_rows(sequences, config.history_length, negatives)
         batches = endless_batches(make_loader(rows, batch_size))
-    trainer = make_trainer(len(sequences.user_ids), items, config)
+    trainer = make_trainer(len(sequences.user_ids), num_items, config)
 
     def steps(number: int) -> None:
         with contextlib.redirect_stderr(io.StringIO()):  # its progress bar
@@ -99,19 +99,19 @@ def endless_batches(loader: Any) -> Any:
                 yield batch
 
 
-def make_trainer(users: int, items: int, config: ModelConfig) -> Any:
+def make_trainer(users: int, num_items: int, config: ModelConfig) -> Any:
     """Make the peer's MIND in its trainer."""
     from torch_rechub.basic.features import SequenceFeature, SparseFeature
     from torch_rechub.models.matching import MIND
     from torch_rechub.trainers import MatchTrainer
 
     def behaviours(name: str) -> Any:
-        return SequenceFeature(name, items + 1, config.dim, pooling="concat", shared_with="movie_id")
+        return SequenceFeature(name, num_items + 1, config.dim, pooling="concat", shared_with="movie_id")
 
     model = MIND(
         [SparseFeature("user_id", users + 1, config.dim)],
         [behaviours("hist_movie_id")],
-        [SparseFeature("movie_id", items + 1, config.dim)],
+        [SparseFeature("movie_id", num_items + 1, config.dim)],
         [behaviours("neg_items")],
         max_length=config.history_length,
         temperature=0.02,

@@ -81,7 +81,7 @@ class Bench:
         """Return a name that no other run of the same Kafka has."""
         return f"{self.name}-{run}-{self.folder.name}"
 
-    def run(self, what: str, workers: int = 1) -> list[Report]:
+    def run(self, work: str, workers: int = 1) -> list[Report]:
         """Publish the log to a new topic, let workers do it, and return their reports.
 
         Raises
@@ -89,19 +89,19 @@ class Bench:
         OSError
             If not all events were applied, each once.
         """
-        run = f"{what}-{workers}"
+        run = f"{work}-{workers}"
         topic, home = self.topic(run), self.folder / run
         create_topic(self.cluster, topic, PARTITIONS)
-        task = Task(what, self.cluster.bootstrap_servers, topic, str(home), str(self.bundle.path))
+        task = Task(work, self.cluster.bootstrap_servers, topic, str(home), str(self.bundle.path))
         with ExitStack() as stack:
             started = [stack.enter_context(WorkerProcess(task)) for _ in range(workers)]
             share_partitions(started, PARTITIONS)
             publish(self.log, self.cluster, topic)
-            with tqdm(total=self.events, desc=f"{what}, {workers} at work", unit="event") as bar:
+            with tqdm(total=self.events, desc=f"{work}, {workers} at work", unit="event") as bar:
                 do_events(started, self.events, bar.update)
             reports = [worker.finish() for worker in started]
         check_reports(reports, self.log)
-        if what == UPDATE:
+        if work == UPDATE:
             check_store(home, self.log)
         return reports
 

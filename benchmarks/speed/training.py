@@ -141,11 +141,11 @@ def figures_json(speeds: dict[str, float], size: Size) -> dict[str, float]:
     """
     found: dict[str, float] = {}
     for name in OURS:
-        of = "" if name == DEFAULT else f"_{name}"
-        found |= {f"steps_per_s{of}": speeds[name], f"examples_per_s{of}": speeds[name] * size.batch_size}
+        suffix = "" if name == DEFAULT else f"_{name}"
+        found |= {f"steps_per_s{suffix}": speeds[name], f"examples_per_s{suffix}": speeds[name] * size.batch_size}
         found |= {
-            f"ratio{of}": speeds[name] / speeds["peer"],
-            f"ratio_all_negatives{of}": speeds[name] / speeds["peer_all_negatives"],
+            f"ratio{suffix}": speeds[name] / speeds["peer"],
+            f"ratio_all_negatives{suffix}": speeds[name] / speeds["peer_all_negatives"],
         }
     for peer in peer_negatives(size):
         found[f"{peer}_examples_per_s"] = speeds[peer] * size.batch_size

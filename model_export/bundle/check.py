@@ -21,7 +21,7 @@ CHECKS: tuple[tuple[str, Callable[[Bundle], None]], ...] = (
 )
 
 
-def check(bundle: Bundle, passed: Callable[[str], object] = lambda what: None) -> None:
+def check(bundle: Bundle, passed: Callable[[str], object] = lambda name: None) -> None:
     """Raise BundleError, naming the file and the fault, unless the bundle may be served.
 
     Parameters
@@ -33,6 +33,6 @@ def check(bundle: Bundle, passed: Callable[[str], object] = lambda what: None) -
     BundleError
         At the first check that fails.
     """
-    for what, step in CHECKS:
+    for name, step in CHECKS:
         step(bundle)
-        passed(what)
+        passed(name)

@@ -54,7 +54,7 @@ def _check_dimensions(bundle: Bundle, inputs: dict[str, Any]) -> None:
     with bundle_errors(bundle.path / EXTRACTOR, "run"):
         found = inputs["behaviours"].shape[2], inputs["routing_logits"].shape[1]
     right = bundle.manifest.dim, bundle.manifest.num_interests
-    if any(isinstance(here, int) and here != there for here, there in zip(found, right, strict=True)):
+    if any(isinstance(fixed, int) and fixed != listed for fixed, listed in zip(found, right, strict=True)):
         raise BundleError(
             f"{bundle.path / EXTRACTOR} is made for dim {found[0]} and num_interests {found[1]}; "
             f"the manifest says {right[0]} and {right[1]}"

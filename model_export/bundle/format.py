@@ -57,7 +57,10 @@ REQUIRED = (EXTRACTOR, ITEM_IDS, ITEM_EMBEDDINGS, ROUTING_LOGITS, FEATURES, CATA
 
 
 class BundleError(ValueError):
-    """A bundle that must not be served; the message says which file, what is wrong and what would be right."""
+    """A bundle that must not be served.
+
+    The message says which file, what is wrong and what would be right.
+    """
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,9 @@ class Manifest:
 
 @dataclass(frozen=True)
 class _CatalogueColumns:
-    """What people are shown of each item, by row: titles, categories, prices (None if unknown), popularity.
+    """The catalogue's columns for people, by row: title, category, price, popularity.
+
+    Unknown prices are None.
 
     `attributes` are the side features: field -> the values of each item, which may be none or several.
     """
@@ -106,7 +111,9 @@ class _CatalogueColumns:
 
 
 class Bundle:
-    """A bundle folder, open for reading. Large arrays are memory-mapped: processes of one host share them.
+    """A bundle folder, open for reading.
+
+    Large arrays are memory-mapped: processes of one host share them.
 
     Raises
     ------

@@ -113,8 +113,8 @@ class Serving(Generic[Made]):
         """Return the version that the pointer names; raise BundleError if it names none."""
         version = self.registry.current_version()
         if version is None or not is_version(version):
-            said = "names no version" if version is None else f"says {version[:100]!r}"
-            raise BundleError(f"{self.registry.folder / POINTER} {said}; right is the name of a folder beside it")
+            fault = "names no version" if version is None else f"says {version[:100]!r}"
+            raise BundleError(f"{self.registry.folder / POINTER} {fault}; right is the name of a folder beside it")
         return version
 
     def _is_worth_a_try(self, version: str) -> bool:

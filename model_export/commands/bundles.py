@@ -36,7 +36,7 @@ def check_bundle(bundle: Annotated[Path, typer.Argument(help="Bundle folder.")])
     try:
         opened = Bundle(bundle)
         print(f"ok     manifest: version {opened.version}")
-        check(opened, passed=lambda what: print(f"ok     {what}"))
+        check(opened, passed=lambda name: print(f"ok     {name}"))
     except BundleError as error:
         print(f"FAULT  {error}")
         raise typer.Exit(EXIT_REFUSED) from None
@@ -54,7 +54,7 @@ def publish(
     min_recall: MinRecall = LEAST_RECALL,
     force: Force = False,
 ) -> None:
-    """Check a bundle and make it the current one; one that fails is refused and the old one stays."""
+    """Check a bundle and make it the current one; a bad one is refused and the old one stays."""
     registry, candidate = _registry_of(models), Bundle(bundle)
     check(candidate)
     events = None if log is None else read_log(log, format)

@@ -125,7 +125,7 @@ def export(
     checkpoint: CheckpointPath,
     out: Annotated[Path, typer.Option(help="Folder in which the bundle's folder is made.")] = Path("bundles"),
 ) -> None:
-    """Turn a checkpoint into a bundle (ONNX graph, item table, manifest, golden capsules); print its path."""
+    """Turn a checkpoint into a bundle (graph, tables, manifest, golden capsules); print where."""
     from model_export.export.bundle_writer import export as export_bundle
     from model_export.models.checkpoint import load
 

@@ -13,7 +13,7 @@ NEIGHBOURS = 50
 
 
 def co_occurrence(
-    sequences: Sequences, users: np.ndarray, items: int, reach: int = REACH, distance_weight: str = "inverse"
+    sequences: Sequences, users: np.ndarray, num_items: int, reach: int = REACH, distance_weight: str = "inverse"
 ) -> csr_matrix:
     """Count how often two items stand within `reach` positions of each other.
 
@@ -30,7 +30,7 @@ def co_occurrence(
     """
     positions, owners = positions_of(sequences, users)
     rows = sequences.items[positions]
-    pairs = csr_matrix((items, items), dtype=np.float64)
+    pairs = csr_matrix((num_items, num_items), dtype=np.float64)
     for step in range(1, reach + 1):
         together = owners[step:] == owners[:-step]
         left, right = rows[:-step][together], rows[step:][together]
@@ -68,10 +68,10 @@ def svd_item_vectors(similarity: csr_matrix, dim: int, rng: np.random.Generator)
     -------
     float32 (items, dim)
     """
-    items = similarity.shape[0]
-    rank = min(dim, items - 1) if similarity.nnz else 0  # ARPACK can do nothing with zeros
-    start = rng.normal(size=items)
-    vectors = rng.normal(size=(items, dim)) * 1e-6
+    num_items = similarity.shape[0]
+    rank = min(dim, num_items - 1) if similarity.nnz else 0  # ARPACK can do nothing with zeros
+    start = rng.normal(size=num_items)
+    vectors = rng.normal(size=(num_items, dim)) * 1e-6
     if rank:
         left, strengths, _ = svds(similarity, k=rank, v0=start)
         vectors[:, :rank] += left * np.sqrt(strengths)
@@ -88,15 +88,15 @@ class Neighbours:
     """
 
     def __init__(self, similarity: csr_matrix, most: int = NEIGHBOURS) -> None:
-        items = similarity.shape[0]
-        rows = np.repeat(np.arange(items), np.diff(similarity.indptr))
+        num_items = similarity.shape[0]
+        rows = np.repeat(np.arange(num_items), np.diff(similarity.indptr))
         order = np.lexsort((-similarity.data, rows))  # by row, the most similar first
         rank = np.arange(len(rows)) - similarity.indptr[rows]
         kept = rank < most
         # (items, most), in the smaller types, for catalogues are large; who has none is its own
-        self.items = np.tile(np.arange(items, dtype=np.int32)[:, None], (1, most))
+        self.items = np.tile(np.arange(num_items, dtype=np.int32)[:, None], (1, most))
         self.items[rows[kept], rank[kept]] = similarity.indices[order][kept]
-        weights = np.zeros((items, most), dtype=np.float32)
+        weights = np.zeros((num_items, most), dtype=np.float32)
         weights[:, 0] = 1e-12
         weights[rows[kept], rank[kept]] += similarity.data[order][kept]
         self.cumulative = np.cumsum(weights, 1)

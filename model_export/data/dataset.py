@@ -149,7 +149,7 @@ def _several_values(field: str, column: pd.Series) -> pd.DataFrame:
     return found[found.value != ""]
 
 
-def _code_features(known: pd.DataFrame, items: int) -> tuple[dict[str, list[str]], np.ndarray]:
+def _code_features(known: pd.DataFrame, num_items: int) -> tuple[dict[str, list[str]], np.ndarray]:
     """Assign a row of one table to each side-feature value, and list each item's rows.
 
     Parameters
@@ -173,7 +173,7 @@ def _code_features(known: pd.DataFrame, items: int) -> tuple[dict[str, list[str]
             fields[str(name)] = values.tolist()
             rows[of_field] = table_rows + codes
             table_rows += len(values)
-    return fields, _rows_side_by_side(known.item[rows > 0], rows[rows > 0], items)
+    return fields, _rows_side_by_side(known.item[rows > 0], rows[rows > 0], num_items)
 
 
 def new_features(items: pd.DataFrame, side_features: list[str], vocabulary: Vocabulary) -> np.ndarray:
@@ -207,13 +207,13 @@ def _keep_first_values(known: pd.DataFrame) -> pd.DataFrame:
     return known[known.groupby("item").cumcount() < MOST_VALUES]
 
 
-def _rows_side_by_side(owners: pd.Series, rows: pd.Series, items: int) -> np.ndarray:
+def _rows_side_by_side(owners: pd.Series, rows: pd.Series, num_items: int) -> np.ndarray:
     """Put the rows of each owner side by side: int64 (items, most rows of one owner).
 
     0 is padding.
     """
     places = owners.groupby(owners).cumcount().to_numpy()
-    table = np.zeros((items, places.max(initial=-1) + 1), dtype=np.int64)
+    table = np.zeros((num_items, places.max(initial=-1) + 1), dtype=np.int64)
     table[owners.to_numpy(), places] = rows.to_numpy()
     return table
 
@@ -306,7 +306,7 @@ def positions_of(sequences: Sequences, users: np.ndarray) -> tuple[np.ndarray, n
     return np.arange(lengths.sum()) + np.repeat(sequences.starts[users] - before, lengths), np.repeat(users, lengths)
 
 
-def item_counts(sequences: Sequences, users: np.ndarray, items: int) -> np.ndarray:
+def item_counts(sequences: Sequences, users: np.ndarray, num_items: int) -> np.ndarray:
     """Count the behaviours of these users with each item.
 
     Parameters
@@ -317,4 +317,4 @@ def item_counts(sequences: Sequences, users: np.ndarray, items: int) -> np.ndarr
     -------
     int64 (items,)
     """
-    return np.bincount(sequences.items[positions_of(sequences, users)[0]], minlength=items)
+    return np.bincount(sequences.items[positions_of(sequences, users)[0]], minlength=num_items)

@@ -17,15 +17,17 @@ def events_between(log: InteractionLog, since: datetime | None, until: datetime 
     """
     if since is None and until is None:
         return log
-    said = " ".join(f"--{name} {date:%Y-%m-%d}" for name, date in (("since", since), ("until", until)) if date)
+    options = " ".join(f"--{name} {date:%Y-%m-%d}" for name, date in (("since", since), ("until", until)) if date)
     if not log.timed:
-        raise ValueError(f"{log.source} has no times, only an order, so it cannot be cut ({said})")
+        raise ValueError(f"{log.source} has no times, only an order, so it cannot be cut ({options})")
     some = log if since is None else log.after(_milliseconds(since) - 1)
     some = some if until is None else some.before(_milliseconds(until))
     if not len(some.events):
         times = log.events.event_time_ms
         first, last = (datetime.fromtimestamp(int(time) / 1_000, UTC) for time in (times.min(), times.max()))
-        raise ValueError(f"{log.source} has no events there ({said}); it goes from {first:%Y-%m-%d} to {last:%Y-%m-%d}")
+        raise ValueError(
+            f"{log.source} has no events there ({options}); it goes from {first:%Y-%m-%d} to {last:%Y-%m-%d}"
+        )
     return some
 
 

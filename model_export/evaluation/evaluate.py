@@ -136,10 +136,10 @@ def evaluate(
     if protocol not in PROTOCOLS:
         raise ValueError(f"unknown protocol {protocol!r}; expected one of: {', '.join(PROTOCOLS)}")
     data = PROTOCOLS[protocol](checkpoint, log)
-    items = len(checkpoint.vocabulary.item_ids)
-    counts = item_counts(data.sequences, data.split.train, items)
+    num_items = len(checkpoint.vocabulary.item_ids)
+    counts = item_counts(data.sequences, data.split.train, num_items)
     valid_cases = comirec_cases(data.sequences, data.split.valid, data.length)
-    knn = tune_item_knn(data.sequences, data.split.train, items, valid_cases, data.length, seed, progress)
+    knn = tune_item_knn(data.sequences, data.split.train, num_items, valid_cases, data.length, seed, progress)
     model = ModelRanker(checkpoint.model.config.name, checkpoint.model)
     rankers: list[Ranker] = [model, knn, Popular(counts)]
     asked = [(ranker, unseen_only) for ranker in rankers for unseen_only in (False, True)]

@@ -66,7 +66,7 @@ class ItemKnn:
     ----------
     sequences : behaviours to learn from.
     users : int64, whose of them.
-    items : number of items.
+    num_items : number of items.
     settings : how to score.
     pairs : the co-occurrence of these users' items if it is known already.
     """
@@ -77,19 +77,19 @@ class ItemKnn:
         self,
         sequences: Sequences,
         users: np.ndarray,
-        items: int,
+        num_items: int,
         settings: KnnSettings,
         pairs: csr_matrix | None = None,
     ) -> None:
         self.settings = settings
         if pairs is None:
-            pairs = co_occurrence(sequences, users, items, settings.reach, settings.distance_weight)
-        counts = item_counts(sequences, users, items)
+            pairs = co_occurrence(sequences, users, num_items, settings.reach, settings.distance_weight)
+        counts = item_counts(sequences, users, num_items)
         self.similarity = similarity_matrix(pairs, counts, settings.popularity_power)  # (items, items)
         self.largest = float(self.similarity.max()) or 1.0  # 1 if nothing is similar
-        ranks = np.empty(items)
-        ranks[np.argsort(-counts, kind="stable")] = np.arange(items, 0, -1)
-        self.tie = TIE * self.largest * ranks / items  # (items,)
+        ranks = np.empty(num_items)
+        ranks[np.argsort(-counts, kind="stable")] = np.arange(num_items, 0, -1)
+        self.tie = TIE * self.largest * ranks / num_items  # (items,)
 
     def top(self, cases: Cases, n: int, unseen_only: bool) -> np.ndarray:
         """Return the n best item rows of each case; see Ranker.top."""
@@ -137,7 +137,7 @@ class ItemKnn:
 def tune_item_knn(
     sequences: Sequences,
     train_users: np.ndarray,
-    items: int,
+    num_items: int,
     valid_cases: Cases,
     seen_length: int,
     seed: int = 7,
@@ -153,7 +153,7 @@ def tune_item_knn(
     valid_cases : of users that are not among `train_users`; at most 3,000 are drawn. Without any, nothing is tuned.
     seen_length : behaviours of a history that may be read.
     """
-    search = KnnSearch(sequences, train_users, items, valid_cases.sample(TUNING_CASES, seed))
+    search = KnnSearch(sequences, train_users, num_items, valid_cases.sample(TUNING_CASES, seed))
     chosen = KnnSettings(length=seen_length)
     if len(valid_cases):
         total = ROUNDS * (len(SIMILARITIES) + len(SUMS))
@@ -169,8 +169,8 @@ class KnnSearch:
     Each setting is tried once.
     """
 
-    def __init__(self, sequences: Sequences, users: np.ndarray, items: int, cases: Cases) -> None:
-        self.sequences, self.users, self.items, self.cases = sequences, users, items, cases
+    def __init__(self, sequences: Sequences, users: np.ndarray, num_items: int, cases: Cases) -> None:
+        self.sequences, self.users, self.num_items, self.cases = sequences, users, num_items, cases
         self.pairs: dict[tuple[int, str], csr_matrix] = {}
         self.recalls: dict[KnnSettings, float] = {}
 
@@ -197,5 +197,5 @@ class KnnSearch:
         """Fit item-kNN with these settings."""
         key = (settings.reach, settings.distance_weight)
         if key not in self.pairs:
-            self.pairs[key] = co_occurrence(self.sequences, self.users, self.items, *key)
-        return ItemKnn(self.sequences, self.users, self.items, settings, self.pairs[key])
+            self.pairs[key] = co_occurrence(self.sequences, self.users, self.num_items, *key)
+        return ItemKnn(self.sequences, self.users, self.num_items, settings, self.pairs[key])

@@ -37,10 +37,10 @@ def _batch_metrics(top: np.ndarray, labels: np.ndarray, at: tuple[int, ...]) -> 
     discounts = 1 / np.log2(np.arange(max(at)) + 2)
     columns = []
     for n in at:
-        here = hits[:, :n]
+        hits_at_n = hits[:, :n]
         ideal = np.cumsum(discounts)[np.minimum(distinct, n) - 1]
-        gained = here @ discounts[: here.shape[1]]
-        columns += [here.sum(1) / number, here.any(1).astype(float), gained / ideal]
+        gained = hits_at_n @ discounts[: hits_at_n.shape[1]]
+        columns += [hits_at_n.sum(1) / number, hits_at_n.any(1).astype(float), gained / ideal]
     return np.stack(columns, 1)
 
 

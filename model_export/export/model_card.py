@@ -47,13 +47,13 @@ def model_card(checkpoint: Checkpoint, bundle_version: str) -> str:
 
 def _data(checkpoint: Checkpoint) -> str:
     """Describe the data: source, range and counts."""
-    of = checkpoint.data
+    data = checkpoint.data
     side_features = ", ".join(checkpoint.vocabulary.feature_fields) or "none"
     profile = ", ".join(checkpoint.vocabulary.profile_fields) or "none"
-    span = f"from {_utc_minute(of['first_event_ms'])} to {_utc_minute(of['last_event_ms'])} (UTC)"
+    span = f"from {_utc_minute(data['first_event_ms'])} to {_utc_minute(data['last_event_ms'])} (UTC)"
     return (
-        f"{of['events']:,} events of {of['users']:,} users with {len(checkpoint.vocabulary.item_ids):,} items from "
-        f"{of['source']}, {span if of['timed'] else 'in their order, without times'}. "
+        f"{data['events']:,} events of {data['users']:,} users with {len(checkpoint.vocabulary.item_ids):,} items from "
+        f"{data['source']}, {span if data['timed'] else 'in their order, without times'}. "
         f"Side features of items: {side_features}. Profile fields of users: {profile}."
     )
 

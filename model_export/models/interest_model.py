@@ -26,7 +26,7 @@ FIRST_REPEAT_BONUS = 0.02  # beside cosines
 
 
 class InterestModel(nn.Module):
-    """Everything that makes capsules of item rows: embeddings, extractor and routing logits.
+    """A multi-interest model: from item rows to capsules, with all that training learns.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ class InterestModel(nn.Module):
         found: tuple[Tensor, Tensor, Tensor] = self.extractor(behaviours, mask, routing_logits, **read)
         return found
 
-    def repeat_scores(self, history: Tensor, mask: Tensor, items: int) -> Tensor | None:
+    def repeat_scores(self, history: Tensor, mask: Tensor, num_items: int) -> Tensor | None:
         """Return each item's repeat bonus for B histories, zero for items not in the history.
 
         None if the model has no repeat bonus.
@@ -120,7 +120,7 @@ class InterestModel(nn.Module):
         if bonus is None:
             return None
         each = bonus[behaviour_ages(mask, self.config.history_length)] * mask  # (B, L)
-        return torch.zeros(len(history), items, device=each.device).scatter_add(1, history, each)
+        return torch.zeros(len(history), num_items, device=each.device).scatter_add(1, history, each)
 
     def embed(self, rows: Tensor) -> Tensor:
         """Embed item rows (...) as (..., d); in training with noise if the settings say so."""

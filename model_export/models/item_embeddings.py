@@ -14,9 +14,9 @@ class ItemEmbedding(nn.Module):
     no vector for its id but may have values.
     """
 
-    def __init__(self, items: int, feature_values: int, dim: int) -> None:
+    def __init__(self, num_items: int, feature_values: int, dim: int) -> None:
         super().__init__()
-        self.ids = nn.Embedding(items, dim)
+        self.ids = nn.Embedding(num_items, dim)
         self.features = nn.Embedding(feature_values + 1, dim, padding_idx=0) if feature_values else None
         nn.init.normal_(self.ids.weight, std=dim**-0.5)
         if self.features is not None:

@@ -112,6 +112,6 @@ def preset(name: str) -> Preset:
     return PRESETS[name]
 
 
-def one_interest(of: Preset) -> Preset:
+def one_interest(base: Preset) -> Preset:
     """Return the same model and training with a single interest."""
-    return replace(of, model=replace(of.model, num_interests=1))
+    return replace(base, model=replace(base.model, num_interests=1))

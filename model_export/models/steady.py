@@ -52,7 +52,7 @@ class SteadyExtractor(nn.Module):
         profile: Tensor | None = None,
         gaps: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Compute the capsules of B users; parameters and results are those of `InterestExtractor.forward`.
+        """Compute the capsules of B users; see `InterestExtractor.forward`.
 
         `gaps` int64 (B, L), see time_gaps.py: only with `time_gaps`; without it all are taken as of one visit.
         """

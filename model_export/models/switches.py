@@ -15,7 +15,7 @@ __all__ = ["apply_settings"]
 NOT_SET_HERE = ("name", "seed")  # the first is the model's, and the second has an option of its own
 
 
-def apply_settings(of: Preset, settings: Sequence[str]) -> Preset:
+def apply_settings(base: Preset, settings: Sequence[str]) -> Preset:
     """Return a preset with other settings, each given as NAME=VALUE.
 
     Names are those of ModelConfig and TrainingConfig.
@@ -37,7 +37,7 @@ def apply_settings(of: Preset, settings: Sequence[str]) -> Preset:
             known = ", ".join(_setting_names(ModelConfig) + _setting_names(TrainingConfig))
             raise ValueError(f"--set {setting}: there is no setting {name!r}; right is NAME=VALUE, NAME one of {known}")
     # All at once: some settings go together only when each has its new value, in whatever order they were given.
-    return replace(of, model=replace(of.model, **model), training=replace(of.training, **training))
+    return replace(base, model=replace(base.model, **model), training=replace(base.training, **training))
 
 
 def _setting_names(config: type[ModelConfig] | type[TrainingConfig]) -> list[str]:

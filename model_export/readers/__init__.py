@@ -25,7 +25,7 @@ _READERS: dict[str, Callable[[Path], InteractionLog]] = {
 
 
 def read_log(path: str | Path, format: str = "auto") -> InteractionLog:
-    """Read an interaction log; rows that cannot be used are counted in its `dropped`, by reason.
+    """Read an interaction log; unusable rows are counted in its `dropped`, by reason.
 
     Parameters
     ----------

@@ -78,7 +78,7 @@ def read(path: Path) -> InteractionLog:
 
 
 def write_table(log: InteractionLog, path: str | Path) -> Path:
-    """Write a log as one Parquet table that `read_log` reads back the same, and return its path.
+    """Write a log as one Parquet table that `read_log` reads back the same; return its path.
 
     Only the sides of the users are not kept: a table has no column for them.
 

@@ -30,7 +30,7 @@ NO_STATE = "{} is not the state of a training that this version can go on with; 
 
 
 class TrainingRun:
-    """One training by AdamW, with validation and early stopping.
+    """A training by AdamW, with validation and early stopping.
 
     It ends as soon as the steps or the time are used up or recall@50 has stopped growing.
 
@@ -175,8 +175,8 @@ class TrainingRun:
             If it is no such file, or of a training with other settings or another log.
         """
         content = _read_state(path)
-        of = {"config": asdict(self.model.config), "training": asdict(self.training), "data": data}
-        for part, now in of.items():
+        identity = {"config": asdict(self.model.config), "training": asdict(self.training), "data": data}
+        for part, now in identity.items():
             then = content["of"][part]
             for name in sorted(then.keys() | now.keys()):
                 if then.get(name) != now.get(name):

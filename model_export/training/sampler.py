@@ -23,7 +23,7 @@ class Sampler:
     ----------
     users : the training users, indices into sequences.user_ids.
     length : L.
-    items : number of items.
+    num_items : number of items.
     neighbours : the items that replace behaviours, if the settings say so.
 
     Raises
@@ -38,7 +38,7 @@ class Sampler:
         users: np.ndarray,
         length: int,
         training: TrainingConfig,
-        items: int,
+        num_items: int,
         device: torch.device,
         neighbours: Neighbours | None = None,
     ) -> None:
@@ -54,7 +54,7 @@ class Sampler:
                 f"training needs at least {training.batch_size} (--batch-size)"
             )
         self.by_age = self._cumulative_ages()
-        counts = np.bincount(sequences.items[positions], minlength=items)
+        counts = np.bincount(sequences.items[positions], minlength=num_items)
         if training.negative_sampling == "uniform":
             counts = np.zeros_like(counts)
         share = (counts + 1) / (counts + 1).sum()  # + 1: an item seen by held-out users alone can be drawn too

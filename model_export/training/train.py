@@ -71,8 +71,8 @@ def train(
     neighbours = prepare_items(model, sequences, split.train, training)
     if start is not None:
         warm_start(model, vocabulary, start)
-    items = len(vocabulary.item_ids)
-    sampler = Sampler(sequences, split.train, config.history_length, training, items, device, neighbours)
+    num_items = len(vocabulary.item_ids)
+    sampler = Sampler(sequences, split.train, config.history_length, training, num_items, device, neighbours)
     training = replace(training, steps=training.steps or steps_for(len(sampler.targets), training.batch_size))
     cases = comirec_cases(sequences, split.valid, config.history_length).sample(VALIDATION_CASES, training.seed)
     run = TrainingRun(model.to(device), sampler, cases, training)
@@ -87,7 +87,7 @@ def train(
     return Checkpoint(
         model=model.cpu(),
         vocabulary=vocabulary,
-        popularity=np.bincount(sequences.items, minlength=items),
+        popularity=np.bincount(sequences.items, minlength=num_items),
         catalogue=catalogue_of(log, vocabulary),
         data=data,
         training=training,
@@ -117,12 +117,12 @@ def prepare_items(
     -------
     the items' neighbours if the settings substitute by them
     """
-    items = len(model.item_features)
-    counts = item_counts(sequences, users, items)
+    num_items = len(model.item_features)
+    counts = item_counts(sequences, users, num_items)
     model.scale_noise(torch.from_numpy(counts))
     if training.start == "random" and not training.substitution:
         return None
-    similarity = similarity_matrix(co_occurrence(sequences, users, items), counts)
+    similarity = similarity_matrix(co_occurrence(sequences, users, num_items), counts)
     if training.start == "co-occurrence":
         vectors = svd_item_vectors(similarity, model.config.dim, np.random.default_rng(training.seed))
         with torch.no_grad():

@@ -32,14 +32,14 @@ def warm_start(model: InterestModel, vocabulary: Vocabulary, bundle: Bundle) -> 
         why = "knows none of these items" if dim == model.config.dim else f"has d = {dim}, not {model.config.dim}"
         log.info("cold start: bundle %s %s", bundle.version, why)
         return 0
-    there = rows[known.numpy()]
-    baked = torch.from_numpy(bundle.item_embeddings[there])
+    bundle_rows = rows[known.numpy()]
+    baked = torch.from_numpy(bundle.item_embeddings[bundle_rows])
     ids = model.items.ids.weight
     ids.copy_(ids @ procrustes_rotation(ids[known], baked))
     _restore_features(model, vocabulary, bundle)
     ids[known] = _id_vectors(model, known, baked)
     if model.config.learned_logits and bundle.manifest.num_interests == model.config.num_interests:
-        model.routing_logits[known] = torch.from_numpy(bundle.routing_logits[there])
+        model.routing_logits[known] = torch.from_numpy(bundle.routing_logits[bundle_rows])
     log.info("warm start: %s of %s items begin as in bundle %s", f"{len(known):,}", f"{len(rows):,}", bundle.version)
     return len(known)
 
@@ -67,9 +67,9 @@ def _restore_features(model: InterestModel, vocabulary: Vocabulary, bundle: Bund
     with np.load(bundle.path / FEATURES) as arrays:
         for name, table in vocabulary.feature_slices().items():
             before = rows_of(pd.Series(vocabulary.feature_fields[name]), bundle.manifest.feature_fields.get(name, []))
-            here = torch.from_numpy(np.flatnonzero(before))
-            if len(here):
-                model.items.features.weight[table.start + here] = torch.from_numpy(arrays[name][before[before > 0]])
+            known = torch.from_numpy(np.flatnonzero(before))
+            if len(known):
+                model.items.features.weight[table.start + known] = torch.from_numpy(arrays[name][before[before > 0]])
 
 
 def _id_vectors(model: InterestModel, rows: Tensor, embeddings: Tensor) -> Tensor:

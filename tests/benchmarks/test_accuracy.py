@@ -77,7 +77,7 @@ def test_users_are_grouped_by_what_is_read_of_them() -> None:
 def test_coverage_and_diversity_by_hand() -> None:
     vectors = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.6, 0.8]])
     top = np.array([[0, 1, -1], [0, 2, -1], [3, -1, -1]])
-    assert coverage(top, items=8) == 0.5
+    assert coverage(top, num_items=8) == 0.5
     assert diversity(top[:1], vectors) == pytest.approx(1)
     assert diversity(top, vectors) == pytest.approx((1 + 2) / 2)  # a single candidate has no pair
     assert diversity(np.array([[0, 1, 3]]), vectors) == pytest.approx(1 - (0 + 0.6 + 0.8) / 3)
