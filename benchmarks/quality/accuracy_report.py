@@ -45,8 +45,8 @@ def print_report(
     together += [mean_result(trainings[0].name, trainings) for trainings in redrawn if trainings]
     by_name = {result.name: result for result in together}
     mine, knn, single = by_name[main_model], by_name["item-kNN"], by_name.get(single_interest, by_name[main_model])
-    trainings = len(models[main_model])
-    print(f"\n{len(test):,} test users; means of {trainings} training(s); in brackets the 95 % interval over users\n")
+    seeds = len(models[main_model])
+    print(f"\n{len(test):,} test users; means of {seeds} training(s); in brackets the 95 % interval over users\n")
     print(metrics_table([summarise_metrics(result.name, result.metrics) for result in together]))
     print("\nwith the items of the input (the last 20 behaviours) left out\n")
     print(metrics_table([summarise_metrics(result.name, result.unseen) for result in together]))
@@ -64,7 +64,7 @@ def print_report(
         {
             "model": main_model,
             "users": len(test),
-            "seeds": trainings,
+            "seeds": seeds,
             **{name.replace("@", ""): 100 * float(values.mean()) for name, values in mine.metrics.items()},
             "recall50_unseen": recall50(mine.unseen),
             "hr50_unseen": 100 * float(mine.unseen["hr@50"].mean()),
