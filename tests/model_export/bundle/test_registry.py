@@ -311,7 +311,7 @@ def test_a_change_removes_what_was_cut_off(three: Registry, bundle: Bundle, tmp_
 PUBLISH = """
 import sys
 from pathlib import Path
-from model_export.registry import Registry
+from model_export.bundle.registry import Registry
 
 sys.stdin.readline()
 print(Registry(Path(sys.argv[1])).publish(Path(sys.argv[2])).version)
@@ -357,7 +357,7 @@ def test_whoever_waits_says_so(three: Registry, caplog: pytest.LogCaptureFixture
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from model_export.registry import Registry
+from model_export.bundle.registry import Registry
 
 folder, path, last = sys.argv[1], sys.argv[2], int(sys.argv[3])
 seen = 0
