@@ -870,7 +870,7 @@ def test_a_persona_beside_one_interest_and_on_the_map(page: AppTest, engine: Eng
     assert html_of(page, "one").count("From your") == 1
     assert len(cards_of(page, "one")) == len(cards_of(page, "several"))
     assert says(page, f"{len(cards_of(page, 'one'))} products from")
-    choose(page, "kind", "ExplainedInterest map")
+    choose(page, "kind", "Interest map")
     assert len(page.get("vega_lite_chart")) == 2
     new_visitor = next(button for button in page.button if button.label == "New visitor")
     new_visitor.click()
