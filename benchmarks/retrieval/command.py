@@ -9,6 +9,7 @@ several rounds, in each of which all ways take their turn; percentiles are over 
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -171,7 +172,7 @@ def _compared(
     right = {id(some): [ways[EXACT].top(one, n, 0) for one in some] for some in (tuning, users)}
     efs = {way: tuned(one, tuning, right[id(tuning)], n) for way, one in tqdm(ways.items(), desc=name, unit="way")}
     efs[EXACT] = 0
-    calls = {way: lambda one, way=way: ways[way].top(one, n, efs[way]) for way in ways}
+    calls = {way: partial(ways[way].top, n=n, ef=efs[way]) for way in ways}
     seconds = _least_seconds(calls, users)
     return {
         way: Figures(

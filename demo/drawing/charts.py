@@ -24,8 +24,9 @@ def interest_map(
     trail = trail[trail["interest"] < len(names)]  # one that the user no longer has is left out
     trail = trail.assign(name=[names[number] for number in trail["interest"]])
     layers = alt.layer(dots(items, colours_of(themes, importance)), _rings(behaviours), *_diamonds(trail, names))
-    chart = layers.resolve_scale(color="independent", opacity="independent")
-    return chart.properties(height=430).configure_view(strokeWidth=0)
+    apart = layers.resolve_scale(color="independent", opacity="independent")
+    chart: alt.LayerChart = apart.properties(height=430).configure_view(strokeWidth=0)
+    return chart
 
 
 def colours_of(themes: list[Theme], importance: list[float]) -> dict[str, str]:
@@ -37,15 +38,17 @@ def colours_of(themes: list[Theme], importance: list[float]) -> dict[str, str]:
 def dots(items: pd.DataFrame, colours: dict[str, str]) -> alt.Chart:
     """Items; those of the category that is an interest's theme have the interest's colour."""
     table = items.assign(colour=[colours.get(category.lower(), GREY) for category in items["category"]])
-    chart = alt.Chart(table).mark_circle(size=36, opacity=0.4)
-    return chart.encode(X, Y, color=alt.Color("colour:N", scale=None), tooltip=["title:N", "category:N"])
+    points = alt.Chart(table).mark_circle(size=36, opacity=0.4)
+    chart: alt.Chart = points.encode(X, Y, color=alt.Color("colour:N", scale=None), tooltip=["title:N", "category:N"])
+    return chart
 
 
 def _rings(behaviours: pd.DataFrame) -> alt.Chart:
     """Behaviours, the older the fainter."""
     faint = alt.Opacity("age:Q", scale=alt.Scale(domain=[0, TRAIL], range=[1, 0.2]), legend=None)
-    chart = alt.Chart(behaviours).mark_point(size=120, strokeWidth=2, color=DARK)
-    return chart.encode(X, Y, opacity=faint, tooltip=["title:N", "category:N"])
+    points = alt.Chart(behaviours).mark_point(size=120, strokeWidth=2, color=DARK)
+    chart: alt.Chart = points.encode(X, Y, opacity=faint, tooltip=["title:N", "category:N"])
+    return chart
 
 
 def _diamonds(trail: pd.DataFrame, names: list[str]) -> list[alt.Chart]:
@@ -74,7 +77,7 @@ def heat_map(found: Coupling, themes: list[Theme]) -> alt.Chart:
     table = coupling_table(found)
     labels = [f"{place + 1}. {title[:SHORT]}" for place, title in zip(table["place"], table["title"], strict=True)]
     table = table.assign(label=labels, name=[names[number] for number in table["interest"]])
-    return (
+    chart: alt.Chart = (
         alt.Chart(table)
         .mark_rect(cornerRadius=2)
         .encode(
@@ -85,6 +88,7 @@ def heat_map(found: Coupling, themes: list[Theme]) -> alt.Chart:
         )
         .properties(height=alt.Step(20))
     )
+    return chart
 
 
 def _upwards(table: pd.DataFrame, column: str, title: str) -> alt.Y:
@@ -96,7 +100,7 @@ def _upwards(table: pd.DataFrame, column: str, title: str) -> alt.Y:
 def latencies(table: pd.DataFrame) -> alt.Chart:
     """p50 and p99 over time."""
     colours = alt.Scale(domain=["p50", "p99"], range=["#0f766e", "#c2410c"])
-    return (
+    chart: alt.Chart = (
         alt.Chart(table)
         .mark_line(point=True)
         .encode(
@@ -106,11 +110,12 @@ def latencies(table: pd.DataFrame) -> alt.Chart:
         )
         .properties(height=190)
     )
+    return chart
 
 
 def over_time(table: pd.DataFrame, column: str, title: str, colour: str) -> alt.Chart:
     """One figure over time."""
-    return (
+    chart: alt.Chart = (
         alt.Chart(table)
         .mark_area(line={"color": colour}, color=colour, opacity=0.18)
         .encode(
@@ -119,3 +124,4 @@ def over_time(table: pd.DataFrame, column: str, title: str, colour: str) -> alt.
         )
         .properties(height=190)
     )
+    return chart

@@ -94,7 +94,7 @@ def push(heaps: np.ndarray, heap: int, size: int, key: np.int64) -> None:
 @compiled()
 def pop(heaps: np.ndarray, heap: int, size: int) -> np.int64:
     """Take the smallest key of heaps[heap], which has `size` keys."""
-    first = heaps[heap, 0]
+    first: np.int64 = heaps[heap, 0]
     sift_down(heaps, heap, size - 1, heaps[heap, size - 1])
     return first
 

@@ -12,7 +12,7 @@ BLOCK = 256  # items that stay in the processor's cache while all users of a cal
 @compiled()
 def _best_score(items: np.ndarray, row: int, capsules: np.ndarray, begin: int, end: int) -> np.float32:
     """Max-sim of an item to the capsules from `begin` to `end`."""
-    best = dot(items, row, capsules, begin)
+    best: np.float32 = dot(items, row, capsules, begin)
     for k in range(begin + 1, end):
         best = max(best, dot(items, row, capsules, k))
     return best

@@ -248,4 +248,5 @@ def draw_routing_logits(item_ids: Sequence[str], num_interests: int, sigma: floa
     digests = b"".join(hashlib.shake_128(item_id.encode()).digest(size) for item_id in item_ids)
     uniform = (np.frombuffer(digests, dtype="<u4").reshape(-1, num_interests, 2) + 0.5) / 2.0**32
     radius = np.sqrt(-2 * np.log(uniform[..., 0]))
-    return (sigma * radius * np.cos(2 * np.pi * uniform[..., 1])).astype(np.float32)
+    logits: np.ndarray = sigma * radius * np.cos(2 * np.pi * uniform[..., 1])
+    return logits.astype(np.float32)

@@ -75,7 +75,8 @@ def svd_item_vectors(similarity: csr_matrix, dim: int, rng: np.random.Generator)
     if rank:
         left, strengths, _ = svds(similarity, k=rank, v0=start)
         vectors[:, :rank] += left * np.sqrt(strengths)
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    unit: np.ndarray = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return unit.astype(np.float32)
 
 
 class Neighbours:
@@ -114,4 +115,5 @@ class Neighbours:
         """
         aims = rng.random(len(rows))[:, None] * self.cumulative[rows, -1:]
         place = (self.cumulative[rows] <= aims).sum(1)
-        return self.items[rows, place]
+        drawn: np.ndarray = self.items[rows, place]
+        return drawn

@@ -243,4 +243,5 @@ def _event_times(rng: np.random.Generator, start_ms: np.ndarray, visit: np.ndarr
     """Draw Unix times in milliseconds (events,), 5 s to 2 min apart within a visit."""
     passed = rng.integers(5_000, 120_000, size=len(visit)).cumsum()
     first = np.flatnonzero(np.diff(visit, prepend=-1))
-    return start_ms[visit].astype("int64") + passed - passed[first][visit]
+    times: np.ndarray = start_ms[visit].astype("int64") + passed - passed[first][visit]
+    return times

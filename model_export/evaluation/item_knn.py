@@ -110,7 +110,8 @@ class ItemKnn:
         """
         rows = np.array(history, dtype=np.int64)[None]
         [top] = top_columns(self.scores(rows, np.ones(rows.shape, dtype=bool)), n)
-        return top[top >= 0]
+        found: np.ndarray = top[top >= 0]
+        return found
 
     def scores(self, history: np.ndarray, mask: np.ndarray) -> np.ndarray:
         """Score all items for each history.

@@ -33,7 +33,8 @@ def squash(z: Tensor) -> Tensor:
     exporter drops a number as small as 1e-9, and a capsule that nothing flows into would be served as NaN.
     """
     length = torch.linalg.vector_norm(z, dim=-1, keepdim=True)  # (..., 1)
-    return length / (1 + length * length) * z
+    squashed: Tensor = length / (1 + length * length) * z
+    return squashed
 
 
 def interest_mask(mask: Tensor, num_interests: int, adaptive: bool = True) -> Tensor:

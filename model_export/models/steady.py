@@ -100,4 +100,5 @@ class SteadyExtractor(nn.Module):
 
 def unit_length(vectors: Tensor) -> Tensor:
     """Divide vectors (..., d) by their lengths."""
-    return vectors / torch.linalg.vector_norm(vectors, dim=-1, keepdim=True).clamp_min(SMALLEST)
+    unit: Tensor = vectors / torch.linalg.vector_norm(vectors, dim=-1, keepdim=True).clamp_min(SMALLEST)
+    return unit

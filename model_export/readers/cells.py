@@ -81,7 +81,7 @@ def _plain(column: Any) -> Any:
 
 
 def _is_text(column: Any) -> bool:
-    return pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+    return bool(pa.types.is_string(column.type) or pa.types.is_large_string(column.type))
 
 
 def _whole(column: Any) -> Any:

@@ -114,4 +114,5 @@ def draw_weighted(cumulative: np.ndarray, number: int, rng: np.random.Generator)
     -------
     int64 (number,)
     """
-    return np.searchsorted(cumulative, rng.random(number) * cumulative[-1], side="right")
+    places: np.ndarray = np.searchsorted(cumulative, rng.random(number) * cumulative[-1], side="right")
+    return places

@@ -57,7 +57,8 @@ def procrustes_rotation(vectors: Tensor, aims: Tensor) -> Tensor:
     (d, d)
     """
     left, _, right = torch.linalg.svd(vectors.T @ aims)
-    return left @ right
+    turn: Tensor = left @ right
+    return turn
 
 
 def _restore_features(model: InterestModel, vocabulary: Vocabulary, bundle: Bundle) -> None:

@@ -26,14 +26,16 @@ class DeadLetter:
 
     @property
     def key(self) -> bytes | None:
-        return self.record.key and self.record.key[:KEPT_BYTES]
+        key: bytes | None = self.record.key
+        return key and key[:KEPT_BYTES]
 
     @property
     def value(self) -> bytes | None:
         """As it came; only its beginning where it is so large that it would not be accepted with its headers."""
-        if self.record.value is None and self.record.key is None:
+        value: bytes | None = self.record.value
+        if value is None and self.record.key is None:
             return b""  # other clients can send such a record, kafka-python cannot
-        return self.record.value and self.record.value[:KEPT_BYTES]
+        return value and value[:KEPT_BYTES]
 
     @property
     def truncated(self) -> int | None:

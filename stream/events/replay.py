@@ -98,7 +98,7 @@ class Brake:
             partitions = [TopicPartition(self.topic, p) for p in self.consumer.partitions_for_topic(self.topic)]
             ends = self.consumer.end_offsets(partitions, timeout_ms=ANSWER_MS)
             read = [self.consumer.committed(one, timeout_ms=ANSWER_MS) or 0 for one in partitions]
-            return sum(ends.values()) - sum(read)
+            return int(sum(ends.values()) - sum(read))
         except KafkaError as error:
             raise OSError(f"the broker does not say how far {self.topic} was read: {error}") from error
 

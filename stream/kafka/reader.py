@@ -232,7 +232,7 @@ class EventReader:
 
     def is_joining(self) -> bool:
         """Whether the group is not settled."""
-        return self.consumer.group_metadata().state != MemberState.STABLE
+        return bool(self.consumer.group_metadata().state != MemberState.STABLE)
 
     def _name_taken(self) -> ValueError:
         """What to say where another updater goes by our name."""
@@ -335,7 +335,7 @@ class EventReader:
             self.consumer.seek(partition, go_on)
 
 
-class _Rebalances(ConsumerRebalanceListener):
+class _Rebalances(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python has no types
     """Passes on what is taken away. What is read is done before each poll, so there is nothing to finish."""
 
     def __init__(self, metrics: Metrics, *gone: Callable[[Collection[TopicPartition]], None]) -> None:

@@ -3,12 +3,12 @@
 import logging
 import socket
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
-from wsgiref.types import StartResponse, WSGIEnvironment
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from prometheus_client import make_wsgi_app
 
@@ -74,7 +74,7 @@ class Monitor:
         self.close()
 
 
-def _site(pages: dict[str, Any]) -> Callable[..., Iterable[bytes]]:
+def _site(pages: Mapping[str, WSGIApplication]) -> Callable[..., Iterable[bytes]]:
     """A WSGI application of several pages, and 404 for every other path."""
 
     def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -106,7 +106,8 @@ def _server_at(host: str, port: int) -> WSGIServer:
     """A server that listens; of the family (IPv4 or IPv6) that the host has."""
     [(family, _, _, _, address), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     kind = type("Server", (Server,), {"address_family": family})
-    return kind(address[:2], _Request)
+    server: WSGIServer = kind(address[:2], _Request)
+    return server
 
 
 class Server(ThreadingMixIn, WSGIServer):

@@ -69,7 +69,8 @@ def test_what_a_vocabulary_knows_of_new_items() -> None:
     slices = known.feature_slices()
 
     def row(field: str, value: str) -> int:
-        return slices[field].start + known.feature_fields[field].index(value)
+        start: int = slices[field].start
+        return start + known.feature_fields[field].index(value)
 
     dearest = known.feature_fields["price_band"][-1]
     assert features.shape[0] == 3

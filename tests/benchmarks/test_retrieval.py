@@ -36,7 +36,8 @@ def test_the_world_is_clustered_with_uneven_norms() -> None:
     rng = np.random.default_rng(1)
     items = made_up_items(2_000, 16, rng)
     norms = np.linalg.norm(items, axis=1)
-    assert (items.shape, items.dtype) == ((2_000, 16), np.float32)
+    assert items.shape == (2_000, 16)
+    assert items.dtype == np.float32
     assert norms.max() / norms.min() > 3
     usual = usual_capsules(items, 200, 4, rng)
     np.testing.assert_allclose([np.linalg.norm(one, axis=1) for one in usual], 1, rtol=1e-5)

@@ -7,6 +7,7 @@ from benchmarks.quality import wals
 from benchmarks.quality.wals import Wals, WalsSettings, tune_wals
 from model_export.data.dataset import Sequences
 from model_export.evaluation.cases import Cases
+from model_export.evaluation.rankers import recall_of
 
 
 def sequences_of(histories: list[list[int]]) -> Sequences:

@@ -115,7 +115,7 @@ def test_what_enters_and_leaves() -> None:
     first = shown_after(None, "ann", [shelf(MUG, CUP)])
     assert (first.entered, first.left) == (frozenset(), ())
     then = shown_after(first, "ann", [shelf(CUP), shelf(TENT, interest=1)])
-    assert (then.entered, then.left) == ({"tent"}, (MUG,))
+    assert (then.entered, then.left) == (frozenset({"tent"}), (MUG,))
     assert shown_after(then, "ann", then.shelves) is then  # drawn again, the marks stay
     assert shown_after(then, "ben", [shelf(MUG)]).entered == frozenset()
     assert categories_among(then.rows) == 1

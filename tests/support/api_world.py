@@ -35,7 +35,7 @@ def user(bundle: Bundle, user_id: str, items: Sequence[str], profile: dict[str, 
     return UserState(user_id, history, capsules, Position("life", 0, 7), profile or {})
 
 
-def app_of(bundle: Bundle, store: Store, folder: Path, **settings: object) -> tuple[FastAPI, Serving]:
+def app_of(bundle: Bundle, store: Store, folder: Path, **settings: object) -> tuple[FastAPI, Serving[Recommender]]:
     """The application over a registry of its own, and what it serves."""
     registry = Registry(folder / "models")
     registry.publish(bundle.path)

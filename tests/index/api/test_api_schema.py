@@ -1,6 +1,7 @@
 """Whatever the HTTP API's schema allows, and what it does not: no answer is a fault, and each is as the schema says."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import schemathesis
@@ -40,7 +41,7 @@ def test_the_api_keeps_to_its_schema(mode: GenerationMode, bundle: Bundle, tmp_p
         assert sum(tried) >= EXAMPLES
 
 
-def ask(operation: APIOperation, mode: GenerationMode) -> int:
+def ask(operation: APIOperation[Any, Any, Any, Any], mode: GenerationMode) -> int:
     """Ask for many things at one operation; how many."""
     tried = 0
 
@@ -53,7 +54,7 @@ def ask(operation: APIOperation, mode: GenerationMode) -> int:
         suppress_health_check=list(HealthCheck),
     )
     @given(operation.as_strategy(mode))
-    def one(case: Case) -> None:
+    def one(case: Case[Any]) -> None:
         nonlocal tried
         case.call_and_validate(checks=CHECKS)
         tried += 1

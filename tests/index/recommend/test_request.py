@@ -209,7 +209,7 @@ def test_choosing_is_greedy_by_the_definition(pool: Pool) -> None:
     def gain(place: int) -> float:
         mine = category[hits.rows[place]]
         others = [category[hits.rows[other]] for other in chosen]
-        return float(hits.scores[place]) + diversity * sum(mine < 0 or mine != other for other in others)
+        return float(hits.scores[place]) + diversity * sum(bool(mine < 0 or mine != other) for other in others)
 
     while left and len(chosen) < n:
         place = max(left, key=lambda one: (gain(one), -one))

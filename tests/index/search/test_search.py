@@ -23,7 +23,7 @@ from index.search.bundled import build_index, open_index
 from index.search.exact import ExactIndex
 from index.search.hnsw import HnswIndex, HnswSettings, augmented
 from index.search.links import links_of, union
-from index.search.maxsim import NO_ROWS, Allowed, Hits, MaxSimIndex
+from index.search.maxsim import EVERY_ROW, NO_ROWS, Allowed, Hits, MaxSimIndex
 from model_export.bundle.format import INDEX, Bundle, BundleError, describe_file, write_manifest
 from model_export.bundle.registry import Registry
 
@@ -256,7 +256,7 @@ def test_a_beam_that_would_visit_too_much_becomes_a_scan(
 ) -> None:
     monkeypatch.setattr(beam, "FEW", 50)  # so it may visit 750 of the 3,000
     index = build_beam(items)
-    assert index.beams(queries[:1], 700, 1_400, [beam.EVERY_ROW], None)[1].tolist() == [-1]
+    assert index.beams(queries[:1], 700, 1_400, [EVERY_ROW], None)[1].tolist() == [-1]
     for capsules in queries[::20]:
         assert index.search(capsules, 700).rows.tolist() == index.scan.search(capsules, 700).rows.tolist()
 

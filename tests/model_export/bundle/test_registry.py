@@ -18,7 +18,6 @@ import pytest
 from typer.testing import CliRunner
 
 from mindstream.commands.model import app
-from model_export.bundle import registry as publishing
 from model_export.bundle.check import check
 from model_export.bundle.format import (
     CATALOGUE,
@@ -120,7 +119,7 @@ def test_a_copy_that_fails_is_never_seen(
         destination.write_bytes(destination.read_bytes()[:-1])
 
     later = another_version(bundle, tmp_path / "later")
-    monkeypatch.setattr(publishing.shutil, "copyfile", fail)
+    monkeypatch.setattr("model_export.bundle.registry.shutil.copyfile", fail)
     with pytest.raises((OSError, Killed, BundleError)):
         registry.publish(later)
     assert contents(registry) == {POINTER, bundle.version}
@@ -142,7 +141,7 @@ def test_the_pointer_is_replaced_whole(registry: Registry, bundle: Bundle, monke
     def fail(*_: object) -> None:
         raise Killed
 
-    monkeypatch.setattr(publishing.os, "replace", fail)
+    monkeypatch.setattr("model_export.bundle.registry.os.replace", fail)
     with pytest.raises(Killed):
         registry.point_to("another version that is longer")
     assert registry.current_version() == bundle.version

@@ -31,7 +31,7 @@ from model_export.models.model_config import ModelConfig
 from model_export.models.presets import DEFAULT, PRESETS, preset
 from model_export.models.training_config import TrainingConfig
 from model_export.readers import read_log
-from model_export.training import train as steps
+from model_export.training.loop import Run
 
 ROOT = Path(__file__).parents[3]
 OWN = ["simulate", "train", "evaluate", "export"]

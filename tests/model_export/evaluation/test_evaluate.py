@@ -113,7 +113,7 @@ def test_baselines_do_not_learn_from_held_out_users(
 
     def remember(counts: np.ndarray) -> evaluating.Popular:
         counted.append(counts)
-        return popular(counts)
+        return Popular(counts)
 
     monkeypatch.setattr(evaluating, "Popular", remember)
     evaluate(checkpoint, shop.log, progress=False)

@@ -17,7 +17,6 @@ from stream.store.codec import to_bytes
 from stream.store.history import History
 from stream.store.lmdb_store import LmdbStore
 from stream.store.state import UserState, recomputed
-from stream.updater import sweeper as sweeping
 from stream.updater.sweep import PAGE, Sweep
 from stream.updater.sweeper import AGAIN_S, Sweeper
 from testbed.bad_bundles import copy_bundle
@@ -177,7 +176,7 @@ def test_while_events_come_it_rests_most_of_the_time(
 ) -> None:
     store.put_many(user(old, number) for number in range(3 * PAGE))
     now = [100.0]
-    monkeypatch.setattr(sweeping.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("stream.updater.sweeper.time.monotonic", lambda: now[0])
     sweeper, metrics = swept_by(store)
     sweeper.announce = lambda states: now.__setitem__(0, now[0] + 1.0)  # a step takes a second
     sweeper.follow(new, range(4))
@@ -201,7 +200,7 @@ def test_a_store_that_fails_is_tried_again_later(
             return super().replace_many(pairs)
 
     now = [100.0]
-    monkeypatch.setattr(sweeping.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("stream.updater.sweeper.time.monotonic", lambda: now[0])
     with Unwilling(tmp_path / "full") as store:
         store.put_many(user(old, number) for number in range(4))
         sweeper, metrics = swept_by(store)
