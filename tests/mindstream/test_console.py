@@ -59,8 +59,8 @@ def test_json() -> None:
 @pytest.mark.parametrize("variables", [{}, {"MINDSTREAM_LOG_FORMAT": "text"}])
 def test_text(variables: dict[str, str]) -> None:
     lines = run(**variables)
-    assert lines[0].endswith(" INFO stream.updater: reading behaviour")
-    assert lines[1].endswith(" ERROR stream.updater: café")
+    assert lines[0].endswith(" INFO stream.updater.updater: reading behaviour")
+    assert lines[1].endswith(" ERROR stream.updater.updater: café")
     assert lines[-2:] == ["error: no broker", "answers"]
 
 
@@ -101,6 +101,7 @@ def test_what_else_goes_wrong_there_is_told_in_full(tmp_path: Path) -> None:
 
 def test_little_is_imported_before_ctrl_c_is_known() -> None:
     """Pydantic alone takes longer than all that comes before console in the modules that import it."""
-    code = "import sys, console; print(*sys.modules.keys() & {'pydantic', 'settings', 'pythonjsonlogger'})"
+    slow = {"pydantic", "mindstream.settings", "pythonjsonlogger"}
+    code = f"import sys; from mindstream import console; print(*sys.modules.keys() & {slow})"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "\n"
