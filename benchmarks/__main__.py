@@ -2,13 +2,16 @@
 
 import typer
 
+# First of ours: until it is there, Ctrl-C is a traceback.
+from mindstream import console
+
+# isort: split
 from benchmarks import house
 from benchmarks.faults import command as faults
 from benchmarks.quality import accuracy, cold, freshness, planted
 from benchmarks.retrieval import command as retrieval
 from benchmarks.speed import api, demo, extractor, latency, throughput, training
 from benchmarks.swap import command as swap
-from mindstream import console
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
 app.command("accuracy")(accuracy.main)

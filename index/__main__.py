@@ -7,6 +7,10 @@ from typing import Annotated
 
 import typer
 
+# First of ours: until it is there, Ctrl-C is a traceback.
+from mindstream import console
+
+# isort: split
 from index.catalogue.item import CATEGORY
 from index.catalogue.open import open_overlay_store
 from index.catalogue.overlay import Overlay
@@ -17,7 +21,7 @@ from index.recommend.request import Request, filters_of
 from index.search.breadth import TARGET
 from index.search.bundled import breadth_of, build_index
 from index.search.hnsw import HnswSettings
-from mindstream import console, settings
+from mindstream import settings
 from mindstream.printable import json_line
 from model_export.bundle.format import Bundle
 from model_export.bundle.registry import Registry
