@@ -15,8 +15,8 @@ from testbed import system
 from testbed.real_kafka import KafkaUnavailable, RealKafka, needed_commands
 from testbed.real_redis import RealRedis, RealRedisCluster
 from testbed.small_model import small_checkpoint
+from tests.support.updater_world import PARTITIONS
 
-PARTITIONS = 4
 CHROMIUM_ARGS = [
     "--headless",
     "--no-sandbox",  # tests may run as root

@@ -20,8 +20,8 @@ from testbed.real_kafka import RealKafka
 
 HOLD_A_BROKER = """
 import time
-from tests.java_broker import JavaBroker
-from tests.kafka_jars import fetch_jars
+from testbed.java_broker import JavaBroker
+from testbed.kafka_jars import fetch_jars
 broker = JavaBroker(fetch_jars())
 broker.start()
 print(broker.bootstrap_servers, broker.folder, flush=True)

@@ -53,8 +53,7 @@ from model_export.bundle.serving import Serving
 from model_export.data.dataset import new_features
 from model_export.models.checkpoint import Checkpoint
 from stream.store.lmdb_store import LmdbStore
-from tests.index.recommend.test_recommender import run_index
-from tests.index.recommend.test_request import state_of
+from tests.support.index_world import run_index, state_of
 
 NO_PLACE_FOR_IT = "a recommender that was given an overlay"
 

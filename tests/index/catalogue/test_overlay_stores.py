@@ -14,26 +14,17 @@ from index.catalogue.item import Item
 from index.catalogue.overlay_store import MOST_ITEMS, LmdbOverlayStore, OverlayStore
 from index.catalogue.redis_overlay import RedisOverlayStore
 from testbed.real_redis import RealRedis
+from tests.support.overlay_stores import STORES, mug
 
 ROOT = Path(__file__).parents[3]
 
 
-def open_lmdb(place: str) -> OverlayStore:
-    return LmdbOverlayStore(Path(place))
-
-
-# Each opens, in any process, what was written to the same place: a folder, a url.
-STORES: dict[str, Callable[[str], OverlayStore]] = {
-    "lmdb": open_lmdb,
-    "redis": RedisOverlayStore,
-    "redis-cluster": RedisOverlayStore,
-}
 WRITES_ARE_SEEN_WHOLE = {"lmdb"}
 Opener = Callable[[], OverlayStore]
 
 OTHER_PROCESS = """
 import sys
-from tests.test_overlay_stores import STORES, mug
+from tests.support.overlay_stores import STORES, mug
 with STORES[sys.argv[1]](sys.argv[2]) as store:
     for number, line in enumerate(sys.stdin):
         store.write({"other": mug("other", f"after {line.strip()}")})
@@ -44,16 +35,12 @@ with STORES[sys.argv[1]](sys.argv[2]) as store:
 WRITING_PROCESS = """
 import sys
 from itertools import count
-from tests.test_overlay_stores import STORES, mug
+from tests.support.overlay_stores import STORES, mug
 with STORES[sys.argv[1]](sys.argv[2]) as store:
     for number in count():
         store.write({f"item-{place}": mug(f"item-{place}", f"{number} {number:0200}") for place in range(50)})
         print(number, flush=True)
 """
-
-
-def mug(item_id: str, title: str = "A mug") -> Item:
-    return Item(item_id, title, "Kitchen", 4.5, {"colour": ["red", "blue"], "empty": []})
 
 
 @pytest.fixture(params=STORES)

@@ -1,10 +1,7 @@
 """From a user to candidates, in a world of two interests that is made by hand."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,6 +33,7 @@ from stream.events.position import Position
 from stream.store.history import History
 from stream.store.lmdb_store import LmdbStore
 from stream.store.state import UserState
+from tests.support.index_world import run_index
 
 ROOT = Path(__file__).parents[3]
 
@@ -203,13 +201,6 @@ def test_capsules_of_another_model_are_made_anew_from_the_history(bundle: Bundle
     [stored] = store.get_many(["old"])
     assert stored is not None
     assert stored.capsules.model_version == "another"  # the recommender only reads
-
-
-def run_index(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """`python -m index ...` as a process of its own."""
-    command = [sys.executable, "-m", "index", *arguments]
-    environment = {**os.environ, "MINDSTREAM_HOME": str(home), "COLUMNS": "120", "TERM": "dumb"}
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60)
 
 
 def test_query_prints_a_table_or_json(planted: Bundle, tmp_path: Path) -> None:

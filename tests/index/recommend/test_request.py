@@ -16,13 +16,10 @@ from index.recommend.recommender import Candidates, Recommender
 from index.recommend.request import Request
 from index.recommend.selection import chosen_of, selected
 from index.search.maxsim import Hits
-from model_export.bundle.extractor import Extractor
 from model_export.bundle.format import Bundle
 from model_export.models.checkpoint import Checkpoint
-from stream.events.position import Position
-from stream.store.history import History
 from stream.store.lmdb_store import LmdbStore
-from stream.store.state import UserState
+from tests.support.index_world import state_of
 
 
 @pytest.fixture(scope="module")
@@ -33,12 +30,6 @@ def recommender(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Any
         store.put_many([state_of(copy, "ann", copy.item_ids[3:300:20]), state_of(copy, "bob", copy.item_ids[5:25])])
         store.put_many([replace(state_of(copy, "cold", []), profile={"category": copy.catalogue.category[0]})])
         yield Recommender(copy, store)
-
-
-def state_of(bundle: Bundle, user_id: str, history: list[str]) -> UserState:
-    [capsules] = Extractor(bundle).encode([history])
-    kept = History(tuple(history), tuple(range(len(history))), ("",) * len(history))
-    return UserState(user_id, kept, capsules, Position("life", 0, 7), {})
 
 
 def everything(recommender: Recommender, user_id: str = "ann") -> Candidates:

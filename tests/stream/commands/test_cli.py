@@ -1,6 +1,5 @@
 """`python -m stream` as people use it: what it says, what it leaves, and with which status it ends."""
 
-import io
 import os
 import re
 import signal
@@ -10,92 +9,27 @@ import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Self
 
 import pytest
 
-from mindstream import console, settings
 from mindstream.settings import Settings
 from model_export.bundle.format import Bundle
 from model_export.bundle.registry import Registry
 from model_export.data.interactions import InteractionLog
 from model_export.data.simulator import SimulatedShop
 from model_export.readers import write_table
-from stream.__main__ import app, remove_idle
-from stream.events.event import Event, decode
+from stream.__main__ import remove_idle
+from stream.events.event import Event
 from stream.kafka.embedded_broker import EmbeddedBroker
 from stream.store.lmdb_store import LmdbStore
 from stream.store.redis_store import RedisStore
 from testbed.java_broker import free_ports
-from testbed.real_kafka import RealKafka
 from testbed.real_redis import RealRedis
 from testbed.stream_process import ROOT, Command, wait_until
+from tests.support.stream_shell import KafkaShell, Shell
 
 ANNA = b'{"user_id":"anna","item_id":"mug","event_time_ms":1720000000000}\n'
 BEN = b'{"user_id":"ben","item_id":"bowl","event_time_ms":1720000000001,"event_type":"buy"}\n'
-
-
-class Shell:
-    """Runs the command line in this process, which is quicker; `settings` are what it finds in its environment.
-
-    Where signals and other processes matter, a test starts a Command instead.
-    """
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], home: Path) -> None:
-        self.monkeypatch, self.capfd = monkeypatch, capfd
-        self.settings = Settings(bootstrap_servers="", home=home)
-
-    def set(self, **changed: object) -> None:
-        self.settings = self.settings.model_copy(update=changed)
-
-    def __call__(self, *arguments: str, stdin: bytes = b"") -> tuple[int, str]:
-        """Exit status and what was said, on stdout and then on stderr."""
-        with self.monkeypatch.context() as patch:
-            patch.setattr(settings, "load", lambda: self.settings)
-            patch.setattr(sys, "argv", ["stream", *arguments])
-            patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-            with pytest.raises(SystemExit) as ended:
-                console.run(app)
-        self.stdout, stderr = self.capfd.readouterr()
-        return int(ended.value.code or 0), self.stdout + stderr
-
-    def fails(self, *arguments: str) -> str:
-        """The one sentence with which it fails."""
-        status, said = self(*arguments)
-        assert (status, said.count("\n")) == (2, 1), said
-        return said
-
-
-class KafkaShell(Shell):
-    """A shell with a topic on the real Kafka."""
-
-    def on(self, kafka: RealKafka, topic: str) -> Self:
-        self.kafka, self.topic = kafka, topic
-        self.set(bootstrap_servers=kafka.bootstrap_servers, topic=topic)
-        return self
-
-    def events(self) -> list[Event]:
-        """Everything on the topic, one partition after the other."""
-        records = self.kafka.records(self.topic)
-        decoded = [decode(record.value, record.key, record.timestamp) for record in records]
-        return [event for event in decoded if isinstance(event, Event)]
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    return tmp_path / "home"
-
-
-@pytest.fixture
-def shell(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], home: Path) -> Shell:
-    return Shell(monkeypatch, capfd, home)
-
-
-@pytest.fixture
-def kafka(
-    real_kafka: RealKafka, topic: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], home: Path
-) -> KafkaShell:
-    return KafkaShell(monkeypatch, capfd, home).on(real_kafka, topic)
 
 
 def run(home: Path, *arguments: str) -> tuple[int, str]:

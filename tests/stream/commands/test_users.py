@@ -16,13 +16,8 @@ from stream.store.lmdb_store import LmdbStore
 from stream.store.state import UserState
 from testbed.real_kafka import RealKafka
 from testbed.stream_process import Command
-from tests.stream.commands.test_cli import Shell
-from tests.stream.updater.test_updater import START_MS, World, work
-
-
-@pytest.fixture
-def shell(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Shell:
-    return Shell(monkeypatch, capfd, tmp_path / "home")
+from tests.support.stream_shell import Shell
+from tests.support.updater_world import START_MS, World, work
 
 
 @pytest.fixture

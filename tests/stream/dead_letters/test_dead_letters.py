@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from hypothesis import strategies as st
 from kafka import KafkaProducer
 
 from mindstream.settings import Settings
-from model_export.bundle.format import Bundle
 from stream.dead_letters.letter import Letter, from_line, to_line
 from stream.dead_letters.redrive import LONGEST_EVENT_ID, mended, named
 from stream.dead_letters.topic import DeadLetterTopic
@@ -21,32 +19,8 @@ from stream.dead_letters.writer import KEPT_BYTES
 from stream.events.event import Event, decode, encode
 from stream.kafka.embedded_broker import EmbeddedBroker
 from testbed.bad_records import BAD_RECORDS, GOOD
-from testbed.real_kafka import RealKafka
-from tests.stream.commands.test_cli import KafkaShell, Shell
-from tests.stream.updater.test_updater import START_MS, World, work
-
-
-@pytest.fixture
-def world(real_kafka: RealKafka, topic: str, bundle: Bundle, tmp_path: Path) -> Iterator[World]:
-    world = World(real_kafka, topic, bundle, tmp_path)
-    with world.closing:
-        yield world
-
-
-@pytest.fixture
-def shell(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Shell:
-    return Shell(monkeypatch, capfd, tmp_path / "home")
-
-
-@pytest.fixture
-def kafka(
-    real_kafka: RealKafka,
-    topic: str,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-    tmp_path: Path,
-) -> KafkaShell:
-    return KafkaShell(monkeypatch, capfd, tmp_path / "home").on(real_kafka, topic)
+from tests.support.stream_shell import KafkaShell, Shell
+from tests.support.updater_world import START_MS, World, work
 
 
 def bury(world: World, *records: tuple[bytes | None, bytes | None]) -> list[str]:

@@ -10,7 +10,7 @@ from stream.store.lmdb_store import LmdbStore
 from stream.store.open import open_store
 from stream.store.redis_store import RedisStore
 from testbed.real_redis import RealRedis
-from tests.stream.store.test_store import item_of, state
+from tests.support.stores import item_of, state
 
 
 def test_without_redis_it_is_lmdb_in_the_home(tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ from stream.store.protocol import Store
 from stream.store.redis_store import RedisStore
 from testbed import system
 from testbed.real_redis import RealRedis, RealRedisCluster
-from tests.stream.store.test_store import IDLE_DAYS, ROOT, idle_since, item_of, overwrite, state
+from testbed.stream_process import ROOT
+from tests.support.stores import IDLE_DAYS, idle_since, item_of, overwrite, state
 
 PASSWORD = "pa:ss/w@rd s3cret"
 IN_URL = "pa%3Ass%2Fw%40rd%20s3cret"

@@ -4,7 +4,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -20,27 +20,19 @@ from stream.store.codec import to_bytes
 from stream.store.history import History
 from stream.store.lmdb_store import KEYS_AT_ONCE, LmdbStore
 from stream.store.protocol import Store
-from stream.store.redis_store import RedisStore
 from stream.store.state import DAY_MS, MARKER_DAYS, UserState, recomputed
+from tests.support.stores import IDLE_DAYS, STORES, idle_since, item_of, overwrite, position_in, state
 
 ROOT = Path(__file__).parents[3]
 
-IDLE_DAYS = 30.0
 
-
-def open_lmdb(place: str, idle_days: float | None = None) -> Store:
-    return LmdbStore(Path(place), idle_days)
-
-
-# Each opens, in any process, what was written to the same place: a folder, a url.
-STORES: dict[str, Callable[..., Store]] = {"lmdb": open_lmdb, "redis": RedisStore, "redis-cluster": RedisStore}
 BATCHES_ARE_SEEN_WHOLE = {"lmdb"}
 IN_ORDER = {"lmdb"}
 Opener = Callable[..., Store]
 
 OTHER_PROCESS = """
 import sys
-from tests.test_store import STORES, item_of, overwrite, state
+from tests.support.stores import STORES, item_of, overwrite, state
 with STORES[sys.argv[1]](sys.argv[2]) as store:
     for line in sys.stdin:
         command, user_id, *item = line.split()
@@ -52,7 +44,7 @@ with STORES[sys.argv[1]](sys.argv[2]) as store:
 # Counts 200 events of one user, of a partition of its own, on from what it has read; what is refused, once more.
 RACING_PROCESS = """
 import sys
-from tests.test_store import STORES, overwrite, position_in, state
+from tests.support.stores import STORES, overwrite, position_in, state
 with STORES[sys.argv[1]](sys.argv[2]) as store:
     print("ready", flush=True)
     sys.stdin.readline()
@@ -70,40 +62,13 @@ with STORES[sys.argv[1]](sys.argv[2]) as store:
 # Opens an LMDB, reads, and stays in the midst of that; or only opens it.
 READING_PROCESS = """
 import sys
-from tests.test_store import open_lmdb
+from tests.support.stores import open_lmdb
 with open_lmdb(sys.argv[1]) as store, store.environment.begin() as transaction:
     transaction.get(b"anna")
     print("reading", flush=True)
     sys.stdin.readline()
 """
-OPENING_PROCESS = "import sys; from tests.test_store import open_lmdb; open_lmdb(sys.argv[1])"
-
-
-def state(user_id: str, item_id: str = "mug", offset: int = 0, life: str = "life 1", partition: int = 0) -> UserState:
-    """A user of one behaviour with one capsule."""
-    capsules = Capsules(
-        np.array([[0.6, 0.8]], "f4"), np.array([1.0], "f4"), np.array([[1.0]], "f4"), model_version="v1"
-    )
-    position = Position(life, partition, offset)
-    return UserState(user_id, History((item_id,), (1_720_000_000_000,), ("",)), capsules, position)
-
-
-def overwrite(store: Store, states: Iterable[UserState]) -> set[str]:
-    """Put states as they are made: from what is stored. The users who were refused."""
-    states = list(states)
-    return store.put_many(states, {one.user_id: position_in(store, one.user_id) for one in states})
-
-
-def position_in(store: Store, user_id: str) -> Position | None:
-    """The position of a stored user."""
-    [found] = store.get_many([user_id])
-    return found.position if found else None
-
-
-def item_of(store: Store, user_id: str) -> str | None:
-    """The one item of a stored user."""
-    [found] = store.get_many([user_id])
-    return found.history.item_ids[0] if found else None
+OPENING_PROCESS = "import sys; from tests.support.stores import open_lmdb; open_lmdb(sys.argv[1])"
 
 
 @pytest.fixture(params=STORES)
@@ -131,12 +96,6 @@ def open_store(kind: str, place: str) -> Opener:
 def store(open_store: Opener) -> Iterator[Store]:
     with open_store() as store:
         yield store
-
-
-def idle_since(user_id: str, days: float) -> UserState:
-    """A user whose last behaviour is some days ago."""
-    when = round(time.time() * 1000 - days * DAY_MS)
-    return replace(state(user_id), history=History(("mug",), (when,), ("",)))
 
 
 def forgotten_since(user_id: str, days: float) -> UserState:

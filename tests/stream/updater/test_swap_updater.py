@@ -18,7 +18,7 @@ from stream.updater.updater import Updater
 from testbed.bad_bundles import BAD_BUNDLES, copy_bundle
 from testbed.real_kafka import RealKafka
 from testbed.stream_process import Command, wait_until
-from tests.stream.updater.test_updater import START_MS, World, work
+from tests.support.updater_world import START_MS, World, work
 
 
 @pytest.fixture

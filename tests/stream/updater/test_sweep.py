@@ -20,8 +20,8 @@ from stream.store.state import UserState, recomputed
 from stream.updater.sweep import PAGE, Sweep
 from stream.updater.sweeper import AGAIN_S, Sweeper
 from testbed.bad_bundles import copy_bundle
-from tests.stream.commands.test_cli import Shell
-from tests.stream.store.test_store import overwrite
+from tests.support.stores import overwrite
+from tests.support.stream_shell import Shell
 
 
 @pytest.fixture(scope="module")

@@ -3,158 +3,33 @@
 import json
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
-from kafka import KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition
+from kafka import KafkaProducer, OffsetAndMetadata, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.consumer.fetcher import ConsumerRecord
-from kafka.errors import KafkaTimeoutError, RebalanceInProgressError, TopicAlreadyExistsError
+from kafka.errors import KafkaTimeoutError, RebalanceInProgressError
 from msgspec.structs import replace
 
-from mindstream.settings import Settings
-from model_export.bundle.extractor import Extractor
 from model_export.bundle.format import Bundle
 from stream.dead_letters.writer import KEPT_BYTES
 from stream.events.event import Event, encode
 from stream.events.position import Position
-from stream.events.producer import EventProducer
 from stream.kafka.batch import RecordBatch
 from stream.kafka.cluster import Cluster
 from stream.kafka.reader import LIFE_CHECK_S
 from stream.store.codec import to_bytes
 from stream.store.history import History
 from stream.store.lmdb_store import LmdbStore
-from stream.store.protocol import Store
 from stream.store.state import UserState
 from stream.updater.updater import MOST_TRIES, Updater
 from testbed.bad_records import BAD_RECORDS
-from testbed.real_kafka import RealKafka
 from testbed.stream_process import wait_until
-from tests.conftest import PARTITIONS
-
-START_MS = 1_720_000_000_000
-
-
-class World:
-    """A topic on a real Kafka, a store, and updaters that the test moves step by step."""
-
-    def __init__(self, kafka: RealKafka, topic: str, bundle: Bundle, home: Path) -> None:
-        self.kafka, self.topic, self.home = kafka, topic, home
-        self.cluster = Cluster(kafka.bootstrap_servers)
-        self.items = bundle.item_ids
-        self.extractor = Extractor(bundle)
-        self.settings = Settings(
-            bootstrap_servers=kafka.bootstrap_servers, topic=topic, group=f"{topic}-updaters", home=home
-        )
-        self.closing = ExitStack()
-        self.store: LmdbStore = self.closing.enter_context(LmdbStore(self.settings.state))
-
-    def updater(self, store: Store | None = None, **changed: object) -> Updater:
-        """A new updater; closed with the world where the test does not do that before."""
-        settings = self.settings.model_copy(update=changed)
-        updater = Updater(self.cluster, store or self.store, self.extractor, settings)
-        self.closing.callback(updater.close)
-        return updater
-
-    def publish(self, events: Iterable[Event]) -> list[tuple[int, int]]:
-        """Where each event stands now: partition, offset."""
-        with EventProducer(self.cluster, self.topic) as producer:
-            futures = [producer.send(event) for event in events]
-            producer.flush()
-            return [(future.value.partition, future.value.offset) for future in futures]
-
-    def send(self, records: Iterable[tuple[bytes | None, bytes | None]], partition: int = 2) -> list[tuple[int, int]]:
-        """Publish bare records (key, value), all to one partition."""
-        with KafkaProducer(bootstrap_servers=self.kafka.bootstrap_servers, max_request_size=2_000_000) as producer:
-            futures = [producer.send(self.topic, key=key, value=value, partition=partition) for key, value in records]
-            return [(future.get(20).partition, future.get(20).offset) for future in futures]
-
-    def forget(self, user_id: str) -> None:
-        with KafkaProducer(bootstrap_servers=self.kafka.bootstrap_servers) as producer:
-            producer.send(self.topic, key=user_id.encode(), value=None).get(20)
-
-    def clicks(self, user_id: str, *items: int, first: int = 0) -> list[Event]:
-        """One click on each of these items of the bundle, a second apart."""
-        return [
-            Event(user_id, self.items[item], START_MS + 1000 * number) for number, item in enumerate(items, start=first)
-        ]
-
-    def state(self, user_id: str) -> UserState:
-        [state] = self.store.get_many([user_id])
-        assert state is not None, f"{user_id} is not stored"
-        return state
-
-    def history(self, user_id: str) -> list[int]:
-        """The items of a user, as `clicks` counts them."""
-        return [self.items.index(item_id) for item_id in self.state(user_id).history.item_ids]
-
-    def stored_bytes(self, store: LmdbStore | None = None) -> dict[str, bytes]:
-        store = store or self.store
-        users = list(store.users())
-        return {user: to_bytes(state) for user, state in zip(users, store.get_many(users), strict=True) if state}
-
-    def partitions(self) -> list[TopicPartition]:
-        return [TopicPartition(self.topic, number) for number in range(PARTITIONS)]
-
-    def committed(self) -> int:
-        """Events that the group has committed, of all partitions."""
-        with closing(self.cluster.consumer(self.settings.group)) as consumer:
-            return sum(consumer.committed(one) or 0 for one in self.partitions())
-
-    def dead_letters(self, count: int) -> list[ConsumerRecord]:
-        with KafkaConsumer(
-            self.settings.dead_letter_topic,
-            bootstrap_servers=self.kafka.bootstrap_servers,
-            auto_offset_reset="earliest",
-            consumer_timeout_ms=20_000,
-        ) as consumer:
-            return [record for _, record in zip(range(count), consumer, strict=False)]
-
-    def make_again(self) -> None:
-        """Delete the topic and create it with the same shape."""
-        before = self.life()
-        self.delete()
-        wait_until(lambda: self.life() != before, "the topic is deleted")
-        self.create()
-
-    def life(self) -> str:
-        with self.kafka.admin() as admin:
-            return str(admin.describe_topics([self.topic])[0]["topic_id"])
-
-    def delete(self) -> None:
-        with self.kafka.admin() as admin:
-            admin.delete_topics([self.topic])
-
-    def create(self) -> None:
-        with self.kafka.admin() as admin:
-            shape = {"num_partitions": PARTITIONS, "replication_factor": 1}
-            # A running updater may have brought it back: kafka-python cannot be told not to.
-            with suppress(TopicAlreadyExistsError):
-                admin.create_topics({self.topic: shape})
-            admin.wait_for_topics([self.topic])
-
-
-@pytest.fixture
-def world(real_kafka: RealKafka, topic: str, bundle: Bundle, tmp_path: Path) -> Iterator[World]:
-    world = World(real_kafka, topic, bundle, tmp_path)
-    with world.closing:
-        yield world
-
-
-def work(updater: Updater, until: Callable[[], bool], what: str = "the updater is done") -> None:
-    """Step by step, until something holds; what is done then is committed."""
-
-    def done() -> bool:
-        updater.step()
-        return until()
-
-    wait_until(done, what)
-    updater.reader.finish_commits()
+from tests.support.updater_world import PARTITIONS, START_MS, World, work
 
 
 def apply_all(updater: Updater, events: int) -> None:

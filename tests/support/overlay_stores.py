@@ -1,0 +1,24 @@
+"""Stores of the overlay by their kind, and an item to put into them, in any process."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from index.catalogue.item import Item
+from index.catalogue.overlay_store import LmdbOverlayStore, OverlayStore
+from index.catalogue.redis_overlay import RedisOverlayStore
+
+
+def open_lmdb(place: str) -> OverlayStore:
+    return LmdbOverlayStore(Path(place))
+
+
+# Each opens, in any process, what was written to the same place: a folder, a url.
+STORES: dict[str, Callable[[str], OverlayStore]] = {
+    "lmdb": open_lmdb,
+    "redis": RedisOverlayStore,
+    "redis-cluster": RedisOverlayStore,
+}
+
+
+def mug(item_id: str, title: str = "A mug") -> Item:
+    return Item(item_id, title, "Kitchen", 4.5, {"colour": ["red", "blue"], "empty": []})
