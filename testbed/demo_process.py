@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from testbed.java_broker import free_ports
+
 __all__ = ["prepared", "running_demo"]
 
 ROOT = Path(__file__).parents[1]
@@ -20,7 +22,7 @@ NOTHING_ELSE = {"KAFKA_BOOTSTRAP_SERVERS": "", "MINDSTREAM_REDIS": "", "MINDSTRE
 @contextmanager
 def running_demo(home: Path) -> Iterator[str]:
     """The address of a demo on this home, as soon as it listens."""
-    port = _free_port()
+    [port] = free_ports(1)
     with _started(home, "--port", str(port)) as process:
         try:
             _wait_until_it_listens(port, process)
@@ -41,12 +43,6 @@ def _started(home: Path, *options: str) -> "subprocess.Popen[bytes]":
     environment = {**os.environ, **NOTHING_ELSE, "MINDSTREAM_HOME": str(home)}
     command = [sys.executable, "-m", "demo", *options]
     return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("localhost", 0))
-        return int(probe.getsockname()[1])
 
 
 def _wait_until_it_listens(port: int, process: "subprocess.Popen[bytes]") -> None:

@@ -16,9 +16,12 @@ from testbed import tied_process
 from testbed.kafka_jars import tail
 from testbed.listeners import Listeners
 
-__all__ = ["JavaBroker", "free_ports"]
+__all__ = ["PORTS", "JavaBroker", "free_ports"]
 
-START_SECONDS = 60.0
+START_SECONDS = 240.0
+# Below the range from which systems take ports for outgoing connections: in that range, a client that tries to reach a
+# killed broker may be given the broker's own port. Several test processes at once share them out among themselves.
+PORTS = range(20_000, 30_000)
 CLUSTER_ID = "bWluZHN0cmVhbS10ZXN0cw"  # 16 bytes in URL-safe base64: b"mindstream-tests"
 
 # Until a killed broker's session ends, the one that takes its place is refused: 3 s, not Kafka's 9.
@@ -124,11 +127,9 @@ def _answers(bootstrap_servers: str) -> bool:
 
 
 def free_ports(count: int) -> list[int]:
-    """Different free ports below the range from which systems take ports for outgoing connections.
-
-    In that range, a client that tries to reach a killed broker may be given the broker's own port.
-    """
-    return list(itertools.islice(filter(_is_free, random.sample(range(20_000, 30_000), 1000)), count))
+    """Find different free ports among PORTS."""
+    tried = random.sample(PORTS, min(len(PORTS), 1000))
+    return list(itertools.islice(filter(_is_free, tried), count))
 
 
 def _is_free(port: int) -> bool:

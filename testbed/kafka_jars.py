@@ -7,6 +7,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from mindstream import settings
+from testbed.system import PartMissing
 
 __all__ = ["KafkaUnavailable", "fetch_jars", "jars_folder", "needed_commands", "tail"]
 
@@ -14,7 +15,7 @@ POM = Path(__file__).with_name("real_kafka.pom.xml")
 LOG_TAIL_LINES = 30
 
 
-class KafkaUnavailable(RuntimeError):  # noqa: N818 - what a machine lacks, not a fault of a running Kafka
+class KafkaUnavailable(PartMissing):
     """This machine cannot run a real Kafka; the message names what is missing."""
 
 

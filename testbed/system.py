@@ -1,22 +1,24 @@
-"""The parts of a system that tests need: found, else installed where that is ours to do, else said."""
+"""Parts of a system that tests and benchmarks need: found, else installed if we may install, else named as missing."""
 
 import os
 import shutil
 import subprocess
 from dataclasses import dataclass
 from functools import cache
-from typing import NoReturn
 
-import pytest
-
-from mindstream import settings
-
-__all__ = ["Part", "find", "lacking", "provide"]
+__all__ = ["Part", "PartMissing", "find", "provide"]
 
 LOG_TAIL_LINES = 15
 # In runlevel 1 Debian's packages do not start their services: a test starts its own redis-server.
 QUIETLY = ("env", "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1")
 APT_GET = (*QUIETLY, "apt-get", "-qy", "-oDPkg::Lock::Timeout=120")
+
+
+class PartMissing(OSError):  # noqa: N818 - what a machine lacks, not a fault of what it has
+    """A part of the system that this machine lacks; the message names it.
+
+    The tests' conftest makes a skip of it, or a failure under CI; a benchmark's command line prints it.
+    """
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ PARTS = {
 
 
 def provide(*commands: str) -> list[str]:
-    """Make sure that commands are there; root on Debian or Ubuntu installs what is missing.
+    """Find commands, and install those that are missing if we are root on Debian or Ubuntu.
 
     Parameters
     ----------
@@ -64,35 +66,35 @@ def provide(*commands: str) -> list[str]:
     Returns
     -------
     list of str
-        The commands' paths, in the same order. Where one is missing the test is skipped, or fails under CI.
+        The commands' paths, in the same order.
+
+    Raises
+    ------
+    PartMissing
+        If a command is not there and could not be installed.
     """
     return [find(command) or _install(command) for command in commands]
 
 
 def find(command: str) -> str | None:
-    """The path of a command, if it is there."""
+    """Return the path of a command, or None if it is not installed."""
     paths = PARTS.get(command, Part((command,))).paths
     return next(filter(None, map(shutil.which, paths)), None)
 
 
 def _install(command: str) -> str:
-    """Install a command's Debian package and give its path, or end the test."""
+    """Install a command's Debian package and return its path."""
     packages = PARTS.get(command, Part((command,))).packages
     if not packages or os.geteuid() != 0 or shutil.which("apt-get") is None:
-        lacking(f"{command} is not installed")
+        raise PartMissing(f"{command} is not installed")
     log = _update_package_lists()
     for package in packages:
         log = _run(*APT_GET, "install", "--no-install-recommends", package)
         if find(command):
             break
-    return find(command) or lacking(f"{command} is not installed, and apt-get could not install it:\n{log}")
-
-
-def lacking(reason: str) -> NoReturn:
-    """Skip the test because this machine lacks a part; under CI, where nobody reads of skips, fail it."""
-    if settings.load().ci:
-        pytest.fail(reason, pytrace=False)
-    pytest.skip(reason)
+    if found := find(command):
+        return found
+    raise PartMissing(f"{command} is not installed, and apt-get could not install it:\n{log}")
 
 
 @cache
@@ -102,7 +104,7 @@ def _update_package_lists() -> str:
 
 
 def _run(*command: str) -> str:
-    """Run a command to its end without input; the tail of what it printed."""
+    """Run a command to its end without input and return the tail of what it printed."""
     done = subprocess.run(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )

@@ -1,7 +1,8 @@
 """Real parts as fixtures: one Kafka and one browser for the session, fresh topics and pages for each test."""
 
+import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 import torch
@@ -11,12 +12,19 @@ from model_export.bundle.format import Bundle
 from model_export.data.simulator import SimulatedShop, simulate
 from model_export.export.bundle_writer import export
 from model_export.models.checkpoint import Checkpoint
-from testbed import system
-from testbed.real_kafka import KafkaUnavailable, RealKafka, needed_commands
+from testbed import java_broker, system
+from testbed.real_kafka import RealKafka, needed_commands
 from testbed.real_redis import RealRedis, RealRedisCluster
 from testbed.small_model import small_checkpoint
+from tests.support.missing_parts import missing_parts_told
 from tests.support.updater_world import PARTITIONS
 
+# Marker -> the fixtures that start what it names. A test that starts its own is marked where it stands.
+STARTED_BY = {
+    "kafka": {"real_kafka", "listeners"},
+    "redis": {"shared_redis", "shared_redis_cluster"},
+    "browser": {"browser"},
+}
 CHROMIUM_ARGS = [
     "--headless",
     "--no-sandbox",  # tests may run as root
@@ -31,19 +39,44 @@ CHROMIUM_ARGS = [
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """One thread for torch."""
+    """Give each process one thread for computing, and ports that no other worker of pytest-xdist takes."""
     torch.set_num_threads(1)  # for small models one is enough, and several wait for each other on a busy machine
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # the same for the processes that tests start
+    worker = getattr(config, "workerinput", None)
+    if worker is not None:
+        share = len(java_broker.PORTS) // worker["workercount"]
+        number = int(worker["workerid"].removeprefix("gw"))
+        java_broker.PORTS = java_broker.PORTS[number * share : (number + 1) * share]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Generator[None]:
+    """Skip a test whose fixtures need what this machine lacks; fail it under CI."""
+    with missing_parts_told():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None]:
+    """Skip a test that needs what this machine lacks; fail it under CI."""
+    with missing_parts_told():
+        return (yield)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test with the services that its fixtures start."""
+    for item in items:
+        for marker, fixtures in STARTED_BY.items():
+            if not fixtures.isdisjoint(getattr(item, "fixturenames", ())):
+                item.add_marker(marker)
 
 
 @pytest.fixture(scope="session")
 def real_kafka() -> Iterator[RealKafka]:
-    """A real Kafka that all tests of the session share; the test is skipped (under CI: fails) without one."""
+    """A real Kafka that all tests of the session share."""
     system.provide(*needed_commands())
-    try:
-        with RealKafka() as kafka:
-            yield kafka
-    except KafkaUnavailable as error:
-        system.lacking(str(error))
+    with RealKafka() as kafka:
+        yield kafka
 
 
 @pytest.fixture

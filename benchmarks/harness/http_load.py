@@ -1,4 +1,4 @@
-"""Asks an HTTP server over many connections: python -m benchmarks.http_load, with the task as JSON on stdin.
+"""Asks an HTTP server over many connections: python -m benchmarks.harness.http_load, with the task as JSON on stdin.
 
 A process of its own on raw sockets: asyncio's protocols and next to no parsing, since a client library would take
 longer over an answer than the server. Each connection asks again as soon as it has its answer.

@@ -1,4 +1,4 @@
-"""A process that reads a topic for a benchmark: python -m benchmarks.worker TASK, where TASK is JSON (task.py).
+"""A process that reads a topic for a benchmark: python -m benchmarks.harness.worker TASK, where TASK is JSON (task.py).
 
 It has no more threads and libraries than `python -m stream run`. On stdout it says, a line each, how many partitions it
 reads, that it waits, how many events it has done, and at last its report. On stdin it is told, a line each: to wait,

@@ -19,7 +19,7 @@ PATIENCE_S = 120.0  # without a change
 
 
 class WorkerProcess:
-    """A `python -m benchmarks.worker` that runs until the end of a `with`.
+    """A `python -m benchmarks.harness.worker` that runs until the end of a `with`.
 
     Attributes
     ----------

@@ -1,8 +1,8 @@
 """The HTTP API under many connections while an updater writes: answers a second, and how long they take.
 
-API, updater, Kafka and the load (`benchmarks.http_load`, on raw sockets) are processes of their own; events are sent by
-this one. Beside it in the same run, as ceilings: the same server's /healthz, and its /openapi.json, which is about as
-long as an answer and needs no user. The first two seconds of each do not count.
+API, updater, Kafka and the load (`benchmarks.harness.http_load`, on raw sockets) are processes of their own; events are
+sent by this one. Beside it in the same run, as ceilings: the same server's /healthz, and its /openapi.json, which is
+about as long as an answer and needs no user. The first two seconds of each do not count.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Train again on the log and what has happened since, and publish: `python -m demo.retrain` beside a running demo."""
+"""Train again on the log and what has happened since, and publish: `python -m demo.engine.retrain` beside a demo."""
 
 import logging
 import os

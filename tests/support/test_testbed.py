@@ -17,6 +17,9 @@ from testbed import kafka_jars, system
 from testbed.java_broker import JavaBroker
 from testbed.kafka_jars import KafkaUnavailable
 from testbed.real_kafka import RealKafka
+from tests.support.missing_parts import missing_parts_told
+
+ROOT = Path(__file__).parents[2]
 
 HOLD_A_BROKER = """
 import time
@@ -26,6 +29,21 @@ broker = JavaBroker(fetch_jars())
 broker.start()
 print(broker.bootstrap_servers, broker.folder, flush=True)
 time.sleep(600)
+"""
+
+NEEDS_A_PART = """
+import pytest
+from testbed import system
+
+@pytest.fixture
+def part():
+    system.provide("no-such-command")
+
+def test_with_a_fixture(part):
+    raise AssertionError("it is missing")
+
+def test_by_itself():
+    system.provide("no-such-command")
 """
 
 PRETEND_MAVEN = """\
@@ -101,7 +119,7 @@ def test_data_and_address_survive_a_crash(own_kafka: RealKafka, topic: str) -> N
 
 def test_a_broker_ends_with_its_owner(own_kafka: RealKafka) -> None:
     command = [sys.executable, "-c", HOLD_A_BROKER]
-    with subprocess.Popen(command, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, text=True) as owner:
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as owner:
         assert owner.stdout is not None
         address, folder = owner.stdout.readline().split()
         assert listens(address)
@@ -157,15 +175,51 @@ def test_what_is_there_is_provided() -> None:
     assert system.provide("sh") == [shutil.which("sh")]
 
 
-@pytest.mark.parametrize(("ci", "outcome"), [(False, pytest.skip.Exception), (True, pytest.fail.Exception)])
-def test_what_is_missing_is_named(
-    ci: bool, outcome: type[BaseException], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    set_settings(monkeypatch, ci=ci)
+def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    with pytest.raises(outcome, match="redis-server is not installed"):
+    with pytest.raises(system.PartMissing, match="redis-server is not installed"):
         system.provide("redis-server")
+
+
+@pytest.mark.parametrize(("ci", "outcome"), [(False, pytest.skip.Exception), (True, pytest.fail.Exception)])
+def test_a_missing_part_skips_a_test_and_fails_it_under_ci(
+    ci: bool, outcome: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_settings(monkeypatch, ci=ci)
+    with pytest.raises(outcome, match="a browser is not installed"), missing_parts_told():
+        raise system.PartMissing("a browser is not installed")
+
+
+@pytest.mark.parametrize(("ci", "outcome"), [("", "2 skipped"), ("true", "1 failed, 1 error")])
+def test_a_run_of_pytest_tells_of_missing_parts(ci: str, outcome: str, tmp_path: Path) -> None:
+    """Those that fixtures need as those that tests ask for themselves."""
+    (tmp_path / "conftest.py").write_text("from tests.conftest import *\n")
+    (tmp_path / "test_it.py").write_text(NEEDS_A_PART)
+    options = ["-qra", "-pno:cacheprovider", "-pno:warnings", "-pno:xdist", f"--rootdir={tmp_path}"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, str(tmp_path)],
+        cwd=tmp_path,
+        env={**os.environ, "CI": ci, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert f"\n{outcome} in " in done.stdout
+    assert ": no-such-command is not installed\n" in done.stdout
+
+
+def test_a_command_line_prints_what_is_missing_as_one_sentence() -> None:
+    code = "from mindstream import console; from testbed import system; console.run(lambda: system.provide('no-such'))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "error: no-such is not installed\n")
+
+
+def test_the_testbed_needs_no_pytest_and_nothing_of_the_tests() -> None:
+    modules = [f"testbed.{file.stem}" for file in (ROOT / "testbed").glob("*.py")]
+    without = "import sys, importlib; sys.modules.update(pytest=None, tests=None)"
+    code = f"{without}; [*map(importlib.import_module, {modules})]"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
 @pytest.mark.parametrize(("value", "ci"), [("true", True), ("its name", True), ("false", False), ("", False)])

@@ -400,6 +400,7 @@ def test_a_record_that_cannot_be_read_is_nobody_s_but_its_user_s(
     assert "user 'broken' is answered as if not known" in caplog.text
 
 
+@pytest.mark.redis
 def test_without_its_store_it_says_so_and_comes_back(
     bundle: Bundle, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

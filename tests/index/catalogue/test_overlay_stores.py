@@ -43,7 +43,7 @@ with STORES[sys.argv[1]](sys.argv[2]) as store:
 """
 
 
-@pytest.fixture(params=STORES)
+@pytest.fixture(params=[pytest.param(one, marks=[pytest.mark.redis] * one.startswith("redis")) for one in STORES])
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -245,6 +245,7 @@ def test_a_key_of_another_program_is_named(real_redis: RealRedis) -> None:
         store.write({"a": mug("a")})
 
 
+@pytest.mark.redis
 def test_a_redis_that_lost_all_is_read_anew_and_one_that_is_away_is_named(tmp_path: Path) -> None:
     with RealRedis() as redis, RedisOverlayStore(redis.url) as store:
         store.write({"a": mug("a"), "b": mug("b")})

@@ -1,7 +1,6 @@
 """A producer whose broker has gone for good: it gives up in time, and nothing of it stays."""
 
 import threading
-import time
 
 import pytest
 
@@ -10,17 +9,15 @@ from stream.events.event import Event
 from stream.events.producer import EventProducer
 from stream.kafka.cluster import Cluster
 from testbed import system
-from testbed.real_kafka import KafkaUnavailable, RealKafka, needed_commands
+from testbed.real_kafka import RealKafka, needed_commands
+from testbed.stream_process import wait_until
 
 
+@pytest.mark.kafka
 def test_closing_a_producer_ends_without_the_broker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(producer, "ACKNOWLEDGED_WITHIN_S", 1)
     system.provide(*needed_commands())
-    try:
-        kafka = RealKafka().__enter__()
-    except KafkaUnavailable as error:
-        system.lacking(str(error))
-    try:
+    with RealKafka() as kafka:
         if not kafka.can_restart:
             pytest.skip("only a broker that was started here can be killed")
         before = threading.active_count()
@@ -29,9 +26,4 @@ def test_closing_a_producer_ends_without_the_broker(monkeypatch: pytest.MonkeyPa
         kafka.kill()
         events.send(Event("anna", "bowl", 1_720_000_000_001))
         events.close()
-        deadline = time.monotonic() + 30
-        while threading.active_count() > before:
-            assert time.monotonic() < deadline, threading.enumerate()
-            time.sleep(0.1)
-    finally:
-        kafka.__exit__(None, None, None)
+        wait_until(lambda: threading.active_count() <= before, "the producer's threads have ended")

@@ -22,6 +22,8 @@ from testbed.real_redis import RealRedis, RealRedisCluster
 from testbed.stream_process import ROOT
 from tests.support.stores import IDLE_DAYS, idle_since, item_of, overwrite, state
 
+pytestmark = pytest.mark.redis
+
 PASSWORD = "pa:ss/w@rd s3cret"
 IN_URL = "pa%3Ass%2Fw%40rd%20s3cret"
 LONGEST_S = 60.0  # far more than any of our timeouts, on the slowest machine
@@ -284,7 +286,8 @@ def test_a_password_is_asked_for_and_never_shown() -> None:
 
 
 def test_a_command_line_does_not_show_the_password(tmp_path: Path) -> None:
-    code = f"import console; from stream.redis_store import RedisStore; console.run(lambda: RedisStore({IN_URL!r}))"
+    imports = "from mindstream import console; from stream.store.redis_store import RedisStore"
+    code = f"{imports}; console.run(lambda: RedisStore({IN_URL!r}))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "MINDSTREAM_REDIS" in done.stderr
@@ -311,7 +314,7 @@ def tls_redis(certificates: Path) -> Iterator[RealRedis]:
     command = [server, "--tls-port", "0", "--no-such-option", "yes"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if "tls-port" in done.stdout + done.stderr:
-        system.lacking("this redis-server was built without TLS")
+        raise system.PartMissing("this redis-server was built without TLS")
     with RealRedis(password="s3cret", tls=certificates) as redis:
         yield redis
 

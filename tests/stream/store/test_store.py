@@ -71,7 +71,7 @@ with open_lmdb(sys.argv[1]) as store, store.environment.begin() as transaction:
 OPENING_PROCESS = "import sys; from tests.support.stores import open_lmdb; open_lmdb(sys.argv[1])"
 
 
-@pytest.fixture(params=STORES)
+@pytest.fixture(params=[pytest.param(one, marks=[pytest.mark.redis] * one.startswith("redis")) for one in STORES])
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
