@@ -15,7 +15,7 @@ from testbed.java_broker import free_ports
 __all__ = ["prepared", "running_demo"]
 
 ROOT = Path(__file__).parents[1]
-UP_WITHIN_S = 90
+UP_WITHIN_S = 360
 NOTHING_ELSE = {"KAFKA_BOOTSTRAP_SERVERS": "", "MINDSTREAM_REDIS": "", "MINDSTREAM_LOG": ""}
 
 
@@ -29,7 +29,7 @@ def running_demo(home: Path) -> Iterator[str]:
             yield f"http://localhost:{port}"
         finally:
             process.send_signal(signal.SIGINT)
-            process.wait(timeout=30)
+            process.wait(timeout=120)
 
 
 def prepared(home: Path) -> None:

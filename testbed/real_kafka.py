@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["KafkaUnavailable", "RealKafka", "needed_commands"]
 
-DOCKER_SECONDS = 10.0
-CONTAINER_SECONDS = 60
+DOCKER_SECONDS = 40.0
+CONTAINER_SECONDS = 240
 
 
 class RealKafka:
@@ -105,7 +105,7 @@ class RealKafka:
     def admin(self) -> KafkaAdminClient:
         """Connect a new admin client; use it as a context manager."""
         try:
-            return KafkaAdminClient(bootstrap_servers=self.bootstrap_servers, bootstrap_timeout_ms=10_000)
+            return KafkaAdminClient(bootstrap_servers=self.bootstrap_servers, bootstrap_timeout_ms=40_000)
         except KafkaError as error:
             raise RuntimeError(f"Kafka at {self.bootstrap_servers} does not answer: {error}") from error
 

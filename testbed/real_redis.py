@@ -18,7 +18,7 @@ from testbed.java_broker import free_ports
 
 __all__ = ["RealRedis", "RealRedisCluster"]
 
-START_SECONDS = 30.0
+START_SECONDS = 240.0
 SLOTS = 16_384
 
 

@@ -13,7 +13,7 @@ from typing import Self
 __all__ = ["ROOT", "Command", "wait_until"]
 
 ROOT = Path(__file__).parents[1]
-WITHIN_S = 60.0
+WITHIN_S = 240.0
 
 
 def wait_until(happened: Callable[[], object], what: str, within_s: float = WITHIN_S) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator
 
 import pytest
 import torch
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from model_export.bundle.format import Bundle
 from model_export.data.simulator import SimulatedShop, simulate
@@ -25,6 +25,7 @@ STARTED_BY = {
     "redis": {"shared_redis", "shared_redis_cluster"},
     "browser": {"browser"},
 }
+PAGE_MS = 120_000  # for whatever a page has to do, on a busy machine
 CHROMIUM_ARGS = [
     "--headless",
     "--no-sandbox",  # tests may run as root
@@ -124,6 +125,7 @@ def real_redis_cluster(shared_redis_cluster: RealRedisCluster) -> RealRedisClust
 def browser() -> Iterator[Browser]:
     """The system's Chromium, headless."""
     [chromium] = system.provide("chromium")
+    expect.set_options(timeout=PAGE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGS)
         yield browser
@@ -134,6 +136,7 @@ def browser() -> Iterator[Browser]:
 def page(browser: Browser) -> Iterator[Page]:
     """A page of 1400 x 1000 pixels with cookies and storage of its own."""
     context = browser.new_context(viewport={"width": 1400, "height": 1000})
+    context.set_default_timeout(PAGE_MS)
     yield context.new_page()
     context.close()
 

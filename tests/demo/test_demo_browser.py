@@ -12,7 +12,7 @@ from model_export.data.simulator import SimulatedShop
 from testbed.demo_process import running_demo
 from tests.support.demo_home import home_of, one_interest_bundle
 
-SECONDS_MS = 30_000  # a page that never changes fails the test; how fast it is, a benchmark says
+SECONDS_MS = 120_000  # a page that never changes fails the test; how fast it is, a benchmark says
 
 
 @pytest.fixture(scope="module")
@@ -185,7 +185,7 @@ def test_traffic_a_dead_letter_and_a_pause(demo: str, page: Page) -> None:
     expect(lag).to_have_text("0", timeout=SECONDS_MS)
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(1_500)
 def test_a_model_is_trained_published_and_rolled_back_while_the_page_goes_on(demo: str, page: Page) -> None:
     page.goto(f"{demo}?view=Machine room")
     sees(page, "served now")

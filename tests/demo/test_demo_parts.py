@@ -274,7 +274,7 @@ def run_to_its_end(script: str) -> Retraining:
     process = training.process
     training.start()  # a second one is not started
     assert training.process in (process, None)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 480
     while training.running and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not training.running

@@ -80,7 +80,7 @@ class Service:
         assert self.process.poll() is None, f"{self.name} ended:\n{self.said}"
         kind, *command = SERVICES[self.name]["healthcheck"]["test"]
         assert kind == "CMD"
-        return self.start(command).wait(30) == 0
+        return self.start(command).wait(120) == 0
 
     def address(self, port: str) -> str:
         """Where one of its ports is on this host."""
@@ -92,7 +92,7 @@ class Service:
     def __exit__(self, *_: object) -> None:
         self.process.terminate()
         try:
-            self.process.wait(30)
+            self.process.wait(120)
         finally:
             self.process.kill()
             self.process.wait()
@@ -129,7 +129,7 @@ def running(
     Registry(home / "models").publish(bundle.path)
     write_table(shop.log, home / "log.parquet")
     prepare = Service("prepare", elsewhere, logs / "prepare")
-    assert prepare.process.wait(120) == 0, prepare.said
+    assert prepare.process.wait(480) == 0, prepare.said
     with ExitStack() as stack:
         updaters = [
             stack.enter_context(Service("updater", elsewhere, logs / f"updater-{number}"))
@@ -144,7 +144,7 @@ def running(
 
 def wait_until_healthy(service: Service) -> None:
     """Return once its health check is green; ask as Compose does, not all the time."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 480
     while not service.is_healthy():
         assert time.monotonic() < deadline, f"{service.name} did not become healthy:\n{service.said}"
         time.sleep(0.5)
@@ -152,7 +152,7 @@ def wait_until_healthy(service: Service) -> None:
 
 def answer(running: Running, user_id: str) -> Any:
     """What the API recommends to a user."""
-    asked = httpx2.get(f"{running.api.address('8000')}/users/{user_id}/recommendations", params={"n": 10}, timeout=30)
+    asked = httpx2.get(f"{running.api.address('8000')}/users/{user_id}/recommendations", params={"n": 10}, timeout=120)
     assert asked.status_code == 200, asked.text
     return asked.json()
 
@@ -189,7 +189,7 @@ def test_prometheus_asks_services_that_answer(running: Running) -> None:
 
 def metrics(address: str) -> set[str]:
     """The names of what a service lets Prometheus read, also of what has not happened yet."""
-    page = httpx2.get(f"{address}/metrics", timeout=30).text
+    page = httpx2.get(f"{address}/metrics", timeout=120).text
     kinds = re.findall(r"^# TYPE ([a-z_]+) ([a-z]+)$", page, flags=re.MULTILINE)
     return {f"{name}_bucket" if kind == "histogram" else name for name, kind in kinds}
 

@@ -183,7 +183,7 @@ def run_without(refused: set[str], modules: list[str], work: str, *arguments: ob
     """Import modules and do some work in a process where some libraries cannot be imported; what it prints."""
     script = WITHOUT.format(refused=refused, modules=modules, work=work)
     command = [sys.executable, "-c", script, *map(str, arguments)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=480)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -17,7 +17,7 @@ def run_index(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """`python -m index ...` as a process of its own."""
     command = [sys.executable, "-m", "index", *arguments]
     environment = {**os.environ, "MINDSTREAM_HOME": str(home), "COLUMNS": "120", "TERM": "dumb"}
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=240)
 
 
 def state_of(bundle: Bundle, user_id: str, history: list[str]) -> UserState:

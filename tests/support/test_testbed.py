@@ -57,7 +57,7 @@ echo half of it
 
 def produce(kafka: RealKafka, topic: str, value: bytes) -> None:
     with KafkaProducer(bootstrap_servers=kafka.bootstrap_servers) as producer:
-        producer.send(topic, value, key=b"user").get(timeout=20)
+        producer.send(topic, value, key=b"user").get(timeout=80)
 
 
 def consume(kafka: RealKafka, topic: str, count: int) -> list[bytes]:
@@ -65,7 +65,7 @@ def consume(kafka: RealKafka, topic: str, count: int) -> list[bytes]:
         topic,
         bootstrap_servers=kafka.bootstrap_servers,
         auto_offset_reset="earliest",
-        consumer_timeout_ms=20_000,
+        consumer_timeout_ms=80_000,
     ) as consumer:
         return [record.value for _, record in zip(range(count), consumer, strict=False)]
 
@@ -124,7 +124,7 @@ def test_a_broker_ends_with_its_owner(own_kafka: RealKafka) -> None:
         address, folder = owner.stdout.readline().split()
         assert listens(address)
         owner.kill()  # SIGKILL: no handler of the owner can run
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 80
     while listens(address) or Path(folder).exists():
         assert time.monotonic() < deadline, f"{address} or {folder} is still there"
         time.sleep(0.1)

@@ -58,11 +58,11 @@ class World:
         """Publish bare records (key, value), all to one partition."""
         with KafkaProducer(bootstrap_servers=self.kafka.bootstrap_servers, max_request_size=2_000_000) as producer:
             futures = [producer.send(self.topic, key=key, value=value, partition=partition) for key, value in records]
-            return [(future.get(20).partition, future.get(20).offset) for future in futures]
+            return [(future.get(80).partition, future.get(80).offset) for future in futures]
 
     def forget(self, user_id: str) -> None:
         with KafkaProducer(bootstrap_servers=self.kafka.bootstrap_servers) as producer:
-            producer.send(self.topic, key=user_id.encode(), value=None).get(20)
+            producer.send(self.topic, key=user_id.encode(), value=None).get(80)
 
     def clicks(self, user_id: str, *items: int, first: int = 0) -> list[Event]:
         """One click on each of these items of the bundle, a second apart."""
@@ -97,7 +97,7 @@ class World:
             self.settings.dead_letter_topic,
             bootstrap_servers=self.kafka.bootstrap_servers,
             auto_offset_reset="earliest",
-            consumer_timeout_ms=20_000,
+            consumer_timeout_ms=80_000,
         ) as consumer:
             return [record for _, record in zip(range(count), consumer, strict=False)]
 

@@ -34,7 +34,7 @@ def started(home: Path, **variables: str) -> subprocess.Popen[str]:
 
 
 def get(address: str, path: str, **headers: str) -> str:
-    with urllib.request.urlopen(urllib.request.Request(f"{address}{path}", headers=headers), timeout=30) as answer:
+    with urllib.request.urlopen(urllib.request.Request(f"{address}{path}", headers=headers), timeout=120) as answer:
         return str(answer.read().decode())
 
 
@@ -52,7 +52,7 @@ def test_it_answers_until_it_is_told_to_stop(number: signal.Signals, bundle: Bun
         answer = json.loads(get(where[0], "/users/ann/recommendations?n=3", Authorization=f"Bearer {KEY}"))
         assert (answer["path"], len(answer["candidates"])) == ("capsules", 3)
         process.send_signal(number)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=240)
     assert (process.returncode, out, err) == (0, "", "")
     assert KEY not in said
 
@@ -67,7 +67,7 @@ def test_it_answers_until_it_is_told_to_stop(number: signal.Signals, bundle: Bun
 )
 def test_what_keeps_it_from_beginning_is_said(tmp_path: Path, variables: dict[str, str], message: str) -> None:
     with started(tmp_path, **variables) as process:
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=240)
     assert process.returncode == 2
     assert message in err
     assert KEY not in err
@@ -77,7 +77,7 @@ def test_what_keeps_it_from_beginning_is_said(tmp_path: Path, variables: dict[st
 def test_a_host_that_is_not_ours_is_said(bundle: Bundle, tmp_path: Path) -> None:
     Registry(tmp_path / "models").publish(bundle.path)
     with started(tmp_path, MINDSTREAM_API_HOST="no-such-host.invalid") as process:
-        _, err = process.communicate(timeout=60)
+        _, err = process.communicate(timeout=240)
     assert process.returncode == 2
     assert "error: the API cannot be served at port 0 of no-such-host.invalid" in err
     assert err.rstrip().endswith("are MINDSTREAM_API_PORT and MINDSTREAM_API_HOST right?")

@@ -374,7 +374,7 @@ def test_what_others_write_is_seen_while_it_is_followed(
         recommender = Recommender(bundle, store, mine)
         for n, entry in enumerate([like(bundle, "new"), None, like(bundle, "new", 3)]):
             others.write({"new": entry})
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + 480
             while recommender.items.get("new") != entry:
                 assert time.monotonic() < deadline, n
                 time.sleep(0.02)

@@ -325,7 +325,7 @@ def test_several_publish_at_once(registry: Registry, bundle: Bundle, tmp_path: P
             assert process.stdin is not None
             process.stdin.write("go\n")
             process.stdin.flush()
-        said = [process.communicate(timeout=60) for process in processes]
+        said = [process.communicate(timeout=240) for process in processes]
     assert sorted(out for out, _ in said) == ["", "a\n", "b\n", "c\n"]
     [twice] = [error for out, error in said if not out]
     assert "a exists already; a version is published once" in twice
@@ -379,7 +379,7 @@ def publish_until(registry: Registry, path: Path, last: int) -> subprocess.Compl
     """Publish in a process of its own, killed at the nth time that it touches something in the registry."""
     command = [sys.executable, "-c", KILLED, str(registry.folder), str(path), str(last)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240)
 
 
 def test_killed_at_any_moment_the_current_bundle_is_whole(registry: Registry, bundle: Bundle, tmp_path: Path) -> None:

@@ -147,6 +147,6 @@ def test_impossible_shops(arguments: dict[str, float], message: str) -> None:
 
 def test_two_thousand_users_take_less_than_two_seconds() -> None:
     simulate(10)
-    start = time.perf_counter()
+    start = time.process_time()  # a busy machine takes longer, and computes no more
     simulate(2000)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2

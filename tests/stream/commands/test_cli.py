@@ -235,7 +235,7 @@ def test_where_no_kafka_answers(home: Path, bundle: Bundle) -> None:
         assert command.ends() == 2
     assert command.said.startswith(f"error: no Kafka broker answers at {address} (")
     assert command.said.endswith("is KAFKA_BOOTSTRAP_SERVERS right and the broker up?\n")
-    assert time.monotonic() - start < 20  # 5 s, and what it takes to start
+    assert time.monotonic() - start < 40  # 5 s, and what it takes to start
 
 
 @pytest.mark.parametrize("address", ["no-such-host.invalid:9092", "localhost:port", "localhost:1,localhost:2"])

@@ -38,7 +38,7 @@ def put(world: World, source: str, key: bytes | None, value: bytes | None, reaso
     headers = {"source-topic": topic, "source-partition": partition, "source-offset": offset, "reason": reason}
     with KafkaProducer(bootstrap_servers=world.kafka.bootstrap_servers) as producer:
         as_bytes = [(name, text.encode()) for name, text in headers.items()]
-        producer.send(f"{world.topic}.dlq", key=key, value=value, headers=as_bytes).get(20)
+        producer.send(f"{world.topic}.dlq", key=key, value=value, headers=as_bytes).get(80)
 
 
 def read_all(world: World, records: int) -> None:
@@ -137,7 +137,7 @@ def test_on_the_embedded_broker(shell: Shell) -> None:
         producer = broker.cluster.producer()
         headers = [("source-topic", b"behaviour-events"), ("source-partition", b"1"), ("source-offset", b"7")]
         for value in (b"\xff", event(event_id="e-1")):
-            producer.send("behaviour-events.dlq", key=b"anna", value=value, headers=headers).get(20)
+            producer.send("behaviour-events.dlq", key=b"anna", value=value, headers=headers).get(80)
         producer.close()
         _, said = shell("dlq", "list")
         assert said.count("behaviour-events[1]@7  unknown  ") == 2
@@ -265,7 +265,7 @@ def test_what_strangers_put_there_is_listed(world: World, kafka: KafkaShell) -> 
     """Without our headers, or with others in them."""
     with KafkaProducer(bootstrap_servers=world.kafka.bootstrap_servers) as producer:
         for headers in ([], [("reason", b"\xff"), ("truncated", b"much")]):
-            producer.send(f"{world.topic}.dlq", key=b"anna", value=event(), headers=headers, partition=0).get(20)
+            producer.send(f"{world.topic}.dlq", key=b"anna", value=event(), headers=headers, partition=0).get(80)
     status, said = kafka("dlq", "list")
     assert status == 0
     first, second, counts = said.splitlines()

@@ -79,7 +79,7 @@ def goes_through(cluster: Cluster, topic: str) -> bool:
     event = Event("ann", "mug", 1_720_000_000_000)
     with EventProducer(cluster, topic) as producer:
         _, offset = producer.publish(event)
-    consumer = cluster.consumer(None, consumer_timeout_ms=20_000)
+    consumer = cluster.consumer(None, consumer_timeout_ms=80_000)
     try:
         consumer.assign([TopicPartition(topic, 0)])
         consumer.seek(TopicPartition(topic, 0), offset)

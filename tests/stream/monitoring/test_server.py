@@ -53,7 +53,7 @@ def get(served: Monitor, path: str, method: str = "GET") -> tuple[int, str]:
     """Status and body."""
     request = urllib.request.Request(f"http://{served.address}{path}", method=method)
     try:
-        with urllib.request.urlopen(request, timeout=20) as response:
+        with urllib.request.urlopen(request, timeout=80) as response:
             return response.status, response.read().decode()
     except urllib.error.HTTPError as error:
         with error:
@@ -150,7 +150,7 @@ def test_ipv6(metrics: Metrics, health: Health) -> None:
         pytest.skip("this machine has no IPv6")
     with Monitor(metrics, health, "::1", 0) as served:
         port = served.server.server_address[1]
-        with urllib.request.urlopen(f"http://[::1]:{port}/healthz", timeout=20) as response:
+        with urllib.request.urlopen(f"http://[::1]:{port}/healthz", timeout=80) as response:
             assert response.status == 200
 
 
