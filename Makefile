@@ -1,5 +1,6 @@
 # make demo    set up, prepare a model if there is none, show the demo in a browser; LOG=path shows a real log
-# make test    set up, run all tests
+# make check   set up, run the linters and the tests that need no service and no patience: two or three minutes
+# make test    set up, run all tests; WORKERS=n at a time
 # make lint    set up, run ruff and mypy
 # make docs    set up, build the documentation site in site/
 # make setup   what these share
@@ -9,13 +10,20 @@ PYTHON ?= python3
 PY := .venv/bin/python
 UV := .venv/bin/uv
 
-.PHONY: demo test lint docs setup lock
+# Many tests wait for a broker or a browser, so more of them run at once than there are cores.
+WORKERS ?= 3
+PYTEST := $(PY) -m pytest --numprocesses $(WORKERS) --dist worksteal
+
+.PHONY: demo check test lint docs setup lock
 
 demo: setup
 	@$(PY) -m demo $(if $(LOG),--log "$(LOG)")
 
+check: lint
+	$(PYTEST) -m "not kafka and not redis and not browser and not slow"
+
 test: setup
-	$(PY) -m pytest
+	$(PYTEST)
 
 lint: setup
 	$(PY) -m ruff check .
