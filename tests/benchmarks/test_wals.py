@@ -7,7 +7,7 @@ from benchmarks.quality import wals
 from benchmarks.quality.wals import Wals, WalsSettings, tune_wals
 from model_export.data.dataset import Sequences
 from model_export.evaluation.cases import Cases
-from model_export.evaluation.rankers import recall_of
+from model_export.evaluation.rankers import tuning_recall
 
 
 def sequences_of(histories: list[list[int]]) -> Sequences:
@@ -96,7 +96,7 @@ def test_tuning_keeps_the_settings_with_the_best_recall(monkeypatch: pytest.Monk
 
 
 def test_recall_looks_at_the_top_50(two_groups: Wals) -> None:
-    assert wals.tuning_recall(two_groups, cases_of([[0, 1]], [2])) == 1  # 6 items: all are among them
+    assert tuning_recall(two_groups, cases_of([[0, 1]], [2])) == 1  # 6 items: all are among them
 
 
 def test_without_validation_cases_nothing_is_tuned() -> None:

@@ -31,7 +31,7 @@ from model_export.models.model_config import ModelConfig
 from model_export.models.presets import DEFAULT, PRESETS, preset
 from model_export.models.training_config import TrainingConfig
 from model_export.readers import read_log
-from model_export.training.loop import Run
+from model_export.training.loop import TrainingRun
 
 ROOT = Path(__file__).parents[3]
 OWN = ["simulate", "train", "evaluate", "export"]
@@ -174,14 +174,14 @@ def test_a_training_that_was_stopped_goes_on(
 ) -> None:
     out, state = tmp_path / "model.pt", tmp_path / "model.pt.progress"
     line = ("train", log, "--model", "mind", "--steps", "4", "--batch-size", "64", "--dim", "4", "--out", out)
-    saved = steps.TrainingRun.save
+    saved = TrainingRun.save
 
-    def stopped(run: steps.TrainingRun, path: Path, data: dict[str, Any]) -> None:
+    def stopped(run: TrainingRun, path: Path, data: dict[str, Any]) -> None:
         saved(run, path, data)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(steps.TrainingRun, "save", stopped)
+        patch.setattr(TrainingRun, "save", stopped)
         assert say(patch, *line) == 130
     assert [file.name for file in tmp_path.iterdir()] == [state.name]
     assert say(monkeypatch, *line, "--seed", "8", "--resume") == 2

@@ -50,7 +50,8 @@ def two_shelves(alone: int = 0) -> csr_matrix:
 
 def test_items_that_go_together_start_close() -> None:
     vectors = svd_item_vectors(two_shelves(), 4, np.random.default_rng(0))
-    assert (vectors.shape, vectors.dtype) == ((20, 4), np.float32)
+    assert vectors.shape == (20, 4)
+    assert vectors.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-6)
     cosines = vectors @ vectors.T
     within = np.r_[cosines[:10, :10].ravel(), cosines[10:, 10:].ravel()]

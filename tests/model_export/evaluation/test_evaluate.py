@@ -17,6 +17,7 @@ from model_export.evaluation import evaluate as evaluating
 from model_export.evaluation.cases import Cases
 from model_export.evaluation.evaluate import chronological_data, comirec_data, evaluate, evaluate_ranker
 from model_export.evaluation.model_ranker import ModelRanker, capsules_of, rank_by_model
+from model_export.evaluation.rankers import Popular
 from model_export.evaluation.split import split_users
 from model_export.models.checkpoint import Checkpoint, new_model
 from model_export.models.model_config import ModelConfig
@@ -109,9 +110,8 @@ def test_baselines_do_not_learn_from_held_out_users(
     checkpoint: Checkpoint, shop: SimulatedShop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counted: list[np.ndarray] = []
-    popular = evaluating.Popular
 
-    def remember(counts: np.ndarray) -> evaluating.Popular:
+    def remember(counts: np.ndarray) -> Popular:
         counted.append(counts)
         return Popular(counts)
 

@@ -17,8 +17,9 @@ from model_export.bundle.time_gaps import BUCKETS
 from model_export.export.bundle_writer import export
 from model_export.models.checkpoint import Checkpoint
 from model_export.models.interest_model import EXTRACTOR_CLASSES
+from model_export.models.mind import behaviour_ages
 from model_export.models.model_config import EXTRACTORS, ModelConfig
-from model_export.models.peers import MaxMf, MeanPooling, SelfAttention, UnsharedRouting, behaviour_ages, order_by_age
+from model_export.models.peers import MaxMf, MeanPooling, SelfAttention, UnsharedRouting, order_by_age
 from model_export.models.presets import PRESETS
 from tests.support.untrained import untrained
 
