@@ -23,6 +23,7 @@ from index.search.hnsw import HnswSettings
 from mindstream.settings import Settings
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.format import Bundle
+from model_export.bundle.serving import FixedServing
 from model_export.commands.options import Switches
 from model_export.data.dataset import build_sequences, build_vocabulary
 from model_export.data.interactions import InteractionLog
@@ -78,7 +79,7 @@ def main(
         cluster = Cluster(kafka.bootstrap_servers)
         settings = Settings(bootstrap_servers=kafka.bootstrap_servers, topic="freshness", home=Path(folder))
         with LmdbStore(settings.state) as store:
-            updater = Updater(cluster, store, Extractor(bundle), settings)
+            updater = Updater(cluster, store, FixedServing(bundle, Extractor), settings)
             try:
                 for records in _published(past, cluster, updater, "catching up"):
                     _apply(updater, records)
@@ -114,8 +115,7 @@ def _published(log: InteractionLog, cluster: Cluster, updater: Updater, what: st
 
 def _apply(updater: Updater, records: Sequence[ConsumerRecord]) -> None:
     """What the updater does with a batch before it commits it."""
-    by_user, _ = updater.decode(records)
-    updater.write(updater.apply(by_user))
+    updater.write(updater.apply(updater.decode(RecordBatch(records)).events))
 
 
 def _one_event_a_user(records: Iterable[ConsumerRecord]) -> list[list[ConsumerRecord]]:

@@ -15,6 +15,7 @@ from benchmarks.scenario.comparison import (
 )
 from benchmarks.scenario.home import Home
 from model_export.bundle.extractor import Extractor
+from model_export.bundle.serving import FixedServing
 from stream.events.event import BadEventError, Event, decode
 from stream.store.lmdb_store import LmdbStore
 from stream.updater.updater import Updater
@@ -61,7 +62,7 @@ def _applied_undisturbed(home: Home) -> dict[str, bytes]:
     with (
         tempfile.TemporaryDirectory() as folder,
         LmdbStore(Path(folder)) as store,
-        closing(Updater(home.cluster, store, Extractor(home.bundle), settings)) as updater,
+        closing(Updater(home.cluster, store, FixedServing(home.bundle, Extractor), settings)) as updater,
     ):
 
         def done() -> bool:

@@ -7,7 +7,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 from stream.events.event import BadEventError
 from stream.kafka.outbox import Outbox
 
-__all__ = ["KEPT_BYTES", "DeadLetter", "send"]
+__all__ = ["KEPT_BYTES", "DeadLetter", "write_letters"]
 
 KEPT_BYTES = 500_000  # of a key and of a value: together with the headers they must fit into Kafka's 1 MB a record
 
@@ -55,7 +55,7 @@ class DeadLetter:
         return [(name, str(value).encode()) for name, value in fields.items()]
 
 
-def send(outbox: Outbox, topic: str, letters: list[DeadLetter]) -> None:
+def write_letters(outbox: Outbox, topic: str, letters: list[DeadLetter]) -> None:
     """Write dead letters and wait until the broker has them all.
 
     Raises

@@ -40,9 +40,9 @@ class Commits:
     def add(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
         """Commit these soon."""
         self.pending.update(offsets)
-        self.go_on()
+        self.send_pending()
 
-    def go_on(self) -> None:
+    def send_pending(self) -> None:
         """Send what is pending, if the broker has answered the last commit. (A poll of the consumer brings answers.)"""
         now = time.monotonic()
         if self.pending and now >= self.next_try:
@@ -55,12 +55,12 @@ class Commits:
         if sent is self.sent:
             self.next_try = time.monotonic() + AGAIN_S if failed else 0.0
         if not failed:
-            self.forget(sent)
+            self._note_committed(sent)
         elif str(answer) != self.trouble:
             log.warning("offsets not committed: %s; until they are, the events may be read again", answer)
         self.trouble = str(answer) if failed else ""
 
-    def forget(self, committed: Offsets) -> None:
+    def _note_committed(self, committed: Offsets) -> None:
         """These are committed; what was added for a partition meanwhile is not."""
         self.pending = {one: offset for one, offset in self.pending.items() if committed.get(one) != offset}
 
@@ -79,4 +79,4 @@ class Commits:
         everything = dict(self.pending)
         if everything:
             self.consumer.commit(dict(everything), timeout_ms=ANSWER_MS)
-            self.forget(everything)
+            self._note_committed(everything)

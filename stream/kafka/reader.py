@@ -30,6 +30,7 @@ from stream.kafka.cluster import Cluster, TopicLife
 from stream.kafka.commits import ANSWER_MS, Commits
 from stream.kafka.watchdog import Progress, Watchdog
 from stream.monitoring.metrics import Metrics
+from stream.monitoring.observer import Observer
 
 __all__ = ["JOINED_WITHIN_S", "LIFE_CHECK_S", "MOST_RECORDS", "POLL_MS", "SURELY_OURS_S", "WATCH_S", "EventReader"]
 
@@ -51,6 +52,7 @@ class EventReader:
     Parameters
     ----------
     gone : told the partitions that are taken away, while `poll` runs.
+    observer : told what was polled and what is committed.
 
     Attributes
     ----------
@@ -69,8 +71,9 @@ class EventReader:
         settings: Settings,
         metrics: Metrics,
         gone: Callable[[Collection[TopicPartition]], None],
+        observer: Observer,
     ) -> None:
-        self.settings, self.metrics = settings, metrics
+        self.settings, self.metrics, self.observer = settings, metrics, observer
         self.ready = threading.Event()
         self.paused = False
         self.polls = 0
@@ -103,20 +106,35 @@ class EventReader:
         """
         self.closing.close()
 
+    def partitions(self) -> set[TopicPartition]:
+        """Return the partitions that the group has given this reader."""
+        return self.consumer.assignment()
+
     def poll(self, timeout_ms: int = POLL_MS) -> list[ConsumerRecord]:
-        """The next records; those of one partition are in order.
+        """Return the next records; those of one partition are in order.
 
         Raises
         ------
         OSError
             If they cannot be read. (A broker that is away is waited for.)
         """
+        with self.observer.timed("poll"):
+            self._check_group()
+            records = self._poll_consumer(timeout_ms)
+        self.observer.polled(records)
+        return records
+
+    def _check_group(self) -> None:
+        """Look, before a poll, whether the topic is the same, the group is joined and partitions move."""
         if not self.paused:  # what is not finished yet is of the life that is known
             self._check_life()
         self._check_membership()
         self._check_progress()
+
+    def _poll_consumer(self, timeout_ms: int) -> list[ConsumerRecord]:
+        """Poll once, and put right what Kafka says is wrong; then there are no records this time."""
         try:
-            self.commits.go_on()
+            self.commits.send_pending()
             polled = self.consumer.poll(timeout_ms=timeout_ms)
         except FencedInstanceIdError as error:
             raise self._name_taken() from error
@@ -138,12 +156,16 @@ class EventReader:
             return []
         except KafkaError as error:
             raise OSError(f"events cannot be read from {self.settings.topic}: {error}") from error
+        self._note_poll()
+        return [record for records in polled.values() for record in records]
+
+    def _note_poll(self) -> None:
+        """Take note of a poll that went well: the broker takes us for a member."""
         self.polls += 1
-        if time.monotonic() - self.sure < SURELY_OURS_S:  # one who slept asks first, see `still_reads`
+        if self.is_sure():  # one who slept asks first, see `still_reads`
             self.sure = time.monotonic()
         if not self.ready.is_set() and self.consumer.assignment():
             self.ready.set()
-        return [record for records in polled.values() for record in records]
 
     def pause(self) -> None:
         """Bring no more records until `resume`, but stay in the group."""
@@ -156,8 +178,12 @@ class EventReader:
         self.consumer.resume(*self.consumer.paused())
         self.watchdog.forgive()
 
+    def is_sure(self) -> bool:
+        """Tell whether so little time has passed since the broker answered that nobody else has our partitions."""
+        return time.monotonic() - self.sure < SURELY_OURS_S
+
     def still_reads(self, batch: RecordBatch) -> bool:
-        """Whether the partitions of a batch are surely ours; else it is read again by whoever has them.
+        """Tell whether the partitions of a batch are surely ours; else whoever has them reads it again.
 
         A process that slept (SIGSTOP, a host too busy to run it) may have been thought dead. Then it asks the group by
         committing where the batch begins, which only a member may do.
@@ -181,7 +207,7 @@ class EventReader:
 
     def _make_sure(self, done: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
         """Raise OSError unless these partitions are surely ours; all before the offsets must be done."""
-        if time.monotonic() - self.sure < SURELY_OURS_S:
+        if self.is_sure():
             return
         try:
             self.consumer.commit(dict(done), timeout_ms=ANSWER_MS)
@@ -207,12 +233,14 @@ class EventReader:
         ValueError
             If another updater has taken our name over.
         """
-        try:
-            self.commits.add(batch.ends())
-        except FencedInstanceIdError as error:
-            raise self._name_taken() from error
-        if wait:
-            self.finish_commits()
+        with self.observer.timed("commit"):
+            try:
+                self.commits.add(batch.ends())
+            except FencedInstanceIdError as error:
+                raise self._name_taken() from error
+            if wait:
+                self.finish_commits()
+        self.observer.committed(batch.records)
 
     def finish_commits(self) -> bool:
         """Wait until everything that is done is committed; whether it is. If not, it is tried again later."""

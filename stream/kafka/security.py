@@ -8,9 +8,10 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from mindstream.files import why_unreadable
 from mindstream.settings import Settings
 
-__all__ = ["PLAINTEXT", "Security", "unreadable"]
+__all__ = ["PLAINTEXT", "Security"]
 
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
@@ -156,7 +157,7 @@ class Security:
             if given[f"KAFKA_SSL_{one}"] and not given[f"KAFKA_SSL_{other}"]:
                 yield f"KAFKA_SSL_{one} is set, but KAFKA_SSL_{other} is not; they go together"
         for variable, value in given.items():
-            if isinstance(value, Path) and (reason := unreadable(value)):
+            if isinstance(value, Path) and (reason := why_unreadable(value)):
                 yield f"{variable} is {value}, which cannot be read ({reason}); right is a file in PEM"
 
     def variables(self) -> dict[str, str | Path | None]:
@@ -175,15 +176,6 @@ class Security:
 def _revealed(secret: SecretStr | None) -> str:
     """A secret in the clear; empty where there is none."""
     return secret.get_secret_value() if secret else ""
-
-
-def unreadable(file: Path) -> str | None:
-    """Why a file cannot be read; None where it can."""
-    try:
-        file.open("rb").close()
-    except OSError as error:
-        return error.strerror
-    return None
 
 
 PLAINTEXT = Security()

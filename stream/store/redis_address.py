@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-from stream.kafka.security import unreadable
+from mindstream.files import why_unreadable
 
 __all__ = ["RedisAddress", "parse"]
 
@@ -129,7 +129,7 @@ def _options(split: SplitResult, tls: bool) -> dict[str, str]:
         if options.get(name, values[0]) not in values:
             raise _wrong(f"has an option {name} that is none of {', '.join(values)}")
     for name in FILES:
-        if (file := options.get(name)) and (reason := unreadable(Path(file))):
+        if (file := options.get(name)) and (reason := why_unreadable(Path(file))):
             raise ValueError(
                 f"the url of Redis (MINDSTREAM_REDIS) has the option {name} with {file!r}, which cannot be read "
                 f"({reason}); right is a file in PEM"

@@ -29,6 +29,7 @@ from benchmarks.scenario.watch import Look, Memory, longest_stall
 from benchmarks.scenario.world import World
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.format import Bundle
+from model_export.bundle.serving import FixedServing
 from stream.events.position import Position
 from stream.events.producer import EventProducer
 from stream.store.lmdb_store import LmdbStore
@@ -102,7 +103,7 @@ def publish_clicks(home: Home, events: int = EVENTS) -> None:
 def update(home: Home, until: Callable[[Updater], bool], group: str) -> None:
     """An updater in this process works on the home's store."""
     settings = home.settings.model_copy(update={"group": f"{home.settings.topic}-{group}"})
-    with closing(Updater(home.cluster, home.store, Extractor(home.bundle), settings)) as updater:
+    with closing(Updater(home.cluster, home.store, FixedServing(home.bundle, Extractor), settings)) as updater:
 
         def done() -> bool:
             updater.step()
@@ -261,7 +262,7 @@ def test_the_command_fails_where_something_was_found(
         "unfinished": Row("endless", unfinished, {}, SAME),
     }
     monkeypatch.setattr(command, "ROWS", rows)
-    monkeypatch.setattr(command, "small_bundle", lambda folder: bundle)
+    monkeypatch.setattr(command, "_small_bundle", lambda folder: bundle)
     monkeypatch.setattr(command, "RealKafka", lambda: closing(Stays(real_kafka)))
     nothing = dict.fromkeys(MUST_BE_ZERO)
     command.main(["good"], quick=True)

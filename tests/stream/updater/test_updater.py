@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from mindstream.settings import Settings
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.format import Bundle
+from model_export.bundle.serving import FixedServing
 from stream.dead_letters.writer import KEPT_BYTES
 from stream.events.event import Event, encode
 from stream.events.position import Position
@@ -47,7 +48,8 @@ class World:
         self.kafka, self.topic, self.home = kafka, topic, home
         self.cluster = Cluster(kafka.bootstrap_servers)
         self.items = bundle.item_ids
-        self.extractor = Extractor(bundle)
+        self.serving = FixedServing(bundle, Extractor)
+        self.extractor = self.serving.current
         self.settings = Settings(
             bootstrap_servers=kafka.bootstrap_servers, topic=topic, group=f"{topic}-updaters", home=home
         )
@@ -57,7 +59,7 @@ class World:
     def updater(self, store: Store | None = None, **changed: object) -> Updater:
         """A new updater; closed with the world where the test does not do that before."""
         settings = self.settings.model_copy(update=changed)
-        updater = Updater(self.cluster, store or self.store, self.extractor, settings)
+        updater = Updater(self.cluster, store or self.store, self.serving, settings)
         self.closing.callback(updater.close)
         return updater
 
@@ -328,7 +330,7 @@ def test_what_is_not_finished_is_left_to_whoever_gets_the_partition(world: World
     world.publish(click for number in range(20) for click in world.clicks(f"user-{number}", number))
     with UnwillingStore(tmp_path / "full") as full:
         first = world.updater(full)
-        work(first, lambda: first.counts["stalls"] >= 1 and len(first.batch.records) == 20)
+        work(first, lambda: first.counts["stalls"] >= 1 and len(first.pending.batch.records) == 20)
         second = world.updater()
 
         def shared() -> bool:
@@ -336,7 +338,7 @@ def test_what_is_not_finished_is_left_to_whoever_gets_the_partition(world: World
             return len(first.reader.consumer.assignment()) == PARTITIONS // 2 and second.counts["applied"] > 0
 
         work(first, shared, "the partitions are shared")
-        work(second, lambda: second.counts["applied"] + len(first.batch.records) == 20)
+        work(second, lambda: second.counts["applied"] + len(first.pending.batch.records) == 20)
         assert second.counts["applied"] > 0
         first.close()
         apply_all(second, 20)
@@ -360,7 +362,7 @@ def test_a_topic_made_again_while_the_store_is_out_of_order(world: World, tmp_pa
     world.publish(world.clicks("anna", *range(10)))
     with UnwillingStore(tmp_path / "full") as full:
         updater = world.updater(full)
-        work(updater, lambda: updater.counts["stalls"] >= 1 and len(updater.batch.records) == 10)
+        work(updater, lambda: updater.counts["stalls"] >= 1 and len(updater.pending.batch.records) == 10)
         world.make_again()
         world.publish(world.clicks("anna", 20, 21, first=10))
         updater.reader.life_checked -= LIFE_CHECK_S
@@ -389,7 +391,7 @@ def test_one_who_slept_asks_before_writing(world: World, monkeypatch: pytest.Mon
     apply_all(other, 2)
     before = world.stored_bytes()
     monkeypatch.setattr(sleeper.reader, "sure", 0.0)
-    sleeper.finish(RecordBatch(arrived))
+    sleeper.finish(sleeper.decode(RecordBatch(arrived)))
     assert (sleeper.counts["applied"], world.stored_bytes()) == (0, before)
     world.publish(world.clicks("anna", 3, first=2))
     apply_all(other, 3)
@@ -871,7 +873,7 @@ def test_one_who_stops_while_the_group_changes_waits_to_commit(world: World, mon
             raise RebalanceInProgressError()
         finish()
 
-    monkeypatch.setattr(commits, "go_on", lambda: None)  # nothing is committed before the end
+    monkeypatch.setattr(commits, "send_pending", lambda: None)  # nothing is committed before the end
     monkeypatch.setattr(commits, "finish", changing)
     monkeypatch.setattr(updater.reader, "is_joining", lambda: tries < 3)
 
