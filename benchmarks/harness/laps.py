@@ -1,4 +1,4 @@
-"""Where the time goes: seconds in each part of some work, without the parts inside it."""
+"""The seconds in each part of some work, without the parts inside it."""
 
 import time
 from collections import defaultdict

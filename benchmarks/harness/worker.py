@@ -1,4 +1,4 @@
-"""A process that reads a topic for a benchmark: python -m benchmarks.worker TASK, where TASK is JSON (task.py).
+"""A process that reads a topic for a benchmark: python -m benchmarks.harness.worker TASK, in JSON (task.py).
 
 It has no more threads and libraries than `python -m stream run`. On stdout it says, a line each, how many partitions it
 reads, that it waits, how many events it has done, and at last its report. On stdin it is told, a line each: to wait,
@@ -41,7 +41,7 @@ SAID_EVERY_S = 0.2
 
 
 class _Worker(Protocol):
-    """What reads the topic.
+    """A reader of the topic.
 
     Attributes
     ----------
@@ -61,12 +61,12 @@ class _Worker(Protocol):
     def done_ns(self) -> int: ...
 
     def partitions(self) -> int:
-        """How many partitions are read."""
+        """Return how many partitions are read."""
         ...
 
     @property
     def counts(self) -> Counter[str]:
-        """Events by what became of them."""
+        """Return events by what became of them."""
         ...
 
     def begin(self) -> None:
@@ -74,7 +74,7 @@ class _Worker(Protocol):
         ...
 
     def step(self) -> None:
-        """Do one batch, or wait a moment where there is none."""
+        """Do one batch, or wait a moment if there is none."""
         ...
 
     def close(self) -> None: ...
@@ -119,7 +119,7 @@ class _Reading:
 
 
 class _NotedStore(LmdbStore):
-    """Notes when each state was stored."""
+    """A store that notes when each state was stored."""
 
     def __init__(self, task: Task, settings: Settings) -> None:
         super().__init__(settings.state)
@@ -137,7 +137,7 @@ class _NotedStore(LmdbStore):
 
 
 class _Notes(Observer):
-    """Notes when records are polled and committed, and where an updater's time goes."""
+    """An observer that notes arrivals and commits, and where an updater's time goes."""
 
     def __init__(self, noted: bool) -> None:
         self.noted, self.laps = noted, Laps()
@@ -211,7 +211,7 @@ class _Updating:
 
 
 def _arrivals(records: Sequence[ConsumerRecord]) -> list[Polled]:
-    """Records that have just arrived."""
+    """Note records that have just arrived."""
     now = time.monotonic_ns()
     return [Polled(record.partition, record.offset, now) for record in records]
 
@@ -238,12 +238,15 @@ def _work(worker: _Worker, told: "queue.Queue[str]") -> Report:
 
 
 def _say(what: str, number: int) -> None:
-    """One line for the benchmark."""
+    """Print one line for the benchmark."""
     print(what, number, flush=True)
 
 
 def _listen() -> "queue.Queue[str]":
-    """What is told on stdin, as it comes; its end tells to go on to the end, for the benchmark has died."""
+    """Return a queue of what is told on stdin.
+
+    Its end tells to go on to the end, for the benchmark has died.
+    """
     told: queue.Queue[str] = queue.Queue()
 
     def hear() -> None:

@@ -1,4 +1,4 @@
-"""A worker as seen from the benchmark that started it."""
+"""A worker process as seen from the benchmark that started it."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ PATIENCE_S = 120.0  # without a change
 
 
 class WorkerProcess:
-    """A `python -m benchmarks.worker` that runs until the end of a `with`.
+    """A `python -m benchmarks.harness.worker` that runs until the end of a `with`.
 
     Attributes
     ----------
@@ -102,7 +102,10 @@ def share_partitions(workers: Sequence[WorkerProcess], partitions: int) -> None:
 
 
 def do_events(workers: Sequence[WorkerProcess], events: int, seen: Callable[[int], object] = lambda _: None) -> None:
-    """Tell the workers to go and wait until they have done so many events; `seen` is told how many more were done."""
+    """Tell the workers to go, and wait until they have done so many events.
+
+    `seen` is told how many more were done.
+    """
     for worker in workers:
         worker.tell("go")
     wait(workers, lambda: sum(worker.events for worker in workers), events, seen)

@@ -1,4 +1,4 @@
-"""What freshness is worth: a model trained on the first 80 % of a log meets the rest through a real Kafka.
+"""The worth of freshness: a model trained on the first 80 % of a log meets the rest through a real Kafka.
 
 Before each event is applied it is noted whether its item is among the user's top 50: with capsules as fresh as the last
 event, with capsules frozen at the start of the replay, with most-popular, and with item-kNN, fresh and frozen.
@@ -65,7 +65,7 @@ def main(
     ids_only: Annotated[bool, typer.Option("--ids-only", help="Leave out the side features of items.")] = False,
     switches: Switches = None,
 ) -> None:
-    """HR@50 with fresh and with frozen capsules on a log replayed through real Kafka."""
+    """Measure HR@50 with fresh and with frozen capsules, on a log replayed through Kafka."""
     chosen = switched(preset(model), switches or [])
     training = replace(chosen.training, seed=seed, steps=steps or chosen.training.steps, valid_share=VALID_SHARE)
     chosen = replace(chosen, training=replace(training, test_share=0))
@@ -100,7 +100,10 @@ def _make_bundle(log: InteractionLog, chosen: Preset, folder: Path) -> Bundle:
 
 
 def _published(log: InteractionLog, cluster: Cluster, updater: Updater, what: str) -> Iterator[list[ConsumerRecord]]:
-    """Replay a log into the topic and yield it as it comes back, committed batch by batch, until all is back."""
+    """Replay a log into the topic and yield it as it comes back, until all is back.
+
+    Committed batch by batch.
+    """
     left = replay(log, cluster, updater.settings.topic, updater.settings.group, speed=None)
     with tqdm(total=left, desc=what, unit="event") as bar:
         while left:
@@ -114,12 +117,15 @@ def _published(log: InteractionLog, cluster: Cluster, updater: Updater, what: st
 
 
 def _apply(updater: Updater, records: Sequence[ConsumerRecord]) -> None:
-    """What the updater does with a batch before it commits it."""
+    """Do with a batch what the updater does before it commits it."""
     updater.write(updater.apply(updater.decode(RecordBatch(records)).events))
 
 
 def _one_event_a_user(records: Iterable[ConsumerRecord]) -> list[list[ConsumerRecord]]:
-    """Split a batch so that no part has two events of one user; a user's events stay in order."""
+    """Split a batch so that no part has two events of one user.
+
+    A user's events stay in order.
+    """
     rounds: list[list[ConsumerRecord]] = []
     seen: Counter[bytes] = Counter()
     for record in records:
@@ -132,7 +138,7 @@ def _one_event_a_user(records: Iterable[ConsumerRecord]) -> list[list[ConsumerRe
 
 
 class _Judge:
-    """Counts the events whose item was among the top 50 before they were applied."""
+    """A count of the events whose item was among the top 50 before they were applied."""
 
     def __init__(self, past: InteractionLog, bundle: Bundle, store: LmdbStore) -> None:
         vocabulary = build_vocabulary(past)
@@ -147,7 +153,7 @@ class _Judge:
         self.hits: Counter[str] = Counter()
 
     def note(self, records: list[ConsumerRecord]) -> None:
-        """_Judge events of different users against the states that are stored now."""
+        """Count the hits of events of different users, by the states that are stored now."""
         decoded = [decode(record.value, record.key) for record in records]
         events = [event for event in decoded if isinstance(event, Event)]
         for event, state in zip(events, self.store.get_many([event.user_id for event in events]), strict=True):
@@ -162,6 +168,7 @@ class _Judge:
         self.hits.update(name for name, top in tops.items() if event.item_id in top)
 
     def by_capsules(self, state: UserState | None) -> set[str]:
+        """Return the items that the recommender finds for a state."""
         return set(self.recommender.recommend_for(state, N).item_ids)
 
     def _by_knn(self, state: UserState | None) -> set[str]:

@@ -43,7 +43,7 @@ def produce(
 
 
 def _say_published(count: int) -> None:
-    """On stderr, after Ctrl-C too."""
+    """Say on stderr how many events were published, after Ctrl-C too."""
     print(f"published {count:,} event{'s' * (count != 1)} to {settings.load().topic}", file=sys.stderr)
 
 
@@ -68,7 +68,7 @@ def replay(
 
 
 def _parse_speed(speed: str) -> float | None:
-    """None for "max", else the factor."""
+    """Return the factor of a speed; None for "max"."""
     if speed == "max":
         return None
     try:

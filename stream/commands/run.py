@@ -50,7 +50,10 @@ def run() -> None:
 
 
 def _warm_extractor(bundle: Bundle) -> Extractor:
-    """A bundle's extractor that has run once, so that the first batch need not wait for what a first run prepares."""
+    """Make a bundle's extractor and run it once.
+
+    So the first batch need not wait for what a first run prepares.
+    """
     extractor = Extractor(bundle)
     extractor.encode([bundle.item_ids[: extractor.length]])
     return extractor
@@ -66,10 +69,10 @@ def _report(updater: Updater, stop: threading.Event) -> None:
 
 
 def remove_idle(store: Store, stop: threading.Event) -> None:
-    """Remove users whose time is over, now and then; what goes wrong is tried again the next time."""
+    """Remove users whose time is over, now and then; a failure is tried again later."""
     while not stop.wait(REMOVE_S):
         try:
-            if removed := store.sweep():
+            if removed := store.remove_expired():
                 log.info("removed %d users whose time was over", removed)
         except (OSError, ValueError) as error:
             log.warning("users whose time is over stay for now: %s", error)

@@ -7,7 +7,7 @@ __all__ = ["stop_on_signals"]
 
 
 def stop_on_signals() -> threading.Event:
-    """An event that is set by SIGTERM and Ctrl-C."""
+    """Make an event that is set by SIGTERM and Ctrl-C."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

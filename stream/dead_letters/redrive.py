@@ -1,4 +1,4 @@
-"""Sends dead letters that are events by now back to the topic they came from, so that each is applied once.
+"""Redriving: dead letters that are events by now go back to the topic they came from, and each is applied once.
 
 An event without an event_id gets the position of its first record as its event_id. However often it is sent, the
 updater applies it once: to a user's history it is a duplicate from then on.
@@ -30,7 +30,9 @@ class Redrive:
         self.sent: set[str] = set()
 
     def send(self, letter: Letter) -> bool:
-        """Send the event that a letter holds; False where another letter of the same record was sent already.
+        """Send the event in a letter; return False if its record was sent before.
+
+        That is where another letter of the same record was sent already.
 
         Raises
         ------
@@ -48,7 +50,9 @@ class Redrive:
 
 
 def mended(letter: Letter, topic: str) -> tuple[bytes, bytes]:
-    """Key and value to send. The key is never made from the value: it was either mended or the user's all along.
+    """Return the key and value to send for a letter.
+
+    The key is never made from the value: it was either mended or the user's all along.
 
     Raises
     ------
@@ -67,7 +71,9 @@ def mended(letter: Letter, topic: str) -> tuple[bytes, bytes]:
 
 
 def named(value: bytes, source: str) -> bytes:
-    """An event's JSON with an event_id at its end, where it counts even if an empty one stands before it.
+    """Return an event's JSON with an event_id at its end.
+
+    There it counts even if an empty one stands before it.
 
     The rest stays byte for byte as it is, fields that Mindstream does not know too.
     """

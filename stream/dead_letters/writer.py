@@ -1,4 +1,4 @@
-"""Records that are no events go to a topic of their own, with what is wrong and where they came from."""
+"""Writing dead letters: records that are no events go to a topic of their own, with the fault and their origin."""
 
 from dataclasses import dataclass
 
@@ -21,28 +21,32 @@ class DeadLetter:
 
     @property
     def source(self) -> str:
-        """topic[partition]@offset of the record."""
+        """Return topic[partition]@offset of the record."""
         return f"{self.record.topic}[{self.record.partition}]@{self.record.offset}"
 
     @property
     def key(self) -> bytes | None:
+        """Return the record's key; only its beginning if it is too large for a letter."""
         return self.record.key and self.record.key[:KEPT_BYTES]
 
     @property
     def value(self) -> bytes | None:
-        """As it came; only its beginning where it is so large that it would not be accepted with its headers."""
+        """Return the record's value; only its beginning if it is too large for a letter.
+
+        With the headers it would not be accepted otherwise.
+        """
         if self.record.value is None and self.record.key is None:
             return b""  # other clients can send such a record, kafka-python cannot
         return self.record.value and self.record.value[:KEPT_BYTES]
 
     @property
     def truncated(self) -> int | None:
-        """Bytes of the whole key and value, where they do not all fit into the letter."""
+        """Return the bytes of the whole key and value if the letter cannot hold them all."""
         key, value = self.record.key or b"", self.record.value or b""
         return len(key) + len(value) if max(len(key), len(value)) > KEPT_BYTES else None
 
     def headers(self) -> list[tuple[str, bytes]]:
-        """Where it came from and what is wrong."""
+        """Return the letter's headers: where the record came from and what is wrong."""
         fields: dict[str, object] = {
             "source-topic": self.record.topic,
             "source-partition": self.record.partition,

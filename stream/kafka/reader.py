@@ -1,4 +1,4 @@
-"""Reads the topic of behaviour events as a member of the updaters' consumer group.
+"""The reader of behaviour events, a member of the updaters' consumer group.
 
 Partitions are shared cooperatively: whoever joins or leaves moves only the partitions that have to move. Nothing is
 committed but what is said to be done, and no offset is ever jumped to without a word.
@@ -47,7 +47,7 @@ SURELY_OURS_S = 8.0  # below the session timeout: nobody is given the partitions
 
 
 class EventReader:
-    """A member of the consumer group.
+    """A member of the consumer group, which reads the topic of behaviour events.
 
     Parameters
     ----------
@@ -125,14 +125,14 @@ class EventReader:
         return records
 
     def _check_group(self) -> None:
-        """Look, before a poll, whether the topic is the same, the group is joined and partitions move."""
+        """Look before a poll at the topic's life, the membership and the progress."""
         if not self.paused:  # what is not finished yet is of the life that is known
             self._check_life()
         self._check_membership()
         self._check_progress()
 
     def _poll_consumer(self, timeout_ms: int) -> list[ConsumerRecord]:
-        """Poll once, and put right what Kafka says is wrong; then there are no records this time."""
+        """Poll once; put right what Kafka says is wrong, and return no records then."""
         try:
             self.commits.send_pending()
             polled = self.consumer.poll(timeout_ms=timeout_ms)
@@ -179,11 +179,11 @@ class EventReader:
         self.watchdog.forgive()
 
     def is_sure(self) -> bool:
-        """Tell whether so little time has passed since the broker answered that nobody else has our partitions."""
+        """Tell whether our partitions are surely ours, as the broker answered so recently."""
         return time.monotonic() - self.sure < SURELY_OURS_S
 
     def still_reads(self, batch: RecordBatch) -> bool:
-        """Tell whether the partitions of a batch are surely ours; else whoever has them reads it again.
+        """Tell whether a batch's partitions are ours; else whoever has them reads it again.
 
         A process that slept (SIGSTOP, a host too busy to run it) may have been thought dead. Then it asks the group by
         committing where the batch begins, which only a member may do.
@@ -206,7 +206,10 @@ class EventReader:
         self._make_sure({one: OffsetAndMetadata(at, "", -1) for one, at in reached.items() if at is not None})
 
     def _make_sure(self, done: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
-        """Raise OSError unless these partitions are surely ours; all before the offsets must be done."""
+        """Raise OSError unless these partitions are surely ours.
+
+        All before the offsets must be done.
+        """
         if self.is_sure():
             return
         try:
@@ -216,7 +219,7 @@ class EventReader:
         self.sure = time.monotonic()
 
     def rewind(self, batch: RecordBatch) -> None:
-        """Read a batch again, of the partitions that are still ours."""
+        """Go back to the start of a batch, in the partitions that are still ours."""
         for partition, offset in batch.starts().items():
             with suppress(IllegalStateError):  # not ours any more
                 self.consumer.seek(partition, offset)
@@ -243,7 +246,10 @@ class EventReader:
         self.observer.committed(batch.records)
 
     def finish_commits(self) -> bool:
-        """Wait until everything that is done is committed; whether it is. If not, it is tried again later."""
+        """Wait until everything that is done is committed, and tell whether it is.
+
+        If not, it is tried again later.
+        """
         try:
             self.commits.finish()
         except KafkaError as error:
@@ -252,31 +258,38 @@ class EventReader:
         return True
 
     def _commit_all(self) -> None:
-        """At the end. While the group gives its partitions out anew it takes no commits; that is waited for."""
+        """Commit everything at the end.
+
+        While the group gives its partitions out anew it takes no commits; that is waited for.
+        """
         deadline = time.monotonic() + ANSWER_MS / 1_000
         while not self.finish_commits() and self.is_joining() and time.monotonic() < deadline:
             with suppress(KafkaError):  # what it brings is neither done nor committed, so others read it
                 self.consumer.poll(timeout_ms=100)
 
     def is_joining(self) -> bool:
-        """Whether the group is not settled."""
+        """Tell whether the group is not settled."""
         return self.consumer.group_metadata().state != MemberState.STABLE
 
     def _name_taken(self) -> ValueError:
-        """What to say where another updater goes by our name."""
+        """Return the error that says that another updater goes by our name."""
         return ValueError(
             f"MINDSTREAM_INSTANCE is {self.settings.instance!r}, and another updater of group {self.settings.group} "
             "goes by that name; each needs its own"
         )
 
     def _check_life(self) -> None:
-        """Start over where the topic was deleted and made again: its events are new, whatever their offsets."""
+        """Look now and then whether the topic was deleted and made again."""
         if time.monotonic() - self.life_checked < LIFE_CHECK_S:
             return
         self.life_checked = time.monotonic()
         self.start_over_if_made_again()
 
     def start_over_if_made_again(self) -> bool:
+        """Read a topic from its start if it was made again, and tell whether it was.
+
+        Its events are new, whatever their offsets.
+        """
         if not self.life.has_changed():
             return False
         log.warning("topic %s was made again, now with id %s; reading its start", self.life.topic, self.life.id)
@@ -288,7 +301,7 @@ class EventReader:
         return True
 
     def _check_membership(self) -> None:
-        """Join again where that takes too long.
+        """Join again if that takes too long.
 
         kafka-python (3.0.12) may forget a join that a poll did not wait for, and then reads nothing any more.
         """
@@ -299,7 +312,7 @@ class EventReader:
             self._join_again()
 
     def _check_progress(self) -> None:
-        """Look at the lag now and then; join again where a partition has events and does not move."""
+        """Look at the lag now and then; join again if a partition has events and does not move."""
         if time.monotonic() - self.watched < WATCH_S:
             return
         self.watched = time.monotonic()
@@ -318,6 +331,7 @@ class EventReader:
             self._join_again_if_stuck(progress)
 
     def _join_again_if_stuck(self, progress: dict[TopicPartition, Progress]) -> None:
+        """Join again if a partition has had events for long and has not moved."""
         stuck = self.watchdog.stuck(progress, self.watched, self.polls)
         if stuck:
             self.metrics.stuck(len(stuck))
@@ -326,11 +340,15 @@ class EventReader:
 
     @property
     def trouble(self) -> str | None:
+        """Return why reading does not go on; None if all is well."""
         stuck = self.watchdog.found
         return self.away or (f"{_names(stuck)} has events and does not move" if stuck else None)
 
     def _join_again(self) -> None:
-        """Leave and join; what is not committed by then is read again by whoever gets the partition."""
+        """Leave the group and join it again.
+
+        What is not committed by then is read again by whoever gets the partition.
+        """
         self.joined = time.monotonic()
         self.finish_commits()
         self.listener.tell(self.consumer.assignment())  # kafka-python does not
@@ -338,7 +356,9 @@ class EventReader:
         self.consumer.subscribe([self.settings.topic], listener=self.listener)
 
     def _start_at_the_beginning(self, partitions: set[TopicPartition]) -> None:
-        """Read partitions that are new to the group, or that are no longer the log that was read before.
+        """Read partitions from their beginning.
+
+        They are new to the group, or no longer the log that was read before.
 
         Where they were read before after all, the events are replayed, which changes nothing.
         """
@@ -346,7 +366,10 @@ class EventReader:
         self.consumer.seek_to_beginning(*partitions)
 
     def _recover_offsets(self, gone: dict[TopicPartition, int]) -> None:
-        """Continue where the log begins after the broker removed what comes next; count and say what is lost."""
+        """Go on where the log begins after the broker removed what comes next.
+
+        What is lost is counted and logged.
+        """
         if self.start_over_if_made_again():
             return
         try:
@@ -364,7 +387,10 @@ class EventReader:
 
 
 class _Rebalances(ConsumerRebalanceListener):
-    """Passes on what is taken away. What is read is done before each poll, so there is nothing to finish."""
+    """A listener that passes on what is taken away.
+
+    What is read is done before each poll, so there is nothing to finish.
+    """
 
     def __init__(self, metrics: Metrics, *gone: Callable[[Collection[TopicPartition]], None]) -> None:
         self.metrics, self.gone = metrics, gone
@@ -388,5 +414,5 @@ class _Rebalances(ConsumerRebalanceListener):
 
 
 def _names(partitions: Collection[TopicPartition]) -> str:
-    """topic[partition], ... for people."""
+    """Write partitions as topic[partition], ... for people."""
     return ", ".join(f"{topic}[{number}]" for topic, number in sorted(partitions)) or "nothing"

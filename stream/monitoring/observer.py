@@ -13,13 +13,19 @@ _UNTIMED = nullcontext()  # one for all, since it keeps nothing
 
 
 class Observer:
-    """Hooks that an updater and its reader call; here they do nothing. Every call is for a batch, not for an event."""
+    """Hooks that an updater and its reader call; here they do nothing.
+
+    Every call is for a batch, not for an event.
+    """
 
     def polled(self, records: Sequence[ConsumerRecord]) -> None:
         """Take note of the records that one poll has brought; there may be none."""
 
     def committed(self, records: Sequence[ConsumerRecord]) -> None:
-        """Take note of the records whose offsets were handed to Kafka; the broker may not have answered yet."""
+        """Take note of the records whose offsets were handed to Kafka.
+
+        The broker may not have answered yet.
+        """
 
     def timed(self, part: str) -> AbstractContextManager[object]:
         """Return a context around one part of a batch.

@@ -1,4 +1,4 @@
-"""Every new set of capsules as a message, for ranking services and feature stores: topic keyed by user, compacted."""
+"""Interest updates: every new set of capsules as a message, for ranking services and feature stores."""
 
 from collections.abc import Mapping
 
@@ -34,7 +34,7 @@ class InterestUpdate(msgspec.Struct, frozen=True):
 
 
 def _message(state: UserState) -> bytes | None:
-    """The update's JSON; None, which compaction deletes, for a user who was forgotten."""
+    """Write the update's JSON; None, which compaction deletes, for a forgotten user."""
     if not state.history.item_ids:
         return None
     place, capsules = state.position, state.capsules

@@ -27,7 +27,9 @@ class Stage(StrEnum):
 
 @dataclass
 class PendingBatch:
-    """A decoded batch that is not committed yet. After a failure it goes on with the stage that failed.
+    """A decoded batch that is not committed yet.
+
+    After a failure it goes on with the stage that failed.
 
     Attributes
     ----------

@@ -57,16 +57,17 @@ SWEEPING_MS = 5
 
 
 def collect_less_garbage() -> None:
-    """Make Python look for reference cycles less often, in a process that does nothing but update: saves a tenth.
+    """Make Python look for reference cycles less often, which saves a tenth of the time.
 
-    What is loaded by now stays, and the thousands of small objects of a batch are in no cycles.
+    For a process that does nothing but update. What is loaded by now stays, and the thousands of small objects of a
+    batch are in no cycles.
     """
     gc.freeze()
     gc.set_threshold(50_000, 10, 10)
 
 
 class Updater:
-    """Keeps the capsules in a store as fresh as the last event on a topic.
+    """A worker that keeps the capsules in a store as fresh as the last event on a topic.
 
     Parameters
     ----------
@@ -124,7 +125,10 @@ class Updater:
         return self.metrics.counts
 
     def run(self, stop: threading.Event) -> None:
-        """Work until `stop` is set, then leave the group. Everything polled is written and committed by then."""
+        """Work until `stop` is set, then leave the group.
+
+        Everything polled is written and committed by then.
+        """
         try:
             while not stop.is_set():
                 self.step()
@@ -139,7 +143,7 @@ class Updater:
     # The way of a batch, from here on in its order.
 
     def step(self) -> None:
-        """Do one batch, from poll to commit; or one more try of the batch that could not be finished."""
+        """Do one batch, from poll to commit, or try again the one that could not be finished."""
         arrived = self._poll()  # 1; may take partitions from the pending batch
         self.follow()
         if self.trouble:
@@ -182,7 +186,7 @@ class Updater:
             return decode_batch(batch, self.reader.life.id, self.settings.is_behaviour)
 
     def _store(self, pending: PendingBatch) -> bool:
-        """Do the store stage where it is not done; tell whether the batch is still ours to go on with."""
+        """Do the store stage if it is due; tell whether the batch is still ours."""
         if pending.stage is not Stage.STORE:
             return self.reader.still_reads(pending.batch)
         if not self.update(pending):
@@ -192,7 +196,9 @@ class Updater:
         return True
 
     def update(self, pending: PendingBatch) -> bool:
-        """Apply a batch's events and write the states; return False where somebody else reads its partitions now.
+        """Apply a batch's events and write the states; return False if the batch is not ours now.
+
+        Somebody else reads its partitions then.
 
         Raises
         ------
@@ -216,7 +222,10 @@ class Updater:
         raise OSError(f"{len(refused)} users of the batch were written by others at each of {MOST_TRIES} tries")
 
     def apply(self, by_user: UserEvents) -> list[tuple[Applied, UserState]]:
-        """Make the new states of the users that change. All events of a user are applied together, encoded once."""
+        """Make the new states of the users that change.
+
+        All events of a user are applied together, encoded once.
+        """
         with self.observer.timed("apply"):
             states = self._read_states(by_user)
             length = self.settings.history_length
@@ -231,7 +240,10 @@ class Updater:
         return [(one, one.with_capsules(made)) for one, made in zip(users, capsules, strict=True)]
 
     def write(self, made: list[tuple[Applied, UserState]]) -> set[str]:
-        """Write states; return the users whose states are refused: others have written them since they were read."""
+        """Write states; return the users whose states are refused.
+
+        Others have written them since they were read.
+        """
         read = {one.user_id: one.read for one, _ in made}
         with self.metrics.timed("put"), self.observer.timed("store put"):
             refused = self.store.put_many((state for _, state in made), read)
@@ -258,7 +270,7 @@ class Updater:
             interest_updates.publish(self.outbox, self.settings.updates_topic, self._latest_states(pending))
 
     def _latest_states(self, pending: PendingBatch) -> dict[str, UserState | None]:
-        """Return the states of a batch's users: as they were just written, the others read from the store.
+        """Return the states of a batch's users: as just written, or else as stored.
 
         What was just written is the latest: nobody else has the partitions, and that is sure for some seconds (see
         `EventReader.is_sure`). After a stall it need not be. A partition may have come and gone meanwhile, and a user
@@ -273,7 +285,10 @@ class Updater:
         return {user_id: latest[user_id] for user_id in pending.events}
 
     def _commit(self, pending: PendingBatch) -> None:
-        """Commit the offsets; with dead letters wait for it: read again, they would be written twice."""
+        """Commit the offsets, and with dead letters wait for it.
+
+        Read again, they would be written twice.
+        """
         self.reader.commit(pending.batch, wait=bool(pending.letters))
         self.metrics.batch(len(pending.batch.records))
 
@@ -305,7 +320,10 @@ class Updater:
             self.health.well()
 
     def leave_to_others(self, partitions: Collection[TopicPartition]) -> None:
-        """Drop what is not finished of partitions that were taken away; it is not committed, so others read it."""
+        """Drop what is not finished of partitions that were taken away.
+
+        It is not committed, so others read it.
+        """
         self.pending.drop(partitions)
 
     def _wait_because(self, error: OSError) -> None:
@@ -341,7 +359,9 @@ class Updater:
         self.metrics.count("ignored", len(records) - len(pending.letters) - wanted)
 
     def _publish_swept(self, states: Sequence[UserState]) -> None:
-        """Publish the interests of these users before they are written: once they are, no sweep finds them again.
+        """Publish the interests of these users before they are written.
+
+        Once they are, no sweep finds them again.
 
         Raises
         ------

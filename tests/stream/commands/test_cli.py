@@ -355,11 +355,11 @@ def test_removing_who_is_idle_goes_on_whatever_went_wrong_before(
     failures = [ValueError("a stored user is of format 1"), OSError("no answer")]
 
     class Failing(LmdbStore):
-        def sweep(self) -> int:
+        def remove_expired(self) -> int:
             if failures:
                 raise failures.pop(0)
             stop.set()
-            return super().sweep()
+            return super().remove_expired()
 
     monkeypatch.setattr("stream.commands.run.REMOVE_S", 0.0)
     with Failing(tmp_path) as store:

@@ -4,7 +4,7 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from kafka import KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartitio
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaTimeoutError, RebalanceInProgressError, TopicAlreadyExistsError
+from msgspec import structs
 from msgspec.structs import replace
 
 from mindstream.settings import Settings
@@ -21,12 +22,14 @@ from model_export.bundle.extractor import Extractor
 from model_export.bundle.format import Bundle
 from model_export.bundle.serving import FixedServing
 from stream.dead_letters.writer import KEPT_BYTES
-from stream.events.event import Event, encode
+from stream.events.event import Event, Forget, decode, encode
 from stream.events.position import Position
 from stream.events.producer import EventProducer
 from stream.kafka.batch import RecordBatch
 from stream.kafka.cluster import Cluster
 from stream.kafka.reader import LIFE_CHECK_S
+from stream.monitoring.metrics import STALLS
+from stream.monitoring.observer import PARTS, Observer
 from stream.store.codec import to_bytes
 from stream.store.history import History
 from stream.store.lmdb_store import LmdbStore
@@ -486,6 +489,165 @@ def test_while_updates_cannot_be_written_a_dead_letter_is_written_once(world: Wo
     assert [record.key for record in world.kafka.records(updates)] == [b"anna"]
     with world.kafka.admin() as admin:
         admin.delete_topics([updates])
+
+
+class CountedStore(LmdbStore):
+    """A store that remembers who was read, one list a call."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.reads: list[list[str]] = []
+
+    def get_many(self, user_ids: Sequence[str]) -> list[UserState | None]:
+        self.reads.append(sorted(user_ids))
+        return super().get_many(user_ids)
+
+
+@pytest.fixture
+def updates(world: World) -> Iterator[str]:
+    """A topic for interest updates, which is deleted in the end."""
+    yield f"{world.topic}-interests"
+    with world.kafka.admin() as admin:
+        admin.delete_topics([f"{world.topic}-interests"])
+
+
+def announced(world: World, updates: str) -> dict[str, list[int | str]]:
+    """user_id -> the position of the last interest update."""
+    last = {record.key.decode(): record.value for record in world.kafka.records(updates)}
+    return {user_id: json.loads(value)["position"] for user_id, value in last.items()}
+
+
+def test_what_a_batch_wrote_is_announced_without_reading_it_again(world: World, updates: str, tmp_path: Path) -> None:
+    world.send(list(map(encode, [*world.clicks("anna", 1, 2), *world.clicks("ben", 3)])))
+    life = world.life()
+    with CountedStore(tmp_path / "counted") as store:
+        updater = world.updater(store, updates_topic=updates)
+        apply_all(updater, 3)
+        assert store.reads == [["anna", "ben"]]  # to apply the events
+        assert announced(world, updates) == {"anna": [life, 2, 1], "ben": [life, 2, 2]}
+        store.reads.clear()
+        world.send(list(map(encode, world.clicks("ben", 4, first=1))))
+        again = world.updater(store, updates_topic=updates, group=f"{world.topic}-again")
+        work(again, lambda: again.counts["applied"] + again.counts["replayed"] == 4)
+        assert (again.counts["applied"], again.counts["replayed"]) == (1, 3)
+        assert store.reads == [["anna", "ben"], ["anna"]]  # of anna nothing was written, and she is announced too
+        assert announced(world, updates) == {"anna": [life, 2, 1], "ben": [life, 2, 3]}
+        assert len(world.kafka.records(updates)) == 4
+
+
+@pytest.fixture
+def decodes(monkeypatch: pytest.MonkeyPatch) -> list[bytes | None]:
+    """The value of each record that an updater decodes, as often as it does."""
+    values: list[bytes | None] = []
+
+    def noted(value: bytes | None, key: bytes | None, published_ms: int) -> Event | Forget:
+        values.append(value)
+        return decode(value, key, published_ms)
+
+    monkeypatch.setattr("stream.updater.pending.decode", noted)
+    return values
+
+
+def overtake(store: Store, user_id: str) -> Position:
+    """Write a user as another updater does that reads another partition."""
+    [state] = store.get_many([user_id])
+    assert state is not None
+    theirs = Position("another life", 0, 9)
+    assert store.put_many([replace(state, position=theirs)], {user_id: state.position}) == set()
+    return theirs
+
+
+def test_after_a_stall_nothing_stale_is_announced(
+    world: World, updates: str, tmp_path: Path, decodes: list[bytes | None]
+) -> None:
+    world.send(list(map(encode, [*world.clicks("anna", 1, 2), *world.clicks("ben", 3)])))
+    with CountedStore(tmp_path / "counted") as store:
+        updater = world.updater(store, updates_topic=updates)
+        allow(world, most_bytes=1, topic=updates)
+        work(updater, lambda: updater.counts["stalls"] >= 2)
+        stalls = {
+            one: updater.metrics.registry.get_sample_value("mindstream_stalls_total", {"of": one}) for one in STALLS
+        }
+        assert stalls == {"store": 0, "dead_letters": 0, "updates": updater.counts["stalls"]}
+        theirs = overtake(store, "anna")
+        allow(world, most_bytes=1_000_000, topic=updates)
+        work(updater, lambda: updater.trouble is None and world.committed() == 3)
+        assert announced(world, updates) == {"anna": list(structs.astuple(theirs)), "ben": [world.life(), 2, 2]}
+    assert (updater.counts["applied"], updater.counts["replayed"]) == (3, 0)
+    assert len(decodes) == 3  # each record once, however often the batch was tried
+
+
+def test_one_who_slept_after_writing_announces_what_is_stored(world: World, updates: str, tmp_path: Path) -> None:
+    """The group may have given the partitions away meanwhile."""
+
+    class Slept(LmdbStore):
+        def put_many(self, states: Iterable[UserState], read: Mapping[str, Position | None] = {}) -> set[str]:
+            refused = super().put_many(states, read)
+            if updater.reader.sure:
+                updater.reader.sure = 0.0
+                theirs.append(overtake(self, "anna"))
+            return refused
+
+    theirs: list[Position] = []
+    world.send(list(map(encode, world.clicks("anna", 1, 2))))
+    with Slept(tmp_path / "slept") as store:
+        updater = world.updater(store, updates_topic=updates)
+        apply_all(updater, 2)
+        assert announced(world, updates) == {"anna": list(structs.astuple(theirs[0]))}
+
+
+def test_a_retry_does_not_decode_anew(world: World, tmp_path: Path, decodes: list[bytes | None]) -> None:
+    world.send([(b"anna", b"no event"), *map(encode, world.clicks("anna", 1, 2))])
+    with UnwillingStore(tmp_path / "full") as full:
+        updater = world.updater(full)
+        work(updater, lambda: updater.counts["stalls"] >= 3)
+        full.works = True
+        apply_all(updater, 2)
+    assert len(decodes) == 3
+    assert updater.counts["dead_letter"] == 1
+
+
+class Told(Observer):
+    """Writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def polled(self, records: Sequence[ConsumerRecord]) -> None:
+        if records:
+            self.heard.append(f"polled {len(records)}")
+
+    def committed(self, records: Sequence[ConsumerRecord]) -> None:
+        self.heard.append(f"committed {len(records)}")
+
+    @contextmanager
+    def timed(self, part: str) -> Iterator[None]:
+        if part != "poll":
+            self.heard.append(part)
+        yield
+        if part == "apply":
+            self.heard.append("applied")
+
+
+def test_an_observer_is_told_of_each_part_of_a_batch(world: World) -> None:
+    world.send([(b"anna", b"no event"), *map(encode, world.clicks("anna", 1, 2))])
+    told = Told()
+    updater = Updater(world.cluster, world.store, world.serving, world.settings, observer=told)
+    world.closing.callback(updater.close)
+    apply_all(updater, 2)
+    first = told.heard.index("polled 3")
+    assert told.heard[first : first + 9] == [
+        "polled 3",
+        "decode",
+        "apply",
+        "store get",
+        "encode",
+        "applied",
+        "store put",
+        "commit",
+        "committed 3",
+    ]
+    assert set(told.heard) <= {*PARTS, "applied", "polled 3", "committed 3"}
 
 
 def test_what_a_transaction_took_back_never_happened(world: World) -> None:
