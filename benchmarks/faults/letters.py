@@ -14,7 +14,7 @@ from benchmarks.scenario.world import World
 from stream.dead_letters.letter import read_record
 from stream.events.producer import EventProducer
 
-__all__ = ["letters_of", "malformed", "publish"]
+__all__ = ["letters_of", "malformed", "publish_with_bad"]
 
 A_HUNDREDTH = 100
 
@@ -49,7 +49,7 @@ def letters_of(home: Home, injected: Collection[Injected]) -> _Letters:
     return _Letters(len(expected - found.keys()), len(found.keys() - expected), found.total() - len(found))
 
 
-def publish(home: Home, events: int, bad: int) -> list[Injected]:
+def publish_with_bad(home: Home, events: int, bad: int) -> list[Injected]:
     """Publish clicks, and bad records evenly among them; return the bad ones.
 
     They are of all kinds.
@@ -69,7 +69,7 @@ def malformed(world: World, events: int = 100_000) -> Found:
     """Send one record in a hundred that is no event, of ten kinds."""
     with world.home() as home:
         world.say(f"publishing {events:,} events")
-        injected = publish(home, events - events // A_HUNDREDTH, events // A_HUNDREDTH)
+        injected = publish_with_bad(home, events - events // A_HUNDREDTH, events // A_HUNDREDTH)
         with home.run() as command:
             world.say("catching up")
             drain_s = home.catches_up()

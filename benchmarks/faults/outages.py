@@ -5,7 +5,7 @@ import time
 from kafka.admin import ConfigResource
 
 from benchmarks.faults.found import Found
-from benchmarks.faults.letters import letters_of, publish
+from benchmarks.faults.letters import letters_of, publish_with_bad
 from benchmarks.scenario.home import Home, counted
 from benchmarks.scenario.load import Load
 from benchmarks.scenario.verdict import verdict
@@ -95,7 +95,7 @@ def dead_letters_refused(world: World, seconds: float = 30.0) -> Found:
     with world.home() as home, home.run() as command, Load(home) as load:
         home.applies_more_than(0)
         _allow(home, 1)
-        injected = publish(home, events=0, bad=20)
+        injected = publish_with_bad(home, events=0, bad=20)
         command.says(PAUSED)
         world.say(f"no dead letters for {seconds:.0f} s")
         time.sleep(seconds)

@@ -24,7 +24,9 @@ __all__ = ["app"]
 
 EXIT_STILL_WRONG = 1
 
-app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
+HELP = "Dead letters, the records that are no events: list | redrive."
+
+app = typer.Typer(help=HELP, no_args_is_help=True, pretty_exceptions_enable=False)
 
 
 @app.command("list")

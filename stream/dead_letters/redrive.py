@@ -12,7 +12,7 @@ from stream.dead_letters.letter import Letter
 from stream.events.event import Forget, decode
 from stream.events.producer import EventProducer
 
-__all__ = ["LONGEST_EVENT_ID", "Redrive", "mended", "named"]
+__all__ = ["LONGEST_EVENT_ID", "Redrive", "record_to_send", "with_event_id"]
 
 LONGEST_EVENT_ID = 128  # characters; a topic's name alone may have 249
 
@@ -41,7 +41,7 @@ class Redrive:
         OSError
             If the broker does not answer.
         """
-        key, value = mended(letter, self.producer.topic)
+        key, value = record_to_send(letter, self.producer.topic)
         if letter.source in self.sent:
             return False
         self.producer.send_record(key, value)
@@ -49,7 +49,7 @@ class Redrive:
         return True
 
 
-def mended(letter: Letter, topic: str) -> tuple[bytes, bytes]:
+def record_to_send(letter: Letter, topic: str) -> tuple[bytes, bytes]:
     """Return the key and value to send for a letter.
 
     The key is never made from the value: it was either mended or the user's all along.
@@ -67,10 +67,10 @@ def mended(letter: Letter, topic: str) -> tuple[bytes, bytes]:
     if isinstance(event, Forget) or letter.value is None or letter.key is None:
         # Sent again it would delete what came after it. It has no event_id to be known by.
         raise ValueError("it has no value, which forgets a user; that is not redriven: `python -m stream forget USER`")
-    return letter.key, letter.value if event.event_id else named(letter.value, letter.source)
+    return letter.key, letter.value if event.event_id else with_event_id(letter.value, letter.source)
 
 
-def named(value: bytes, source: str) -> bytes:
+def with_event_id(value: bytes, source: str) -> bytes:
     """Return an event's JSON with an event_id at its end.
 
     There it counts even if an empty one stands before it.

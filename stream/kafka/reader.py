@@ -335,14 +335,14 @@ class EventReader:
         stuck = self.watchdog.stuck(progress, self.watched, self.polls)
         if stuck:
             self.metrics.stuck(len(stuck))
-            log.error("%s has events and did not move for %.0f s; joining again", _names(stuck), STUCK_S)
+            log.error("%s has events and did not move for %.0f s; joining again", _partition_names(stuck), STUCK_S)
             self._join_again()
 
     @property
     def trouble(self) -> str | None:
         """Return why reading does not go on; None if all is well."""
         stuck = self.watchdog.found
-        return self.away or (f"{_names(stuck)} has events and does not move" if stuck else None)
+        return self.away or (f"{_partition_names(stuck)} has events and does not move" if stuck else None)
 
     def _join_again(self) -> None:
         """Leave the group and join it again.
@@ -397,15 +397,15 @@ class _Rebalances(ConsumerRebalanceListener):
 
     def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         self.metrics.rebalanced()
-        log.info("now reading %s", _names(assigned))
+        log.info("now reading %s", _partition_names(assigned))
 
     def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         if revoked:
-            log.info("no longer reading %s", _names(revoked))
+            log.info("no longer reading %s", _partition_names(revoked))
             self.tell(revoked)
 
     def on_partitions_lost(self, lost: Collection[TopicPartition]) -> None:
-        log.warning("thought dead by the group; somebody else reads %s", _names(lost))
+        log.warning("thought dead by the group; somebody else reads %s", _partition_names(lost))
         self.tell(lost)
 
     def tell(self, partitions: Collection[TopicPartition]) -> None:
@@ -413,6 +413,6 @@ class _Rebalances(ConsumerRebalanceListener):
             told(partitions)
 
 
-def _names(partitions: Collection[TopicPartition]) -> str:
+def _partition_names(partitions: Collection[TopicPartition]) -> str:
     """Write partitions as topic[partition], ... for people."""
     return ", ".join(f"{topic}[{number}]" for topic, number in sorted(partitions)) or "nothing"

@@ -7,7 +7,7 @@ import msgspec
 from stream.kafka.outbox import Outbox
 from stream.store.state import UserState
 
-__all__ = ["TOPIC_CONFIG", "InterestUpdate", "publish"]
+__all__ = ["TOPIC_CONFIG", "InterestUpdate", "publish_updates"]
 
 TOPIC_CONFIG = {"cleanup.policy": "compact"}
 
@@ -50,7 +50,7 @@ def _message(state: UserState) -> bytes | None:
     )
 
 
-def publish(outbox: Outbox, topic: str, users: Mapping[str, UserState | None]) -> None:
+def publish_updates(outbox: Outbox, topic: str, users: Mapping[str, UserState | None]) -> None:
     """Publish the interests of users, by user_id, and wait until the broker has them all.
 
     Raises

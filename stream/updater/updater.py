@@ -267,7 +267,7 @@ class Updater:
         Also of those whose events were all applied before: whoever applied them may have died before saying so.
         """
         if self.settings.updates_topic:
-            interest_updates.publish(self.outbox, self.settings.updates_topic, self._latest_states(pending))
+            interest_updates.publish_updates(self.outbox, self.settings.updates_topic, self._latest_states(pending))
 
     def _latest_states(self, pending: PendingBatch) -> dict[str, UserState | None]:
         """Return the states of a batch's users: as just written, or else as stored.
@@ -371,7 +371,7 @@ class Updater:
         if self.settings.updates_topic:
             self.reader.make_sure_of_all()
             users = {state.user_id: state for state in states}
-            interest_updates.publish(self.outbox, self.settings.updates_topic, users)
+            interest_updates.publish_updates(self.outbox, self.settings.updates_topic, users)
 
     def _read_states(self, user_ids: Collection[str]) -> list[UserState | None]:
         """Read the stored states of these users.

@@ -536,7 +536,7 @@ OTHERS: dict[str, Callable[[LmdbStore], object]] = {
     "another opens": lambda store: subprocess.run(
         [sys.executable, "-c", OPENING_PROCESS, store.folder], cwd=ROOT, check=True
     ),
-    "a sweep": LmdbStore.sweep,
+    "a sweep": LmdbStore.remove_expired,
 }
 
 

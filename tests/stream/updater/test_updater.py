@@ -317,7 +317,7 @@ def test_while_a_store_is_out_of_order_reading_is_paused_and_nothing_committed(w
         assert (updater.counts["applied"], world.committed()) == (0, 0)
         world.publish(world.clicks("anna", 4, first=2))
         work(updater, lambda: updater.counts["stalls"] >= 4)
-        assert updater.reader.consumer.assignment() == updater.reader.consumer.paused()
+        assert updater.reader.partitions() == updater.reader.consumer.paused()
         full.works = True
         apply_all(updater, 4)
         assert updater.trouble is None
@@ -338,7 +338,7 @@ def test_what_is_not_finished_is_left_to_whoever_gets_the_partition(world: World
 
         def shared() -> bool:
             second.step()
-            return len(first.reader.consumer.assignment()) == PARTITIONS // 2 and second.counts["applied"] > 0
+            return len(first.reader.partitions()) == PARTITIONS // 2 and second.counts["applied"] > 0
 
         work(first, shared, "the partitions are shared")
         work(second, lambda: second.counts["applied"] + len(first.pending.batch.records) == 20)
@@ -354,7 +354,7 @@ def test_when_all_that_waits_is_taken_away_reading_goes_on(world: World, tmp_pat
     with UnwillingStore(tmp_path / "full") as full:
         updater = world.updater(full)
         work(updater, lambda: updater.counts["stalls"] >= 1)
-        updater.leave_to_others(updater.reader.consumer.assignment())
+        updater.leave_to_others(updater.reader.partitions())
         updater.step()
         assert updater.trouble is None
         assert not updater.reader.consumer.paused()
@@ -441,7 +441,7 @@ def test_a_partition_that_stands_still_is_noticed(
     updater = world.updater()
     work(updater, updater.reader.ready.is_set)
     updater.reader.watchdog.patience_s = 0.5
-    updater.reader.consumer.pause(*updater.reader.consumer.assignment())  # nobody means to: as if it were stuck
+    updater.reader.consumer.pause(*updater.reader.partitions())  # nobody means to: as if it were stuck
     world.publish(world.clicks("anna", 1, 2))
     with caplog.at_level(logging.ERROR):
         apply_all(updater, 2)
@@ -780,7 +780,7 @@ def test_a_topic_deleted_for_a_while(world: World) -> None:
     # As on a broker that makes no topics by itself; kafka-python does not pass its option for it on.
     updater.reader.consumer._cluster.config["allow_auto_create_topics"] = False
     world.delete()
-    work(updater, lambda: not updater.reader.consumer.assignment(), "the group is without partitions")
+    work(updater, lambda: not updater.reader.partitions(), "the group is without partitions")
     world.create()
     assert updater.reader.start_over_if_made_again()
     world.publish(world.clicks("anna", 2, 3, 4, first=2))
@@ -829,7 +829,7 @@ def test_a_join_that_is_forgotten_is_made_again(world: World, monkeypatch: pytes
     updater.reader.consumer.topics()  # so that it knows of them at once, and not in some seconds
     monkeypatch.setattr("stream.updater.updater.POLL_MS", 1)
     monkeypatch.setattr("stream.kafka.reader.JOINED_WITHIN_S", 1.0)
-    work(updater, lambda: len(updater.reader.consumer.assignment()) == PARTITIONS + 2, "it has all partitions")
+    work(updater, lambda: len(updater.reader.partitions()) == PARTITIONS + 2, "it has all partitions")
     world.publish(click for number in range(20) for click in world.clicks(f"user-{number}", number))
     apply_all(updater, 20)
 
@@ -848,7 +848,7 @@ def test_two_updaters_share_the_work(world: World) -> None:
         return first.counts["applied"] + second.counts["applied"]
 
     wait_until(lambda: (both(), second.reader.ready.is_set())[1], "the second has partitions")
-    wait_until(lambda: (both(), len(first.reader.consumer.assignment()))[1] == 2, "the first has given some away")
+    wait_until(lambda: (both(), len(first.reader.partitions()))[1] == 2, "the first has given some away")
     world.publish(click for user_id in users for click in world.clicks(user_id, 1, first=1))
     wait_until(lambda: both() == 40, "all events are applied")
     assert second.counts["applied"] > 0
@@ -920,11 +920,11 @@ def test_events_of_a_user_on_two_partitions_are_all_kept(world: World, late_stor
 
     def settled() -> bool:
         second.step()
-        shares = {len(one.reader.consumer.assignment()) for one in both}
+        shares = {len(one.reader.partitions()) for one in both}
         return shares == {PARTITIONS // 2} and not any(one.reader.is_joining() for one in both)
 
     work(first, settled, "the partitions are shared")
-    ours, theirs = (min(one.partition for one in each.reader.consumer.assignment()) for each in both)
+    ours, theirs = (min(one.partition for one in each.reader.partitions()) for each in both)
     zero, one, two, three, of_ben = map(encode, [*world.clicks("anna", 0, 1, 2, 3), *world.clicks("ben", 4)])
     world.send([zero], theirs)
     apply_all(second, 1)
@@ -1120,10 +1120,10 @@ def test_one_with_a_name_keeps_its_partitions_over_a_quick_restart(world: World)
 
     def shared() -> bool:
         both(one)
-        return len(one.reader.consumer.assignment()) == len(two.reader.consumer.assignment()) == PARTITIONS // 2
+        return len(one.reader.partitions()) == len(two.reader.partitions()) == PARTITIONS // 2
 
     wait_until(shared, "the partitions are shared")
-    before, rebalances = one.reader.consumer.assignment(), two.counts["rebalances"]
+    before, rebalances = one.reader.partitions(), two.counts["rebalances"]
     one.close()
     again = world.updater(instance="one")
     world.publish(click for number in range(20) for click in world.clicks(f"user-{number}", number))
@@ -1133,5 +1133,5 @@ def test_one_with_a_name_keeps_its_partitions_over_a_quick_restart(world: World)
         return again.counts["applied"] + two.counts["applied"] == 20
 
     wait_until(all_applied, "all events are applied")
-    assert again.reader.consumer.assignment() == before
+    assert again.reader.partitions() == before
     assert two.counts["rebalances"] == rebalances
