@@ -86,7 +86,7 @@ def redrive_letters(
         Path | None, typer.Argument(metavar="FILE", help="Lines of `dlq list --json`, key or value mended; - is stdin.")
     ] = None,
 ) -> None:
-    """Send mended letters back to their topic; without FILE all that are events by now.
+    """Send mended letters back, or without FILE all that are events by today's rules.
 
     Doing it again is harmless: the updater knows them by their event_id,
     which is the source position where they had none. With FILE the exit
