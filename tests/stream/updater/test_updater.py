@@ -569,6 +569,7 @@ def test_after_a_stall_nothing_stale_is_announced(
             one: updater.metrics.registry.get_sample_value("mindstream_stalls_total", {"of": one}) for one in STALLS
         }
         assert stalls == {"store": 0, "dead_letters": 0, "updates": updater.counts["stalls"]}
+        assert world.committed() == 0
         theirs = overtake(store, "anna")
         allow(world, most_bytes=1_000_000, topic=updates)
         work(updater, lambda: updater.trouble is None and world.committed() == 3)
