@@ -28,21 +28,22 @@ Files = frozenset[tuple[str, int, int]]  # name, size and time of change of each
 
 
 class AnyServing(Protocol[MadeOut]):
-    """What is served of a bundle, whether it follows a registry or not.
-
-    Attributes
-    ----------
-    current : what is served now. Take it once for each answer or batch: then nothing mixes versions.
-    version : of the bundle that it is made of.
-    is_fixed : whether it stays the same for ever.
-    """
+    """Something that is made of a bundle and served, by a Serving or a FixedServing."""
 
     @property
-    def current(self) -> MadeOut: ...
+    def current(self) -> MadeOut:
+        """Return what is served now. Take it once for each answer or batch."""
+        ...
+
     @property
-    def version(self) -> str: ...
+    def version(self) -> str:
+        """Return the version of the bundle that it is made of."""
+        ...
+
     @property
-    def is_fixed(self) -> bool: ...
+    def is_fixed(self) -> bool:
+        """Return whether it stays the same for ever; else the registry's pointer is followed."""
+        ...
 
 
 class FixedServing(Generic[Made]):
