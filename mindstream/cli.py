@@ -15,7 +15,7 @@ __all__ = ["app_for", "main"]
 # Command -> the module with its Typer app, and its line in the list of commands. Only the one that is asked for is
 # imported: all of them take seconds.
 ROOMS = {
-    "stream": ("stream.__main__", "Keep interest capsules fresh: run, produce, replay, show, dlq, ..."),
+    "stream": ("stream.commands.app", "Keep interest capsules fresh: run, produce, replay, show, dlq, ..."),
     "model": ("mindstream.commands.model", "Train models and publish bundles: train, export, publish, retrain, ..."),
     "index": ("index.__main__", "Retrieve candidates: build, query, serve, items, ..."),
 }

@@ -1,0 +1,1 @@
+"""Behaviour events in, fresh interest capsules out."""

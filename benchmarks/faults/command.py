@@ -1,4 +1,4 @@
-"""What faults cost: an updater, a broker and a store are killed, stopped and slowed down while events come in.
+"""The benchmark of faults: an updater, a broker and a store are killed, stopped and slowed down under load.
 
 Updaters are processes of their own (`python -m stream run`), on a real Kafka and a real Redis. What they leave is
 compared with what is on the topic, and with what an undisturbed updater makes of it.
@@ -34,7 +34,10 @@ def main(
     only: Annotated[list[str] | None, typer.Option(help=f"Of {', '.join(ROWS)}; may be given again.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="The short form of each.")] = False,
 ) -> None:
-    """Faults: what is lost or applied twice when updaters, the broker or the store fail. Not 0: the status is 1."""
+    """Count what is lost or applied twice when updaters, broker or store fail.
+
+    Where that is not 0, the status is 1.
+    """
     names = _chosen(only or [])
     for name in ("stream", "kafka"):  # outages are what this is about
         logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -47,7 +50,7 @@ def main(
 
 
 def _chosen(only: Iterable[str]) -> list[str]:
-    """The rows that were asked for, all where none was."""
+    """Return the rows that were asked for, all if none was."""
     only = list(only)
     for name in only:
         if name not in ROWS:
@@ -56,12 +59,15 @@ def _chosen(only: Iterable[str]) -> list[str]:
 
 
 def _small_bundle(folder: Path) -> Bundle:
-    """A small model of a simulated shop."""
+    """Make a small model of a simulated shop."""
     return export(small_checkpoint(simulate(users=300, seed=1)), folder / "bundles", progress=False)
 
 
 def _run(name: str, world: World, quick: bool) -> Found:
-    """One row. One that does not come to its end is a fault too, and the others still have their turn."""
+    """Run one row.
+
+    One that does not come to its end is a fault too, and the others still have their turn.
+    """
     row = ROWS[name]
 
     def say(text: str) -> None:
@@ -90,7 +96,10 @@ def _show(found: Mapping[str, Found]) -> None:
 
 
 def _counts(found: Mapping[str, Found]) -> dict[str, int | None]:
-    """All faults added up; None where no row has looked, or one that should have did not and the others found none."""
+    """Add all faults up; None if no row has looked.
+
+    Or if one that should have did not, and the others found none.
+    """
     total: dict[str, int | None] = {**dict.fromkeys(MUST_BE_ZERO), **sums(one.faults for one in found.values())}
     for name, one in found.items():
         for fault in ROWS[name].looks_for - one.faults.keys():
@@ -99,17 +108,17 @@ def _counts(found: Mapping[str, Found]) -> dict[str, int | None]:
 
 
 def _outcome(found: Found) -> str:
-    """The faults that there are."""
+    """Say which faults there are."""
     return _words({name: count for name, count in found.faults.items() if count}) or "all 0"
 
 
 def _words(values: Mapping[str, float]) -> str:
-    """lost 0, recovery p50 2.1 s, ..."""
+    """Write values as "lost 0, recovery p50 2.1 s, ..."."""
     return ", ".join(_word(name, value) for name, value in values.items())
 
 
 def _word(name: str, value: float) -> str:
-    """A name and its figure, with the unit behind it."""
+    """Write a name and its figure, with the unit behind it."""
     for ending, unit in (("_s", " s"), ("_mb", " MB")):
         if name.endswith(ending):
             return f"{name.removesuffix(ending).replace('_', ' ')} {value:,.1f}{unit}"

@@ -1,4 +1,4 @@
-"""What a row of the faults found."""
+"""The findings of a row of faults."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -18,7 +18,7 @@ MUST_BE_ZERO = (
 
 @dataclass(frozen=True)
 class Found:
-    """What a row found.
+    """The faults and figures that a row found.
 
     Attributes
     ----------
@@ -31,12 +31,12 @@ class Found:
 
     @property
     def is_clean(self) -> bool:
-        """Whether all that must be 0 is."""
+        """Return whether all that must be 0 is."""
         return not any(self.faults.values())
 
 
 def sums(faults: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    """Faults of the same name added up; those that are 0 stay."""
+    """Add up faults of the same name; those that are 0 stay."""
     found: Counter[str] = Counter()
     for one in faults:
         found.update(one)

@@ -25,7 +25,9 @@ BAD_EVERY = 20  # events; so often that a kill meets a batch with dead letters n
 
 
 def sigkill(world: World, kills: int = 100, least_between: int = 1) -> Found:
-    """SIGKILL at random points under load, each fourth right after a write, each fourth while it starts.
+    """Kill updaters at random points under load, each fourth right after a write.
+
+    And each fourth while it starts.
 
     The updater publishes interests, which it does between write and commit: else that lasts less than a millisecond.
 
@@ -60,13 +62,16 @@ def sigkill(world: World, kills: int = 100, least_between: int = 1) -> Found:
 
 
 def _has_written_ahead(home: Home) -> bool:
-    """Whether the store has an event that is not committed."""
+    """Tell whether the store has an event that is not committed."""
     committed = home.committed_by_partition()
     return any(one.position.offset >= committed[one.position.partition] for one in states_of(home.store))
 
 
 def _kill(home: Home, command: Command, turn: int) -> float | None:
-    """Kill an updater that was just started; the seconds until it applied its first event, if that was awaited."""
+    """Kill an updater that was just started.
+
+    Returns the seconds until it applied its first event, if that was awaited.
+    """
     started, before = time.monotonic(), home.writes()
     seconds = None
     if turn == WHILE_STARTING:
@@ -82,7 +87,10 @@ def _kill(home: Home, command: Command, turn: int) -> float | None:
 
 
 def _wait_for_a_write(home: Home) -> None:
-    """Return right after a batch was written; some milliseconds later its offsets are committed."""
+    """Return right after a batch was written.
+
+    Some milliseconds later its offsets are committed.
+    """
     before, deadline = home.writes(), time.monotonic() + APPLIES_WITHIN_S
     while home.writes() == before:
         assert time.monotonic() < deadline, f"nothing was written within {APPLIES_WITHIN_S:.0f} s"
@@ -90,14 +98,14 @@ def _wait_for_a_write(home: Home) -> None:
 
 
 def quantiles(name: str, seconds: list[float]) -> dict[str, float]:
-    """Median and 99 % of some durations; nothing of none."""
+    """Return median and 99 % of some durations; nothing if there are none."""
     if not seconds:
         return {}
     return {f"{name}_p{q}_s": float(np.quantile(seconds, q / 100, method="higher")) for q in (50, 99)}
 
 
 def sigterm(world: World, times: int = 10) -> Found:
-    """SIGTERM under load: it writes and commits what it has read, and leaves the group."""
+    """Stop updaters under load: they commit what they have read, and leave the group."""
     again = members = 0
     stops = []
     with world.home() as home, Load(home) as load:

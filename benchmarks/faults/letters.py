@@ -14,13 +14,13 @@ from benchmarks.scenario.world import World
 from stream.dead_letters.letter import read_record
 from stream.events.producer import EventProducer
 
-__all__ = ["letters_of", "malformed", "publish"]
+__all__ = ["letters_of", "malformed", "publish_with_bad"]
 
 A_HUNDREDTH = 100
 
 
 class _Letters(NamedTuple):
-    """What is on the dead letter topic, beside what has to be there.
+    """The letters on the dead letter topic that should be there and are not, or the reverse.
 
     Attributes
     ----------
@@ -34,20 +34,26 @@ class _Letters(NamedTuple):
     twice: int
 
     def faults(self) -> dict[str, int]:
-        """Where a letter may come twice."""
+        """Return the faults if a letter may come twice."""
         return {"dead_letters_missing": self.missing, "dead_letters_too_many": self.strange}
 
 
 def letters_of(home: Home, injected: Collection[Injected]) -> _Letters:
-    """Compare the dead letter topic with the bad records. To be asked before `verdict`, which writes letters too."""
+    """Compare the dead letter topic with the bad records.
+
+    To be asked before `verdict`, which writes letters too.
+    """
     letters = [read_record(record) for record in home.records(home.settings.dead_letter_topic)]
     found = Counter(Injected(one.source, one.reason, one.key, one.value) for one in letters)
     expected = set(injected)
     return _Letters(len(expected - found.keys()), len(found.keys() - expected), found.total() - len(found))
 
 
-def publish(home: Home, events: int, bad: int) -> list[Injected]:
-    """Publish clicks, and bad records of all kinds evenly among them; the bad ones."""
+def publish_with_bad(home: Home, events: int, bad: int) -> list[Injected]:
+    """Publish clicks, and bad records evenly among them; return the bad ones.
+
+    They are of all kinds.
+    """
     sent = []
     with EventProducer(home.cluster, home.settings.topic) as producer:
         good = clicks(home.bundle.item_ids)
@@ -60,10 +66,10 @@ def publish(home: Home, events: int, bad: int) -> list[Injected]:
 
 
 def malformed(world: World, events: int = 100_000) -> Found:
-    """One record in a hundred is no event, of ten kinds."""
+    """Send one record in a hundred that is no event, of ten kinds."""
     with world.home() as home:
         world.say(f"publishing {events:,} events")
-        injected = publish(home, events - events // A_HUNDREDTH, events // A_HUNDREDTH)
+        injected = publish_with_bad(home, events - events // A_HUNDREDTH, events // A_HUNDREDTH)
         with home.run() as command:
             world.say("catching up")
             drain_s = home.catches_up()

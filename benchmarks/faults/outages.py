@@ -5,7 +5,7 @@ import time
 from kafka.admin import ConfigResource
 
 from benchmarks.faults.found import Found
-from benchmarks.faults.letters import letters_of, publish
+from benchmarks.faults.letters import letters_of, publish_with_bad
 from benchmarks.scenario.home import Home, counted
 from benchmarks.scenario.load import Load
 from benchmarks.scenario.verdict import verdict
@@ -21,7 +21,7 @@ SLOW_MS = 500
 
 
 def broker(world: World, times: int = 5) -> Found:
-    """SIGKILL of the broker under load, and its restart some seconds later."""
+    """Kill the broker under load, and restart it some seconds later."""
     outages, waits = [], []
     with world.home() as home, home.run() as command, Load(home) as load, Watch(home, load) as watch:
         for number in range(times):
@@ -46,7 +46,7 @@ def broker(world: World, times: int = 5) -> Found:
 
 
 def redis_down(world: World, seconds: float = 30.0) -> Found:
-    """Redis is killed and stays away; later it answers 500 ms late."""
+    """Kill Redis and keep it away; later let it answer 500 ms late."""
     with (
         RealRedis() as redis,
         world.home(redis.url) as home,
@@ -74,7 +74,7 @@ def redis_down(world: World, seconds: float = 30.0) -> Found:
 
 
 def _slow(redis: RealRedis, seconds: float) -> None:
-    """For some seconds Redis answers only every 500 ms."""
+    """Let Redis answer only every 500 ms, for some seconds."""
     deadline = time.monotonic() + seconds
     with redis.client() as client:
         while time.monotonic() < deadline:
@@ -83,16 +83,19 @@ def _slow(redis: RealRedis, seconds: float) -> None:
 
 
 def _evictions(command: Command) -> int:
-    """How often the group thought an updater dead: it has joined once more each time."""
+    """Count how often the group thought an updater dead: it has joined once more each time."""
     return max(command.said.count("thought dead by the group"), counted(command)["rebalances"] - 1)
 
 
 def dead_letters_refused(world: World, seconds: float = 30.0) -> Found:
-    """The dead letter topic takes nothing for a while: reading pauses, and goes on by itself."""
+    """Let the dead letter topic take nothing for a while.
+
+    Reading pauses, and goes on by itself.
+    """
     with world.home() as home, home.run() as command, Load(home) as load:
         home.applies_more_than(0)
         _allow(home, 1)
-        injected = publish(home, events=0, bad=20)
+        injected = publish_with_bad(home, events=0, bad=20)
         command.says(PAUSED)
         world.say(f"no dead letters for {seconds:.0f} s")
         time.sleep(seconds)
@@ -109,7 +112,7 @@ def dead_letters_refused(world: World, seconds: float = 30.0) -> Found:
 
 
 def _allow(home: Home, most_bytes: int) -> None:
-    """Records of the dead letter topic may be so large."""
+    """Allow records of the dead letter topic to be so large."""
     with home.kafka.admin() as admin:
         changed = {"max.message.bytes": str(most_bytes)}
         admin.alter_configs([ConfigResource("TOPIC", home.settings.dead_letter_topic, changed)])

@@ -37,7 +37,10 @@ GROWTH_MB = 60.0
 
 
 def churn(world: World, seconds: float = 180.0) -> Found:
-    """A second updater joins and leaves every 5 s under load, every other time before it has been given anything."""
+    """Let a second updater join and leave every 5 s under load.
+
+    Every other time before it has been given anything.
+    """
     counts: list[Counter[str]] = []
     given = 0
     with world.home() as home, home.run() as steady, Load(home, bad_every=BAD_EVERY) as load:
@@ -61,7 +64,10 @@ def churn(world: World, seconds: float = 180.0) -> Found:
 
 
 def _come_and_go(home: Home, waits: bool) -> Command:
-    """An updater that leaves 5 s after it was started; one that waits does not leave before it has partitions."""
+    """Run an updater that leaves 5 s after its start.
+
+    One that waits does not leave before it has partitions.
+    """
     leaves = time.monotonic() + CHURN_S
     with home.start() as command:
         command.says(GIVEN if waits else "; reading ")  # from there on it stops cleanly
@@ -71,7 +77,10 @@ def _come_and_go(home: Home, waits: bool) -> Command:
 
 
 def burst(world: World, seconds: float = 60.0) -> Found:
-    """Ten times the usual load. At its end the updater sleeps, so there is a backlog however fast the machine is."""
+    """Send ten times the usual load.
+
+    At its end the updater sleeps, so there is a backlog however fast the machine is.
+    """
     with (
         world.home() as home,
         home.run() as command,
@@ -108,12 +117,12 @@ def _sleep_at_the_end(command: Command, load: Load, seconds: float) -> None:
 
 
 def too_much(growth_mb: float, backlog: int) -> dict[str, int]:
-    """Whether memory grew too much in a burst, and whether the burst was none."""
+    """Return how much too much memory grew in a burst, and whether the burst was none."""
     return {"mb_too_many": max(0, ceil(growth_mb - GROWTH_MB)), "without_backlog": int(backlog < BURST * USUAL)}
 
 
 def duplicates(world: World, events: int = 50_000) -> Found:
-    """Every event twice and shuffled within 60 s, beside once and in order."""
+    """Send every event twice and shuffled within 60 s, beside once and in order."""
     ordered = list(islice(clicks(world.bundle.item_ids, event_ids=True), events))
     with world.home() as tidy, world.home() as untidy:
         world.say("in order")
@@ -127,13 +136,13 @@ def duplicates(world: World, events: int = 50_000) -> Found:
 
 
 def shuffled(events: Sequence[Event]) -> list[Event]:
-    """The same events, each up to 60 s late."""
+    """Return the same events, each up to 60 s late."""
     choose = random.Random(11)
     return sorted(events, key=lambda event: event.event_time_ms + choose.uniform(0, SHUFFLED_WITHIN_MS))
 
 
 def _apply_all(home: Home, events: Sequence[Event]) -> int:
-    """Publish events and let an updater apply them; the duplicates that it counts."""
+    """Publish events and let an updater apply them; return the duplicates it counts."""
     with home.run() as command:
         with EventProducer(home.cluster, home.settings.topic) as producer:
             for event in events:

@@ -28,7 +28,7 @@ BACK_WITHIN_S = 120.0
 
 @dataclass(frozen=True)
 class Awakened:
-    """What one zombie has done.
+    """The account of one zombie after it woke up.
 
     Attributes
     ----------
@@ -45,7 +45,10 @@ class Awakened:
 
 
 def zombie(world: World, times: int = 5) -> Found:
-    """SIGSTOP past the session timeout, on LMDB and on Redis; SIGCONT when another updater has done all the work."""
+    """Stop updaters past their session timeout, on LMDB and on Redis, and wake them up.
+
+    SIGCONT comes when another updater has done all the work.
+    """
     with ThreadPoolExecutor() as both:  # most of it is waiting
         stores = [both.submit(of_store, world, times) for of_store in (_on_lmdb, _on_redis)]
         found = [one for store in stores for one in store.result()]
@@ -59,12 +62,15 @@ def zombie(world: World, times: int = 5) -> Found:
 
 
 def tried(found: Sequence[Awakened]) -> bool:
-    """Whether any of them had something to write when it woke up; else nothing was put to the test."""
+    """Tell whether any of them had something to write when it woke up.
+
+    Else nothing was put to the test.
+    """
     return any(one.refused or one.left or one.faults["zombie_writes_accepted"] for one in found)
 
 
 def _on_lmdb(world: World, times: int) -> list[Awakened]:
-    """Zombies one after the other, with LMDB."""
+    """Run zombies one after the other, with LMDB."""
     found = []
     for number in range(times):
         world.say(f"zombie {number + 1} of {times} on LMDB")
@@ -73,7 +79,7 @@ def _on_lmdb(world: World, times: int) -> list[Awakened]:
 
 
 def _on_redis(world: World, times: int) -> list[Awakened]:
-    """The same with Redis."""
+    """Run zombies one after the other, with Redis."""
     found = []
     with RealRedis() as redis:
         for number in range(times):
@@ -84,7 +90,7 @@ def _on_redis(world: World, times: int) -> list[Awakened]:
 
 
 def _stop_and_continue(world: World, redis: RealRedis | None, in_a_batch: bool) -> Awakened:
-    """One zombie, stopped in the middle of a batch or at any moment."""
+    """Run one zombie, stopped in the middle of a batch or at any moment."""
     with world.home(redis.url if redis else "") as home, ExitStack() as processes:
         with Load(home, ZOMBIE_RATE) as load:
             sleeper = processes.enter_context(home.run())
@@ -109,7 +115,7 @@ def _stop_and_continue(world: World, redis: RealRedis | None, in_a_batch: bool) 
 
 @contextmanager
 def _held(home: Home, redis: RealRedis | None) -> Iterator[None]:
-    """While this lasts an updater comes as far as the store and waits there.
+    """Hold an updater at the store while the block lasts.
 
     On LMDB that is right before it writes; on Redis it is before it reads or, less often, while it writes.
     """
@@ -124,7 +130,9 @@ def _held(home: Home, redis: RealRedis | None) -> Iterator[None]:
 
 
 def writes(home: Home, redis: RealRedis | None) -> int:
-    """A number that grows with each write that the store takes, also of what is there already.
+    """Return a number that grows with each write that the store takes.
+
+    Also with one of what is there already.
 
     LMDB counts batches of which something was written, Redis users.
     """

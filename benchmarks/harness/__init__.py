@@ -1,0 +1,1 @@
+"""Parts that several benchmarks use: workers, loads, clocks and the last line."""

@@ -8,7 +8,7 @@ __all__ = ["Background"]
 
 
 class Background(ABC):
-    """Does `work` from entering the context until `stop` or leaving it."""
+    """Work in a thread, from entering the context until `stop` or leaving it."""
 
     def __init__(self) -> None:
         self.stopping = Event()
@@ -16,10 +16,10 @@ class Background(ABC):
 
     @abstractmethod
     def work(self) -> None:
-        """What goes on; it ends soon after `stopping` is set."""
+        """Do the work; return soon after `stopping` is set."""
 
     def stop(self) -> None:
-        """Return once it has ended."""
+        """Tell the work to stop, and return once it has ended."""
         self.stopping.set()
         self.thread.join()
 

@@ -1,4 +1,4 @@
-"""Asks an HTTP server over many connections: python -m benchmarks.harness.http_load, with the task as JSON on stdin.
+"""A load on an HTTP server over many connections: python -m benchmarks.harness.http_load, its task as JSON on stdin.
 
 A process of its own on raw sockets: asyncio's protocols and next to no parsing, since a client library would take
 longer over an answer than the server. Each connection asks again as soon as it has its answer.
@@ -22,7 +22,7 @@ END = b"\r\n\r\n"
 
 
 class LoadTask(msgspec.Struct, frozen=True):
-    """What to ask for.
+    """The paths to ask for, and for how long.
 
     Attributes
     ----------
@@ -38,7 +38,10 @@ class LoadTask(msgspec.Struct, frozen=True):
 
 
 class LoadReport(msgspec.Struct, frozen=True):
-    """How it went: the milliseconds of each answer, how many were no 200 or did not come, and the bytes of all."""
+    """The milliseconds of each answer, the number of errors and the bytes of all answers.
+
+    An error is an answer that is no 200, or that did not come.
+    """
 
     took_ms: list[float]
     errors: int
@@ -47,7 +50,7 @@ class LoadReport(msgspec.Struct, frozen=True):
 
 
 class _Load:
-    """What the connections share."""
+    """The part of a load that its connections share."""
 
     def __init__(self, task: LoadTask) -> None:
         self.requests = [f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode() for path in task.paths]
@@ -58,7 +61,7 @@ class _Load:
         self.errors = self.bytes = 0
 
     def next(self) -> bytes:
-        """What to ask for now."""
+        """Return the request that is next in turn."""
         return self.requests[next(self.turn) % len(self.requests)]
 
     def answered(self, asked: float, status: bytes, size: int) -> None:
@@ -81,7 +84,7 @@ class _Connection(asyncio.Protocol):
         self.ask()
 
     def ask(self) -> None:
-        """Ask for the next, or end."""
+        """Ask for the next path, or hang up once the time is over."""
         self.asked = time.perf_counter()
         if self.asked >= self.load.ends:
             self.transport.close()

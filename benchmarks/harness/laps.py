@@ -1,43 +1,35 @@
-"""Where the time goes: seconds in some methods of some objects, each without those that it calls."""
+"""The seconds in each part of some work, without the parts inside it."""
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 __all__ = ["Laps"]
 
 
 class Laps:
-    """Counts the seconds in methods that are looked at.
+    """Seconds by part of the work.
 
     Attributes
     ----------
-    seconds : name -> seconds in the method, less those in other methods that are looked at.
+    seconds : part -> seconds in it, less those in other parts inside it.
     """
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self.seconds: defaultdict[str, float] = defaultdict(float)
         self.clock = clock
-        self.inside: list[float] = []  # of each method that is running: the seconds in those it called
+        self.inside: list[float] = []  # of each part that is going on: the seconds in the parts inside it
 
-    def look_at(self, methods: Mapping[str, tuple[object, str]]) -> None:
-        """From now on count these: name -> object and its method."""
-        for name, (owner, method) in methods.items():
-            setattr(owner, method, self._counted(name, getattr(owner, method)))
-
-    def _counted(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
-        """A method that counts its seconds under a name."""
-
-        def call(*arguments: Any, **named: Any) -> Any:
-            self.inside.append(0.0)
-            started = self.clock()
-            try:
-                return method(*arguments, **named)
-            finally:
-                took = self.clock() - started
-                self.seconds[name] += took - self.inside.pop()
-                if self.inside:
-                    self.inside[-1] += took
-
-        return call
+    @contextmanager
+    def lap(self, part: str) -> Iterator[None]:
+        """Count the seconds of a block under the name of a part, also where the block raises."""
+        self.inside.append(0.0)
+        started = self.clock()
+        try:
+            yield
+        finally:
+            took = self.clock() - started
+            self.seconds[part] += took - self.inside.pop()
+            if self.inside:
+                self.inside[-1] += took

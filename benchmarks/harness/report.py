@@ -14,7 +14,7 @@ def finish(figures: Mapping[str, Any]) -> None:
 
 
 def _rounded(value: Any) -> Any:
-    """A figure, or figures with names, as JSON has it."""
+    """Round a figure, or figures with names, as JSON has it."""
     if isinstance(value, Mapping):
         return {name: _rounded(one) for name, one in value.items()}
     if not isinstance(value, float):

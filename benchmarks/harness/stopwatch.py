@@ -12,7 +12,7 @@ def best_means(
     seconds: float,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, float]:
-    """Seconds that each call takes: the least, over the rounds, of the mean over the calls of a round.
+    """Return the seconds of each call: the least of the means of several rounds.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def best_means(
 
 
 def _mean_of(call: Callable[[], object], seconds: float, clock: Callable[[], float]) -> float:
-    """The mean duration of a call, called again until the time is over."""
+    """Return the mean duration of a call, called again until the time is over."""
     started, times = clock(), 0
     while True:
         call()

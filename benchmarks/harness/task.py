@@ -1,4 +1,4 @@
-"""What a benchmark gives a worker to do, and what the worker says of it: JSON both ways."""
+"""The messages between a benchmark and its worker, JSON both ways: a task, and a report."""
 
 import msgspec
 
@@ -27,7 +27,10 @@ class Task(msgspec.Struct, frozen=True):
 
 
 class Polled(msgspec.Struct, frozen=True, array_like=True):
-    """When a record arrived, in nanoseconds of the host's monotonic clock, which all its processes share."""
+    """The time at which a record arrived.
+
+    In nanoseconds of the host's monotonic clock, which all its processes share.
+    """
 
     partition: int
     offset: int
@@ -35,7 +38,10 @@ class Polled(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Stored(msgspec.Struct, frozen=True, array_like=True):
-    """When a state was stored, and of which user; it has all of the user's events up to an offset."""
+    """The time at which a user's state was stored.
+
+    It has all of the user's events up to an offset.
+    """
 
     user_id: str
     offset: int
@@ -43,7 +49,7 @@ class Stored(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """How a worker fared.
+    """The account that a worker gives at its end.
 
     Attributes
     ----------

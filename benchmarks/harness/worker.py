@@ -1,4 +1,4 @@
-"""A process that reads a topic for a benchmark: python -m benchmarks.harness.worker TASK, where TASK is JSON (task.py).
+"""A process that reads a topic for a benchmark: python -m benchmarks.harness.worker TASK, in JSON (task.py).
 
 It has no more threads and libraries than `python -m stream run`. On stdout it says, a line each, how many partitions it
 reads, that it waits, how many events it has done, and at last its report. On stdin it is told, a line each: to wait,
@@ -11,7 +11,8 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
@@ -24,11 +25,12 @@ from benchmarks.harness.task import UPDATE, Polled, Report, Stored, Task
 from mindstream.settings import Settings
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.format import Bundle
+from model_export.bundle.serving import FixedServing
 from stream.events.event import decode
 from stream.events.position import Position
-from stream.kafka.batch import RecordBatch
 from stream.kafka.cluster import Cluster
 from stream.kafka.reader import MOST_RECORDS, POLL_MS
+from stream.monitoring.observer import Observer
 from stream.store.lmdb_store import LmdbStore
 from stream.store.state import UserState
 from stream.updater.updater import Updater, collect_less_garbage
@@ -39,7 +41,7 @@ SAID_EVERY_S = 0.2
 
 
 class _Worker(Protocol):
-    """What reads the topic.
+    """A reader of the topic.
 
     Attributes
     ----------
@@ -49,19 +51,22 @@ class _Worker(Protocol):
     polled, stored : see `Report`; empty where nothing is to be noted.
     """
 
-    done: int
     seconds: dict[str, float]
-    done_ns: int
     polled: list[Polled]
     stored: list[Stored]
 
+    @property
+    def done(self) -> int: ...
+    @property
+    def done_ns(self) -> int: ...
+
     def partitions(self) -> int:
-        """How many partitions are read."""
+        """Return how many partitions are read."""
         ...
 
     @property
     def counts(self) -> Counter[str]:
-        """Events by what became of them."""
+        """Return events by what became of them."""
         ...
 
     def begin(self) -> None:
@@ -69,7 +74,7 @@ class _Worker(Protocol):
         ...
 
     def step(self) -> None:
-        """Do one batch, or wait a moment where there is none."""
+        """Do one batch, or wait a moment if there is none."""
         ...
 
     def close(self) -> None: ...
@@ -114,7 +119,7 @@ class _Reading:
 
 
 class _NotedStore(LmdbStore):
-    """Notes when each state was stored."""
+    """A store that notes when each state was stored."""
 
     def __init__(self, task: Task, settings: Settings) -> None:
         super().__init__(settings.state)
@@ -131,8 +136,27 @@ class _NotedStore(LmdbStore):
         return refused
 
 
+class _Notes(Observer):
+    """An observer that notes arrivals and commits, and where an updater's time goes."""
+
+    def __init__(self, noted: bool) -> None:
+        self.noted, self.laps = noted, Laps()
+        self.arrivals: list[Polled] = []
+        self.done, self.done_ns = 0, 0
+
+    def polled(self, records: Sequence[ConsumerRecord]) -> None:
+        if self.noted:
+            self.arrivals += _arrivals(records)
+
+    def committed(self, records: Sequence[ConsumerRecord]) -> None:
+        self.done, self.done_ns = self.done + len(records), time.monotonic_ns()
+
+    def timed(self, part: str) -> AbstractContextManager[object]:
+        return self.laps.lap(part)
+
+
 class _Updating:
-    """The updater, with a watch on the steps between its parts."""
+    """The updater, observed."""
 
     def __init__(self, task: Task) -> None:
         # A group of its own: on a Kafka that was given, updaters may be at work.
@@ -144,73 +168,50 @@ class _Updating:
             instance=None,
             updates_topic="",
         )
-        self.done, self.done_ns = 0, 0
-        self.polled: list[Polled] = []
+        self.notes = _Notes(task.noted)
         self.store = _NotedStore(task, settings)
-        self.stored = self.store.stored
+        self.stored, self.polled = self.store.stored, self.notes.arrivals
         self.updater = Updater(
-            Cluster(task.bootstrap_servers), self.store, Extractor(Bundle(Path(task.bundle))), settings
-        )
-        if task.noted:
-            self._note_arrivals()
-        self.laps = Laps()
-        self.laps.look_at(
-            {
-                "poll": (self.updater.reader, "poll"),
-                "decode": (self.updater, "decode"),
-                "store get": (self.store, "get_many"),
-                "apply": (self.updater, "apply"),
-                "encode": (self.updater.extractor, "encode"),
-                "store put": (self.store, "put_many"),
-                "commit": (self.updater.reader, "commit"),
-                "the rest": (self.updater, "step"),
-            }
+            Cluster(task.bootstrap_servers),
+            self.store,
+            FixedServing(Bundle(Path(task.bundle)), Extractor),
+            settings,
+            observer=self.notes,
         )
         self.seconds: dict[str, float] = {}
-        self._note_commits()
 
     @property
     def counts(self) -> Counter[str]:
         return self.updater.counts
 
-    def _note_commits(self) -> None:
-        commit = self.updater.reader.commit
+    @property
+    def done(self) -> int:
+        return self.notes.done
 
-        def noted(batch: RecordBatch, wait: bool = False) -> None:
-            commit(batch, wait)
-            self.done, self.done_ns = self.done + len(batch.records), time.monotonic_ns()
-
-        self.updater.reader.commit = noted  # type: ignore[method-assign]
-
-    def _note_arrivals(self) -> None:
-        poll = self.updater.reader.poll
-
-        def noted(timeout_ms: int = POLL_MS) -> list[ConsumerRecord]:
-            records = poll(timeout_ms)
-            self.polled += _arrivals(records)
-            return records
-
-        self.updater.reader.poll = noted  # type: ignore[method-assign]
+    @property
+    def done_ns(self) -> int:
+        return self.notes.done_ns
 
     def partitions(self) -> int:
-        return len(self.updater.reader.consumer.assignment())
+        return len(self.updater.reader.partitions())
 
     def begin(self) -> None:
-        self.laps.seconds.clear()
+        self.notes.laps.seconds.clear()
 
     def step(self) -> None:
         before = self.done
-        self.updater.step()
+        with self.notes.laps.lap("the rest"):
+            self.updater.step()
         if self.done > before:
-            self.seconds = dict(self.laps.seconds)  # without the wait for more that does not come
+            self.seconds = dict(self.notes.laps.seconds)  # without the wait for more that does not come
 
     def close(self) -> None:
         self.updater.close()
         self.store.close()
 
 
-def _arrivals(records: list[ConsumerRecord]) -> list[Polled]:
-    """Records that have just arrived."""
+def _arrivals(records: Sequence[ConsumerRecord]) -> list[Polled]:
+    """Note records that have just arrived."""
     now = time.monotonic_ns()
     return [Polled(record.partition, record.offset, now) for record in records]
 
@@ -237,12 +238,15 @@ def _work(worker: _Worker, told: "queue.Queue[str]") -> Report:
 
 
 def _say(what: str, number: int) -> None:
-    """One line for the benchmark."""
+    """Print one line for the benchmark."""
     print(what, number, flush=True)
 
 
 def _listen() -> "queue.Queue[str]":
-    """What is told on stdin, as it comes; its end tells to go on to the end, for the benchmark has died."""
+    """Return a queue of what is told on stdin.
+
+    Its end tells to go on to the end, for the benchmark has died.
+    """
     told: queue.Queue[str] = queue.Queue()
 
     def hear() -> None:

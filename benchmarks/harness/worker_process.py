@@ -1,4 +1,4 @@
-"""A worker as seen from the benchmark that started it."""
+"""A worker process as seen from the benchmark that started it."""
 
 import subprocess
 import sys
@@ -102,7 +102,10 @@ def share_partitions(workers: Sequence[WorkerProcess], partitions: int) -> None:
 
 
 def do_events(workers: Sequence[WorkerProcess], events: int, seen: Callable[[int], object] = lambda _: None) -> None:
-    """Tell the workers to go and wait until they have done so many events; `seen` is told how many more were done."""
+    """Tell the workers to go, and wait until they have done so many events.
+
+    `seen` is told how many more were done.
+    """
     for worker in workers:
         worker.tell("go")
     wait(workers, lambda: sum(worker.events for worker in workers), events, seen)

@@ -1,4 +1,4 @@
-"""Events for the stream to work on, and a model that knows their items."""
+"""The events of a benchmark, and a model that knows their items."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -41,7 +41,10 @@ WITHIN_S = 60.0
 
 
 def synthetic(events: int, users: int, seed: int = 7) -> InteractionLog:
-    """Clicks a millisecond apart, of users who are all alike on items of which few are popular."""
+    """Make clicks a millisecond apart, of users who are all alike.
+
+    Of the items few are popular.
+    """
     rng = np.random.default_rng(seed)
     shares = np.arange(1, ITEMS + 1) ** -ZIPF
     item_ids = np.array([f"item-{number:05}" for number in range(ITEMS)])
@@ -58,7 +61,9 @@ def synthetic(events: int, users: int, seed: int = 7) -> InteractionLog:
 
 
 def trained_for_a_moment(log: InteractionLog, folder: Path, **changed: Any) -> tuple[Checkpoint, Bundle]:
-    """The default model, which knows all items of a log; what its weights are makes no difference to the time.
+    """Train the default model for a moment, on all items of a log.
+
+    What its weights are makes no difference to the time.
 
     Parameters
     ----------
@@ -72,7 +77,7 @@ def trained_for_a_moment(log: InteractionLog, folder: Path, **changed: Any) -> t
 
 
 def create_topic(cluster: Cluster, topic: str, partitions: int) -> None:
-    """A new topic.
+    """Create a new topic.
 
     Raises
     ------
@@ -89,7 +94,7 @@ def create_topic(cluster: Cluster, topic: str, partitions: int) -> None:
 
 
 def publish(log: InteractionLog, cluster: Cluster, topic: str) -> None:
-    """Publish a log as fast as it goes, each user to the partition that kafka-python would choose.
+    """Publish a log as fast as it goes, partitioned as kafka-python would.
 
     Raises
     ------
@@ -110,5 +115,8 @@ def publish(log: InteractionLog, cluster: Cluster, topic: str) -> None:
 
 
 def stored_behaviours(counts: Iterable[int], most: int) -> int:
-    """How many behaviours users with so many events have in a store that keeps `most` of each."""
+    """Return how many behaviours a store keeps, of users with so many events.
+
+    At most `most` of each.
+    """
     return sum(min(count, most) for count in counts)

@@ -23,6 +23,7 @@ from index.search.hnsw import HnswSettings
 from mindstream.settings import Settings
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.format import Bundle
+from model_export.bundle.serving import FixedServing
 from model_export.commands.options import Switches
 from model_export.data.dataset import build_sequences, build_vocabulary
 from model_export.data.interactions import InteractionLog
@@ -78,7 +79,7 @@ def main(
         cluster = Cluster(kafka.bootstrap_servers)
         settings = Settings(bootstrap_servers=kafka.bootstrap_servers, topic="freshness", home=Path(folder))
         with LmdbStore(settings.state) as store:
-            updater = Updater(cluster, store, Extractor(bundle), settings)
+            updater = Updater(cluster, store, FixedServing(bundle, Extractor), settings)
             try:
                 for records in _published(past, cluster, updater, "catching up"):
                     _apply(updater, records)
@@ -114,12 +115,14 @@ def _published(log: InteractionLog, cluster: Cluster, updater: Updater, what: st
 
 def _apply(updater: Updater, records: Sequence[ConsumerRecord]) -> None:
     """Decode, apply and write a batch, as the updater does before it commits."""
-    by_user, _ = updater.decode(records)
-    updater.write(updater.apply(by_user))
+    updater.write(updater.apply(updater.decode(RecordBatch(records)).events))
 
 
 def _one_event_a_user(records: Iterable[ConsumerRecord]) -> list[list[ConsumerRecord]]:
-    """Split a batch so that no part has two events of one user; a user's events stay in order."""
+    """Split a batch so that no part has two events of one user.
+
+    A user's events stay in order.
+    """
     rounds: list[list[ConsumerRecord]] = []
     seen: Counter[bytes] = Counter()
     for record in records:
@@ -162,6 +165,7 @@ class _HitCounter:
         self.hits.update(name for name, top in tops.items() if event.item_id in top)
 
     def by_capsules(self, state: UserState | None) -> set[str]:
+        """Return the items that the recommender finds for a state."""
         return set(self.recommender.recommend_for(state, N).item_ids)
 
     def _by_knn(self, state: UserState | None) -> set[str]:

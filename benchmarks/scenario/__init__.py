@@ -1,0 +1,1 @@
+"""The scenario that the benchmarks of faults and of swaps share."""

@@ -45,14 +45,17 @@ class Sent:
     future: Any
 
     def injected(self) -> Injected:
-        """Where it is now; waits for the broker."""
+        """Wait for the broker, and return the record with its place."""
         place = self.future.get()
         source = f"{place.topic}[{place.partition}]@{place.offset}"
         return Injected(source, self.kind.reason, self.kind.key, self.kind.value)
 
 
 def send_bad(producer: EventProducer, number: int) -> Sent:
-    """Send a bad record; by their numbers they are of all kinds, on all partitions."""
+    """Send a bad record.
+
+    By their numbers they are of all kinds, on all partitions.
+    """
     kind = BAD_RECORDS[KINDS[number % len(KINDS)]]
     partition = number % len(producer.producer.partitions_for(producer.topic))
     # Not by EventProducer itself, which sends nothing that is no event.

@@ -27,12 +27,12 @@ NOWHERE = Position("", 0, 0)
 
 
 def behaviours_of(events: Iterable[Event]) -> Behaviours:
-    """What histories hold once each of these events is applied once."""
+    """Count what histories hold once each of these events is applied once."""
     return Counter((one.user_id, one.item_id, one.event_time_ms, one.event_id or "") for one in events)
 
 
 def behaviours_in(states: Iterable[UserState]) -> Behaviours:
-    """What the histories of these users hold."""
+    """Count what the histories of these users hold."""
     return Counter(
         (state.user_id, *behaviour)
         for state in states
@@ -41,26 +41,29 @@ def behaviours_in(states: Iterable[UserState]) -> Behaviours:
 
 
 def difference(expected: Behaviours, found: Behaviours) -> dict[str, int]:
-    """How many behaviours are missing, and how many are there too often (or should not be there at all)."""
+    """Count the behaviours that are missing, and those that are there too often.
+
+    Or should not be there at all.
+    """
     return {"lost": (expected - found).total(), "applied_twice": (found - expected).total()}
 
 
 def states_of(store: Store) -> list[UserState]:
-    """All users, in the order of their ids."""
+    """Return the states of all users, in the order of their ids."""
     users = sorted(set(store.users()))
     return [state for state in store.get_many(users) if state is not None]
 
 
 def stored_bytes(store: Store) -> dict[str, bytes]:
-    """user_id -> the state as it is stored."""
+    """Return user_id -> the state as it is stored."""
     return {state.user_id: to_bytes(state) for state in states_of(store)}
 
 
 def bytes_without_position(store: Store) -> dict[str, bytes]:
-    """user_id -> the state, wherever its events stood on Kafka."""
+    """Return user_id -> the state, wherever its events stood on Kafka."""
     return {state.user_id: to_bytes(replace(state, position=NOWHERE)) for state in states_of(store)}
 
 
 def users_differing(one: Mapping[str, bytes], other: Mapping[str, bytes]) -> int:
-    """Users whose bytes are not the same in both, or who are in one only."""
+    """Count users whose bytes are not the same in both, or who are in one only."""
     return sum(one.get(user_id) != other.get(user_id) for user_id in one.keys() | other.keys())

@@ -31,7 +31,9 @@ ANSWER_MS = 5_000
 
 
 class Home:
-    """A home with a published model, a topic that is there already, and the group of its updaters.
+    """A home with a published model, a topic, and the group of its updaters.
+
+    The topic is there already.
 
     Parameters
     ----------
@@ -58,7 +60,7 @@ class Home:
 
     @contextmanager
     def start(self, **more: str) -> Iterator[Command]:
-        """`python -m stream run`, just started, with more variables; killed at the end of the block."""
+        """Start `python -m stream run`, with more variables; kill it at the end of the block."""
         variables = {
             "KAFKA_BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
             "MINDSTREAM_TOPIC": self.settings.topic,
@@ -71,48 +73,51 @@ class Home:
 
     @contextmanager
     def run(self) -> Iterator[Command]:
-        """`python -m stream run`, once the group has given it partitions."""
+        """Start `python -m stream run`, and wait until the group has given it partitions."""
         with self.start() as command:
             yield command.says(f"now reading {self.settings.topic}")
 
     def forget_the_dead(self) -> None:
-        """What the broker does by itself when it has not heard of a killed process for 10 s."""
+        """Remove all members, as the broker does 10 s after a process was killed."""
         self.kafka.remove_members(self.settings.group)
 
     def members(self) -> int:
-        """Members of the group; 0 while it is changing."""
+        """Return the members of the group; 0 while it is changing."""
         with self.kafka.admin() as admin:
             group = admin.describe_groups([self.settings.group])[self.settings.group]
         return len(group["members"]) if group["group_state"] in ("Stable", "Empty") else 0
 
     def applied(self) -> int:
-        """Events in all histories; none is so long that it has lost its beginning."""
+        """Return the events in all histories; none is so long that it lost its beginning."""
         return sum(len(state.history.item_ids) for state in states_of(self.store))
 
     def writes(self) -> int:
-        """A number that grows with every batch that changes something; far quicker to ask for than `applied`."""
+        """Return a number that grows with every batch that changes something.
+
+        Far quicker to ask for than `applied`.
+        """
         assert isinstance(self.store, LmdbStore)
         return int(self.store.environment.info()["last_txnid"])
 
     def partitions(self) -> list[TopicPartition]:
-        """Those of the events."""
+        """Return the partitions of the events."""
         topic = self.settings.topic
         return [TopicPartition(topic, number) for number in self.consumer.partitions_for_topic(topic) or ()]
 
     def committed(self) -> int:
-        """Records that the group has committed."""
+        """Return how many records the group has committed."""
         return sum(self.committed_by_partition().values())
 
     def committed_by_partition(self) -> dict[int, int]:
-        """Partition -> records of it that the group has committed."""
+        """Return partition -> records of it that the group has committed."""
         return {one.partition: self.consumer.committed(one, timeout_ms=ANSWER_MS) or 0 for one in self.partitions()}
 
     def published(self) -> int:
-        """Records on the topic."""
+        """Return how many records are on the topic."""
         return sum(self.consumer.end_offsets(self.partitions(), timeout_ms=ANSWER_MS).values())
 
     def catches_up(self, within_s: float = CAUGHT_UP_WITHIN_S) -> float:
-        """Seconds until the group has committed all that is published.
+        """Wait until the group has committed all that is published; return the seconds.
 
         It returns also where that takes too long: then the comparison says what is missing.
         """
@@ -131,10 +136,11 @@ class Home:
         wait_until(lambda: self.applied() > events, f"more than {events} events are applied")
 
     def records(self, topic: str = "") -> list[ConsumerRecord]:
-        """All that is on a topic now, else on that of the events."""
+        """Read all that is on a topic now, by default on that of the events."""
         return self.kafka.records(topic or self.settings.topic)
 
     def close(self) -> None:
+        """Close the clients and remove the folder."""
         self.consumer.close(autocommit=False)
         self.store.close()
         shutil.rmtree(self.settings.home, ignore_errors=True)
@@ -147,7 +153,7 @@ class Home:
 
 
 def counted(command: Command) -> Counter[str]:
-    """What an updater that was stopped has counted, from its last line."""
+    """Return what an updater that was stopped has counted, from its last line."""
     said = re.findall(r"stopped cleanly: \{(.*)\}", command.said)
     assert len(said) == 1, f"the updater does not say that it stopped cleanly, only:\n{command.said[-2000:]}"
     return Counter({name: int(count) for name, count in re.findall(r"'(\w+)': (\d+)", said[0])})

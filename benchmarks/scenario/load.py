@@ -28,7 +28,9 @@ IN_FLIGHT = 50_000  # half of what librdkafka takes before it refuses
 
 
 def clicks(item_ids: Sequence[str], event_ids: bool = False) -> Iterator[Event]:
-    """Events without an end, one every 100 ms of event time; now and then with a profile, or of an unknown item.
+    """Yield events without an end, one every 100 ms of event time.
+
+    Now and then with a profile, or of an unknown item.
 
     Parameters
     ----------
@@ -45,7 +47,9 @@ def clicks(item_ids: Sequence[str], event_ids: bool = False) -> Iterator[Event]:
 
 
 class Load(Background):
-    """Publishes clicks. Once it has stopped, all that was sent is acknowledged or given up.
+    """A load of clicks.
+
+    Once it has stopped, all that was sent is acknowledged or given up.
 
     Parameters
     ----------
@@ -64,6 +68,7 @@ class Load(Background):
         self.bad: list[Sent] = []
 
     def work(self) -> None:
+        """Publish clicks until it is stopped."""
         events = clicks(self.home.bundle.item_ids)
         while not self.stopping.is_set():
             # A producer that was refused an event (an outage was longer than its patience) is of no use any more.
@@ -80,7 +85,7 @@ class Load(Background):
         producer.flush()
 
     def _due(self, events: Iterator[Event]) -> Iterator[Event]:
-        """Each event when its time has come, until the load is to stop."""
+        """Yield each event when its time has come, until the load is to stop."""
         owed, last = 0.0, time.monotonic()
         while not self.stopping.wait(TICK_S):
             now = time.monotonic()
@@ -92,14 +97,18 @@ class Load(Background):
         self.acknowledged += 1
 
     def injected(self) -> list[Injected]:
-        """The records that are no events, once it has stopped."""
+        """Return the records that are no events, once the load has stopped."""
         return [one.injected() for one in self.bad]
 
 
 class Flood(Load):
-    """A Load by librdkafka, which publishes far more than an updater can apply; without records that are no events."""
+    """A Load by librdkafka, which publishes far more than an updater can apply.
+
+    Without records that are no events.
+    """
 
     def work(self) -> None:
+        """Publish clicks until it is stopped."""
         producer = Producer({"bootstrap.servers": self.home.kafka.bootstrap_servers, "partitioner": "murmur2_random"})
         for event in self._due(clicks(self.home.bundle.item_ids)):
             key, value = encode(event)

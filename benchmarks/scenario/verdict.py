@@ -1,4 +1,4 @@
-"""What a store should hold: once each event that is on the topic, and what an updater makes of it undisturbed."""
+"""A verdict on a store: each event on the topic is in it once, and it is as an undisturbed updater makes it."""
 
 import tempfile
 import uuid
@@ -15,6 +15,7 @@ from benchmarks.scenario.comparison import (
 )
 from benchmarks.scenario.home import Home
 from model_export.bundle.extractor import Extractor
+from model_export.bundle.serving import FixedServing
 from stream.events.event import BadEventError, Event, decode
 from stream.store.lmdb_store import LmdbStore
 from stream.updater.updater import Updater
@@ -26,7 +27,7 @@ UNDISTURBED_WITHIN_S = 900.0
 
 
 def verdict(home: Home, acknowledged: int = 0, undisturbed: bool = True) -> dict[str, int]:
-    """What is lost, applied twice, or not as an undisturbed updater makes it.
+    """Count what is lost, applied twice, or not as an undisturbed updater makes it.
 
     Parameters
     ----------
@@ -42,7 +43,7 @@ def verdict(home: Home, acknowledged: int = 0, undisturbed: bool = True) -> dict
 
 
 def events_on(home: Home) -> list[Event]:
-    """The events on the topic, read without an updater's reader."""
+    """Read the events on the topic, without an updater's reader."""
     found = []
     for record in home.records():
         try:
@@ -55,13 +56,16 @@ def events_on(home: Home) -> list[Event]:
 
 
 def _applied_undisturbed(home: Home) -> dict[str, bytes]:
-    """user_id -> state, as another group makes them of the same topic in one go. Dead letters are written again."""
+    """Return user_id -> state, as another group makes them in one go.
+
+    Dead letters are written again.
+    """
     settings = home.settings.model_copy(update={"group": f"{home.settings.topic}-{uuid.uuid4().hex}"})
     total = home.published()
     with (
         tempfile.TemporaryDirectory() as folder,
         LmdbStore(Path(folder)) as store,
-        closing(Updater(home.cluster, store, Extractor(home.bundle), settings)) as updater,
+        closing(Updater(home.cluster, store, FixedServing(home.bundle, Extractor), settings)) as updater,
     ):
 
         def done() -> bool:

@@ -1,4 +1,4 @@
-"""Looks at an updater while it works: how far it is behind, or how much memory it takes."""
+"""Watching an updater while it works: how far it is behind, or how much memory it takes."""
 
 import time
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ SHARE = 4  # it rests so many times as long as a look takes
 
 
 class Look(NamedTuple):
-    """What was seen at a time, in seconds."""
+    """A look at an updater, at a time in seconds."""
 
     at: float
     acknowledged: int
@@ -28,7 +28,7 @@ class Look(NamedTuple):
 
 
 def longest_stall(looks: Sequence[Look]) -> float:
-    """The longest time in seconds in which events waited and none was applied."""
+    """Return the longest time in seconds in which events waited and none was applied."""
     longest, since = 0.0, None
     for before, look in pairwise(looks):
         moved, waiting = look.applied != before.applied, before.acknowledged > before.applied
@@ -38,7 +38,7 @@ def longest_stall(looks: Sequence[Look]) -> float:
 
 
 class Watch(Background):
-    """Looks from time to time.
+    """A thread that looks from time to time at how far an updater is behind.
 
     Attributes
     ----------
@@ -51,6 +51,7 @@ class Watch(Background):
         self.looks: list[Look] = []
 
     def work(self) -> None:
+        """Look from time to time, and once at the end."""
         while True:
             started = time.monotonic()
             self.looks.append(self._look())
@@ -65,12 +66,12 @@ class Watch(Background):
 
     @property
     def stall_s(self) -> float:
-        """The longest stall so far."""
+        """Return the longest stall so far."""
         return longest_stall(self.looks)
 
 
 class Memory(Background):
-    """Looks at the memory of a process from time to time.
+    """A thread that looks from time to time at the memory of a process.
 
     Attributes
     ----------
@@ -85,6 +86,7 @@ class Memory(Background):
         self.rss_mb = self.own_mb = 0.0
 
     def work(self) -> None:
+        """Look from time to time while the process runs."""
         with suppress(psutil.NoSuchProcess):
             while not self.stopping.wait(WEIGH_EVERY_S):
                 used = self.process.memory_info()

@@ -1,4 +1,4 @@
-"""What all rows share: a real Kafka, a published model, a folder, and a line that says what is going on."""
+"""The world that all rows share: a real Kafka, a published model, a folder, and a way to say what is going on."""
 
 import uuid
 from collections.abc import Callable, Iterator
@@ -16,12 +16,12 @@ PARTITIONS = 4
 
 
 def _nothing(text: str) -> None:
-    """Says nothing."""
+    """Say nothing."""
 
 
 @dataclass(frozen=True)
 class World:
-    """What all rows share.
+    """The real parts that all rows share.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class World:
 
     @contextmanager
     def home(self, redis: str = "") -> Iterator[Home]:
-        """A home with topics of its own, which are deleted at the end of the block."""
+        """Make a home with topics of its own, and delete them at the end of the block."""
         topic = f"faults-{uuid.uuid4().hex[:12]}"
         all_of_them = [topic, f"{topic}.dlq", f"{topic}.updates"]
         with self.kafka.admin() as admin:

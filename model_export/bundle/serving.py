@@ -8,14 +8,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, Self, TypeVar
+from typing import Generic, Protocol, Self, TypeVar
 
 from model_export.bundle.check import check
 from model_export.bundle.format import Bundle, BundleError
 from model_export.bundle.manifest_schema import is_version
 from model_export.bundle.registry import POINTER, Registry
 
-__all__ = ["Serving"]
+__all__ = ["AnyServing", "FixedServing", "Serving"]
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,41 @@ LOOK_EVERY_S = 0.2
 TRY_AGAIN_S = 30.0
 
 Made = TypeVar("Made")
+MadeOut = TypeVar("MadeOut", covariant=True)
 Files = frozenset[tuple[str, int, int]]  # name, size and time of change of each file of a bundle
+
+
+class AnyServing(Protocol[MadeOut]):
+    """Something that is made of a bundle and served, by a Serving or a FixedServing."""
+
+    @property
+    def current(self) -> MadeOut:
+        """Return what is served now. Take it once for each answer or batch."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Return the version of the bundle that it is made of."""
+        ...
+
+    @property
+    def is_fixed(self) -> bool:
+        """Return whether it stays the same for ever; else the registry's pointer is followed."""
+        ...
+
+
+class FixedServing(Generic[Made]):
+    """An `AnyServing` of one bundle, which is taken as it is and never changes.
+
+    Parameters
+    ----------
+    make : what is served of the bundle, such as an Extractor.
+    """
+
+    is_fixed = True
+
+    def __init__(self, bundle: Bundle, make: Callable[[Bundle], Made]) -> None:
+        self.current, self.version = make(bundle), bundle.version
 
 
 @dataclass(frozen=True)
@@ -65,6 +99,8 @@ class Serving(Generic[Made]):
     BundleError
         If there is no current bundle yet, or it must not be served.
     """
+
+    is_fixed = False
 
     def __init__(
         self,

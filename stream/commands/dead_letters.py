@@ -1,4 +1,4 @@
-"""Dead letters, the records that are no events: list | redrive."""
+"""The commands `dlq list` and `dlq redrive`: dead letters, the records that are no events."""
 
 import sys
 from collections import Counter
@@ -24,7 +24,9 @@ __all__ = ["app"]
 
 EXIT_STILL_WRONG = 1
 
-app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
+HELP = "Dead letters, the records that are no events: list | redrive."
+
+app = typer.Typer(help=HELP, no_args_is_help=True, pretty_exceptions_enable=False)
 
 
 @app.command("list")
@@ -33,7 +35,7 @@ def list_letters(
     limit: Annotated[int | None, typer.Option(help="Show the first letters only.", min=1)] = None,
     reason: Annotated[str, typer.Option(help=f"Only these: {', '.join(REASONS)}.")] = "",
 ) -> None:
-    """Every dead letter on the topic: where it came from and what is wrong."""
+    """List every dead letter on the topic: where it came from and what is wrong."""
     if reason not in ("", *REASONS):
         raise ValueError(f"--reason is {reason!r}; right is one of {', '.join(REASONS)}")
     reasons: Counter[str] = Counter()
@@ -52,7 +54,10 @@ def list_letters(
 
 @contextmanager
 def _on_the_topic(cluster: Cluster) -> Iterator[Iterable[Letter]]:
-    """The letters of the configured topic, under a progress bar on a terminal if that takes long."""
+    """Yield the letters of the configured topic.
+
+    On a terminal there is a progress bar if that takes long.
+    """
     topic = settings.load().dead_letter_topic
     with DeadLetterTopic(cluster, topic) as found:
         if not found.bounds:
@@ -65,13 +70,13 @@ def _on_the_topic(cluster: Cluster) -> Iterator[Iterable[Letter]]:
 
 
 def _text_of(letter: Letter) -> str:
-    """A letter in one line for people."""
+    """Write a letter in one line for people."""
     cut = f"  (the beginning of {letter.truncated:,} bytes)" if letter.truncated is not None else ""
     return printable(f"{letter.source or letter.place}  {letter.reason or 'unknown'}  {letter.error}{cut}")
 
 
 def _letters_of(count: int) -> str:
-    """So many dead letters, in words."""
+    """Write a number of dead letters in words."""
     return f"{count:,} dead letter{'s' * (count != 1)}"
 
 
@@ -81,7 +86,7 @@ def redrive_letters(
         Path | None, typer.Argument(metavar="FILE", help="Lines of `dlq list --json`, key or value mended; - is stdin.")
     ] = None,
 ) -> None:
-    """Send mended letters, or without FILE all that are events by today's rules, back to their topic.
+    """Send mended letters back, or without FILE all that are events by today's rules.
 
     Doing it again is harmless: the updater knows them by their event_id,
     which is the source position where they had none. With FILE the exit
@@ -101,13 +106,13 @@ def redrive_letters(
 
 
 def _redrive_topic(redrive: Redrive, cluster: Cluster) -> int:
-    """Send every letter that is an event; how many are none."""
+    """Send every letter that is an event; return how many are none."""
     with _on_the_topic(cluster) as letters:
         return sum(not _is_sent(redrive, letter) for letter in letters)
 
 
 def _is_sent(redrive: Redrive, letter: Letter) -> bool:
-    """Send a letter; False where it holds no event."""
+    """Send a letter; return False if it holds no event."""
     try:
         redrive.send(letter)
     except ValueError:
@@ -116,7 +121,7 @@ def _is_sent(redrive: Redrive, letter: Letter) -> bool:
 
 
 def _redrive_lines(redrive: Redrive, file: Path) -> int:
-    """Send what the lines of a file hold and say which are still wrong; how many are."""
+    """Send what the lines of a file hold; return how many are still wrong, and say which."""
     wrong = 0
     with _opened(file) as lines:
         for number, line in enumerate(lines, start=1):
@@ -133,7 +138,7 @@ def _redrive_lines(redrive: Redrive, file: Path) -> int:
 
 @contextmanager
 def _opened(file: Path) -> Iterator[IO[bytes]]:
-    """The file, or stdin for -."""
+    """Open the file, or stdin for -."""
     if str(file) == "-":
         yield sys.stdin.buffer
         return

@@ -1,4 +1,4 @@
-"""Sweeping all users at once, for people who do not want to wait for the updaters."""
+"""The command `sweep`: all users at once, for people who do not want to wait for the updaters."""
 
 import signal
 
@@ -20,7 +20,7 @@ app = typer.Typer()
 
 @app.command()
 def sweep() -> None:
-    """Compute the capsules of all users who have those of another model again now, from their histories.
+    """Compute now, from the histories, all capsules that are of another model.
 
     Updaters do that by themselves, between events, and publish interest
     updates of it; this does not publish. It may be stopped and started again.
@@ -30,7 +30,10 @@ def sweep() -> None:
     version = extractor.bundle.version
 
     def still_current(_: list[UserState]) -> None:
-        """Asked after reading and before writing: what an updater has made by a newer model is not undone."""
+        """Raise ValueError if another model is current by now.
+
+        Called after reading and before writing: what an updater has made by a newer model is not undone.
+        """
         if registry.current_version() != version:
             raise ValueError(f"{version} is not the current model any more; sweep again for the one that is")
 
@@ -48,7 +51,7 @@ def sweep() -> None:
 
 
 def _outcome(walk: Sweep) -> str:
-    """What a walk has done."""
+    """Say what a walk has done."""
     return f"{walk.looked_at:,} users looked at, the capsules of {walk.swept:,} made anew" + (
         f", {walk.overtaken:,} written by others meanwhile" if walk.overtaken else ""
     )

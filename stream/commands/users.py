@@ -1,4 +1,4 @@
-"""One user: what is kept of them, and asking that it be deleted."""
+"""The commands of one user: `show` what is kept of them, and `forget`, which asks to delete it."""
 
 import sys
 from datetime import UTC, datetime
@@ -47,7 +47,7 @@ def show(
     user: Annotated[str, typer.Argument(help="user_id; after -- it may begin with a -.")],
     in_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """What is kept of a user: history, interests, profile, and the last event that was applied."""
+    """Show what is kept of a user: history, interests, profile, last applied event."""
     as_bytes(user)
     with open_store(settings.load()) as store:
         [state] = store.get_many([user])
@@ -58,7 +58,10 @@ def show(
 
 
 def as_bytes(text: str, field: str = "user_id") -> bytes:
-    """A user_id, or another field of an event, in UTF-8, which is what records are; a command line may be otherwise."""
+    """Return a user_id, or another field of an event, in UTF-8.
+
+    Records are UTF-8; a command line may be otherwise.
+    """
     try:
         return text.encode()
     except UnicodeEncodeError:
@@ -66,14 +69,17 @@ def as_bytes(text: str, field: str = "user_id") -> bytes:
 
 
 def _nothing_kept(user: str, state: UserState | None) -> str:
-    """The sentence for a user without a history."""
+    """Say why nothing is kept of a user without a history."""
     if state is None:
         return f"user {user!r} is not known"
     return f"user {user!r} was forgotten at {_iso(state.forgotten_ms)}; nothing has come since"
 
 
 def _as_json(state: UserState) -> dict[str, Any]:
-    """A state as `show --json` prints it; the capsules are the vectors of the interests."""
+    """Return a state as `show --json` prints it.
+
+    The capsules are the vectors of the interests.
+    """
     history = state.history
     behaviours = zip(history.event_times_ms, history.item_ids, history.event_ids, strict=True)
     return {
@@ -94,7 +100,7 @@ def _as_json(state: UserState) -> dict[str, Any]:
 
 
 def _as_text(state: UserState) -> str:
-    """A state for people to read."""
+    """Write a state for people to read."""
     history, interests = state.history, interests_of(state)
     profile = ", ".join(f"{name}={value}" for name, value in sorted(state.profile.items()))
     lines = [
@@ -114,16 +120,16 @@ def _as_text(state: UserState) -> str:
 
 
 def _describe(interest: ExplainedInterest) -> str:
-    """One interest in one line."""
+    """Write one interest in one line."""
     strongest = ", ".join(f"{one.item_id} ({one.weight:.2f})" for one in interest.behaviours[:MOST_BEHAVIOURS])
     return f"{100 * interest.importance:3.0f} %  {strongest}"
 
 
 def _place_of(state: UserState) -> str:
-    """Where the last applied event stands: topic life, partition and offset."""
+    """Say where the last applied event stands: topic life, partition and offset."""
     return f"{state.position.topic_life}/{state.position.partition}@{state.position.offset}"
 
 
 def _iso(time_ms: int) -> str:
-    """A time in ISO 8601, UTC, to the millisecond."""
+    """Write a time in ISO 8601, UTC, to the millisecond."""
     return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,1 @@
+"""Dead letters: records that are no events, kept on a topic, mended and sent again."""

@@ -18,7 +18,7 @@ __all__ = ["Letter", "from_line", "read_record", "to_line"]
 
 @dataclass(frozen=True)
 class Letter:
-    """A dead letter.
+    """A dead letter, as it lies on its topic.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class Letter:
 
 
 class _Line(msgspec.Struct):
-    """A Letter in JSON. Of a field and its _base64 one is there."""
+    """A Letter in JSON, with either a field or its _base64 form."""
 
     letter: str
     source: str
@@ -58,7 +58,7 @@ _decoder = msgspec.json.Decoder(_Line)
 
 
 def read_record(record: ConsumerRecord) -> Letter:
-    """The letter that a record of a dead letter topic holds; whatever the record holds, it is one."""
+    """Read the letter in a record of a dead letter topic; any record is one."""
     headers = {name: (value or b"").decode(errors="backslashreplace") for name, value in record.headers}
     source = ""
     if {"source-topic", "source-partition", "source-offset"} <= set(headers):
@@ -77,7 +77,7 @@ def read_record(record: ConsumerRecord) -> Letter:
 
 
 def to_line(letter: Letter) -> str:
-    """The letter as one line of JSON."""
+    """Write a letter as one line of JSON."""
     line: dict[str, object] = {"letter": letter.place, "source": letter.source, "published_ms": letter.published_ms}
     line |= {"reason": letter.reason, "error": letter.error}
     if letter.truncated is not None:
@@ -86,7 +86,7 @@ def to_line(letter: Letter) -> str:
 
 
 def _field(name: str, content: bytes | None) -> dict[str, object]:
-    """A key or a value under the name that says how it is written."""
+    """Return a key or a value under the name that says how it is written."""
     try:
         return {name: None if content is None else content.decode()}
     except UnicodeDecodeError:
@@ -94,7 +94,7 @@ def _field(name: str, content: bytes | None) -> dict[str, object]:
 
 
 def from_line(line: bytes) -> Letter:
-    """The letter of a line that `to_line` made and people may have mended.
+    """Read a letter from a line that `to_line` made and people may have mended.
 
     Raises
     ------
@@ -118,7 +118,7 @@ def from_line(line: bytes) -> Letter:
 
 
 def _content_of(name: str, text: str | UnsetType | None, raw: bytes | UnsetType) -> bytes | None:
-    """What one of `_field`'s two forms holds."""
+    """Return the bytes in the one of `_field`'s two forms that is there."""
     if isinstance(raw, UnsetType) == isinstance(text, UnsetType):
         raise ValueError(f"the line has both or none of {name} and {name}_base64; it must have one of them")
     if isinstance(raw, bytes):

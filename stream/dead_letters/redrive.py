@@ -1,4 +1,4 @@
-"""Sends dead letters that are events by now back to the topic they came from, so that each is applied once.
+"""Redriving: dead letters that are events by now go back to the topic they came from, and each is applied once.
 
 An event without an event_id gets the position of its first record as its event_id. However often it is sent, the
 updater applies it once: to a user's history it is a duplicate from then on.
@@ -12,7 +12,7 @@ from stream.dead_letters.letter import Letter
 from stream.events.event import Forget, decode
 from stream.events.producer import EventProducer
 
-__all__ = ["LONGEST_EVENT_ID", "Redrive", "mended", "named"]
+__all__ = ["LONGEST_EVENT_ID", "Redrive", "record_to_send", "with_event_id"]
 
 LONGEST_EVENT_ID = 128  # characters; a topic's name alone may have 249
 
@@ -30,7 +30,9 @@ class Redrive:
         self.sent: set[str] = set()
 
     def send(self, letter: Letter) -> bool:
-        """Send the event that a letter holds; False where another letter of the same record was sent already.
+        """Send the event in a letter; return False if its record was sent before.
+
+        That is where another letter of the same record was sent already.
 
         Raises
         ------
@@ -39,7 +41,7 @@ class Redrive:
         OSError
             If the broker does not answer.
         """
-        key, value = mended(letter, self.producer.topic)
+        key, value = record_to_send(letter, self.producer.topic)
         if letter.source in self.sent:
             return False
         self.producer.send_record(key, value)
@@ -47,8 +49,10 @@ class Redrive:
         return True
 
 
-def mended(letter: Letter, topic: str) -> tuple[bytes, bytes]:
-    """Key and value to send. The key is never made from the value: it was either mended or the user's all along.
+def record_to_send(letter: Letter, topic: str) -> tuple[bytes, bytes]:
+    """Return the key and value to send for a letter.
+
+    The key is never made from the value: it was either mended or the user's all along.
 
     Raises
     ------
@@ -63,11 +67,13 @@ def mended(letter: Letter, topic: str) -> tuple[bytes, bytes]:
     if isinstance(event, Forget) or letter.value is None or letter.key is None:
         # Sent again it would delete what came after it. It has no event_id to be known by.
         raise ValueError("it has no value, which forgets a user; that is not redriven: `python -m stream forget USER`")
-    return letter.key, letter.value if event.event_id else named(letter.value, letter.source)
+    return letter.key, letter.value if event.event_id else with_event_id(letter.value, letter.source)
 
 
-def named(value: bytes, source: str) -> bytes:
-    """An event's JSON with an event_id at its end, where it counts even if an empty one stands before it.
+def with_event_id(value: bytes, source: str) -> bytes:
+    """Return an event's JSON with an event_id at its end.
+
+    There it counts even if an empty one stands before it.
 
     The rest stays byte for byte as it is, fields that Mindstream does not know too.
     """

@@ -1,4 +1,4 @@
-"""Reads the dead letters that lie on their topic now; nothing is committed, and no group is joined."""
+"""The dead letters that lie on their topic now, read without a group and without committing anything."""
 
 import time
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ ANSWER_MS = 10_000
 
 
 class DeadLetterTopic:
-    """The letters between the topic's beginning and its end as of now, one partition after the other.
+    """The dead letters on a topic as of now, one partition after the other.
 
     Attributes
     ----------
@@ -40,6 +40,7 @@ class DeadLetterTopic:
             raise OSError(f"the broker does not say what lies on {topic}: {error}") from error
 
     def _ask_bounds(self) -> dict[TopicPartition, tuple[int, int]]:
+        """Ask the broker for the first and the next offset of each partition."""
         partitions = sorted(TopicPartition(self.topic, n) for n in self.consumer.partitions_for_topic(self.topic))
         if not partitions:
             return {}
@@ -56,7 +57,7 @@ class DeadLetterTopic:
                 yield read_record(record)
 
     def records(self, partition: TopicPartition, begin: int, end: int) -> Iterator[ConsumerRecord]:
-        """The records of one partition before `end`."""
+        """Yield the records of one partition before `end`."""
         self.consumer.assign([partition])
         self.consumer.seek(partition, begin)
         heard = time.monotonic()
@@ -69,9 +70,11 @@ class DeadLetterTopic:
                 raise OSError(f"{self.topic} cannot be read: nothing came for {ANSWER_MS // 1000} s; is the broker up?")
 
     def position(self, partition: TopicPartition) -> int:
+        """Return the offset of the next record that is read."""
         return int(self.consumer.position(partition, timeout_ms=ANSWER_MS) or 0)
 
     def poll(self) -> list[ConsumerRecord]:
+        """Return the next records, some of one or several partitions."""
         try:
             polled = self.consumer.poll(timeout_ms=POLL_MS)
         except KafkaError as error:
@@ -79,6 +82,7 @@ class DeadLetterTopic:
         return [record for records in polled.values() for record in records]
 
     def close(self) -> None:
+        """Close the connection."""
         self.consumer.close()
 
     def __enter__(self) -> Self:

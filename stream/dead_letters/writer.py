@@ -1,4 +1,4 @@
-"""Records that are no events go to a topic of their own, with what is wrong and where they came from."""
+"""Writing dead letters: records that are no events go to a topic of their own, with the fault and their origin."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 from stream.events.event import BadEventError
 from stream.kafka.outbox import Outbox
 
-__all__ = ["KEPT_BYTES", "DeadLetter", "send"]
+__all__ = ["KEPT_BYTES", "DeadLetter", "write_letters"]
 
 KEPT_BYTES = 500_000  # of a key and of a value: together with the headers they must fit into Kafka's 1 MB a record
 
@@ -21,17 +21,21 @@ class DeadLetter:
 
     @property
     def source(self) -> str:
-        """topic[partition]@offset of the record."""
+        """Return topic[partition]@offset of the record."""
         return f"{self.record.topic}[{self.record.partition}]@{self.record.offset}"
 
     @property
     def key(self) -> bytes | None:
+        """Return the record's key; only its beginning if it is too large for a letter."""
         key: bytes | None = self.record.key
         return key and key[:KEPT_BYTES]
 
     @property
     def value(self) -> bytes | None:
-        """As it came; only its beginning where it is so large that it would not be accepted with its headers."""
+        """Return the record's value; only its beginning if it is too large for a letter.
+
+        With the headers it would not be accepted otherwise.
+        """
         value: bytes | None = self.record.value
         if value is None and self.record.key is None:
             return b""  # other clients can send such a record, kafka-python cannot
@@ -39,12 +43,12 @@ class DeadLetter:
 
     @property
     def truncated(self) -> int | None:
-        """Bytes of the whole key and value, where they do not all fit into the letter."""
+        """Return the bytes of the whole key and value if the letter cannot hold them all."""
         key, value = self.record.key or b"", self.record.value or b""
         return len(key) + len(value) if max(len(key), len(value)) > KEPT_BYTES else None
 
     def headers(self) -> list[tuple[str, bytes]]:
-        """Where it came from and what is wrong."""
+        """Return the letter's headers: where the record came from and what is wrong."""
         fields: dict[str, object] = {
             "source-topic": self.record.topic,
             "source-partition": self.record.partition,
@@ -57,7 +61,7 @@ class DeadLetter:
         return [(name, str(value).encode()) for name, value in fields.items()]
 
 
-def send(outbox: Outbox, topic: str, letters: list[DeadLetter]) -> None:
+def write_letters(outbox: Outbox, topic: str, letters: list[DeadLetter]) -> None:
     """Write dead letters and wait until the broker has them all.
 
     Raises

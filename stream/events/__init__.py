@@ -1,0 +1,1 @@
+"""Behaviour events: their form on Kafka, their producer, and the replay of a log."""

@@ -59,7 +59,7 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Forget:
-    """Everything known of a user is to be deleted: what a record without a value asks for.
+    """The request to delete everything known of a user: a record without a value.
 
     Attributes
     ----------
@@ -71,7 +71,9 @@ class Forget:
 
 
 class BadEventError(ValueError):
-    """A record that is no event. The message names the field, what it holds and what would be right.
+    """A record that is no event.
+
+    The message names the field, what it holds and what would be right.
 
     Attributes
     ----------
@@ -127,7 +129,7 @@ def decode(value: bytes | None, key: bytes | None, published_ms: int = LATEST_MS
 
 
 def _user_of(key: bytes | None) -> str:
-    """The user that a record without a value is about."""
+    """Return the user_id in the key of a record without a value."""
     try:
         user_id = (key or b"").decode()
     except UnicodeDecodeError:
@@ -142,19 +144,19 @@ def _user_of(key: bytes | None) -> str:
 
 
 def encode(event: Event) -> tuple[bytes, bytes]:
-    """Key and value of the record that carries an event."""
+    """Return the key and value of the record that carries an event."""
     return event.user_id.encode(), _encoder.encode(event)
 
 
 def excerpt(value: bytes | None, most: int = 200) -> str:
-    """The beginning of some bytes, printable, for messages."""
+    """Return the beginning of some bytes, printable, for messages."""
     if value is None:
         return "missing"
     return repr(value[:most]) + ("..." if len(value) > most else "")
 
 
 def read_lines(lines: Iterable[bytes], source: str) -> Iterable[Event]:
-    """Events from lines of JSON; empty lines are skipped.
+    """Read events from lines of JSON; skip empty lines.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Where an event stands on Kafka."""
+"""The place of an event on Kafka."""
 
 import msgspec
 
@@ -6,7 +6,7 @@ __all__ = ["Position"]
 
 
 class Position(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Where an event stands on Kafka.
+    """The place of an event on Kafka.
 
     Attributes
     ----------
@@ -19,6 +19,6 @@ class Position(msgspec.Struct, frozen=True, array_like=True, gc=False):
     offset: int
 
     def covers(self, other: "Position") -> bool:
-        """Whether an event at `other` was applied by the time this one was."""
+        """Tell whether an event at `other` was applied by the time this one was."""
         same_log = self.topic_life == other.topic_life and self.partition == other.partition
         return same_log and other.offset <= self.offset

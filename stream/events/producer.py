@@ -1,4 +1,4 @@
-"""Publishes behaviour events, keyed by user, so that one user's events stay in order."""
+"""The producer of behaviour events, keyed by user, so that one user's events stay in order."""
 
 import time
 from typing import Any
@@ -14,7 +14,7 @@ ACKNOWLEDGED_WITHIN_S = 10
 
 
 class EventProducer:
-    """Publishes events to one topic.
+    """A producer of behaviour events on one topic.
 
     Raises
     ------
@@ -29,7 +29,9 @@ class EventProducer:
         self.reason: BaseException | None = None  # of the last refusal
 
     def send(self, event: Event) -> Any:
-        """Hand an event to the sender thread; the future gives its partition and offset once it is acknowledged.
+        """Send an event without waiting for the broker.
+
+        The returned future gives its partition and offset once it is acknowledged.
 
         Raises
         ------
@@ -41,7 +43,7 @@ class EventProducer:
         return self.send_record(*encode(event))
 
     def forget(self, user_id: str) -> Any:
-        """Ask that everything known of a user be deleted; a future, as from `send`.
+        """Ask that everything known of a user be deleted; return a future, as `send` does.
 
         Raises
         ------
@@ -51,7 +53,7 @@ class EventProducer:
         return self.send_record(user_id.encode(), None)
 
     def send_record(self, key: bytes, value: bytes | None) -> Any:
-        """Like `send`, for an event that is encoded already; its bytes stay as they are."""
+        """Send an event that is encoded already; its bytes stay as they are, see `send`."""
         decode(value, key, published_ms=int(time.time() * 1000))
         try:
             future = self.producer.send(self.topic, key=key, value=value)
@@ -101,6 +103,7 @@ class EventProducer:
             raise OSError(f"{refused} events were not accepted by {self.topic}: {self.reason}")
 
     def close(self) -> None:
+        """Close the connection; what is not acknowledged in time is given up."""
         close_producer(self.producer, ACKNOWLEDGED_WITHIN_S)
 
     def __enter__(self) -> "EventProducer":

@@ -1,4 +1,4 @@
-"""Plays an interaction log into the topic: at its own pace, a multiple of it, or as fast as it goes."""
+"""Replaying an interaction log into the topic: at its own pace, a multiple of it, or as fast as it goes."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ ANSWER_MS = 5_000
 
 
 def events_of(log: InteractionLog) -> Iterator[Event]:
-    """The log's events in time order; a user's first one carries the profile."""
+    """Yield the log's events in time order; a user's first one carries the profile."""
     profiles = profiles_of(log.profiles)
     columns = [log.events[name].tolist() for name in ("user_id", "item_id", "event_time_ms", "event_type")]
     for user_id, item_id, event_time_ms, event_type in zip(*columns, strict=True):
@@ -31,7 +31,7 @@ def events_of(log: InteractionLog) -> Iterator[Event]:
 
 
 def profiles_of(profiles: pd.DataFrame) -> dict[str, dict[str, str]]:
-    """user_id -> profile, without users of whom nothing is known."""
+    """Return user_id -> profile, without users of whom nothing is known."""
     fields = [str(name) for name in profiles.columns if name != "user_id"]
     rows = profiles[fields].to_dict("records")
     known = [{str(name): value for name, value in row.items() if value} for row in rows]
@@ -81,19 +81,19 @@ def replay(
 
 
 def _brake_for(cluster: Cluster, topic: str, group: str) -> AbstractContextManager["Brake | None"]:
-    """A Brake for the embedded broker; a real Kafka keeps what is not read yet."""
+    """Make a Brake for the embedded broker; a real Kafka keeps what is not read yet."""
     return Brake(cluster, topic, group) if cluster.life else nullcontext()
 
 
 class Brake:
-    """Keeps a producer from running too far ahead of a consumer group."""
+    """A brake that keeps a producer from running too far ahead of a consumer group."""
 
     def __init__(self, cluster: Cluster, topic: str, group: str) -> None:
         self.consumer = cluster.consumer(group)  # never subscribes, so it is no member of the group
         self.topic = topic
 
     def lag(self) -> int:
-        """Events on the topic that the group has not committed yet."""
+        """Return the number of events on the topic that the group has not committed yet."""
         try:
             partitions = [TopicPartition(self.topic, p) for p in self.consumer.partitions_for_topic(self.topic)]
             ends = self.consumer.end_offsets(partitions, timeout_ms=ANSWER_MS)

@@ -1,0 +1,1 @@
+"""Kafka: the cluster, the way in, the reader of the group and its commits."""

@@ -1,4 +1,4 @@
-"""What one poll brought: the records that are applied, written and committed together."""
+"""The records of one poll, which are applied, written and committed together."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -17,18 +17,18 @@ class RecordBatch:
     records: Sequence[ConsumerRecord] = ()
 
     def starts(self) -> dict[TopicPartition, int]:
-        """The offset of each partition's first record."""
+        """Return the offset of each partition's first record."""
         return {_partition_of(record): record.offset for record in reversed(self.records)}
 
     def ends(self) -> dict[TopicPartition, OffsetAndMetadata]:
-        """What to commit once all is done: each partition's next offset."""
+        """Return what to commit once all is done: each partition's next offset."""
         return {_partition_of(one): OffsetAndMetadata(one.offset + 1, "", one.leader_epoch) for one in self.records}
 
     def without(self, partitions: Collection[TopicPartition]) -> "RecordBatch":
-        """Without partitions that somebody else reads now."""
+        """Return the batch without partitions that somebody else reads now."""
         return RecordBatch([record for record in self.records if _partition_of(record) not in partitions])
 
 
 def _partition_of(record: ConsumerRecord) -> TopicPartition:
-    """Where a record stands."""
+    """Return the partition of a record."""
     return TopicPartition(record.topic, record.partition)

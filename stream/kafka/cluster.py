@@ -1,4 +1,4 @@
-"""A Kafka cluster and how to talk to it: the one place that makes kafka-python's clients."""
+"""A Kafka cluster: its address, its topics, and the one place that makes kafka-python's clients."""
 
 import logging
 import socket
@@ -39,7 +39,7 @@ EMBEDDED_CONSUMER: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Cluster:
-    """Where a cluster is, and how it knows us.
+    """The address of a cluster, and how it knows us.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ class Cluster:
 
     @classmethod
     def configured(cls, settings: Settings) -> "Cluster | None":
-        """The Kafka that the environment names; None where it names none.
+        """Return the Kafka that the environment names; None if it names none.
 
         Raises
         ------
@@ -74,7 +74,7 @@ class Cluster:
         return None
 
     def producer(self) -> KafkaProducer:
-        """A producer that waits for all replicas and never writes an event twice by retrying.
+        """Make a producer that waits for all replicas and never writes an event twice.
 
         Raises
         ------
@@ -92,7 +92,7 @@ class Cluster:
         )
 
     def consumer(self, group: str | None, **options: Any) -> KafkaConsumer:
-        """A consumer that commits only when told to, and never jumps to another offset by itself."""
+        """Make a consumer that commits only when told to, and never jumps to another offset."""
         return self._client(
             KafkaConsumer,
             group_id=group,
@@ -105,7 +105,7 @@ class Cluster:
         )
 
     def admin(self) -> KafkaAdminClient:
-        """A client for describing and creating topics."""
+        """Make a client for describing and creating topics."""
         return self._client(KafkaAdminClient)
 
     def ensure_topics(self, topics: list[str], partitions: int, config: dict[str, str] | None = None) -> None:
@@ -123,7 +123,7 @@ class Cluster:
             admin.close()
 
     def _ask_for(self, topics: list[str]) -> None:
-        """On the embedded broker a topic makes itself once someone asks for it by name."""
+        """Ask for topics by name, upon which the embedded broker makes them."""
         producer = self.producer()
         try:
             for topic in topics:
@@ -134,7 +134,7 @@ class Cluster:
             producer.close()
 
     def check(self) -> None:
-        """Return where a broker answers and takes us for who we are; no client of kafka-python says why it does not.
+        """Connect to a broker to hear whether it accepts us; kafka-python's clients do not say.
 
         Raises
         ------
@@ -149,6 +149,7 @@ class Cluster:
             shake_hands(address, self.security)
 
     def _client(self, kind: type, **options: Any) -> Any:
+        """Make one of kafka-python's clients, once a broker accepts us."""
         self.check()
         try:
             servers = self.bootstrap_servers.split(",")
@@ -158,6 +159,7 @@ class Cluster:
             raise self._no_answer(error) from error
 
     def _no_answer(self, error: Exception) -> OSError:
+        """Return the error that says that no broker answers."""
         return OSError(
             f"no Kafka broker answers at {self.bootstrap_servers} ({error}); "
             "is KAFKA_BOOTSTRAP_SERVERS right and the broker up?"
@@ -177,7 +179,7 @@ def close_producer(producer: KafkaProducer, within_s: float) -> None:
 
 
 def _wait_until_one_listens(bootstrap_servers: str) -> str:
-    """The first of the addresses (host:port) that takes a connection.
+    """Return the first of the addresses (host:port) that takes a connection.
 
     Asked first because a client of kafka-python that cannot connect leaves its thread and sockets behind.
 
@@ -212,7 +214,9 @@ def _create_topic(admin: KafkaAdminClient, topic: str, partitions: int, config: 
 
 
 class TopicLife:
-    """Tells one life of a topic from the next: a topic that is deleted and made again starts at offset 0.
+    """The identity of a topic, which is another one after it was deleted and made again.
+
+    Then it starts at offset 0.
 
     Apache Kafka gives every life a topic_id. All topics of the embedded broker live as long as the broker.
 
@@ -231,7 +235,7 @@ class TopicLife:
             raise OSError(f"there is no topic {topic} on {cluster.bootstrap_servers}")
 
     def has_changed(self) -> bool:
-        """Ask the broker again; `id` is the new life's where it is another one.
+        """Ask the broker again; tell whether the topic has another life, which `id` is then.
 
         While the broker does not answer, or the topic is gone and not made again yet, nothing has changed.
         """
@@ -242,13 +246,17 @@ class TopicLife:
         return True
 
     def _ask_until_known(self) -> str | None:
-        """Where another process has just made the topic, not every broker knows it at once."""
+        """Ask until the topic is known.
+
+        After another process has just made it, not every broker knows it at once.
+        """
         deadline = time.monotonic() + TOPIC_KNOWN_WITHIN_S
         while (found := self._ask()) is None and time.monotonic() < deadline:
             time.sleep(0.1)
         return found
 
     def _ask(self) -> str | None:
+        """Ask the broker for the topic's id; None if it does not say it."""
         if self.admin is None:
             return None
         try:
@@ -259,5 +267,6 @@ class TopicLife:
         return str(described["topic_id"]) if described["error_code"] == 0 else None
 
     def close(self) -> None:
+        """Close the connection."""
         if self.admin is not None:
             self.admin.close()

@@ -20,7 +20,9 @@ LOST_S = 60.0  # longer than the client waits for an answer: none comes any more
 
 
 class Commits:
-    """Offsets that are to be committed, one commit on its way at a time; what is added meanwhile goes with the next.
+    """Offsets to be committed, one commit on its way at a time.
+
+    What is added meanwhile goes with the next.
 
     The broker takes longer for a commit than we for a small batch. Of what is not committed at a crash, or when a
     partition is taken away, the events are read again, which changes nothing.
@@ -38,34 +40,40 @@ class Commits:
         self.trouble = ""
 
     def add(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
-        """Commit these soon."""
+        """Commit these offsets soon."""
         self.pending.update(offsets)
-        self.go_on()
+        self.send_pending()
 
-    def go_on(self) -> None:
-        """Send what is pending, if the broker has answered the last commit. (A poll of the consumer brings answers.)"""
+    def send_pending(self) -> None:
+        """Send what is pending, if the broker has answered the last commit.
+
+        A poll of the consumer brings answers.
+        """
         now = time.monotonic()
         if self.pending and now >= self.next_try:
             self.sent, self.next_try = dict(self.pending), now + LOST_S
             self.consumer.commit_async(dict(self.sent), callback=partial(self.answered, self.sent))
 
     def answered(self, sent: Offsets, _: Offsets, answer: object) -> None:
-        """Take the broker's answer. What it did not take is tried again, for as long as the partition is ours."""
+        """Take the broker's answer to a commit.
+
+        What it did not take is tried again, for as long as the partition is ours.
+        """
         failed = isinstance(answer, Exception)
         if sent is self.sent:
             self.next_try = time.monotonic() + AGAIN_S if failed else 0.0
         if not failed:
-            self.forget(sent)
+            self._note_committed(sent)
         elif str(answer) != self.trouble:
             log.warning("offsets not committed: %s; until they are, the events may be read again", answer)
         self.trouble = str(answer) if failed else ""
 
-    def forget(self, committed: Offsets) -> None:
-        """These are committed; what was added for a partition meanwhile is not."""
+    def _note_committed(self, committed: Offsets) -> None:
+        """Forget these offsets; what was added for a partition meanwhile stays pending."""
         self.pending = {one: offset for one, offset in self.pending.items() if committed.get(one) != offset}
 
     def drop(self, partitions: Collection[TopicPartition]) -> None:
-        """Somebody else commits these partitions from now on."""
+        """Forget partitions that somebody else commits from now on."""
         self.pending = {one: offset for one, offset in self.pending.items() if one not in partitions}
 
     def finish(self) -> None:
@@ -79,4 +87,4 @@ class Commits:
         everything = dict(self.pending)
         if everything:
             self.consumer.commit(dict(everything), timeout_ms=ANSWER_MS)
-            self.forget(everything)
+            self._note_committed(everything)

@@ -15,7 +15,10 @@ log = logging.getLogger("stream")
 
 @contextmanager
 def any_cluster() -> Iterator[Cluster]:
-    """The configured Kafka; else the embedded broker that runs already; else one of our own while the block lasts."""
+    """Yield the configured Kafka, else the running embedded broker, else one of our own.
+
+    Our own runs while the block lasts.
+    """
     found = existing_cluster(settings.load())
     if found:
         yield found
@@ -26,12 +29,15 @@ def any_cluster() -> Iterator[Cluster]:
 
 
 def existing_cluster(configured: settings.Settings) -> Cluster | None:
-    """The configured Kafka, else the embedded broker that some process runs, else None."""
+    """Return the configured Kafka, else the embedded broker that some process runs, else None."""
     return Cluster.configured(configured) or running_embedded(configured.state)
 
 
 def reachable_cluster() -> Cluster:
-    """Like existing_cluster, for commands that make no sense with a broker of their own."""
+    """Return the existing cluster, or raise OSError if there is none.
+
+    For commands that make no sense with a broker of their own.
+    """
     found = existing_cluster(settings.load())
     if found is None:
         raise OSError(

@@ -25,11 +25,11 @@ API_VERSION = (2, 3)  # what the in-process cluster speaks; it does not answer k
 
 
 class BrokerTakenError(OSError):
-    """Another process already runs the embedded broker of this folder."""
+    """The embedded broker of this folder is run by another process already."""
 
 
 class EmbeddedBroker:
-    """A running in-process cluster of one broker, announced in `folder` for other processes.
+    """A running in-process cluster of one broker, announced in `folder` for others.
 
     Raises
     ------
@@ -46,6 +46,7 @@ class EmbeddedBroker:
             raise
 
     def start(self) -> None:
+        """Start the cluster and announce its address."""
         self.producer = Producer({"bootstrap.servers": "none", "test.mock.num.brokers": 1, "log_level": 2})
         brokers = self.producer.list_topics(timeout=10).brokers.values()
         self.cluster = Cluster(
@@ -72,7 +73,7 @@ class EmbeddedBroker:
 
 
 def _lock_announcement(folder: Path) -> IO[str]:
-    """Open the announcement empty and locked."""
+    """Open the announcement, empty and locked."""
     folder.mkdir(parents=True, exist_ok=True)
     stream = (folder / ANNOUNCEMENT).open("a+", encoding="utf-8")
     deadline = time.monotonic() + LOCKED_WITHIN_S
@@ -90,7 +91,7 @@ def _lock_announcement(folder: Path) -> IO[str]:
 
 
 def running_embedded(folder: Path, wait_s: float = 5) -> Cluster | None:
-    """The embedded broker that some process runs for this folder, None where there is none.
+    """Return the embedded broker that some process runs for this folder; None if none does.
 
     One that is just starting is waited for.
     """
@@ -106,7 +107,7 @@ def running_embedded(folder: Path, wait_s: float = 5) -> Cluster | None:
 
 
 def is_locked(file: Path) -> bool:
-    """Whether some process (this one too) holds the file's lock."""
+    """Tell whether some process (this one too) holds the file's lock."""
     if not file.exists():
         return False
     with file.open(encoding="utf-8") as stream:

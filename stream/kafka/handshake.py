@@ -65,7 +65,10 @@ def _talk(address: str, security: Security) -> None:
 
 
 def _authenticate(conversation: "Conversation", security: Security) -> None:
-    """Say user and password the way the mechanism wants it, with the newest versions that every broker knows."""
+    """Authenticate by SASL.
+
+    With the newest versions of the requests that every broker knows.
+    """
     chosen = conversation.ask(SaslHandshakeRequest(mechanism=security.mechanism, version=1))
     if for_code(chosen.error_code) is UnsupportedSaslMechanismError:
         raise ValueError(f"it knows {', '.join(chosen.mechanisms)}")
@@ -79,7 +82,7 @@ def _authenticate(conversation: "Conversation", security: Security) -> None:
 
 
 def _raise_for(error_code: int) -> None:
-    """Kafka's error of that number; 0 is none."""
+    """Raise Kafka's error of that number; 0 is none."""
     if error_code:
         raise for_code(error_code)
 
@@ -101,11 +104,11 @@ class Conversation:
 
 
 def _keep_passwords_to_ourselves() -> None:
-    """Whatever level a logger of kafka-python's has, it does not log them from here on."""
+    """Keep kafka-python's loggers from logging passwords, whatever level they have."""
     for name in TELL_PASSWORDS:
         logging.getLogger(name).addFilter(_above_debug)
 
 
 def _above_debug(record: logging.LogRecord) -> bool:
-    """Whether a record says something of more weight than the bytes of a request."""
+    """Tell whether a record says more than the bytes of a request."""
     return record.levelno > logging.DEBUG

@@ -15,7 +15,7 @@ CLOSED_WITHIN_S = 2
 
 
 class Outbox:
-    """Writes records to topics and waits for the broker; after a failure the same call may be made again.
+    """Writing of records to topics that waits for the broker and may be tried again.
 
     A producer of kafka-python (3.0.12) that was refused a record for good refuses all that come later, even when the
     reason is gone; so a new one takes its place.
@@ -26,7 +26,9 @@ class Outbox:
         self.producer: KafkaProducer | None = None
 
     def send_all(self, topic: str, records: Iterable[Mapping[str, Any]], what: str) -> None:
-        """Publish records (the arguments of `KafkaProducer.send`) and wait until the broker has them all.
+        """Publish records and wait until the broker has them all.
+
+        Each is the arguments of `KafkaProducer.send`.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Reads the topic of behaviour events as a member of the updaters' consumer group.
+"""The reader of behaviour events, a member of the updaters' consumer group.
 
 Partitions are shared cooperatively: whoever joins or leaves moves only the partitions that have to move. Nothing is
 committed but what is said to be done, and no offset is ever jumped to without a word.
@@ -30,6 +30,7 @@ from stream.kafka.cluster import Cluster, TopicLife
 from stream.kafka.commits import ANSWER_MS, Commits
 from stream.kafka.watchdog import Progress, Watchdog
 from stream.monitoring.metrics import Metrics
+from stream.monitoring.observer import Observer
 
 __all__ = ["JOINED_WITHIN_S", "LIFE_CHECK_S", "MOST_RECORDS", "POLL_MS", "SURELY_OURS_S", "WATCH_S", "EventReader"]
 
@@ -46,11 +47,12 @@ SURELY_OURS_S = 8.0  # below the session timeout: nobody is given the partitions
 
 
 class EventReader:
-    """A member of the consumer group.
+    """A member of the consumer group, which reads the topic of behaviour events.
 
     Parameters
     ----------
     gone : told the partitions that are taken away, while `poll` runs.
+    observer : told what was polled and what is committed.
 
     Attributes
     ----------
@@ -69,8 +71,9 @@ class EventReader:
         settings: Settings,
         metrics: Metrics,
         gone: Callable[[Collection[TopicPartition]], None],
+        observer: Observer,
     ) -> None:
-        self.settings, self.metrics = settings, metrics
+        self.settings, self.metrics, self.observer = settings, metrics, observer
         self.ready = threading.Event()
         self.paused = False
         self.polls = 0
@@ -103,20 +106,35 @@ class EventReader:
         """
         self.closing.close()
 
+    def partitions(self) -> set[TopicPartition]:
+        """Return the partitions that the group has given this reader."""
+        return set(self.consumer.assignment())
+
     def poll(self, timeout_ms: int = POLL_MS) -> list[ConsumerRecord]:
-        """The next records; those of one partition are in order.
+        """Return the next records; those of one partition are in order.
 
         Raises
         ------
         OSError
             If they cannot be read. (A broker that is away is waited for.)
         """
+        with self.observer.timed("poll"):
+            self._check_group()
+            records = self._poll_consumer(timeout_ms)
+        self.observer.polled(records)
+        return records
+
+    def _check_group(self) -> None:
+        """Look before a poll at the topic's life, the membership and the progress."""
         if not self.paused:  # what is not finished yet is of the life that is known
             self._check_life()
         self._check_membership()
         self._check_progress()
+
+    def _poll_consumer(self, timeout_ms: int) -> list[ConsumerRecord]:
+        """Poll once; put right what Kafka says is wrong, and return no records then."""
         try:
-            self.commits.go_on()
+            self.commits.send_pending()
             polled = self.consumer.poll(timeout_ms=timeout_ms)
         except FencedInstanceIdError as error:
             raise self._name_taken() from error
@@ -138,12 +156,16 @@ class EventReader:
             return []
         except KafkaError as error:
             raise OSError(f"events cannot be read from {self.settings.topic}: {error}") from error
+        self._note_poll()
+        return [record for records in polled.values() for record in records]
+
+    def _note_poll(self) -> None:
+        """Take note of a poll that went well: the broker takes us for a member."""
         self.polls += 1
-        if time.monotonic() - self.sure < SURELY_OURS_S:  # one who slept asks first, see `still_reads`
+        if self.is_sure():  # one who slept asks first, see `still_reads`
             self.sure = time.monotonic()
         if not self.ready.is_set() and self.consumer.assignment():
             self.ready.set()
-        return [record for records in polled.values() for record in records]
 
     def pause(self) -> None:
         """Bring no more records until `resume`, but stay in the group."""
@@ -156,8 +178,12 @@ class EventReader:
         self.consumer.resume(*self.consumer.paused())
         self.watchdog.forgive()
 
+    def is_sure(self) -> bool:
+        """Tell whether our partitions are surely ours, as the broker answered so recently."""
+        return time.monotonic() - self.sure < SURELY_OURS_S
+
     def still_reads(self, batch: RecordBatch) -> bool:
-        """Whether the partitions of a batch are surely ours; else it is read again by whoever has them.
+        """Tell whether a batch's partitions are ours; else whoever has them reads it again.
 
         A process that slept (SIGSTOP, a host too busy to run it) may have been thought dead. Then it asks the group by
         committing where the batch begins, which only a member may do.
@@ -180,8 +206,11 @@ class EventReader:
         self._make_sure({one: OffsetAndMetadata(at, "", -1) for one, at in reached.items() if at is not None})
 
     def _make_sure(self, done: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
-        """Raise OSError unless these partitions are surely ours; all before the offsets must be done."""
-        if time.monotonic() - self.sure < SURELY_OURS_S:
+        """Raise OSError unless these partitions are surely ours.
+
+        All before the offsets must be done.
+        """
+        if self.is_sure():
             return
         try:
             self.consumer.commit(dict(done), timeout_ms=ANSWER_MS)
@@ -190,7 +219,7 @@ class EventReader:
         self.sure = time.monotonic()
 
     def rewind(self, batch: RecordBatch) -> None:
-        """Read a batch again, of the partitions that are still ours."""
+        """Go back to the start of a batch, in the partitions that are still ours."""
         for partition, offset in batch.starts().items():
             with suppress(IllegalStateError):  # not ours any more
                 self.consumer.seek(partition, offset)
@@ -207,15 +236,20 @@ class EventReader:
         ValueError
             If another updater has taken our name over.
         """
-        try:
-            self.commits.add(batch.ends())
-        except FencedInstanceIdError as error:
-            raise self._name_taken() from error
-        if wait:
-            self.finish_commits()
+        with self.observer.timed("commit"):
+            try:
+                self.commits.add(batch.ends())
+            except FencedInstanceIdError as error:
+                raise self._name_taken() from error
+            if wait:
+                self.finish_commits()
+        self.observer.committed(batch.records)
 
     def finish_commits(self) -> bool:
-        """Wait until everything that is done is committed; whether it is. If not, it is tried again later."""
+        """Wait until everything that is done is committed, and tell whether it is.
+
+        If not, it is tried again later.
+        """
         try:
             self.commits.finish()
         except KafkaError as error:
@@ -224,31 +258,38 @@ class EventReader:
         return True
 
     def _commit_all(self) -> None:
-        """At the end. While the group gives its partitions out anew it takes no commits; that is waited for."""
+        """Commit everything at the end.
+
+        While the group gives its partitions out anew it takes no commits; that is waited for.
+        """
         deadline = time.monotonic() + ANSWER_MS / 1_000
         while not self.finish_commits() and self.is_joining() and time.monotonic() < deadline:
             with suppress(KafkaError):  # what it brings is neither done nor committed, so others read it
                 self.consumer.poll(timeout_ms=100)
 
     def is_joining(self) -> bool:
-        """Whether the group is not settled."""
+        """Tell whether the group is not settled."""
         return bool(self.consumer.group_metadata().state != MemberState.STABLE)
 
     def _name_taken(self) -> ValueError:
-        """What to say where another updater goes by our name."""
+        """Return the error that says that another updater goes by our name."""
         return ValueError(
             f"MINDSTREAM_INSTANCE is {self.settings.instance!r}, and another updater of group {self.settings.group} "
             "goes by that name; each needs its own"
         )
 
     def _check_life(self) -> None:
-        """Start over where the topic was deleted and made again: its events are new, whatever their offsets."""
+        """Look now and then whether the topic was deleted and made again."""
         if time.monotonic() - self.life_checked < LIFE_CHECK_S:
             return
         self.life_checked = time.monotonic()
         self.start_over_if_made_again()
 
     def start_over_if_made_again(self) -> bool:
+        """Read a topic from its start if it was made again, and tell whether it was.
+
+        Its events are new, whatever their offsets.
+        """
         if not self.life.has_changed():
             return False
         log.warning("topic %s was made again, now with id %s; reading its start", self.life.topic, self.life.id)
@@ -260,7 +301,7 @@ class EventReader:
         return True
 
     def _check_membership(self) -> None:
-        """Join again where that takes too long.
+        """Join again if that takes too long.
 
         kafka-python (3.0.12) may forget a join that a poll did not wait for, and then reads nothing any more.
         """
@@ -271,7 +312,7 @@ class EventReader:
             self._join_again()
 
     def _check_progress(self) -> None:
-        """Look at the lag now and then; join again where a partition has events and does not move."""
+        """Look at the lag now and then; join again if a partition has events and does not move."""
         if time.monotonic() - self.watched < WATCH_S:
             return
         self.watched = time.monotonic()
@@ -290,19 +331,24 @@ class EventReader:
             self._join_again_if_stuck(progress)
 
     def _join_again_if_stuck(self, progress: dict[TopicPartition, Progress]) -> None:
+        """Join again if a partition has had events for long and has not moved."""
         stuck = self.watchdog.stuck(progress, self.watched, self.polls)
         if stuck:
             self.metrics.stuck(len(stuck))
-            log.error("%s has events and did not move for %.0f s; joining again", _names(stuck), STUCK_S)
+            log.error("%s has events and did not move for %.0f s; joining again", _partition_names(stuck), STUCK_S)
             self._join_again()
 
     @property
     def trouble(self) -> str | None:
+        """Return why reading does not go on; None if all is well."""
         stuck = self.watchdog.found
-        return self.away or (f"{_names(stuck)} has events and does not move" if stuck else None)
+        return self.away or (f"{_partition_names(stuck)} has events and does not move" if stuck else None)
 
     def _join_again(self) -> None:
-        """Leave and join; what is not committed by then is read again by whoever gets the partition."""
+        """Leave the group and join it again.
+
+        What is not committed by then is read again by whoever gets the partition.
+        """
         self.joined = time.monotonic()
         self.finish_commits()
         self.listener.tell(self.consumer.assignment())  # kafka-python does not
@@ -310,7 +356,9 @@ class EventReader:
         self.consumer.subscribe([self.settings.topic], listener=self.listener)
 
     def _start_at_the_beginning(self, partitions: set[TopicPartition]) -> None:
-        """Read partitions that are new to the group, or that are no longer the log that was read before.
+        """Read partitions from their beginning.
+
+        They are new to the group, or no longer the log that was read before.
 
         Where they were read before after all, the events are replayed, which changes nothing.
         """
@@ -318,7 +366,10 @@ class EventReader:
         self.consumer.seek_to_beginning(*partitions)
 
     def _recover_offsets(self, gone: dict[TopicPartition, int]) -> None:
-        """Continue where the log begins after the broker removed what comes next; count and say what is lost."""
+        """Go on where the log begins after the broker removed what comes next.
+
+        What is lost is counted and logged.
+        """
         if self.start_over_if_made_again():
             return
         try:
@@ -336,22 +387,25 @@ class EventReader:
 
 
 class _Rebalances(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python has no types
-    """Passes on what is taken away. What is read is done before each poll, so there is nothing to finish."""
+    """A listener that passes on what is taken away.
+
+    What is read is done before each poll, so there is nothing to finish.
+    """
 
     def __init__(self, metrics: Metrics, *gone: Callable[[Collection[TopicPartition]], None]) -> None:
         self.metrics, self.gone = metrics, gone
 
     def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         self.metrics.rebalanced()
-        log.info("now reading %s", _names(assigned))
+        log.info("now reading %s", _partition_names(assigned))
 
     def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         if revoked:
-            log.info("no longer reading %s", _names(revoked))
+            log.info("no longer reading %s", _partition_names(revoked))
             self.tell(revoked)
 
     def on_partitions_lost(self, lost: Collection[TopicPartition]) -> None:
-        log.warning("thought dead by the group; somebody else reads %s", _names(lost))
+        log.warning("thought dead by the group; somebody else reads %s", _partition_names(lost))
         self.tell(lost)
 
     def tell(self, partitions: Collection[TopicPartition]) -> None:
@@ -359,6 +413,6 @@ class _Rebalances(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-pyt
             told(partitions)
 
 
-def _names(partitions: Collection[TopicPartition]) -> str:
-    """topic[partition], ... for people."""
+def _partition_names(partitions: Collection[TopicPartition]) -> str:
+    """Write partitions as topic[partition], ... for people."""
     return ", ".join(f"{topic}[{number}]" for topic, number in sorted(partitions)) or "nothing"

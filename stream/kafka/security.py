@@ -1,4 +1,4 @@
-"""How Kafka knows us and we know Kafka: TLS and SASL, checked before anything is connected."""
+"""TLS and SASL of a Kafka cluster, checked before anything is connected."""
 
 import ssl
 from collections.abc import Iterator
@@ -8,9 +8,10 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from mindstream.files import why_unreadable
 from mindstream.settings import Settings
 
-__all__ = ["PLAINTEXT", "Security", "unreadable"]
+__all__ = ["PLAINTEXT", "Security"]
 
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
@@ -44,7 +45,7 @@ class Security:
 
     @classmethod
     def configured(cls, settings: Settings) -> "Security":
-        """What the environment says."""
+        """Return what the environment says."""
         return cls(
             protocol=settings.security_protocol,
             mechanism=settings.sasl_mechanism,
@@ -65,16 +66,16 @@ class Security:
 
     @property
     def tls(self) -> bool:
-        """Whether connections are encrypted."""
+        """Return whether connections are encrypted."""
         return self.protocol.endswith("SSL")
 
     @property
     def sasl(self) -> bool:
-        """Whether we say who we are."""
+        """Return whether we say who we are."""
         return self.protocol.startswith("SASL_")
 
     def options(self) -> dict[str, Any]:
-        """What kafka-python's clients take for it."""
+        """Return the options of kafka-python's clients."""
         options: dict[str, Any] = {"security_protocol": self.protocol}
         if self.tls:
             options["ssl_context"] = self.context()
@@ -86,13 +87,18 @@ class Security:
 
     @property
     def _sent_username(self) -> str:
-        """As SCRAM writes it (RFC 5802), which kafka-python (3.0.12) leaves to us."""
+        """Return the user as SCRAM writes it (RFC 5802), which kafka-python leaves to us.
+
+        As of its version 3.0.12.
+        """
         if self.mechanism == "PLAIN":
             return self.username
         return self.username.replace("=", "=3D").replace(",", "=2C")
 
     def context(self) -> ssl.SSLContext:
-        """Our own context rather than file names, so that a wrong file is found here and not in kafka-python's thread.
+        """Make the TLS context of our certificates.
+
+        Our own rather than file names, so that a wrong file is found here and not in kafka-python's thread.
 
         Raises
         ------
@@ -127,21 +133,24 @@ class Security:
             ) from None
 
     def faults(self) -> Iterator[str]:
-        """What is wrong, the worst first."""
+        """Yield what is wrong, the worst first."""
         if self.protocol not in PROTOCOLS:
             yield f"KAFKA_SECURITY_PROTOCOL is {self.protocol!r}; right is one of {', '.join(PROTOCOLS)}"
         yield from self._faults_of_sasl() if self.sasl else self._set_in_vain("SASL")
         yield from self._faults_of_tls() if self.tls else self._set_in_vain("SSL")
 
     def _set_in_vain(self, kind: str) -> Iterator[str]:
-        """Variables of one kind that are set; someone believes that they protect something."""
+        """Yield a fault for each variable of a kind that has no use.
+
+        Someone believes that it protects something.
+        """
         for variable, value in self.variables().items():
             if variable.startswith(f"KAFKA_{kind}_") and value:
                 right = ", ".join(one for one in PROTOCOLS if kind in one)
                 yield f"{variable} is set, but KAFKA_SECURITY_PROTOCOL is {self.protocol}; right is one of {right}"
 
     def _faults_of_sasl(self) -> Iterator[str]:
-        """A mechanism that is not ours, or a user without a name or password."""
+        """Yield a fault for a mechanism that is not ours, and for a missing name or password."""
         if self.mechanism not in MECHANISMS:
             yield f"KAFKA_SASL_MECHANISM is {self.mechanism!r}; right is one of {', '.join(MECHANISMS)}"
         for variable in ("KAFKA_SASL_USERNAME", "KAFKA_SASL_PASSWORD"):
@@ -149,18 +158,18 @@ class Security:
                 yield f"{variable} is not set; KAFKA_SECURITY_PROTOCOL {self.protocol} needs a user and a password"
 
     def _faults_of_tls(self) -> Iterator[str]:
-        """Halves of a pair, and files that cannot be read."""
+        """Yield a fault for half of a pair, and for files that cannot be read."""
         given = self.variables()
         pairs = [("CERTFILE", "KEYFILE"), ("KEYFILE", "CERTFILE"), ("KEY_PASSWORD", "KEYFILE")]
         for one, other in pairs:
             if given[f"KAFKA_SSL_{one}"] and not given[f"KAFKA_SSL_{other}"]:
                 yield f"KAFKA_SSL_{one} is set, but KAFKA_SSL_{other} is not; they go together"
         for variable, value in given.items():
-            if isinstance(value, Path) and (reason := unreadable(value)):
+            if isinstance(value, Path) and (reason := why_unreadable(value)):
                 yield f"{variable} is {value}, which cannot be read ({reason}); right is a file in PEM"
 
     def variables(self) -> dict[str, str | Path | None]:
-        """Variable -> what it says."""
+        """Return variable -> what it says."""
         return {
             "KAFKA_SASL_MECHANISM": self.mechanism,
             "KAFKA_SASL_USERNAME": self.username,
@@ -173,17 +182,8 @@ class Security:
 
 
 def _revealed(secret: SecretStr | None) -> str:
-    """A secret in the clear; empty where there is none."""
+    """Return a secret in the clear; empty if there is none."""
     return secret.get_secret_value() if secret else ""
-
-
-def unreadable(file: Path) -> str | None:
-    """Why a file cannot be read; None where it can."""
-    try:
-        file.open("rb").close()
-    except OSError as error:
-        return error.strerror
-    return None
 
 
 PLAINTEXT = Security()

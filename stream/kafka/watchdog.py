@@ -1,4 +1,4 @@
-"""Notices a partition that has events waiting and does not move."""
+"""A watchdog that notices a partition with events waiting that does not move."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,19 +10,19 @@ __all__ = ["Progress", "Watchdog"]
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a partition was read, and how far it goes: offsets of the next event to read and of the next to come."""
+    """The offsets of a partition: of the next event to read, and of the next to come."""
 
     position: int
     end: int
 
     @property
     def lag(self) -> int:
-        """Events that wait."""
+        """Return the number of events that wait."""
         return max(0, self.end - self.position)
 
 
 class Watchdog:
-    """Remembers since when each partition has stood still.
+    """A memory of since when each partition has stood still.
 
     Attributes
     ----------
@@ -41,7 +41,9 @@ class Watchdog:
         self.found: dict[TopicPartition, int] = {}  # the position where it is stuck
 
     def stuck(self, progress: Mapping[TopicPartition, Progress], now: float, polls: int) -> list[TopicPartition]:
-        """The partitions that have had lag and have not moved for longer than the patience; `now` in seconds.
+        """Return the partitions that have had lag and stood still longer than the patience.
+
+        `now` is in seconds.
 
         One that was named is named again only after as long a time.
         """

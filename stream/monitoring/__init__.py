@@ -1,0 +1,1 @@
+"""Metrics, health, and an observer for whoever wants to know more."""

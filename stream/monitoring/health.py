@@ -1,4 +1,4 @@
-"""Whether an updater is at work: it beats after every step, and says so where something keeps it from working."""
+"""The health of an updater: it beats after every step, and says so where something keeps it from working."""
 
 import time
 from collections.abc import Callable
@@ -9,7 +9,7 @@ PATIENCE_S = 30.0
 
 
 class Health:
-    """What one thread tells of itself and others ask for.
+    """The health of a thread, which the thread tells and others ask for.
 
     Parameters
     ----------
@@ -23,19 +23,19 @@ class Health:
         self.beat()
 
     def beat(self) -> None:
-        """A step is done."""
+        """Note that a step is done."""
         self.last = self.clock()
 
     def stuck(self, reason: str) -> None:
-        """Nothing goes on, for this reason (a sentence), until `well` is called."""
+        """Note that nothing goes on, for this reason (a sentence), until `well` is called."""
         self.reason = reason
 
     def well(self) -> None:
-        """What kept it from working is over."""
+        """Note that what kept the thread from working is over."""
         self.reason = None
 
     def problem(self) -> str | None:
-        """What is wrong, as a sentence; None where all is well."""
+        """Return what is wrong, as a sentence; None if all is well."""
         if self.reason:
             return self.reason
         silent_s = self.clock() - self.last

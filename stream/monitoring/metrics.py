@@ -1,4 +1,4 @@
-"""What an updater counts and times, as Prometheus reads it. Every call is for a batch, not for an event."""
+"""The counts and times of an updater, as Prometheus reads them. Every call is for a batch, not for an event."""
 
 from collections import Counter as Counts
 from collections.abc import Collection, Iterable, Mapping
@@ -60,45 +60,48 @@ class Metrics:
         self._show_zeros()
 
     def count(self, result: str, number: int = 1) -> None:
-        """Events of one result (of RESULTS); dead letters have a method of their own."""
+        """Count events of one result (of RESULTS); dead letters have a method of their own."""
         self._events.labels(_known(result, RESULTS)).inc(number)
 
     def dead_letter(self, reason: str, number: int = 1) -> None:
-        """Records that were no events, for one reason (of BadEventError)."""
+        """Count records that were no events, for one reason (of BadEventError)."""
         self._dead_letters.labels(reason).inc(number)
         self.count("dead_letter", number)
 
     def batch(self, events: int) -> None:
-        """A batch of so many events is done."""
+        """Count a batch of so many events that is done."""
         self._batches.inc()
         self._sizes.observe(events)
 
     def stored(self, ages_s: Iterable[float]) -> None:
-        """Events are stored, so many seconds after Kafka got each."""
+        """Count events that are stored, by how many seconds before Kafka got each."""
         self._ages.add(np.fromiter(ages_s, dtype=float))
 
     def refused(self, writes: int) -> None:
-        """The store refused so many states."""
+        """Count states that the store refused."""
         self._refused.inc(writes)
 
     def rebalanced(self) -> None:
-        """Partitions came or went."""
+        """Count that partitions came or went."""
         self._rebalances.inc()
 
     def stuck(self, partitions: int) -> None:
-        """So many partitions had events and did not move."""
+        """Count partitions that had events and did not move."""
         self._stuck.inc(partitions)
 
     def stalled(self, of: str) -> None:
-        """Work waits for something (of STALLS) that does not answer."""
+        """Count that work waits for something (of STALLS) that does not answer."""
         self._stalls.labels(_known(of, STALLS)).inc()
 
     def timed(self, what: str) -> AbstractContextManager[object]:
-        """Times the block: "encode", or the store's "get" or "put"."""
+        """Time the block: "encode", or the store's "get" or "put"."""
         return cast(AbstractContextManager[object], self._timers[_known(what, TIMED)].time())
 
     def lag(self, events: Mapping[int, int]) -> None:
-        """Partition -> events not read yet. A partition that is no longer ours has no lag here."""
+        """Set the lag: partition -> events not read yet.
+
+        A partition that is no longer ours has no lag here.
+        """
         for partition in self._partitions - events.keys():
             self._lag.remove(str(partition))
         for partition, behind in events.items():
@@ -106,26 +109,26 @@ class Metrics:
         self._partitions = set(events)
 
     def bundle(self, version: str) -> None:
-        """The model in use."""
+        """Set the version of the model in use."""
         self._bundle.clear()
         self._bundle.labels(version).set(1)
 
     def swapped(self, version: str) -> None:
-        """Another model was taken over."""
+        """Count that another model was taken over."""
         self._swaps.inc()
         self.bundle(version)
 
     def bundle_refused(self) -> None:
-        """A bundle was refused for a fault."""
+        """Count that a bundle was refused for a fault."""
         self._bundles_refused.inc()
 
     def swept(self, looked_at: int, made_anew: int) -> None:
-        """A sweep has looked at so many users, and made the capsules of so many anew."""
+        """Count users whom a sweep has looked at, and those whose capsules it made anew."""
         self._looked_at.inc(looked_at)
         self._swept.inc(made_anew)
 
     def sweeping(self, going_on: bool) -> None:
-        """Whether a sweep is going on."""
+        """Set whether a sweep is going on."""
         self._sweeping.set(going_on)
 
     def watch(self, health: Health) -> None:
@@ -134,14 +137,17 @@ class Metrics:
 
     @property
     def counts(self) -> Counts[str]:
-        """How often so far: events by result, and batches, writes that were refused, and so on."""
+        """Return how often each thing has happened so far.
+
+        Events by result, and batches, writes that were refused, and so on.
+        """
         found: Counts[str] = Counts({one.labels["result"]: int(one.value) for one in _samples(self._events)})
         for name in COUNTED:
             found[name] = int(sum(one.value for one in _samples(getattr(self, f"_{name}"))))
         return +found  # without those of which there were none
 
     def _show_zeros(self) -> None:
-        """A rate of what has not happened yet is 0, not unknown."""
+        """Show 0 for what has not happened yet, whose rate is then 0 and not unknown."""
         for result in RESULTS:
             self.count(result, 0)
         for of in STALLS:
@@ -158,19 +164,25 @@ class Metrics:
 
 
 def _samples(counter: Counter) -> list[Sample]:
-    """The values of a counter, one for each of its labels."""
+    """Return the values of a counter, one for each of its labels."""
     return [one for metric in counter.collect() for one in metric.samples if one.name.endswith("_total")]
 
 
 def _known(name: str, names: Collection[str]) -> str:
-    """A label's value, unless it is misspelt: that would count where nobody looks."""
+    """Return a label's value, or raise ValueError if it is misspelt.
+
+    It would count where nobody looks.
+    """
     if name not in names:
         raise ValueError(f"{name!r} is not counted; right is one of {', '.join(names)}")
     return name
 
 
 class _Ages(Collector):
-    """A histogram that takes a whole batch at once; prometheus_client's own takes one value a call."""
+    """A histogram that takes a whole batch at once.
+
+    prometheus_client's own takes one value a call.
+    """
 
     def __init__(self, name: str, said: str) -> None:
         self.name, self.said = name, said
@@ -185,7 +197,7 @@ class _Ages(Collector):
         self.state = counts + np.bincount(slots, minlength=len(counts)), total + float(ages_s.sum())
 
     def collect(self) -> Iterable[HistogramMetricFamily]:
-        """What Prometheus reads: how many were at most so old."""
+        """Yield what Prometheus reads: how many were at most so old."""
         counts, total = self.state
         names = [str(float(edge)) for edge in AGES_S] + ["+Inf"]
         buckets = list(zip(names, counts.cumsum().tolist(), strict=True))

@@ -1,4 +1,4 @@
-"""/metrics for Prometheus and /healthz for whoever restarts what is stuck, served over HTTP by a thread of its own."""
+"""The HTTP server of an updater: /metrics for Prometheus, /healthz for whoever restarts what is stuck."""
 
 import logging
 import socket
@@ -22,14 +22,14 @@ log = logging.getLogger(__name__)
 
 
 def monitor(settings: Settings, metrics: Metrics, health: Health) -> AbstractContextManager["Monitor | None"]:
-    """The Monitor that the environment asks for; none where MINDSTREAM_METRICS_PORT is 0."""
+    """Start the Monitor that the environment asks for; none if MINDSTREAM_METRICS_PORT is 0."""
     if not settings.metrics_port:
         return nullcontext()
     return Monitor(metrics, health, settings.metrics_host, settings.metrics_port)
 
 
 class Monitor:
-    """A running HTTP server.
+    """A running HTTP server, in a thread of its own.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class Monitor:
 
     @property
     def address(self) -> str:
-        """host:port."""
+        """Return host:port."""
         host, port = self.server.server_address[:2]
         return f"{host!s}:{port}"
 
@@ -75,7 +75,7 @@ class Monitor:
 
 
 def _site(pages: Mapping[str, WSGIApplication]) -> Callable[..., Iterable[bytes]]:
-    """A WSGI application of several pages, and 404 for every other path."""
+    """Make a WSGI application of several pages, which answers 404 for other paths."""
 
     def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         page = pages.get(environ["PATH_INFO"])
@@ -87,7 +87,7 @@ def _site(pages: Mapping[str, WSGIApplication]) -> Callable[..., Iterable[bytes]
 
 
 def _health_page(health: Health) -> Callable[..., Iterable[bytes]]:
-    """200 and "ok", or 503 and what is wrong."""
+    """Make the page that answers 200 and "ok", or 503 and what is wrong."""
 
     def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         problem = health.problem()
@@ -97,13 +97,16 @@ def _health_page(health: Health) -> Callable[..., Iterable[bytes]]:
 
 
 def _plain(start_response: StartResponse, status: str, line: str) -> Iterable[bytes]:
-    """An answer of one line. (A list of headers is made each time: wsgiref adds to it.)"""
+    """Answer with one line of text.
+
+    A list of headers is made each time: wsgiref adds to it.
+    """
     start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
     return [f"{line}\n".encode()]
 
 
 def _server_at(host: str, port: int) -> WSGIServer:
-    """A server that listens; of the family (IPv4 or IPv6) that the host has."""
+    """Make a server that listens, of the family (IPv4 or IPv6) that the host has."""
     [(family, _, _, _, address), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     kind = type("Server", (Server,), {"address_family": family})
     server: WSGIServer = kind(address[:2], _Request)
@@ -111,19 +114,22 @@ def _server_at(host: str, port: int) -> WSGIServer:
 
 
 class Server(ThreadingMixIn, WSGIServer):
-    """Answers each request in a thread, so that a slow reader keeps nobody waiting."""
+    """A server that answers each request in a thread, so that a slow reader delays nobody."""
 
     daemon_threads = True
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Who hangs up, or says nothing, is no news; by default it prints a traceback."""
+        """Log on the level of debugging who hangs up or says nothing.
+
+        By default that prints a traceback.
+        """
         log.debug("a request of %s ended early", client_address, exc_info=True)
 
 
 class _Request(WSGIRequestHandler):
-    """One request; who does not send it in time is left alone."""
+    """One request; a client that does not send it in time is left alone."""
 
     timeout = 10
 
     def log_message(self, format: str, *args: Any) -> None:
-        """A line for every scrape says nothing."""
+        """Log nothing: a line for every scrape says nothing."""

@@ -28,7 +28,10 @@ class _Head(_Tag, frozen=True, array_like=True, gc=False):
 
 
 class _Record(_Head, frozen=True, array_like=True, gc=False):
-    """A UserState. `floats` are its capsules' vectors, importance and routing weights, one after the other."""
+    """A UserState as bytes.
+
+    `floats` are its capsules' vectors, importance and routing weights, one after the other.
+    """
 
     user_id: str
     history: History
@@ -48,7 +51,7 @@ _encoder = msgspec.msgpack.Encoder()
 
 
 def to_bytes(state: UserState) -> bytes:
-    """A UserState in the form that stores keep. Equal states give equal bytes."""
+    """Write a UserState in the form that stores keep. Equal states give equal bytes."""
     capsules = state.capsules
     arrays = capsules.vectors, capsules.importance, capsules.routing_weights
     return _encoder.encode(
@@ -88,7 +91,7 @@ def from_bytes(value: bytes) -> UserState:
 
 
 def _capsules_in(record: _Record) -> Capsules:
-    """The capsules: vectors (K', d), importance (K',) and routing weights (K', T)."""
+    """Read the capsules: vectors (K', d), importance (K') and routing weights (K', T)."""
     floats = np.frombuffer(record.floats, "<f4")
     number, behaviours = record.num_capsules, len(record.history.item_ids)
     weights_at = floats.size - number * behaviours
@@ -102,7 +105,7 @@ def _capsules_in(record: _Record) -> Capsules:
 
 
 def position_of(value: bytes) -> Position:
-    """The Position in what `to_bytes` wrote.
+    """Read the Position in what `to_bytes` wrote.
 
     Raises
     ------
@@ -113,6 +116,7 @@ def position_of(value: bytes) -> Position:
 
 
 def _read(decoder: msgspec.msgpack.Decoder[_AnyRecord], value: bytes) -> _AnyRecord:
+    """Decode a record, and raise ValueError if it is of another format."""
     try:
         record = decoder.decode(value)
         found = record.format
@@ -127,7 +131,10 @@ def _read(decoder: msgspec.msgpack.Decoder[_AnyRecord], value: bytes) -> _AnyRec
 
 
 def _format_of(value: bytes, error: msgspec.DecodeError) -> int:
-    """The format of a record that could not be read; what was wrong where it is of ours."""
+    """Return the format of a record that could not be read.
+
+    ValueError says what is wrong with one of ours.
+    """
     try:
         found = _tag_decoder.decode(value).format
     except msgspec.DecodeError:

@@ -1,4 +1,4 @@
-"""What a user did: the most recent behaviours, in the order in which they happened."""
+"""The history of a user: the most recent behaviours, in the order in which they happened."""
 
 from collections.abc import Iterable
 from operator import itemgetter
@@ -9,18 +9,21 @@ from stream.events.event import Event
 
 __all__ = ["History"]
 
-BY_TIME = itemgetter(0, 1)  # of (event_time_ms, event_id, item_id)
+_TIME_ORDER = itemgetter(0, 1)  # of (event_time_ms, event_id, item_id)
 
 
 class History(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A user's behaviours by event time: item_ids (T,), event_times_ms (T,), event_ids (T,), "" where there is none."""
+    """A user's most recent behaviours, by event time.
+
+    item_ids (T,), event_times_ms (T,), event_ids (T,), "" if there is none.
+    """
 
     item_ids: tuple[str, ...] = ()
     event_times_ms: tuple[int, ...] = ()
     event_ids: tuple[str, ...] = ()
 
     def new_of(self, events: Iterable[Event]) -> list[Event]:
-        """Those events whose event_id is not there yet, nor among the events before them."""
+        """Return the events whose event_id is not there yet, nor among the events before them."""
         known = set(self.event_ids)
         new = []
         for event in events:
@@ -31,21 +34,24 @@ class History(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return new
 
     def extended(self, events: Iterable[Event], most: int) -> "History":
-        """This history with more behaviours; the most recent `most` are kept.
+        """Return the history with more behaviours; the most recent `most` are kept.
 
         A late event takes its place by event time, so however events are delayed or shuffled the result is the same. At
         the same millisecond event_ids decide; behaviours without one stand in the order they arrived.
         """
-        added = sorted(((one.event_time_ms, one.event_id or "", one.item_id) for one in events), key=BY_TIME)
+        added = sorted(((one.event_time_ms, one.event_id or "", one.item_id) for one in events), key=_TIME_ORDER)
         if not added:
             return self
-        if self.item_ids and BY_TIME(added[0]) < (self.event_times_ms[-1], self.event_ids[-1]):
+        if self.item_ids and _TIME_ORDER(added[0]) < (self.event_times_ms[-1], self.event_ids[-1]):
             known = zip(self.event_times_ms, self.event_ids, self.item_ids, strict=True)
-            return History()._appended(sorted([*known, *added], key=BY_TIME), most)
+            return History()._appended(sorted([*known, *added], key=_TIME_ORDER), most)
         return self._appended(added, most)
 
     def _appended(self, behaviours: list[tuple[int, str, str]], most: int) -> "History":
-        """With behaviours that come after all of these: the usual case, which has to be fast."""
+        """Return the history with behaviours that come after all of these.
+
+        The usual case, which has to be fast.
+        """
         times, event_ids, item_ids = zip(*behaviours, strict=True)
         return History(
             (self.item_ids + item_ids)[-most:],

@@ -1,4 +1,4 @@
-"""What formed each of a user's interests: the behaviours by their routing weights."""
+"""The behaviours that formed each of a user's interests, by their routing weights."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,10 @@ __all__ = ["ExplainedInterest", "WeightedBehaviour", "interests_of"]
 
 @dataclass(frozen=True)
 class WeightedBehaviour:
-    """A behaviour that formed an interest: weight is the share of it that was routed there, 0 to 1."""
+    """A behaviour that formed an interest.
+
+    Weight is the share of it that was routed there, 0 to 1.
+    """
 
     item_id: str
     weight: float
@@ -32,7 +35,10 @@ class ExplainedInterest:
 
 
 def interests_of(state: UserState) -> list[ExplainedInterest]:
-    """What formed each interest, by the routing weights of the state's capsules."""
+    """Explain each interest by the behaviours that formed it.
+
+    By the routing weights of the state's capsules.
+    """
     capsules = state.capsules
     return [
         ExplainedInterest(float(importance), _strongest(state.history.item_ids, weights))
@@ -41,7 +47,7 @@ def interests_of(state: UserState) -> list[ExplainedInterest]:
 
 
 def _strongest(item_ids: tuple[str, ...], weights: np.ndarray) -> list[WeightedBehaviour]:
-    """Items by their largest weight, each once; equal ones the most recent first."""
+    """Rank items by their largest weight, each once; equal ones the most recent first."""
     found: dict[str, float] = {}
     for item_id, weight in zip(reversed(item_ids), reversed(weights.tolist()), strict=True):
         if weight > 0:

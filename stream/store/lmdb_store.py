@@ -25,12 +25,14 @@ MAP_SIZE = 64 * 2**30  # bytes of address space, not of disk; about 15 million u
 
 
 class LmdbStore:
-    """States in an LMDB environment: one key a user. A batch is written as a whole, and seen so by everyone.
+    """States in an LMDB environment: one key a user.
+
+    A batch is written as a whole, and seen so by everyone.
 
     Parameters
     ----------
     folder : made if it is not there. One process may open it once only; share the object between threads.
-    idle_days : users without a behaviour for so long are removed by `sweep`; None: never.
+    idle_days : users without a behaviour for so long are removed by `remove_expired`; None: never.
 
     Raises
     ------
@@ -50,12 +52,14 @@ class LmdbStore:
             raise OSError(f"the capsule store {folder} cannot be opened: {error}") from error
 
     def get_many(self, user_ids: Sequence[str]) -> list[UserState | None]:
+        """Read the states of these users, see `Store`."""
         keys = [user_id.encode() for user_id in user_ids]
         with self.transaction() as transaction:
             values = [transaction.get(key) if 0 < len(key) <= LONGEST_KEY else None for key in keys]
         return [from_bytes(value) if value is not None else None for value in values]
 
     def put_many(self, states: Iterable[UserState], read: Mapping[str, Position | None] = {}) -> set[str]:
+        """Write states over what they were made from, see `Store`."""
         records = [(state.user_id, key_of(state.user_id), to_bytes(state)) for state in states]
         refused = set()
         with self.transaction(write=True) as transaction:
@@ -68,6 +72,7 @@ class LmdbStore:
         return refused
 
     def replace_many(self, pairs: Iterable[tuple[UserState, UserState]]) -> int:
+        """Write states over the very bytes that they replace, see `Store`."""
         records = [(key_of(new.user_id), to_bytes(old), to_bytes(new)) for old, new in pairs]
         refused = 0
         with self.transaction(write=True) as transaction:
@@ -78,7 +83,8 @@ class LmdbStore:
                     refused += 1
         return refused
 
-    def sweep(self) -> int:
+    def remove_expired(self) -> int:
+        """Remove the users whose time is over, see `Store`."""
         with self._explained("read"):
             self.environment.reader_check()
         removed, now_ms = 0, time.time() * 1000
@@ -92,7 +98,7 @@ class LmdbStore:
         return removed
 
     def _over_among(self, keys: list[bytes], now_ms: float, unreadable: Counter[str]) -> list[bytes]:
-        """The keys of users whose time is over; why others cannot be read is counted."""
+        """Return the keys of users whose time is over; count why others cannot be read."""
         with self.transaction() as transaction:
             values = [transaction.get(key) for key in keys]
         over = []
@@ -105,28 +111,35 @@ class LmdbStore:
         return over
 
     def remove(self, keys: list[bytes], now_ms: float) -> int:
-        """Remove users whose time is still over: an event may have come since they were looked at."""
+        """Remove those of these users whose time is still over.
+
+        An event may have come since they were looked at.
+        """
         with self.transaction(write=True) as transaction:
             return sum(transaction.delete(key) for key in keys if self._is_over(transaction.get(key), now_ms))
 
     def _is_over(self, value: bytes | None, now_ms: float) -> bool:
-        """Whether the time of a stored user is over."""
+        """Tell whether the time of a stored user is over."""
         expires_ms = from_bytes(value).expires_ms(self.idle_days) if value is not None else None
         return expires_ms is not None and expires_ms <= now_ms
 
     def users(self) -> Iterator[str]:
+        """Yield every user_id, in the order of their bytes."""
         for keys in self._pages():
             yield from (key.decode() for key in keys)
 
     def _pages(self) -> Iterator[list[bytes]]:
-        """All keys, some at a time."""
+        """Yield all keys, some at a time."""
         keys = self._keys_after(b"")
         while keys:
             yield keys
             keys = self._keys_after(keys[-1])
 
     def _keys_after(self, last: bytes) -> list[bytes]:
-        """The next keys. A transaction that is open for as long as a walk takes would let the file grow meanwhile."""
+        """Return the next keys.
+
+        A transaction that is open for as long as a walk takes would let the file grow meanwhile.
+        """
         with self.transaction() as transaction:
             cursor = transaction.cursor()
             found = cursor.set_range(last) and (cursor.key() != last or cursor.next())
@@ -134,18 +147,20 @@ class LmdbStore:
 
     @contextmanager
     def transaction(self, write: bool = False) -> "Iterator[lmdb.Transaction[bytes]]":
-        """A transaction of LMDB; what fails in it is an OSError that names the folder."""
+        """Open a transaction of LMDB; what fails in it is an OSError that names the folder."""
         with self._explained("written" if write else "read"), self.environment.begin(write=write) as transaction:
             yield transaction
 
     @contextmanager
     def _explained(self, done: str) -> Iterator[None]:
+        """Raise an error of LMDB as an OSError that names the folder."""
         try:
             yield
         except lmdb.Error as error:
             raise OSError(f"the capsule store {self.folder} cannot be {done}: {error}") from error
 
     def close(self) -> None:
+        """Close the environment."""
         self.environment.close()
 
     def __enter__(self) -> Self:

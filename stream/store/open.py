@@ -8,7 +8,7 @@ __all__ = ["open_store"]
 
 
 def open_store(settings: Settings) -> Store:
-    """Redis where MINDSTREAM_REDIS names one, else LMDB in the home; use it in a `with`.
+    """Open Redis if MINDSTREAM_REDIS names one, else LMDB in the home; use it in a `with`.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What every capsule store can do, wherever it keeps user states: the contract that one test suite runs over all."""
+"""The contract of capsule stores, wherever they keep user states; one test suite runs over all of them."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol, Self
@@ -12,7 +12,7 @@ LONGEST_KEY = 511  # bytes; LMDB refuses to look for a longer one, or for an emp
 
 
 class Store(Protocol):
-    """What every capsule store can do. All methods may be called from several threads.
+    """A capsule store. All methods may be called from several threads.
 
     Raises
     ------
@@ -21,7 +21,7 @@ class Store(Protocol):
     """
 
     def get_many(self, user_ids: Sequence[str]) -> list[UserState | None]:
-        """The states of these users, in order; None for a user that is not known."""
+        """Read the states of these users, in order; None for a user that is not known."""
         ...
 
     def put_many(self, states: Iterable[UserState], read: Mapping[str, Position | None] = {}) -> set[str]:
@@ -48,7 +48,7 @@ class Store(Protocol):
         ...
 
     def replace_many(self, pairs: Iterable[tuple[UserState, UserState]]) -> int:
-        """Write the second state of each pair where what is stored is, bit for bit, still the first.
+        """Write the second state of each pair where the first is still stored, bit for bit.
 
         So what is made of a state in the background never undoes what anybody has written meanwhile. Comparing and
         writing a user is one step; when it returns the states survive the end of the process.
@@ -59,22 +59,28 @@ class Store(Protocol):
         """
         ...
 
-    def sweep(self) -> int:
-        """Remove the users whose time is over (`UserState.expires_ms`); how many. A store may also do so by itself.
+    def remove_expired(self) -> int:
+        """Remove the users whose time is over, and return how many.
+
+        When that is, says `UserState.expires_ms`. A store may also do so by itself.
 
         Users who cannot be read stay.
         """
         ...
 
     def users(self) -> Iterator[str]:
-        """Every user_id that is there all the while. LMDB gives them in the order of their bytes.
+        """Yield every user_id that is there all the while.
+
+        LMDB gives them in the order of their bytes.
 
         Redis gives them in no order, and one may come twice where Redis resizes its table meanwhile: to sort, or to
         remember, millions of users would take memory that a reader of a stream of users does not expect to need.
         """
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Close the store; nobody may use it any more."""
+        ...
 
     def __enter__(self) -> Self: ...
 
@@ -82,7 +88,7 @@ class Store(Protocol):
 
 
 def key_of(user_id: str) -> bytes:
-    """A user_id as a key.
+    """Return a user_id as a key.
 
     Raises
     ------

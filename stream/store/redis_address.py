@@ -1,11 +1,11 @@
-"""Where a Redis is and how it is entered, read from a url whose password nothing here ever says."""
+"""The address of a Redis, read from a url whose password nothing here ever says."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-from stream.kafka.security import unreadable
+from mindstream.files import why_unreadable
 
 __all__ = ["RedisAddress", "parse"]
 
@@ -39,7 +39,7 @@ VALUES: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class RedisAddress:
-    """Where a Redis is and how it is entered.
+    """The address of a Redis, and what it is entered with.
 
     Attributes
     ----------
@@ -88,10 +88,12 @@ def parse(url: str) -> RedisAddress:
 
 
 def _wrong(what: str) -> ValueError:
+    """Return the error that says what is wrong with the url."""
     return ValueError(f"the url of Redis (MINDSTREAM_REDIS) {what}; {RIGHT}")
 
 
 def _split(url: str) -> SplitResult:
+    """Split a url into its parts."""
     try:
         return urlsplit(url)
     except ValueError:  # whose message may hold the password
@@ -99,6 +101,7 @@ def _split(url: str) -> SplitResult:
 
 
 def _port(split: SplitResult) -> int:
+    """Return the port, by default Redis's."""
     try:
         port = PORT if split.port is None else split.port
     except ValueError:  # whose message may hold the password
@@ -109,6 +112,7 @@ def _port(split: SplitResult) -> int:
 
 
 def _database(split: SplitResult, cluster: bool) -> int:
+    """Return the number of the database."""
     name = split.path.strip("/")
     if not name:
         return 0
@@ -120,6 +124,7 @@ def _database(split: SplitResult, cluster: bool) -> int:
 
 
 def _options(split: SplitResult, tls: bool) -> dict[str, str]:
+    """Return the options of TLS."""
     options = dict(parse_qsl(split.query, keep_blank_values=True))
     if not set(options) <= set(OPTIONS):
         raise _wrong(f"has an option other than {', '.join(OPTIONS)}")
@@ -129,7 +134,7 @@ def _options(split: SplitResult, tls: bool) -> dict[str, str]:
         if options.get(name, values[0]) not in values:
             raise _wrong(f"has an option {name} that is none of {', '.join(values)}")
     for name in FILES:
-        if (file := options.get(name)) and (reason := unreadable(Path(file))):
+        if (file := options.get(name)) and (reason := why_unreadable(Path(file))):
             raise ValueError(
                 f"the url of Redis (MINDSTREAM_REDIS) has the option {name} with {file!r}, which cannot be read "
                 f"({reason}); right is a file in PEM"

@@ -1,4 +1,4 @@
-"""The way to a Redis or a Redis Cluster: a batch of commands in one round trip, and every failure one sentence."""
+"""The connection to a Redis or a Redis Cluster: a batch of commands a round trip, every failure one sentence."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -62,7 +62,7 @@ class _Client(Protocol):
 
 
 class RedisLink:
-    """Connections to a Redis, shared by threads. What was lost is made anew by the next call.
+    """Connections to a Redis, shared by threads; a lost one is made anew by the next call.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ class RedisLink:
             self.client: _Client = _Cluster(address) if address.cluster else _Single(address)
 
     def ask(self, commands: Sequence[Command], doing: str) -> list[Any]:
-        """The replies in order; among them may be Foreign and UnknownScript.
+        """Return the replies in order; among them may be Foreign and UnknownScript.
 
         Parameters
         ----------
@@ -90,15 +90,20 @@ class RedisLink:
             return [_understood(reply) for reply in self.client.ask(commands)]
 
     def keys(self, pattern: bytes) -> Iterator[bytes]:
-        """Keys that match, in no order; a key that is there all the time comes at least once."""
+        """Yield keys that match, in no order.
+
+        A key that is there all the time comes at least once.
+        """
         with self._explained("read"):
             yield from self.client.scan(pattern)
 
     def close(self) -> None:
+        """Close the connections."""
         self.client.close()
 
     @contextmanager
     def _explained(self, doing: str) -> Iterator[None]:
+        """Raise an error of Redis as an OSError that says where it is, never the password."""
         try:
             yield
         except (RedisError, RedisClusterException) as error:
@@ -136,7 +141,9 @@ class _Single:
 
 
 class _Cluster:
-    """A Redis Cluster: commands go to the nodes that hold their keys, one round trip a node.
+    """A Redis Cluster; commands go to the nodes that hold their keys.
+
+    One round trip a node.
 
     RedisCluster's own pipeline would ask a node that hangs once more for every single command, 5 seconds each.
     """
@@ -160,7 +167,7 @@ class _Cluster:
         return replies
 
     def _follow(self, command: Command) -> Any:
-        """The reply from wherever the key is now."""
+        """Ask wherever the key is now."""
         try:
             return self.redis.execute_command(*command.words)
         except ResponseError as error:
@@ -179,7 +186,7 @@ class _Cluster:
 
 
 def _arguments(address: RedisAddress) -> dict[str, Any]:
-    """What Redis and RedisCluster are opened with."""
+    """Return what Redis and RedisCluster are opened with."""
     options: dict[str, Any] = dict(address.options)
     if "ssl_check_hostname" in options:
         options["ssl_check_hostname"] = options["ssl_check_hostname"] == "true"
@@ -197,7 +204,10 @@ def _arguments(address: RedisAddress) -> dict[str, Any]:
 
 
 def _ask(redis: Redis, commands: Sequence[Command]) -> list[Any]:
-    """Replies in order, errors among them, in one round trip; no MULTI, each command is atomic by itself."""
+    """Return replies in order, errors among them, in one round trip.
+
+    No MULTI: each command is atomic by itself.
+    """
     with redis.pipeline(transaction=False) as pipeline:
         for command in commands:
             pipeline.execute_command(*command.words)
@@ -205,7 +215,7 @@ def _ask(redis: Redis, commands: Sequence[Command]) -> list[Any]:
 
 
 def _understood(reply: Any) -> Any:
-    """A reply that the caller can use; any other error is raised."""
+    """Return a reply that the caller can use; raise any other error."""
     if isinstance(reply, NoScriptError):
         return UnknownScript()
     if isinstance(reply, ResponseError) and "WRONGTYPE" in str(reply):

@@ -41,7 +41,7 @@ return 0
 
 
 class RedisStore:
-    """States in Redis: one key a user, which Redis itself removes when the user's time is over.
+    """States in Redis: one key a user, which Redis itself removes when its time is over.
 
     A batch is one round trip (in a Redis Cluster one to each node concerned). Each user of it is written or refused
     as a whole. A failure may leave some users of a batch written, and so may an answer that was lost: put once more,
@@ -72,24 +72,30 @@ class RedisStore:
         self.link = RedisLink(parse(url))
 
     def get_many(self, user_ids: Sequence[str]) -> list[UserState | None]:
+        """Read the states of these users, see `Store`."""
         keys = [self.prefix + user_id.encode() for user_id in user_ids]
         values = self.link.ask([Command(key, ("HGET", key, "state")) for key in keys], "read")
         return [self._state_in(key, value) for key, value in zip(keys, values, strict=True)]
 
     def _state_in(self, key: bytes, value: bytes | Foreign | None) -> UserState | None:
-        """The state that a key holds."""
+        """Decode the state that a key holds."""
         if isinstance(value, Foreign):
             raise self.foreign(key, value)
         return None if value is None else from_bytes(value)
 
     def put_many(self, states: Iterable[UserState], read: Mapping[str, Position | None] = {}) -> set[str]:
+        """Write states over what they were made from, see `Store`."""
         return self.write(PUT, [(one.user_id, self.arguments(one, read.get(one.user_id))) for one in states])
 
     def replace_many(self, pairs: Iterable[tuple[UserState, UserState]]) -> int:
+        """Write states over the very bytes that they replace, see `Store`."""
         return len(self.write(REPLACE, [(new.user_id, (_sha(to_bytes(old)), to_bytes(new))) for old, new in pairs]))
 
     def write(self, script: str, users: Sequence[tuple[str, tuple[bytes, ...]]]) -> set[str]:
-        """Run a script for each user with its arguments; the users for whom it returns 1: they were refused."""
+        """Run a script for each user with its arguments; return the users it refused.
+
+        Those for whom it returns 1.
+        """
         records = [(self.prefix + key_of(user_id), arguments) for user_id, arguments in users]
         known_by = _sha(script.encode())
         replies = self.link.ask([_put("EVALSHA", known_by, *record) for record in records], "written")
@@ -104,28 +110,30 @@ class RedisStore:
         return {user_id for (user_id, _), reply in zip(users, replies, strict=True) if reply}
 
     def arguments(self, state: UserState, read: Position | None) -> tuple[bytes, ...]:
-        """What the script gets of a state, and of the position of what it was made from."""
+        """Return a script's arguments for a state and the position of what it was made from."""
         expires_ms = state.expires_ms(self.idle_days)
         expires = b"" if expires_ms is None else b"%d" % expires_ms
         return *_comparable(read), *_comparable(state.position), to_bytes(state), expires
 
     def foreign(self, key: bytes, reply: Foreign) -> ValueError:
-        """What to say of a key that another program has written."""
+        """Return the error that says that another program has written a key."""
         return ValueError(
             f"the key {key.decode(errors='replace')!r} in Redis {self.link.address} holds no user of Mindstream: "
             f"{reply.reason}"
         )
 
-    def sweep(self) -> int:
-        """0: Redis removes users by itself."""
+    def remove_expired(self) -> int:
+        """Return 0: Redis removes users by itself."""
         return 0
 
     def users(self) -> Iterator[str]:
+        """Yield every user_id, in no order; one may come twice."""
         pattern = re.sub(rb"([\[\]*?\\^])", rb"\\\1", self.prefix) + b"*"
         for key in self.link.keys(pattern):
             yield key[len(self.prefix) :].decode()
 
     def close(self) -> None:
+        """Close the connections."""
         self.link.close()
 
     def __enter__(self) -> Self:
@@ -136,16 +144,17 @@ class RedisStore:
 
 
 def _sha(content: bytes) -> bytes:
-    """SHA-1 as Redis writes it: it knows scripts by it."""
+    """Return the SHA-1 as Redis writes it, by which it knows scripts."""
     return hashlib.sha1(content, usedforsecurity=False).hexdigest().encode()
 
 
 def _put(command: str, script: str | bytes, key: bytes, arguments: tuple[bytes, ...]) -> Command:
+    """Make the command that runs a script for a key."""
     return Command(key, (command, script, 1, key, *arguments))
 
 
 def _comparable(position: Position | None) -> tuple[bytes, bytes]:
-    """The log of a position and its offset, always of 20 digits; empty where nothing is stored."""
+    """Return the log of a position and its offset in 20 digits; empty if nothing is stored."""
     if position is None:
         return b"", b""
     return f"{position.topic_life}/{position.partition}".encode(), b"%020d" % position.offset

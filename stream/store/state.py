@@ -1,4 +1,4 @@
-"""What is kept of a user: the history, the capsules made from it, and the Position of the last applied event.
+"""The state of a user: the history, the capsules made from it, and the Position of the last applied event.
 
 A batch makes thousands of these, so they are msgspec's Structs: a frozen dataclass takes five times as long to make.
 """
@@ -19,7 +19,9 @@ MARKER_DAYS = 7  # how long it is remembered that a user was forgotten: as long 
 
 
 class UserState(msgspec.Struct, frozen=True, gc=False):
-    """One user, as stored. One who was forgotten has an empty history and stays for some days, as a marker.
+    """One user, as stored.
+
+    One who was forgotten has an empty history and stays for some days, as a marker.
 
     Attributes
     ----------
@@ -39,7 +41,10 @@ class UserState(msgspec.Struct, frozen=True, gc=False):
     forgotten_ms: int = 0
 
     def expires_ms(self, idle_days: float | None) -> int | None:
-        """From when on this user may be removed: idle for so long, or forgotten some days ago. None for never."""
+        """Return from when on this user may be removed; None for never.
+
+        That is once the user was idle for so long, or was forgotten some days ago.
+        """
         if not self.history.item_ids:
             return self.forgotten_ms + MARKER_DAYS * DAY_MS
         return None if idle_days is None else self.history.event_times_ms[-1] + round(idle_days * DAY_MS)
@@ -70,6 +75,7 @@ class Applied(msgspec.Struct, frozen=True, gc=False):
     forgotten: int
 
     def with_capsules(self, capsules: Capsules) -> UserState:
+        """Return the state to store, with the capsules of this history."""
         return UserState(
             self.user_id,
             self.history,
@@ -128,19 +134,22 @@ def apply(
 
 
 def _latest_profile(state: UserState | None, events: Sequence[Event]) -> tuple[dict[str, str], int]:
-    """The profile of the latest event that has one, and its event time; equal times are decided by the content."""
+    """Return the profile of the latest event that has one, and its event time.
+
+    Equal times are decided by the content.
+    """
     known = (state.profile, state.profile_time_ms) if state else ({}, 0)
     said = [(event.profile, event.event_time_ms) for event in events if event.profile is not None]
     return max([known, *said], key=lambda one: (one[1], sorted(one[0].items()))) if said else known
 
 
 def encoded(extractor: Extractor, users: Sequence[UserState | Applied]) -> list[Capsules]:
-    """The capsules that a model makes of these users' histories and profiles."""
+    """Compute the capsules that a model makes of these users' histories and profiles."""
     histories, profiles = [one.history for one in users], [one.profile for one in users]
     items, times_ms = [one.item_ids for one in histories], [one.event_times_ms for one in histories]
     return extractor.encode(items, profiles, times_ms)
 
 
 def recomputed(state: UserState, capsules: Capsules) -> UserState:
-    """The same user with capsules of another model."""
+    """Return the same user with capsules of another model."""
     return msgspec.structs.replace(state, capsules=capsules)

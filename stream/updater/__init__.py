@@ -1,0 +1,1 @@
+"""The updater: applies events, keeps capsules fresh, and sweeps after a change of model."""

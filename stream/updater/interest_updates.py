@@ -1,4 +1,4 @@
-"""Every new set of capsules as a message, for ranking services and feature stores: topic keyed by user, compacted."""
+"""Interest updates: every new set of capsules as a message, for ranking services and feature stores."""
 
 from collections.abc import Mapping
 
@@ -7,7 +7,7 @@ import msgspec
 from stream.kafka.outbox import Outbox
 from stream.store.state import UserState
 
-__all__ = ["TOPIC_CONFIG", "InterestUpdate", "publish"]
+__all__ = ["TOPIC_CONFIG", "InterestUpdate", "publish_updates"]
 
 TOPIC_CONFIG = {"cleanup.policy": "compact"}
 
@@ -34,7 +34,7 @@ class InterestUpdate(msgspec.Struct, frozen=True):
 
 
 def _message(state: UserState) -> bytes | None:
-    """The update's JSON; None, which compaction deletes, for a user who was forgotten."""
+    """Write the update's JSON; None, which compaction deletes, for a forgotten user."""
     if not state.history.item_ids:
         return None
     place, capsules = state.position, state.capsules
@@ -50,7 +50,7 @@ def _message(state: UserState) -> bytes | None:
     )
 
 
-def publish(outbox: Outbox, topic: str, users: Mapping[str, UserState | None]) -> None:
+def publish_updates(outbox: Outbox, topic: str, users: Mapping[str, UserState | None]) -> None:
     """Publish the interests of users, by user_id, and wait until the broker has them all.
 
     Raises

@@ -1,4 +1,4 @@
-"""Walking over all users: capsules of another model are computed again from the histories.
+"""A walk over all users that computes capsules of another model again from the histories.
 
 Readers do that for themselves, at each reading; after a sweep they need not.
 """
@@ -19,12 +19,12 @@ PAGE = 128  # users of one step, for which events may have to wait
 
 
 def _everybody(state: UserState) -> bool:
-    """Every user is swept."""
+    """Tell that every user is swept."""
     return True
 
 
 def _nothing(states: list[UserState]) -> None:
-    """Nothing happens before states are written."""
+    """Do nothing before states are written."""
 
 
 class Sweep:
@@ -47,7 +47,7 @@ class Sweep:
         self.looked_at = self.swept = self.overtaken = 0
 
     def step(self, before_writing: Callable[[list[UserState]], None] = _nothing) -> bool:
-        """Do the next page of users; whether there was one.
+        """Do the next page of users; tell whether there was one.
 
         Parameters
         ----------
@@ -71,7 +71,10 @@ class Sweep:
         return bool(page)
 
     def read(self, users: list[str]) -> list[UserState]:
-        """The states of a page; without those that cannot be read, about which updaters complain."""
+        """Read the states of a page, without those that cannot be read.
+
+        Of them updaters complain.
+        """
         try:
             found = self.store.get_many(users)
         except ValueError as error:
@@ -82,5 +85,5 @@ class Sweep:
         return [state for state in found if state is not None]
 
     def is_old(self, state: UserState) -> bool:
-        """Whether the capsules are of another model."""
+        """Tell whether the capsules are of another model."""
         return state.capsules.model_version != self.extractor.bundle.version

@@ -19,7 +19,7 @@ AGAIN_S = 10.0  # after the store or the broker failed
 
 
 class Sweeper:
-    """Brings the stored capsules of an updater's own partitions to the model that it serves.
+    """The sweep of an updater's own partitions, to the model that it serves.
 
     A user belongs to the updater that reads the user's partition: so several updaters share the work, and while they
     take a new model over, one after the other, none undoes what another has done. A walk begins when there is another
@@ -43,7 +43,7 @@ class Sweeper:
         self.trouble = ""
 
     def follow(self, extractor: Extractor, partitions: Collection[int]) -> None:
-        """Begin a walk where this is another model, or there are partitions that were not ours before."""
+        """Begin a walk if this is another model, or partitions were not ours before."""
         is_new = extractor is not self.extractor or not self.partitions.issuperset(partitions)
         self.extractor, self.partitions = extractor, frozenset(partitions)
         if is_new and partitions:
@@ -56,11 +56,11 @@ class Sweeper:
         self.metrics.sweeping(True)
 
     def _is_mine(self, state: UserState) -> bool:
-        """Whether the user's events come to this updater."""
+        """Tell whether the user's events come to this updater."""
         return state.position.partition in self.partitions
 
     def is_at_work(self) -> bool:
-        """Whether a walk is going on that waits for nothing but its turn."""
+        """Tell whether a walk is going on that waits for nothing but its turn."""
         return self.sweep is not None and time.monotonic() >= self.waits_until
 
     def step(self, idle: bool) -> None:
@@ -80,14 +80,16 @@ class Sweeper:
         self.rests_until = time.monotonic() + SHARE * (time.monotonic() - started)
 
     def _advance(self, sweep: Sweep) -> None:
+        """Do a page of users, and count it."""
         before = sweep.looked_at, sweep.swept
         more = sweep.step(self.announce)
         self.metrics.swept(sweep.looked_at - before[0], sweep.swept - before[1])
         self.trouble = ""
         if not more:
-            self.finish(sweep)
+            self._finish(sweep)
 
-    def finish(self, sweep: Sweep) -> None:
+    def _finish(self, sweep: Sweep) -> None:
+        """End a walk that has seen all users."""
         self.sweep = None
         self.metrics.sweeping(False)
         if sweep.swept:
@@ -98,6 +100,7 @@ class Sweeper:
             )
 
     def _try_again(self, sweep: Sweep, error: OSError) -> None:
+        """Begin anew after a failure, in a while."""
         if str(error) != self.trouble:
             log.warning("the sweep waits, and begins anew: %s", error)
         self.trouble = str(error)

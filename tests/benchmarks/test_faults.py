@@ -16,7 +16,7 @@ from msgspec import structs
 from benchmarks.faults import command
 from benchmarks.faults.found import MUST_BE_ZERO, Found
 from benchmarks.faults.kills import quantiles
-from benchmarks.faults.letters import letters_of, publish
+from benchmarks.faults.letters import letters_of, publish_with_bad
 from benchmarks.faults.rows import ROWS, SAME, Row
 from benchmarks.faults.traffic import GROWTH_MB, shuffled, too_much
 from benchmarks.faults.zombie import Awakened, tried, writes
@@ -29,6 +29,7 @@ from benchmarks.scenario.watch import Look, Memory, longest_stall
 from benchmarks.scenario.world import World
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.format import Bundle
+from model_export.bundle.serving import FixedServing
 from stream.events.position import Position
 from stream.events.producer import EventProducer
 from stream.store.lmdb_store import LmdbStore
@@ -102,7 +103,7 @@ def publish_clicks(home: Home, events: int = EVENTS) -> None:
 def update(home: Home, until: Callable[[Updater], bool], group: str) -> None:
     """An updater in this process works on the home's store."""
     settings = home.settings.model_copy(update={"group": f"{home.settings.topic}-{group}"})
-    with closing(Updater(home.cluster, home.store, Extractor(home.bundle), settings)) as updater:
+    with closing(Updater(home.cluster, home.store, FixedServing(home.bundle, Extractor), settings)) as updater:
 
         def done() -> bool:
             updater.step()
@@ -146,7 +147,7 @@ def test_a_difference_counts_each_behaviour(home: Home) -> None:
 
 
 def test_letters_that_are_missing_or_twice_are_noticed(home: Home) -> None:
-    injected = publish(home, events=40, bad=20)
+    injected = publish_with_bad(home, events=40, bad=20)
     assert len({one.source for one in injected}) == 20
     update(home, lambda updater: updater.counts["dead_letter"] == 20 and updater.counts["applied"] == 40, "one")
     assert letters_of(home, injected) == (0, 0, 0)
@@ -161,7 +162,7 @@ def test_letters_that_are_missing_or_twice_are_noticed(home: Home) -> None:
 
 def test_bad_records_lie_evenly_among_the_events(home: Home) -> None:
     assert len(set(KINDS)) == 10
-    injected = publish(home, events=990, bad=10)
+    injected = publish_with_bad(home, events=990, bad=10)
     assert len({one.value for one in injected} | {one.key for one in injected}) > 10
     assert home.published() == 1_000
 
@@ -261,7 +262,7 @@ def test_the_command_fails_where_something_was_found(
         "unfinished": Row("endless", unfinished, {}, SAME),
     }
     monkeypatch.setattr(command, "ROWS", rows)
-    monkeypatch.setattr(command, "small_bundle", lambda folder: bundle)
+    monkeypatch.setattr(command, "_small_bundle", lambda folder: bundle)
     monkeypatch.setattr(command, "RealKafka", lambda: closing(Stays(real_kafka)))
     nothing = dict.fromkeys(MUST_BE_ZERO)
     command.main(["good"], quick=True)

@@ -9,7 +9,7 @@ import pytest
 
 from mindstream import console, settings
 from mindstream.settings import Settings
-from stream.__main__ import app
+from stream.commands.app import app
 from stream.events.event import Event, decode
 from testbed.real_kafka import RealKafka
 

@@ -11,6 +11,7 @@ from kafka.errors import TopicAlreadyExistsError
 from mindstream.settings import Settings
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.format import Bundle
+from model_export.bundle.serving import FixedServing
 from stream.events.event import Event
 from stream.events.producer import EventProducer
 from stream.kafka.cluster import Cluster
@@ -33,7 +34,8 @@ class World:
         self.kafka, self.topic, self.home = kafka, topic, home
         self.cluster = Cluster(kafka.bootstrap_servers)
         self.items = bundle.item_ids
-        self.extractor = Extractor(bundle)
+        self.serving = FixedServing(bundle, Extractor)
+        self.extractor = self.serving.current
         self.settings = Settings(
             bootstrap_servers=kafka.bootstrap_servers, topic=topic, group=f"{topic}-updaters", home=home
         )
@@ -43,7 +45,7 @@ class World:
     def updater(self, store: Store | None = None, **changed: object) -> Updater:
         """A new updater; closed with the world where the test does not do that before."""
         settings = self.settings.model_copy(update=changed)
-        updater = Updater(self.cluster, store or self.store, self.extractor, settings)
+        updater = Updater(self.cluster, store or self.store, self.serving, settings)
         self.closing.callback(updater.close)
         return updater
 

@@ -18,7 +18,7 @@ from model_export.bundle.registry import Registry
 from model_export.data.interactions import InteractionLog
 from model_export.data.simulator import SimulatedShop
 from model_export.readers import write_table
-from stream.__main__ import remove_idle
+from stream.commands.run import remove_idle
 from stream.events.event import Event
 from stream.kafka.embedded_broker import EmbeddedBroker
 from stream.store.lmdb_store import LmdbStore
@@ -288,13 +288,13 @@ def test_removing_who_is_idle_goes_on_whatever_went_wrong_before(
     failures = [ValueError("a stored user is of format 1"), OSError("no answer")]
 
     class Failing(LmdbStore):
-        def sweep(self) -> int:
+        def remove_expired(self) -> int:
             if failures:
                 raise failures.pop(0)
             stop.set()
-            return super().sweep()
+            return super().remove_expired()
 
-    monkeypatch.setattr("stream.__main__.REMOVE_S", 0.0)
+    monkeypatch.setattr("stream.commands.run.REMOVE_S", 0.0)
     with Failing(tmp_path) as store:
         remove_idle(store, stop)
     assert [message.split(": ")[1] for message in caplog.messages] == ["a stored user is of format 1", "no answer"]

@@ -13,7 +13,7 @@ from kafka import KafkaProducer
 
 from mindstream.settings import Settings
 from stream.dead_letters.letter import Letter, from_line, to_line
-from stream.dead_letters.redrive import LONGEST_EVENT_ID, mended, named
+from stream.dead_letters.redrive import LONGEST_EVENT_ID, record_to_send, with_event_id
 from stream.dead_letters.topic import DeadLetterTopic
 from stream.dead_letters.writer import KEPT_BYTES
 from stream.events.event import Event, decode, encode
@@ -311,7 +311,7 @@ def test_an_event_gets_the_name_of_its_source(tail: str) -> None:
     """Its other bytes stay; an empty event_id is none."""
     value = GOOD + tail.encode() if tail.isspace() else GOOD[:-1] + tail.encode() + b"}"
     letter = Letter("t.dlq[0]@0", "t[3]@14", "key", "", START_MS, b"anna", value)
-    key, made = mended(letter, "t")
+    key, made = record_to_send(letter, "t")
     assert made.startswith(value.rstrip()[:-1])
     found = decode(made, key)
     assert isinstance(found, Event)
@@ -320,7 +320,7 @@ def test_an_event_gets_the_name_of_its_source(tail: str) -> None:
 
 def test_the_name_of_a_source_is_never_too_long() -> None:
     source = f"{'t' * 249}[3]@14"
-    made = decode(named(GOOD, source), b"anna")
+    made = decode(with_event_id(GOOD, source), b"anna")
     assert isinstance(made, Event)
     assert made.event_id == source[-LONGEST_EVENT_ID:]
 
@@ -328,4 +328,4 @@ def test_the_name_of_a_source_is_never_too_long() -> None:
 def test_an_event_with_a_name_stays_as_it_is() -> None:
     key, value = encode(Event("anna", "mug", START_MS, event_id="e-1"))
     letter = Letter("t.dlq[0]@0", "t[3]@14", "key", "", START_MS, key, value)
-    assert mended(letter, "t") == (key, value)
+    assert record_to_send(letter, "t") == (key, value)

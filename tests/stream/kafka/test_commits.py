@@ -29,7 +29,7 @@ class Group:
         """Poll until nothing is pending."""
 
         def settled() -> bool:
-            self.commits.go_on()
+            self.commits.send_pending()
             self.consumer.poll(timeout_ms=10)
             return not self.commits.pending
 

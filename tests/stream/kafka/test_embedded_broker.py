@@ -14,6 +14,7 @@ import pytest
 from mindstream.settings import Settings
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.format import Bundle
+from model_export.bundle.serving import FixedServing
 from stream.events.event import Event
 from stream.events.producer import EventProducer
 from stream.events.replay import Brake
@@ -41,7 +42,7 @@ def broker_process(home: Path) -> Iterator[Command]:
 @contextmanager
 def updating(cluster: Cluster, store: Store, bundle: Bundle, home: Path) -> Iterator[Updater]:
     settings = Settings(home=home, topic="clicks", group="updaters")
-    with closing(Updater(cluster, store, Extractor(bundle), settings)) as updater:
+    with closing(Updater(cluster, store, FixedServing(bundle, Extractor), settings)) as updater:
         yield updater
 
 

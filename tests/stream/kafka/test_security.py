@@ -337,7 +337,8 @@ def test_no_failure_tells_the_password(
 ) -> None:
     asks_kafka = command != "query"
     monkeypatch.setattr("stream.kafka.cluster.CONNECTED_WITHIN_S", 0.1)
-    monkeypatch.setattr("stream.__main__.stop_on_signals", threading.Event)
+    monkeypatch.setattr("stream.commands.run.stop_on_signals", threading.Event)
+    monkeypatch.setattr("stream.commands.broker.stop_on_signals", threading.Event)
     environment = variables("127.0.0.1:1", "SASL_PLAINTEXT", MINDSTREAM_HOME=str(home)) | wrong
     for name, value in environment.items():
         monkeypatch.setenv(name, value)

@@ -259,7 +259,7 @@ def test_who_is_replaced_expires_no_later(open_store: Opener) -> None:
         deadline = time.monotonic() + 480
         while list(store.users()):
             assert time.monotonic() < deadline
-            store.sweep()
+            store.remove_expired()
             time.sleep(0.1)
 
 
@@ -325,11 +325,11 @@ def test_who_is_idle_or_long_forgotten_is_removed(open_store: Opener) -> None:
         gone = [idle_since("anna", IDLE_DAYS + 1), forgotten_since("ben", MARKER_DAYS + 1)]
         kept = [idle_since("cleo", IDLE_DAYS - 1), forgotten_since("dora", MARKER_DAYS - 1), forgotten_since("emil", 0)]
         store.put_many([*gone, *kept])
-        store.sweep()
+        store.remove_expired()
         assert sorted(store.users()) == ["cleo", "dora", "emil"]
         found = store.get_many(["anna", "ben", "cleo", "dora", "emil"])
         assert [one is not None for one in found] == [False, False, True, True, True]
-        assert store.sweep() == 0
+        assert store.remove_expired() == 0
 
 
 def test_who_comes_back_is_kept(open_store: Opener) -> None:
@@ -339,13 +339,13 @@ def test_who_comes_back_is_kept(open_store: Opener) -> None:
         store.put_many([idle_since(user_id, one_second_left) for user_id in ("anna", "ben")])
         overwrite(store, [replace(idle_since("anna", 0), position=Position("life 1", 0, 1))])
         time.sleep(1.5)
-        store.sweep()
+        store.remove_expired()
         assert list(store.users()) == ["anna"]
 
 
 def test_nobody_is_idle_where_no_days_are_named(store: Store) -> None:
     store.put_many([idle_since("anna", 10_000)])
-    assert store.sweep() == 0
+    assert store.remove_expired() == 0
     assert item_of(store, "anna") == "mug"
 
 
@@ -482,7 +482,7 @@ def test_an_lmdb_is_swept_page_by_page_and_who_cannot_be_read_stays(
         monkeypatch.setattr(store, "remove", noted)
         for left in (len(gone), 0):
             caplog.clear()
-            assert store.sweep() == left
+            assert store.remove_expired() == left
             [warning] = caplog.messages
             assert warning.startswith("2 users stay, whether their time is over or not: a stored user ")
         assert sum(removed) == len(gone)
@@ -495,7 +495,7 @@ OTHERS: dict[str, Callable[[LmdbStore], object]] = {
     "another opens": lambda store: subprocess.run(
         [sys.executable, "-c", OPENING_PROCESS, store.folder], cwd=ROOT, check=True
     ),
-    "a sweep": LmdbStore.sweep,
+    "a sweep": LmdbStore.remove_expired,
 }
 
 

@@ -11,7 +11,7 @@ import pytest
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.format import Bundle
 from model_export.bundle.registry import Registry
-from model_export.bundle.serving import Serving
+from model_export.bundle.serving import FixedServing, Serving
 from stream.events.event import Event
 from stream.updater.interest_updates import InterestUpdate
 from stream.updater.updater import Updater
@@ -91,6 +91,20 @@ def test_at_its_start_an_updater_sweeps_what_another_model_has_left(world: World
     again = following(world)
     work(again, lambda: again.counts["swept"] == 2)
     assert set(versions(world).values()) == {"second"}
+
+
+def test_with_a_fixed_model_nothing_is_swept(world: World, later: Bundle) -> None:
+    world.publish(world.clicks("anna", 401))
+    updater = following(world)
+    work(updater, lambda: updater.counts["applied"] == 1)
+    updater.close()
+    fixed = Updater(world.cluster, world.store, FixedServing(later, Extractor), world.settings)
+    world.closing.callback(fixed.close)
+    work(fixed, fixed.reader.ready.is_set)
+    world.publish(world.clicks("ben", 402))
+    work(fixed, lambda: fixed.counts["applied"] == 1)
+    assert fixed.sweeper.sweep is None
+    assert versions(world) == {"anna": "first", "ben": "second"}
 
 
 def test_what_the_sweep_makes_is_published(world: World, later: Bundle) -> None:

@@ -3,7 +3,8 @@
 import json
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -13,18 +14,22 @@ from kafka import KafkaProducer, OffsetAndMetadata, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaTimeoutError, RebalanceInProgressError
+from msgspec import structs
 from msgspec.structs import replace
 
 from model_export.bundle.format import Bundle
 from stream.dead_letters.writer import KEPT_BYTES
-from stream.events.event import Event, encode
+from stream.events.event import Event, Forget, decode, encode
 from stream.events.position import Position
 from stream.kafka.batch import RecordBatch
 from stream.kafka.cluster import Cluster
 from stream.kafka.reader import LIFE_CHECK_S
+from stream.monitoring.metrics import STALLS
+from stream.monitoring.observer import PARTS, Observer
 from stream.store.codec import to_bytes
 from stream.store.history import History
 from stream.store.lmdb_store import LmdbStore
+from stream.store.protocol import Store
 from stream.store.state import UserState
 from stream.updater.updater import MOST_TRIES, Updater
 from testbed.bad_records import BAD_RECORDS
@@ -187,7 +192,7 @@ def test_while_a_store_is_out_of_order_reading_is_paused_and_nothing_committed(w
         assert (updater.counts["applied"], world.committed()) == (0, 0)
         world.publish(world.clicks("anna", 4, first=2))
         work(updater, lambda: updater.counts["stalls"] >= 4)
-        assert updater.reader.consumer.assignment() == updater.reader.consumer.paused()
+        assert updater.reader.partitions() == updater.reader.consumer.paused()
         full.works = True
         apply_all(updater, 4)
         assert updater.trouble is None
@@ -203,15 +208,15 @@ def test_what_is_not_finished_is_left_to_whoever_gets_the_partition(world: World
     world.publish(click for number in range(20) for click in world.clicks(f"user-{number}", number))
     with UnwillingStore(tmp_path / "full") as full:
         first = world.updater(full)
-        work(first, lambda: first.counts["stalls"] >= 1 and len(first.batch.records) == 20)
+        work(first, lambda: first.counts["stalls"] >= 1 and len(first.pending.batch.records) == 20)
         second = world.updater()
 
         def shared() -> bool:
             second.step()
-            return len(first.reader.consumer.assignment()) == PARTITIONS // 2 and second.counts["applied"] > 0
+            return len(first.reader.partitions()) == PARTITIONS // 2 and second.counts["applied"] > 0
 
         work(first, shared, "the partitions are shared")
-        work(second, lambda: second.counts["applied"] + len(first.batch.records) == 20)
+        work(second, lambda: second.counts["applied"] + len(first.pending.batch.records) == 20)
         assert second.counts["applied"] > 0
         first.close()
         apply_all(second, 20)
@@ -224,7 +229,7 @@ def test_when_all_that_waits_is_taken_away_reading_goes_on(world: World, tmp_pat
     with UnwillingStore(tmp_path / "full") as full:
         updater = world.updater(full)
         work(updater, lambda: updater.counts["stalls"] >= 1)
-        updater.leave_to_others(updater.reader.consumer.assignment())
+        updater.leave_to_others(updater.reader.partitions())
         updater.step()
         assert updater.trouble is None
         assert not updater.reader.consumer.paused()
@@ -235,7 +240,7 @@ def test_a_topic_made_again_while_the_store_is_out_of_order(world: World, tmp_pa
     world.publish(world.clicks("anna", *range(10)))
     with UnwillingStore(tmp_path / "full") as full:
         updater = world.updater(full)
-        work(updater, lambda: updater.counts["stalls"] >= 1 and len(updater.batch.records) == 10)
+        work(updater, lambda: updater.counts["stalls"] >= 1 and len(updater.pending.batch.records) == 10)
         world.make_again()
         world.publish(world.clicks("anna", 20, 21, first=10))
         updater.reader.life_checked -= LIFE_CHECK_S
@@ -264,7 +269,7 @@ def test_one_who_slept_asks_before_writing(world: World, monkeypatch: pytest.Mon
     apply_all(other, 2)
     before = world.stored_bytes()
     monkeypatch.setattr(sleeper.reader, "sure", 0.0)
-    sleeper.finish(RecordBatch(arrived))
+    sleeper.finish(sleeper.decode(RecordBatch(arrived)))
     assert (sleeper.counts["applied"], world.stored_bytes()) == (0, before)
     world.publish(world.clicks("anna", 3, first=2))
     apply_all(other, 3)
@@ -311,7 +316,7 @@ def test_a_partition_that_stands_still_is_noticed(
     updater = world.updater()
     work(updater, updater.reader.ready.is_set)
     updater.reader.watchdog.patience_s = 0.5
-    updater.reader.consumer.pause(*updater.reader.consumer.assignment())  # nobody means to: as if it were stuck
+    updater.reader.consumer.pause(*updater.reader.partitions())  # nobody means to: as if it were stuck
     world.publish(world.clicks("anna", 1, 2))
     with caplog.at_level(logging.ERROR):
         apply_all(updater, 2)
@@ -359,6 +364,166 @@ def test_while_updates_cannot_be_written_a_dead_letter_is_written_once(world: Wo
     assert [record.key for record in world.kafka.records(updates)] == [b"anna"]
     with world.kafka.admin() as admin:
         admin.delete_topics([updates])
+
+
+class CountedStore(LmdbStore):
+    """A store that remembers who was read, one list a call."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.reads: list[list[str]] = []
+
+    def get_many(self, user_ids: Sequence[str]) -> list[UserState | None]:
+        self.reads.append(sorted(user_ids))
+        return super().get_many(user_ids)
+
+
+@pytest.fixture
+def updates(world: World) -> Iterator[str]:
+    """A topic for interest updates, which is deleted in the end."""
+    yield f"{world.topic}-interests"
+    with world.kafka.admin() as admin:
+        admin.delete_topics([f"{world.topic}-interests"])
+
+
+def announced(world: World, updates: str) -> dict[str, list[int | str]]:
+    """user_id -> the position of the last interest update."""
+    last = {record.key.decode(): record.value for record in world.kafka.records(updates)}
+    return {user_id: json.loads(value)["position"] for user_id, value in last.items()}
+
+
+def test_what_a_batch_wrote_is_announced_without_reading_it_again(world: World, updates: str, tmp_path: Path) -> None:
+    world.send(list(map(encode, [*world.clicks("anna", 1, 2), *world.clicks("ben", 3)])))
+    life = world.life()
+    with CountedStore(tmp_path / "counted") as store:
+        updater = world.updater(store, updates_topic=updates)
+        apply_all(updater, 3)
+        assert store.reads == [["anna", "ben"]]  # to apply the events
+        assert announced(world, updates) == {"anna": [life, 2, 1], "ben": [life, 2, 2]}
+        store.reads.clear()
+        world.send(list(map(encode, world.clicks("ben", 4, first=1))))
+        again = world.updater(store, updates_topic=updates, group=f"{world.topic}-again")
+        work(again, lambda: again.counts["applied"] + again.counts["replayed"] == 4)
+        assert (again.counts["applied"], again.counts["replayed"]) == (1, 3)
+        assert store.reads == [["anna", "ben"], ["anna"]]  # of anna nothing was written, and she is announced too
+        assert announced(world, updates) == {"anna": [life, 2, 1], "ben": [life, 2, 3]}
+        assert len(world.kafka.records(updates)) == 4
+
+
+@pytest.fixture
+def decodes(monkeypatch: pytest.MonkeyPatch) -> list[bytes | None]:
+    """The value of each record that an updater decodes, as often as it does."""
+    values: list[bytes | None] = []
+
+    def noted(value: bytes | None, key: bytes | None, published_ms: int) -> Event | Forget:
+        values.append(value)
+        return decode(value, key, published_ms)
+
+    monkeypatch.setattr("stream.updater.pending.decode", noted)
+    return values
+
+
+def overtake(store: Store, user_id: str) -> Position:
+    """Write a user as another updater does that reads another partition."""
+    [state] = store.get_many([user_id])
+    assert state is not None
+    theirs = Position("another life", 0, 9)
+    assert store.put_many([replace(state, position=theirs)], {user_id: state.position}) == set()
+    return theirs
+
+
+def test_after_a_stall_nothing_stale_is_announced(
+    world: World, updates: str, tmp_path: Path, decodes: list[bytes | None]
+) -> None:
+    world.send(list(map(encode, [*world.clicks("anna", 1, 2), *world.clicks("ben", 3)])))
+    with CountedStore(tmp_path / "counted") as store:
+        updater = world.updater(store, updates_topic=updates)
+        allow(world, most_bytes=1, topic=updates)
+        work(updater, lambda: updater.counts["stalls"] >= 2)
+        stalls = {
+            one: updater.metrics.registry.get_sample_value("mindstream_stalls_total", {"of": one}) for one in STALLS
+        }
+        assert stalls == {"store": 0, "dead_letters": 0, "updates": updater.counts["stalls"]}
+        assert world.committed() == 0
+        theirs = overtake(store, "anna")
+        allow(world, most_bytes=1_000_000, topic=updates)
+        work(updater, lambda: updater.trouble is None and world.committed() == 3)
+        assert announced(world, updates) == {"anna": list(structs.astuple(theirs)), "ben": [world.life(), 2, 2]}
+    assert (updater.counts["applied"], updater.counts["replayed"]) == (3, 0)
+    assert len(decodes) == 3  # each record once, however often the batch was tried
+
+
+def test_one_who_slept_after_writing_announces_what_is_stored(world: World, updates: str, tmp_path: Path) -> None:
+    """The group may have given the partitions away meanwhile."""
+
+    class Slept(LmdbStore):
+        def put_many(self, states: Iterable[UserState], read: Mapping[str, Position | None] = {}) -> set[str]:
+            refused = super().put_many(states, read)
+            if updater.reader.sure:
+                updater.reader.sure = 0.0
+                theirs.append(overtake(self, "anna"))
+            return refused
+
+    theirs: list[Position] = []
+    world.send(list(map(encode, world.clicks("anna", 1, 2))))
+    with Slept(tmp_path / "slept") as store:
+        updater = world.updater(store, updates_topic=updates)
+        apply_all(updater, 2)
+        assert announced(world, updates) == {"anna": list(structs.astuple(theirs[0]))}
+
+
+def test_a_retry_does_not_decode_anew(world: World, tmp_path: Path, decodes: list[bytes | None]) -> None:
+    world.send([(b"anna", b"no event"), *map(encode, world.clicks("anna", 1, 2))])
+    with UnwillingStore(tmp_path / "full") as full:
+        updater = world.updater(full)
+        work(updater, lambda: updater.counts["stalls"] >= 3)
+        full.works = True
+        apply_all(updater, 2)
+    assert len(decodes) == 3
+    assert updater.counts["dead_letter"] == 1
+
+
+class Told(Observer):
+    """Writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def polled(self, records: Sequence[ConsumerRecord]) -> None:
+        if records:
+            self.heard.append(f"polled {len(records)}")
+
+    def committed(self, records: Sequence[ConsumerRecord]) -> None:
+        self.heard.append(f"committed {len(records)}")
+
+    @contextmanager
+    def timed(self, part: str) -> Iterator[None]:
+        if part != "poll":
+            self.heard.append(part)
+        yield
+        if part == "apply":
+            self.heard.append("applied")
+
+
+def test_an_observer_is_told_of_each_part_of_a_batch(world: World) -> None:
+    world.send([(b"anna", b"no event"), *map(encode, world.clicks("anna", 1, 2))])
+    told = Told()
+    updater = Updater(world.cluster, world.store, world.serving, world.settings, observer=told)
+    world.closing.callback(updater.close)
+    apply_all(updater, 2)
+    first = told.heard.index("polled 3")
+    assert told.heard[first : first + 9] == [
+        "polled 3",
+        "decode",
+        "apply",
+        "store get",
+        "encode",
+        "applied",
+        "store put",
+        "commit",
+        "committed 3",
+    ]
+    assert set(told.heard) <= {*PARTS, "applied", "polled 3", "committed 3"}
 
 
 def test_what_a_transaction_took_back_never_happened(world: World) -> None:
@@ -491,7 +656,7 @@ def test_a_topic_deleted_for_a_while(world: World) -> None:
     # As on a broker that makes no topics by itself; kafka-python does not pass its option for it on.
     updater.reader.consumer._cluster.config["allow_auto_create_topics"] = False
     world.delete()
-    work(updater, lambda: not updater.reader.consumer.assignment(), "the group is without partitions")
+    work(updater, lambda: not updater.reader.partitions(), "the group is without partitions")
     world.create()
     assert updater.reader.start_over_if_made_again()
     world.publish(world.clicks("anna", 2, 3, 4, first=2))
@@ -540,7 +705,7 @@ def test_a_join_that_is_forgotten_is_made_again(world: World, monkeypatch: pytes
     updater.reader.consumer.topics()  # so that it knows of them at once, and not in some seconds
     monkeypatch.setattr("stream.updater.updater.POLL_MS", 1)
     monkeypatch.setattr("stream.kafka.reader.JOINED_WITHIN_S", 1.0)
-    work(updater, lambda: len(updater.reader.consumer.assignment()) == PARTITIONS + 2, "it has all partitions")
+    work(updater, lambda: len(updater.reader.partitions()) == PARTITIONS + 2, "it has all partitions")
     world.publish(click for number in range(20) for click in world.clicks(f"user-{number}", number))
     apply_all(updater, 20)
 
@@ -559,7 +724,7 @@ def test_two_updaters_share_the_work(world: World) -> None:
         return first.counts["applied"] + second.counts["applied"]
 
     wait_until(lambda: (both(), second.reader.ready.is_set())[1], "the second has partitions")
-    wait_until(lambda: (both(), len(first.reader.consumer.assignment()))[1] == 2, "the first has given some away")
+    wait_until(lambda: (both(), len(first.reader.partitions()))[1] == 2, "the first has given some away")
     world.publish(click for user_id in users for click in world.clicks(user_id, 1, first=1))
     wait_until(lambda: both() == 40, "all events are applied")
     assert second.counts["applied"] > 0
@@ -631,11 +796,11 @@ def test_events_of_a_user_on_two_partitions_are_all_kept(world: World, late_stor
 
     def settled() -> bool:
         second.step()
-        shares = {len(one.reader.consumer.assignment()) for one in both}
+        shares = {len(one.reader.partitions()) for one in both}
         return shares == {PARTITIONS // 2} and not any(one.reader.is_joining() for one in both)
 
     work(first, settled, "the partitions are shared")
-    ours, theirs = (min(one.partition for one in each.reader.consumer.assignment()) for each in both)
+    ours, theirs = (min(one.partition for one in each.reader.partitions()) for each in both)
     zero, one, two, three, of_ben = map(encode, [*world.clicks("anna", 0, 1, 2, 3), *world.clicks("ben", 4)])
     world.send([zero], theirs)
     apply_all(second, 1)
@@ -746,7 +911,7 @@ def test_one_who_stops_while_the_group_changes_waits_to_commit(world: World, mon
             raise RebalanceInProgressError()
         finish()
 
-    monkeypatch.setattr(commits, "go_on", lambda: None)  # nothing is committed before the end
+    monkeypatch.setattr(commits, "send_pending", lambda: None)  # nothing is committed before the end
     monkeypatch.setattr(commits, "finish", changing)
     monkeypatch.setattr(updater.reader, "is_joining", lambda: tries < 3)
 
@@ -831,10 +996,10 @@ def test_one_with_a_name_keeps_its_partitions_over_a_quick_restart(world: World)
 
     def shared() -> bool:
         both(one)
-        return len(one.reader.consumer.assignment()) == len(two.reader.consumer.assignment()) == PARTITIONS // 2
+        return len(one.reader.partitions()) == len(two.reader.partitions()) == PARTITIONS // 2
 
     wait_until(shared, "the partitions are shared")
-    before, rebalances = one.reader.consumer.assignment(), two.counts["rebalances"]
+    before, rebalances = one.reader.partitions(), two.counts["rebalances"]
     one.close()
     again = world.updater(instance="one")
     world.publish(click for number in range(20) for click in world.clicks(f"user-{number}", number))
@@ -844,5 +1009,5 @@ def test_one_with_a_name_keeps_its_partitions_over_a_quick_restart(world: World)
         return again.counts["applied"] + two.counts["applied"] == 20
 
     wait_until(all_applied, "all events are applied")
-    assert again.reader.consumer.assignment() == before
+    assert again.reader.partitions() == before
     assert two.counts["rebalances"] == rebalances

@@ -1,0 +1,19 @@
+"""The command line of the stream, composed of its commands."""
+
+import typer
+
+from stream.commands import dead_letters, sweep, users
+from stream.commands.broker import broker
+from stream.commands.produce import produce, replay
+from stream.commands.run import run
+
+__all__ = ["app"]
+
+HELP = "Keep interest capsules fresh: run | produce | replay | broker; ask and mend: show | forget | sweep | dlq."
+
+app = typer.Typer(help=HELP, no_args_is_help=True, pretty_exceptions_enable=False)
+for command in (run, produce, replay, broker):
+    app.command()(command)
+app.add_typer(users.app)
+app.add_typer(sweep.app)
+app.add_typer(dead_letters.app, name="dlq")

@@ -1,0 +1,78 @@
+"""The command `run`: an updater as a process of its own."""
+
+import logging
+import threading
+
+from mindstream import settings
+from model_export.bundle.extractor import Extractor
+from model_export.bundle.format import Bundle
+from model_export.bundle.registry import Registry
+from model_export.bundle.serving import Serving
+from stream.commands.signals import stop_on_signals
+from stream.kafka.connect import any_cluster
+from stream.monitoring.health import Health
+from stream.monitoring.metrics import Metrics
+from stream.monitoring.server import monitor
+from stream.store.open import open_store
+from stream.store.protocol import Store
+from stream.updater.updater import Updater, collect_less_garbage
+
+__all__ = ["REMOVE_S", "remove_idle", "run"]
+
+log = logging.getLogger("stream")
+
+REPORT_S = 10.0
+REMOVE_S = 3600.0
+
+
+def run() -> None:
+    """Consume events and keep every user's capsules fresh, until Ctrl-C or SIGTERM.
+
+    A model that is published meanwhile is taken over, and the stored capsules
+    are brought to it between events.
+    """
+    stop = stop_on_signals()
+    collect_less_garbage()
+    metrics, health = Metrics(), Health()
+    serving = Serving(Registry(settings.load().models), _warm_extractor, lambda *_: metrics.bundle_refused())
+    with (
+        monitor(settings.load(), metrics, health),
+        any_cluster() as cluster,
+        open_store(settings.load()) as store,
+        serving,
+    ):
+        updater = Updater(cluster, store, serving, settings.load(), metrics, health)
+        log.info("model %s; reading %s at %s", serving.version, settings.load().topic, cluster.bootstrap_servers)
+        threading.Thread(target=_report, args=(updater, stop), daemon=True).start()
+        threading.Thread(target=remove_idle, args=(store, stop), daemon=True).start()
+        updater.run(stop)
+        log.info("stopped cleanly: %s", dict(updater.counts))
+
+
+def _warm_extractor(bundle: Bundle) -> Extractor:
+    """Make a bundle's extractor and run it once.
+
+    So the first batch need not wait for what a first run prepares.
+    """
+    extractor = Extractor(bundle)
+    extractor.encode([bundle.item_ids[: extractor.length]])
+    return extractor
+
+
+def _report(updater: Updater, stop: threading.Event) -> None:
+    """Log the counts now and then, when they have changed."""
+    before: dict[str, int] = {}
+    while not stop.wait(REPORT_S):
+        if dict(updater.counts) != before:
+            before = dict(updater.counts)
+            log.info("%s", ", ".join(f"{count:,} {name}" for name, count in before.items()))
+
+
+def remove_idle(store: Store, stop: threading.Event) -> None:
+    """Remove users whose time is over, now and then; a failure is tried again later."""
+    while not stop.wait(REMOVE_S):
+        try:
+            if removed := store.remove_expired():
+                log.info("removed %d users whose time was over", removed)
+        except (OSError, ValueError) as error:
+            log.warning("users whose time is over stay for now: %s", error)

@@ -1,0 +1,95 @@
+"""A batch on its way from poll to commit: what it was decoded to, and what is done of it."""
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from kafka import TopicPartition
+
+from stream.dead_letters.writer import DeadLetter
+from stream.events.event import BadEventError, Event, Forget, decode
+from stream.events.position import Position
+from stream.kafka.batch import RecordBatch
+from stream.store.state import UserState
+
+__all__ = ["PendingBatch", "Stage", "UserEvents", "decode_batch"]
+
+UserEvents = dict[str, list[tuple[Event | Forget, Position]]]  # in the order of each user's partition
+
+
+class Stage(StrEnum):
+    """Stages of a batch, in order; each is named as `Metrics.stalled` counts it."""
+
+    STORE = "store"
+    DEAD_LETTERS = "dead_letters"
+    UPDATES = "updates"
+
+
+@dataclass
+class PendingBatch:
+    """A decoded batch that is not committed yet.
+
+    After a failure it goes on with the stage that failed.
+
+    Attributes
+    ----------
+    batch : the records.
+    events : user_id -> the behaviours and forgets of the records.
+    letters : the records that are no events.
+    stage : the first one that is not done.
+    written : users whose events are applied and need not be applied again.
+    states : user_id -> state, of those whose state was written in this try and is known to be the latest.
+    """
+
+    batch: RecordBatch = field(default_factory=RecordBatch)
+    events: UserEvents = field(default_factory=dict)
+    letters: list[DeadLetter] = field(default_factory=list)
+    stage: Stage = Stage.STORE
+    written: set[str] = field(default_factory=set)
+    states: dict[str, UserState] = field(default_factory=dict)
+
+    def drop(self, partitions: Collection[TopicPartition]) -> None:
+        """Leave out what came from these partitions: records, events and dead letters."""
+        self.batch = self.batch.without(partitions)
+        kept = {record.partition for record in self.batch.records}
+        by_user = {
+            user_id: [(event, position) for event, position in events if position.partition in kept]
+            for user_id, events in self.events.items()
+        }
+        self.events = {user_id: events for user_id, events in by_user.items() if events}
+        self.letters = [letter for letter in self.letters if letter.record.partition in kept]
+
+    def unwritten(self) -> UserEvents:
+        """Return the events of the users who are still to be written."""
+        return {user_id: events for user_id, events in self.events.items() if user_id not in self.written}
+
+    def note_written(self, user_ids: Collection[str], states: Iterable[UserState]) -> None:
+        """Remember who need not be applied again, and the states that were written for it."""
+        self.written.update(user_ids)
+        self.states.update({state.user_id: state for state in states})
+
+    def note_failure(self) -> None:
+        """Forget the written states: by the next try others may have written those users again."""
+        self.states.clear()
+
+
+def decode_batch(batch: RecordBatch, topic_life: str, is_behaviour: Callable[[str], bool]) -> PendingBatch:
+    """Decode the records of a batch into events by user, and dead letters.
+
+    Parameters
+    ----------
+    topic_life : identity of the topic that the records were read from.
+    is_behaviour : tells by its event_type whether an event is applied; others are ignored.
+    """
+    pending = PendingBatch(batch)
+    for record in batch.records:
+        try:
+            event = decode(record.value, record.key, record.timestamp)
+        except BadEventError as error:
+            pending.letters.append(DeadLetter(record, error))
+            continue
+        if isinstance(event, Event) and not is_behaviour(event.event_type):
+            continue
+        position = Position(topic_life, record.partition, record.offset)
+        pending.events.setdefault(event.user_id, []).append((event, position))
+    return pending
