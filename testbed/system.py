@@ -82,7 +82,7 @@ def _install(command: str) -> str:
         lacking(f"{command} is not installed")
     log = _update_package_lists()
     for package in packages:
-        log = _run(*APT_GET, "_install", "--no-install-recommends", package)
+        log = _run(*APT_GET, "install", "--no-install-recommends", package)
         if find(command):
             break
     return find(command) or lacking(f"{command} is not installed, and apt-get could not install it:\n{log}")

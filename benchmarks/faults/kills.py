@@ -38,7 +38,7 @@ def sigkill(world: World, kills: int = 100, least_between: int = 1) -> Found:
     with world.home() as home, Load(home, KILL_RATE, BAD_EVERY) as load:
         left = False
         for number in range(kills):
-            world.say(f"_kill {number + 1} of {kills}")
+            world.say(f"kill {number + 1} of {kills}")
             with home.start(MINDSTREAM_UPDATES_TOPIC=f"{home.settings.topic}.updates") as command:
                 seconds = _kill(home, command, number % 4)
             if seconds is not None:

@@ -69,7 +69,7 @@ def redis_down(world: World, seconds: float = 30.0) -> Found:
         drain_s = home.catches_up()
         stall_s = watch.stall_s
         command.end()
-        found = verdict(home, load.acknowledged) | {"_evictions": _evictions(command)}
+        found = verdict(home, load.acknowledged) | {"evictions": _evictions(command)}
     return Found(found, {"resumed_after_s": resumed_s, "stall_s": stall_s, "drain_s": drain_s})
 
 
@@ -104,7 +104,7 @@ def dead_letters_refused(world: World, seconds: float = 30.0) -> Found:
         drain_s = home.catches_up()
         command.end()
         letters = letters_of(home, injected)
-        found = verdict(home, load.acknowledged) | letters.faults() | {"_evictions": _evictions(command)}
+        found = verdict(home, load.acknowledged) | letters.faults() | {"evictions": _evictions(command)}
     return Found(found, {"resumed_after_s": resumed_s, "drain_s": drain_s, "letters_twice": letters.twice})
 
 

@@ -182,7 +182,7 @@ def _swap(
     """Point to one and the other, each time until readers and updater have taken it over."""
     pids = {"readers": psutil.Process().pid, "updater": command.process.pid}
     took_s, settled = [], dict.fromkeys(pids, 0.0)
-    for number in tqdm(range(1, swaps + 1), desc="swapping", unit="_swap"):
+    for number in tqdm(range(1, swaps + 1), desc="swapping", unit="swap"):
         version = versions[number % 2]
         readers.users = max(200, load.acknowledged // 40)
         readers.wait_for(version)

@@ -9,17 +9,17 @@ __all__ = ["SHAPES", "data_uri", "picture", "shape_of"]
 WIDTH, HEIGHT = 120, 90
 # Shape -> words that suggest it; what no word suggests gets the shape that the category's hash picks.
 SUGGESTED_BY = {
-    "_leaf": "garden plant flower skin herb seed",
-    "_bowl": "kitchen cook table bowl pan plate pet",
-    "_bottle": "glass coffee tea wine soap water jar",
-    "_lamp": "light lamp candle lantern",
-    "_cloth": "bed bath rug cushion yoga linen towel home",
-    "_tent": "camp hik outdoor ski travel",
-    "_blocks": "toy game furniture shelf box",
-    "_book": "station book paper card office",
-    "_bag": "_bag case purse wallet luggage",
-    "_rings": "jewel audio watch music ring cycl bike wheel",
-    "_waves": "run sport swim sound",
+    "leaf": "garden plant flower skin herb seed",
+    "bowl": "kitchen cook table bowl pan plate pet",
+    "bottle": "glass coffee tea wine soap water jar",
+    "lamp": "light lamp candle lantern",
+    "cloth": "bed bath rug cushion yoga linen towel home",
+    "tent": "camp hik outdoor ski travel",
+    "blocks": "toy game furniture shelf box",
+    "book": "station book paper card office",
+    "bag": "bag case purse wallet luggage",
+    "rings": "jewel audio watch music ring cycl bike wheel",
+    "waves": "run sport swim sound",
 }
 
 
@@ -176,15 +176,15 @@ def _fill(bright: str, is_bright: int) -> str:
 
 
 SHAPES: dict[str, Callable[[bytes, str], str]] = {
-    "_leaf": _leaf,
-    "_bowl": _bowl,
-    "_bottle": _bottle,
-    "_lamp": _lamp,
-    "_cloth": _cloth,
-    "_tent": _tent,
-    "_blocks": _blocks,
-    "_book": _book,
-    "_bag": _bag,
-    "_rings": _rings,
-    "_waves": _waves,
+    "leaf": _leaf,
+    "bowl": _bowl,
+    "bottle": _bottle,
+    "lamp": _lamp,
+    "cloth": _cloth,
+    "tent": _tent,
+    "blocks": _blocks,
+    "book": _book,
+    "bag": _bag,
+    "rings": _rings,
+    "waves": _waves,
 }

@@ -82,7 +82,7 @@ class Pulse:
         found = pd.DataFrame(list(self.latencies), columns=["at", "ms"])
         buckets = found.groupby(found["at"] // BUCKET_S * BUCKET_S)["ms"]
         rows = [(at, f"p{percent}", _quantile(some.tolist(), percent)) for at, some in buckets for percent in (50, 99)]
-        table = pd.DataFrame(rows, columns=["at", "_quantile", "ms"])
+        table = pd.DataFrame(rows, columns=["at", "quantile", "ms"])
         return table.assign(time=_times(table["at"].tolist()))
 
 

@@ -30,7 +30,7 @@ def show(engine: Engine, served: Served, user_id: str) -> None:
     kind = st.segmented_control(
         "Show", choices, default=SHELVES, required=True, label_visibility="collapsed", key="kind"
     )
-    _last_click(user_id, st.session_state.get("_last_click"))
+    _last_click(user_id, st.session_state.get("last_click"))
     if behaviours := behaviours_of(engine.state(user_id), served.bundle):
         st.caption(f"Your last behaviours: {plain(' · '.join(behaviours))}")
     if kind == MAP:

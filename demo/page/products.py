@@ -19,7 +19,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     const card = button.closest(".ms-card")
     card.classList.add("ms-pressed")
     setTimeout(() => card.classList.remove("ms-pressed"), 300)
-    setTriggerValue("_act", { item_id: button.dataset.item, event_type: button.dataset.act })
+    setTriggerValue("act", { item_id: button.dataset.item, event_type: button.dataset.act })
   }
 }
 """

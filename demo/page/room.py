@@ -112,7 +112,7 @@ def _letters(engine: Engine) -> None:
     """The last dead letters; the topic is read again only where one has come."""
     try:
         count = engine.pulse.look().progress.letters
-        if st.session_state.get("_letters", (None,))[0] != count:
+        if st.session_state.get("letters", (None,))[0] != count:
             topic = engine.settings.dead_letter_topic
             st.session_state.letters = count, last_letters(engine.cluster, topic) if count else []
     except OSError as error:

@@ -77,7 +77,7 @@ def train(
     cases = comirec_cases(sequences, split.valid, config.history_length).sample(VALIDATION_CASES, training.seed)
     run = Run(model.to(device), sampler, cases, training)
     data = _describe(log)
-    trained_on = data | {"_fingerprint": _fingerprint(sequences, vocabulary)}
+    trained_on = data | {"fingerprint": _fingerprint(sequences, vocabulary)}
     if state is not None and state.exists():
         run.restore(state, trained_on)
     run.fit(progress, state, trained_on)

@@ -33,7 +33,7 @@ Opener = Callable[[], OverlayStore]
 
 OTHER_PROCESS = """
 import sys
-from tests.test_overlay_stores import STORES, mug
+from tests.index.catalogue.test_overlay_stores import STORES, mug
 with STORES[sys.argv[1]](sys.argv[2]) as store:
     for number, line in enumerate(sys.stdin):
         store.write({"other": mug("other", f"after {line.strip()}")})
@@ -44,7 +44,7 @@ with STORES[sys.argv[1]](sys.argv[2]) as store:
 WRITING_PROCESS = """
 import sys
 from itertools import count
-from tests.test_overlay_stores import STORES, mug
+from tests.index.catalogue.test_overlay_stores import STORES, mug
 with STORES[sys.argv[1]](sys.argv[2]) as store:
     for number in count():
         store.write({f"item-{place}": mug(f"item-{place}", f"{number} {number:0200}") for place in range(50)})
