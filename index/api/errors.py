@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-__all__ = ["JSON", "MOST_BYTES", "RESPONSES", "Sized", "add_refusals", "sentence"]
+__all__ = ["JSON", "MOST_BYTES", "RESPONSES", "Refusal", "Sized", "add_refusals", "sentence"]
 
 MOST_BYTES = 1_000_000  # of a body
 TOO_LARGE = f"the body is too large; the most is {MOST_BYTES:,} bytes"
@@ -20,15 +20,15 @@ UNREADABLE = "There was an error parsing the body"  # FastAPI's own words
 
 
 @dataclass(frozen=True)
-class _Refusal:
+class Refusal:
     """Why there is no answer."""
 
     error: str
 
 
 RESPONSES: dict[int | str, dict[str, Any]] = {
-    "4XX": {"model": _Refusal, "description": "What was asked for is not right; the sentence says what would be."},
-    503: {"model": _Refusal, "description": "The capsule store does not answer; ask again later."},
+    "4XX": {"model": Refusal, "description": "What was asked for is not right; the sentence says what would be."},
+    503: {"model": Refusal, "description": "The capsule store does not answer; ask again later."},
 }
 
 
@@ -41,7 +41,7 @@ def add_refusals(app: FastAPI) -> None:
 
 def _refusal(status: int, sentence: str, headers: Any = None) -> Response:
     """An answer that is none."""
-    return Response(msgspec.json.encode(_Refusal(sentence)), status, headers, JSON)
+    return Response(msgspec.json.encode(Refusal(sentence)), status, headers, JSON)
 
 
 def _refused(request: Request, error: Exception) -> Response:
