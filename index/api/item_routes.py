@@ -49,13 +49,13 @@ def items_router(serving: Serving[Recommender]) -> APIRouter:
         All are added, or none. A new item needs a category, price or attribute whose value the model has learned.
         """
         with refusals():
-            serving.current.items.put_many([one.item() for one in asked])
+            serving.current.catalogue.put_many([one.item() for one in asked])
         return Response(status_code=204)
 
     @router.get("/items/{item_id:id}", response_model=ItemAsked)
     def get(item_id: ItemInPath) -> Response:
         """What people are shown of an item now."""
-        item = serving.current.items.get(item_id)
+        item = serving.current.catalogue.get(item_id)
         if item is None:
             raise unknown(item_id)
         return Response(msgspec.json.encode(item), media_type=JSON)
@@ -64,14 +64,14 @@ def items_router(serving: Serving[Recommender]) -> APIRouter:
     def remove(item_id: ItemInPath) -> Response:
         """Never recommend an item again, whatever later models know, until it is restored or added again."""
         with refusals():
-            serving.current.items.remove(item_id)
+            serving.current.catalogue.remove(item_id)
         return Response(status_code=204)
 
     @router.post("/items/{item_id:id}/restore", status_code=204, response_class=Response)
     def restore(item_id: ItemInPath) -> Response:
         """Undo that an item was removed: it is again what was put last, or what the model's catalogue says."""
         with refusals():
-            item = serving.current.items.restore(item_id)
+            item = serving.current.catalogue.restore(item_id)
         if item is None:
             raise unknown(item_id)
         return Response(status_code=204)

@@ -9,9 +9,9 @@ import uvicorn
 
 from index.api.app import create_app
 from index.api.metrics import ApiMetrics
-from index.catalogue.filters import Filters
 from index.catalogue.open import open_overlay_store
 from index.catalogue.overlay import Overlay
+from index.recommend.filters import Filters
 from index.recommend.recommender import Recommender
 from index.recommend.request import Request
 from mindstream.settings import Settings
@@ -41,8 +41,8 @@ def serve(settings: Settings) -> None:
     filters, metrics = Filters(), ApiMetrics()
     with (
         open_store(settings) as store,
-        open_overlay_store(settings) as items,
-        Overlay(items) as overlay,
+        open_overlay_store(settings) as overlay_store,
+        Overlay(overlay_store) as overlay,
         Serving(
             Registry(settings.models),
             lambda bundle: warm(Recommender(bundle, store, overlay, filters)),

@@ -7,7 +7,7 @@ from index.catalogue.item import Item, check_id, checked
 from index.catalogue.overlay import Overlay
 from index.catalogue.overlay_store import Entries
 from index.catalogue.side_features import SideFeatures
-from index.catalogue.snapshot import CatalogueSnapshot, Placed
+from index.catalogue.snapshot import CatalogueSnapshot, ResolvedEntry
 from model_export.bundle.format import Bundle
 
 __all__ = ["Catalogue"]
@@ -26,35 +26,39 @@ class Catalogue:
         self.bundle, self.overlay = bundle, overlay
         self.base = BundleCatalogue(bundle)
         self.features = SideFeatures(bundle)  # read now: its file may be gone when the first new item comes
-        self.placed: dict[str, Placed] = {}
-        self.placing = threading.Lock()
-        self.latest = self._assortment_of(overlay.current if overlay else {})
+        self.resolved: dict[str, ResolvedEntry] = {}
+        self.resolving = threading.Lock()
+        self.latest = self._snapshot_of(overlay.current if overlay else {})
 
     @property
     def current(self) -> CatalogueSnapshot:
         """The items as they are now. Take it once for each answer: then nothing mixes two moments."""
         if self.overlay is None or self.overlay.current is self.latest.entries:
             return self.latest
-        with self.placing:
+        with self.resolving:
             entries = self.overlay.current
             if entries is not self.latest.entries:
-                self.latest = self._assortment_of(entries)
+                self.latest = self._snapshot_of(entries)
             return self.latest
 
-    def _assortment_of(self, entries: Entries) -> CatalogueSnapshot:
+    def _snapshot_of(self, entries: Entries) -> CatalogueSnapshot:
         """The items with these entries; what is known of those that did not change is taken as it is."""
-        before = self.placed
-        self.placed = {item_id: self.place(item_id, item, before.get(item_id)) for item_id, item in entries.items()}
-        return CatalogueSnapshot(self.base, entries, self.placed)
+        before = self.resolved
+        self.resolved = {
+            item_id: self._resolve(item_id, item, before.get(item_id)) for item_id, item in entries.items()
+        }
+        return CatalogueSnapshot(self.base, entries, self.resolved)
 
-    def place(self, item_id: str, item: Item | None, before: Placed | None) -> Placed:
+    def _resolve(self, item_id: str, item: Item | None, before: ResolvedEntry | None) -> ResolvedEntry:
         """What an entry is to this bundle."""
         if before is not None and before.item is item:
             return before
         row = self.bundle.rows.get(item_id)
         if item is None:
-            return Placed(None, row, {}, None)
-        return Placed(item, row, self.features.values_of(item), self.features.embedding(item) if row is None else None)
+            return ResolvedEntry(None, row, {}, None)
+        return ResolvedEntry(
+            item, row, self.features.values_of(item), self.features.embedding(item) if row is None else None
+        )
 
     def put(self, item: Item) -> None:
         """Add an item, or say anew what people are shown of one and filter by: from now on every request sees it.
@@ -72,7 +76,7 @@ class Catalogue:
     def put_many(self, items: list[Item]) -> None:
         """Likewise all of these or, where one is not right, none."""
         kept = [self.check(item) for item in items]
-        self.write({item.item_id: item for item in kept})
+        self._write({item.item_id: item for item in kept})
 
     def check(self, item: Item) -> Item:
         """The item as it is kept; ValueError unless it may be put."""
@@ -92,7 +96,7 @@ class Catalogue:
             If the item store cannot be written.
         """
         check_id(item_id)
-        self.write({item_id: None})
+        self._write({item_id: None})
 
     def restore(self, item_id: str) -> Item | None:
         """Undo that an item was removed: what was put before holds again, or else what the bundle says.
@@ -109,7 +113,7 @@ class Catalogue:
             If the item store cannot be written.
         """
         check_id(item_id)
-        self.written().restore(item_id)
+        self._writable().restore(item_id)
         return self.get(item_id)
 
     def entries(self) -> Entries:
@@ -133,10 +137,10 @@ class Catalogue:
         row = self.bundle.rows.get(item_id)
         return item is not None and row is not None and item == self.base.item(row)
 
-    def write(self, entries: Entries) -> None:
-        self.written().write(entries)
+    def _write(self, entries: Entries) -> None:
+        self._writable().write(entries)
 
-    def written(self) -> Overlay:
+    def _writable(self) -> Overlay:
         """The overlay to write to."""
         if self.overlay is None:
             raise ValueError("these items are the bundle's alone; right is a recommender that was given an overlay")

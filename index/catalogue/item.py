@@ -1,16 +1,28 @@
 """What people are shown of an item, and what filters and the embedding of a new one are made of."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 
 import msgspec
 
-__all__ = ["CATEGORY", "LONGEST_ID", "PRICE_BAND", "Item", "check_id", "checked", "from_json", "from_line", "to_json"]
+__all__ = [
+    "CATEGORY",
+    "LONGEST_ID",
+    "PRICE_BAND",
+    "Item",
+    "check_id",
+    "checked",
+    "first_values",
+    "from_json",
+    "from_line",
+    "to_json",
+]
 
 LONGEST_ID = 511  # bytes; LMDB's keys hold no more
 MOST_BYTES = 16_384  # of an item as JSON
 CATEGORY, PRICE_BAND = "category", "price_band"
+SHOWN = 5  # values that an error names
 FIELDS = ("item_id", "title", CATEGORY, "price", PRICE_BAND, "price_edges")  # no attribute is called so
 
 
@@ -103,3 +115,8 @@ def check_id(item_id: str) -> None:
     size = len(item_id.encode(errors="replace"))
     if not 0 < size <= LONGEST_ID:
         raise ValueError(f"the item_id {item_id[:50]!r} has {size} bytes; right is 1 to {LONGEST_ID} bytes of UTF-8")
+
+
+def first_values(values: Sequence[str]) -> str:
+    """Write the first few of the values of an attribute, for an error."""
+    return ", ".join(values[:SHOWN]) + (f" and {len(values) - SHOWN:,} others" if len(values) > SHOWN else "")

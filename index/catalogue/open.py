@@ -1,6 +1,7 @@
 """Which item store the configuration asks for."""
 
-from index.catalogue.overlay_store import LmdbOverlayStore, OverlayStore
+from index.catalogue.lmdb_overlay import LmdbOverlayStore
+from index.catalogue.overlay_store import OverlayStore
 from mindstream.settings import Settings
 
 __all__ = ["open_overlay_store"]

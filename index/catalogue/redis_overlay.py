@@ -13,7 +13,7 @@ PAGE = ("WITHSCORES", "LIMIT", 0, 1_000)  # what is read at a time: item_id and 
 
 # KEYS: item_id -> entry; item_ids by the numbers of their changes; the last number. ARGV: the most entries there may
 # be, then item_id and entry in turn. It gives the number of entries that there would be where those are too many.
-# Of a removed item, what was put before is kept behind a minus; see item_store.removed.
+# Of a removed item, what was put before is kept behind a minus; see `overlay_store.removed`.
 WRITE = """
 local kept = redis.call('HLEN', KEYS[1])
 for place = 2, #ARGV, 2 do

@@ -7,13 +7,12 @@ from itertools import islice
 
 import numpy as np
 
-from index.catalogue.item import CATEGORY, PRICE_BAND, Item
+from index.catalogue.item import CATEGORY, PRICE_BAND, Item, first_values
 from model_export.bundle.format import FEATURES, Bundle
 
 __all__ = ["SideFeatures"]
 
 MOST_VALUES = 32  # of an item, the first, as in training
-SHOWN = 5  # values of a field that an error names
 
 
 class SideFeatures:
@@ -59,10 +58,7 @@ class SideFeatures:
     def check(self, item: Item) -> None:
         """Raise ValueError where an item could never be found: the model knows none of its values."""
         if next(self._vectors_of(item), None) is None:
-            known = "; ".join(f"{name}: {_some(values)}" for name, values in self.fields.items()) or "none at all"
+            known = (
+                "; ".join(f"{name}: {first_values(values)}" for name, values in self.fields.items()) or "none at all"
+            )
             raise ValueError(f"the model knows no value of item {item.item_id!r}; those it knows are {known}")
-
-
-def _some(values: Sequence[str]) -> str:
-    """A few of the values, for an error."""
-    return ", ".join(values[:SHOWN]) + (f" and {len(values) - SHOWN:,} others" if len(values) > SHOWN else "")

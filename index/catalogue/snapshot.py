@@ -12,14 +12,14 @@ from index.catalogue.item import Item
 from index.catalogue.overlay_store import Entries
 from index.search.exact import ExactIndex
 from index.search.maxsim import MaxSimIndex
-from index.search.overlaid import OverlaidIndex, Tables
+from index.search.overlaid import OverlaidIndex, StackedVectors
 
-__all__ = ["CatalogueSnapshot", "Placed"]
+__all__ = ["CatalogueSnapshot", "ItemSummary", "ResolvedEntry"]
 
 KEPT = 64  # filters whose rows are kept for the next request: a byte for each item
 
 
-class Placed(NamedTuple):
+class ResolvedEntry(NamedTuple):
     """What an entry of the overlay is to a bundle.
 
     Attributes
@@ -36,7 +36,7 @@ class Placed(NamedTuple):
     vector: np.ndarray | None
 
 
-class _Card(NamedTuple):
+class ItemSummary(NamedTuple):
     """What people read of an item."""
 
     title: str
@@ -54,26 +54,30 @@ class CatalogueSnapshot:
     ----------
     base : the bundle's items.
     entries : of the overlay.
-    placed : each entry's place in the bundle.
+    resolved : each entry's place in the bundle.
     """
 
-    def __init__(self, base: BundleCatalogue, entries: Entries, placed: Mapping[str, Placed]) -> None:
+    def __init__(self, base: BundleCatalogue, entries: Entries, resolved: Mapping[str, ResolvedEntry]) -> None:
         self.base, self.bundle, self.entries = base, base.bundle, entries
-        vectors = {item_id: one.vector for item_id, one in placed.items() if one.vector is not None}
+        vectors = {item_id: one.vector for item_id, one in resolved.items() if one.vector is not None}
         self.new_ids = sorted(vectors)
         size = self.bundle.manifest.items
         self.new_rows = {item_id: row for row, item_id in enumerate(self.new_ids, start=size)}
-        known = [(one.row, one) for one in placed.values() if one.row is not None]
-        told = {row: one.values for row, one in known if one.item is not None}
-        told |= {row: placed[item_id].values for item_id, row in self.new_rows.items()}
+        known = [(one.row, one) for one in resolved.values() if one.row is not None]
+        put_values = {row: one.values for row, one in known if one.item is not None}
+        put_values |= {row: resolved[item_id].values for item_id, row in self.new_rows.items()}
         removed = [row for row, one in known if one.item is None]
-        self.matching = AttributeIndex(base, told, removed, self.new_rows)
-        self.allowed = lru_cache(KEPT)(self.matching.allowed)
+        self.attributes = AttributeIndex(base, put_values, removed, self.new_rows)
+        self.allowed = lru_cache(KEPT)(self.attributes.allowed)
         self.newer = ExactIndex(np.stack([vectors[item_id] for item_id in self.new_ids])) if vectors else None
 
     def rows(self, item_ids: Iterable[str]) -> list[int]:
         """The rows of those items that there are."""
-        return self.matching.rows_of(item_ids)
+        return self.attributes.rows_of(item_ids)
+
+    def rows_with(self, attribute: str, value: str) -> np.ndarray:
+        """Return the rows of the items that have a value, int64 (R,)."""
+        return self.attributes.rows_with(attribute, value)
 
     def item_id(self, row: int) -> str:
         """The item of a row."""
@@ -87,30 +91,30 @@ class CatalogueSnapshot:
             return entry
         return self.base.item(row)
 
-    def card(self, item_id: str) -> _Card:
+    def summary(self, item_id: str) -> ItemSummary:
         """Title, category and price of an item, be it removed; its id for a title where nothing else is known."""
         entry, row = self.entries.get(item_id), self.bundle.rows.get(item_id)
         if entry is not None:
-            return _Card(entry.title, entry.category, entry.price)
+            return ItemSummary(entry.title, entry.category, entry.price)
         if row is None:
-            return _Card(item_id, "", None)
+            return ItemSummary(item_id, "", None)
         catalogue = self.bundle.catalogue
-        return _Card(catalogue.title[row], catalogue.category[row], catalogue.price[row])
+        return ItemSummary(catalogue.title[row], catalogue.category[row], catalogue.price[row])
 
     def over(self, index: MaxSimIndex) -> MaxSimIndex:
         """The index of all these items, of one of the bundle's."""
         return index if self.newer is None else OverlaidIndex(index, self.newer)
 
     @property
-    def vectors(self) -> np.ndarray | Tables:
+    def vectors(self) -> np.ndarray | StackedVectors:
         """The vector of each row."""
-        table = self.bundle.item_embeddings
-        return table if self.newer is None else Tables(table, self.newer.items)
+        embeddings = self.bundle.item_embeddings
+        return embeddings if self.newer is None else StackedVectors(embeddings, self.newer.vectors)
 
     @cached_property
     def category(self) -> np.ndarray:
         """int64 (rows,), the same number for items of the same category; -1 where it is not known."""
-        return self.base.category if not self.entries else self.matching.category()
+        return self.base.category if not self.entries else self.attributes.category()
 
     @cached_property
     def popularity(self) -> np.ndarray:

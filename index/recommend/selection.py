@@ -8,9 +8,9 @@ import numpy as np
 from index.recommend.request import Request
 from index.search.keys import compiled, dot
 from index.search.maxsim import Hits
-from index.search.overlaid import Tables
+from index.search.overlaid import StackedVectors
 
-__all__ = ["chosen_of", "pool_size", "selected"]
+__all__ = ["choose_greedily", "pool_size", "select_candidates"]
 
 POOL = 4  # candidates to choose from, as a multiple of n
 GROWTH = 4  # as many times more are fetched where too few of them could be chosen
@@ -19,10 +19,10 @@ FEW = 4_096  # but so many in any case
 NO_LIMIT = np.iinfo(np.int64).max
 
 
-def selected(
+def select_candidates(
     fetch: Callable[[int], Hits],
     request: Request,
-    items: np.ndarray | Tables,
+    vectors: np.ndarray | StackedVectors,
     category: np.ndarray,
     importance: np.ndarray,
 ) -> Hits:
@@ -31,7 +31,7 @@ def selected(
     Parameters
     ----------
     fetch : gives the best N hits that may come back, fewer where there are no more.
-    items : float32 (items, d).
+    vectors : float32 (items, d), the vector of each item.
     category : int64 (items,), -1 where it is not known.
     importance : float (K',), of the user's interests; empty for popular items.
     """
@@ -39,7 +39,7 @@ def selected(
     while True:
         hits = fetch(size)
         good = _above(hits, request.min_score if len(importance) else None)
-        chosen = good if request.is_plain else chosen_of(good, request, items, category, importance)
+        chosen = good if request.is_plain else choose_greedily(good, request, vectors, category, importance)
         is_all = len(good.rows) < size or size == most
         if is_all or len(chosen.rows) == request.n or _is_full(chosen, request, importance):
             return chosen
@@ -61,17 +61,19 @@ def _above(hits: Hits, min_score: float | None) -> Hits:
     return hits if min_score is None else hits.take(np.flatnonzero(hits.scores >= min_score))
 
 
-def chosen_of(
-    hits: Hits, request: Request, items: np.ndarray | Tables, category: np.ndarray, importance: np.ndarray
+def choose_greedily(
+    hits: Hits, request: Request, vectors: np.ndarray | StackedVectors, category: np.ndarray, importance: np.ndarray
 ) -> Hits:
     """Choose greedily among hits; see Request."""
     chosen = np.empty(min(request.n, len(hits.rows)), dtype=np.int64)
-    vectors = _unit(items[hits.rows]) if request.max_cosine is not None else np.empty((0, 0), dtype=np.float32)
+    of_hits = (
+        _unit_vectors(vectors[hits.rows]) if request.max_cosine is not None else np.empty((0, 0), dtype=np.float32)
+    )
     count = _greedy(
         hits.scores.astype(np.float64),
         hits.capsule,
         category[hits.rows],
-        vectors,
+        of_hits,
         _quotas(request, importance),
         float(request.diversity),
         np.float32(1 if request.max_cosine is None else request.max_cosine),
@@ -89,7 +91,7 @@ def _quotas(request: Request, importance: np.ndarray) -> np.ndarray:
     return most
 
 
-def _unit(vectors: np.ndarray) -> np.ndarray:
+def _unit_vectors(vectors: np.ndarray) -> np.ndarray:
     """float32 (N, d) of length 1; zeros stay zeros."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.ascontiguousarray(vectors / np.where(lengths > 0, lengths, 1), dtype=np.float32)

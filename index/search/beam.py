@@ -39,7 +39,7 @@ class BeamIndex(MaxSimIndex):
 
     Parameters
     ----------
-    items : float32 (items, d), the table that the graph was built on.
+    vectors : float32 (items, d), the table that the graph was built on.
     links : of the graph.
     ef : N -> breadth of the beam for it; between them in proportion.
     break_even : a scan is taken where it reads at most so many rows times ef; 0: never.
@@ -47,13 +47,17 @@ class BeamIndex(MaxSimIndex):
 
     kind = "hnsw"
 
-    def __init__(self, items: np.ndarray, links: Links, ef: Mapping[int, int], break_even: float = BREAK_EVEN) -> None:
-        self.scan = ExactIndex(items)
-        self.items, self.links, self.ef = self.scan.items, links, dict(sorted(ef.items()))
-        self.width = max(WIDTH, math.isqrt(len(items)) // CROWD)
+    def __init__(
+        self, vectors: np.ndarray, links: Links, ef: Mapping[int, int], break_even: float = BREAK_EVEN
+    ) -> None:
+        self.scan = ExactIndex(vectors)
+        self.vectors, self.links, self.ef = self.scan.vectors, links, dict(sorted(ef.items()))
+        self.width = max(WIDTH, math.isqrt(len(vectors)) // CROWD)
         self.break_even = break_even
         self.free: deque[Marks] = deque(maxlen=KEPT)
-        self.beams([np.zeros((1, items.shape[1]), dtype=np.float32)], 1, 1, [EVERY_ROW], None)  # loads the machine code
+        self.beams(
+            [np.zeros((1, vectors.shape[1]), dtype=np.float32)], 1, 1, [EVERY_ROW], None
+        )  # loads the machine code
 
     def find(
         self, users: Sequence[np.ndarray], n: int, excluded: Sequence[np.ndarray], allowed: Allowed | None
@@ -64,7 +68,7 @@ class BeamIndex(MaxSimIndex):
             return self.scan.find(users, n, excluded, allowed)
         keys, counts = self.beams(users, n, ef, excluded, allowed)
         return [
-            hits_of(self.items, keys[user, : counts[user]], users[user], n, EVERY_ROW)
+            hits_of(self.vectors, keys[user, : counts[user]], users[user], n, EVERY_ROW)
             if counts[user] >= n
             else self.scan.find([users[user]], n, [excluded[user]], allowed)[0]
             for user in range(len(users))
@@ -82,7 +86,7 @@ class BeamIndex(MaxSimIndex):
 
     def scan_is_faster(self, ef: int, allowed: Allowed | None) -> bool:
         """Whether scoring all allowed rows takes no longer than a beam, which meets only so many of them on its way."""
-        items = len(self.items)
+        items = len(self.vectors)
         rows = items if allowed is None else len(allowed.rows)
         return rows * rows <= self.break_even * ef * items
 
@@ -97,7 +101,7 @@ class BeamIndex(MaxSimIndex):
         counts = np.empty(len(users), dtype=np.int64)
         marks = self.take_marks(1 + max(map(len, users)))
         joint_beams(
-            self.items,
+            self.vectors,
             self.links.rows,
             self.links.entries[None],
             capsules,
@@ -123,7 +127,7 @@ class BeamIndex(MaxSimIndex):
         except IndexError:
             marks = None
         if marks is None or len(marks.queues) < beams:
-            items = len(self.items)
+            items = len(self.vectors)
             marks = Marks(
                 seen=np.zeros(items, dtype=np.uint8),
                 barred=np.zeros(items, dtype=np.uint8),

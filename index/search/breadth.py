@@ -44,12 +44,12 @@ def measured(index: BeamIndex, queries: Sequence[np.ndarray], target: float = TA
     """
     if not 0 < target <= 1:
         raise ValueError(f"the target of recall is {target}; right is above 0 and at most 1")
-    counts = [n for n in COUNTS if n <= len(index.items)] or [len(index.items)]
+    counts = [n for n in COUNTS if n <= len(index.vectors)] or [len(index.vectors)]
     right = index.scan.search_many(queries, counts[-1])
     ef, recall = {}, {}
     for n in counts:
-        for breadth in _breadths(n, len(index.items)):
-            found = BeamIndex(index.items, index.links, {n: breadth}, break_even=0).search_many(queries, n)
+        for breadth in _breadths(n, len(index.vectors)):
+            found = BeamIndex(index.vectors, index.links, {n: breadth}, break_even=0).search_many(queries, n)
             ef[n], recall[n] = breadth, _mean_recall(found, right, n)
             if recall[n] >= target:
                 break

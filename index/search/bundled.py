@@ -57,7 +57,7 @@ def _ef_of(plain: hnsw.HnswIndex, bundle: Bundle, settings: HnswSettings, target
     """What the manifest says of ef: the one that is given, or those that were measured, with their recall."""
     if settings.ef:
         return {"ef": settings.ef}
-    index = BeamIndex(plain.items, links_of(plain.graph), {1: 1})
+    index = BeamIndex(plain.vectors, links_of(plain.graph), {1: 1})
     found = breadth.measured(index, breadth.queries_of(bundle, settings.seed), target)
     return {
         "ef": {str(n): ef for n, ef in found.ef.items()},  # JSON's names are strings

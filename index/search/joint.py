@@ -50,15 +50,15 @@ def _offer(
 
 
 @compiled()
-def _prefetch(items: np.ndarray, row: int) -> None:
+def _prefetch(array: np.ndarray, row: int) -> None:
     """Begin to read one item."""
-    for column in range(0, items.shape[1], STEP):
-        prefetch_line(items, row, column)
+    for column in range(0, array.shape[1], STEP):
+        prefetch_line(array, row, column)
 
 
 @compiled()
 def _visit(
-    items: np.ndarray,
+    vectors: np.ndarray,
     near: np.ndarray,
     count: int,
     capsules: np.ndarray,
@@ -74,14 +74,14 @@ def _visit(
 ) -> None:
     """Score the first `count` rows of `near` for every beam, and offer them."""
     for place in range(min(AHEAD, count)):
-        _prefetch(items, near[place])
+        _prefetch(vectors, near[place])
     for place in range(count):
         if place + AHEAD < count:
-            _prefetch(items, near[place + AHEAD])
+            _prefetch(vectors, near[place + AHEAD])
         row = near[place]
         best = np.float32(-np.inf)
         for k in range(len(capsules)):
-            scores[k] = dot(items, row, capsules, k)
+            scores[k] = dot(vectors, row, capsules, k)
             best = max(best, scores[k])
         scores[-1] = best
         counts = (len(allowed) == 0 or allowed[row]) and (len(barred) == 0 or barred[row] != stamp)
@@ -105,7 +105,7 @@ def _unseen(links: np.ndarray, at: int, seen: np.ndarray, stamp: int, near: np.n
 
 @compiled()
 def _joint_beam(
-    items: np.ndarray,
+    vectors: np.ndarray,
     links: np.ndarray,
     entries: np.ndarray,
     capsules: np.ndarray,
@@ -140,7 +140,7 @@ def _joint_beam(
     scores = np.empty(last + 1, dtype=np.float32)
     near = np.empty(max(entries.shape[1], links.shape[1]), dtype=np.int32)
     visited = _unseen(entries, 0, seen, stamp, near)
-    _visit(items, near, visited, capsules, allowed, barred, stamp, pools, queues, sizes, width, 0, scores)
+    _visit(vectors, near, visited, capsules, allowed, barred, stamp, pools, queues, sizes, width, 0, scores)
     for beam in range(last + 1):
         most = pools.shape[1] if beam == last else width
         while sizes[1, beam]:
@@ -158,7 +158,7 @@ def _joint_beam(
             visited += found
             if visited > queues.shape[1]:
                 return -1
-            _visit(items, near, found, capsules, allowed, barred, stamp, pools, queues, sizes, width, beam, scores)
+            _visit(vectors, near, found, capsules, allowed, barred, stamp, pools, queues, sizes, width, beam, scores)
     return int(sizes[0, last])
 
 
@@ -175,7 +175,7 @@ def _new_stamp(clock: np.ndarray, seen: np.ndarray, barred: np.ndarray) -> int:
 
 @compiled()
 def joint_beams(
-    items: np.ndarray,
+    vectors: np.ndarray,
     links: np.ndarray,
     entries: np.ndarray,
     capsules: np.ndarray,
@@ -195,7 +195,7 @@ def joint_beams(
 
     Parameters
     ----------
-    capsules, starts : see `index.scan.scan`; `excluded` and `excluded_starts` likewise, rows that are no answers.
+    capsules, starts : see `scan.scan`; `excluded` and `excluded_starts` likewise, rows that are no answers.
     found : int64 (users, ef), becomes the keys, in no order, NOTHING behind the last.
     counts : int64 (users,), becomes what `_joint_beam` returns.
     """
@@ -210,7 +210,7 @@ def joint_beams(
         marks = barred if len(rows) else barred[:0]
         beams = len(mine) + 1
         counts[user] = _joint_beam(
-            items, links, entries, mine, allowed, marks, seen, stamp, pools[:beams], queues[:beams], width
+            vectors, links, entries, mine, allowed, marks, seen, stamp, pools[:beams], queues[:beams], width
         )
         for place in range(max(counts[user], 0)):
             found[user, place] = pools[beams - 1, place]

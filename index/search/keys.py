@@ -3,7 +3,8 @@
 One int64 holds a score and a row, so that a larger key is a larger score or, of equal scores, a smaller row. A heap is
 a row of an array, whose first element is the smallest key; to take the largest first, keys stand there negated.
 
-numba recompiles a file that was changed, but not those that use it: who changes this one deletes `index/__pycache__`.
+numba recompiles a file that was changed, but not those that use it: who changes this one deletes
+`index/search/__pycache__`.
 """
 
 from collections.abc import Callable

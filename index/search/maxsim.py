@@ -64,11 +64,11 @@ class MaxSimIndex(ABC):
 
     Attributes
     ----------
-    items : float32 (items, d), the item table.
+    vectors : float32 (items, d), the item table.
     """
 
     kind: str
-    items: np.ndarray
+    vectors: np.ndarray
 
     def search_many(
         self,
@@ -92,7 +92,7 @@ class MaxSimIndex(ABC):
             If n is below 1 or capsules do not fit the items.
         """
         for capsules in users:
-            _check_query(capsules, n, self.items.shape[1])
+            _check_query(capsules, n, self.vectors.shape[1])
         excluded = [_as_rows(rows) for rows in exclude] or [EVERY_ROW] * len(users)
         return self.find(users, n, excluded, allowed)
 
