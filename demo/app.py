@@ -5,7 +5,7 @@ import sys
 
 import streamlit as st
 
-from demo.drawing.words import plain
+from demo.drawing.words import escape_markdown
 from demo.engine.engine import Engine
 from demo.engine.home import is_prepared
 from demo.page import room, shop
@@ -43,7 +43,7 @@ def page() -> None:
     user_id = choose_user(engine)
     where(engine)
     if "error" in st.session_state:
-        st.error(plain(st.session_state.pop("error")))
+        st.error(escape_markdown(st.session_state.pop("error")))
     if view == ROOM:
         room.show(engine)
     else:
@@ -69,8 +69,8 @@ def where(engine: Engine) -> None:
     st.sidebar.divider()
     served = engine.served
     for name, place in engine.places().items():
-        st.sidebar.caption(f"**{name}** {plain(place)}")
-    st.sidebar.caption(f"**Model** {plain(served.bundle.version)}")
+        st.sidebar.caption(f"**{name}** {escape_markdown(place)}")
+    st.sidebar.caption(f"**Model** {escape_markdown(served.bundle.version)}")
     st.sidebar.caption(f"{served.bundle.manifest.items:,} items, {served.recommender.index.kind} max-sim")
 
 
@@ -80,7 +80,7 @@ def wrong(sentence: str, looks: list[None]) -> None:
     if looks:
         st.rerun()
     looks.append(None)
-    st.error(plain(sentence))
+    st.error(escape_markdown(sentence))
     st.caption("Trying again by itself ...")
 
 

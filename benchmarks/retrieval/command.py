@@ -32,8 +32,8 @@ __all__ = [
     "EXACT",
     "OURS",
     "PLAIN",
-    "Figures",
-    "Size",
+    "WayFigures",
+    "WorldSize",
     "best_peer",
     "main",
     "measure",
@@ -55,7 +55,7 @@ ROUNDS = 3
 
 
 @dataclass(frozen=True)
-class Size:
+class WorldSize:
     """What is measured: items, users to tune on, and users to measure with."""
 
     items: int = 200_000
@@ -64,7 +64,7 @@ class Size:
 
 
 @dataclass(frozen=True)
-class Figures:
+class WayFigures:
     """What one way did: ef (0: it has none), recall@N, milliseconds, queries a second."""
 
     ef: int
@@ -74,7 +74,7 @@ class Figures:
     queries_per_s: float
 
 
-Case = dict[str, Figures]  # of each way
+Case = dict[str, WayFigures]  # of each way
 
 
 def main(
@@ -90,7 +90,7 @@ def main(
 ) -> None:
     """Recall and milliseconds of max-sim top-N, ours and peers'."""
     libraries = peers.chosen(peer or list(peers.PEERS))
-    sizes = [Size(5_000, 10, 20)] if quick else [Size(number) for number in items or [Size.items]]
+    sizes = [WorldSize(5_000, 10, 20)] if quick else [WorldSize(number) for number in items or [WorldSize.items]]
     found: dict[str, Case] = {}
     memory: list[float] = []
     for cases, bytes_per_item in (
@@ -102,7 +102,7 @@ def main(
     _report(found, memory[0])
 
 
-def measure(size: Size, seed: int, libraries: peers.Libraries = peers.PEERS) -> tuple[dict[str, Case], float]:
+def measure(size: WorldSize, seed: int, libraries: peers.Libraries = peers.PEERS) -> tuple[dict[str, Case], float]:
     """The cases of made-up items, and the bytes an item that our graph takes."""
     rng = np.random.default_rng(seed)
     items = made_up_items(size.items, DIM, rng)
@@ -116,7 +116,7 @@ def measure_bundle(
 ) -> tuple[dict[str, Case], float]:
     """The cases of a trained model's items, with the capsules that its ef would be measured with."""
     users = {f"bundle {bundle.version}": queries_of(bundle, seed)}
-    return _measure_table(np.asarray(bundle.item_embeddings), users, Size.tuning, libraries)
+    return _measure_table(np.asarray(bundle.item_embeddings), users, WorldSize.tuning, libraries)
 
 
 def _measure_table(
@@ -174,7 +174,7 @@ def _compared(
     calls = {way: lambda one, way=way: ways[way].top(one, n, efs[way]) for way in ways}
     seconds = _least_seconds(calls, users)
     return {
-        way: Figures(
+        way: WayFigures(
             ef=efs[way],
             recall=recall([call(one) for one in users], right[id(users)]),
             p50_ms=1_000 * float(np.percentile(seconds[way], 50)),

@@ -2,7 +2,7 @@
 
 All have the same number of links, breadth of building and distance: the inner product. `Augmented` is no peer but our
 own reference: hnswlib's search along the very links that the joint beam walks along, of vectors of equal norms and with
-the links of both distances (index/hnsw.py).
+the links of both distances (index/search/hnsw.py).
 """
 
 import importlib.util

@@ -48,7 +48,7 @@ SERVE = (
 
 
 @dataclass(frozen=True)
-class _Found:
+class _LoadFigures:
     """What the load met: answers a second, milliseconds at p50 and p99, errors, and bytes of an answer."""
 
     rate: float
@@ -148,7 +148,7 @@ def _clicking(log: InteractionLog, producer: EventProducer, rate: int) -> Iterat
         thread.join()
 
 
-def _load(task: LoadTask) -> _Found:
+def _load(task: LoadTask) -> _LoadFigures:
     """Ask from a process of its own.
 
     Raises
@@ -166,10 +166,10 @@ def _load(task: LoadTask) -> _Found:
     )
     if done.returncode:
         raise OSError(f"the load of the benchmark ended with status {done.returncode}; see above")
-    return _found_in(msgspec.json.decode(done.stdout, type=LoadReport))
+    return _figures_of(msgspec.json.decode(done.stdout, type=LoadReport))
 
 
-def _found_in(report: LoadReport) -> _Found:
+def _figures_of(report: LoadReport) -> _LoadFigures:
     """What a load met.
 
     Raises
@@ -181,11 +181,17 @@ def _found_in(report: LoadReport) -> _Found:
         raise OSError(f"nothing was answered within {report.seconds:.0f} s, with {report.errors} errors")
     p50, p99 = np.percentile(report.took_ms, [50, 99]).tolist()
     answers = len(report.took_ms)
-    return _Found(answers / report.seconds, p50, p99, report.errors, report.bytes / answers)
+    return _LoadFigures(answers / report.seconds, p50, p99, report.errors, report.bytes / answers)
 
 
 def report(
-    found: _Found, healthz: _Found, static: _Found, n: int, connections: int, seconds: float, events: float
+    found: _LoadFigures,
+    healthz: _LoadFigures,
+    static: _LoadFigures,
+    n: int,
+    connections: int,
+    seconds: float,
+    events: float,
 ) -> None:
     """Print answers a second and how long they took, beside the ceilings."""
     names = {f"recommendations, n = {n}": found, "ceiling: /openapi.json": static, "ceiling: /healthz": healthz}

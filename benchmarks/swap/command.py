@@ -58,7 +58,7 @@ SWEPT = re.compile(r"swept: capsules of (\d+) users are of model \S+ now; \d+ us
 
 
 @dataclass
-class _Figures:
+class _SwapFigures:
     """What was measured; times in milliseconds."""
 
     values: dict[str, float] = field(default_factory=dict)
@@ -81,7 +81,7 @@ def main(
     """New models while events and readers go on: failed and mixed answers, lost events, latency, memory, the sweep."""
     torch.set_num_threads(1)
     swaps, users, before_s = (10, 5_000, QUICK_S) if quick else (swaps, users, BEFORE_S)
-    figures = _Figures()
+    figures = _SwapFigures()
     with tempfile.TemporaryDirectory(prefix="mindstream-") as made, RealKafka() as kafka:
         bundles = _two_bundles(Path(made) / "bundles")
         world = World(kafka, bundles[0], Path(made))
@@ -135,7 +135,7 @@ def _users_of(
     ]
 
 
-def _swap_often(home: Home, bundles: Sequence[Bundle], swaps: int, before_s: float, figures: _Figures) -> None:
+def _swap_often(home: Home, bundles: Sequence[Bundle], swaps: int, before_s: float, figures: _SwapFigures) -> None:
     """Swaps under load, and bundles that must not be served."""
     registry = _offer(home, bundles)
     by_version = {bundle.version: bundle for bundle in bundles}
@@ -158,7 +158,7 @@ def _swap_often(home: Home, bundles: Sequence[Bundle], swaps: int, before_s: flo
     figures.over("p99_during_over_p99_before", "answer_during_p99_ms", "answer_before_p99_ms")
 
 
-def _rest(seconds: float, readers: Readers, probe: Probe, figures: _Figures, when: str) -> None:
+def _rest(seconds: float, readers: Readers, probe: Probe, figures: _SwapFigures, when: str) -> None:
     """Let everything go on for a while, and note how long answers and events take."""
     time.sleep(2.0)  # to warm up
     readers.took_s.clear()
@@ -177,7 +177,7 @@ def _swap(
     readers: Readers,
     load: Load,
     command: Command,
-    figures: _Figures,
+    figures: _SwapFigures,
 ) -> None:
     """Point to one and the other, each time until readers and updater have taken it over."""
     pids = {"readers": psutil.Process().pid, "updater": command.process.pid}
@@ -239,7 +239,7 @@ def left_old_of(store: Store, version: str) -> int:
     return sum(state.capsules.model_version != version for state in states_of(store))
 
 
-def _sweep_all(home: Home, bundles: Sequence[Bundle], users: int, before_s: float, figures: _Figures) -> None:
+def _sweep_all(home: Home, bundles: Sequence[Bundle], users: int, before_s: float, figures: _SwapFigures) -> None:
     """Many users, all of the first model; then the second one becomes current."""
     registry = _offer(home, bundles)
     fill(home.store, Extractor(bundles[0]), users)

@@ -7,7 +7,7 @@ from demo.drawing.cards import interest_colour
 from demo.drawing.interest_map import TRAIL, Coupling, coupling_table
 from demo.drawing.view import Theme
 
-__all__ = ["GREY", "colours_of", "dots", "heat_map", "interest_map", "latencies", "names_of", "over_time"]
+__all__ = ["GREY", "colours_of", "dots", "heat_map", "interest_map", "interest_names", "latencies", "over_time"]
 
 SHORT = 26  # characters of a title beside the heat map
 CLOCK = alt.X("time:T", title=None, axis=alt.Axis(format="%H:%M:%S", grid=False, tickCount=4))
@@ -20,10 +20,12 @@ def interest_map(
     items: pd.DataFrame, behaviours: pd.DataFrame, trail: pd.DataFrame, themes: list[Theme], importance: list[float]
 ) -> alt.LayerChart:
     """Items as dots, the last behaviours as rings, interests as diamonds with the ways that they came."""
-    names = names_of(themes)
+    names = interest_names(themes)
     trail = trail[trail["interest"] < len(names)]  # one that the user no longer has is left out
     trail = trail.assign(name=[names[number] for number in trail["interest"]])
-    layers = alt.layer(dots(items, colours_of(themes, importance)), _rings(behaviours), *_diamonds(trail, names))
+    layers = alt.layer(
+        dots(items, colours_of(themes, importance)), _behaviour_rings(behaviours), *_diamonds(trail, names)
+    )
     chart = layers.resolve_scale(color="independent", opacity="independent")
     return chart.properties(height=430).configure_view(strokeWidth=0)
 
@@ -41,7 +43,7 @@ def dots(items: pd.DataFrame, colours: dict[str, str]) -> alt.Chart:
     return chart.encode(X, Y, color=alt.Color("colour:N", scale=None), tooltip=["title:N", "category:N"])
 
 
-def _rings(behaviours: pd.DataFrame) -> alt.Chart:
+def _behaviour_rings(behaviours: pd.DataFrame) -> alt.Chart:
     """Behaviours, the older the fainter."""
     faint = alt.Opacity("age:Q", scale=alt.Scale(domain=[0, TRAIL], range=[1, 0.2]), legend=None)
     chart = alt.Chart(behaviours).mark_point(size=120, strokeWidth=2, color=DARK)
@@ -63,14 +65,14 @@ def _diamonds(trail: pd.DataFrame, names: list[str]) -> list[alt.Chart]:
     ]
 
 
-def names_of(themes: list[Theme]) -> list[str]:
+def interest_names(themes: list[Theme]) -> list[str]:
     """Interests as charts name them: the number and the theme."""
     return [f"{number}: {theme.words or 'mixed'}" for number, theme in enumerate(themes, start=1)]
 
 
 def heat_map(found: Coupling, themes: list[Theme]) -> alt.Chart:
     """Behaviours below each other, the newest last; interests side by side."""
-    names = names_of(themes)
+    names = interest_names(themes)
     table = coupling_table(found)
     labels = [f"{place + 1}. {title[:SHORT]}" for place, title in zip(table["place"], table["title"], strict=True)]
     table = table.assign(label=labels, name=[names[number] for number in table["interest"]])

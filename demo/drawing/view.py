@@ -1,4 +1,4 @@
-"""What the page shows, as plain rows: products that match, and candidates grouped by interest."""
+"""What the page shows, as plain values: products that match, and candidates grouped by interest."""
 
 import math
 from collections import Counter
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from index.recommend.recommender import Candidates
+from index.recommend.candidates import Candidates
 from model_export.bundle.format import Bundle
 from stream.store.interests import ExplainedInterest
 from stream.store.state import UserState
 
 __all__ = [
-    "Row",
+    "Product",
     "Shelf",
     "Shown",
     "Theme",
@@ -33,7 +33,7 @@ LAST_BEHAVIOURS = 8
 
 
 @dataclass(frozen=True)
-class Row:
+class Product:
     """A product as shown."""
 
     item_id: str
@@ -77,7 +77,7 @@ class Shelf:
     theme: Theme
     made_by: list[str]
     importance: float
-    rows: list[Row]
+    products: list[Product]
 
     @property
     def key(self) -> str:
@@ -98,12 +98,12 @@ class Shown:
     user_id: str
     shelves: list[Shelf]
     entered: frozenset[str] = frozenset()
-    left: tuple[Row, ...] = ()
+    left: tuple[Product, ...] = ()
 
     @property
-    def rows(self) -> list[Row]:
+    def products(self) -> list[Product]:
         """All products, shelf by shelf."""
-        return [row for shelf in self.shelves for row in shelf.rows]
+        return [product for shelf in self.shelves for product in shelf.products]
 
 
 def shown_after(before: Shown | None, user_id: str, shelves: list[Shelf]) -> Shown:
@@ -113,29 +113,29 @@ def shown_after(before: Shown | None, user_id: str, shelves: list[Shelf]) -> Sho
     if before.shelves == shelves:
         return before
     after = Shown(user_id, shelves)
-    was, now = {row.item_id for row in before.rows}, {row.item_id for row in after.rows}
-    left = tuple(row for row in before.rows if row.item_id not in now)
+    was, now = {one.item_id for one in before.products}, {one.item_id for one in after.products}
+    left = tuple(product for product in before.products if product.item_id not in now)
     return Shown(user_id, shelves, frozenset(now - was), left)
 
 
-def categories_among(rows: Iterable[Row]) -> int:
+def categories_among(products: Iterable[Product]) -> int:
     """How many different categories these products have."""
-    return len({row.category for row in rows if row.category})
+    return len({product.category for product in products if product.category})
 
 
-def _row_of(bundle: Bundle, row: int) -> Row:
+def _product_of(bundle: Bundle, row: int) -> Product:
     """The product in a row of the item table."""
     catalogue = bundle.catalogue
-    return Row(bundle.item_ids[row], catalogue.title[row], catalogue.category[row], catalogue.price[row])
+    return Product(bundle.item_ids[row], catalogue.title[row], catalogue.category[row], catalogue.price[row])
 
 
-def search(bundle: Bundle, wanted: str, category: str) -> list[Row]:
+def search(bundle: Bundle, wanted: str, category: str) -> list[Product]:
     """Products whose title has all the words, the most popular first; no words or no category: all."""
     words = wanted.casefold().split()
     catalogue = bundle.catalogue
     order = np.argsort(-np.array(catalogue.popularity), kind="stable")
     return [
-        _row_of(bundle, row)
+        _product_of(bundle, row)
         for row in order.tolist()
         if (not category or catalogue.category[row] == category)
         and all(word in catalogue.title[row].casefold() for word in words)
@@ -154,8 +154,8 @@ def shelves_of(candidates: Candidates, bundle: Bundle, most: int = ON_A_SHELF) -
     most : products on each shelf.
     """
     if not candidates.interests:
-        rows = [_row_of(bundle, bundle.rows[item_id]) for item_id in candidates.item_ids[:most]]
-        return [Shelf(-1, Theme(), [], 0.0, rows)]
+        products = [_product_of(bundle, bundle.rows[item_id]) for item_id in candidates.item_ids[:most]]
+        return [Shelf(-1, Theme(), [], 0.0, products)]
     best = max(candidates.scores, default=0.0)
     least = WORTH * best if best > 0 else -math.inf
     brought = list(zip(candidates.item_ids, candidates.capsule, candidates.scores, strict=True))
@@ -171,7 +171,7 @@ def shelves_of(candidates: Candidates, bundle: Bundle, most: int = ON_A_SHELF) -
                 theme=theme_of(formed, bundle),
                 made_by=[_title_of(bundle, item_id) for item_id in formed],
                 importance=min(1.0, interest.importance),
-                rows=[_row_of(bundle, bundle.rows[item_id]) for item_id in mine],
+                products=[_product_of(bundle, bundle.rows[item_id]) for item_id in mine],
             )
         )
     return sorted(shelves, key=lambda shelf: -shelf.importance)

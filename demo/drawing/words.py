@@ -3,13 +3,13 @@
 import re
 from datetime import timedelta
 
-__all__ = ["age", "plain", "price"]
+__all__ = ["age", "escape_markdown", "price"]
 
 UNITS = (("d", 86_400), ("h", 3_600), ("min", 60))
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&])")
 
 
-def plain(text: str) -> str:
+def escape_markdown(text: str) -> str:
     """Text that Streamlit's Markdown shows as it is, in one line."""
     return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
 

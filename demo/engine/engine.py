@@ -11,11 +11,11 @@ from demo.engine.offsets import Offsets
 from demo.engine.personas import Personas
 from demo.engine.pulse import Pulse
 from demo.engine.release import Retraining
-from demo.engine.served import Served, one_interest, served
+from demo.engine.served import Served, make_served, one_interest_recommender
 from demo.engine.shopper import USER_ID as TEST_SHOPPER
 from demo.engine.shopper import Shopper
 from demo.engine.traffic import Traffic
-from index.recommend.recommender import Candidates
+from index.recommend.candidates import Candidates
 from mindstream.settings import Settings
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.registry import NoEarlierBundleError, Registry
@@ -86,8 +86,10 @@ class Engine:
         self.cluster = self._open_cluster()
         self.updater = self._start_updater() if settings.demo_updater else None
         # Joining the group takes seconds; what follows is done meanwhile.
-        self.serving = self.closing.enter_context(Serving(self.registry, lambda bundle: served(bundle, self.store)))
-        self.one = one_interest(one_interest_models(settings), self.store)
+        self.serving = self.closing.enter_context(
+            Serving(self.registry, lambda bundle: make_served(bundle, self.store))
+        )
+        self.one = one_interest_recommender(one_interest_models(settings), self.store)
         self.life = TopicLife(self.cluster, settings.topic)
         self.closing.callback(self.life.close)
         self.producer = self.closing.enter_context(EventProducer(self.cluster, settings.topic))

@@ -8,13 +8,13 @@ from kafka.errors import KafkaError
 from mindstream.settings import Settings
 from stream.kafka.cluster import Cluster
 
-__all__ = ["Offsets", "Progress"]
+__all__ = ["Offsets", "TopicProgress"]
 
 ANSWER_MS = 3_000
 
 
 @dataclass(frozen=True)
-class Progress:
+class TopicProgress:
     """Events written and events done, over all partitions; the topic's dead letters."""
 
     written: int
@@ -40,7 +40,7 @@ class Offsets:
         self.settings = settings
         self.consumer = cluster.consumer(settings.group)  # never subscribes, so it is no member of the group
 
-    def read(self) -> Progress:
+    def read(self) -> TopicProgress:
         """What the broker says now."""
         try:
             partitions = self.partitions(self.settings.topic)
@@ -51,7 +51,7 @@ class Offsets:
             buried = self.consumer.end_offsets(letters, timeout_ms=ANSWER_MS)
         except KafkaError as error:
             raise OSError(f"the broker does not say how far {self.settings.topic} was read: {error}") from error
-        return Progress(sum(ends.values()), sum(done), sum(buried.values()))
+        return TopicProgress(sum(ends.values()), sum(done), sum(buried.values()))
 
     def partitions(self, topic: str) -> list[TopicPartition]:
         return [TopicPartition(topic, number) for number in self.consumer.partitions_for_topic(topic) or ()]

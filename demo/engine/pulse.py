@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
-from demo.engine.offsets import Progress
+from demo.engine.offsets import TopicProgress
 
 __all__ = ["Pulse"]
 
@@ -23,7 +23,7 @@ BUCKET_S = 5
 class _Source(Protocol):
     """Whoever knows how far the updaters are."""
 
-    def read(self) -> Progress: ...
+    def read(self) -> TopicProgress: ...
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class _Beat:
     """One look: when (time.time()), what the broker said, and events a second since the look before."""
 
     at: float
-    progress: Progress
+    progress: TopicProgress
     per_second: float
 
 

@@ -22,8 +22,8 @@ def show(served: Served, state: UserState | None) -> None:
     themes = [theme_of(formed, served.bundle) for formed in formed_by(interests)]
     importance = [interest.importance for interest in interests]
     found = served.map
-    trail = found.trail(state, served.recommender)
-    drawn = charts.interest_map(found.items(), found.behaviours(state), trail, themes, importance)
+    trail = found.trail(state, served.recommender.extractor)
+    drawn = charts.interest_map(found.sample(), found.behaviours(state), trail, themes, importance)
     st.altair_chart(drawn, width="stretch")
     st.caption(
         "Dots are items, rings your last behaviours, diamonds your interests; the lines are the ways they took "

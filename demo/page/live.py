@@ -4,7 +4,7 @@ import streamlit as st
 
 from demo.drawing import cards
 from demo.drawing.view import Shelf, Shown, behaviours_of, categories_among, shelves_of, shown_after
-from demo.drawing.words import plain
+from demo.drawing.words import escape_markdown
 from demo.engine.engine import CANDIDATES, Click, Engine
 from demo.engine.served import Served
 from demo.page import interests
@@ -25,20 +25,20 @@ home (MINDSTREAM_HOME) trains both."
 def show(engine: Engine, served: Served, user_id: str) -> None:
     """What the visitor is recommended now."""
     drawn = _signature(engine, user_id)  # before anything is read: what comes meanwhile is drawn at the next look
-    st.subheader(f"For {plain(user_id)}", anchor=False)
+    st.subheader(f"For {escape_markdown(user_id)}", anchor=False)
     choices = [SHELVES, BESIDE_ONE, MAP]
     kind = st.segmented_control(
         "Show", choices, default=SHELVES, required=True, label_visibility="collapsed", key="kind"
     )
     _last_click(user_id, st.session_state.get("last_click"))
     if behaviours := behaviours_of(engine.state(user_id), served.bundle):
-        st.caption(f"Your last behaviours: {plain(' · '.join(behaviours))}")
+        st.caption(f"Your last behaviours: {escape_markdown(' · '.join(behaviours))}")
     if kind == MAP:
         interests.show(served, engine.state(user_id))
     elif kind == BESIDE_ONE:
         _beside_one(engine, served, user_id)
     else:
-        _panel(engine, user_id, "interests", _shelves(served.recommender, user_id))
+        _show_panel(engine, user_id, "interests", _shelves(served.recommender, user_id))
     _watch(engine, user_id, drawn)
 
 
@@ -56,7 +56,7 @@ def _shelves(recommender: Recommender, user_id: str, most: int = 4) -> list[Shel
     return shelves_of(found, recommender.bundle, most)
 
 
-def _panel(engine: Engine, user_id: str, key: str, found: list[Shelf], narrow: bool = False) -> Shown:
+def _show_panel(engine: Engine, user_id: str, key: str, found: list[Shelf], narrow: bool = False) -> Shown:
     """Shelves with what has entered and left since the visitor's last event."""
     before = st.session_state.get(f"shown-{key}")
     shown = st.session_state[f"shown-{key}"] = shown_after(before, user_id, found)
@@ -74,16 +74,16 @@ def _beside_one(engine: Engine, served: Served, user_id: str) -> None:
     several, one = st.columns(2, gap="medium")
     with several:
         st.markdown(f"**Several**: up to {served.bundle.manifest.num_interests} interests")
-        shown = _panel(engine, user_id, "several", _shelves(served.recommender, user_id), narrow=True)
+        shown = _show_panel(engine, user_id, "several", _shelves(served.recommender, user_id), narrow=True)
         _summary(shown)
     with one:
         st.markdown("**One interest**: all in one vector")
-        _summary(_panel(engine, user_id, "one", _shelves(engine.one, user_id, len(shown.rows)), narrow=True))
+        _summary(_show_panel(engine, user_id, "one", _shelves(engine.one, user_id, len(shown.products)), narrow=True))
 
 
 def _summary(shown: Shown) -> None:
     """What both sides can be compared by."""
-    st.caption(f"{len(shown.rows)} products from {categories_among(shown.rows)} categories")
+    st.caption(f"{len(shown.products)} products from {categories_among(shown.products)} categories")
 
 
 def _signature(engine: Engine, user_id: str) -> tuple[object, ...]:
@@ -96,6 +96,6 @@ def _signature(engine: Engine, user_id: str) -> tuple[object, ...]:
 def _watch(engine: Engine, user_id: str, drawn: tuple[object, ...]) -> None:
     """Draw the page anew where events from elsewhere or another model have changed it; a look costs next to nothing."""
     if trouble := engine.trouble():
-        st.error(plain(trouble))
+        st.error(escape_markdown(trouble))
     if _signature(engine, user_id) != drawn or engine.is_broken():
         st.rerun()

@@ -4,7 +4,7 @@ import uuid
 
 import streamlit as st
 
-from demo.drawing.words import plain
+from demo.drawing.words import escape_markdown
 from demo.engine.engine import Engine
 
 __all__ = ["bring_in", "choose_user"]
@@ -38,7 +38,7 @@ def _become_new() -> None:
 def bring_in(engine: Engine, user_id: str) -> None:
     """Publish a persona's past behaviours the first time it is chosen."""
     try:
-        with st.spinner(f"Publishing what {plain(user_id)} did before ..."):
+        with st.spinner(f"Publishing what {escape_markdown(user_id)} did before ..."):
             engine.bring_in(user_id)
     except (OSError, ValueError) as error:
-        st.error(plain(str(error)))
+        st.error(escape_markdown(str(error)))
