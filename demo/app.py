@@ -34,7 +34,7 @@ def prepare_once() -> None:
 
 
 def page() -> None:
-    """The whole page."""
+    """Show the whole page."""
     if not is_prepared(settings.load()):
         prepare_once()
     with st.spinner("Starting the broker, the updater and the recommender ...", show_time=True):
@@ -51,7 +51,10 @@ def page() -> None:
 
 
 def header() -> str:
-    """The title, and which part of the page is shown; the address keeps it over a refresh."""
+    """Show the title and the choice of the part; the address keeps it over a refresh.
+
+    Returns the part that is shown.
+    """
     title, choice = st.columns([3, 2], vertical_alignment="bottom")
     title.title("Mindstream", anchor=False)
     title.markdown("Every click goes through Kafka and changes your **interests** within milliseconds.")
@@ -65,7 +68,7 @@ def header() -> str:
 
 
 def where(engine: Engine) -> None:
-    """What the sidebar says of the machinery; no secrets are among it."""
+    """Show in the sidebar what the machinery is, without secrets."""
     st.sidebar.divider()
     served = engine.served
     for name, place in engine.places().items():

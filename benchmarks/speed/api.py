@@ -49,7 +49,7 @@ SERVE = (
 
 @dataclass(frozen=True)
 class _LoadFigures:
-    """What the load met: answers a second, milliseconds at p50 and p99, errors, and bytes of an answer."""
+    """Answers a second, milliseconds at p50 and p99, errors, and bytes of an answer."""
 
     rate: float
     p50_ms: float
@@ -64,7 +64,7 @@ def main(
     rate: Annotated[int, typer.Option(help="Events a second that the updater gets meanwhile.", min=1)] = 200,
     n: Annotated[int, typer.Option("-n", help="Candidates of an answer.", min=1, max=1_000)] = 100,
 ) -> None:
-    """Answers a second and p99 of the HTTP API while capsules are updated."""
+    """Measure answers a second and p99 of the HTTP API while capsules are updated."""
     torch.set_num_threads(1)
     log = synthetic(EVENTS_BEFORE, USERS)
     user_ids = sorted(set(log.events.user_id))
@@ -92,7 +92,9 @@ def main(
 
 @contextmanager
 def _served(home: Path) -> Iterator[int]:
-    """The API of a home as a process; its port. What the environment says does not count.
+    """Run the API of a home as a process, and give its port.
+
+    What the environment says does not count.
 
     Raises
     ------
@@ -170,7 +172,7 @@ def _load(task: LoadTask) -> _LoadFigures:
 
 
 def _figures_of(report: LoadReport) -> _LoadFigures:
-    """What a load met.
+    """Return the figures of a load.
 
     Raises
     ------

@@ -47,7 +47,7 @@ POPULAR_COLOUR = "#94a3b8"
 
 
 def card(product: Product, entered: bool = False) -> str:
-    """One product: its picture and title are a button, cart and buy are two more."""
+    """Draw one product: its picture and title are a button, cart and buy are two more."""
     item, title = escape(product.item_id), escape(product.title)
     meta = " · ".join(part for part in (escape(product.category), price(product.price)) if part) or "&nbsp;"
     acts = "".join(
@@ -63,21 +63,21 @@ def card(product: Product, entered: bool = False) -> str:
 
 
 def _image(product: Product) -> str:
-    """A product's picture."""
+    """Draw a product's picture."""
     category = f" ({escape(product.category)})" if product.category else ""
     source = data_uri(picture(product.title, product.category))
     return f'<img alt="Drawing of {escape(product.title)}{category}" src="{source}"/>'
 
 
 def grid(products: list[Product]) -> str:
-    """Products of the catalogue."""
+    """Draw products of the catalogue."""
     if not products:
         return '<p class="ms-none">No product matches.</p>'
     return f'<div class="ms-cards">{"".join(card(product) for product in products)}</div>'
 
 
 def panel(shown: Shown, narrow: bool = False) -> str:
-    """The shelves of a visitor, and what has left them."""
+    """Draw the shelves of a visitor, and what has left them."""
     shelves = "".join(_shelf_of(shelf, shown.entered) for shelf in shown.shelves)
     gone = "".join(_image(product) for product in shown.left)
     left = f'<p class="ms-left"><span>Left just now:</span>{gone}</p>' if gone else ""
@@ -85,7 +85,7 @@ def panel(shown: Shown, narrow: bool = False) -> str:
 
 
 def _shelf_of(shelf: Shelf, entered: frozenset[str]) -> str:
-    """One interest: what made it, its share, and what it brings."""
+    """Draw one interest: what made it, its share, and what it brings."""
     cards = "".join(card(product, product.item_id in entered) for product in shelf.products)
     brought = f'<div class="ms-cards">{cards}</div>' if cards else NOTHING
     return (
@@ -98,7 +98,7 @@ NOTHING = '<p class="ms-none">None of the top candidates comes from this interes
 
 
 def _heading(shelf: Shelf) -> str:
-    """What a shelf is made of."""
+    """Write what a shelf is made of."""
     if not shelf.made_by:
         return "<b>Popular now</b>"
     share = f'<span class="ms-share">{100 * shelf.importance:.0f} % of your behaviours</span>'
@@ -108,10 +108,10 @@ def _heading(shelf: Shelf) -> str:
 
 
 def _colour_of(shelf: Shelf) -> str:
-    """The colour of an interest, the same here and on the map."""
+    """Return the colour of an interest, the same here and on the map."""
     return POPULAR_COLOUR if shelf.interest < 0 else interest_colour(shelf.interest)
 
 
 def interest_colour(number: int) -> str:
-    """The colour of a place in a user's interests."""
+    """Return the colour of a place in a user's interests."""
     return INTEREST_COLOURS[number % len(INTEREST_COLOURS)]

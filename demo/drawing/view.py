@@ -44,11 +44,11 @@ class Product:
 
 @dataclass(frozen=True)
 class Theme:
-    """What the behaviours that are named for an interest are.
+    """The category that the behaviours named for an interest have in common.
 
     Attributes
     ----------
-    category : of more than half of them, in small letters; empty where there is none.
+    category : of more than half of them, in small letters; empty if there is none.
     whole : whether it is the category of every one of them.
     """
 
@@ -57,7 +57,7 @@ class Theme:
 
     @property
     def words(self) -> str:
-        """The category, with a word where it is not the whole truth; empty where there is none."""
+        """Return the category, marked if it is not the whole truth; empty if there is none."""
         return self.category if self.whole or not self.category else f"mostly {self.category}"
 
 
@@ -81,13 +81,13 @@ class Shelf:
 
     @property
     def key(self) -> str:
-        """Unique on the page."""
+        """Return a name that is unique on the page."""
         return "popular" if self.interest < 0 else f"interest-{self.interest}"
 
 
 @dataclass(frozen=True)
 class Shown:
-    """What a visitor sees, and what is different from before.
+    """The shelves that a visitor sees, and what is different from before.
 
     Attributes
     ----------
@@ -102,12 +102,12 @@ class Shown:
 
     @property
     def products(self) -> list[Product]:
-        """All products, shelf by shelf."""
+        """Return all products, shelf by shelf."""
         return [product for shelf in self.shelves for product in shelf.products]
 
 
 def shown_after(before: Shown | None, user_id: str, shelves: list[Shelf]) -> Shown:
-    """The next view of a user; where nothing has changed the marks stay as they are."""
+    """Return the next view of a user; if nothing has changed the marks stay as they are."""
     if before is None or before.user_id != user_id:
         return Shown(user_id, shelves)
     if before.shelves == shelves:
@@ -119,18 +119,21 @@ def shown_after(before: Shown | None, user_id: str, shelves: list[Shelf]) -> Sho
 
 
 def categories_among(products: Iterable[Product]) -> int:
-    """How many different categories these products have."""
+    """Count the different categories of these products."""
     return len({product.category for product in products if product.category})
 
 
 def _product_of(bundle: Bundle, row: int) -> Product:
-    """The product in a row of the item table."""
+    """Return the product in a row of the item table."""
     catalogue = bundle.catalogue
     return Product(bundle.item_ids[row], catalogue.title[row], catalogue.category[row], catalogue.price[row])
 
 
 def search(bundle: Bundle, wanted: str, category: str) -> list[Product]:
-    """Products whose title has all the words, the most popular first; no words or no category: all."""
+    """Return products whose title has all the words, the most popular first.
+
+    No words: all titles; no category: all categories.
+    """
     words = wanted.casefold().split()
     catalogue = bundle.catalogue
     order = np.argsort(-np.array(catalogue.popularity), kind="stable")
@@ -143,10 +146,10 @@ def search(bundle: Bundle, wanted: str, category: str) -> list[Product]:
 
 
 def shelves_of(candidates: Candidates, bundle: Bundle, most: int = ON_A_SHELF) -> list[Shelf]:
-    """Candidates grouped by the interest that brought them, the most important interest first.
+    """Group candidates by the interest that brought them, the most important first.
 
     An interest that is the main one of no behaviour has no shelf: some models give every user all K capsules, and after
-    one click these would be K shelves for the same product. Nor has one that brings nothing worth showing: where two
+    one click these would be K shelves for the same product. Nor has one that brings nothing worth showing: if two
     interests are near each other, the stronger brings all that is close, and what is left for the other is far off.
 
     Parameters
@@ -178,7 +181,7 @@ def shelves_of(candidates: Candidates, bundle: Bundle, most: int = ON_A_SHELF) -
 
 
 def theme_of(formed: list[str], bundle: Bundle) -> Theme:
-    """The theme of the items that formed an interest."""
+    """Return the theme of the items that formed an interest."""
     known = [bundle.rows.get(item_id) for item_id in formed]
     categories = Counter("" if row is None else bundle.catalogue.category[row] for row in known)
     [(category, count)] = categories.most_common(1) or [("", 0)]
@@ -188,7 +191,7 @@ def theme_of(formed: list[str], bundle: Bundle) -> Theme:
 
 
 def formed_by(interests: list[ExplainedInterest]) -> list[list[str]]:
-    """For each interest the items of which it has the largest share, the strongest first and few.
+    """Return the items of which each interest has the largest share, the strongest first.
 
     No item is named for two interests, so that those of the same theme can be told apart.
     """
@@ -202,13 +205,13 @@ def formed_by(interests: list[ExplainedInterest]) -> list[list[str]]:
 
 
 def behaviours_of(state: UserState | None, bundle: Bundle) -> list[str]:
-    """Titles of the last behaviours, the newest first."""
+    """Return the titles of the last behaviours, the newest first."""
     if state is None:
         return []
     return [_title_of(bundle, item_id) for item_id in reversed(state.history.item_ids[-LAST_BEHAVIOURS:])]
 
 
 def _title_of(bundle: Bundle, item_id: str) -> str:
-    """The title of an item, the id itself where the model does not know it."""
+    """Return the title of an item, or the id itself if the model does not know it."""
     row = bundle.rows.get(item_id)
     return item_id if row is None else bundle.catalogue.title[row]

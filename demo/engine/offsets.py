@@ -23,7 +23,7 @@ class TopicProgress:
 
     @property
     def lag(self) -> int:
-        """Events that no updater has done yet."""
+        """Return how many events no updater has done yet."""
         return max(0, self.written - self.done)
 
 
@@ -41,7 +41,7 @@ class Offsets:
         self.consumer = cluster.consumer(settings.group)  # never subscribes, so it is no member of the group
 
     def read(self) -> TopicProgress:
-        """What the broker says now."""
+        """Ask the broker how far the updaters are now."""
         try:
             partitions = self.partitions(self.settings.topic)
             begins = self.consumer.beginning_offsets(partitions, timeout_ms=ANSWER_MS)
@@ -54,7 +54,9 @@ class Offsets:
         return TopicProgress(sum(ends.values()), sum(done), sum(buried.values()))
 
     def partitions(self, topic: str) -> list[TopicPartition]:
+        """Return the partitions of a topic."""
         return [TopicPartition(topic, number) for number in self.consumer.partitions_for_topic(topic) or ()]
 
     def close(self) -> None:
+        """Close the connection to the broker."""
         self.consumer.close()

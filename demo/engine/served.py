@@ -29,6 +29,6 @@ def make_served(bundle: Bundle, store: Store) -> Served:
 
 
 def one_interest_recommender(models: Path, store: Store) -> Recommender | None:
-    """The recommender of the model with a single interest, None where it was not prepared."""
+    """Return the recommender of the model with one interest, None if it was not prepared."""
     registry = Registry(models)
     return Recommender(registry.current(), store) if registry.current_version() else None

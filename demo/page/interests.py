@@ -1,4 +1,4 @@
-"""The interest map: where a visitor's interests are among the items, how they moved, and what made them."""
+"""The interest map: the places of a visitor's interests among the items, how they moved, and what made them."""
 
 import streamlit as st
 
@@ -13,7 +13,7 @@ __all__ = ["show"]
 
 
 def show(served: Served, state: UserState | None) -> None:
-    """The map and the heat map of a visitor."""
+    """Show the map and the heat map of a visitor."""
     [state] = served.recommender.current([state])
     if state is None or not len(state.capsules.vectors):
         st.info("Nothing is known of this visitor yet. Click some products, or choose a persona, and watch the map.")

@@ -18,7 +18,7 @@ REFRESH_S = 1.0
 
 
 def show(engine: Engine) -> None:
-    """Figures above, levers below."""
+    """Show figures above, levers below."""
     _figures(engine)
     left, middle, right = st.columns(3, gap="large")
     with left:
@@ -32,7 +32,7 @@ def show(engine: Engine) -> None:
 
 @st.fragment(run_every=REFRESH_S)
 def _figures(engine: Engine) -> None:
-    """What happens right now."""
+    """Show what happens right now."""
     try:
         beat = engine.pulse.look()
     except OSError as error:
@@ -65,12 +65,12 @@ test shopper who clicks twice a second while traffic runs."
 
 
 def _exported(bundle: Bundle) -> datetime:
-    """When a bundle was made: its version begins with that."""
+    """Return when a bundle was made: its version begins with that."""
     return datetime.strptime(bundle.version.partition("-")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
 
 
 def _traffic(engine: Engine) -> None:
-    """Other users' events at a chosen rate."""
+    """Show the rate of other users' events."""
     st.subheader("Traffic", anchor=False)
 
     def change() -> None:  # only when moved: another tab's slider may stand elsewhere
@@ -109,7 +109,7 @@ def _dead_letters(engine: Engine) -> None:
 
 @st.fragment(run_every=REFRESH_S)
 def _letters(engine: Engine) -> None:
-    """The last dead letters; the topic is read again only where one has come."""
+    """Show the last dead letters; the topic is read again only if one has come."""
     try:
         count = engine.pulse.look().progress.letters
         if st.session_state.get("letters", (None,))[0] != count:
@@ -126,7 +126,7 @@ def _letters(engine: Engine) -> None:
 
 
 def _models(engine: Engine) -> None:
-    """A new model while everything goes on, and the way back."""
+    """Show the levers for a new model while everything goes on, and for the way back."""
     st.subheader("Model", anchor=False)
     start = engine.retraining.start
     st.button("Retrain and publish", icon=":material/model_training:", on_click=start, width="stretch")
@@ -140,7 +140,7 @@ def _models(engine: Engine) -> None:
 
 @st.fragment(run_every=REFRESH_S)
 def _progress(engine: Engine) -> None:
-    """How far a retraining is, and which versions there are."""
+    """Show how far a retraining is, and which versions there are."""
     training = engine.retraining
     if training.running:
         st.progress(training.share, text=escape_markdown(training.doing) or "starting")

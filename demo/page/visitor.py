@@ -11,7 +11,7 @@ __all__ = ["bring_in", "choose_user"]
 
 
 def choose_user(engine: Engine) -> str:
-    """The user in the sidebar; the address of the page keeps it over a refresh."""
+    """Choose the user in the sidebar; the address of the page keeps it over a refresh."""
     if "visitor" not in st.session_state:
         wanted = st.query_params.get("user", "")
         known = wanted in engine.personas.user_ids
@@ -26,12 +26,12 @@ def choose_user(engine: Engine) -> str:
 
 
 def _new_name() -> str:
-    """A visitor's user_id."""
+    """Make up a visitor's user_id."""
     return f"visitor-{uuid.uuid4().hex[:6]}"
 
 
 def _become_new() -> None:
-    """Callback: become somebody of whom nothing is known."""
+    """Become somebody of whom nothing is known; a callback."""
     st.session_state.visitor = st.session_state.user = _new_name()
 
 

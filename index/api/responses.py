@@ -108,7 +108,10 @@ class SimilarItems:
 
 
 def freshness_of(state: UserState | None) -> float | None:
-    """Seconds since the last behaviour in a state; a clock that is ahead makes none negative."""
+    """Return the seconds since the last behaviour in a state, None if there is none.
+
+    A clock that is ahead makes none negative.
+    """
     last_ms = state.history.event_times_ms[-1] if state and state.history.event_times_ms else 0
     return max(0.0, round(time.time() - last_ms / 1000, 3)) if last_ms else None
 

@@ -161,7 +161,9 @@ class Answers:
         return answers
 
     def states(self, user_ids: Sequence[str]) -> list[UserState | None]:
-        """What is stored of these users; nothing of one whose record cannot be read, which the log says.
+        """Read the states of these users, None for one whose record cannot be read.
+
+        The log says which.
 
         Raises
         ------
@@ -211,5 +213,8 @@ def _answer_of(
 
 
 def _as_json(answer: Any) -> Response:
-    """An answer, written by msgspec: pydantic would take longer to check a hundred candidates than to find them."""
+    """Write an answer by msgspec.
+
+    Pydantic would take longer to check a hundred candidates than to find them.
+    """
     return Response(ENCODE(answer), media_type=JSON)

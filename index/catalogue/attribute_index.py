@@ -31,7 +31,9 @@ class AttributeIndex:
         self.size = base.bundle.manifest.items + len(new)
 
     def allowed(self, where: Where, blocked: frozenset[str]) -> Allowed | None:
-        """The rows that have one of the values of every attribute, and are not removed or blocked; None: all rows.
+        """Find the rows that have the wanted attributes and are not removed or blocked.
+
+        A row needs one of the values of every attribute. None: all rows.
 
         Raises
         ------
@@ -52,13 +54,13 @@ class AttributeIndex:
         return Allowed(mask)
 
     def rows_of(self, item_ids: Iterable[str]) -> list[int]:
-        """The rows of those items that there are."""
+        """Return the rows of those items that there are."""
         known = self.base.bundle.rows
         found = (known.get(item_id, self.new.get(item_id)) for item_id in item_ids)
         return [row for row in found if row is not None]
 
     def rows_with(self, attribute: str, value: str) -> np.ndarray:
-        """int64 (R,), the rows of the items that have a value."""
+        """Return the rows of the items that have a value, int64 (R,)."""
         known = np.array(self.base.attributes.get(attribute, {}).get(value, []), dtype=np.int64)
         if not self.put:
             return known
@@ -68,12 +70,15 @@ class AttributeIndex:
 
     @cached_property
     def _rows_put(self) -> dict[str, dict[str, list[int]]]:
-        """Attribute -> value -> rows, of the items that were put."""
+        """Return attribute -> value -> rows, of the items that were put."""
         names = dict.fromkeys(name for values in self.put.values() for name in values)
         return {name: inverted((row, values.get(name, ())) for row, values in self.put.items()) for name in names}
 
     def category(self) -> np.ndarray:
-        """int64 (rows,), the same number for items of the same category; -1 where it is not known."""
+        """Return the number of each row's category, int64 (rows,).
+
+        Items of the same category have the same number; -1 if it is not known.
+        """
         numbers = np.concatenate([self.base.category, np.full(len(self.new), -1)])
         numbers[list(self.put)] = -1
         known = len(self.base.numbers)

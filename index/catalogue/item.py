@@ -34,8 +34,8 @@ class Item:
     ----------
     item_id : 1 to 511 bytes of UTF-8.
     title : what people read; not empty.
-    category : the one main category, "" where it is not known.
-    price : a finite number, None where it is not known.
+    category : the one main category, "" if it is not known.
+    price : a finite number, None if it is not known.
     attributes : side feature -> the values that the item has.
     """
 
@@ -50,12 +50,12 @@ _decoder = msgspec.json.Decoder(Item)
 
 
 def to_json(item: Item) -> bytes:
-    """An item as a JSON object."""
+    """Write an item as a JSON object."""
     return msgspec.json.encode(item)
 
 
 def from_json(text: bytes | str) -> Item:
-    """The item in a JSON object; see `Item`, of which item_id and title must be there.
+    """Read the item in a JSON object; see `Item`. Item_id and title must be there.
 
     Raises
     ------
@@ -69,7 +69,10 @@ def from_json(text: bytes | str) -> Item:
 
 
 def from_line(text: bytes | str) -> Item:
-    """Likewise of what people wrote: a field that no item has is refused, since it may be one that is misspelt."""
+    """Read an item that people wrote, and refuse fields that no item has.
+
+    Such a field may be one that is misspelt.
+    """
     item = from_json(text)
     known = [one.name for one in fields(Item)]
     for name in msgspec.json.decode(text):
@@ -79,7 +82,7 @@ def from_line(text: bytes | str) -> Item:
 
 
 def checked(item: Item) -> Item:
-    """The item as stores give it back.
+    """Return the item as stores give it back.
 
     Raises
     ------

@@ -53,6 +53,7 @@ class LmdbOverlayStore:
             raise OSError(f"the item store {folder} cannot be opened: {error}") from error
 
     def write(self, entries: Entries) -> None:
+        """See OverlayStore.write."""
         records = [(item_id.encode(), to_bytes(item)) for item_id, item in entries.items()]
         with self.transaction(write=True) as transaction:
             for key, value in records:
@@ -76,16 +77,18 @@ class LmdbOverlayStore:
             transaction.delete(before[:NUMBER], db=self.by_number)
 
     def _note_forgetting(self, transaction: "lmdb.Transaction[bytes]") -> None:
-        """Give it the next number."""
+        """Give the next number to a forgetting."""
         number = _bytes_of(_number_in(transaction.get(LAST)) + 1)
         transaction.put(LAST, number)
         transaction.put(FORGOTTEN, number)
 
     def last_change(self) -> int:
+        """See OverlayStore.last_change."""
         with self.transaction() as transaction:
             return _number_in(transaction.get(LAST))
 
     def since(self, change: int) -> Changes:
+        """See OverlayStore.since."""
         entries: dict[str, Item | None] = {}
         with self.transaction() as transaction:
             last, forgotten = _number_in(transaction.get(LAST)), _number_in(transaction.get(FORGOTTEN))
@@ -97,6 +100,7 @@ class LmdbOverlayStore:
         return Changes(last, entries, whole)
 
     def restore(self, item_id: str) -> None:
+        """See OverlayStore.restore."""
         key = item_id.encode()
         with self.transaction(write=True) as transaction:
             kept = transaction.get(key, db=self.by_item)
@@ -109,6 +113,7 @@ class LmdbOverlayStore:
                 self._note_forgetting(transaction)
 
     def forget(self, entries: Entries) -> int:
+        """See OverlayStore.forget."""
         gone = 0
         with self.transaction(write=True) as transaction:
             for item_id, item in entries.items():
@@ -122,7 +127,7 @@ class LmdbOverlayStore:
 
     @contextmanager
     def transaction(self, write: bool = False) -> "Iterator[lmdb.Transaction[bytes]]":
-        """A transaction of LMDB; what fails in it is an OSError that names the folder."""
+        """Begin a transaction of LMDB; what fails in it is an OSError that names the folder."""
         try:
             with self.environment.begin(write=write) as transaction:
                 yield transaction
@@ -131,6 +136,7 @@ class LmdbOverlayStore:
             raise OSError(f"the item store {self.folder} cannot be {done}: {error}") from error
 
     def close(self) -> None:
+        """See OverlayStore.close."""
         self.environment.close()
 
     def __enter__(self) -> Self:
@@ -141,15 +147,15 @@ class LmdbOverlayStore:
 
 
 def _bytes_of(change: int) -> bytes:
-    """The number of a change, so that the order of the bytes is that of the numbers."""
+    """Write the number of a change, so that the order of bytes is that of numbers."""
     return change.to_bytes(NUMBER, "big")
 
 
 def _stored(value: bytes | None) -> bytes:
-    """What stands behind the number of an entry's change."""
+    """Return what stands behind the number of an entry's change."""
     return (value or b"")[NUMBER:]
 
 
 def _number_in(value: bytes | None) -> int:
-    """The number of a change, 0 where there is none."""
+    """Read the number of a change, 0 if there is none."""
     return int.from_bytes(value or b"", "big")

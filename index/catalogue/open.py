@@ -8,7 +8,9 @@ __all__ = ["open_overlay_store"]
 
 
 def open_overlay_store(settings: Settings) -> OverlayStore:
-    """The item store beside the capsule store: Redis where MINDSTREAM_REDIS names one, else LMDB in the home.
+    """Open the item store beside the capsule store: Redis if it is configured, else LMDB.
+
+    MINDSTREAM_REDIS names the Redis; LMDB is in the home.
 
     Raises
     ------

@@ -25,11 +25,11 @@ __all__ = [
 MOST_ITEMS = 100_000  # entries; beyond it a new bundle is due, which knows them
 KEPT = b"-"  # what begins the entry of an item that was put and then removed; behind it stands what was put
 
-Entries = Mapping[str, Item | None]  # item_id -> the item, None where it was removed
+Entries = Mapping[str, Item | None]  # item_id -> the item, None if it was removed
 
 
 class Changes(NamedTuple):
-    """What was written after some change.
+    """The entries that were written after some change.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class Changes(NamedTuple):
 
 
 class OverlayStore(Protocol):
-    """What every item store can do. All methods may be called from several threads.
+    """A store of items that were put, changed or removed. Any thread may call any method.
 
     Every entry that is written gets the next number of a count, and so does forgetting.
 
@@ -65,25 +65,35 @@ class OverlayStore(Protocol):
         ...
 
     def last_change(self) -> int:
-        """Number of the last change, 0 before the first one: cheap to ask for, again and again."""
+        """Return the number of the last change, 0 before the first one.
+
+        It is cheap to ask for, again and again.
+        """
         ...
 
     def since(self, change: int) -> Changes:
-        """The entries that were written after the change with this number: all where something was forgotten since."""
+        """Return the entries that were written after the change with this number.
+
+        All come back if something was forgotten since.
+        """
         ...
 
     def restore(self, item_id: str) -> None:
-        """Undo that an item was removed: what was put before holds again, or the entry is dropped where nothing was.
+        """Undo that an item was removed.
+
+        What was put before holds again, or the entry is dropped if nothing was.
 
         An item that is not removed stays as it is.
         """
         ...
 
     def forget(self, entries: Entries) -> int:
-        """Drop those of these entries that are still as they stand here; how many."""
+        """Drop those of these entries that are still as they stand here; return how many."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Close the store."""
+        ...
 
     def __enter__(self) -> Self: ...
 
@@ -91,7 +101,7 @@ class OverlayStore(Protocol):
 
 
 def too_many(entries: int) -> ValueError:
-    """What to say where a store would hold so many."""
+    """Make the error for a store that would hold so many."""
     return ValueError(
         f"the item store would hold {entries:,} new, changed and removed items; right is at most {MOST_ITEMS:,}: "
         f"publish a bundle that knows them, then `python -m index items prune`"
@@ -99,22 +109,28 @@ def too_many(entries: int) -> ValueError:
 
 
 def to_bytes(item: Item | None) -> bytes:
-    """An entry as it is stored; nothing for a removed item, unless something was put before: see `removed`."""
+    """Write an entry as it is stored; nothing for a removed item.
+
+    If something was put before, see `removed`.
+    """
     return b"" if item is None else to_json(item)
 
 
 def from_bytes(value: bytes) -> Item | None:
-    """The entry that was stored."""
+    """Read the entry that was stored."""
     return None if is_removed(value) else from_json(value)
 
 
 def is_removed(value: bytes) -> bool:
-    """Whether what is stored says that the item was removed."""
+    """Tell whether what is stored says that the item was removed."""
     return not value or value.startswith(KEPT)
 
 
 def removed(before: bytes) -> bytes:
-    """What is stored of a removed item: what was put before is kept, for whoever restores it."""
+    """Return what is stored of a removed item.
+
+    What was put before is kept, for whoever restores it.
+    """
     return before if is_removed(before) else KEPT + before
 
 
@@ -124,5 +140,8 @@ def put_before(value: bytes) -> bytes:
 
 
 def needs_full_read(change: int, last: int, forgotten: int) -> bool:
-    """Whether a reader that has seen a change must read all: it has seen nothing, or what is gone since, or lost."""
+    """Tell whether a reader that has seen a change must read all.
+
+    It has seen nothing, or what was forgotten since, or a change that was lost.
+    """
     return not forgotten <= change <= last or not change

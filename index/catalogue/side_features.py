@@ -29,16 +29,18 @@ class SideFeatures:
         }
 
     def values_of(self, item: Item) -> Mapping[str, Sequence[str]]:
-        """Field -> the item's values: its category, the band of its price, and its attributes."""
+        """Return field -> the item's values: its category, price band and attributes."""
         found: dict[str, Sequence[str]] = {CATEGORY: [item.category] if item.category else []}
         if PRICE_BAND in self.fields and item.price is not None:
             found[PRICE_BAND] = [str(bisect_right(self.edges, item.price))]
         return {**found, **item.attributes}
 
     def embedding(self, item: Item) -> np.ndarray | None:
-        """The mean of the vectors of an item's known values and zeros for its id; None where the model knows none.
+        """Average the vectors of an item's known values, and zeros for its id.
 
-        float32 (d,); of length 1 where the model's items are.
+        None if the model knows none of its values.
+
+        float32 (d,); of length 1 if the model's items are.
         """
         vectors = list(islice(self._vectors_of(item), MOST_VALUES))
         if not vectors:
@@ -48,7 +50,7 @@ class SideFeatures:
         return mean / np.float32(length or 1)
 
     def _vectors_of(self, item: Item) -> Iterator[np.ndarray]:
-        """The vector of each value that the model knows, once."""
+        """Yield the vector of each value that the model knows, once."""
         for name, values in self.values_of(item).items():
             known = self.rows.get(name, {})
             for value in dict.fromkeys(values):
@@ -56,7 +58,7 @@ class SideFeatures:
                     yield self.tables[name][known[value]]
 
     def check(self, item: Item) -> None:
-        """Raise ValueError where an item could never be found: the model knows none of its values."""
+        """Raise ValueError if an item could never be found: the model knows none of its values."""
         if next(self._vectors_of(item), None) is None:
             known = (
                 "; ".join(f"{name}: {first_values(values)}" for name, values in self.fields.items()) or "none at all"

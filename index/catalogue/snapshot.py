@@ -20,14 +20,14 @@ KEPT = 64  # filters whose rows are kept for the next request: a byte for each i
 
 
 class ResolvedEntry(NamedTuple):
-    """What an entry of the overlay is to a bundle.
+    """An entry of the overlay, resolved against a bundle.
 
     Attributes
     ----------
-    item : None where it was removed.
-    row : in the bundle, None where it does not know the item.
+    item : None if it was removed.
+    row : in the bundle, None if it does not know the item.
     values : that filters know.
-    vector : float32 (d,) of a new item, None where the model knows none of its values, or the bundle the item.
+    vector : float32 (d,) of a new item, None if the model knows none of its values, or the bundle the item.
     """
 
     item: Item | None
@@ -37,7 +37,7 @@ class ResolvedEntry(NamedTuple):
 
 
 class ItemSummary(NamedTuple):
-    """What people read of an item."""
+    """Title, category and price of an item, as people read them."""
 
     title: str
     category: str
@@ -72,7 +72,7 @@ class CatalogueSnapshot:
         self.newer = ExactIndex(np.stack([vectors[item_id] for item_id in self.new_ids])) if vectors else None
 
     def rows(self, item_ids: Iterable[str]) -> list[int]:
-        """The rows of those items that there are."""
+        """Return the rows of those items that there are."""
         return self.attributes.rows_of(item_ids)
 
     def rows_with(self, attribute: str, value: str) -> np.ndarray:
@@ -80,19 +80,25 @@ class CatalogueSnapshot:
         return self.attributes.rows_with(attribute, value)
 
     def item_id(self, row: int) -> str:
-        """The item of a row."""
+        """Return the item of a row."""
         size = self.bundle.manifest.items
         return self.bundle.item_ids[row] if row < size else self.new_ids[row - size]
 
     def shown(self, item_id: str) -> Item | None:
-        """What people are shown of an item, be it removed: what was put last, else what the bundle says."""
+        """Return an item as people see it, be it removed; None if nobody knows it.
+
+        What was put last counts, else what the bundle says.
+        """
         entry, row = self.entries.get(item_id), self.bundle.rows.get(item_id)
         if entry is not None or row is None:
             return entry
         return self.base.item(row)
 
     def summary(self, item_id: str) -> ItemSummary:
-        """Title, category and price of an item, be it removed; its id for a title where nothing else is known."""
+        """Return title, category and price of an item, be it removed.
+
+        Its id stands for a title if nothing else is known.
+        """
         entry, row = self.entries.get(item_id), self.bundle.rows.get(item_id)
         if entry is not None:
             return ItemSummary(entry.title, entry.category, entry.price)
@@ -102,26 +108,29 @@ class CatalogueSnapshot:
         return ItemSummary(catalogue.title[row], catalogue.category[row], catalogue.price[row])
 
     def over(self, index: MaxSimIndex) -> MaxSimIndex:
-        """The index of all these items, of one of the bundle's."""
+        """Return the index of all these items, given the index of the bundle's."""
         return index if self.newer is None else OverlaidIndex(index, self.newer)
 
     @property
     def vectors(self) -> np.ndarray | StackedVectors:
-        """The vector of each row."""
+        """Return the vector of each row, float32 (rows, d)."""
         embeddings = self.bundle.item_embeddings
         return embeddings if self.newer is None else StackedVectors(embeddings, self.newer.vectors)
 
     @cached_property
     def category(self) -> np.ndarray:
-        """int64 (rows,), the same number for items of the same category; -1 where it is not known."""
+        """Return the number of each row's category, int64 (rows,); -1 if it is not known."""
         return self.base.category if not self.entries else self.attributes.category()
 
     @cached_property
     def popularity(self) -> np.ndarray:
-        """float32 (rows,), interactions in the training log: none with new items."""
+        """Return the interactions of each row in the training log, float32 (rows,).
+
+        New items have none.
+        """
         return np.concatenate([self.base.popularity, np.zeros(len(self.new_ids), dtype=np.float32)])
 
     @cached_property
     def popular(self) -> np.ndarray:
-        """int64 (rows,), rows, the most popular first; equal ones by row."""
+        """Return the rows, the most popular first, equal ones by row, int64 (rows,)."""
         return np.concatenate([self.base.popular, np.fromiter(self.new_rows.values(), dtype=np.int64)])

@@ -18,5 +18,5 @@ app = typer.Typer(
 app.command()(build)
 app.command(help="Candidates for one user, what brought each, and what formed each interest.")(query)
 app.command(help="Items like another one, as somebody would get them whose only interest points at it.")(similar)
-app.command()(serve)
+app.command(help="Answer over HTTP until Ctrl-C or SIGTERM, at MINDSTREAM_API_HOST and MINDSTREAM_API_PORT.")(serve)
 app.add_typer(items.app, name="items")

@@ -53,7 +53,7 @@ def similar(
     where: Annotated[list[str] | None, typer.Option(help="Only with attribute=value; may be repeated.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Print items like another one, as somebody would get them whose only interest points at it."""
+    """Print items like another one."""
     request = Request(n, where=_filters(category, where))
     with _recommender() as recommender:
         _show(recommender.similar(item, request), recommender, as_json)

@@ -6,7 +6,7 @@ __all__ = ["serve"]
 
 
 def serve() -> None:
-    """Answer over HTTP until Ctrl-C or SIGTERM, at MINDSTREAM_API_HOST and MINDSTREAM_API_PORT."""
+    """Answer over HTTP until Ctrl-C or SIGTERM."""
     from index.api.server import serve as serve_http  # here, because FastAPI takes a moment to import
 
     serve_http(settings.load())

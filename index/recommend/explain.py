@@ -11,7 +11,10 @@ MADE_BY = 3  # behaviours shown of each interest
 
 
 def candidates_as_text(candidates: Candidates, snapshot: CatalogueSnapshot) -> str:
-    """Write the path, what formed each interest, and each candidate with its score, origin and category."""
+    """Write path, interests and candidates as lines for people.
+
+    Each interest comes with what formed it, each candidate with its score, origin and category.
+    """
     lines = [f"model {candidates.model_version}, path: {candidates.path}"]
     lines += [_interest_line(number, interest, snapshot) for number, interest in enumerate(candidates.interests)]
     for item_id, score, capsule in zip(candidates.item_ids, candidates.scores, candidates.capsule, strict=True):
@@ -29,6 +32,6 @@ def _brought_by(capsule: int, path: str) -> str:
 
 
 def _interest_line(number: int, interest: ExplainedInterest, snapshot: CatalogueSnapshot) -> str:
-    """Write an interest with the behaviours that formed it, and the share of each that went into it."""
+    """Write an interest with its behaviours, and the share of each that went into it."""
     behaviours = [f"{snapshot.summary(b.item_id).title} {100 * b.weight:.0f} %" for b in interest.behaviours[:MADE_BY]]
     return f"interest {number} ({100 * interest.importance:.0f} % of the behaviours): {'; '.join(behaviours)}"

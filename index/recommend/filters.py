@@ -28,7 +28,7 @@ class ResolvedRequest:
 
 
 class Filters:
-    """What requests filter by, and the items that are not available now.
+    """Filters by attributes, and the items that are not available now.
 
     Blocked items may be changed while other threads ask: a request sees the ones before or the ones after.
     """

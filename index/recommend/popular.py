@@ -19,7 +19,9 @@ NO_INTEREST = -1
 def popular_candidates(
     resolved: ResolvedRequest, excluded: frozenset[int], state: UserState | None, path: str
 ) -> Candidates:
-    """Return the items with the most interactions in the training log; the score is their number.
+    """Recommend the items with the most interactions in the training log.
+
+    The score is their number.
 
     Parameters
     ----------
@@ -38,7 +40,10 @@ def popular_candidates(
 
 
 def _popular_rows(resolved: ResolvedRequest, excluded: frozenset[int], state: UserState | None) -> np.ndarray:
-    """Return the rows that may come back, int64 (R,): those of the profile's category first, then by popularity."""
+    """Return the rows that may come back, by popularity, int64 (R,).
+
+    Those of the profile's category come first.
+    """
     snapshot, allowed = resolved.snapshot, resolved.allowed
     eligible = np.ones(len(snapshot.popular), dtype=bool) if allowed is None else allowed.mask.copy()
     eligible[list(excluded)] = False

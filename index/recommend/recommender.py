@@ -63,7 +63,9 @@ class Recommender:
         self.filters = filters or Filters()
 
     def recommend(self, user_id: str, n: int = 50, exclude_seen: bool = False, **wanted: Any) -> Candidates:
-        """Recommend the top N items to a user; popular ones, marked as such, if nothing is known of the user.
+        """Recommend the top N items to a user.
+
+        Popular ones, marked as such, come back if nothing is known of the user.
 
         Parameters
         ----------
@@ -134,7 +136,7 @@ class Recommender:
     def by_capsules(
         self, states: Sequence[UserState], excluded: Sequence[frozenset[int]], resolved: ResolvedRequest
     ) -> list[Candidates]:
-        """Find the candidates of users with interests: the best by max-sim, and own items with their bonus.
+        """Find the candidates of users with interests by max-sim and the bonus of own items.
 
         Parameters
         ----------
@@ -153,7 +155,9 @@ class Recommender:
         return answers
 
     def similar(self, item_id: str, request: Request, snapshot: CatalogueSnapshot | None = None) -> Candidates:
-        """Find what somebody would get whose only interest pointed at an item, without the item itself.
+        """Find items like another one, without that item itself.
+
+        They are what somebody would get whose only interest pointed at the item.
 
         Parameters
         ----------
@@ -180,7 +184,10 @@ class Recommender:
         return candidates_of_hits(snapshot, hits, [], SIMILAR)
 
     def interests(self, user_id: str) -> UserInterests:
-        """Read a user's interests, and the behaviours that formed each; none if nothing is known of the user."""
+        """Read a user's interests, and the behaviours that formed each.
+
+        There are none if nothing is known of the user.
+        """
         [state] = self.store.get_many([user_id])
         return self.interests_for(state)
 
@@ -200,7 +207,10 @@ class Recommender:
         )
 
     def current(self, states: Sequence[UserState | None]) -> list[UserState | None]:
-        """Return the states with capsules of this bundle; those of another version are computed from the histories."""
+        """Return the states with capsules of this bundle.
+
+        Capsules of another version are computed again from the histories.
+        """
         found = list(states)
         old = [place for place, state in enumerate(states) if state and self.is_old(state)]
         outdated = [state for place in old if (state := states[place])]
@@ -215,6 +225,6 @@ class Recommender:
 
 
 def _excluded_rows(snapshot: CatalogueSnapshot, state: UserState | None, request: Request) -> frozenset[int]:
-    """Return the rows of the items that the request leaves out, with those of the kept history if it says so."""
+    """Return the rows that the request leaves out, with the kept history's if it says so."""
     seen: Collection[str] = state.history.item_ids if state and request.exclude_seen else ()
     return frozenset(snapshot.rows((*request.exclude, *seen)))

@@ -13,7 +13,7 @@ from index.search.overlaid import StackedVectors
 __all__ = ["choose_greedily", "pool_size", "select_candidates"]
 
 POOL = 4  # candidates to choose from, as a multiple of n
-GROWTH = 4  # as many times more are fetched where too few of them could be chosen
+GROWTH = 4  # as many times more are fetched if too few of them could be chosen
 MOST_POOL = 64  # so many times n at most: a request that nothing fulfils must not copy the whole catalogue
 FEW = 4_096  # but so many in any case
 NO_LIMIT = np.iinfo(np.int64).max
@@ -26,13 +26,15 @@ def select_candidates(
     category: np.ndarray,
     importance: np.ndarray,
 ) -> Hits:
-    """The n candidates that a request asks for; fewer where no others of the best 64 n (or 4,096) are right.
+    """Select the n candidates that a request asks for.
+
+    Fewer come back if no others of the best 64 n (or 4,096) are right.
 
     Parameters
     ----------
-    fetch : gives the best N hits that may come back, fewer where there are no more.
+    fetch : gives the best N hits that may come back, fewer if there are no more.
     vectors : float32 (items, d), the vector of each item.
-    category : int64 (items,), -1 where it is not known.
+    category : int64 (items,), -1 if it is not known.
     importance : float (K',), of the user's interests; empty for popular items.
     """
     size, most = pool_size(request), max(MOST_POOL * request.n, FEW)
@@ -47,17 +49,17 @@ def select_candidates(
 
 
 def _is_full(chosen: Hits, request: Request, importance: np.ndarray) -> bool:
-    """Whether every interest has brought all that it may."""
+    """Tell whether every interest has brought all that it may."""
     return len(importance) > 0 and len(chosen.rows) >= np.minimum(_quotas(request, importance), request.n).sum()
 
 
 def pool_size(request: Request) -> int:
-    """How many candidates are fetched at first."""
+    """Return how many candidates are fetched at first."""
     return request.n if request.is_plain else POOL * request.n
 
 
 def _above(hits: Hits, min_score: float | None) -> Hits:
-    """The hits that have the score at least; they are in the order of their scores."""
+    """Return the hits that have the score at least; they are in the order of their scores."""
     return hits if min_score is None else hits.take(np.flatnonzero(hits.scores >= min_score))
 
 
@@ -83,7 +85,7 @@ def choose_greedily(
 
 
 def _quotas(request: Request, importance: np.ndarray) -> np.ndarray:
-    """int64 (K',): how many candidates each interest may bring."""
+    """Return how many candidates each interest may bring, int64 (K',)."""
     most = np.full(len(importance), request.quota or NO_LIMIT, dtype=np.int64)
     if request.by_importance:
         shares = [max(1, math.ceil(request.n * round(float(share), 6))) for share in importance]
@@ -92,7 +94,7 @@ def _quotas(request: Request, importance: np.ndarray) -> np.ndarray:
 
 
 def _unit_vectors(vectors: np.ndarray) -> np.ndarray:
-    """float32 (N, d) of length 1; zeros stay zeros."""
+    """Return float32 (N, d) of length 1; zeros stay zeros."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.ascontiguousarray(vectors / np.where(lengths > 0, lengths, 1), dtype=np.float32)
 
@@ -108,7 +110,7 @@ def _greedy(
     max_cosine: np.float32,
     chosen: np.ndarray,
 ) -> int:
-    """Choose places one by one, each time the one that is worth most now; returns how many were found.
+    """Choose places one by one, each time the one that is worth most now; return how many.
 
     The value of a set is the sum of its scores and `diversity` for each pair from different categories (Cen et al.,
     "Controllable Multi-Interest Framework for Recommendation", KDD 2020, equations 7 to 9). Adding an item to a set of
@@ -150,7 +152,10 @@ def _greedy(
 
 @compiled()
 def _is_near(vectors: np.ndarray, place: int, chosen: np.ndarray, max_cosine: np.float32) -> bool:
-    """Whether a vector of length 1 has a larger cosine than that to one that was chosen."""
+    """Tell whether a vector has a larger cosine than that to one that was chosen.
+
+    All are of length 1.
+    """
     for other in chosen:  # noqa: SIM110  numba has no any()
         if dot(vectors, place, vectors, other) > max_cosine:
             return True

@@ -63,7 +63,7 @@ def user_searches(
     excluded: Sequence[frozenset[int]],
     pool_size: int,
 ) -> list[UserSearch]:
-    """Begin the searches of users with interests: one call of the index finds the pools of all.
+    """Begin the searches of users with interests; one call of the index finds all pools.
 
     Parameters
     ----------

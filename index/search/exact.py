@@ -41,7 +41,7 @@ class ExactIndex(MaxSimIndex):
 
 
 def hits_of(vectors: np.ndarray, keys: np.ndarray, capsules: np.ndarray, n: int, excluded: np.ndarray) -> Hits:
-    """The n best keys as hits, without the excluded rows."""
+    """Decode the n best keys to hits, without the excluded rows."""
     rows, scores = keys_decoded(keys)
     if len(excluded):
         keep = ~np.isin(rows, excluded)
@@ -62,14 +62,17 @@ def best_of(vectors: np.ndarray, rows: np.ndarray, capsules: np.ndarray, n: int)
 
 
 def _table_of(vectors: np.ndarray) -> np.ndarray:
-    """The item table as compiled code wants it: read-only, as memory-mapped ones are; one kind is compiled once."""
+    """Return the item table as compiled code wants it: contiguous and read-only.
+
+    Memory-mapped tables are read-only too, and one kind is compiled once.
+    """
     view = np.ascontiguousarray(vectors, dtype=np.float32).view()
     view.flags.writeable = False
     return view
 
 
 def as_queries(capsules: np.ndarray) -> np.ndarray:
-    """Capsules as compiled code wants them."""
+    """Return capsules as compiled code wants them."""
     queries = np.ascontiguousarray(capsules, dtype=np.float32)
     return queries if queries.flags.writeable else queries.copy()
 
@@ -78,6 +81,6 @@ NO_HITS = Hits(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32), np.em
 
 
 def _warm_up(index: "ExactIndex", dim: int) -> None:
-    """Load, or the very first time compile, the machine code now: no user waits for it."""
+    """Load the machine code now, or compile it the first time: no user waits for it."""
     if len(index.vectors):
         index.search(np.zeros((1, dim), dtype=np.float32), 1)

@@ -59,10 +59,14 @@ class HnswIndex(MaxSimIndex):
     def find(
         self, users: Sequence[np.ndarray], n: int, excluded: Sequence[np.ndarray], allowed: Allowed | None
     ) -> list[Hits]:
-        """See MaxSimIndex.find. Each capsule is asked for more items until it has n that may come back."""
+        """See MaxSimIndex.find.
+
+        Each capsule is asked for more items until it has n that may come back.
+        """
         return [self._find_one(capsules, n, rows, allowed) for capsules, rows in zip(users, excluded, strict=True)]
 
     def _find_one(self, capsules: np.ndarray, n: int, excluded: np.ndarray, allowed: Allowed | None) -> Hits:
+        """Search for one user."""
         queries = queries_of(self.graph, capsules)
         may = np.ones(len(self.vectors), dtype=bool) if allowed is None else allowed.mask.copy()
         may[excluded] = False
@@ -80,7 +84,10 @@ class HnswIndex(MaxSimIndex):
 
 
 def augmented(vectors: np.ndarray) -> np.ndarray:
-    """float32 (items, d) -> (items, D) of equal norms, D a multiple of 16 above d."""
+    """Return vectors (items, D) of equal norms, for float32 (items, d).
+
+    D is a multiple of 16 above d.
+    """
     dim = vectors.shape[1]
     squares = np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64)
     equal_norms = np.zeros((len(vectors), -(-(dim + 1) // LANES) * LANES), dtype=np.float32)
@@ -90,7 +97,10 @@ def augmented(vectors: np.ndarray) -> np.ndarray:
 
 
 def queries_of(graph: hnswlib.Index, capsules: np.ndarray) -> np.ndarray:
-    """float32 (K', d) -> (K', D) for a graph of augmented vectors: zeros where items have what was added."""
+    """Return capsules (K', D), float32, for a graph of augmented vectors.
+
+    Zeros stand where items have what was added.
+    """
     queries = np.zeros((len(capsules), graph.dim), dtype=np.float32)
     queries[:, : capsules.shape[1]] = capsules
     return queries
@@ -102,7 +112,7 @@ def build(vectors: np.ndarray, settings: HnswSettings, progress: bool = True) ->
     Items of large norm go in first. In the augmented space they are outliers: put in late, their neighbours do not keep
     links to them, and a search misses the very items that have the largest inner products.
 
-    Where norms are uneven, the links of an inner-product graph fill the slots that are left. By itself it leaves items
+    If norms are uneven, the links of an inner-product graph fill the slots that are left. By itself it leaves items
     without any link to them; but its links lead far, and a search along both kinds does not get stuck.
     """
     equal_norms = augmented(vectors)
@@ -118,7 +128,7 @@ def build(vectors: np.ndarray, settings: HnswSettings, progress: bool = True) ->
 
 
 def _grown(space: str, vectors: np.ndarray, order: np.ndarray, settings: HnswSettings, bar: Any) -> hnswlib.Index:
-    """hnswlib's graph of these vectors, put in in this order."""
+    """Grow hnswlib's graph of these vectors, put in in this order."""
     graph = hnswlib.Index(space, vectors.shape[1])
     graph.init_index(len(vectors), ef_construction=settings.ef_construction, M=settings.m, random_seed=settings.seed)
     for at in range(0, len(vectors), BUILD_BATCH):

@@ -23,7 +23,7 @@ def _offer(
     width: int,
     first: int,
 ) -> None:
-    """Offer a visited row to every beam: those for which it is good enough take it.
+    """Offer a visited row to every beam; those for which it is good enough take it.
 
     Parameters
     ----------
@@ -117,7 +117,9 @@ def _joint_beam(
     queues: np.ndarray,
     width: int,
 ) -> int:
-    """Beam search for one user, all capsules at once: every visited item is read once and offered to K' + 1 beams.
+    """Search by a beam for one user, all capsules at once.
+
+    Every visited item is read once and offered to K' + 1 beams.
 
     First a small beam for each capsule finds the capsule's own neighbourhood; then one large beam, by max-sim, goes on
     from all that they saw.
@@ -133,7 +135,7 @@ def _joint_beam(
 
     Returns
     -------
-    How many keys are in the last pool; -1 where more items were to be visited than a queue holds.
+    How many keys are in the last pool; -1 if more items were to be visited than a queue holds.
     """
     last = len(capsules)
     sizes = np.zeros((2, last + 1), dtype=np.int64)
@@ -164,7 +166,10 @@ def _joint_beam(
 
 @compiled()
 def _new_stamp(clock: np.ndarray, seen: np.ndarray, barred: np.ndarray) -> int:
-    """A mark that is at no row; `clock` (1,) holds the last one. The marks are wiped when there are no more."""
+    """Return a mark that is at no row; `clock` (1,) holds the last one.
+
+    The marks are wiped when there are no more.
+    """
     if clock[0] >= LAST_STAMP:
         seen[:] = 0
         barred[:] = 0
@@ -191,7 +196,7 @@ def joint_beams(
     found: np.ndarray,
     counts: np.ndarray,
 ) -> None:
-    """`_joint_beam` for many users.
+    """Run `_joint_beam` for many users.
 
     Parameters
     ----------

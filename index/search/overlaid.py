@@ -35,7 +35,7 @@ class OverlaidIndex(MaxSimIndex):
 
 
 def _merged(known: Hits, new: Hits, size: int, n: int) -> Hits:
-    """The n best of both; equal scores by row."""
+    """Merge the n best of both; equal scores by row."""
     scores = np.concatenate([known.scores, new.scores])
     order = np.argsort(-scores, kind="stable")[:n]  # those of each stand in order, and all of the first before
     return Hits(
@@ -52,7 +52,7 @@ class StackedVectors:
         self.first, self.second = first, second
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
-        """float32 (R, d) of rows (R,)."""
+        """Return the vectors of rows (R,), float32 (R, d)."""
         size = len(self.first)
         found = np.empty((len(rows), self.first.shape[1]), dtype=np.float32)
         behind = rows >= size

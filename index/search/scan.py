@@ -11,7 +11,7 @@ BLOCK = 256  # items that stay in the processor's cache while all users of a cal
 
 @compiled()
 def _best_score(vectors: np.ndarray, row: int, capsules: np.ndarray, begin: int, end: int) -> np.float32:
-    """Max-sim of an item to the capsules from `begin` to `end`."""
+    """Return the max-sim of an item to the capsules from `begin` to `end`."""
     best = dot(vectors, row, capsules, begin)
     for k in range(begin + 1, end):
         best = max(best, dot(vectors, row, capsules, k))
@@ -20,7 +20,7 @@ def _best_score(vectors: np.ndarray, row: int, capsules: np.ndarray, begin: int,
 
 @compiled()
 def scan(vectors: np.ndarray, rows: np.ndarray, capsules: np.ndarray, starts: np.ndarray, heaps: np.ndarray) -> None:
-    """The best keys of many users, exactly.
+    """Find the best keys of many users, exactly.
 
     Parameters
     ----------
@@ -44,7 +44,10 @@ def scan(vectors: np.ndarray, rows: np.ndarray, capsules: np.ndarray, starts: np
 
 @compiled()
 def brought_by(vectors: np.ndarray, rows: np.ndarray, capsules: np.ndarray, capsule: np.ndarray) -> None:
-    """Write the capsule with the largest inner product, the first of equal ones, of items at `rows` (R,)."""
+    """Write the capsule that brought each item at `rows` (R,).
+
+    It has the largest inner product; of equal ones it is the first.
+    """
     for place in range(len(rows)):
         best = dot(vectors, rows[place], capsules, 0)
         capsule[place] = 0
