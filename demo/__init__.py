@@ -1,0 +1,1 @@
+"""The demo: a page that shows interests change with every click."""

@@ -5,7 +5,7 @@ import sys
 
 import streamlit as st
 
-from demo.drawing.words import plain
+from demo.drawing.words import escape_markdown
 from demo.engine.engine import Engine
 from demo.engine.home import is_prepared
 from demo.page import room, shop
@@ -34,7 +34,7 @@ def prepare_once() -> None:
 
 
 def page() -> None:
-    """The whole page."""
+    """Show the whole page."""
     if not is_prepared(settings.load()):
         prepare_once()
     with st.spinner("Starting the broker, the updater and the recommender ...", show_time=True):
@@ -43,7 +43,7 @@ def page() -> None:
     user_id = choose_user(engine)
     where(engine)
     if "error" in st.session_state:
-        st.error(plain(st.session_state.pop("error")))
+        st.error(escape_markdown(st.session_state.pop("error")))
     if view == ROOM:
         room.show(engine)
     else:
@@ -51,7 +51,10 @@ def page() -> None:
 
 
 def header() -> str:
-    """The title, and which part of the page is shown; the address keeps it over a refresh."""
+    """Show the title and the choice of the part; the address keeps it over a refresh.
+
+    Returns the part that is shown.
+    """
     title, choice = st.columns([3, 2], vertical_alignment="bottom")
     title.title("Mindstream", anchor=False)
     title.markdown("Every click goes through Kafka and changes your **interests** within milliseconds.")
@@ -65,12 +68,12 @@ def header() -> str:
 
 
 def where(engine: Engine) -> None:
-    """What the sidebar says of the machinery; no secrets are among it."""
+    """Show in the sidebar what the machinery is, without secrets."""
     st.sidebar.divider()
     served = engine.served
     for name, place in engine.places().items():
-        st.sidebar.caption(f"**{name}** {plain(place)}")
-    st.sidebar.caption(f"**Model** {plain(served.bundle.version)}")
+        st.sidebar.caption(f"**{name}** {escape_markdown(place)}")
+    st.sidebar.caption(f"**Model** {escape_markdown(served.bundle.version)}")
     st.sidebar.caption(f"{served.bundle.manifest.items:,} items, {served.recommender.index.kind} max-sim")
 
 
@@ -80,7 +83,7 @@ def wrong(sentence: str, looks: list[None]) -> None:
     if looks:
         st.rerun()
     looks.append(None)
-    st.error(plain(sentence))
+    st.error(escape_markdown(sentence))
     st.caption("Trying again by itself ...")
 
 

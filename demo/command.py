@@ -47,7 +47,10 @@ def main(
 
 
 def require_free(address: str, port: int) -> None:
-    """Raise OSError where nobody can listen; Streamlit would say so later, when the page is promised already."""
+    """Raise OSError if nobody can listen.
+
+    Streamlit would say so later, when the page is promised already.
+    """
     try:
         socket.create_server((address, port)).close()
     except OSError as error:
@@ -58,7 +61,10 @@ def require_free(address: str, port: int) -> None:
 
 
 def for_log(log: Path) -> settings.Settings:
-    """Settings with a home of their own for this log, so that it does not replace the shop's model."""
+    """Return settings with a home of their own for a log.
+
+    Its model does not replace the shop's.
+    """
     if not log.exists():
         raise FileNotFoundError(f"there is no log at {log}")
     path = log.resolve()
@@ -69,6 +75,6 @@ def for_log(log: Path) -> settings.Settings:
 
 
 def as_environment(chosen: settings.Settings) -> dict[str, str]:
-    """What the page's process has to know."""
+    """Return what the page's process has to know."""
     known = {"MINDSTREAM_HOME": str(chosen.home), "MINDSTREAM_LOG": str(chosen.log or "")}
     return {name: value for name, value in known.items() if value}

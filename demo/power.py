@@ -13,7 +13,7 @@ __all__ = ["Power", "power"]
 
 @cache
 def power() -> "Power":
-    """That of this process; it ends with it."""
+    """Return the keeper of this process's engine; it ends with the process."""
     made = Power(settings.load())
     atexit.register(made.close)
     return made
@@ -28,7 +28,7 @@ class Power:
         self.lock = threading.Lock()
 
     def engine(self) -> Engine:
-        """The running engine, a new one where there is none or it is broken.
+        """Return the running engine, or a new one if there is none or it is broken.
 
         Raises
         ------

@@ -12,7 +12,7 @@ from demo.power import power
 
 
 def _start_engine() -> None:
-    """What is wrong, if anything, the page finds out for itself, and says."""
+    """Start the engine; what is wrong, if anything, the page finds out for itself, and says."""
     with suppress(OSError, ValueError):
         power().engine()
 

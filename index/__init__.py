@@ -1,0 +1,1 @@
+"""Max-sim retrieval: from a user to candidates."""

@@ -17,7 +17,7 @@ __all__ = ["app_for", "main"]
 ROOMS = {
     "stream": ("stream.commands.app", "Keep interest capsules fresh: run, produce, replay, show, dlq, ..."),
     "model": ("mindstream.commands.model", "Train models and publish bundles: train, export, publish, retrain, ..."),
-    "index": ("index.__main__", "Retrieve candidates: build, query, serve, items, ..."),
+    "index": ("index.commands.app", "Retrieve candidates: build, query, similar, serve, items, ..."),
 }
 DEMO = "Prepare a model if there is none, then show the demo in a browser."
 

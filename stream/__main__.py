@@ -1,6 +1,8 @@
-"""`python -m stream`: the command line of the stream."""
+"""`python -m stream`, the same as `mindstream stream`."""
 
-from mindstream import console
+from mindstream import console  # first: until it is there, Ctrl-C is a traceback
+
+# isort: split
 from stream.commands.app import app
 
 __all__ = ["app"]

@@ -1,0 +1,1 @@
+"""Recall and time of max-sim retrieval, ours and peers': python -m benchmarks retrieval."""

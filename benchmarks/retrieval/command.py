@@ -33,8 +33,8 @@ __all__ = [
     "EXACT",
     "OURS",
     "PLAIN",
-    "Figures",
-    "Size",
+    "WayFigures",
+    "WorldSize",
     "best_peer",
     "main",
     "measure",
@@ -56,8 +56,8 @@ ROUNDS = 3
 
 
 @dataclass(frozen=True)
-class Size:
-    """What is measured: items, users to tune on, and users to measure with."""
+class WorldSize:
+    """Numbers of items, of users to tune on, and of users to measure with."""
 
     items: int = 200_000
     tuning: int = 60
@@ -65,8 +65,8 @@ class Size:
 
 
 @dataclass(frozen=True)
-class Figures:
-    """What one way did: ef (0: it has none), recall@N, milliseconds, queries a second."""
+class WayFigures:
+    """Figures of one way: ef (0: it has none), recall@N, milliseconds, queries a second."""
 
     ef: int
     recall: float
@@ -75,7 +75,7 @@ class Figures:
     queries_per_s: float
 
 
-Case = dict[str, Figures]  # of each way
+Case = dict[str, WayFigures]  # of each way
 
 
 def main(
@@ -89,9 +89,9 @@ def main(
     ] = None,
     quick: Annotated[bool, typer.Option(help="5,000 items and few users: to see that it runs.")] = False,
 ) -> None:
-    """Recall and milliseconds of max-sim top-N, ours and peers'."""
+    """Measure recall and milliseconds of max-sim top-N, ours and peers'."""
     libraries = peers.chosen(peer or list(peers.PEERS))
-    sizes = [Size(5_000, 10, 20)] if quick else [Size(number) for number in items or [Size.items]]
+    sizes = [WorldSize(5_000, 10, 20)] if quick else [WorldSize(number) for number in items or [WorldSize.items]]
     found: dict[str, Case] = {}
     memory: list[float] = []
     for cases, bytes_per_item in (
@@ -103,8 +103,8 @@ def main(
     _report(found, memory[0])
 
 
-def measure(size: Size, seed: int, libraries: peers.Libraries = peers.PEERS) -> tuple[dict[str, Case], float]:
-    """The cases of made-up items, and the bytes an item that our graph takes."""
+def measure(size: WorldSize, seed: int, libraries: peers.Libraries = peers.PEERS) -> tuple[dict[str, Case], float]:
+    """Measure the cases of made-up items, and the bytes an item that our graph takes."""
     rng = np.random.default_rng(seed)
     items = made_up_items(size.items, DIM, rng)
     number = size.tuning + size.users
@@ -115,15 +115,18 @@ def measure(size: Size, seed: int, libraries: peers.Libraries = peers.PEERS) -> 
 def measure_bundle(
     bundle: Bundle, seed: int, libraries: peers.Libraries = peers.PEERS
 ) -> tuple[dict[str, Case], float]:
-    """The cases of a trained model's items, with the capsules that its ef would be measured with."""
+    """Measure the cases of a trained model's items, with capsules as its ef is measured with."""
     users = {f"bundle {bundle.version}": queries_of(bundle, seed)}
-    return _measure_table(np.asarray(bundle.item_embeddings), users, Size.tuning, libraries)
+    return _measure_table(np.asarray(bundle.item_embeddings), users, WorldSize.tuning, libraries)
 
 
 def _measure_table(
     items: np.ndarray, users_of: Mapping[str, Sequence[np.ndarray]], tuning: int, libraries: peers.Libraries
 ) -> tuple[dict[str, Case], float]:
-    """The cases of one table of items, and the bytes an item that our graph takes; the first users are for tuning."""
+    """Measure the cases of one item table, and the bytes an item that our graph takes.
+
+    The first users are for tuning.
+    """
     plain = hnsw.build(items, HnswSettings())
     links = links_of(plain.graph)
     ways = {
@@ -175,7 +178,7 @@ def _compared(
     calls = {way: partial(ways[way].top, n=n, ef=efs[way]) for way in ways}
     seconds = _least_seconds(calls, users)
     return {
-        way: Figures(
+        way: WayFigures(
             ef=efs[way],
             recall=recall([call(one) for one in users], right[id(users)]),
             p50_ms=1_000 * float(np.percentile(seconds[way], 50)),
@@ -187,7 +190,7 @@ def _compared(
 
 
 def tuned(way: peers.Way, users: Sequence[np.ndarray], right: Sequence[np.ndarray], n: int) -> int:
-    """The smallest ef that reaches the target; where none does, the one with the best recall."""
+    """Return the smallest ef that reaches the target, or else the one with the best recall."""
     found: dict[int, float] = {}
     for breadth in BREADTHS:
         ef = int(n * breadth)
@@ -198,14 +201,17 @@ def tuned(way: peers.Way, users: Sequence[np.ndarray], right: Sequence[np.ndarra
 
 
 def recall(found: Sequence[np.ndarray], right: Sequence[np.ndarray]) -> float:
-    """Mean share of the right rows that were found."""
+    """Return the mean share of the right rows that were found."""
     return float(np.mean([np.isin(best, rows).mean() for rows, best in zip(found, right, strict=True)]))
 
 
 def _least_seconds(
     calls: Mapping[str, Callable[[np.ndarray], object]], users: Sequence[np.ndarray]
 ) -> dict[str, np.ndarray]:
-    """Of each call the seconds for each user, the least of the rounds after one that warms up."""
+    """Time every call for every user, and keep the least of the rounds after the first.
+
+    The first round warms up.
+    """
     seconds = {way: np.full(len(users), np.inf) for way in calls}
     for turn in range(ROUNDS + 1):
         for way, call in calls.items():
@@ -218,7 +224,10 @@ def _least_seconds(
 
 
 def best_peer(case: Case) -> str:
-    """The quickest library, as it ships, that reaches the target; where none does, the one with the best recall."""
+    """Return the quickest library that reaches the target, else the one with the best recall.
+
+    Libraries count as they ship.
+    """
     others = {way: figures for way, figures in case.items() if way not in NO_PEERS}
     enough = {way: figures for way, figures in others.items() if figures.recall >= TARGET}
     if enough:
@@ -227,7 +236,7 @@ def best_peer(case: Case) -> str:
 
 
 def _summary(case: Case) -> dict[str, float | str]:
-    """Ours beside the best peer, and beside one search a capsule on the graph that we build ourselves."""
+    """Compare ours with the best peer, and with one search a capsule on our own graph."""
     ours, peer = case[OURS], best_peer(case)
     return {
         "recall": ours.recall,
@@ -242,7 +251,10 @@ def _summary(case: Case) -> dict[str, float | str]:
 
 
 def scan_pays_up_to(case: Case, items: int) -> int:
-    """Items up to which a scan is faster than the beam takes here; a scan takes its time for each item alike."""
+    """Return the items up to which a scan is faster than the beam takes here.
+
+    A scan takes the same time for each item.
+    """
     return int(items * case[OURS].p50_ms / case[EXACT].p50_ms)
 
 

@@ -24,12 +24,12 @@ class Way(Protocol):
     """One way to the best rows."""
 
     def top(self, capsules: np.ndarray, n: int, ef: int) -> np.ndarray:
-        """Rows of the n best items for capsules (K', d), in any order."""
+        """Return the rows of the n best items for capsules (K', d), in any order."""
         ...
 
 
 def chosen(names: Sequence[str]) -> "Libraries":
-    """The peers of these names.
+    """Return the peers of these names.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def chosen(names: Sequence[str]) -> "Libraries":
 
 
 def merged(rows: np.ndarray, scores: np.ndarray, n: int) -> np.ndarray:
-    """The n best rows of all capsules' answers, (K', N) each, by their best score."""
+    """Merge the answers of all capsules, (K', N) each, to the n rows of the best scores."""
     order = np.argsort(-scores, axis=None)
     ranked = rows.ravel()[order]
     _, first = np.unique(ranked, return_index=True)

@@ -12,7 +12,7 @@ NEAR = 0.3  # how far a hard capsule is from the one that it is near to, of its 
 
 
 def made_up_items(number: int, dim: int, rng: np.random.Generator) -> np.ndarray:
-    """float32 (items, d)."""
+    """Make items in clusters, of uneven norms: float32 (items, d)."""
     centres = rng.normal(size=(max(2, number // A_CLUSTER), dim))
     vectors = centres[rng.integers(len(centres), size=number)] + SPREAD * rng.normal(size=(number, dim))
     norms = rng.lognormal(sigma=NORMS, size=(number, 1)) / np.sqrt(dim)
@@ -20,7 +20,7 @@ def made_up_items(number: int, dim: int, rng: np.random.Generator) -> np.ndarray
 
 
 def usual_capsules(items: np.ndarray, users: int, interests: int, rng: np.random.Generator) -> list[np.ndarray]:
-    """As the model gives them: of length 1, each in the direction of some item."""
+    """Make capsules as the model gives them: of length 1, each in the direction of an item."""
     found = []
     for _ in range(users):
         near = items[rng.integers(len(items), size=interests)]
@@ -30,7 +30,10 @@ def usual_capsules(items: np.ndarray, users: int, interests: int, rng: np.random
 
 
 def hard_capsules(items: np.ndarray, users: int, interests: int, rng: np.random.Generator) -> list[np.ndarray]:
-    """Of uneven norms, and a third of them near another: some bring much and some little, and their items overlap."""
+    """Make capsules of uneven norms, a third of them near another.
+
+    Some bring much and some little, and their items overlap.
+    """
     found = []
     for capsules in usual_capsules(items, users, interests, rng):
         for one in np.flatnonzero(rng.random(interests) < 1 / 3):

@@ -48,8 +48,8 @@ SERVE = (
 
 
 @dataclass(frozen=True)
-class _Found:
-    """What the load met: answers a second, milliseconds at p50 and p99, errors, and bytes of an answer."""
+class _LoadFigures:
+    """Answers a second, milliseconds at p50 and p99, errors, and bytes of an answer."""
 
     rate: float
     p50_ms: float
@@ -64,7 +64,7 @@ def main(
     rate: Annotated[int, typer.Option(help="Events a second that the updater gets meanwhile.", min=1)] = 200,
     n: Annotated[int, typer.Option("-n", help="Candidates of an answer.", min=1, max=1_000)] = 100,
 ) -> None:
-    """Answers a second and p99 of the HTTP API while capsules are updated."""
+    """Measure answers a second and p99 of the HTTP API while capsules are updated."""
     torch.set_num_threads(1)
     log = synthetic(EVENTS_BEFORE, USERS)
     user_ids = sorted(set(log.events.user_id))
@@ -92,7 +92,9 @@ def main(
 
 @contextmanager
 def _served(home: Path) -> Iterator[int]:
-    """The API of a home as a process; its port. What the environment says does not count.
+    """Run the API of a home as a process, and give its port.
+
+    What the environment says does not count.
 
     Raises
     ------
@@ -148,7 +150,7 @@ def _clicking(log: InteractionLog, producer: EventProducer, rate: int) -> Iterat
         thread.join()
 
 
-def _load(task: LoadTask) -> _Found:
+def _load(task: LoadTask) -> _LoadFigures:
     """Ask from a process of its own.
 
     Raises
@@ -166,11 +168,11 @@ def _load(task: LoadTask) -> _Found:
     )
     if done.returncode:
         raise OSError(f"the load of the benchmark ended with status {done.returncode}; see above")
-    return _found_in(msgspec.json.decode(done.stdout, type=LoadReport))
+    return _figures_of(msgspec.json.decode(done.stdout, type=LoadReport))
 
 
-def _found_in(report: LoadReport) -> _Found:
-    """What a load met.
+def _figures_of(report: LoadReport) -> _LoadFigures:
+    """Return the figures of a load.
 
     Raises
     ------
@@ -181,11 +183,17 @@ def _found_in(report: LoadReport) -> _Found:
         raise OSError(f"nothing was answered within {report.seconds:.0f} s, with {report.errors} errors")
     p50, p99 = np.percentile(report.took_ms, [50, 99]).tolist()
     answers = len(report.took_ms)
-    return _Found(answers / report.seconds, p50, p99, report.errors, report.bytes / answers)
+    return _LoadFigures(answers / report.seconds, p50, p99, report.errors, report.bytes / answers)
 
 
 def report(
-    found: _Found, healthz: _Found, static: _Found, n: int, connections: int, seconds: float, events: float
+    found: _LoadFigures,
+    healthz: _LoadFigures,
+    static: _LoadFigures,
+    n: int,
+    connections: int,
+    seconds: float,
+    events: float,
 ) -> None:
     """Print answers a second and how long they took, beside the ceilings."""
     names = {f"recommendations, n = {n}": found, "ceiling: /openapi.json": static, "ceiling: /healthz": healthz}

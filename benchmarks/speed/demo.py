@@ -63,7 +63,7 @@ def main(
 
 
 def home_in(folder: Path) -> Path:
-    """A home with the present model and no users; a model is trained where there is none."""
+    """Make a home with the present model and no users; train a model if there is none."""
     present, home = settings.load().home, folder / "home"
     home.mkdir()
     if all((present / part).exists() for part in PARTS_OF_A_HOME):
@@ -77,7 +77,7 @@ def home_in(folder: Path) -> Path:
 
 @contextmanager
 def _browser() -> Iterator[Browser]:
-    """The system's Chromium, headless."""
+    """Start the system's Chromium, headless."""
     [chromium] = system.provide("chromium")
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=chromium, args=["--headless", "--no-sandbox"])
@@ -93,7 +93,10 @@ def _open_page(page: Page, address: str) -> None:
 
 
 def _click_through(page: Page, clicks: int) -> list[float]:
-    """Milliseconds from each click to other recommendations on the screen; the same product never twice in a row."""
+    """Time each click until other recommendations are on the screen, in milliseconds.
+
+    The same product is never clicked twice in a row.
+    """
     products = page.locator(".st-key-shop .ms-look").count()
     taken = []
     for number in tqdm(range(WARM_UP + clicks), desc="clicking", unit="click"):
@@ -114,7 +117,7 @@ def report(page_s: float, taken: list[float]) -> None:
 
 
 def _take(page: Page, folder: Path) -> None:
-    """The pictures of the README."""
+    """Take the pictures of the README."""
     _choose_persona(page, 4)
     for number in (4, 1):
         page.evaluate(CLICK, number)
@@ -135,7 +138,7 @@ def _choose_persona(page: Page, number: int) -> None:
 
 
 def _work_the_machine(page: Page) -> None:
-    """Traffic, a dead letter and a pause, until there is something to see."""
+    """Make traffic, a dead letter and a pause, until there is something to see."""
     page.get_by_role("radio", name="Machine room").click()
     page.get_by_role("slider").press("ArrowRight")
     for _ in range(9):
@@ -149,7 +152,7 @@ def _work_the_machine(page: Page) -> None:
 
 
 def _shoot(page: Page, file: Path) -> None:
-    """A picture with few colours, which is small."""
+    """Take a picture with few colours, which is small."""
     from PIL import Image  # comes with Streamlit
 
     page.mouse.move(0, 0)

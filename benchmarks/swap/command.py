@@ -58,18 +58,18 @@ SWEPT = re.compile(r"swept: capsules of (\d+) users are of model \S+ now; \d+ us
 
 
 @dataclass
-class _Figures:
-    """What was measured; times in milliseconds."""
+class _SwapFigures:
+    """Figures by name; times in milliseconds."""
 
     values: dict[str, float] = field(default_factory=dict)
 
     def note(self, name: str, took_s: Sequence[float]) -> None:
-        """The median and the 99th percentile of times."""
+        """Note the median and the 99th percentile of times."""
         both = np.percentile(np.array(took_s) * 1_000, [50, 99]).tolist()
         self.values[f"{name}_p50_ms"], self.values[f"{name}_p99_ms"] = both
 
     def over(self, name: str, one: str, other: str) -> None:
-        """How many times a figure is another one."""
+        """Note how many times one figure is another."""
         self.values[name] = self.values[one] / self.values[other]
 
 
@@ -78,10 +78,10 @@ def main(
     users: Annotated[int, typer.Option(help="How many users are swept.", min=100)] = 100_000,
     quick: Annotated[bool, typer.Option("--quick", help="10 swaps, 5,000 users.")] = False,
 ) -> None:
-    """New models while events and readers go on: failed and mixed answers, lost events, latency, memory, the sweep."""
+    """Measure failed and mixed answers, lost events, latency and memory while models change."""
     torch.set_num_threads(1)
     swaps, users, before_s = (10, 5_000, QUICK_S) if quick else (swaps, users, BEFORE_S)
-    figures = _Figures()
+    figures = _SwapFigures()
     with tempfile.TemporaryDirectory(prefix="mindstream-") as made, RealKafka() as kafka:
         bundles = _two_bundles(Path(made) / "bundles")
         world = World(kafka, bundles[0], Path(made))
@@ -95,7 +95,7 @@ def main(
 
 
 def _two_bundles(folder: Path) -> list[Bundle]:
-    """Bundles of the same shop, each without some of its items, one with four interests and one with three."""
+    """Train two bundles of one shop, each without some items, with four and three interests."""
     log = synthetic(EVENTS, USERS)
     items = log.items.item_id.tolist()
     _, first = trained_for_a_moment(log_without_items(log, items[:LEFT_OUT]), folder, num_interests=4)
@@ -112,7 +112,7 @@ def _offer(home: Home, bundles: Sequence[Bundle]) -> Registry:
 
 
 def warm_recommender(bundle: Bundle, store: Store) -> Recommender:
-    """A Recommender that has answered once."""
+    """Make a Recommender that has answered once."""
     recommender = Recommender(bundle, store)
     for state in (None, *_users_of(["nobody"], [bundle.item_ids[:BEHAVIOURS]], recommender.extractor, [0])):
         recommender.recommend_for(state)
@@ -122,7 +122,7 @@ def warm_recommender(bundle: Bundle, store: Store) -> Recommender:
 def _users_of(
     user_ids: Sequence[str], histories: Sequence[Sequence[str]], extractor: Extractor, partitions: Sequence[int]
 ) -> list[UserState]:
-    """Users as an updater stores them."""
+    """Make users as an updater stores them."""
     rows = zip(user_ids, histories, extractor.encode(histories), partitions, strict=True)
     return [
         UserState(
@@ -135,8 +135,8 @@ def _users_of(
     ]
 
 
-def _swap_often(home: Home, bundles: Sequence[Bundle], swaps: int, before_s: float, figures: _Figures) -> None:
-    """Swaps under load, and bundles that must not be served."""
+def _swap_often(home: Home, bundles: Sequence[Bundle], swaps: int, before_s: float, figures: _SwapFigures) -> None:
+    """Swap models under load, and offer bundles that must not be served."""
     registry = _offer(home, bundles)
     by_version = {bundle.version: bundle for bundle in bundles}
     serving = Serving(registry, lambda bundle: warm_recommender(bundle, home.store))
@@ -158,7 +158,7 @@ def _swap_often(home: Home, bundles: Sequence[Bundle], swaps: int, before_s: flo
     figures.over("p99_during_over_p99_before", "answer_during_p99_ms", "answer_before_p99_ms")
 
 
-def _rest(seconds: float, readers: Readers, probe: Probe, figures: _Figures, when: str) -> None:
+def _rest(seconds: float, readers: Readers, probe: Probe, figures: _SwapFigures, when: str) -> None:
     """Let everything go on for a while, and note how long answers and events take."""
     time.sleep(2.0)  # to warm up
     readers.took_s.clear()
@@ -177,7 +177,7 @@ def _swap(
     readers: Readers,
     load: Load,
     command: Command,
-    figures: _Figures,
+    figures: _SwapFigures,
 ) -> None:
     """Point to one and the other, each time until readers and updater have taken it over."""
     pids = {"readers": psutil.Process().pid, "updater": command.process.pid}
@@ -200,28 +200,31 @@ def _swap(
 
 
 def _taken_over(command: Command) -> int:
-    """How often the updater says that it works with another model."""
+    """Count how often the updater says that it works with another model."""
     return command.said.count("capsules are of model")
 
 
 def _has_taken_over(command: Command, times: int) -> bool:
-    """Whether it has said so as often."""
+    """Tell whether the updater has taken over so many models."""
     return _taken_over(command) == times
 
 
 def _has_refused(serving: Serving[Recommender], version: str) -> bool:
-    """Whether a version is what was refused last."""
+    """Tell whether a version is the one that was refused last."""
     return serving.refusal is not None and serving.refusal.version == version
 
 
 def _resident_mb(pid: int) -> float:
-    """Resident memory, without the pages of the store's file, which grows with its users."""
+    """Measure resident memory, without the pages of the store's file.
+
+    That file grows with its users.
+    """
     maps = psutil.Process(pid).memory_maps(grouped=True)
     return sum(one.rss for one in maps if not one.path.endswith("data.mdb")) / 1e6
 
 
 def _refuse_all(registry: Registry, good: Bundle, serving: Serving[Recommender], command: Command) -> int:
-    """Point to bundles that must not be served, one after the other; how many were."""
+    """Point to bundles that must not be served, one after the other; return how many were."""
     version, taken, served = serving.version, _taken_over(command), 0
     for kind, bad in tqdm(BAD_BUNDLES.items(), desc="bad bundles", unit="bundle"):
         name = f"bad-{kind.replace(' ', '-')}"
@@ -235,12 +238,12 @@ def _refuse_all(registry: Registry, good: Bundle, serving: Serving[Recommender],
 
 
 def left_old_of(store: Store, version: str) -> int:
-    """Users whose stored capsules are of another model."""
+    """Count the users whose stored capsules are of another model."""
     return sum(state.capsules.model_version != version for state in states_of(store))
 
 
-def _sweep_all(home: Home, bundles: Sequence[Bundle], users: int, before_s: float, figures: _Figures) -> None:
-    """Many users, all of the first model; then the second one becomes current."""
+def _sweep_all(home: Home, bundles: Sequence[Bundle], users: int, before_s: float, figures: _SwapFigures) -> None:
+    """Let many users of the first model be swept when the second one becomes current."""
     registry = _offer(home, bundles)
     fill(home.store, Extractor(bundles[0]), users)
     with home.run() as command, Load(home) as load, Probe(home) as probe:

@@ -31,6 +31,7 @@ class Probe(Background):
         self.sent = 0
 
     def work(self) -> None:
+        """Send events one at a time, and time each until it is stored."""
         with EventProducer(self.home.cluster, self.home.settings.topic) as producer:
             for number in count():
                 if self.stopping.wait(PAUSE_S):
@@ -45,6 +46,6 @@ class Probe(Background):
                 self.took_s.append(time.monotonic() - started)
 
     def stored(self, user_id: str) -> int:
-        """Offset of a user's last event that is in the store."""
+        """Return the offset of a user's last event that is in the store, -1 if there is none."""
         [state] = self.home.store.get_many([user_id])
         return state.position.offset if state else -1

@@ -9,7 +9,8 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from index.recommend.recommender import CAPSULES, Candidates, Recommender
+from index.recommend.candidates import CAPSULES
+from index.recommend.recommender import Candidates, Recommender
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.format import Bundle
 from model_export.bundle.own_items import own_items
@@ -27,20 +28,23 @@ WAITING = 1_000  # answers that wait for being computed again
 
 
 class _Answer(NamedTuple):
-    """What a reader got, of which state."""
+    """An answer that a reader got, with the state that it is about."""
 
     state: UserState | None
     candidates: Candidates
 
 
 class _Reference:
-    """What one bundle answers, by nothing but its files and a user's history."""
+    """An oracle of one bundle's answers, from nothing but its files and a user's history.
+
+    It repeats the rule of own items on purpose, so that a fault of the product is not one of its own.
+    """
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle, self.extractor = bundle, Extractor(bundle)
 
     def agrees(self, answer: _Answer) -> bool:
-        """Whether an answer is this bundle's: so many interests, these scores, and items that have them."""
+        """Tell whether an answer is this bundle's: its interests, its scores, and their items."""
         state, found = answer
         rows = [self.bundle.rows.get(item_id, -1) for item_id in found.item_ids]
         if state is None:
@@ -82,6 +86,7 @@ class Readers:
         self.checking = threading.Thread(target=self.check, daemon=True)
 
     def read(self, seed: int) -> None:
+        """Ask for one user after the other, until the readers are stopped."""
         choose = random.Random(seed)
         while not self.stopping.wait(PAUSE_S):
             user_id, started = f"user-{choose.randrange(self.users)}", time.monotonic()
@@ -99,13 +104,14 @@ class Readers:
             self.answers.put(_Answer(state, found))
 
     def check(self) -> None:
+        """Compute the answers again, one by one, until there are no more."""
         while (answer := self.answers.get()) is not None:
             reference = self.references.get(answer.candidates.model_version)
             self.mixed += reference is None or not reference.agrees(answer)
             self.answered += 1
 
     def wait_for(self, version: str) -> None:
-        """From now on look out for answers of this version."""
+        """Look out for answers of this version from now on."""
         self.first_at, self.waited_for = 0.0, version
 
     def __enter__(self) -> Self:

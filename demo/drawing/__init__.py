@@ -1,0 +1,1 @@
+"""Products, shelves, charts and the map as HTML and charts, without Streamlit."""

@@ -3,7 +3,7 @@
 from html import escape
 
 from demo.drawing.picture import data_uri, picture
-from demo.drawing.view import Row, Shelf, Shown
+from demo.drawing.view import Product, Shelf, Shown
 from demo.drawing.words import price
 
 __all__ = ["CSS", "card", "grid", "interest_colour", "panel"]
@@ -46,46 +46,47 @@ INTEREST_COLOURS = ("#0f766e", "#c2410c", "#6d28d9", "#0369a1", "#be185d", "#4d7
 POPULAR_COLOUR = "#94a3b8"
 
 
-def card(row: Row, entered: bool = False) -> str:
-    """One product: its picture and title are a button, cart and buy are two more."""
-    item, title = escape(row.item_id), escape(row.title)
-    meta = " · ".join(part for part in (escape(row.category), price(row.price)) if part) or "&nbsp;"
+def card(product: Product, entered: bool = False) -> str:
+    """Draw one product: its picture and title are a button, cart and buy are two more."""
+    item, title = escape(product.item_id), escape(product.title)
+    meta = " · ".join(part for part in (escape(product.category), price(product.price)) if part) or "&nbsp;"
     acts = "".join(
         f'<button data-act="{act}" data-item="{item}" aria-label="{label}: {title}">{label}</button>'
         for act, label in ACTS.items()
     )
     return (
         f'<article class="ms-card{" ms-new" if entered else ""}" data-card="{item}">'
-        f'<button class="ms-look" data-act="click" data-item="{item}">{_image(row)}'
+        f'<button class="ms-look" data-act="click" data-item="{item}">{_image(product)}'
         f'<span class="ms-title">{title}</span><span class="ms-meta">{meta}</span></button>'
         f'<div class="ms-acts">{acts}</div></article>'
     )
 
 
-def _image(row: Row) -> str:
-    """A product's picture."""
-    category = f" ({escape(row.category)})" if row.category else ""
-    return f'<img alt="Drawing of {escape(row.title)}{category}" src="{data_uri(picture(row.title, row.category))}"/>'
+def _image(product: Product) -> str:
+    """Draw a product's picture."""
+    category = f" ({escape(product.category)})" if product.category else ""
+    source = data_uri(picture(product.title, product.category))
+    return f'<img alt="Drawing of {escape(product.title)}{category}" src="{source}"/>'
 
 
-def grid(rows: list[Row]) -> str:
-    """Products of the catalogue."""
-    if not rows:
+def grid(products: list[Product]) -> str:
+    """Draw products of the catalogue."""
+    if not products:
         return '<p class="ms-none">No product matches.</p>'
-    return f'<div class="ms-cards">{"".join(card(row) for row in rows)}</div>'
+    return f'<div class="ms-cards">{"".join(card(product) for product in products)}</div>'
 
 
 def panel(shown: Shown, narrow: bool = False) -> str:
-    """The shelves of a visitor, and what has left them."""
+    """Draw the shelves of a visitor, and what has left them."""
     shelves = "".join(_shelf_of(shelf, shown.entered) for shelf in shown.shelves)
-    gone = "".join(_image(row) for row in shown.left)
+    gone = "".join(_image(product) for product in shown.left)
     left = f'<p class="ms-left"><span>Left just now:</span>{gone}</p>' if gone else ""
     return f'<div class="ms-panel{" ms-narrow" if narrow else ""}">{shelves}{left}</div>'
 
 
 def _shelf_of(shelf: Shelf, entered: frozenset[str]) -> str:
-    """One interest: what made it, its share, and what it brings."""
-    cards = "".join(card(row, row.item_id in entered) for row in shelf.rows)
+    """Draw one interest: what made it, its share, and what it brings."""
+    cards = "".join(card(product, product.item_id in entered) for product in shelf.products)
     brought = f'<div class="ms-cards">{cards}</div>' if cards else NOTHING
     return (
         f'<section class="ms-shelf" data-shelf="{escape(shelf.key)}" style="--ms-interest: {_colour_of(shelf)}">'
@@ -97,7 +98,7 @@ NOTHING = '<p class="ms-none">None of the top candidates comes from this interes
 
 
 def _heading(shelf: Shelf) -> str:
-    """What a shelf is made of."""
+    """Write what a shelf is made of."""
     if not shelf.made_by:
         return "<b>Popular now</b>"
     share = f'<span class="ms-share">{100 * shelf.importance:.0f} % of your behaviours</span>'
@@ -107,10 +108,10 @@ def _heading(shelf: Shelf) -> str:
 
 
 def _colour_of(shelf: Shelf) -> str:
-    """The colour of an interest, the same here and on the map."""
+    """Return the colour of an interest, the same here and on the map."""
     return POPULAR_COLOUR if shelf.interest < 0 else interest_colour(shelf.interest)
 
 
 def interest_colour(number: int) -> str:
-    """The colour of a place in a user's interests."""
+    """Return the colour of a place in a user's interests."""
     return INTEREST_COLOURS[number % len(INTEREST_COLOURS)]

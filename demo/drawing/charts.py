@@ -7,7 +7,7 @@ from demo.drawing.cards import interest_colour
 from demo.drawing.interest_map import TRAIL, Coupling, coupling_table
 from demo.drawing.view import Theme
 
-__all__ = ["GREY", "colours_of", "dots", "heat_map", "interest_map", "latencies", "names_of", "over_time"]
+__all__ = ["GREY", "colours_of", "dots", "heat_map", "interest_map", "interest_names", "latencies", "over_time"]
 
 SHORT = 26  # characters of a title beside the heat map
 CLOCK = alt.X("time:T", title=None, axis=alt.Axis(format="%H:%M:%S", grid=False, tickCount=4))
@@ -19,32 +19,37 @@ GREY, DARK = "#b9cac6", "#16302b"
 def interest_map(
     items: pd.DataFrame, behaviours: pd.DataFrame, trail: pd.DataFrame, themes: list[Theme], importance: list[float]
 ) -> alt.LayerChart:
-    """Items as dots, the last behaviours as rings, interests as diamonds with the ways that they came."""
-    names = names_of(themes)
+    """Draw items as dots, behaviours as rings, interests as diamonds with their trails."""
+    names = interest_names(themes)
     trail = trail[trail["interest"] < len(names)]  # one that the user no longer has is left out
     trail = trail.assign(name=[names[number] for number in trail["interest"]])
-    layers = alt.layer(dots(items, colours_of(themes, importance)), _rings(behaviours), *_diamonds(trail, names))
+    layers = alt.layer(
+        dots(items, colours_of(themes, importance)), _behaviour_rings(behaviours), *_diamonds(trail, names)
+    )
     apart = layers.resolve_scale(color="independent", opacity="independent")
     chart: alt.LayerChart = apart.properties(height=430).configure_view(strokeWidth=0)
     return chart
 
 
 def colours_of(themes: list[Theme], importance: list[float]) -> dict[str, str]:
-    """Category -> the colour of the interest that it is the theme of: of several the one whose shelf comes first."""
+    """Return category -> the colour of the interest that it is the theme of.
+
+    Of several interests, the one whose shelf comes first.
+    """
     shelved = sorted(range(len(themes)), key=lambda number: -importance[number])
     return {themes[number].category: interest_colour(number) for number in reversed(shelved) if themes[number].category}
 
 
 def dots(items: pd.DataFrame, colours: dict[str, str]) -> alt.Chart:
-    """Items; those of the category that is an interest's theme have the interest's colour."""
+    """Draw items; those of the category that is an interest's theme have its colour."""
     table = items.assign(colour=[colours.get(category.lower(), GREY) for category in items["category"]])
     points = alt.Chart(table).mark_circle(size=36, opacity=0.4)
     chart: alt.Chart = points.encode(X, Y, color=alt.Color("colour:N", scale=None), tooltip=["title:N", "category:N"])
     return chart
 
 
-def _rings(behaviours: pd.DataFrame) -> alt.Chart:
-    """Behaviours, the older the fainter."""
+def _behaviour_rings(behaviours: pd.DataFrame) -> alt.Chart:
+    """Draw behaviours, the older the fainter."""
     faint = alt.Opacity("age:Q", scale=alt.Scale(domain=[0, TRAIL], range=[1, 0.2]), legend=None)
     points = alt.Chart(behaviours).mark_point(size=120, strokeWidth=2, color=DARK)
     chart: alt.Chart = points.encode(X, Y, opacity=faint, tooltip=["title:N", "category:N"])
@@ -52,7 +57,7 @@ def _rings(behaviours: pd.DataFrame) -> alt.Chart:
 
 
 def _diamonds(trail: pd.DataFrame, names: list[str]) -> list[alt.Chart]:
-    """Interests with their numbers, and the ways that they came."""
+    """Draw interests with their numbers, and the ways that they came."""
     scale = alt.Scale(domain=names, range=[interest_colour(number) for number in range(len(names))])
     legend = alt.Legend(title=None, orient="bottom", columns=4)
     now = trail[trail["age"] == 0].assign(number=trail["interest"] + 1)
@@ -66,14 +71,14 @@ def _diamonds(trail: pd.DataFrame, names: list[str]) -> list[alt.Chart]:
     ]
 
 
-def names_of(themes: list[Theme]) -> list[str]:
-    """Interests as charts name them: the number and the theme."""
+def interest_names(themes: list[Theme]) -> list[str]:
+    """Return the names of interests in charts: the number and the theme."""
     return [f"{number}: {theme.words or 'mixed'}" for number, theme in enumerate(themes, start=1)]
 
 
 def heat_map(found: Coupling, themes: list[Theme]) -> alt.Chart:
-    """Behaviours below each other, the newest last; interests side by side."""
-    names = names_of(themes)
+    """Draw behaviours below each other, the newest last, and interests side by side."""
+    names = interest_names(themes)
     table = coupling_table(found)
     labels = [f"{place + 1}. {title[:SHORT]}" for place, title in zip(table["place"], table["title"], strict=True)]
     table = table.assign(label=labels, name=[names[number] for number in table["interest"]])
@@ -92,13 +97,13 @@ def heat_map(found: Coupling, themes: list[Theme]) -> alt.Chart:
 
 
 def _upwards(table: pd.DataFrame, column: str, title: str) -> alt.Y:
-    """A figure from 0 to a little above its largest value, and at least to 5."""
+    """Return the axis of a figure from 0 to a little above its largest value, at least to 5."""
     scale = alt.Scale(domain=[0, max([5.0, *(1.1 * table[column])])])
     return alt.Y(f"{column}:Q", title=title, scale=scale, axis=alt.Axis(format="~s", tickCount=4))
 
 
 def latencies(table: pd.DataFrame) -> alt.Chart:
-    """p50 and p99 over time."""
+    """Draw p50 and p99 over time."""
     colours = alt.Scale(domain=["p50", "p99"], range=["#0f766e", "#c2410c"])
     chart: alt.Chart = (
         alt.Chart(table)
@@ -114,7 +119,7 @@ def latencies(table: pd.DataFrame) -> alt.Chart:
 
 
 def over_time(table: pd.DataFrame, column: str, title: str, colour: str) -> alt.Chart:
-    """One figure over time."""
+    """Draw one figure over time."""
     chart: alt.Chart = (
         alt.Chart(table)
         .mark_area(line={"color": colour}, color=colour, opacity=0.18)

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from index.recommend.recommender import Recommender
+from model_export.bundle.extractor import Extractor
 from model_export.bundle.format import Bundle
 from stream.store.state import UserState
 
-__all__ = ["TRAIL", "Coupling", "InterestMap", "coupling", "coupling_table", "evenly", "unit"]
+__all__ = ["TRAIL", "Coupling", "InterestMap", "coupling", "coupling_table", "evenly", "normalized"]
 
 MOST_ITEMS = 500  # drawn; more are a cloud without gaps, and slow
 TRAIL = 8  # events that the trail goes back
@@ -25,7 +25,7 @@ class InterestMap:
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
-        vectors = unit(bundle.item_embeddings)
+        vectors = normalized(bundle.item_embeddings)
         groups = pd.Series(bundle.catalogue.category).astype("category").cat
         counts = np.bincount(groups.codes, minlength=len(groups.categories))
         sums = np.zeros((len(counts), vectors.shape[1]))
@@ -34,50 +34,55 @@ class InterestMap:
         self.centre = spread.mean(axis=0)
         self.axes = np.linalg.svd(spread - self.centre, full_matrices=False)[2][:2]  # (2, d)
 
-    def place(self, vectors: np.ndarray) -> np.ndarray:
-        """Where vectors (n, d) are on the map: (n, 2)."""
-        return np.asarray((unit(vectors) - self.centre) @ self.axes.T)
+    def project(self, vectors: np.ndarray) -> np.ndarray:
+        """Return the places of vectors (n, d) on the map: (n, 2)."""
+        return np.asarray((normalized(vectors) - self.centre) @ self.axes.T)
 
-    def items(self) -> pd.DataFrame:
-        """x, y, title and category of a sample of the items."""
+    def sample(self) -> pd.DataFrame:
+        """Return x, y, title and category of a sample of the items."""
         rows = evenly(len(self.bundle.item_ids), MOST_ITEMS)
-        return self.table(rows)
+        return self.located(rows)
 
-    def table(self, rows: np.ndarray) -> pd.DataFrame:
-        """x, y, title and category of these rows."""
+    def located(self, rows: np.ndarray) -> pd.DataFrame:
+        """Return x, y, title and category of these rows."""
         catalogue = self.bundle.catalogue
-        x, y = self.place(self.bundle.item_embeddings[rows]).T
+        x, y = self.project(self.bundle.item_embeddings[rows]).T
         title, category = [catalogue.title[row] for row in rows], [catalogue.category[row] for row in rows]
         return pd.DataFrame({"x": x, "y": y, "title": title, "category": category})
 
     def behaviours(self, state: UserState) -> pd.DataFrame:
-        """x, y, title, category and age (0 is the last one) of the last behaviours that the model knows."""
+        """Return x, y, title, category and age of the last behaviours that the model knows.
+
+        Age 0 is the last one.
+        """
         known = [item_id for item_id in state.history.item_ids if item_id in self.bundle.rows][-TRAIL:]
-        found = self.table(np.array([self.bundle.rows[item_id] for item_id in known], dtype=int))
+        found = self.located(np.array([self.bundle.rows[item_id] for item_id in known], dtype=int))
         return found.assign(age=range(len(known) - 1, -1, -1))
 
-    def trail(self, state: UserState, recommender: Recommender) -> pd.DataFrame:
-        """x, y, interest and age of the interests after each of the last events; age 0 is now.
+    def trail(self, state: UserState, extractor: Extractor) -> pd.DataFrame:
+        """Return x, y, interest and age of the interests after each of the last events.
+
+        Age 0 is now. Nothing has to be remembered for it: capsules depend on the history alone.
 
         Nothing has to be remembered for it: capsules depend on the history alone.
         """
-        items, times_ms = state.history.item_ids, state.history.event_times_ms
-        steps = range(min(TRAIL, len(items)))
-        known = [slice(len(items) - age) for age in steps]
+        item_ids, times_ms = state.history.item_ids, state.history.event_times_ms
+        steps = range(min(TRAIL, len(item_ids)))
+        known = [slice(len(item_ids) - age) for age in steps]
         profiles = [state.profile] * len(known)
-        past = recommender.extractor.encode([items[to] for to in known], profiles, [times_ms[to] for to in known])
-        tables = [self.capsules(capsules.vectors, age) for age, capsules in zip(steps, past, strict=True)]
-        return pd.concat(tables or [self.capsules(np.empty((0, self.axes.shape[1])), 0)], ignore_index=True)
+        past = extractor.encode([item_ids[to] for to in known], profiles, [times_ms[to] for to in known])
+        tables = [self.located_capsules(capsules.vectors, age) for age, capsules in zip(steps, past, strict=True)]
+        return pd.concat(tables or [self.located_capsules(np.empty((0, self.axes.shape[1])), 0)], ignore_index=True)
 
-    def capsules(self, vectors: np.ndarray, age: int) -> pd.DataFrame:
-        """x, y, interest and age of some capsules."""
-        x, y = self.place(vectors).T
+    def located_capsules(self, vectors: np.ndarray, age: int) -> pd.DataFrame:
+        """Return x, y, interest and age of some capsules."""
+        x, y = self.project(vectors).T
         return pd.DataFrame({"x": x, "y": y, "interest": range(len(vectors)), "age": age})
 
 
 @dataclass(frozen=True)
 class Coupling:
-    """Which behaviours made which interest.
+    """Shares of behaviours in interests.
 
     Attributes
     ----------
@@ -90,14 +95,14 @@ class Coupling:
 
 
 def coupling(state: UserState, bundle: Bundle) -> Coupling:
-    """The routing weights of a user's last behaviours."""
+    """Return the routing weights of a user's last behaviours."""
     kept = state.history.item_ids[-COUPLED:]
     titles = [bundle.catalogue.title[bundle.rows[one]] if one in bundle.rows else one for one in kept]
     return Coupling(titles, state.capsules.routing_weights[:, -COUPLED:])
 
 
 def coupling_table(found: Coupling) -> pd.DataFrame:
-    """A row for each behaviour and interest: place, title, interest, share."""
+    """Return a row for each behaviour and interest: place, title, interest, share."""
     interests, behaviours = found.weights.shape
     return pd.DataFrame(
         {
@@ -109,11 +114,11 @@ def coupling_table(found: Coupling) -> pd.DataFrame:
     )
 
 
-def unit(vectors: np.ndarray) -> np.ndarray:
-    """Vectors of length 1; zeros stay."""
+def normalized(vectors: np.ndarray) -> np.ndarray:
+    """Return vectors of length 1; zeros stay."""
     return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12))
 
 
 def evenly(number: int, most: int) -> np.ndarray:
-    """At most so many rows, spread evenly over all."""
+    """Return at most so many rows, spread evenly over all."""
     return np.unique(np.linspace(0, number - 1, min(number, most)).astype(int))

@@ -24,7 +24,7 @@ SUGGESTED_BY = {
 
 
 def picture(title: str, category: str) -> str:
-    """A small SVG; the same title and category always give the same one."""
+    """Draw a small SVG; the same title and category always give the same one."""
     material, _, form = title.rpartition(" ")
     hue = _numbers(category or form)[0] * 360 // 256
     accent = _numbers(material or title)[0] * 360 // 256
@@ -41,17 +41,17 @@ def picture(title: str, category: str) -> str:
 
 
 def data_uri(svg: str) -> str:
-    """An SVG as the address of an image."""
+    """Return an SVG as the address of an image."""
     return "data:image/svg+xml," + quote(svg.replace('"', "'"), safe=" ='/:,()")
 
 
 def _numbers(text: str) -> bytes:
-    """Eight numbers from 0 to 255 that belong to a text."""
+    """Return eight numbers from 0 to 255 that belong to a text."""
     return hashlib.blake2b(text.casefold().encode(), digest_size=8).digest()
 
 
 def shape_of(title: str, category: str) -> str:
-    """The name of the shape that the category suggests, else the title, else the hash of either."""
+    """Name the shape that the category suggests, else the title, else the hash of either."""
     for text in (category.casefold(), title.casefold()):
         for shape, words in SUGGESTED_BY.items():
             if any(word in text for word in words.split()):
@@ -60,7 +60,7 @@ def shape_of(title: str, category: str) -> str:
 
 
 def _leaf(form: bytes, bright: str) -> str:
-    """Leaves around a stem, two to four pairs."""
+    """Draw leaves around a stem, two to four pairs."""
     pairs = 2 + form[0] % 3
     leaves = "".join(
         f'<path d="M60 {66 - 14 * at}q{side * 6} -20 {side * 28} -20q{-side * 4} 20 {-side * 28} 20z" '
@@ -72,7 +72,7 @@ def _leaf(form: bytes, bright: str) -> str:
 
 
 def _bowl(form: bytes, bright: str) -> str:
-    """A bowl or pan, with or without handle and band."""
+    """Draw a bowl or pan, with or without handle and band."""
     width, depth = 24 + form[0] % 10, 20 + form[1] % 12
     handle = f'<rect x="{60 + width}" y="41" width="22" height="5" rx="2.5"/>' if form[2] % 2 else ""
     return (
@@ -82,7 +82,7 @@ def _bowl(form: bytes, bright: str) -> str:
 
 
 def _bottle(form: bytes, bright: str) -> str:
-    """A bottle, jar or glass."""
+    """Draw a bottle, jar or glass."""
     width, neck = 13 + form[0] % 9, 5 + form[1] % 5
     return (
         f'<rect x="{60 - neck}" y="14" width="{2 * neck}" height="22" rx="3"/>'
@@ -92,7 +92,7 @@ def _bottle(form: bytes, bright: str) -> str:
 
 
 def _lamp(form: bytes, bright: str) -> str:
-    """A shade on a foot, and its light."""
+    """Draw a shade on a foot, and its light."""
     top, below = 8 + form[0] % 10, 24 + form[1] % 10
     return (
         f'<circle cx="60" cy="44" r="{26 + form[2] % 8}" fill="{bright}" opacity=".45"/>'
@@ -102,7 +102,7 @@ def _lamp(form: bytes, bright: str) -> str:
 
 
 def _cloth(form: bytes, bright: str) -> str:
-    """A cloth with stripes."""
+    """Draw a cloth with stripes."""
     count = 2 + form[0] % 4
     stripes = "".join(
         f'<rect x="30" y="{24 + at * 42 / count:.0f}" width="60" height="{18 / count:.0f}" fill="{bright}"/>'
@@ -112,7 +112,7 @@ def _cloth(form: bytes, bright: str) -> str:
 
 
 def _tent(form: bytes, bright: str) -> str:
-    """A tent, or two."""
+    """Draw a tent, or two."""
     peak, door = 18 + form[0] % 12, 8 + form[1] % 8
     second = f'<path d="M84 {peak + 18}l22 {54 - peak}H62z" opacity=".55"/>' if form[2] % 2 else ""
     opening = f'<path d="M56 {peak + 16}l{door} {56 - peak}h{-2 * door}z" fill="{bright}"/>'
@@ -120,7 +120,7 @@ def _tent(form: bytes, bright: str) -> str:
 
 
 def _blocks(form: bytes, bright: str) -> str:
-    """Stacked blocks."""
+    """Draw stacked blocks."""
     size = 17 + form[0] % 5
     at = [(60 - size, 74 - size), (60, 74 - size), (60 - size // 2 - form[1] % 8, 74 - 2 * size)]
     at += [(60 - size // 2, 74 - 3 * size)] if form[2] % 2 else [(60 + size, 74 - size)]
@@ -131,7 +131,7 @@ def _blocks(form: bytes, bright: str) -> str:
 
 
 def _book(form: bytes, bright: str) -> str:
-    """A book or a card with lines."""
+    """Draw a book or a card with lines."""
     lines = "".join(
         f'<rect x="50" y="{32 + 9 * at}" width="{16 + form[at] % 18}" height="3" rx="1.5" fill="{bright}"/>'
         for at in range(2 + form[6] % 3)
@@ -140,7 +140,7 @@ def _book(form: bytes, bright: str) -> str:
 
 
 def _bag(form: bytes, bright: str) -> str:
-    """A bag with a handle."""
+    """Draw a bag with a handle."""
     width = 22 + form[0] % 12
     return (
         f'<path d="M46 40v-8a14 14 0 0 1 28 0v8" fill="none" stroke="{bright}" stroke-width="{4 + form[1] % 3}"/>'
@@ -150,7 +150,7 @@ def _bag(form: bytes, bright: str) -> str:
 
 
 def _rings(form: bytes, bright: str) -> str:
-    """Rings, one beside the other."""
+    """Draw rings, one beside the other."""
     radius, apart = 15 + form[0] % 8, 12 + form[1] % 8
     stroke = 'fill="none" stroke-width="6"'
     return (
@@ -161,7 +161,7 @@ def _rings(form: bytes, bright: str) -> str:
 
 
 def _waves(form: bytes, bright: str) -> str:
-    """Waves, one below the other."""
+    """Draw waves, one below the other."""
     high = 8 + form[0] % 10
     return "".join(
         f'<path d="M24 {32 + 14 * at}q9 {-high} 18 0t18 0t18 0t18 0v6q-9 {high} -18 0t-18 0t-18 0t-18 0z" '
@@ -171,7 +171,7 @@ def _waves(form: bytes, bright: str) -> str:
 
 
 def _fill(bright: str, is_bright: int) -> str:
-    """The attribute of a part that is bright, nothing for a dark one."""
+    """Return the attribute of a part that is bright, nothing for a dark one."""
     return f'fill="{bright}"' if is_bright else ""
 
 

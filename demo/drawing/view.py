@@ -1,4 +1,4 @@
-"""What the page shows, as plain rows: products that match, and candidates grouped by interest."""
+"""What the page shows, as plain values: products that match, and candidates grouped by interest."""
 
 import math
 from collections import Counter
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from index.recommend.recommender import Candidates
+from index.recommend.candidates import Candidates
 from model_export.bundle.format import Bundle
 from stream.store.interests import ExplainedInterest
 from stream.store.state import UserState
 
 __all__ = [
-    "Row",
+    "Product",
     "Shelf",
     "Shown",
     "Theme",
@@ -33,7 +33,7 @@ LAST_BEHAVIOURS = 8
 
 
 @dataclass(frozen=True)
-class Row:
+class Product:
     """A product as shown."""
 
     item_id: str
@@ -44,11 +44,11 @@ class Row:
 
 @dataclass(frozen=True)
 class Theme:
-    """What the behaviours that are named for an interest are.
+    """The category that the behaviours named for an interest have in common.
 
     Attributes
     ----------
-    category : of more than half of them, in small letters; empty where there is none.
+    category : of more than half of them, in small letters; empty if there is none.
     whole : whether it is the category of every one of them.
     """
 
@@ -57,7 +57,7 @@ class Theme:
 
     @property
     def words(self) -> str:
-        """The category, with a word where it is not the whole truth; empty where there is none."""
+        """Return the category, marked if it is not the whole truth; empty if there is none."""
         return self.category if self.whole or not self.category else f"mostly {self.category}"
 
 
@@ -77,17 +77,17 @@ class Shelf:
     theme: Theme
     made_by: list[str]
     importance: float
-    rows: list[Row]
+    products: list[Product]
 
     @property
     def key(self) -> str:
-        """Unique on the page."""
+        """Return a name that is unique on the page."""
         return "popular" if self.interest < 0 else f"interest-{self.interest}"
 
 
 @dataclass(frozen=True)
 class Shown:
-    """What a visitor sees, and what is different from before.
+    """The shelves that a visitor sees, and what is different from before.
 
     Attributes
     ----------
@@ -98,44 +98,47 @@ class Shown:
     user_id: str
     shelves: list[Shelf]
     entered: frozenset[str] = frozenset()
-    left: tuple[Row, ...] = ()
+    left: tuple[Product, ...] = ()
 
     @property
-    def rows(self) -> list[Row]:
-        """All products, shelf by shelf."""
-        return [row for shelf in self.shelves for row in shelf.rows]
+    def products(self) -> list[Product]:
+        """Return all products, shelf by shelf."""
+        return [product for shelf in self.shelves for product in shelf.products]
 
 
 def shown_after(before: Shown | None, user_id: str, shelves: list[Shelf]) -> Shown:
-    """The next view of a user; where nothing has changed the marks stay as they are."""
+    """Return the next view of a user; if nothing has changed the marks stay as they are."""
     if before is None or before.user_id != user_id:
         return Shown(user_id, shelves)
     if before.shelves == shelves:
         return before
     after = Shown(user_id, shelves)
-    was, now = {row.item_id for row in before.rows}, {row.item_id for row in after.rows}
-    left = tuple(row for row in before.rows if row.item_id not in now)
+    was, now = {one.item_id for one in before.products}, {one.item_id for one in after.products}
+    left = tuple(product for product in before.products if product.item_id not in now)
     return Shown(user_id, shelves, frozenset(now - was), left)
 
 
-def categories_among(rows: Iterable[Row]) -> int:
-    """How many different categories these products have."""
-    return len({row.category for row in rows if row.category})
+def categories_among(products: Iterable[Product]) -> int:
+    """Count the different categories of these products."""
+    return len({product.category for product in products if product.category})
 
 
-def _row_of(bundle: Bundle, row: int) -> Row:
-    """The product in a row of the item table."""
+def _product_of(bundle: Bundle, row: int) -> Product:
+    """Return the product in a row of the item table."""
     catalogue = bundle.catalogue
-    return Row(bundle.item_ids[row], catalogue.title[row], catalogue.category[row], catalogue.price[row])
+    return Product(bundle.item_ids[row], catalogue.title[row], catalogue.category[row], catalogue.price[row])
 
 
-def search(bundle: Bundle, wanted: str, category: str) -> list[Row]:
-    """Products whose title has all the words, the most popular first; no words or no category: all."""
+def search(bundle: Bundle, wanted: str, category: str) -> list[Product]:
+    """Return products whose title has all the words, the most popular first.
+
+    No words: all titles; no category: all categories.
+    """
     words = wanted.casefold().split()
     catalogue = bundle.catalogue
     order = np.argsort(-np.array(catalogue.popularity), kind="stable")
     return [
-        _row_of(bundle, row)
+        _product_of(bundle, row)
         for row in order.tolist()
         if (not category or catalogue.category[row] == category)
         and all(word in catalogue.title[row].casefold() for word in words)
@@ -143,10 +146,10 @@ def search(bundle: Bundle, wanted: str, category: str) -> list[Row]:
 
 
 def shelves_of(candidates: Candidates, bundle: Bundle, most: int = ON_A_SHELF) -> list[Shelf]:
-    """Candidates grouped by the interest that brought them, the most important interest first.
+    """Group candidates by the interest that brought them, the most important first.
 
     An interest that is the main one of no behaviour has no shelf: some models give every user all K capsules, and after
-    one click these would be K shelves for the same product. Nor has one that brings nothing worth showing: where two
+    one click these would be K shelves for the same product. Nor has one that brings nothing worth showing: if two
     interests are near each other, the stronger brings all that is close, and what is left for the other is far off.
 
     Parameters
@@ -154,8 +157,8 @@ def shelves_of(candidates: Candidates, bundle: Bundle, most: int = ON_A_SHELF) -
     most : products on each shelf.
     """
     if not candidates.interests:
-        rows = [_row_of(bundle, bundle.rows[item_id]) for item_id in candidates.item_ids[:most]]
-        return [Shelf(-1, Theme(), [], 0.0, rows)]
+        products = [_product_of(bundle, bundle.rows[item_id]) for item_id in candidates.item_ids[:most]]
+        return [Shelf(-1, Theme(), [], 0.0, products)]
     best = max(candidates.scores, default=0.0)
     least = WORTH * best if best > 0 else -math.inf
     brought = list(zip(candidates.item_ids, candidates.capsule, candidates.scores, strict=True))
@@ -171,14 +174,14 @@ def shelves_of(candidates: Candidates, bundle: Bundle, most: int = ON_A_SHELF) -
                 theme=theme_of(formed, bundle),
                 made_by=[_title_of(bundle, item_id) for item_id in formed],
                 importance=min(1.0, interest.importance),
-                rows=[_row_of(bundle, bundle.rows[item_id]) for item_id in mine],
+                products=[_product_of(bundle, bundle.rows[item_id]) for item_id in mine],
             )
         )
     return sorted(shelves, key=lambda shelf: -shelf.importance)
 
 
 def theme_of(formed: list[str], bundle: Bundle) -> Theme:
-    """The theme of the items that formed an interest."""
+    """Return the theme of the items that formed an interest."""
     known = [bundle.rows.get(item_id) for item_id in formed]
     categories = Counter("" if row is None else bundle.catalogue.category[row] for row in known)
     [(category, count)] = categories.most_common(1) or [("", 0)]
@@ -188,7 +191,7 @@ def theme_of(formed: list[str], bundle: Bundle) -> Theme:
 
 
 def formed_by(interests: list[ExplainedInterest]) -> list[list[str]]:
-    """For each interest the items of which it has the largest share, the strongest first and few.
+    """Return the items of which each interest has the largest share, the strongest first.
 
     No item is named for two interests, so that those of the same theme can be told apart.
     """
@@ -202,13 +205,13 @@ def formed_by(interests: list[ExplainedInterest]) -> list[list[str]]:
 
 
 def behaviours_of(state: UserState | None, bundle: Bundle) -> list[str]:
-    """Titles of the last behaviours, the newest first."""
+    """Return the titles of the last behaviours, the newest first."""
     if state is None:
         return []
     return [_title_of(bundle, item_id) for item_id in reversed(state.history.item_ids[-LAST_BEHAVIOURS:])]
 
 
 def _title_of(bundle: Bundle, item_id: str) -> str:
-    """The title of an item, the id itself where the model does not know it."""
+    """Return the title of an item, or the id itself if the model does not know it."""
     row = bundle.rows.get(item_id)
     return item_id if row is None else bundle.catalogue.title[row]

@@ -3,24 +3,24 @@
 import re
 from datetime import timedelta
 
-__all__ = ["age", "plain", "price"]
+__all__ = ["age", "escape_markdown", "price"]
 
 UNITS = (("d", 86_400), ("h", 3_600), ("min", 60))
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&])")
 
 
-def plain(text: str) -> str:
-    """Text that Streamlit's Markdown shows as it is, in one line."""
+def escape_markdown(text: str) -> str:
+    """Return text that Streamlit's Markdown shows as it is, in one line."""
     return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
 
 
 def price(value: float | None) -> str:
-    """A price without currency, which logs do not tell; empty where it is unknown."""
+    """Write a price without currency, which logs do not tell; empty if it is unknown."""
     return "" if value is None else f"{value:,.2f}"
 
 
 def age(passed: timedelta) -> str:
-    """How long ago, in the unit that fits."""
+    """Write how long ago something was, in the unit that fits."""
     seconds = max(0, int(passed.total_seconds()))
     unit, length = next((one for one in UNITS if seconds >= one[1]), ("s", 1))
     return f"{seconds // length} {unit}"

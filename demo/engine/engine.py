@@ -11,11 +11,11 @@ from demo.engine.offsets import Offsets
 from demo.engine.personas import Personas
 from demo.engine.pulse import Pulse
 from demo.engine.release import Retraining
-from demo.engine.served import Served, one_interest, served
+from demo.engine.served import Served, make_served, one_interest_recommender
 from demo.engine.shopper import USER_ID as TEST_SHOPPER
 from demo.engine.shopper import Shopper
 from demo.engine.traffic import Traffic
-from index.recommend.recommender import Candidates
+from index.recommend.candidates import Candidates
 from mindstream.settings import Settings
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.registry import NoEarlierBundleError, Registry
@@ -86,8 +86,10 @@ class Engine:
         self.cluster = self._open_cluster()
         self.updater = self._start_updater() if settings.demo_updater else None
         # Joining the group takes seconds; what follows is done meanwhile.
-        self.serving = self.closing.enter_context(Serving(self.registry, lambda bundle: served(bundle, self.store)))
-        self.one = one_interest(one_interest_models(settings), self.store)
+        self.serving = self.closing.enter_context(
+            Serving(self.registry, lambda bundle: make_served(bundle, self.store))
+        )
+        self.one = one_interest_recommender(one_interest_models(settings), self.store)
         self.life = TopicLife(self.cluster, settings.topic)
         self.closing.callback(self.life.close)
         self.producer = self.closing.enter_context(EventProducer(self.cluster, settings.topic))
@@ -108,7 +110,7 @@ class Engine:
         self.closing.callback(self.retraining.stop)
 
     def _open_cluster(self) -> Cluster:
-        """The configured Kafka; else the embedded broker that runs already, or one of our own."""
+        """Return the configured Kafka, else the embedded broker: one that runs, or one of our own."""
         found = existing_cluster(self.settings)
         return found or self.closing.enter_context(EmbeddedBroker(self.settings.state)).cluster
 
@@ -129,7 +131,7 @@ class Engine:
             raise OSError(f"the updater got no partition of {self.settings.topic} within {READY_WITHIN_S:.0f} s")
 
     def _keep_updating(self, updater: Updater) -> None:
-        """What `Updater.run` does, with a pause where it is asked for."""
+        """Run the updater like `Updater.run`, with a pause if it is asked for."""
         try:
             while not self.stop.is_set():
                 self.going.wait()
@@ -142,7 +144,7 @@ class Engine:
 
     @property
     def served(self) -> Served:
-        """What is served now; take it once for each answer."""
+        """Return what is served now; take it once for each answer."""
         return self.serving.current
 
     def click(self, user_id: str, item_id: str, event_type: str = "click") -> Click:
@@ -161,7 +163,7 @@ class Engine:
         return click
 
     def shop(self) -> None:
-        """A click of the test shopper."""
+        """Make a click of the test shopper."""
         self.click(TEST_SHOPPER, random.choice(self.served.bundle.item_ids))
 
     def publish(self, *events: Event) -> None:
@@ -172,15 +174,15 @@ class Engine:
         self.wait_for(events[-1].user_id, Position(self.life.id, partition, offset))
 
     def is_broken(self) -> bool:
-        """Whether only a new engine can go on."""
+        """Tell whether only a new engine can go on."""
         return self.failure is not None or self._lost_its_broker()
 
     def _lost_its_broker(self) -> bool:
-        """Whether another process ran the embedded broker, and has ended."""
+        """Tell whether another process ran the embedded broker, and has ended."""
         return self.cluster.life is not None and running_embedded(self.settings.state) != self.cluster
 
     def trouble(self) -> str | None:
-        """What keeps clicks from coming back, as a sentence; None where all is well."""
+        """Say what keeps clicks from coming back, as a sentence; None if all is well."""
         if self.failure:
             return f"The updater has stopped: {self.failure}. It is started again."
         if self.updater and self.updater.trouble:
@@ -190,7 +192,10 @@ class Engine:
         return None
 
     def wait_for(self, user_id: str, position: Position) -> None:
-        """Return once the user's stored state covers this position; at once where the updater is paused."""
+        """Wait until the user's stored state covers this position.
+
+        Returns at once if the updater is paused.
+        """
         deadline = time.monotonic() + APPLIED_WITHIN_S
         while time.monotonic() < deadline and self.going.is_set():
             state = self.state(user_id)
@@ -207,12 +212,12 @@ class Engine:
         )
 
     def state(self, user_id: str) -> UserState | None:
-        """What is stored of a user."""
+        """Read the stored state of a user."""
         [state] = self.store.get_many([user_id])
         return state
 
     def recommend(self, user_id: str, exclude_seen: bool = False) -> Candidates:
-        """Candidates by the model that is served."""
+        """Find candidates by the model that is served."""
         return self.served.recommender.recommend(user_id, CANDIDATES, exclude_seen)
 
     def bring_in(self, user_id: str) -> None:
@@ -221,7 +226,7 @@ class Engine:
             self.publish(*self.personas.events(user_id))
 
     def roll_back(self) -> str:
-        """Make the model before the current one current again, here at once; its version.
+        """Make the model before the current one current again, here at once; return its version.
 
         Raises
         ------
@@ -236,7 +241,7 @@ class Engine:
         return version
 
     def places(self) -> dict[str, str]:
-        """Where broker and store are, without secrets."""
+        """Return where broker and store are, without secrets."""
         redis = self.settings.redis.get_secret_value()
         kind = "embedded" if self.cluster.life else "Apache Kafka"
         return {

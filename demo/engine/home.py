@@ -1,4 +1,4 @@
-"""Where the demo keeps things in its home, and whether they are there. Imports little: every start asks."""
+"""The places of things in the home of the demo. Imports little: every start asks whether they are there."""
 
 from pathlib import Path
 
@@ -9,15 +9,18 @@ __all__ = ["is_prepared", "log_file", "one_interest_models"]
 
 
 def log_file(settings: Settings) -> Path:
-    """The log behind the demo, in Mindstream's own format."""
+    """Return the file of the log behind the demo, in Mindstream's own format."""
     return settings.home / "log.parquet"
 
 
 def one_interest_models(settings: Settings) -> Path:
-    """The folder of the model with one interest, which the page compares with; no pointer of the others names it."""
+    """Return the folder of the model with one interest, which the page compares with.
+
+    No pointer of the other models names it.
+    """
     return settings.home / "models-one"
 
 
 def is_prepared(settings: Settings) -> bool:
-    """Whether there is a model to serve and the log that it came from."""
+    """Tell whether there is a model to serve and the log that it came from."""
     return Registry(settings.models).current_version() is not None and log_file(settings).exists()

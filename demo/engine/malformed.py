@@ -19,7 +19,7 @@ SHOPPER = "careless-producer"
 
 
 def _record(**fields: object) -> tuple[bytes, bytes]:
-    """Key and value of a record with these fields beside a right user, item and time."""
+    """Make key and value of a record with these fields beside a right user, item and time."""
     event = {"user_id": SHOPPER, "item_id": "teapot", "event_time_ms": int(time.time() * 1000)} | fields
     return SHOPPER.encode(), json.dumps(event).encode()
 
@@ -34,7 +34,9 @@ MALFORMED: dict[str, Callable[[], tuple[bytes, bytes]]] = {
 
 
 def send(producer: EventProducer, kind: str) -> str:
-    """Publish a malformed record as a careless producer would; where it lies, "topic[partition]@offset".
+    """Publish a malformed record as a careless producer would; return where it lies.
+
+    The place reads "topic[partition]@offset".
 
     Raises
     ------
@@ -50,7 +52,7 @@ def send(producer: EventProducer, kind: str) -> str:
 
 
 def last_letters(cluster: Cluster, topic: str) -> list[Letter]:
-    """The last dead letters, the newest first.
+    """Read the last dead letters, the newest first.
 
     Raises
     ------

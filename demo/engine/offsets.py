@@ -8,13 +8,13 @@ from kafka.errors import KafkaError
 from mindstream.settings import Settings
 from stream.kafka.cluster import Cluster
 
-__all__ = ["Offsets", "Progress"]
+__all__ = ["Offsets", "TopicProgress"]
 
 ANSWER_MS = 3_000
 
 
 @dataclass(frozen=True)
-class Progress:
+class TopicProgress:
     """Events written and events done, over all partitions; the topic's dead letters."""
 
     written: int
@@ -23,7 +23,7 @@ class Progress:
 
     @property
     def lag(self) -> int:
-        """Events that no updater has done yet."""
+        """Return how many events no updater has done yet."""
         return max(0, self.written - self.done)
 
 
@@ -40,8 +40,8 @@ class Offsets:
         self.settings = settings
         self.consumer = cluster.consumer(settings.group)  # never subscribes, so it is no member of the group
 
-    def read(self) -> Progress:
-        """What the broker says now."""
+    def read(self) -> TopicProgress:
+        """Ask the broker how far the updaters are now."""
         try:
             partitions = self.partitions(self.settings.topic)
             begins = self.consumer.beginning_offsets(partitions, timeout_ms=ANSWER_MS)
@@ -51,10 +51,12 @@ class Offsets:
             buried = self.consumer.end_offsets(letters, timeout_ms=ANSWER_MS)
         except KafkaError as error:
             raise OSError(f"the broker does not say how far {self.settings.topic} was read: {error}") from error
-        return Progress(sum(ends.values()), sum(done), sum(buried.values()))
+        return TopicProgress(sum(ends.values()), sum(done), sum(buried.values()))
 
     def partitions(self, topic: str) -> list[TopicPartition]:
+        """Return the partitions of a topic."""
         return [TopicPartition(topic, number) for number in self.consumer.partitions_for_topic(topic) or ()]
 
     def close(self) -> None:
+        """Close the connection to the broker."""
         self.consumer.close()

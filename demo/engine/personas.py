@@ -17,7 +17,7 @@ class Personas:
     Attributes
     ----------
     user_ids : at most 20, those with the most behaviours among users of a usual length.
-    tastes : user_id -> the categories that most of the behaviours are of; empty where the log has no categories.
+    tastes : user_id -> the categories that most of the behaviours are of; empty if the log has no categories.
     """
 
     def __init__(self, log: InteractionLog) -> None:
@@ -34,12 +34,12 @@ class Personas:
         }
 
     def label(self, user_id: str) -> str:
-        """A persona as people choose it."""
+        """Name a persona as people choose it."""
         tastes = ", ".join(self.tastes.get(user_id, []))
         return f"{user_id} · {tastes}" if tastes else user_id
 
     def events(self, user_id: str) -> list[Event]:
-        """The user's last behaviours in the log, oldest first."""
+        """Return the user's last behaviours in the log, oldest first."""
         rows = self.behaviours[user_id]
         columns = zip(rows.item_id, rows.event_time_ms, rows.event_type, strict=True)
         profile = self.profiles.get(user_id)

@@ -46,7 +46,7 @@ def prepare(settings: Settings) -> None:
 
 
 def shown_model(settings: Settings) -> Preset:
-    """The model that suits the log."""
+    """Return the model that suits the log."""
     return preset(DEFAULT if settings.log else SHOP_MODEL)
 
 
@@ -58,7 +58,10 @@ def publish(
     models: Path,
     evaluate: bool = False,
 ) -> None:
-    """Train for so long, and make the bundle current in `models`; `evaluate` also measures it on held-out users."""
+    """Train for so long, and make the result current in `models`.
+
+    `judge` also measures it on held-out users.
+    """
     from mindstream import retrain  # here and not at the top: a demo that finds a model runs without torch
 
     training = replace(chosen.training, max_seconds=seconds)
@@ -67,7 +70,7 @@ def publish(
 
 
 def read_or_simulate(settings: Settings) -> InteractionLog:
-    """The configured log, else the simulated shop's; kept in Mindstream's own format, which is read quickly."""
+    """Read the configured log, or simulate the shop's; keep it in Mindstream's own format."""
     interactions = read_log(settings.log) if settings.log else simulate().log
     log.info("%s", interactions.describe())
     write_table(interactions, log_file(settings))

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
-from demo.engine.offsets import Progress
+from demo.engine.offsets import TopicProgress
 
 __all__ = ["Pulse"]
 
@@ -23,7 +23,7 @@ BUCKET_S = 5
 class _Source(Protocol):
     """Whoever knows how far the updaters are."""
 
-    def read(self) -> Progress: ...
+    def read(self) -> TopicProgress: ...
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class _Beat:
     """One look: when (time.time()), what the broker said, and events a second since the look before."""
 
     at: float
-    progress: Progress
+    progress: TopicProgress
     per_second: float
 
 
@@ -45,11 +45,11 @@ class Pulse:
         self.lock = threading.Lock()
 
     def took(self, latency_ms: float) -> None:
-        """A click has become recommendations."""
+        """Note that a click has become recommendations."""
         self.latencies.append((time.time(), latency_ms))
 
     def look(self) -> _Beat:
-        """The present figures; the broker is not asked again at once."""
+        """Return the present figures; the broker is not asked again at once."""
         with self.lock:
             now = time.time()
             last = self.beats[-1] if self.beats else None
@@ -61,7 +61,7 @@ class Pulse:
             return self.beats[-1]
 
     def rates(self) -> pd.DataFrame:
-        """time, events a second and lag of the looks that are kept."""
+        """Return time, events a second and lag of the looks that are kept."""
         beats = list(self.beats)
         return pd.DataFrame(
             {
@@ -72,13 +72,13 @@ class Pulse:
         )
 
     def quantiles(self, now: float | None = None) -> dict[str, float]:
-        """p50 and p99 in ms of the last minute; empty where nobody clicked."""
+        """Return p50 and p99 in ms of the last minute; empty if nobody clicked."""
         since = (now or time.time()) - WINDOW_S
         recent = [ms for at, ms in list(self.latencies) if at >= since]
         return {"p50": _quantile(recent, 50), "p99": _quantile(recent, 99)} if recent else {}
 
     def latency_table(self) -> pd.DataFrame:
-        """time, quantile and ms, for every five seconds in which somebody clicked."""
+        """Return time, quantile and ms, for every five seconds in which somebody clicked."""
         found = pd.DataFrame(list(self.latencies), columns=["at", "ms"])
         buckets = found.groupby(found["at"] // BUCKET_S * BUCKET_S)["ms"]
         rows = [(at, f"p{percent}", _quantile(some.tolist(), percent)) for at, some in buckets for percent in (50, 99)]
@@ -87,10 +87,10 @@ class Pulse:
 
 
 def _quantile(values: list[float], percent: int) -> float:
-    """A percentile of some values."""
+    """Return a percentile of some values."""
     return float(np.percentile(values, percent))
 
 
 def _times(seconds: list[float]) -> pd.Series:
-    """Unix seconds as charts want them."""
+    """Return Unix seconds as charts want them."""
     return pd.to_datetime(pd.Series(seconds, dtype=float), unit="s", utc=True)

@@ -33,6 +33,7 @@ class Retraining:
 
     @property
     def running(self) -> bool:
+        """Tell whether a process runs."""
         return self.process is not None
 
     def start(self) -> None:
@@ -57,7 +58,7 @@ class Retraining:
         self.process = None
 
     def hear(self, line: str) -> None:
-        """A line, or one state of a progress bar."""
+        """Take in a line, or one state of a progress bar."""
         percent = PERCENT.search(line)
         if percent:
             self.doing, self.share = line.split(":")[0], int(percent[1]) / 100
@@ -73,7 +74,7 @@ class Retraining:
 
 
 def _pieces(stream: IO[bytes]) -> Iterator[str]:
-    """What stands between line ends; those of progress bars are carriage returns."""
+    """Yield what stands between line ends; those of progress bars are carriage returns."""
     piece = b""
     while byte := stream.read(1):
         if byte not in b"\r\n":

@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def _events_so_far(chosen: settings.Settings) -> list[Event]:
-    """The behaviours on the topic."""
+    """Read the behaviours on the topic."""
     found = []
     with DeadLetterTopic(reachable_cluster(), chosen.topic) as topic:  # reads any topic from its beginning to its end
         for partition, (begin, end) in topic.bounds.items():
@@ -55,7 +55,7 @@ def _events_so_far(chosen: settings.Settings) -> list[Event]:
 
 
 def with_events(known: InteractionLog, events: list[Event]) -> InteractionLog:
-    """The log with more events; those of items that it does not know are left out."""
+    """Return the log with more events, without those of items that it does not know."""
     items = set(known.items.item_id)
     rows = [(one.user_id, one.item_id, one.event_type, one.event_time_ms) for one in events if one.item_id in items]
     new = pd.DataFrame(rows, columns=["user_id", "item_id", "event_type", "event_time_ms"]).astype(known.events.dtypes)

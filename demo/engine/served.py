@@ -9,7 +9,7 @@ from model_export.bundle.format import Bundle
 from model_export.bundle.registry import Registry
 from stream.store.protocol import Store
 
-__all__ = ["Served", "one_interest", "served"]
+__all__ = ["Served", "make_served", "one_interest_recommender"]
 
 
 @dataclass(frozen=True)
@@ -22,13 +22,13 @@ class Served:
     categories: list[str]
 
 
-def served(bundle: Bundle, store: Store) -> Served:
+def make_served(bundle: Bundle, store: Store) -> Served:
     """Make everything that pages ask for."""
     categories = sorted({category for category in bundle.catalogue.category if category})
     return Served(bundle, Recommender(bundle, store), InterestMap(bundle), categories)
 
 
-def one_interest(models: Path, store: Store) -> Recommender | None:
-    """The recommender of the model with a single interest, None where it was not prepared."""
+def one_interest_recommender(models: Path, store: Store) -> Recommender | None:
+    """Return the recommender of the model with one interest, None if it was not prepared."""
     registry = Registry(models)
     return Recommender(registry.current(), store) if registry.current_version() else None

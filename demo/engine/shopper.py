@@ -26,12 +26,13 @@ class Shopper:
         self.thread.start()
 
     def run(self) -> None:
+        """Click now and then, until it is stopped."""
         while not self.stopping.wait(EVERY_S):
             if self.wanted():
                 self._try_click()
 
     def _try_click(self) -> None:
-        """One click."""
+        """Make one click."""
         try:
             self.click()
             self.failure = None
@@ -39,5 +40,6 @@ class Shopper:
             self.failure = error
 
     def stop(self) -> None:
+        """Stop clicking."""
         self.stopping.set()
         self.thread.join(15)  # a click under way may wait for an updater

@@ -39,7 +39,10 @@ class Traffic:
         self.thread.start()
 
     def run(self) -> None:
-        """Publish, ten times a second, as many events as fit the time that has passed: a busy machine wakes it late."""
+        """Publish, ten times a second, as many events as fit the time that has passed.
+
+        A busy machine wakes it late.
+        """
         events, owed, before = self._again_and_again(), 0.0, time.monotonic()
         while not self.stopping.wait(TICK_S):
             now = time.monotonic()
@@ -50,12 +53,15 @@ class Traffic:
             owed %= 1
 
     def _again_and_again(self) -> Iterator[Event]:
-        """The log without end; nothing where no user is left."""
+        """Yield the log without end; nothing if no user is left."""
         while len(self.log.events):
             yield from events_of(self.log)
 
     def send(self, event: Event) -> None:
-        """Publish one event with the present time; one that fails is left out, the next one is tried again."""
+        """Publish one event with the present time; one that fails is left out.
+
+        The next one is tried again.
+        """
         try:
             self.producer.send(msgspec.structs.replace(event, event_time_ms=int(time.time() * 1000)))
             self.published += 1
@@ -64,5 +70,6 @@ class Traffic:
             self.failure = error
 
     def stop(self) -> None:
+        """Stop publishing."""
         self.stopping.set()
         self.thread.join(5)

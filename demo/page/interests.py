@@ -1,4 +1,4 @@
-"""The interest map: where a visitor's interests are among the items, how they moved, and what made them."""
+"""The interest map: the places of a visitor's interests among the items, how they moved, and what made them."""
 
 import streamlit as st
 
@@ -13,7 +13,7 @@ __all__ = ["show"]
 
 
 def show(served: Served, state: UserState | None) -> None:
-    """The map and the heat map of a visitor."""
+    """Show the map and the heat map of a visitor."""
     [state] = served.recommender.current([state])
     if state is None or not len(state.capsules.vectors):
         st.info("Nothing is known of this visitor yet. Click some products, or choose a persona, and watch the map.")
@@ -22,8 +22,8 @@ def show(served: Served, state: UserState | None) -> None:
     themes = [theme_of(formed, served.bundle) for formed in formed_by(interests)]
     importance = [interest.importance for interest in interests]
     found = served.map
-    trail = found.trail(state, served.recommender)
-    drawn = charts.interest_map(found.items(), found.behaviours(state), trail, themes, importance)
+    trail = found.trail(state, served.recommender.extractor)
+    drawn = charts.interest_map(found.sample(), found.behaviours(state), trail, themes, importance)
     st.altair_chart(drawn, width="stretch")
     st.caption(
         "Dots are items, rings your last behaviours, diamonds your interests; the lines are the ways they took "

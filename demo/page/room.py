@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import streamlit as st
 
 from demo.drawing import charts
-from demo.drawing.words import age, plain
+from demo.drawing.words import age, escape_markdown
 from demo.engine.engine import Engine
 from demo.engine.malformed import MALFORMED, last_letters, send
 from demo.engine.traffic import MOST_PER_SECOND
@@ -18,7 +18,7 @@ REFRESH_S = 1.0
 
 
 def show(engine: Engine) -> None:
-    """Figures above, levers below."""
+    """Show figures above, levers below."""
     _figures(engine)
     left, middle, right = st.columns(3, gap="large")
     with left:
@@ -32,16 +32,16 @@ def show(engine: Engine) -> None:
 
 @st.fragment(run_every=REFRESH_S)
 def _figures(engine: Engine) -> None:
-    """What happens right now."""
+    """Show what happens right now."""
     try:
         beat = engine.pulse.look()
     except OSError as error:
-        st.error(plain(str(error)))
+        st.error(escape_markdown(str(error)))
         return
     if engine.is_broken():
         st.rerun()
     if trouble := engine.trouble():
-        st.error(plain(trouble))
+        st.error(escape_markdown(trouble))
     quantiles = engine.pulse.quantiles()
     figure = st.columns(6)
     figure[0].metric("Events a second", f"{beat.per_second:,.0f}")
@@ -65,12 +65,12 @@ test shopper who clicks twice a second while traffic runs."
 
 
 def _exported(bundle: Bundle) -> datetime:
-    """When a bundle was made: its version begins with that."""
+    """Return when a bundle was made: its version begins with that."""
     return datetime.strptime(bundle.version.partition("-")[0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
 
 
 def _traffic(engine: Engine) -> None:
-    """Other users' events at a chosen rate."""
+    """Show the rate of other users' events."""
     st.subheader("Traffic", anchor=False)
 
     def change() -> None:  # only when moved: another tab's slider may stand elsewhere
@@ -79,7 +79,7 @@ def _traffic(engine: Engine) -> None:
     label = "Other users' events a second"
     st.slider(label, 0, MOST_PER_SECOND, engine.traffic.rate, 10, key="rate", on_change=change)
     if engine.traffic.failure:
-        st.error(plain(str(engine.traffic.failure)))
+        st.error(escape_markdown(str(engine.traffic.failure)))
 
 
 def _pausing(engine: Engine) -> None:
@@ -101,32 +101,32 @@ def _dead_letters(engine: Engine) -> None:
     kind = st.selectbox("What a careless producer sends", list(MALFORMED), key="malformed")
     if st.button("Send it", icon=":material/report:", width="stretch"):
         try:
-            st.caption(f"Sent: {plain(send(engine.producer, kind))}")
+            st.caption(f"Sent: {escape_markdown(send(engine.producer, kind))}")
         except OSError as error:
-            st.error(plain(str(error)))
+            st.error(escape_markdown(str(error)))
     _letters(engine)
 
 
 @st.fragment(run_every=REFRESH_S)
 def _letters(engine: Engine) -> None:
-    """The last dead letters; the topic is read again only where one has come."""
+    """Show the last dead letters; the topic is read again only if one has come."""
     try:
         count = engine.pulse.look().progress.letters
         if st.session_state.get("letters", (None,))[0] != count:
             topic = engine.settings.dead_letter_topic
             st.session_state.letters = count, last_letters(engine.cluster, topic) if count else []
     except OSError as error:
-        st.error(plain(str(error)))
+        st.error(escape_markdown(str(error)))
         return
     for letter in st.session_state.letters[1]:
         with st.container(border=True):
-            st.markdown(f"**{plain(letter.reason)}** · {plain(letter.source)}")
+            st.markdown(f"**{escape_markdown(letter.reason)}** · {escape_markdown(letter.source)}")
             st.text(letter.error)
             st.code(printable((letter.value or b"").decode(errors="replace")), language="json", wrap_lines=True)
 
 
 def _models(engine: Engine) -> None:
-    """A new model while everything goes on, and the way back."""
+    """Show the levers for a new model while everything goes on, and for the way back."""
     st.subheader("Model", anchor=False)
     start = engine.retraining.start
     st.button("Retrain and publish", icon=":material/model_training:", on_click=start, width="stretch")
@@ -134,16 +134,16 @@ def _models(engine: Engine) -> None:
         try:
             engine.roll_back()
         except (OSError, ValueError) as error:
-            st.warning(plain(str(error)))
+            st.warning(escape_markdown(str(error)))
     _progress(engine)
 
 
 @st.fragment(run_every=REFRESH_S)
 def _progress(engine: Engine) -> None:
-    """How far a retraining is, and which versions there are."""
+    """Show how far a retraining is, and which versions there are."""
     training = engine.retraining
     if training.running:
-        st.progress(training.share, text=plain(training.doing) or "starting")
+        st.progress(training.share, text=escape_markdown(training.doing) or "starting")
     elif training.failed:
         st.error("The retraining has failed; the model before goes on.")
         st.code("\n".join(training.lines))

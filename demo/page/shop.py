@@ -17,7 +17,7 @@ ALL = "Everything"
 
 
 def show(engine: Engine, user_id: str) -> None:
-    """Catalogue and recommendations."""
+    """Show catalogue and recommendations."""
     bring_in(engine, user_id)
     served = engine.served
     browse, recommended = st.columns([2, 3], gap="large")

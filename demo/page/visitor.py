@@ -4,14 +4,14 @@ import uuid
 
 import streamlit as st
 
-from demo.drawing.words import plain
+from demo.drawing.words import escape_markdown
 from demo.engine.engine import Engine
 
 __all__ = ["bring_in", "choose_user"]
 
 
 def choose_user(engine: Engine) -> str:
-    """The user in the sidebar; the address of the page keeps it over a refresh."""
+    """Choose the user in the sidebar; the address of the page keeps it over a refresh."""
     if "visitor" not in st.session_state:
         wanted = st.query_params.get("user", "")
         known = wanted in engine.personas.user_ids
@@ -26,19 +26,19 @@ def choose_user(engine: Engine) -> str:
 
 
 def _new_name() -> str:
-    """A visitor's user_id."""
+    """Make up a visitor's user_id."""
     return f"visitor-{uuid.uuid4().hex[:6]}"
 
 
 def _become_new() -> None:
-    """Callback: become somebody of whom nothing is known."""
+    """Become somebody of whom nothing is known; a callback."""
     st.session_state.visitor = st.session_state.user = _new_name()
 
 
 def bring_in(engine: Engine, user_id: str) -> None:
     """Publish a persona's past behaviours the first time it is chosen."""
     try:
-        with st.spinner(f"Publishing what {plain(user_id)} did before ..."):
+        with st.spinner(f"Publishing what {escape_markdown(user_id)} did before ..."):
             engine.bring_in(user_id)
     except (OSError, ValueError) as error:
-        st.error(plain(str(error)))
+        st.error(escape_markdown(str(error)))

@@ -24,7 +24,7 @@ PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 def create_app(
     serving: Serving[Recommender], store: Store, settings: Settings, metrics: ApiMetrics | None = None
 ) -> FastAPI:
-    """The application."""
+    """Make the application over what is served, a store and the settings."""
     metrics = metrics or ApiMetrics()
     answers = Answers(serving, store, metrics)
     app = FastAPI(
@@ -45,7 +45,7 @@ def create_app(
 
 
 def _open_router(answers: Answers, metrics: ApiMetrics) -> APIRouter:
-    """What needs no key, for it tells nothing of users and items."""
+    """Return the routes that need no key, for they tell nothing of users and items."""
     router = APIRouter()
 
     @router.get("/", include_in_schema=False)
@@ -53,18 +53,23 @@ def _open_router(answers: Answers, metrics: ApiMetrics) -> APIRouter:
         return RedirectResponse("/docs")
 
     @router.head("/healthz", include_in_schema=False)
-    @router.get("/healthz", response_class=PlainTextResponse, responses={503: {"description": "What is wrong."}})
+    @router.get(
+        "/healthz",
+        response_class=PlainTextResponse,
+        responses={503: {"description": "What is wrong."}},
+        description='200 and "ok", or 503 and what is wrong.',
+    )
     def health() -> Response:
-        """200 and "ok", or 503 and what is wrong."""
+        """Tell whether the store answers."""
         try:
             answers.states(["healthz"])
         except HTTPException as error:
             return PlainTextResponse(f"{error.detail}\n", error.status_code)
         return PlainTextResponse("ok\n")
 
-    @router.get("/metrics", response_class=PlainTextResponse)
+    @router.get("/metrics", response_class=PlainTextResponse, description="Counts and times, for Prometheus.")
     def show() -> Response:
-        """Counts and times, for Prometheus."""
+        """Write counts and times for Prometheus."""
         return Response(metrics.page(answers.serving.current.bundle.version), media_type=PROMETHEUS)
 
     return router

@@ -14,7 +14,7 @@ AS_BEARER = HTTPBearer(auto_error=False)
 
 
 def key_guard(key: SecretStr | None) -> list[Any]:
-    """Dependencies of the routes that need the key; none where none is set."""
+    """Return the dependencies of the routes that need the key; none if no key is set."""
     if key is None:
         return []
     right = key.get_secret_value().encode()

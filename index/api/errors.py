@@ -1,4 +1,4 @@
-"""What a client hears where there is no answer: one sentence, and never what went on inside."""
+"""The answers to what fails or is refused: one sentence, and never what went on inside."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-__all__ = ["JSON", "MOST_BYTES", "RESPONSES", "Sized", "add_refusals", "sentence"]
+__all__ = ["JSON", "MOST_BYTES", "RESPONSES", "Refusal", "Sized", "add_refusals", "sentence"]
 
 MOST_BYTES = 1_000_000  # of a body
 TOO_LARGE = f"the body is too large; the most is {MOST_BYTES:,} bytes"
@@ -20,15 +20,15 @@ UNREADABLE = "There was an error parsing the body"  # FastAPI's own words
 
 
 @dataclass(frozen=True)
-class _Refusal:
+class Refusal:
     """Why there is no answer."""
 
     error: str
 
 
 RESPONSES: dict[int | str, dict[str, Any]] = {
-    "4XX": {"model": _Refusal, "description": "What was asked for is not right; the sentence says what would be."},
-    503: {"model": _Refusal, "description": "The capsule store does not answer; ask again later."},
+    "4XX": {"model": Refusal, "description": "What was asked for is not right; the sentence says what would be."},
+    503: {"model": Refusal, "description": "The capsule store does not answer; ask again later."},
 }
 
 
@@ -40,12 +40,12 @@ def add_refusals(app: FastAPI) -> None:
 
 
 def _refusal(status: int, sentence: str, headers: Any = None) -> Response:
-    """An answer that is none."""
-    return Response(msgspec.json.encode(_Refusal(sentence)), status, headers, JSON)
+    """Make an answer that says why there is no other."""
+    return Response(msgspec.json.encode(Refusal(sentence)), status, headers, JSON)
 
 
 def _refused(request: Request, error: Exception) -> Response:
-    """What was refused on purpose, by us or by the framework."""
+    """Answer what was refused on purpose, by us or by the framework."""
     assert isinstance(error, HTTPException)
     said = {404: f"there is nothing at {_shown(request.url.path)}; /docs says what there is"}
     said[405] = f"{request.method[:20]} is not for {_shown(request.url.path)}; /docs says what is"
@@ -56,18 +56,18 @@ def _refused(request: Request, error: Exception) -> Response:
 
 
 def _not_valid(_: Request, error: Exception) -> Response:
-    """What does not have the form that the schema asks for: the first fault."""
+    """Answer a request that has not the form of the schema, with the first fault."""
     assert isinstance(error, RequestValidationError)
     return _refusal(422, sentence(error.errors()[0]))
 
 
 def _failed(_: Request, __: Exception) -> Response:
-    """A fault of ours."""
+    """Answer after a fault of ours."""
     return _refusal(500, "something went wrong here; the log of the API says what")
 
 
 def sentence(wrong: dict[str, Any]) -> str:
-    """What is wrong with which value, and what would be right."""
+    """Write which value is wrong, and what would be right."""
     source, *names = wrong["loc"]
     if wrong["type"] == "json_invalid":
         return f"the body is no JSON: {wrong['ctx']['error']} at character {names[0]}"
@@ -82,7 +82,7 @@ def sentence(wrong: dict[str, Any]) -> str:
 
 
 def _shown(value: object) -> str:
-    """The beginning of a value."""
+    """Return the beginning of a value."""
     text = repr(value)
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
@@ -94,6 +94,7 @@ class Sized:
         self.app = RequestBodyLimitMiddleware(app, MOST_BYTES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse a body that is too large, or pass the request on."""
         length = dict(scope["headers"]).get(b"content-length", b"0") if scope["type"] == "http" else b"0"
         too_large = length.isdigit() and int(length) > MOST_BYTES
         await (_refusal(413, TOO_LARGE) if too_large else self.app)(scope, receive, send)

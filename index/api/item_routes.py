@@ -18,6 +18,15 @@ __all__ = ["ItemAsked", "items_router", "refusals", "unknown"]
 
 MOST_ITEMS = 1_000  # of one request
 
+# What clients read of each route.
+ABOUT_PUT = """\
+Add items that the model does not know, or say anew what people are shown of those that it does.
+
+All are added, or none. A new item needs a category, price or attribute whose value the model has learned."""
+ABOUT_GET = "What people are shown of an item now."
+ABOUT_REMOVE = "Never recommend an item again, whatever later models know, until it is restored or added again."
+ABOUT_RESTORE = "Undo that an item was removed: it is again what was put last, or what the model's catalogue says."
+
 
 class ItemAsked(BaseModel):
     """An item of the catalogue."""
@@ -31,7 +40,7 @@ class ItemAsked(BaseModel):
     attributes: dict[str, list[str]] = Field({}, description="side feature -> the values that the item has")
 
     def item(self) -> Item:
-        """What the overlay keeps."""
+        """Return the item as the overlay keeps it."""
         return Item(**self.model_dump())
 
 
@@ -39,39 +48,42 @@ ItemsAsked = Annotated[list[ItemAsked], Field(min_length=1, max_length=MOST_ITEM
 
 
 def items_router(serving: Serving[Recommender]) -> APIRouter:
-    """Put, look at, remove and restore items; all processes that serve from the same store follow within a second."""
+    """Return the routes that put, show, remove and restore items.
+
+    All processes that serve from the same store follow within a second.
+    """
     router = APIRouter()
 
-    @router.post("/items", status_code=204, response_class=Response)
+    @router.post("/items", status_code=204, response_class=Response, description=ABOUT_PUT)
     def put(asked: ItemsAsked) -> Response:
-        """Add items that the model does not know, or say anew what people are shown of those that it does.
+        """Add new items, or change what people are shown of known ones.
 
         All are added, or none. A new item needs a category, price or attribute whose value the model has learned.
         """
         with refusals():
-            serving.current.items.put_many([one.item() for one in asked])
+            serving.current.catalogue.put_many([one.item() for one in asked])
         return Response(status_code=204)
 
-    @router.get("/items/{item_id:id}", response_model=ItemAsked)
+    @router.get("/items/{item_id:id}", response_model=ItemAsked, description=ABOUT_GET)
     def get(item_id: ItemInPath) -> Response:
-        """What people are shown of an item now."""
-        item = serving.current.items.get(item_id)
+        """Show an item as people see it now."""
+        item = serving.current.catalogue.get(item_id)
         if item is None:
             raise unknown(item_id)
         return Response(msgspec.json.encode(item), media_type=JSON)
 
-    @router.delete("/items/{item_id:id}", status_code=204, response_class=Response)
+    @router.delete("/items/{item_id:id}", status_code=204, response_class=Response, description=ABOUT_REMOVE)
     def remove(item_id: ItemInPath) -> Response:
-        """Never recommend an item again, whatever later models know, until it is restored or added again."""
+        """Remove an item."""
         with refusals():
-            serving.current.items.remove(item_id)
+            serving.current.catalogue.remove(item_id)
         return Response(status_code=204)
 
-    @router.post("/items/{item_id:id}/restore", status_code=204, response_class=Response)
+    @router.post("/items/{item_id:id}/restore", status_code=204, response_class=Response, description=ABOUT_RESTORE)
     def restore(item_id: ItemInPath) -> Response:
-        """Undo that an item was removed: it is again what was put last, or what the model's catalogue says."""
+        """Undo that an item was removed."""
         with refusals():
-            item = serving.current.items.restore(item_id)
+            item = serving.current.catalogue.restore(item_id)
         if item is None:
             raise unknown(item_id)
         return Response(status_code=204)
@@ -81,7 +93,7 @@ def items_router(serving: Serving[Recommender]) -> APIRouter:
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """What to answer where an item is not right, or the item store cannot be written."""
+    """Turn what is wrong with an item, or with writing the item store, into an answer."""
     try:
         yield
     except ValueError as error:
@@ -91,5 +103,5 @@ def refusals() -> Iterator[None]:
 
 
 def unknown(item_id: str) -> HTTPException:
-    """What to answer where there is no such item."""
+    """Make the answer for an item that is not there."""
     return HTTPException(404, f"there is no item {item_id[:50]!r}")

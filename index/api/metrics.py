@@ -38,22 +38,22 @@ class ApiMetrics:
         self._refused = Counter("mindstream_bundles_refused", "Faults for which a bundle was refused.", registry=here)
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
-        """A request is answered."""
+        """Count a request that was answered, and its time."""
         self._requests.labels(method if method in METHODS else OTHER, route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
     def answer(self, path: str, freshness_s: float | None) -> None:
-        """A user is answered."""
+        """Count a user who was answered, and how old the last behaviour was."""
         self._answers.labels(path).inc()
         if freshness_s is not None:
             self._freshness.observe(freshness_s)
 
     def bundle_refused(self) -> None:
-        """A bundle was refused; what was served goes on."""
+        """Count a bundle that was refused; what was served goes on."""
         self._refused.inc()
 
     def page(self, version: str) -> bytes:
-        """What /metrics shows while this model is in use."""
+        """Write the page /metrics while this model is in use."""
         self._bundle.clear()
         self._bundle.labels(version).set(1)
         return generate_latest(self.registry)
@@ -66,6 +66,7 @@ class Watched:
         self.app, self.metrics = app, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, and note status and time of its answer."""
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         status, started = 500, time.perf_counter()

@@ -33,14 +33,17 @@ ItemInPath = Annotated[str, Path(min_length=1, max_length=LONGEST_ID, descriptio
 
 
 class Asked(BaseModel):
-    """What is asked for; a name that is not known is refused, since a misspelt option would do nothing."""
+    """The fields of a request that all routes share.
+
+    A name that is not known is refused, since a misspelt option would do nothing.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     n: int = Field(50, ge=1, le=MOST_N, description="how many candidates")
 
     def request(self) -> Request:
-        """What the recommender is asked for.
+        """Return the request for the recommender.
 
         Raises
         ------
@@ -53,11 +56,11 @@ class Asked(BaseModel):
             raise HTTPException(422, str(error)) from None
 
     def fields(self) -> dict[str, Any]:
-        """The fields of that Request."""
+        """Return the fields of that Request."""
         return {"n": self.n, "where": self.filters()}
 
     def filters(self) -> dict[str, frozenset[str]]:
-        """Attribute -> values."""
+        """Return attribute -> values."""
         raise NotImplementedError
 
 
@@ -68,7 +71,7 @@ class Similar(Asked):
     where: list[str] = Field([], description="only with attribute=value; of one attribute any of the values will do")
 
     def filters(self) -> dict[str, frozenset[str]]:
-        """Attribute -> values."""
+        """Return attribute -> values."""
         return filters_of([*(f"{CATEGORY}={value}" for value in self.category), *self.where], "where in the query")
 
 
@@ -84,7 +87,7 @@ class Options(Asked):
     max_cosine: float | None = Field(None, ge=0, lt=1, description="leave out what is more alike to a better one")
 
     def fields(self) -> dict[str, Any]:
-        """The fields of a Request."""
+        """Return the fields of a Request."""
         own = {name: getattr(self, name) for name in Options.model_fields}
         return {**own, "exclude": frozenset(self.exclude), "where": self.filters()}
 
@@ -102,7 +105,7 @@ class Visitor(BaseModel):
     profile: dict[str, str] = Field({}, max_length=MOST_FIELDS, description="profile field -> value")
 
     def state(self) -> UserState:
-        """As if it were stored, to be encoded."""
+        """Make a state as if the visitor were stored, to be encoded."""
         items = tuple(self.history)
         history = History(items, (0,) * len(items), ("",) * len(items))
         return UserState("", history, NOT_ENCODED, Position("", 0, 0), self.profile)
@@ -116,7 +119,7 @@ class Batch(Options):
     where: dict[str, Values] = Field({}, description="attribute -> values; an item needs one of the values of each")
 
     def filters(self) -> dict[str, frozenset[str]]:
-        """Attribute -> values."""
+        """Return attribute -> values."""
         return {attribute: frozenset(values) for attribute, values in self.where.items()}
 
     def check_size(self) -> None:

@@ -7,8 +7,8 @@ from typing import Annotated
 from pydantic import Field
 
 from index.catalogue.snapshot import CatalogueSnapshot
-from index.recommend.recommender import Candidates
-from stream.store import interests
+from index.recommend.candidates import Candidates
+from stream.store.interests import ExplainedInterest
 from stream.store.state import UserState
 
 __all__ = [
@@ -20,9 +20,9 @@ __all__ = [
     "Interests",
     "Recommendations",
     "SimilarItems",
-    "candidates_of",
     "freshness_of",
-    "interest_of",
+    "response_candidates",
+    "response_interest",
 ]
 
 MADE_BY = 5  # behaviours that an answer with candidates names of each interest
@@ -108,28 +108,37 @@ class SimilarItems:
 
 
 def freshness_of(state: UserState | None) -> float | None:
-    """Seconds since the last behaviour in a state; a clock that is ahead makes none negative."""
+    """Return the seconds since the last behaviour in a state, None if there is none.
+
+    A clock that is ahead makes none negative.
+    """
     last_ms = state.history.event_times_ms[-1] if state and state.history.event_times_ms else 0
     return max(0.0, round(time.time() - last_ms / 1000, 3)) if last_ms else None
 
 
-def candidates_of(found: Candidates, items: CatalogueSnapshot) -> list[Candidate]:
-    """Candidates with what people are shown of them."""
+def response_candidates(found: Candidates, snapshot: CatalogueSnapshot) -> list[Candidate]:
+    """Return candidates with what people are shown of each."""
     return [
-        Candidate(item_id, score, capsule if capsule >= 0 else None, *items.card(item_id))
+        Candidate(item_id, score, capsule if capsule >= 0 else None, *snapshot.summary(item_id))
         for item_id, score, capsule in zip(found.item_ids, found.scores, found.capsule, strict=True)
     ]
 
 
-def interest_of(
-    one: interests.ExplainedInterest,
-    items: CatalogueSnapshot,
+def response_interest(
+    interest: ExplainedInterest,
+    snapshot: CatalogueSnapshot,
     most: int | None = None,
     vector: list[float] | None = None,
 ) -> Interest:
-    """An interest with the titles of the behaviours that formed it."""
+    """Return an interest with the titles of the behaviours that formed it.
+
+    Parameters
+    ----------
+    most : behaviours that are named; None: all.
+    vector : the capsule, if it was asked for.
+    """
     behaviours = [
-        Behaviour(made_by.item_id, made_by.weight, items.card(made_by.item_id).title)
-        for made_by in one.behaviours[:most]
+        Behaviour(made_by.item_id, made_by.weight, snapshot.summary(made_by.item_id).title)
+        for made_by in interest.behaviours[:most]
     ]
-    return Interest(one.importance, behaviours, vector)
+    return Interest(interest.importance, behaviours, vector)

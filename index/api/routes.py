@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import msgspec
-import numpy as np
 from fastapi import APIRouter, HTTPException, Query, Response
 from starlette.convertors import Convertor, register_url_convertor
 
@@ -18,23 +17,16 @@ from index.api.responses import (
     Interests,
     Recommendations,
     SimilarItems,
-    candidates_of,
     freshness_of,
-    interest_of,
+    response_candidates,
+    response_interest,
 )
 from index.catalogue.snapshot import CatalogueSnapshot
-from index.recommend.recommender import (
-    CAPSULES,
-    POPULAR,
-    POPULAR_IN_CATEGORY,
-    Candidates,
-    Recommender,
-    rows_of_category,
-)
-from index.recommend.recommender import candidates_of as recommender_candidates
+from index.recommend.candidates import Candidates, UnknownItemError
+from index.recommend.filters import ResolvedRequest
+from index.recommend.recommender import Recommender
 from index.recommend.request import Request
 from model_export.bundle.serving import Serving
-from stream.store.interests import interests_of
 from stream.store.protocol import Store
 from stream.store.state import UserState
 
@@ -42,8 +34,16 @@ __all__ = ["Answers"]
 
 log = logging.getLogger(__name__)
 
-SIMILAR = "similar"
 ENCODE = msgspec.json.Encoder().encode
+
+# What clients read of each route.
+ABOUT_RECOMMENDATIONS = """\
+Candidates for a user, which interest brought each, and what formed each interest.
+
+Somebody of whom nothing is known gets popular items, and `path` says so."""
+ABOUT_BATCH = "Candidates for many: stored users by their id, and visitors by the history that is given."
+ABOUT_INTERESTS = "A user's interests, and all behaviours that formed each with their weights."
+ABOUT_SIMILAR = "What somebody would get whose only interest pointed at this item, without the item itself."
 
 
 class _AnyText(Convertor[str]):
@@ -64,6 +64,8 @@ register_url_convertor("id", _AnyText())
 class Answers:
     """Answers requests. Each takes what is served once, so that an answer never mixes models.
 
+    A request is checked before the store is read: a wrong one costs no reading.
+
     Parameters
     ----------
     serving : the recommender in use.
@@ -75,84 +77,93 @@ class Answers:
         self.serving, self.store, self.metrics = serving, store, metrics
 
     def router(self) -> APIRouter:
-        """The routes."""
+        """Return the routes."""
         router = APIRouter()
-        router.get("/users/{user_id:id}/recommendations", response_model=Recommendations)(self.recommendations)
-        router.get("/users/{user_id:id}/interests", response_model=Interests)(self.interests)
-        router.get("/items/{item_id:id}/similar", response_model=SimilarItems)(self.similar)
-        router.post("/recommendations", response_model=BatchOfRecommendations)(self.batch)
+        router.get(
+            "/users/{user_id:id}/recommendations", response_model=Recommendations, description=ABOUT_RECOMMENDATIONS
+        )(self.recommendations)
+        router.get("/users/{user_id:id}/interests", response_model=Interests, description=ABOUT_INTERESTS)(
+            self.interests
+        )
+        router.get("/items/{item_id:id}/similar", response_model=SimilarItems, description=ABOUT_SIMILAR)(self.similar)
+        router.post("/recommendations", response_model=BatchOfRecommendations, description=ABOUT_BATCH)(self.batch)
         return router
 
     def recommendations(self, user_id: UserInPath, asked: Annotated[InQuery, Query()]) -> Response:
-        """Candidates for a user, which interest brought each, and what formed each interest.
-
-        Somebody of whom nothing is known gets popular items, and `path` says so.
-        """
-        [answer] = self.answers([user_id], self.states([user_id]), asked.request())
+        """Recommend items to one user."""
+        recommender = self.serving.current
+        resolved = _resolved(recommender, asked.request())
+        [answer] = self._answers(recommender, resolved, [user_id], self.states([user_id]))
         return _as_json(answer)
 
     def batch(self, asked: Batch) -> Response:
-        """Candidates for many: stored users by their id, and visitors by the history that is given."""
+        """Recommend items to stored users and visitors, in their order."""
         asked.check_size()
-        request = asked.request()
+        recommender = self.serving.current
+        resolved = _resolved(recommender, asked.request())
         visitors = [one.state() for one in asked.visitors]
         user_ids: list[str | None] = [*asked.user_ids, *[None] * len(visitors)]
-        return _as_json(
-            BatchOfRecommendations(self.answers(user_ids, [*self.states(asked.user_ids), *visitors], request))
-        )
+        states = [*self.states(asked.user_ids), *visitors]
+        return _as_json(BatchOfRecommendations(self._answers(recommender, resolved, user_ids, states)))
 
     def interests(
         self,
         user_id: UserInPath,
         vectors: Annotated[bool, Query(description="with the capsules themselves")] = False,
     ) -> Response:
-        """A user's interests, and all behaviours that formed each with their weights."""
+        """Show the interests of one user."""
         recommender = self.serving.current
-        [state] = recommender.current(self.states([user_id]))
-        items, found = recommender.items.current, interests_of(state) if state else []
-        capsules = state.capsules.vectors.tolist() if state and vectors else [None] * len(found)
+        snapshot = recommender.catalogue.current
+        [state] = self.states([user_id])
+        found = recommender.interests_for(state, snapshot)
+        capsules = found.vectors.tolist() if vectors else [None] * len(found.interests)
         return _as_json(
             Interests(
                 user_id,
-                _path_of(state, items),
-                recommender.bundle.version,
+                found.path,
+                found.model_version,
                 freshness_of(state),
-                [interest_of(one, items, vector=vector) for one, vector in zip(found, capsules, strict=True)],
+                [
+                    response_interest(one, snapshot, vector=vector)
+                    for one, vector in zip(found.interests, capsules, strict=True)
+                ],
             )
         )
 
     def similar(self, item_id: ItemInPath, asked: Annotated[Similar, Query()]) -> Response:
-        """What somebody would get whose only interest pointed at this item, without the item itself."""
+        """Show items like another one."""
         recommender, request = self.serving.current, asked.request()
-        items, version = recommender.items.current, recommender.bundle.version
-        rows = items.rows([item_id])
-        if not rows:
-            raise HTTPException(404, f"the model {version} knows no item {item_id[:50]!r}, and nobody has added it")
-        _check_filters(recommender, items, request)
-        [item] = items.vectors[np.array(rows)]
-        capsule = item / max(float(np.linalg.norm(item)), 1e-12)
-        allowed = recommender.filters.allowed(request.where, items)
-        hits = items.over(recommender.index).search(capsule[None], request.n, rows, allowed)
-        found = recommender_candidates(items, hits, [], SIMILAR)
-        return _as_json(SimilarItems(item_id, SIMILAR, version, None, candidates_of(found, items)))
+        snapshot = recommender.catalogue.current
+        try:
+            found = recommender.similar(item_id, request, snapshot)
+        except UnknownItemError as error:
+            raise HTTPException(404, str(error)) from None
+        except ValueError as error:
+            raise HTTPException(422, str(error)) from None
+        candidates = response_candidates(found, snapshot)
+        return _as_json(SimilarItems(item_id, found.path, found.model_version, None, candidates))
 
-    def answers(
-        self, user_ids: Sequence[str | None], states: Sequence[UserState | None], request: Request
+    def _answers(
+        self,
+        recommender: Recommender,
+        resolved: ResolvedRequest,
+        user_ids: Sequence[str | None],
+        states: Sequence[UserState | None],
     ) -> list[Recommendations]:
-        """Recommendations for users whose states were read."""
-        recommender = self.serving.current
-        items = recommender.items.current
-        _check_filters(recommender, items, request)
-        found = recommender.recommend_for_many(states, request, items)
+        """Recommend items to users whose states were read, and count the answers."""
+        found = recommender.answer(states, resolved)
         answers = [
-            _answer_of(user_id, state, one, items) for user_id, state, one in zip(user_ids, states, found, strict=True)
+            _answer_of(user_id, state, one, resolved.snapshot)
+            for user_id, state, one in zip(user_ids, states, found, strict=True)
         ]
         for one in answers:
             self.metrics.answer(one.path, one.freshness_s)
         return answers
 
     def states(self, user_ids: Sequence[str]) -> list[UserState | None]:
-        """What is stored of these users; nothing of one whose record cannot be read, which the log says.
+        """Read the states of these users, None for one whose record cannot be read.
+
+        The log says which.
 
         Raises
         ------
@@ -173,35 +184,37 @@ class Answers:
             return [None]
 
 
+def _resolved(recommender: Recommender, request: Request) -> ResolvedRequest:
+    """Check a request against the catalogue.
+
+    Raises
+    ------
+    HTTPException
+        If it filters by an attribute that no item has, or by a value; 422.
+    """
+    try:
+        return recommender.resolve(request)
+    except ValueError as error:
+        raise HTTPException(422, str(error)) from None
+
+
 def _answer_of(
-    user_id: str | None, state: UserState | None, found: Candidates, items: CatalogueSnapshot
+    user_id: str | None, state: UserState | None, found: Candidates, snapshot: CatalogueSnapshot
 ) -> Recommendations:
-    """What is answered for one user."""
+    """Return the answer for one user."""
     return Recommendations(
         user_id,
         found.path,
         found.model_version,
         freshness_of(state),
-        [interest_of(one, items, MADE_BY) for one in found.interests],
-        candidates_of(found, items),
+        [response_interest(one, snapshot, MADE_BY) for one in found.interests],
+        response_candidates(found, snapshot),
     )
 
 
-def _path_of(state: UserState | None, items: CatalogueSnapshot) -> str:
-    """Which way recommendations for a user take."""
-    if state and len(state.capsules.vectors):
-        return CAPSULES
-    return POPULAR_IN_CATEGORY if len(rows_of_category(items, state)) else POPULAR
-
-
-def _check_filters(recommender: Recommender, items: CatalogueSnapshot, request: Request) -> None:
-    """Refuse filters that the catalogue does not have."""
-    try:
-        recommender.filters.allowed(request.where, items)
-    except ValueError as error:
-        raise HTTPException(422, str(error)) from None
-
-
 def _as_json(answer: Any) -> Response:
-    """An answer, written by msgspec: pydantic would take longer to check a hundred candidates than to find them."""
+    """Write an answer by msgspec.
+
+    Pydantic would take longer to check a hundred candidates than to find them.
+    """
     return Response(ENCODE(answer), media_type=JSON)

@@ -9,9 +9,9 @@ import uvicorn
 
 from index.api.app import create_app
 from index.api.metrics import ApiMetrics
-from index.catalogue.filters import Filters
 from index.catalogue.open import open_overlay_store
 from index.catalogue.overlay import Overlay
+from index.recommend.filters import Filters
 from index.recommend.recommender import Recommender
 from index.recommend.request import Request
 from mindstream.settings import Settings
@@ -41,8 +41,8 @@ def serve(settings: Settings) -> None:
     filters, metrics = Filters(), ApiMetrics()
     with (
         open_store(settings) as store,
-        open_overlay_store(settings) as items,
-        Overlay(items) as overlay,
+        open_overlay_store(settings) as overlay_store,
+        Overlay(overlay_store) as overlay,
         Serving(
             Registry(settings.models),
             lambda bundle: warm(Recommender(bundle, store, overlay, filters)),
@@ -68,7 +68,7 @@ def serve(settings: Settings) -> None:
 
 
 def warm(recommender: Recommender) -> Recommender:
-    """The same, when it has loaded all that the first requests would wait for."""
+    """Let a recommender load all that the first requests would wait for; return it."""
     bundle = recommender.bundle
     [capsules] = recommender.extractor.encode([bundle.item_ids[: bundle.manifest.history_length]])
     if len(capsules.vectors):
@@ -79,7 +79,7 @@ def warm(recommender: Recommender) -> Recommender:
 
 
 def _listening(host: str, port: int) -> socket.socket:
-    """A socket that listens; of the family (IPv4 or IPv6) that the host has."""
+    """Open a socket that listens, of the family (IPv4 or IPv6) that the host has."""
     try:
         [(family, _, _, _, address), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         return socket.create_server(address[:2], family=family, backlog=BACKLOG)
@@ -91,6 +91,6 @@ def _listening(host: str, port: int) -> socket.socket:
 
 
 def _address_of(listener: socket.socket) -> str:
-    """Where a socket listens, as one writes it in a browser."""
+    """Return the address of a listening socket, as one writes it in a browser."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -6,12 +6,10 @@ from functools import cached_property
 import numpy as np
 
 from index.catalogue.bundle_catalogue import BundleCatalogue, inverted
-from index.catalogue.item import CATEGORY
+from index.catalogue.item import CATEGORY, first_values
 from index.search.maxsim import Allowed
 
 __all__ = ["AttributeIndex"]
-
-SHOWN = 5  # values that an error names
 
 Where = frozenset[tuple[str, frozenset[str]]]  # attributes, and the values of which one will do
 Values = Mapping[int, Mapping[str, Sequence[str]]]  # row -> attribute -> values
@@ -33,7 +31,9 @@ class AttributeIndex:
         self.size = base.bundle.manifest.items + len(new)
 
     def allowed(self, where: Where, blocked: frozenset[str]) -> Allowed | None:
-        """The rows that have one of the values of every attribute, and are not removed or blocked; None: all rows.
+        """Find the rows that have the wanted attributes and are not removed or blocked.
+
+        A row needs one of the values of every attribute. None: all rows.
 
         Raises
         ------
@@ -54,47 +54,44 @@ class AttributeIndex:
         return Allowed(mask)
 
     def rows_of(self, item_ids: Iterable[str]) -> list[int]:
-        """The rows of those items that there are."""
+        """Return the rows of those items that there are."""
         known = self.base.bundle.rows
         found = (known.get(item_id, self.new.get(item_id)) for item_id in item_ids)
         return [row for row in found if row is not None]
 
     def rows_with(self, attribute: str, value: str) -> np.ndarray:
-        """int64 (R,), the rows of the items that have a value."""
+        """Return the rows of the items that have a value, int64 (R,)."""
         known = np.array(self.base.attributes.get(attribute, {}).get(value, []), dtype=np.int64)
         if not self.put:
             return known
-        told_anew = np.fromiter(self.put, dtype=np.int64)
-        now = np.array(self._told.get(attribute, {}).get(value, []), dtype=np.int64)
-        return np.concatenate([known[~np.isin(known, told_anew)], now])
+        changed = np.fromiter(self.put, dtype=np.int64)
+        now = np.array(self._rows_put.get(attribute, {}).get(value, []), dtype=np.int64)
+        return np.concatenate([known[~np.isin(known, changed)], now])
 
     @cached_property
-    def _told(self) -> dict[str, dict[str, list[int]]]:
-        """Attribute -> value -> rows, of the items that were put."""
+    def _rows_put(self) -> dict[str, dict[str, list[int]]]:
+        """Return attribute -> value -> rows, of the items that were put."""
         names = dict.fromkeys(name for values in self.put.values() for name in values)
         return {name: inverted((row, values.get(name, ())) for row, values in self.put.items()) for name in names}
 
     def category(self) -> np.ndarray:
-        """int64 (rows,), the same number for items of the same category; -1 where it is not known."""
+        """Return the number of each row's category, int64 (rows,).
+
+        Items of the same category have the same number; -1 if it is not known.
+        """
         numbers = np.concatenate([self.base.category, np.full(len(self.new), -1)])
         numbers[list(self.put)] = -1
         known = len(self.base.numbers)
-        for place, (name, rows) in enumerate(self._told.get(CATEGORY, {}).items()):
+        for place, (name, rows) in enumerate(self._rows_put.get(CATEGORY, {}).items()):
             numbers[rows] = self.base.numbers.get(name, known + place)
         return numbers
 
     def check(self, attribute: str, value: str) -> None:
         """Raise ValueError, with those that there are, unless some item has the value."""
-        known, now = self.base.attributes.get(attribute), self._told.get(attribute)
+        known, now = self.base.attributes.get(attribute), self._rows_put.get(attribute)
         if known is None and now is None:
-            names = sorted({*self.base.attributes, *self._told})
+            names = sorted({*self.base.attributes, *self._rows_put})
             raise ValueError(f"there is no attribute {attribute!r}; right are {', '.join(names)}")
         values = {**(known or {}), **(now or {})}
         if value not in values:
-            raise ValueError(f"no item has the {attribute} {value!r}; right are {_some(values)}")
-
-
-def _some(values: Iterable[str]) -> str:
-    """A few of the values, for an error."""
-    known = sorted(values)
-    return ", ".join(known[:SHOWN]) + (f" and {len(known) - SHOWN:,} others" if len(known) > SHOWN else "")
+            raise ValueError(f"no item has the {attribute} {value!r}; right are {first_values(sorted(values))}")

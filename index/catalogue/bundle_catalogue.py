@@ -19,19 +19,19 @@ class BundleCatalogue:
 
     @cached_property
     def attributes(self) -> dict[str, dict[str, list[int]]]:
-        """Attribute -> value -> rows: side features, and the category."""
+        """Return attribute -> value -> rows: side features, and the category."""
         catalogue = self.bundle.catalogue
         shown = {CATEGORY: [[category] if category else [] for category in catalogue.category]}
         return {name: inverted(enumerate(values)) for name, values in {**catalogue.attributes, **shown}.items()}
 
     @cached_property
     def numbers(self) -> dict[str, int]:
-        """Category -> its number."""
+        """Return category -> its number."""
         return {name: number for number, name in enumerate(self.attributes[CATEGORY])}
 
     @cached_property
     def category(self) -> np.ndarray:
-        """int64 (items,), the number of each item's category; -1 where it is not known."""
+        """Return the number of each item's category, int64 (items,); -1 if it is not known."""
         numbers = np.full(self.bundle.manifest.items, -1)
         for name, rows in self.attributes[CATEGORY].items():
             numbers[rows] = self.numbers[name]
@@ -39,16 +39,19 @@ class BundleCatalogue:
 
     @cached_property
     def popularity(self) -> np.ndarray:
-        """float32 (items,), interactions in the training log."""
+        """Return the interactions of each item in the training log, float32 (items,)."""
         return np.array(self.bundle.catalogue.popularity, dtype=np.float32)
 
     @cached_property
     def popular(self) -> np.ndarray:
-        """int64 (items,), rows, the most popular first; equal ones by row, so that the answer is always the same."""
+        """Return the rows, the most popular first, int64 (items,).
+
+        Equal ones are in the order of rows, so that the answer is always the same.
+        """
         return np.argsort(-np.array(self.bundle.catalogue.popularity), kind="stable")
 
     def item(self, row: int) -> Item:
-        """What the bundle knows of an item."""
+        """Return an item as the bundle describes it."""
         catalogue = self.bundle.catalogue
         return Item(
             self.bundle.item_ids[row],
@@ -64,7 +67,7 @@ class BundleCatalogue:
 
 
 def inverted(values: Iterable[tuple[int, Sequence[str]]]) -> dict[str, list[int]]:
-    """Rows and the values of each -> the rows of each value."""
+    """Turn rows and the values of each into the rows of each value."""
     rows: dict[str, list[int]] = {}
     for row, mine in values:
         for value in mine:

@@ -1,16 +1,28 @@
 """What people are shown of an item, and what filters and the embedding of a new one are made of."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 
 import msgspec
 
-__all__ = ["CATEGORY", "LONGEST_ID", "PRICE_BAND", "Item", "check_id", "checked", "from_json", "from_line", "to_json"]
+__all__ = [
+    "CATEGORY",
+    "LONGEST_ID",
+    "PRICE_BAND",
+    "Item",
+    "check_id",
+    "checked",
+    "first_values",
+    "from_json",
+    "from_line",
+    "to_json",
+]
 
 LONGEST_ID = 511  # bytes; LMDB's keys hold no more
 MOST_BYTES = 16_384  # of an item as JSON
 CATEGORY, PRICE_BAND = "category", "price_band"
+SHOWN = 5  # values that an error names
 FIELDS = ("item_id", "title", CATEGORY, "price", PRICE_BAND, "price_edges")  # no attribute is called so
 
 
@@ -22,8 +34,8 @@ class Item:
     ----------
     item_id : 1 to 511 bytes of UTF-8.
     title : what people read; not empty.
-    category : the one main category, "" where it is not known.
-    price : a finite number, None where it is not known.
+    category : the one main category, "" if it is not known.
+    price : a finite number, None if it is not known.
     attributes : side feature -> the values that the item has.
     """
 
@@ -38,12 +50,12 @@ _decoder = msgspec.json.Decoder(Item)
 
 
 def to_json(item: Item) -> bytes:
-    """An item as a JSON object."""
+    """Write an item as a JSON object."""
     return msgspec.json.encode(item)
 
 
 def from_json(text: bytes | str) -> Item:
-    """The item in a JSON object; see `Item`, of which item_id and title must be there.
+    """Read the item in a JSON object; see `Item`. Item_id and title must be there.
 
     Raises
     ------
@@ -57,7 +69,10 @@ def from_json(text: bytes | str) -> Item:
 
 
 def from_line(text: bytes | str) -> Item:
-    """Likewise of what people wrote: a field that no item has is refused, since it may be one that is misspelt."""
+    """Read an item that people wrote, and refuse fields that no item has.
+
+    Such a field may be one that is misspelt.
+    """
     item = from_json(text)
     known = [one.name for one in fields(Item)]
     for name in msgspec.json.decode(text):
@@ -67,7 +82,7 @@ def from_line(text: bytes | str) -> Item:
 
 
 def checked(item: Item) -> Item:
-    """The item as stores give it back.
+    """Return the item as stores give it back.
 
     Raises
     ------
@@ -103,3 +118,8 @@ def check_id(item_id: str) -> None:
     size = len(item_id.encode(errors="replace"))
     if not 0 < size <= LONGEST_ID:
         raise ValueError(f"the item_id {item_id[:50]!r} has {size} bytes; right is 1 to {LONGEST_ID} bytes of UTF-8")
+
+
+def first_values(values: Sequence[str]) -> str:
+    """Write the first few of the values of an attribute, for an error."""
+    return ", ".join(values[:SHOWN]) + (f" and {len(values) - SHOWN:,} others" if len(values) > SHOWN else "")

@@ -1,13 +1,16 @@
 """Which item store the configuration asks for."""
 
-from index.catalogue.overlay_store import LmdbOverlayStore, OverlayStore
+from index.catalogue.lmdb_overlay import LmdbOverlayStore
+from index.catalogue.overlay_store import OverlayStore
 from mindstream.settings import Settings
 
 __all__ = ["open_overlay_store"]
 
 
 def open_overlay_store(settings: Settings) -> OverlayStore:
-    """The item store beside the capsule store: Redis where MINDSTREAM_REDIS names one, else LMDB in the home.
+    """Open the item store beside the capsule store: Redis if it is configured, else LMDB.
+
+    MINDSTREAM_REDIS names the Redis; LMDB is in the home.
 
     Raises
     ------

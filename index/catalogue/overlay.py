@@ -16,7 +16,7 @@ LOOK_EVERY_S = 0.5
 class Overlay:
     """The entries of an item store, for all bundles that a process serves.
 
-    In a `with` it looks every half second for what others wrote; what is written by itself is there at once. Where the
+    In a `with` it looks every half second for what others wrote; what is written by itself is there at once. If the
     store cannot be read, what was read before stays.
 
     Parameters
@@ -43,7 +43,10 @@ class Overlay:
         self.look()
 
     def write(self, entries: Entries) -> None:
-        """Keep these entries, all or none; whoever asks afterwards sees them. See `OverlayStore.write` for errors."""
+        """Keep these entries, all or none; whoever asks afterwards sees them.
+
+        See `OverlayStore.write` for errors.
+        """
         self.store.write(entries)
         self.look()
 
@@ -53,7 +56,7 @@ class Overlay:
         self.look()
 
     def forget(self, entries: Entries) -> int:
-        """Drop those that are still as they stand here; how many."""
+        """Drop those that are still as they stand here; return how many."""
         gone = self.store.forget(entries)
         self.look()
         return gone
@@ -68,7 +71,7 @@ class Overlay:
             self.seen = changes.last
 
     def follow(self) -> None:
-        """Look again and again until it is stopped; a store that is away is said once."""
+        """Look again and again until it is stopped; a store that is away is logged once."""
         away = False
         while not self.stop.wait(LOOK_EVERY_S):
             try:

@@ -13,7 +13,7 @@ PAGE = ("WITHSCORES", "LIMIT", 0, 1_000)  # what is read at a time: item_id and 
 
 # KEYS: item_id -> entry; item_ids by the numbers of their changes; the last number. ARGV: the most entries there may
 # be, then item_id and entry in turn. It gives the number of entries that there would be where those are too many.
-# Of a removed item, what was put before is kept behind a minus; see item_store.removed.
+# Of a removed item, what was put before is kept behind a minus; see `overlay_store.removed`.
 WRITE = """
 local kept = redis.call('HLEN', KEYS[1])
 for place = 2, #ARGV, 2 do
@@ -94,15 +94,18 @@ class RedisOverlayStore:
         self.link = RedisLink(parse(url), "item store")
 
     def write(self, entries: Entries) -> None:
+        """See OverlayStore.write."""
         keys = (self.key, self.changes, self.last)
         kept = self.ask("written", "EVAL", WRITE, len(keys), *keys, MOST_ITEMS, *_in_turn(entries))
         if kept:
             raise too_many(kept)
 
     def last_change(self) -> int:
+        """See OverlayStore.last_change."""
         return int(self.ask("read", "GET", self.last) or 0)
 
     def since(self, change: int) -> Changes:
+        """See OverlayStore.since."""
         last, forgotten = (int(number or 0) for number in self.ask("read", "MGET", self.last, self.forgotten))
         whole = needs_full_read(change, last, forgotten)
         after = 0 if whole else change
@@ -114,13 +117,15 @@ class RedisOverlayStore:
         return Changes(last, entries, whole)
 
     def restore(self, item_id: str) -> None:
+        """See OverlayStore.restore."""
         self.ask("written", "EVAL", RESTORE, len(self.keys), *self.keys, item_id.encode())
 
     def forget(self, entries: Entries) -> int:
+        """See OverlayStore.forget."""
         return int(self.ask("written", "EVAL", FORGET, len(self.keys), *self.keys, *_in_turn(entries)))
 
     def ask(self, doing: str, *words: str | bytes | int) -> Any:
-        """The reply to one command; see `RedisLink.ask`."""
+        """Send one command and return the reply; see `RedisLink.ask`."""
         [reply] = self.link.ask([Command(self.key, words)], doing)
         if isinstance(reply, Foreign):
             raise ValueError(
@@ -130,6 +135,7 @@ class RedisOverlayStore:
         return reply
 
     def close(self) -> None:
+        """See OverlayStore.close."""
         self.link.close()
 
     def __enter__(self) -> Self:
@@ -140,5 +146,5 @@ class RedisOverlayStore:
 
 
 def _in_turn(entries: Entries) -> list[bytes]:
-    """Each item_id, and its entry behind it."""
+    """Return each item_id, and its entry behind it."""
     return [part for item_id, item in entries.items() for part in (item_id.encode(), to_bytes(item))]

@@ -7,13 +7,12 @@ from itertools import islice
 
 import numpy as np
 
-from index.catalogue.item import CATEGORY, PRICE_BAND, Item
+from index.catalogue.item import CATEGORY, PRICE_BAND, Item, first_values
 from model_export.bundle.format import FEATURES, Bundle
 
 __all__ = ["SideFeatures"]
 
 MOST_VALUES = 32  # of an item, the first, as in training
-SHOWN = 5  # values of a field that an error names
 
 
 class SideFeatures:
@@ -30,16 +29,18 @@ class SideFeatures:
         }
 
     def values_of(self, item: Item) -> Mapping[str, Sequence[str]]:
-        """Field -> the item's values: its category, the band of its price, and its attributes."""
+        """Return field -> the item's values: its category, price band and attributes."""
         found: dict[str, Sequence[str]] = {CATEGORY: [item.category] if item.category else []}
         if PRICE_BAND in self.fields and item.price is not None:
             found[PRICE_BAND] = [str(bisect_right(self.edges, item.price))]
         return {**found, **item.attributes}
 
     def embedding(self, item: Item) -> np.ndarray | None:
-        """The mean of the vectors of an item's known values and zeros for its id; None where the model knows none.
+        """Average the vectors of an item's known values, and zeros for its id.
 
-        float32 (d,); of length 1 where the model's items are.
+        None if the model knows none of its values.
+
+        float32 (d,); of length 1 if the model's items are.
         """
         vectors = list(islice(self._vectors_of(item), MOST_VALUES))
         if not vectors:
@@ -49,7 +50,7 @@ class SideFeatures:
         return mean / np.float32(length or 1)
 
     def _vectors_of(self, item: Item) -> Iterator[np.ndarray]:
-        """The vector of each value that the model knows, once."""
+        """Yield the vector of each value that the model knows, once."""
         for name, values in self.values_of(item).items():
             known = self.rows.get(name, {})
             for value in dict.fromkeys(values):
@@ -57,12 +58,9 @@ class SideFeatures:
                     yield self.tables[name][known[value]]
 
     def check(self, item: Item) -> None:
-        """Raise ValueError where an item could never be found: the model knows none of its values."""
+        """Raise ValueError if an item could never be found: the model knows none of its values."""
         if next(self._vectors_of(item), None) is None:
-            known = "; ".join(f"{name}: {_some(values)}" for name, values in self.fields.items()) or "none at all"
+            known = (
+                "; ".join(f"{name}: {first_values(values)}" for name, values in self.fields.items()) or "none at all"
+            )
             raise ValueError(f"the model knows no value of item {item.item_id!r}; those it knows are {known}")
-
-
-def _some(values: Sequence[str]) -> str:
-    """A few of the values, for an error."""
-    return ", ".join(values[:SHOWN]) + (f" and {len(values) - SHOWN:,} others" if len(values) > SHOWN else "")

@@ -12,22 +12,22 @@ from index.catalogue.item import Item
 from index.catalogue.overlay_store import Entries
 from index.search.exact import ExactIndex
 from index.search.maxsim import MaxSimIndex
-from index.search.overlaid import OverlaidIndex, Tables
+from index.search.overlaid import OverlaidIndex, StackedVectors
 
-__all__ = ["CatalogueSnapshot", "Placed"]
+__all__ = ["CatalogueSnapshot", "ItemSummary", "ResolvedEntry"]
 
 KEPT = 64  # filters whose rows are kept for the next request: a byte for each item
 
 
-class Placed(NamedTuple):
-    """What an entry of the overlay is to a bundle.
+class ResolvedEntry(NamedTuple):
+    """An entry of the overlay, resolved against a bundle.
 
     Attributes
     ----------
-    item : None where it was removed.
-    row : in the bundle, None where it does not know the item.
+    item : None if it was removed.
+    row : in the bundle, None if it does not know the item.
     values : that filters know.
-    vector : float32 (d,) of a new item, None where the model knows none of its values, or the bundle the item.
+    vector : float32 (d,) of a new item, None if the model knows none of its values, or the bundle the item.
     """
 
     item: Item | None
@@ -36,8 +36,8 @@ class Placed(NamedTuple):
     vector: np.ndarray | None
 
 
-class _Card(NamedTuple):
-    """What people read of an item."""
+class ItemSummary(NamedTuple):
+    """Title, category and price of an item, as people read them."""
 
     title: str
     category: str
@@ -54,70 +54,83 @@ class CatalogueSnapshot:
     ----------
     base : the bundle's items.
     entries : of the overlay.
-    placed : each entry's place in the bundle.
+    resolved : each entry's place in the bundle.
     """
 
-    def __init__(self, base: BundleCatalogue, entries: Entries, placed: Mapping[str, Placed]) -> None:
+    def __init__(self, base: BundleCatalogue, entries: Entries, resolved: Mapping[str, ResolvedEntry]) -> None:
         self.base, self.bundle, self.entries = base, base.bundle, entries
-        vectors = {item_id: one.vector for item_id, one in placed.items() if one.vector is not None}
+        vectors = {item_id: one.vector for item_id, one in resolved.items() if one.vector is not None}
         self.new_ids = sorted(vectors)
         size = self.bundle.manifest.items
         self.new_rows = {item_id: row for row, item_id in enumerate(self.new_ids, start=size)}
-        known = [(one.row, one) for one in placed.values() if one.row is not None]
-        told = {row: one.values for row, one in known if one.item is not None}
-        told |= {row: placed[item_id].values for item_id, row in self.new_rows.items()}
+        known = [(one.row, one) for one in resolved.values() if one.row is not None]
+        put_values = {row: one.values for row, one in known if one.item is not None}
+        put_values |= {row: resolved[item_id].values for item_id, row in self.new_rows.items()}
         removed = [row for row, one in known if one.item is None]
-        self.matching = AttributeIndex(base, told, removed, self.new_rows)
-        self.allowed = lru_cache(KEPT)(self.matching.allowed)
+        self.attributes = AttributeIndex(base, put_values, removed, self.new_rows)
+        self.allowed = lru_cache(KEPT)(self.attributes.allowed)
         self.newer = ExactIndex(np.stack([vectors[item_id] for item_id in self.new_ids])) if vectors else None
 
     def rows(self, item_ids: Iterable[str]) -> list[int]:
-        """The rows of those items that there are."""
-        return self.matching.rows_of(item_ids)
+        """Return the rows of those items that there are."""
+        return self.attributes.rows_of(item_ids)
+
+    def rows_with(self, attribute: str, value: str) -> np.ndarray:
+        """Return the rows of the items that have a value, int64 (R,)."""
+        return self.attributes.rows_with(attribute, value)
 
     def item_id(self, row: int) -> str:
-        """The item of a row."""
+        """Return the item of a row."""
         size = self.bundle.manifest.items
         return self.bundle.item_ids[row] if row < size else self.new_ids[row - size]
 
     def shown(self, item_id: str) -> Item | None:
-        """What people are shown of an item, be it removed: what was put last, else what the bundle says."""
+        """Return an item as people see it, be it removed; None if nobody knows it.
+
+        What was put last counts, else what the bundle says.
+        """
         entry, row = self.entries.get(item_id), self.bundle.rows.get(item_id)
         if entry is not None or row is None:
             return entry
         return self.base.item(row)
 
-    def card(self, item_id: str) -> _Card:
-        """Title, category and price of an item, be it removed; its id for a title where nothing else is known."""
+    def summary(self, item_id: str) -> ItemSummary:
+        """Return title, category and price of an item, be it removed.
+
+        Its id stands for a title if nothing else is known.
+        """
         entry, row = self.entries.get(item_id), self.bundle.rows.get(item_id)
         if entry is not None:
-            return _Card(entry.title, entry.category, entry.price)
+            return ItemSummary(entry.title, entry.category, entry.price)
         if row is None:
-            return _Card(item_id, "", None)
+            return ItemSummary(item_id, "", None)
         catalogue = self.bundle.catalogue
-        return _Card(catalogue.title[row], catalogue.category[row], catalogue.price[row])
+        return ItemSummary(catalogue.title[row], catalogue.category[row], catalogue.price[row])
 
     def over(self, index: MaxSimIndex) -> MaxSimIndex:
-        """The index of all these items, of one of the bundle's."""
+        """Return the index of all these items, given the index of the bundle's."""
         return index if self.newer is None else OverlaidIndex(index, self.newer)
 
     @property
-    def vectors(self) -> np.ndarray | Tables:
-        """The vector of each row."""
-        table = self.bundle.item_embeddings
-        return table if self.newer is None else Tables(table, self.newer.items)
+    def vectors(self) -> np.ndarray | StackedVectors:
+        """Return the vector of each row, float32 (rows, d)."""
+        embeddings = self.bundle.item_embeddings
+        return embeddings if self.newer is None else StackedVectors(embeddings, self.newer.vectors)
 
     @cached_property
     def category(self) -> np.ndarray:
-        """int64 (rows,), the same number for items of the same category; -1 where it is not known."""
-        return self.base.category if not self.entries else self.matching.category()
+        """Return the number of each row's category, int64 (rows,); -1 if it is not known."""
+        return self.base.category if not self.entries else self.attributes.category()
 
     @cached_property
     def popularity(self) -> np.ndarray:
-        """float32 (rows,), interactions in the training log: none with new items."""
+        """Return the interactions of each row in the training log, float32 (rows,).
+
+        New items have none.
+        """
         return np.concatenate([self.base.popularity, np.zeros(len(self.new_ids), dtype=np.float32)])
 
     @cached_property
     def popular(self) -> np.ndarray:
-        """int64 (rows,), rows, the most popular first; equal ones by row."""
+        """Return the rows, the most popular first, equal ones by row, int64 (rows,)."""
         return np.concatenate([self.base.popular, np.fromiter(self.new_rows.values(), dtype=np.int64)])

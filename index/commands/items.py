@@ -23,7 +23,7 @@ app = typer.Typer(help=__doc__, no_args_is_help=True)
 AT_A_TIME = 1_000  # items that `load` writes together
 
 
-@app.command()
+@app.command(help="Add an item that the model does not know, or say anew what people are shown of one that it does.")
 def add(
     item_id: Annotated[str, typer.Option("--id", help="item_id, as it stands in behaviour events.")],
     title: Annotated[str, typer.Option(help="What people read.")],
@@ -31,86 +31,89 @@ def add(
     price: Annotated[float | None, typer.Option(help="A number.")] = None,
     attribute: Annotated[list[str] | None, typer.Option(help="A side feature as name=value; may be repeated.")] = None,
 ) -> None:
-    """Add an item that the model does not know, or say anew what people are shown of one that it does."""
-    with _items_now() as items:
-        items.put(Item(item_id, title, category, price, _attributes_of(attribute or [])))
-        is_known = item_id in items.bundle.rows
+    """Add a new item, or change what people are shown of a known one."""
+    with _open_catalogue() as catalogue:
+        catalogue.put(Item(item_id, title, category, price, _attributes_of(attribute or [])))
+        is_known = item_id in catalogue.bundle.rows
         print(printable(f"{item_id}: {'known to the model, says this now' if is_known else 'new'}"))
 
 
-@app.command()
+@app.command(help="Add the items of a file; where lines are wrong, names them all and adds none.")
 def load(
     file: Annotated[
         Path, typer.Argument(help="One item a line, as JSON: item_id, title, category, price, attributes.")
     ],
 ) -> None:
-    """Add the items of a file; where lines are wrong, names them all and adds none."""
-    with _items_now() as items:
-        good, wrong = _read(file, items)
+    """Add the items of a file; if lines are wrong, name them all and add none."""
+    with _open_catalogue() as catalogue:
+        good, wrong = _read(file, catalogue)
         if wrong:
             print("\n".join(map(printable, wrong)))
             raise ValueError(f"{file}: {len(wrong):,} of {len(good) + len(wrong):,} lines are no items; none was added")
         for at in tqdm(range(0, len(good), AT_A_TIME), desc="adding", unit="batch", disable=None):
-            items.put_many(good[at : at + AT_A_TIME])
+            catalogue.put_many(good[at : at + AT_A_TIME])
         print(f"{len(good):,} items added")
 
 
-@app.command()
+@app.command(help="Never recommend an item again, whatever later models know, until it is restored or added again.")
 def remove(
     item_id: Annotated[str, typer.Argument(help="item_id; whether a model knows it or not.")],
 ) -> None:
-    """Never recommend an item again, whatever later models know, until it is restored or added again."""
-    with _items_now() as items:
-        was = "removed" if items.get(item_id) else "removed, though nobody knew it"
-        items.remove(item_id)
+    """Remove an item."""
+    with _open_catalogue() as catalogue:
+        was = "removed" if catalogue.get(item_id) else "removed, though nobody knew it"
+        catalogue.remove(item_id)
         print(printable(f"{item_id}: {was}"))
 
 
-@app.command()
+@app.command(help="Undo that an item was removed: it is again what was added last, or what the model's catalogue says.")
 def restore(
     item_id: Annotated[str, typer.Argument(help="item_id, as it was removed.")],
 ) -> None:
-    """Undo that an item was removed: it is again what was added last, or what the model's catalogue says."""
-    with _items_now() as items:
-        known = "is there" if items.restore(item_id) else "is not removed, but nobody knows it"
+    """Undo that an item was removed."""
+    with _open_catalogue() as catalogue:
+        known = "is there" if catalogue.restore(item_id) else "is not removed, but nobody knows it"
         print(printable(f"{item_id}: {known}"))
 
 
-@app.command("list")
+@app.command(
+    "list",
+    help="Print what was added and removed, one JSON object a line, as `load` reads it; removed items on stderr.",
+)
 def show() -> None:
-    """Print what was added and removed, one JSON object a line, as `load` reads it; removed items on stderr."""
-    with _items_now() as items:
-        for item_id, item in sorted(items.entries().items()):
+    """Print what was added and removed, as JSON lines; removed items on stderr."""
+    with _open_catalogue() as catalogue:
+        for item_id, item in sorted(catalogue.entries().items()):
             if item is not None:
                 print(escaped(to_json(item).decode(), json_escape))
             else:
                 typer.echo(printable(f"removed: {item_id}"), err=True)
 
 
-@app.command()
+@app.command(help="Drop the entries that change nothing by now, because the current model was trained with the same.")
 def prune() -> None:
-    """Drop the entries that change nothing by now, because the current model was trained with the same."""
-    with _items_now() as items:
-        print(f"{items.prune():,} entries dropped, {len(items.entries()):,} are left")
+    """Drop the entries that change nothing by now."""
+    with _open_catalogue() as catalogue:
+        print(f"{catalogue.prune():,} entries dropped, {len(catalogue.entries()):,} are left")
 
 
 @contextmanager
-def _items_now() -> Iterator[Catalogue]:
-    """The items of the current bundle, with the overlay that all processes share."""
+def _open_catalogue() -> Iterator[Catalogue]:
+    """Open the items of the current bundle, with the overlay that all processes share."""
     bundle = Registry(settings.load().models).current()
-    with open_overlay_store(settings.load()) as store:
-        yield Catalogue(bundle, Overlay(store))
+    with open_overlay_store(settings.load()) as overlay_store:
+        yield Catalogue(bundle, Overlay(overlay_store))
 
 
-def _read(file: Path, items: Catalogue) -> tuple[list[Item], list[str]]:
-    """The items of a file, and what is wrong with its other lines; empty lines are none."""
+def _read(file: Path, catalogue: Catalogue) -> tuple[list[Item], list[str]]:
+    """Read the items of a file, and what is wrong with its other lines; skip empty ones."""
     good, wrong = [], []
     with file.open("rb") as lines:
         for number, line in enumerate(tqdm(lines, desc="reading", unit="line", disable=None), start=1):
             if line.strip():
                 try:
                     item = from_line(line)
-                    items.check(item)
+                    catalogue.check(item)
                     good.append(item)
                 except ValueError as error:
                     wrong.append(f"line {number}: {error}")
@@ -118,7 +121,7 @@ def _read(file: Path, items: Catalogue) -> tuple[list[Item], list[str]]:
 
 
 def _attributes_of(said: list[str]) -> dict[str, list[str]]:
-    """Attribute -> values, of texts like "brand=acme".
+    """Read attribute -> values from texts like "brand=acme".
 
     Raises
     ------

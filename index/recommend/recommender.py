@@ -1,62 +1,41 @@
 """From a user to candidates: stored capsules, max-sim, and which interest and behaviours brought each item."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from index.catalogue.catalogue import Catalogue
-from index.catalogue.filters import Filters
 from index.catalogue.item import CATEGORY
 from index.catalogue.overlay import Overlay
 from index.catalogue.snapshot import CatalogueSnapshot
-from index.recommend.own_items import OwnItems, with_own
+from index.recommend.candidates import (
+    CAPSULES,
+    POPULAR,
+    POPULAR_IN_CATEGORY,
+    SIMILAR,
+    Candidates,
+    UnknownItemError,
+    UserInterests,
+    candidates_of_hits,
+)
+from index.recommend.filters import Filters, ResolvedRequest
+from index.recommend.popular import popular_candidates, rows_of_profile_category
 from index.recommend.request import Request
-from index.recommend.selection import pool_size, selected
+from index.recommend.selection import pool_size, select_candidates
+from index.recommend.user_search import user_searches
 from index.search.bundled import open_index
-from index.search.maxsim import Allowed, Hits
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.format import Bundle
-from model_export.bundle.own_items import own_items
-from stream.store.interests import ExplainedInterest, interests_of
+from stream.store.interests import interests_of
 from stream.store.protocol import Store
 from stream.store.state import UserState, encoded, recomputed
 
-__all__ = [
-    "CAPSULES",
-    "POPULAR",
-    "POPULAR_IN_CATEGORY",
-    "Candidates",
-    "Recommender",
-    "candidates_of",
-    "rows_of_category",
-]
+__all__ = ["Candidates", "Recommender", "UnknownItemError", "UserInterests"]
 
-CAPSULES, POPULAR, POPULAR_IN_CATEGORY = "capsules", "popular", "popular in category"
-NO_IMPORTANCE = np.empty(0, dtype=np.float32)
-
-
-@dataclass(frozen=True)
-class Candidates:
-    """The top N for a user, best first.
-
-    Attributes
-    ----------
-    item_ids, scores, capsule : one of each for a candidate; `capsule` is the place in `interests` of the interest that
-        brought it, -1 for popular items.
-    interests : of the user; empty for popular items.
-    path : "capsules"; "popular" for a user without a history that the model knows; "popular in category" for one whose
-        profile names a category, or where the request does: its items come first.
-    model_version : of the bundle that both the capsules and the index come from.
-    """
-
-    item_ids: list[str]
-    scores: list[float]
-    capsule: list[int]
-    interests: list[ExplainedInterest]
-    path: str
-    model_version: str
+LEAST_LENGTH = 1e-12  # of an item's vector, to divide by
+WHOLE = np.ones(1, dtype=np.float32)  # importance of the one interest that stands for an item
 
 
 class Recommender:
@@ -71,7 +50,7 @@ class Recommender:
 
     Attributes
     ----------
-    items : by which callers put and remove items.
+    catalogue : by which callers put and remove items.
     """
 
     def __init__(
@@ -80,11 +59,13 @@ class Recommender:
         self.bundle, self.store = bundle, store
         self.index = open_index(bundle)
         self.extractor = Extractor(bundle)
-        self.items = Catalogue(bundle, overlay)
+        self.catalogue = Catalogue(bundle, overlay)
         self.filters = filters or Filters()
 
     def recommend(self, user_id: str, n: int = 50, exclude_seen: bool = False, **wanted: Any) -> Candidates:
-        """The top N items of a user; popular ones, marked as such, where nothing is known of the user.
+        """Recommend the top N items to a user.
+
+        Popular ones, marked as such, come back if nothing is known of the user.
 
         Parameters
         ----------
@@ -94,131 +75,156 @@ class Recommender:
         Raises
         ------
         ValueError
-            If what is asked for is not right.
+            If what is asked for is not right; the store is not read then.
         """
         return self.recommend_many([user_id], Request(n, exclude_seen, **wanted))[0]
 
     def recommend_for(
         self, state: UserState | None, n: int = 50, exclude_seen: bool = False, **wanted: Any
     ) -> Candidates:
-        """Like `recommend`, for a state that was read already."""
+        """Recommend like `recommend`, for a state that was read already."""
         return self.recommend_for_many([state], Request(n, exclude_seen, **wanted))[0]
 
     def recommend_many(self, user_ids: Sequence[str], request: Request) -> list[Candidates]:
-        """The same request for many users: one reading of the store, one search."""
-        return self.recommend_for_many(self.store.get_many(list(user_ids)), request)
+        """Answer the same request for many users: one reading of the store, one search."""
+        resolved = self.resolve(request)
+        return self.answer(self.store.get_many(list(user_ids)), resolved)
 
-    def recommend_for_many(
-        self, states: Sequence[UserState | None], request: Request, items: CatalogueSnapshot | None = None
-    ) -> list[Candidates]:
-        """Like `recommend_many`, for states that were read already; of the items at some moment, as a rule now."""
-        items = items or self.items.current
-        allowed = self.filters.allowed(request.where, items)
-        excluded = [_excluded_rows(items, state, request) for state in states]
+    def recommend_for_many(self, states: Sequence[UserState | None], request: Request) -> list[Candidates]:
+        """Recommend like `recommend_many`, for states that were read already."""
+        return self.answer(states, self.resolve(request))
+
+    def resolve(self, request: Request) -> ResolvedRequest:
+        """Check a request against the items as they are now; this comes before the store is read.
+
+        Raises
+        ------
+        ValueError
+            If it filters by an attribute that no item has, or by a value.
+        """
+        return self.filters.resolve(request, self.catalogue.current)
+
+    def answer(self, states: Sequence[UserState | None], resolved: ResolvedRequest) -> list[Candidates]:
+        """Find the candidates of users for a request that was checked, in the order of the states."""
+        request, snapshot = resolved.request, resolved.snapshot
+        excluded = [_excluded_rows(snapshot, state, request) for state in states]
         states = self.current(states)
-        known = [place for place, state in enumerate(states) if state is not None and len(state.capsules.vectors)]
+        paths = [self.path_for(state, snapshot, request.where) for state in states]
+        known = [place for place, path in enumerate(paths) if path == CAPSULES]
         found = self.by_capsules(
-            items,
-            [state for place in known if (state := states[place])],
-            request,
-            [excluded[place] for place in known],
-            allowed,
+            [state for place in known if (state := states[place])], [excluded[place] for place in known], resolved
         )
         answers = dict(zip(known, found, strict=True))
         return [
-            answers[place] if place in answers else _most_popular(items, request, excluded[place], allowed, state)
+            answers[place] if place in answers else popular_candidates(resolved, excluded[place], state, paths[place])
             for place, state in enumerate(states)
         ]
 
+    def path_for(self, state: UserState | None, snapshot: CatalogueSnapshot, attributes: Collection[str] = ()) -> str:
+        """Decide by which path a user is answered; see `Candidates`.
+
+        Parameters
+        ----------
+        state : with capsules of this bundle; None: nothing is known of the user.
+        attributes : that the request filters by.
+        """
+        if state is not None and len(state.capsules.vectors):
+            return CAPSULES
+        in_category = CATEGORY in attributes or len(rows_of_profile_category(snapshot, state)) > 0
+        return POPULAR_IN_CATEGORY if in_category else POPULAR
+
     def by_capsules(
-        self,
-        items: CatalogueSnapshot,
-        states: list[UserState],
-        request: Request,
-        excluded: list[frozenset[int]],
-        allowed: Allowed | None,
+        self, states: Sequence[UserState], excluded: Sequence[frozenset[int]], resolved: ResolvedRequest
     ) -> list[Candidates]:
-        """Candidates of users with interests: the best by max-sim, and own items with what the model gives those."""
-        index, vectors = items.over(self.index), [state.capsules.vectors for state in states]
-        owned = [OwnItems(*own_items(self.bundle, state.history.item_ids)) for state in states]
-        others = [rows.union(own.rows.tolist()) for rows, own in zip(excluded, owned, strict=True)]
-        pools = index.search_many(vectors, pool_size(request), others, allowed)
+        """Find the candidates of users with interests by max-sim and the bonus of own items.
+
+        Parameters
+        ----------
+        states : with capsules of this bundle.
+        excluded : rows that must not come back, of each user.
+        """
+        request, snapshot = resolved.request, resolved.snapshot
+        index = snapshot.over(self.index)
         answers = []
-        for state, rows, own, other, pool in zip(states, excluded, owned, others, pools, strict=True):
-            capsules, mine = state.capsules.vectors, own.that_may(rows, allowed)
-
-            def fetch(
-                n: int,
-                capsules: np.ndarray = capsules,
-                mine: OwnItems = mine,
-                other: frozenset[int] = other,
-                pool: Hits = pool,
-            ) -> Hits:
-                hits = pool if n == pool_size(request) else index.search(capsules, n, other, allowed)
-                return with_own(hits, mine, items.vectors, capsules, n)
-
-            hits = selected(fetch, request, items.vectors, items.category, state.capsules.importance)
-            answers.append(candidates_of(items, hits, interests_of(state), CAPSULES))
+        searches = user_searches(index, resolved, states, excluded, pool_size(request))
+        for state, search in zip(states, searches, strict=True):
+            hits = select_candidates(
+                search.fetch, request, snapshot.vectors, snapshot.category, state.capsules.importance
+            )
+            answers.append(candidates_of_hits(snapshot, hits, interests_of(state), CAPSULES))
         return answers
 
+    def similar(self, item_id: str, request: Request, snapshot: CatalogueSnapshot | None = None) -> Candidates:
+        """Find items like another one, without that item itself.
+
+        They are what somebody would get whose only interest pointed at the item.
+
+        Parameters
+        ----------
+        request : `exclude_seen` means nothing here, since there is no user.
+        snapshot : the items that answer it; None: as they are now.
+
+        Raises
+        ------
+        UnknownItemError
+            If the model does not know the item and nobody has added it.
+        ValueError
+            If the request filters by an attribute that no item has, or by a value.
+        """
+        snapshot = snapshot or self.catalogue.current
+        rows = snapshot.rows([item_id])
+        if not rows:
+            raise UnknownItemError(item_id, self.bundle.version)
+        resolved = self.filters.resolve(request, snapshot)
+        vectors = snapshot.vectors[np.array(rows)]  # (1, d)
+        capsules = vectors / max(float(np.linalg.norm(vectors)), LEAST_LENGTH)
+        excluded = frozenset([*rows, *snapshot.rows(request.exclude)])
+        search = partial(snapshot.over(self.index).search, capsules, exclude=excluded, allowed=resolved.allowed)
+        hits = select_candidates(search, request, snapshot.vectors, snapshot.category, WHOLE)
+        return candidates_of_hits(snapshot, hits, [], SIMILAR)
+
+    def interests(self, user_id: str) -> UserInterests:
+        """Read a user's interests, and the behaviours that formed each.
+
+        There are none if nothing is known of the user.
+        """
+        [state] = self.store.get_many([user_id])
+        return self.interests_for(state)
+
+    def interests_for(self, state: UserState | None, snapshot: CatalogueSnapshot | None = None) -> UserInterests:
+        """Explain the interests in a state that was read already.
+
+        Parameters
+        ----------
+        snapshot : the items that the path is decided by; None: as they are now.
+        """
+        [state] = self.current([state])
+        return UserInterests(
+            interests=interests_of(state) if state else [],
+            vectors=state.capsules.vectors if state else np.empty((0, self.bundle.manifest.dim), dtype=np.float32),
+            path=self.path_for(state, snapshot or self.catalogue.current),
+            model_version=self.bundle.version,
+        )
+
     def current(self, states: Sequence[UserState | None]) -> list[UserState | None]:
-        """The states with capsules of this bundle: those of another version are computed again from the histories."""
+        """Return the states with capsules of this bundle.
+
+        Capsules of another version are computed again from the histories.
+        """
         found = list(states)
         old = [place for place, state in enumerate(states) if state and self.is_old(state)]
-        those = [state for place in old if (state := states[place])]
-        capsules = encoded(self.extractor, those)
-        for place, state, new in zip(old, those, capsules, strict=True):
+        outdated = [state for place in old if (state := states[place])]
+        capsules = encoded(self.extractor, outdated)
+        for place, state, new in zip(old, outdated, capsules, strict=True):
             found[place] = recomputed(state, new)
         return found
 
     def is_old(self, state: UserState) -> bool:
-        """Whether the capsules are not of this bundle."""
+        """Tell whether the capsules are of another bundle."""
         return state.capsules.model_version != self.bundle.version
 
 
-def _excluded_rows(items: CatalogueSnapshot, state: UserState | None, request: Request) -> frozenset[int]:
-    """Rows of the items that the request leaves out, and of those in the kept history where it says so."""
+def _excluded_rows(snapshot: CatalogueSnapshot, state: UserState | None, request: Request) -> frozenset[int]:
+    """Return the rows that the request leaves out, with the kept history's if it says so."""
     seen: Collection[str] = state.history.item_ids if state and request.exclude_seen else ()
-    return frozenset(items.rows((*request.exclude, *seen)))
-
-
-def _most_popular(
-    items: CatalogueSnapshot,
-    request: Request,
-    exclude: frozenset[int],
-    allowed: Allowed | None,
-    state: UserState | None = None,
-) -> Candidates:
-    """The items with the most interactions in the training log; the score is their number."""
-    may = np.ones(len(items.popular), dtype=bool) if allowed is None else allowed.mask.copy()
-    may[list(exclude)] = False
-    order = items.popular[may[items.popular]]
-    named = rows_of_category(items, state)
-    if len(named):
-        first = np.zeros(len(may), dtype=bool)
-        first[named] = True
-        order = order[np.argsort(~first[order], kind="stable")]
-
-    def fetch(n: int) -> Hits:
-        return Hits(order[:n], items.popularity[order[:n]], np.full(len(order[:n]), -1))
-
-    hits = selected(fetch, request, items.vectors, items.category, NO_IMPORTANCE)
-    in_category = len(named) > 0 or CATEGORY in request.where
-    return candidates_of(items, hits, [], POPULAR_IN_CATEGORY if in_category else POPULAR)
-
-
-def rows_of_category(items: CatalogueSnapshot, state: UserState | None) -> np.ndarray:
-    """Rows of the category that a user's profile names, int64 (R,)."""
-    return items.matching.rows_with(CATEGORY, state.profile.get(CATEGORY, "") if state else "")
-
-
-def candidates_of(items: CatalogueSnapshot, hits: Hits, interests: list[ExplainedInterest], path: str) -> Candidates:
-    """The answer to people and programs: item ids for rows."""
-    return Candidates(
-        item_ids=[items.item_id(row) for row in hits.rows.tolist()],
-        scores=hits.scores.tolist(),
-        capsule=hits.capsule.tolist(),
-        interests=interests,
-        path=path,
-        model_version=items.bundle.version,
-    )
+    return frozenset(snapshot.rows((*request.exclude, *seen)))

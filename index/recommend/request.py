@@ -17,7 +17,7 @@ class Request:
 
     Attributes
     ----------
-    n : how many candidates. Fewer come back only where there are no more that may; with quotas or max_cosine, no more
+    n : how many candidates. Fewer come back only if there are no more that may; with quotas or max_cosine, no more
         among the best 64 n (at least 4,096).
     exclude_seen : leave out the items of the kept history.
     exclude : item ids to leave out, at most 10,000; unknown ones are fine.
@@ -26,7 +26,7 @@ class Request:
     quota : most candidates that one interest may bring.
     by_importance : each interest may bring its share of n, rounded up, by its importance.
     diversity : ComiRec's lambda, in units of the score: every pair of candidates from different categories is worth so
-        much. Candidates are then chosen greedily from the best 4 n, or where quotas and max_cosine leave fewer than n
+        much. Candidates are then chosen greedily from the best 4 n, or if quotas and max_cosine leave fewer than n
         of those, anew from as many as it takes; they stand in the order in which they were chosen.
     max_cosine : a candidate with a larger cosine to one that was chosen before is left out as a near-duplicate.
 
@@ -89,12 +89,14 @@ class Request:
 
     @property
     def is_plain(self) -> bool:
-        """Whether the n best that may come back are the answer."""
+        """Tell whether the n best that may come back are the answer."""
         return self.quota is None and not self.by_importance and not self.diversity and self.max_cosine is None
 
 
 def filters_of(said: Iterable[str], source: str) -> dict[str, frozenset[str]]:
-    """Attribute -> values, of texts like "brand=acme"; of an attribute that is named twice either value will do.
+    """Read attribute -> values from texts like "brand=acme".
+
+    Of an attribute that is named twice either value will do.
 
     Parameters
     ----------
@@ -115,7 +117,7 @@ def filters_of(said: Iterable[str], source: str) -> dict[str, frozenset[str]]:
 
 
 def _is_integer(number: object) -> bool:
-    """Whether it is a whole number; True is none."""
+    """Tell whether it is a whole number; True is none."""
     return isinstance(number, int) and not isinstance(number, bool)
 
 

@@ -8,38 +8,40 @@ import numpy as np
 from index.recommend.request import Request
 from index.search.keys import compiled, dot
 from index.search.maxsim import Hits
-from index.search.overlaid import Tables
+from index.search.overlaid import StackedVectors
 
-__all__ = ["chosen_of", "pool_size", "selected"]
+__all__ = ["choose_greedily", "pool_size", "select_candidates"]
 
 POOL = 4  # candidates to choose from, as a multiple of n
-GROWTH = 4  # as many times more are fetched where too few of them could be chosen
+GROWTH = 4  # as many times more are fetched if too few of them could be chosen
 MOST_POOL = 64  # so many times n at most: a request that nothing fulfils must not copy the whole catalogue
 FEW = 4_096  # but so many in any case
 NO_LIMIT = np.iinfo(np.int64).max
 
 
-def selected(
+def select_candidates(
     fetch: Callable[[int], Hits],
     request: Request,
-    items: np.ndarray | Tables,
+    vectors: np.ndarray | StackedVectors,
     category: np.ndarray,
     importance: np.ndarray,
 ) -> Hits:
-    """The n candidates that a request asks for; fewer where no others of the best 64 n (or 4,096) are right.
+    """Select the n candidates that a request asks for.
+
+    Fewer come back if no others of the best 64 n (or 4,096) are right.
 
     Parameters
     ----------
-    fetch : gives the best N hits that may come back, fewer where there are no more.
-    items : float32 (items, d).
-    category : int64 (items,), -1 where it is not known.
+    fetch : gives the best N hits that may come back, fewer if there are no more.
+    vectors : float32 (items, d), the vector of each item.
+    category : int64 (items,), -1 if it is not known.
     importance : float (K',), of the user's interests; empty for popular items.
     """
     size, most = pool_size(request), max(MOST_POOL * request.n, FEW)
     while True:
         hits = fetch(size)
         good = _above(hits, request.min_score if len(importance) else None)
-        chosen = good if request.is_plain else chosen_of(good, request, items, category, importance)
+        chosen = good if request.is_plain else choose_greedily(good, request, vectors, category, importance)
         is_all = len(good.rows) < size or size == most
         if is_all or len(chosen.rows) == request.n or _is_full(chosen, request, importance):
             return chosen
@@ -47,31 +49,33 @@ def selected(
 
 
 def _is_full(chosen: Hits, request: Request, importance: np.ndarray) -> bool:
-    """Whether every interest has brought all that it may."""
+    """Tell whether every interest has brought all that it may."""
     return len(importance) > 0 and len(chosen.rows) >= np.minimum(_quotas(request, importance), request.n).sum()
 
 
 def pool_size(request: Request) -> int:
-    """How many candidates are fetched at first."""
+    """Return how many candidates are fetched at first."""
     return request.n if request.is_plain else POOL * request.n
 
 
 def _above(hits: Hits, min_score: float | None) -> Hits:
-    """The hits that have the score at least; they are in the order of their scores."""
+    """Return the hits that have the score at least; they are in the order of their scores."""
     return hits if min_score is None else hits.take(np.flatnonzero(hits.scores >= min_score))
 
 
-def chosen_of(
-    hits: Hits, request: Request, items: np.ndarray | Tables, category: np.ndarray, importance: np.ndarray
+def choose_greedily(
+    hits: Hits, request: Request, vectors: np.ndarray | StackedVectors, category: np.ndarray, importance: np.ndarray
 ) -> Hits:
     """Choose greedily among hits; see Request."""
     chosen = np.empty(min(request.n, len(hits.rows)), dtype=np.int64)
-    vectors = _unit(items[hits.rows]) if request.max_cosine is not None else np.empty((0, 0), dtype=np.float32)
+    of_hits = (
+        _unit_vectors(vectors[hits.rows]) if request.max_cosine is not None else np.empty((0, 0), dtype=np.float32)
+    )
     count = _greedy(
         hits.scores.astype(np.float64),
         hits.capsule,
         category[hits.rows],
-        vectors,
+        of_hits,
         _quotas(request, importance),
         float(request.diversity),
         np.float32(1 if request.max_cosine is None else request.max_cosine),
@@ -81,7 +85,7 @@ def chosen_of(
 
 
 def _quotas(request: Request, importance: np.ndarray) -> np.ndarray:
-    """int64 (K',): how many candidates each interest may bring."""
+    """Return how many candidates each interest may bring, int64 (K',)."""
     most = np.full(len(importance), request.quota or NO_LIMIT, dtype=np.int64)
     if request.by_importance:
         shares = [max(1, math.ceil(request.n * round(float(share), 6))) for share in importance]
@@ -89,8 +93,8 @@ def _quotas(request: Request, importance: np.ndarray) -> np.ndarray:
     return most
 
 
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    """float32 (N, d) of length 1; zeros stay zeros."""
+def _unit_vectors(vectors: np.ndarray) -> np.ndarray:
+    """Return float32 (N, d) of length 1; zeros stay zeros."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.ascontiguousarray(vectors / np.where(lengths > 0, lengths, 1), dtype=np.float32)
 
@@ -106,7 +110,7 @@ def _greedy(
     max_cosine: np.float32,
     chosen: np.ndarray,
 ) -> int:
-    """Choose places one by one, each time the one that is worth most now; returns how many were found.
+    """Choose places one by one, each time the one that is worth most now; return how many.
 
     The value of a set is the sum of its scores and `diversity` for each pair from different categories (Cen et al.,
     "Controllable Multi-Interest Framework for Recommendation", KDD 2020, equations 7 to 9). Adding an item to a set of
@@ -148,7 +152,10 @@ def _greedy(
 
 @compiled()
 def _is_near(vectors: np.ndarray, place: int, chosen: np.ndarray, max_cosine: np.float32) -> bool:
-    """Whether a vector of length 1 has a larger cosine than that to one that was chosen."""
+    """Tell whether a vector has a larger cosine than that to one that was chosen.
+
+    All are of length 1.
+    """
     for other in chosen:  # noqa: SIM110  numba has no any()
         if dot(vectors, place, vectors, other) > max_cosine:
             return True

@@ -1,0 +1,1 @@
+"""Max-sim search: exact, and along the links of a graph."""

@@ -1,4 +1,4 @@
-"""Approximate max-sim by one joint beam for all capsules over hnswlib's links, or by a scan where that is faster."""
+"""Approximate max-sim by one joint beam for all capsules over hnswlib's links, or by a scan if that is faster."""
 
 import math
 from collections import deque
@@ -24,7 +24,7 @@ KEPT = 4  # marks of as many searches at once; those of a busier moment are let 
 
 @dataclass(frozen=True)
 class Marks:
-    """What one search writes on; kept for the next, since making it would take longer than searching."""
+    """Arrays that one search writes on; kept for the next, since making them takes longer than searching."""
 
     seen: np.ndarray
     barred: np.ndarray
@@ -39,21 +39,25 @@ class BeamIndex(MaxSimIndex):
 
     Parameters
     ----------
-    items : float32 (items, d), the table that the graph was built on.
+    vectors : float32 (items, d), the table that the graph was built on.
     links : of the graph.
     ef : N -> breadth of the beam for it; between them in proportion.
-    break_even : a scan is taken where it reads at most so many rows times ef; 0: never.
+    break_even : a scan is taken if it reads at most so many rows times ef; 0: never.
     """
 
     kind = "hnsw"
 
-    def __init__(self, items: np.ndarray, links: Links, ef: Mapping[int, int], break_even: float = BREAK_EVEN) -> None:
-        self.scan = ExactIndex(items)
-        self.items, self.links, self.ef = self.scan.items, links, dict(sorted(ef.items()))
-        self.width = max(WIDTH, math.isqrt(len(items)) // CROWD)
+    def __init__(
+        self, vectors: np.ndarray, links: Links, ef: Mapping[int, int], break_even: float = BREAK_EVEN
+    ) -> None:
+        self.scan = ExactIndex(vectors)
+        self.vectors, self.links, self.ef = self.scan.vectors, links, dict(sorted(ef.items()))
+        self.width = max(WIDTH, math.isqrt(len(vectors)) // CROWD)
         self.break_even = break_even
         self.free: deque[Marks] = deque(maxlen=KEPT)
-        self.beams([np.zeros((1, items.shape[1]), dtype=np.float32)], 1, 1, [EVERY_ROW], None)  # loads the machine code
+        self.beams(
+            [np.zeros((1, vectors.shape[1]), dtype=np.float32)], 1, 1, [EVERY_ROW], None
+        )  # loads the machine code
 
     def find(
         self, users: Sequence[np.ndarray], n: int, excluded: Sequence[np.ndarray], allowed: Allowed | None
@@ -64,14 +68,17 @@ class BeamIndex(MaxSimIndex):
             return self.scan.find(users, n, excluded, allowed)
         keys, counts = self.beams(users, n, ef, excluded, allowed)
         return [
-            hits_of(self.items, keys[user, : counts[user]], users[user], n, EVERY_ROW)
+            hits_of(self.vectors, keys[user, : counts[user]], users[user], n, EVERY_ROW)
             if counts[user] >= n
             else self.scan.find([users[user]], n, [excluded[user]], allowed)[0]
             for user in range(len(users))
         ]
 
     def ef_for(self, n: int) -> int:
-        """The breadth for N = n: in proportion between those that were measured, and beyond the last."""
+        """Return the breadth for N = n.
+
+        It is in proportion between those that were measured, and beyond the last.
+        """
         before, ef = next(iter(self.ef.items()))
         for known, breadth in self.ef.items():
             if n <= known:
@@ -81,15 +88,21 @@ class BeamIndex(MaxSimIndex):
         return max(n, ef * n // before)
 
     def scan_is_faster(self, ef: int, allowed: Allowed | None) -> bool:
-        """Whether scoring all allowed rows takes no longer than a beam, which meets only so many of them on its way."""
-        items = len(self.items)
+        """Tell whether scoring all allowed rows takes no longer than a beam.
+
+        A beam meets only so many of them on its way.
+        """
+        items = len(self.vectors)
         rows = items if allowed is None else len(allowed.rows)
         return rows * rows <= self.break_even * ef * items
 
     def beams(
         self, users: Sequence[np.ndarray], n: int, ef: int, excluded: Sequence[np.ndarray], allowed: Allowed | None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Run the joint beams: keys int64 (users, ef) and how many there are of each user, -1 where it gave up."""
+        """Run the joint beams of many users.
+
+        Returns keys, int64 (users, ef), and how many there are of each user, -1 if it gave up.
+        """
         capsules, starts = stacked([as_queries(one) for one in users])
         rows, row_starts = stacked(excluded)
         mask = np.empty(0, dtype=bool) if allowed is None else allowed.mask
@@ -97,7 +110,7 @@ class BeamIndex(MaxSimIndex):
         counts = np.empty(len(users), dtype=np.int64)
         marks = self.take_marks(1 + max(map(len, users)))
         joint_beams(
-            self.items,
+            self.vectors,
             self.links.rows,
             self.links.entries[None],
             capsules,
@@ -117,13 +130,16 @@ class BeamIndex(MaxSimIndex):
         return found, counts
 
     def take_marks(self, beams: int) -> Marks:
-        """Marks that no other thread uses; `pop` and `append` of a deque are safe among threads."""
+        """Take marks that no other thread uses.
+
+        `pop` and `append` of a deque are safe among threads.
+        """
         try:
             marks = self.free.pop()
         except IndexError:
             marks = None
         if marks is None or len(marks.queues) < beams:
-            items = len(self.items)
+            items = len(self.vectors)
             marks = Marks(
                 seen=np.zeros(items, dtype=np.uint8),
                 barred=np.zeros(items, dtype=np.uint8),

@@ -30,12 +30,14 @@ class Breadth:
 
     @property
     def missed(self) -> list[int]:
-        """The N at which no breadth that was tried reaches the target."""
+        """Return the N at which no breadth that was tried reaches the target."""
         return [n for n, recall in self.recall.items() if recall < self.target]
 
 
 def measured(index: BeamIndex, queries: Sequence[np.ndarray], target: float = TARGET) -> Breadth:
-    """The smallest breadth with which each N reaches the target; the largest one tried where none does.
+    """Measure the smallest breadth with which each N reaches the target.
+
+    The largest one tried stands for an N at which none does.
 
     Raises
     ------
@@ -44,12 +46,12 @@ def measured(index: BeamIndex, queries: Sequence[np.ndarray], target: float = TA
     """
     if not 0 < target <= 1:
         raise ValueError(f"the target of recall is {target}; right is above 0 and at most 1")
-    counts = [n for n in COUNTS if n <= len(index.items)] or [len(index.items)]
+    counts = [n for n in COUNTS if n <= len(index.vectors)] or [len(index.vectors)]
     right = index.scan.search_many(queries, counts[-1])
     ef, recall = {}, {}
     for n in counts:
-        for breadth in _breadths(n, len(index.items)):
-            found = BeamIndex(index.items, index.links, {n: breadth}, break_even=0).search_many(queries, n)
+        for breadth in _breadths(n, len(index.vectors)):
+            found = BeamIndex(index.vectors, index.links, {n: breadth}, break_even=0).search_many(queries, n)
             ef[n], recall[n] = breadth, _mean_recall(found, right, n)
             if recall[n] >= target:
                 break
@@ -57,19 +59,22 @@ def measured(index: BeamIndex, queries: Sequence[np.ndarray], target: float = TA
 
 
 def _breadths(n: int, items: int) -> Iterator[int]:
-    """What is tried for N = n."""
+    """Yield the breadths to try for N = n."""
     for times in BREADTHS:
         yield min(max(NARROWEST, int(n * times)), items)
 
 
 def _mean_recall(found: Sequence[Hits], right: Sequence[Hits], n: int) -> float:
-    """Mean recall@n; the right ones may be more than n."""
+    """Return the mean recall@n; the right ones may be more than n."""
     shares = [np.isin(one.rows, best.rows[:n]).mean() for one, best in zip(found, right, strict=True)]
     return float(np.mean(shares))
 
 
 def queries_of(bundle: Bundle, seed: int) -> list[np.ndarray]:
-    """Capsules to measure with: those of the golden histories, and K near random items, as long as they are."""
+    """Make capsules to measure with: those of the golden histories, and K near random items.
+
+    The latter are as long as those items.
+    """
     golden = json.loads((bundle.path / GOLDEN).read_text(encoding="utf-8"))
     found = [np.array(case["capsules"], dtype=np.float32) for case in golden if case["capsules"]]
     rng = np.random.default_rng(seed)

@@ -21,12 +21,12 @@ EXACT_UP_TO = 20_000  # items; below about this size a scan is faster than a gra
 def build_index(
     bundle: Bundle, kind: str, settings: HnswSettings, progress: bool = True, target: float = breadth.TARGET
 ) -> Bundle:
-    """Add an index to a bundle and list it in the manifest; the bundle must not be published yet.
+    """Add an index to a bundle that is not published yet, and list it in the manifest.
 
     Parameters
     ----------
     kind : "exact" (needs no file), "hnsw", or "auto": exact up to 20,000 items.
-    settings : of the graph; where they give no ef, it is measured.
+    settings : of the graph; if they give no ef, it is measured.
     target : recall@N against exact search that a measured ef must have.
 
     Returns
@@ -54,10 +54,10 @@ def build_index(
 
 
 def _ef_of(plain: hnsw.HnswIndex, bundle: Bundle, settings: HnswSettings, target: float) -> dict[str, Any]:
-    """What the manifest says of ef: the one that is given, or those that were measured, with their recall."""
+    """Return the manifest's entries on ef: the given one, or measured ones with their recall."""
     if settings.ef:
         return {"ef": settings.ef}
-    index = BeamIndex(plain.items, links_of(plain.graph), {1: 1})
+    index = BeamIndex(plain.vectors, links_of(plain.graph), {1: 1})
     found = breadth.measured(index, breadth.queries_of(bundle, settings.seed), target)
     return {
         "ef": {str(n): ef for n, ef in found.ef.items()},  # JSON's names are strings
@@ -67,7 +67,7 @@ def _ef_of(plain: hnsw.HnswIndex, bundle: Bundle, settings: HnswSettings, target
 
 
 def breadth_of(bundle: Bundle) -> Breadth | None:
-    """What the manifest says was measured when the index was built; None where nothing was."""
+    """Read what was measured when the index was built; None if nothing was."""
     described = bundle.manifest.index
     if "recall" not in described:
         return None
@@ -76,12 +76,12 @@ def breadth_of(bundle: Bundle) -> Breadth | None:
 
 
 def _ef_by_count(ef: int | Mapping[str, int]) -> dict[int, int]:
-    """N -> ef, from the manifest; a single ef holds for N up to 100."""
+    """Read N -> ef from the manifest; a single ef holds for N up to 100."""
     return {100: ef} if isinstance(ef, int) else {int(n): value for n, value in ef.items()}
 
 
 def open_index(bundle: Bundle) -> MaxSimIndex:
-    """The bundle's index; exact where it has none.
+    """Open the bundle's index; exact if it has none.
 
     Raises
     ------

@@ -16,14 +16,14 @@ class ExactIndex(MaxSimIndex):
 
     Parameters
     ----------
-    items : float32 (items, d), the item table; it may be memory-mapped.
+    vectors : float32 (items, d), the item table; it may be memory-mapped.
     """
 
     kind = "exact"
 
-    def __init__(self, items: np.ndarray) -> None:
-        self.items = _table_of(items)
-        _warm_up(self, items.shape[1])
+    def __init__(self, vectors: np.ndarray) -> None:
+        self.vectors = _table_of(vectors)
+        _warm_up(self, vectors.shape[1])
 
     def find(
         self, users: Sequence[np.ndarray], n: int, excluded: Sequence[np.ndarray], allowed: Allowed | None
@@ -31,43 +31,48 @@ class ExactIndex(MaxSimIndex):
         """See MaxSimIndex.find."""
         if not users or (allowed is not None and not len(allowed.rows)):
             return [NO_HITS] * len(users)
-        most = len(self.items) if allowed is None else len(allowed.rows)
+        most = len(self.vectors) if allowed is None else len(allowed.rows)
         heaps = np.full((len(users), min(n + max(map(len, excluded)), most)), NOTHING)
         capsules, starts = stacked([as_queries(one) for one in users])
-        scan(self.items, EVERY_ROW if allowed is None else allowed.rows, capsules, starts, heaps)
-        return [hits_of(self.items, keys, one, n, rows) for keys, one, rows in zip(heaps, users, excluded, strict=True)]
+        scan(self.vectors, EVERY_ROW if allowed is None else allowed.rows, capsules, starts, heaps)
+        return [
+            hits_of(self.vectors, keys, one, n, rows) for keys, one, rows in zip(heaps, users, excluded, strict=True)
+        ]
 
 
-def hits_of(items: np.ndarray, keys: np.ndarray, capsules: np.ndarray, n: int, excluded: np.ndarray) -> Hits:
-    """The n best keys as hits, without the excluded rows."""
+def hits_of(vectors: np.ndarray, keys: np.ndarray, capsules: np.ndarray, n: int, excluded: np.ndarray) -> Hits:
+    """Decode the n best keys to hits, without the excluded rows."""
     rows, scores = keys_decoded(keys)
     if len(excluded):
         keep = ~np.isin(rows, excluded)
         rows, scores = rows[keep], scores[keep]
     capsule = np.empty(min(n, len(rows)), dtype=np.int64)
-    brought_by(items, rows[:n], as_queries(capsules), capsule)
+    brought_by(vectors, rows[:n], as_queries(capsules), capsule)
     return Hits(rows[:n], scores[:n], capsule)
 
 
-def best_of(items: np.ndarray, rows: np.ndarray, capsules: np.ndarray, n: int) -> Hits:
+def best_of(vectors: np.ndarray, rows: np.ndarray, capsules: np.ndarray, n: int) -> Hits:
     """Score the items at `rows` (R,) exactly and keep the n best."""
     if not len(rows):
         return NO_HITS
     heaps = np.full((1, min(n, len(rows))), NOTHING)
     queries, starts = stacked([as_queries(capsules)])
-    scan(items, rows.astype(np.int32), queries, starts, heaps)
-    return hits_of(items, heaps[0], capsules, n, EVERY_ROW)
+    scan(vectors, rows.astype(np.int32), queries, starts, heaps)
+    return hits_of(vectors, heaps[0], capsules, n, EVERY_ROW)
 
 
-def _table_of(items: np.ndarray) -> np.ndarray:
-    """The item table as compiled code wants it: read-only, as memory-mapped ones are; one kind is compiled once."""
-    view = np.ascontiguousarray(items, dtype=np.float32).view()
+def _table_of(vectors: np.ndarray) -> np.ndarray:
+    """Return the item table as compiled code wants it: contiguous and read-only.
+
+    Memory-mapped tables are read-only too, and one kind is compiled once.
+    """
+    view = np.ascontiguousarray(vectors, dtype=np.float32).view()
     view.flags.writeable = False
     return view
 
 
 def as_queries(capsules: np.ndarray) -> np.ndarray:
-    """Capsules as compiled code wants them."""
+    """Return capsules as compiled code wants them."""
     queries = np.ascontiguousarray(capsules, dtype=np.float32)
     return queries if queries.flags.writeable else queries.copy()
 
@@ -76,6 +81,6 @@ NO_HITS = Hits(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32), np.em
 
 
 def _warm_up(index: "ExactIndex", dim: int) -> None:
-    """Load, or the very first time compile, the machine code now: no user waits for it."""
-    if len(index.items):
+    """Load the machine code now, or compile it the first time: no user waits for it."""
+    if len(index.vectors):
         index.search(np.zeros((1, dim), dtype=np.float32), 1)

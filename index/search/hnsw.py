@@ -46,79 +46,89 @@ class HnswIndex(MaxSimIndex):
 
     Parameters
     ----------
-    items : float32 (items, d), the table that the graph was built on.
+    vectors : float32 (items, d), the table that the graph was built on.
     graph : hnswlib's index of the augmented vectors, labels are the rows.
     """
 
     kind = "hnsw, plain"
 
-    def __init__(self, items: np.ndarray, graph: hnswlib.Index) -> None:
-        self.items, self.graph = items, graph
-        self.scan = ExactIndex(items)
+    def __init__(self, vectors: np.ndarray, graph: hnswlib.Index) -> None:
+        self.vectors, self.graph = vectors, graph
+        self.scan = ExactIndex(vectors)
 
     def find(
         self, users: Sequence[np.ndarray], n: int, excluded: Sequence[np.ndarray], allowed: Allowed | None
     ) -> list[Hits]:
-        """See MaxSimIndex.find. Each capsule is asked for more items until it has n that may come back."""
+        """See MaxSimIndex.find.
+
+        Each capsule is asked for more items until it has n that may come back.
+        """
         return [self._find_one(capsules, n, rows, allowed) for capsules, rows in zip(users, excluded, strict=True)]
 
     def _find_one(self, capsules: np.ndarray, n: int, excluded: np.ndarray, allowed: Allowed | None) -> Hits:
+        """Search for one user."""
         queries = queries_of(self.graph, capsules)
-        may = np.ones(len(self.items), dtype=bool) if allowed is None else allowed.mask.copy()
+        may = np.ones(len(self.vectors), dtype=bool) if allowed is None else allowed.mask.copy()
         may[excluded] = False
-        wanted = min(n + len(excluded), len(self.items))
+        wanted = min(n + len(excluded), len(self.vectors))
         try:
             while True:
                 labels = self.graph.knn_query(queries, k=wanted, num_threads=1)[0].astype(np.int64)  # (K', wanted)
-                if wanted == len(self.items) or may[labels].sum(1).min() >= n:
+                if wanted == len(self.vectors) or may[labels].sum(1).min() >= n:
                     break
-                wanted = min(2 * wanted, len(self.items))
+                wanted = min(2 * wanted, len(self.vectors))
         except RuntimeError:  # the graph reached fewer items than were asked for
             return self.scan.find([capsules], n, [excluded], allowed)[0]
         rows = np.unique(labels)
-        return best_of(self.items, rows[may[rows]], capsules, n)
+        return best_of(self.vectors, rows[may[rows]], capsules, n)
 
 
-def augmented(items: np.ndarray) -> np.ndarray:
-    """float32 (items, d) -> (items, D) of equal norms, D a multiple of 16 above d."""
-    dim = items.shape[1]
-    squares = np.einsum("nd,nd->n", items, items, dtype=np.float64)
-    vectors = np.zeros((len(items), -(-(dim + 1) // LANES) * LANES), dtype=np.float32)
-    vectors[:, :dim] = items
-    vectors[:, dim] = np.sqrt(squares.max(initial=0) - squares)
-    return vectors
+def augmented(vectors: np.ndarray) -> np.ndarray:
+    """Return vectors (items, D) of equal norms, for float32 (items, d).
+
+    D is a multiple of 16 above d.
+    """
+    dim = vectors.shape[1]
+    squares = np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64)
+    equal_norms = np.zeros((len(vectors), -(-(dim + 1) // LANES) * LANES), dtype=np.float32)
+    equal_norms[:, :dim] = vectors
+    equal_norms[:, dim] = np.sqrt(squares.max(initial=0) - squares)
+    return equal_norms
 
 
 def queries_of(graph: hnswlib.Index, capsules: np.ndarray) -> np.ndarray:
-    """float32 (K', d) -> (K', D) for a graph of augmented vectors: zeros where items have what was added."""
+    """Return capsules (K', D), float32, for a graph of augmented vectors.
+
+    Zeros stand where items have what was added.
+    """
     queries = np.zeros((len(capsules), graph.dim), dtype=np.float32)
     queries[:, : capsules.shape[1]] = capsules
     return queries
 
 
-def build(items: np.ndarray, settings: HnswSettings, progress: bool = True) -> HnswIndex:
+def build(vectors: np.ndarray, settings: HnswSettings, progress: bool = True) -> HnswIndex:
     """Build the graph of an item table, on all cores.
 
     Items of large norm go in first. In the augmented space they are outliers: put in late, their neighbours do not keep
     links to them, and a search misses the very items that have the largest inner products.
 
-    Where norms are uneven, the links of an inner-product graph fill the slots that are left. By itself it leaves items
+    If norms are uneven, the links of an inner-product graph fill the slots that are left. By itself it leaves items
     without any link to them; but its links lead far, and a search along both kinds does not get stuck.
     """
-    vectors = augmented(items)
-    added = vectors[:, items.shape[1]]
+    equal_norms = augmented(vectors)
+    added = equal_norms[:, vectors.shape[1]]
     order = np.argsort(added, kind="stable")  # what is added is smallest where the norm is largest
-    uneven = len(items) > 0 and added.max() > UNEVEN * np.linalg.norm(vectors[0])
-    with tqdm(total=len(items) * (1 + uneven), desc="indexing", unit="item", disable=not progress) as bar:
-        graph = _grown("l2", vectors, order, settings, bar)
+    uneven = len(vectors) > 0 and added.max() > UNEVEN * np.linalg.norm(equal_norms[0])
+    with tqdm(total=len(vectors) * (1 + uneven), desc="indexing", unit="item", disable=not progress) as bar:
+        graph = _grown("l2", equal_norms, order, settings, bar)
         if uneven:
-            graph = joined(graph, _grown("ip", np.ascontiguousarray(items), order, settings, bar))
+            graph = joined(graph, _grown("ip", np.ascontiguousarray(vectors), order, settings, bar))
     graph.set_ef(settings.ef or PLAIN_EF)
-    return HnswIndex(items, graph)
+    return HnswIndex(vectors, graph)
 
 
 def _grown(space: str, vectors: np.ndarray, order: np.ndarray, settings: HnswSettings, bar: Any) -> hnswlib.Index:
-    """hnswlib's graph of these vectors, put in in this order."""
+    """Grow hnswlib's graph of these vectors, put in in this order."""
     graph = hnswlib.Index(space, vectors.shape[1])
     graph.init_index(len(vectors), ef_construction=settings.ef_construction, M=settings.m, random_seed=settings.seed)
     for at in range(0, len(vectors), BUILD_BATCH):
@@ -135,7 +145,7 @@ def save(index: HnswIndex, file: Path) -> None:
     os.replace(partial, file)
 
 
-def load(items: np.ndarray, file: Path, ef: int = PLAIN_EF) -> HnswIndex:
+def load(vectors: np.ndarray, file: Path, ef: int = PLAIN_EF) -> HnswIndex:
     """Read a graph that `save` wrote for these items.
 
     hnswlib notices a file that was cut off, not one that was changed: that one may crash the process. `open_index`
@@ -146,12 +156,12 @@ def load(items: np.ndarray, file: Path, ef: int = PLAIN_EF) -> HnswIndex:
     ValueError
         If the file is no such graph, or of another number of items.
     """
-    graph = hnswlib.Index("l2", augmented(items[:1]).shape[1])
+    graph = hnswlib.Index("l2", augmented(vectors[:1]).shape[1])
     try:
         graph.load_index(str(file))
     except RuntimeError as error:
         raise ValueError(f"{file} is not an index of these items: {error}") from error
-    if graph.get_current_count() != len(items):
-        raise ValueError(f"{file} has {graph.get_current_count()} items; the item table has {len(items)}")
+    if graph.get_current_count() != len(vectors):
+        raise ValueError(f"{file} has {graph.get_current_count()} items; the item table has {len(vectors)}")
     graph.set_ef(ef)
-    return HnswIndex(items, graph)
+    return HnswIndex(vectors, graph)

@@ -23,7 +23,7 @@ def _offer(
     width: int,
     first: int,
 ) -> None:
-    """Offer a visited row to every beam: those for which it is good enough take it.
+    """Offer a visited row to every beam; those for which it is good enough take it.
 
     Parameters
     ----------
@@ -50,15 +50,15 @@ def _offer(
 
 
 @compiled()
-def _prefetch(items: np.ndarray, row: int) -> None:
+def _prefetch(array: np.ndarray, row: int) -> None:
     """Begin to read one item."""
-    for column in range(0, items.shape[1], STEP):
-        prefetch_line(items, row, column)
+    for column in range(0, array.shape[1], STEP):
+        prefetch_line(array, row, column)
 
 
 @compiled()
 def _visit(
-    items: np.ndarray,
+    vectors: np.ndarray,
     near: np.ndarray,
     count: int,
     capsules: np.ndarray,
@@ -74,14 +74,14 @@ def _visit(
 ) -> None:
     """Score the first `count` rows of `near` for every beam, and offer them."""
     for place in range(min(AHEAD, count)):
-        _prefetch(items, near[place])
+        _prefetch(vectors, near[place])
     for place in range(count):
         if place + AHEAD < count:
-            _prefetch(items, near[place + AHEAD])
+            _prefetch(vectors, near[place + AHEAD])
         row = near[place]
         best = np.float32(-np.inf)
         for k in range(len(capsules)):
-            scores[k] = dot(items, row, capsules, k)
+            scores[k] = dot(vectors, row, capsules, k)
             best = max(best, scores[k])
         scores[-1] = best
         counts = (len(allowed) == 0 or allowed[row]) and (len(barred) == 0 or barred[row] != stamp)
@@ -105,7 +105,7 @@ def _unseen(links: np.ndarray, at: int, seen: np.ndarray, stamp: int, near: np.n
 
 @compiled()
 def _joint_beam(
-    items: np.ndarray,
+    vectors: np.ndarray,
     links: np.ndarray,
     entries: np.ndarray,
     capsules: np.ndarray,
@@ -117,7 +117,9 @@ def _joint_beam(
     queues: np.ndarray,
     width: int,
 ) -> int:
-    """Beam search for one user, all capsules at once: every visited item is read once and offered to K' + 1 beams.
+    """Search by a beam for one user, all capsules at once.
+
+    Every visited item is read once and offered to K' + 1 beams.
 
     First a small beam for each capsule finds the capsule's own neighbourhood; then one large beam, by max-sim, goes on
     from all that they saw.
@@ -133,14 +135,14 @@ def _joint_beam(
 
     Returns
     -------
-    How many keys are in the last pool; -1 where more items were to be visited than a queue holds.
+    How many keys are in the last pool; -1 if more items were to be visited than a queue holds.
     """
     last = len(capsules)
     sizes = np.zeros((2, last + 1), dtype=np.int64)
     scores = np.empty(last + 1, dtype=np.float32)
     near = np.empty(max(entries.shape[1], links.shape[1]), dtype=np.int32)
     visited = _unseen(entries, 0, seen, stamp, near)
-    _visit(items, near, visited, capsules, allowed, barred, stamp, pools, queues, sizes, width, 0, scores)
+    _visit(vectors, near, visited, capsules, allowed, barred, stamp, pools, queues, sizes, width, 0, scores)
     for beam in range(last + 1):
         most = pools.shape[1] if beam == last else width
         while sizes[1, beam]:
@@ -158,13 +160,16 @@ def _joint_beam(
             visited += found
             if visited > queues.shape[1]:
                 return -1
-            _visit(items, near, found, capsules, allowed, barred, stamp, pools, queues, sizes, width, beam, scores)
+            _visit(vectors, near, found, capsules, allowed, barred, stamp, pools, queues, sizes, width, beam, scores)
     return int(sizes[0, last])
 
 
 @compiled()
 def _new_stamp(clock: np.ndarray, seen: np.ndarray, barred: np.ndarray) -> int:
-    """A mark that is at no row; `clock` (1,) holds the last one. The marks are wiped when there are no more."""
+    """Return a mark that is at no row; `clock` (1,) holds the last one.
+
+    The marks are wiped when there are no more.
+    """
     if clock[0] >= LAST_STAMP:
         seen[:] = 0
         barred[:] = 0
@@ -175,7 +180,7 @@ def _new_stamp(clock: np.ndarray, seen: np.ndarray, barred: np.ndarray) -> int:
 
 @compiled()
 def joint_beams(
-    items: np.ndarray,
+    vectors: np.ndarray,
     links: np.ndarray,
     entries: np.ndarray,
     capsules: np.ndarray,
@@ -191,11 +196,11 @@ def joint_beams(
     found: np.ndarray,
     counts: np.ndarray,
 ) -> None:
-    """`_joint_beam` for many users.
+    """Run `_joint_beam` for many users.
 
     Parameters
     ----------
-    capsules, starts : see `index.scan.scan`; `excluded` and `excluded_starts` likewise, rows that are no answers.
+    capsules, starts : see `scan.scan`; `excluded` and `excluded_starts` likewise, rows that are no answers.
     found : int64 (users, ef), becomes the keys, in no order, NOTHING behind the last.
     counts : int64 (users,), becomes what `_joint_beam` returns.
     """
@@ -210,7 +215,7 @@ def joint_beams(
         marks = barred if len(rows) else barred[:0]
         beams = len(mine) + 1
         counts[user] = _joint_beam(
-            items, links, entries, mine, allowed, marks, seen, stamp, pools[:beams], queues[:beams], width
+            vectors, links, entries, mine, allowed, marks, seen, stamp, pools[:beams], queues[:beams], width
         )
         for place in range(max(counts[user], 0)):
             found[user, place] = pools[beams - 1, place]

@@ -3,7 +3,8 @@
 One int64 holds a score and a row, so that a larger key is a larger score or, of equal scores, a smaller row. A heap is
 a row of an array, whose first element is the smallest key; to take the largest first, keys stand there negated.
 
-numba recompiles a file that was changed, but not those that use it: who changes this one deletes `index/__pycache__`.
+numba recompiles a file that was changed, but not those that use it: who changes this one deletes
+`index/search/__pycache__`.
 """
 
 from collections.abc import Callable
@@ -20,7 +21,9 @@ NOTHING = np.int64(-(2**63) + 1)  # below every key; its negative is a number to
 
 
 def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """numba.njit that keeps machine code between processes, where there is any folder to keep it in.
+    """Compile by numba.njit, and keep the machine code between processes.
+
+    It is kept if there is any folder to keep it in.
 
     numba writes beside this file or, where it must not, into the user's cache folder; without either it raises, and a
     process in a read-only container would not start.
@@ -39,7 +42,7 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
 # The order of the additions is the compiler's to choose, so that it can take many at once; it is always the same one.
 @compiled(fastmath={"reassoc", "contract"})
 def dot(left: np.ndarray, at: int, right: np.ndarray, other: int) -> np.float32:
-    """Inner product of row `at` of float32 (n, d) and row `other` of float32 (m, d)."""
+    """Return the inner product of row `at` of (n, d) and row `other` of (m, d), float32."""
     total = np.float32(0)
     for place in range(left.shape[1]):
         total += left[at, place] * right[other, place]
@@ -48,7 +51,7 @@ def dot(left: np.ndarray, at: int, right: np.ndarray, other: int) -> np.float32:
 
 @compiled()
 def key_of(score: np.float32, row: int) -> np.int64:
-    """Score and row in one number."""
+    """Pack score and row into one number."""
     bits = np.int64(np.float32(score + np.float32(0)).view(np.int32))  # the sum makes -0.0 0.0, which sorts alike
     if bits < 0:
         bits ^= np.int64(0x7FFFFFFF)
@@ -57,13 +60,13 @@ def key_of(score: np.float32, row: int) -> np.int64:
 
 @compiled()
 def row_of(key: np.int64) -> int:
-    """The row in a key."""
+    """Return the row in a key."""
     return int(LOW - (key & LOW))
 
 
 @compiled()
 def sift_down(heaps: np.ndarray, heap: int, size: int, key: np.int64) -> None:
-    """Put a key in the place of the first element of heaps[heap] and restore the order of the heap."""
+    """Replace the first element of heaps[heap] by a key and restore the heap's order."""
     at = 0
     while True:
         child = 2 * at + 1
@@ -100,7 +103,7 @@ def pop(heaps: np.ndarray, heap: int, size: int) -> np.int64:
 
 
 def keys_decoded(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows int64 and scores float32 of keys, the best first; without those that are NOTHING."""
+    """Decode keys to rows int64 and scores float32, the best first, without NOTHING."""
     ordered = np.sort(keys)[::-1]
     if len(ordered) and ordered[-1] == NOTHING:
         ordered = ordered[ordered != NOTHING]

@@ -28,6 +28,7 @@ class Links:
 
     @property
     def nbytes(self) -> int:
+        """Return the bytes that the links take."""
         return int(self.rows.nbytes + self.entries.nbytes)
 
 
@@ -48,7 +49,7 @@ class _Lowest:
     labels: np.ndarray
 
     def rows(self) -> np.ndarray:
-        """int32 (items, 2 M), rows that each row is linked to."""
+        """Return the rows that each row is linked to, int32 (items, 2 M)."""
         number, places = self.links[:, :1] & COUNT_BITS, self.links[:, 1:]
         used = np.arange(places.shape[1]) < number
         rows = np.empty(places.shape, dtype=np.int32)
@@ -65,13 +66,13 @@ class _Lowest:
 
 
 def _state_of(graph: Any) -> dict[str, Any]:
-    """What pickle writes of an hnswlib.Index."""
+    """Return what pickle writes of an hnswlib.Index."""
     [state] = graph.__getstate__()
     return dict(state)
 
 
 def _lowest_of(state: dict[str, Any]) -> _Lowest:
-    """The lowest level in a state."""
+    """Return the lowest level in a state."""
     cells = state["data_level0"].reshape(state["cur_element_count"], state["size_data_per_element"])
     at = state["label_offset"]
     labels = np.ascontiguousarray(cells[:, at : at + 8]).view(np.int64)[:, 0].astype(np.int32)
@@ -87,7 +88,10 @@ def links_of(graph: Any) -> Links:
 
 
 def joined(graph: Any, other: Any) -> Any:
-    """An hnswlib.Index like `graph`, with the links of another one of the same rows in the slots that are free."""
+    """Join the links of two hnswlib indexes of the same rows.
+
+    Returns an index like `graph`, with the links of the other in the slots that are free.
+    """
     state = _state_of(graph)
     lowest = _lowest_of(state)
     lowest.set_rows(union(lowest.rows(), links_of(other).rows))
@@ -98,7 +102,10 @@ def joined(graph: Any, other: Any) -> Any:
 
 
 def union(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Links of `first` (items, S), then those of `second` that it lacks, as many as there are slots."""
+    """Return the links of `first` (items, S), then those of `second` that it lacks.
+
+    There are as many as there are slots.
+    """
     found = np.full_like(first, NO_LINK)
     for at in range(0, len(first), AT_A_TIME):
         some = slice(at, at + AT_A_TIME)

@@ -32,7 +32,7 @@ class Hits:
     capsule: np.ndarray
 
     def take(self, places: np.ndarray) -> "Hits":
-        """Those at some places."""
+        """Return those at some places."""
         return Hits(self.rows[places], self.scores[places], self.capsule[places])
 
 
@@ -44,18 +44,18 @@ class Allowed:
 
     @cached_property
     def rows(self) -> np.ndarray:
-        """int32 (R,), ascending."""
+        """Return the allowed rows, int32 (R,), ascending."""
         return np.flatnonzero(self.mask).astype(np.int32)
 
     def split(self, row: int) -> tuple["Allowed", "Allowed"]:
-        """The rows before a row, and those from it on, as indexes of each number them."""
+        """Split at a row: the rows before it and those from it on, each numbered from 0."""
         if row not in self._halves:
             self._halves[row] = Allowed(self.mask[:row]), Allowed(self.mask[row:])
         return self._halves[row]
 
     @cached_property
     def _halves(self) -> dict[int, tuple["Allowed", "Allowed"]]:
-        """Kept as long as the whole is, which the next request may ask for again."""
+        """Keep what was split as long as the whole, which the next request may ask for again."""
         return {}
 
 
@@ -64,11 +64,11 @@ class MaxSimIndex(ABC):
 
     Attributes
     ----------
-    items : float32 (items, d), the item table.
+    vectors : float32 (items, d), the item table.
     """
 
     kind: str
-    items: np.ndarray
+    vectors: np.ndarray
 
     def search_many(
         self,
@@ -77,12 +77,12 @@ class MaxSimIndex(ABC):
         exclude: Sequence[Collection[int]] = (),
         allowed: Allowed | None = None,
     ) -> list[Hits]:
-        """The top N items of many users, in their order.
+        """Find the top N items of many users, in their order.
 
         Parameters
         ----------
         users : capsules of each, float32 (K', d), K' >= 1.
-        n : how many; fewer come back only where the table has no more that may come back.
+        n : how many; fewer come back only if the table has no more that may come back.
         exclude : rows that must not come back, of each user; none given: nothing is excluded.
         allowed : the only rows that may come back, for all users; None: all.
 
@@ -92,21 +92,24 @@ class MaxSimIndex(ABC):
             If n is below 1 or capsules do not fit the items.
         """
         for capsules in users:
-            _check_query(capsules, n, self.items.shape[1])
+            _check_query(capsules, n, self.vectors.shape[1])
         excluded = [_as_rows(rows) for rows in exclude] or [EVERY_ROW] * len(users)
         return self.find(users, n, excluded, allowed)
 
     def search(
         self, capsules: np.ndarray, n: int, exclude: Collection[int] = NO_ROWS, allowed: Allowed | None = None
     ) -> Hits:
-        """`search_many` for one user."""
+        """Search like `search_many` for one user."""
         return self.search_many([capsules], n, [exclude], allowed)[0]
 
     @abstractmethod
     def find(
         self, users: Sequence[np.ndarray], n: int, excluded: Sequence[np.ndarray], allowed: Allowed | None
     ) -> list[Hits]:
-        """`search_many` of what was checked; `excluded` are int32 rows (R,) of each user."""
+        """Search like `search_many`, for what was checked.
+
+        `excluded` are int32 rows (R,) of each user.
+        """
 
 
 def _check_query(capsules: np.ndarray, n: int, dim: int) -> None:
@@ -120,7 +123,7 @@ def _check_query(capsules: np.ndarray, n: int, dim: int) -> None:
 
 
 def stacked(arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Arrays one behind the other, and where each starts: int64 (arrays + 1,)."""
+    """Concatenate arrays, and return where each starts too: int64 (arrays + 1,)."""
     if len(arrays) == 1:
         return arrays[0], np.array([0, len(arrays[0])])
     starts = np.zeros(len(arrays) + 1, dtype=np.int64)
@@ -129,5 +132,5 @@ def stacked(arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _as_rows(rows: Collection[int]) -> np.ndarray:
-    """int32 (R,), ascending, of any rows."""
+    """Return any rows as int32 (R,), ascending."""
     return np.array(sorted(rows), dtype=np.int32) if len(rows) else EVERY_ROW

@@ -7,7 +7,7 @@ import numpy as np
 from index.search.exact import ExactIndex
 from index.search.maxsim import Allowed, Hits, MaxSimIndex
 
-__all__ = ["OverlaidIndex", "Tables"]
+__all__ = ["OverlaidIndex", "StackedVectors"]
 
 
 class OverlaidIndex(MaxSimIndex):
@@ -20,14 +20,14 @@ class OverlaidIndex(MaxSimIndex):
     """
 
     def __init__(self, base: MaxSimIndex, newer: ExactIndex) -> None:
-        self.kind, self.items = base.kind, base.items
+        self.kind, self.vectors = base.kind, base.vectors
         self.base, self.newer = base, newer
 
     def find(
         self, users: Sequence[np.ndarray], n: int, excluded: Sequence[np.ndarray], allowed: Allowed | None
     ) -> list[Hits]:
         """See MaxSimIndex.find."""
-        size = len(self.items)
+        size = len(self.vectors)
         below, behind = (None, None) if allowed is None else allowed.split(size)
         known = self.base.find(users, n, [rows[rows < size] for rows in excluded], below)
         new = self.newer.find(users, n, [rows[rows >= size] - size for rows in excluded], behind)
@@ -35,7 +35,7 @@ class OverlaidIndex(MaxSimIndex):
 
 
 def _merged(known: Hits, new: Hits, size: int, n: int) -> Hits:
-    """The n best of both; equal scores by row."""
+    """Merge the n best of both; equal scores by row."""
     scores = np.concatenate([known.scores, new.scores])
     order = np.argsort(-scores, kind="stable")[:n]  # those of each stand in order, and all of the first before
     return Hits(
@@ -45,14 +45,14 @@ def _merged(known: Hits, new: Hits, size: int, n: int) -> Hits:
     )
 
 
-class Tables:
+class StackedVectors:
     """Two item tables, float32 (items, d), as one: the rows of the second lie behind those of the first."""
 
     def __init__(self, first: np.ndarray, second: np.ndarray) -> None:
         self.first, self.second = first, second
 
     def __getitem__(self, rows: np.ndarray) -> np.ndarray:
-        """float32 (R, d) of rows (R,)."""
+        """Return the vectors of rows (R,), float32 (R, d)."""
         size = len(self.first)
         found = np.empty((len(rows), self.first.shape[1]), dtype=np.float32)
         behind = rows >= size

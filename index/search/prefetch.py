@@ -16,7 +16,10 @@ CACHE_LINE = 64  # bytes
 
 
 def _code_of_prefetch(typing_context: Any, array: Any, row: Any, column: Any) -> Any:
-    """In compiled code: begin to read the cache line of array[row, column]; it has no other effect."""
+    """Generate code that begins to read the cache line of array[row, column].
+
+    It has no other effect.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         kind = signature.args[0]

@@ -10,46 +10,49 @@ BLOCK = 256  # items that stay in the processor's cache while all users of a cal
 
 
 @compiled()
-def _best_score(items: np.ndarray, row: int, capsules: np.ndarray, begin: int, end: int) -> np.float32:
-    """Max-sim of an item to the capsules from `begin` to `end`."""
-    best: np.float32 = dot(items, row, capsules, begin)
+def _best_score(vectors: np.ndarray, row: int, capsules: np.ndarray, begin: int, end: int) -> np.float32:
+    """Return the max-sim of an item to the capsules from `begin` to `end`."""
+    best: np.float32 = dot(vectors, row, capsules, begin)
     for k in range(begin + 1, end):
-        best = max(best, dot(items, row, capsules, k))
+        best = max(best, dot(vectors, row, capsules, k))
     return best
 
 
 @compiled()
-def scan(items: np.ndarray, rows: np.ndarray, capsules: np.ndarray, starts: np.ndarray, heaps: np.ndarray) -> None:
-    """The best keys of many users, exactly.
+def scan(vectors: np.ndarray, rows: np.ndarray, capsules: np.ndarray, starts: np.ndarray, heaps: np.ndarray) -> None:
+    """Find the best keys of many users, exactly.
 
     Parameters
     ----------
-    items : float32 (items, d).
+    vectors : float32 (items, d).
     rows : int32 (R,), rows to look at; empty: all.
     capsules : float32 (sum of K', d); user u has those from starts[u] to starts[u + 1].
     heaps : int64 (users, N), filled with NOTHING; in the end the best keys, as a heap.
     """
     everything = len(rows) == 0
-    count = len(items) if everything else len(rows)
+    count = len(vectors) if everything else len(rows)
     size = heaps.shape[1]
     for begin in range(0, count, BLOCK):
         for user in range(len(heaps)):
             first, last = starts[user], starts[user + 1]
             for place in range(begin, min(begin + BLOCK, count)):
                 row = place if everything else rows[place]
-                key = key_of(_best_score(items, row, capsules, first, last), row)
+                key = key_of(_best_score(vectors, row, capsules, first, last), row)
                 if key > heaps[user, 0]:
                     sift_down(heaps, user, size, key)
 
 
 @compiled()
-def brought_by(items: np.ndarray, rows: np.ndarray, capsules: np.ndarray, capsule: np.ndarray) -> None:
-    """Write the capsule with the largest inner product, the first of equal ones, of items at `rows` (R,)."""
+def brought_by(vectors: np.ndarray, rows: np.ndarray, capsules: np.ndarray, capsule: np.ndarray) -> None:
+    """Write the capsule that brought each item at `rows` (R,).
+
+    It has the largest inner product; of equal ones it is the first.
+    """
     for place in range(len(rows)):
-        best = dot(items, rows[place], capsules, 0)
+        best = dot(vectors, rows[place], capsules, 0)
         capsule[place] = 0
         for k in range(1, len(capsules)):
-            score = dot(items, rows[place], capsules, k)
+            score = dot(vectors, rows[place], capsules, k)
             if score > best:
                 best = score
                 capsule[place] = k

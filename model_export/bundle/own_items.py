@@ -11,31 +11,55 @@ touched, so a search for max-sim without them, and then these, is exact.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from model_export.bundle.format import Bundle
 
-__all__ = ["own_items"]
+__all__ = ["OwnItems", "own_items", "scores_of"]
 
 
-def own_items(bundle: Bundle, history: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the bonus of each item in a history, for items that the bundle knows.
+class OwnItems(NamedTuple):
+    """The items of a user's own history, and what the model adds to the score of each.
 
-    Empty if the bundle's model has learned no bonus.
+    Attributes
+    ----------
+    rows : int64 (R,), rows of the item table, ascending.
+    bonus : float32 (R,).
+    """
+
+    rows: np.ndarray
+    bonus: np.ndarray
+
+
+def own_items(bundle: Bundle, history: Sequence[str]) -> OwnItems:
+    """Return the items of a history that the bundle knows, with the bonus of each.
+
+    None come back if the bundle's model has no such bonus.
 
     Parameters
     ----------
     history : item ids, oldest first; the last L that the bundle knows count, as for capsules.
-
-    Returns
-    -------
-    rows : int64 (R,), ascending.
-    bonus : float32 (R,).
     """
     bonus = np.array(bundle.manifest.repeat_bonus, dtype=np.float32)  # (L,)
     known = [row for item_id in history if (row := bundle.rows.get(item_id)) is not None] if len(bonus) else []
     last = np.array(known[-len(bonus) :] if known else [], dtype=np.int64)
     rows, places = np.unique(last, return_inverse=True)
     sums = np.bincount(places, weights=bonus[: len(last)][::-1], minlength=len(rows))
-    return rows, sums.astype(np.float32)
+    return OwnItems(rows, sums.astype(np.float32))
+
+
+def scores_of(products: np.ndarray, bonus: np.ndarray | float = 0.0) -> np.ndarray:
+    """Return the scores of items: max-sim, with the bonus of own items on top.
+
+    Parameters
+    ----------
+    products : float32 (K', N), inner products of the capsules and the items.
+    bonus : float32 (N,), of each item; 0 for items that are not the user's own.
+
+    Returns
+    -------
+    float32 (N,).
+    """
+    return np.asarray(products.max(0) + bonus, dtype=np.float32)

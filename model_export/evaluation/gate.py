@@ -12,7 +12,7 @@ import numpy as np
 from model_export.bundle.check import check
 from model_export.bundle.extractor import Capsules, Extractor
 from model_export.bundle.format import Bundle, BundleError
-from model_export.bundle.own_items import own_items
+from model_export.bundle.own_items import OwnItems, own_items, scores_of
 from model_export.bundle.registry import Registry
 from model_export.data.dataset import Vocabulary, build_sequences, build_vocabulary
 from model_export.data.interactions import InteractionLog
@@ -238,7 +238,7 @@ def hit_rate(bundle: Bundle, users: HeldOutUsers) -> float:
     return float(metrics_per_case(found, users.labels, at=(N,))[f"hr@{N}"].mean())
 
 
-def _top_rows(table: np.ndarray, users: list[Capsules], own: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+def _top_rows(table: np.ndarray, users: list[Capsules], own: Sequence[OwnItems]) -> np.ndarray:
     """Return the N best rows of the item table (items, d) for each user: int64 (B, N).
 
     -1 stands for a missing candidate.
@@ -250,7 +250,7 @@ def _top_rows(table: np.ndarray, users: list[Capsules], own: Sequence[tuple[np.n
     scores = np.full((len(users), len(table)), -np.inf, dtype=np.float32)
     for row, capsules in enumerate(users):
         if len(capsules.vectors):
-            scores[row] = (capsules.vectors @ table.T).max(0)
-            rows, bonus = own[row]
-            scores[row, rows] += bonus
+            bonus = np.zeros(len(table), dtype=np.float32)
+            bonus[own[row].rows] = own[row].bonus
+            scores[row] = scores_of(capsules.vectors @ table.T, bonus)
     return top_columns(scores, N)

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.retrieval import command as retrieval
 from benchmarks.retrieval import peers
-from benchmarks.retrieval.command import EXACT, OURS, PLAIN, Figures, Size
+from benchmarks.retrieval.command import EXACT, OURS, PLAIN, WayFigures, WorldSize
 from benchmarks.retrieval.world import hard_capsules, made_up_items, usual_capsules
 from index.search import hnsw
 from index.search.exact import ExactIndex
@@ -19,8 +19,8 @@ from model_export.bundle.format import Bundle
 HAS_PEERS = all(importlib.util.find_spec(module) for module in peers.PACKAGES)
 
 
-def figures(recall: float, p50_ms: float) -> Figures:
-    return Figures(ef=100, recall=recall, p50_ms=p50_ms, p99_ms=2 * p50_ms, queries_per_s=1_000 / p50_ms)
+def figures(recall: float, p50_ms: float) -> WayFigures:
+    return WayFigures(ef=100, recall=recall, p50_ms=p50_ms, p99_ms=2 * p50_ms, queries_per_s=1_000 / p50_ms)
 
 
 CASE = {
@@ -91,9 +91,9 @@ def test_ef_is_the_smallest_that_reaches_the_target() -> None:
 
 
 def test_the_command_ends_with_its_figures(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    asked: list[Size] = []
+    asked: list[WorldSize] = []
 
-    def measured(size: Size, seed: int, libraries: peers.Libraries) -> Any:
+    def measured(size: WorldSize, seed: int, libraries: peers.Libraries) -> Any:
         assert list(libraries) == ["hnswlib"]
         asked.append(size)
         return {f"{size.items} items, N = 100, usual": CASE}, 128.0
@@ -115,7 +115,7 @@ def test_the_command_ends_with_its_figures(monkeypatch: pytest.MonkeyPatch, caps
 @pytest.mark.skipif(not HAS_PEERS, reason="the peers are not installed; `pip install 'mindstream[peers]'`")
 def test_everything_is_measured(monkeypatch: pytest.MonkeyPatch, bundle: Bundle) -> None:
     monkeypatch.setattr(retrieval, "COUNTS", (10,))
-    cases, memory = retrieval.measure(Size(items=600, tuning=3, users=4), seed=1)
+    cases, memory = retrieval.measure(WorldSize(items=600, tuning=3, users=4), seed=1)
     assert list(cases) == ["600 items, N = 10, usual", "600 items, N = 10, hard"]
     for case in cases.values():
         assert case[EXACT].recall == 1

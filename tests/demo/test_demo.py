@@ -30,8 +30,8 @@ import demo.engine.prepare
 import demo.engine.traffic
 import demo.power
 from demo.command import APP, as_environment, for_log, require_free
-from demo.drawing.view import Row, Shelf, Theme, behaviours_of, search, shelves_of, theme_of
-from demo.drawing.words import plain, price
+from demo.drawing.view import Product, Shelf, Theme, behaviours_of, search, shelves_of, theme_of
+from demo.drawing.words import escape_markdown, price
 from demo.engine.engine import Engine
 from demo.engine.home import is_prepared, log_file, one_interest_models
 from demo.engine.malformed import MALFORMED, last_letters, send
@@ -87,8 +87,8 @@ def few(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return Bundle(path)
 
 
-def rows(*item_ids: str) -> list[Row]:
-    return [Row(item_id, *FEW[item_id][:3]) for item_id in item_ids]
+def rows(*item_ids: str) -> list[Product]:
+    return [Product(item_id, *FEW[item_id][:3]) for item_id in item_ids]
 
 
 def log_of(*events: tuple[str, str], profiles: dict[str, str] | None = None) -> InteractionLog:
@@ -132,12 +132,12 @@ def wait_until(happened: Callable[[], object], within_s: float = 80) -> None:
     ],
 )
 def test_words_are_shown_as_they_are(text: str, shown: str) -> None:
-    assert plain(text) == shown
+    assert escape_markdown(text) == shown
 
 
 @given(strategies.text())
 def test_no_word_is_lost_and_no_mark_is_left(text: str) -> None:
-    shown = plain(text)
+    shown = escape_markdown(text)
     assert re.sub(r"\\(.)", r"\1", shown) == " ".join(text.split())
     assert not re.search(r"[`*_{}\[\]()<>#+\-.!|~$:&]", re.sub(r"\\.", "", shown))
 
@@ -222,7 +222,7 @@ def test_what_an_interest_leaves_to_another_near_it_is_not_worth_a_shelf(few: Bu
         ExplainedInterest(0.6, [WeightedBehaviour("pan", 0.9)]),
     )
     found = candidates(["mug", "wok", "tent", "mat"], [0, 0, 0, 1], [strong, weak], [7.0, 4.2, 4.1, 3.9])
-    assert [(shelf.interest, shelf.rows) for shelf in shelves_of(found, few)] == [(0, rows("mug", "wok"))]
+    assert [(shelf.interest, shelf.products) for shelf in shelves_of(found, few)] == [(0, rows("mug", "wok"))]
     opposite = candidates(["mug", "mat"], [0, 1], [strong, weak], [-1.0, -2.0])  # nothing is near: what there is
     assert [shelf.interest for shelf in shelves_of(opposite, few)] == [1, 0]
 
@@ -247,7 +247,7 @@ def test_a_shelf_has_four_products(few: Bundle) -> None:
     [shelf] = shelves_of(
         candidates(list(FEW), [0] * 6, [ExplainedInterest(1.0000001, [WeightedBehaviour("mug", 1.0)])]), few
     )
-    assert shelf.rows == rows("mug", "cup", "tent", "mat")
+    assert shelf.products == rows("mug", "cup", "tent", "mat")
     assert shelf.importance == 1  # more than 1 by rounding is no share that a bar can show
 
 
@@ -835,9 +835,9 @@ def test_recommendations_follow_events_from_elsewhere(page: AppTest, engine: Eng
     title = engine.served.bundle.catalogue.title[0]
     assert "Popular now" not in html_of(page, "interests")
     assert f"things: {title}" in html_of(page, "interests")
-    assert says(page, f"Your last behaviours: {plain(title)}")
+    assert says(page, f"Your last behaviours: {escape_markdown(title)}")
     [shelf] = shelves_of(engine.recommend(user_id, exclude_seen=True), engine.served.bundle)
-    assert cards_of(page, "interests") == [row.item_id for row in shelf.rows]
+    assert cards_of(page, "interests") == [row.item_id for row in shelf.products]
     assert "ms-new" in html_of(page, "interests")
     assert "Left just now" in html_of(page, "interests")
     after_one = cards_of(page, "interests")
@@ -909,7 +909,7 @@ def test_the_machine_room(page: AppTest, engine: Engine) -> None:
     run(page)
     assert engine.traffic.rate == 0
     pressed(page, "Roll back")
-    assert [warning.value for warning in page.warning] == [plain("There is no earlier model to go back to.")]
+    assert [warning.value for warning in page.warning] == [escape_markdown("There is no earlier model to go back to.")]
     pressed(page, "Pause")
     assert not engine.going.is_set()
     assert says(page, "Paused: the lag grows")

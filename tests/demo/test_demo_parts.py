@@ -12,15 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as strategies
 
 from demo.drawing import cards, charts
-from demo.drawing.interest_map import InterestMap, coupling, coupling_table, evenly, unit
+from demo.drawing.interest_map import InterestMap, coupling, coupling_table, evenly, normalized
 from demo.drawing.picture import SHAPES, data_uri, picture, shape_of
-from demo.drawing.view import Row, Shelf, Shown, Theme, categories_among, shown_after
+from demo.drawing.view import Product, Shelf, Shown, Theme, categories_among, shown_after
 from demo.drawing.words import age
-from demo.engine.offsets import Progress
+from demo.engine.offsets import TopicProgress
 from demo.engine.pulse import Pulse
 from demo.engine.release import Retraining
 from demo.engine.retrain import with_events
-from index.recommend.recommender import Recommender
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.format import Bundle
 from model_export.data.simulator import SimulatedShop
@@ -29,12 +28,12 @@ from stream.events.position import Position
 from stream.store.history import History
 from stream.store.state import UserState
 
-MUG = Row("mug", "Blue mug", "Kitchen", 4.5)
-CUP = Row("cup", "Red cup", "Kitchen", None)
-TENT = Row("tent", "<Dome> & 'tent'", "", 99.0)
+MUG = Product("mug", "Blue mug", "Kitchen", 4.5)
+CUP = Product("cup", "Red cup", "Kitchen", None)
+TENT = Product("tent", "<Dome> & 'tent'", "", 99.0)
 
 
-def shelf(*rows: Row, interest: int = 0) -> Shelf:
+def shelf(*rows: Product, interest: int = 0) -> Shelf:
     return Shelf(interest, Theme("kitchen", whole=True), ["Wok", "Pan"], 0.42, list(rows))
 
 
@@ -91,7 +90,7 @@ def test_a_card_has_three_events_and_a_picture_with_words() -> None:
 
 @given(strategies.text(), strategies.text(), strategies.text())
 def test_no_text_becomes_markup(item_id: str, title: str, category: str) -> None:
-    html = cards.card(Row(item_id, f"<script>{title}\"'", category, None))
+    html = cards.card(Product(item_id, f"<script>{title}\"'", category, None))
     assert "<script" not in html
     assert html.count("<button") == 3
 
@@ -118,7 +117,7 @@ def test_what_enters_and_leaves() -> None:
     assert (then.entered, then.left) == (frozenset({"tent"}), (MUG,))
     assert shown_after(then, "ann", then.shelves) is then  # drawn again, the marks stay
     assert shown_after(then, "ben", [shelf(MUG)]).entered == frozenset()
-    assert categories_among(then.rows) == 1
+    assert categories_among(then.products) == 1
 
 
 # The map
@@ -136,22 +135,23 @@ def state(bundle: Bundle) -> UserState:
 def test_the_map_keeps_categories_apart(bundle: Bundle) -> None:
     found = InterestMap(bundle)
     assert np.allclose(found.axes @ found.axes.T, np.eye(2), atol=1e-6)
-    items = found.items()
+    items = found.sample()
     assert len(items) == 500
     rows = [bundle.catalogue.title.index(title) for title in items["title"]]
-    assert np.allclose(items[["x", "y"]], found.place(bundle.item_embeddings[rows]))
-    assert np.allclose(found.place(bundle.item_embeddings[:3] * 5), found.place(bundle.item_embeddings[:3]), atol=1e-5)
+    assert np.allclose(items[["x", "y"]], found.project(bundle.item_embeddings[rows]))
+    assert np.allclose(
+        found.project(bundle.item_embeddings[:3] * 5), found.project(bundle.item_embeddings[:3]), atol=1e-5
+    )
 
 
 def test_the_trail_ends_where_the_interests_are_and_begins_eight_events_ago(bundle: Bundle, state: UserState) -> None:
-    with_store = Recommender(bundle, store=None)  # type: ignore[arg-type]  # nothing is read
-    found = InterestMap(bundle)
-    trail = found.trail(state, with_store)
+    extractor, found = Extractor(bundle), InterestMap(bundle)
+    trail = found.trail(state, extractor)
     now = trail[trail["age"] == 0]
-    assert np.allclose(now[["x", "y"]], found.place(state.capsules.vectors))
+    assert np.allclose(now[["x", "y"]], found.project(state.capsules.vectors))
     assert set(trail["age"]) == set(range(8))
-    [before] = with_store.extractor.encode([state.history.item_ids[:-3]])
-    assert np.allclose(trail[trail["age"] == 3][["x", "y"]], found.place(before.vectors))
+    [before] = extractor.encode([state.history.item_ids[:-3]])
+    assert np.allclose(trail[trail["age"] == 3][["x", "y"]], found.project(before.vectors))
     behaviours = found.behaviours(state)
     assert behaviours["age"].tolist() == [7, 6, 5, 4, 3, 2, 1, 0]
     assert behaviours["title"].iloc[-1] == bundle.catalogue.title[0]
@@ -170,18 +170,18 @@ def test_coupling_is_the_routing_weights(bundle: Bundle, state: UserState) -> No
 def test_few_and_many_rows() -> None:
     assert evenly(3, 500).tolist() == [0, 1, 2]
     assert len(evenly(100_000, 500)) == 500
-    assert unit(np.zeros((1, 4))).tolist() == [[0, 0, 0, 0]]
+    assert normalized(np.zeros((1, 4))).tolist() == [[0, 0, 0, 0]]
 
 
 def test_charts_can_be_drawn(bundle: Bundle, state: UserState) -> None:
     found = InterestMap(bundle)
-    trail = found.trail(state, Recommender(bundle, store=None))  # type: ignore[arg-type]
+    trail = found.trail(state, Extractor(bundle))
     camping = Theme("camping", whole=True)
     themes = [camping] * (len(state.capsules.vectors) - 1)  # one that is in the trail is gone
     importance = state.capsules.importance.tolist()
-    drawn = charts.interest_map(found.items(), found.behaviours(state), trail, themes, importance).to_dict()
+    drawn = charts.interest_map(found.sample(), found.behaviours(state), trail, themes, importance).to_dict()
     assert [layer["mark"]["type"] for layer in drawn["layer"]] == ["circle", "point", "line", "point", "text"]
-    names = charts.names_of([camping, Theme(), Theme("bath")])
+    names = charts.interest_names([camping, Theme(), Theme("bath")])
     assert names == ["1: camping", "2: mixed", "3: mostly bath"]
     heat = charts.heat_map(coupling(state, bundle), [camping] * len(state.capsules.vectors))
     assert heat.to_dict()["mark"]["type"] == "rect"
@@ -209,9 +209,9 @@ class Clock:
     """A source of progress that moves when told to."""
 
     def __init__(self) -> None:
-        self.progress, self.asked = Progress(written=0, done=0, letters=0), 0
+        self.progress, self.asked = TopicProgress(written=0, done=0, letters=0), 0
 
-    def read(self) -> Progress:
+    def read(self) -> TopicProgress:
         self.asked += 1
         return self.progress
 
@@ -221,13 +221,13 @@ def test_the_pulse_tells_events_a_second_and_asks_seldom(monkeypatch: pytest.Mon
     monkeypatch.setattr(time, "time", lambda: now)
     pulse = Pulse(clock)
     assert pulse.look().per_second == 0
-    clock.progress = Progress(written=60, done=40, letters=2)
+    clock.progress = TopicProgress(written=60, done=40, letters=2)
     now += 0.5
     assert pulse.look().progress.done == 0
     now += 1.5
     beat = pulse.look()
     assert (beat.per_second, beat.progress.lag, beat.progress.letters, clock.asked) == (20, 20, 2, 2)
-    clock.progress = Progress(written=5, done=5, letters=0)  # a topic made again
+    clock.progress = TopicProgress(written=5, done=5, letters=0)  # a topic made again
     now += 2
     assert pulse.look().per_second == 0
     assert pulse.rates()["lag"].tolist() == [0, 20, 0]

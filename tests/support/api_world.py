@@ -10,8 +10,8 @@ from starlette.testclient import TestClient
 from index.api.app import create_app
 from index.api.metrics import ApiMetrics
 from index.api.server import warm
+from index.catalogue.lmdb_overlay import LmdbOverlayStore
 from index.catalogue.overlay import Overlay
-from index.catalogue.overlay_store import LmdbOverlayStore
 from index.recommend.recommender import Recommender
 from mindstream.settings import Settings
 from model_export.bundle.extractor import Extractor

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from index.catalogue.item import Item
-from index.catalogue.overlay_store import LmdbOverlayStore, OverlayStore
+from index.catalogue.lmdb_overlay import LmdbOverlayStore
+from index.catalogue.overlay_store import OverlayStore
 from index.catalogue.redis_overlay import RedisOverlayStore
 
 

@@ -20,14 +20,14 @@ from hypothesis import strategies as st
 from msgspec.structs import replace as with_fields
 from typer.testing import CliRunner, Result
 
-from index.__main__ import app
 from index.catalogue.catalogue import Catalogue
 from index.catalogue.item import Item, to_json
+from index.catalogue.lmdb_overlay import LmdbOverlayStore
 from index.catalogue.overlay import Overlay
-from index.catalogue.overlay_store import LmdbOverlayStore
 from index.catalogue.side_features import SideFeatures
 from index.catalogue.snapshot import CatalogueSnapshot
-from index.recommend.explain import table
+from index.commands.app import app
+from index.recommend.explain import candidates_as_text
 from index.recommend.recommender import Recommender
 from index.recommend.request import Request
 from index.search.beam import BeamIndex
@@ -70,14 +70,14 @@ def store(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 @pytest.fixture
-def items_store(tmp_path: Path) -> Iterator[LmdbOverlayStore]:
+def overlay_store(tmp_path: Path) -> Iterator[LmdbOverlayStore]:
     with LmdbOverlayStore(tmp_path / "items") as store:
         yield store
 
 
 @pytest.fixture
-def overlay(items_store: LmdbOverlayStore) -> Overlay:
-    return Overlay(items_store)
+def overlay(overlay_store: LmdbOverlayStore) -> Overlay:
+    return Overlay(overlay_store)
 
 
 @pytest.fixture
@@ -91,17 +91,17 @@ def like(bundle: Bundle, item_id: str, row: int = 0, **fields: Any) -> Item:
     return replace(item, **fields)
 
 
-def trained_with(bundle: Bundle, items: CatalogueSnapshot, path: Path, version: str = "") -> Bundle:
+def trained_with(bundle: Bundle, snapshot: CatalogueSnapshot, path: Path, version: str = "") -> Bundle:
     """A bundle whose catalogue has these items, in the same rows: the oracle of the overlay."""
     shutil.copytree(bundle.path, path)
-    new = [items.item_id(row) for row in range(bundle.manifest.items, len(items.popular))]
+    new = [snapshot.item_id(row) for row in range(bundle.manifest.items, len(snapshot.popular))]
     ids = [*bundle.item_ids, *new]
     features = SideFeatures(bundle)
-    made = [features.embedding(item) for item_id in new if (item := items.shown(item_id))]
+    made = [features.embedding(item) for item_id in new if (item := snapshot.shown(item_id))]
     np.save(path / ITEM_EMBEDDINGS, np.array([*bundle.item_embeddings, *made], dtype=np.float32))
     logits = np.zeros((len(new), bundle.manifest.num_interests), dtype=np.float32)
     np.save(path / ROUTING_LOGITS, np.concatenate([bundle.routing_logits, logits]))
-    shown = [item for item_id in ids if (item := items.shown(item_id))]
+    shown = [item for item_id in ids if (item := snapshot.shown(item_id))]
     values = [features.values_of(item) for item in shown]
     catalogue = {
         "title": [item.title for item in shown],
@@ -164,27 +164,27 @@ def test_answers_are_those_of_a_catalogue_that_had_it_all(
     out: int,
 ) -> None:
     folder = tmp_path_factory.mktemp("oracle")
-    with LmdbOverlayStore(folder / "items") as items_store:
-        recommender = Recommender(bundle, store, Overlay(items_store))
+    with LmdbOverlayStore(folder / "items") as overlay_store:
+        recommender = Recommender(bundle, store, Overlay(overlay_store))
         for name, row, price, category, brands in made:
             item_id = name if name.startswith("new") else bundle.item_ids[int(name)]
             if row < 0:
-                recommender.items.remove(item_id)
+                recommender.catalogue.remove(item_id)
                 continue
             mine = {"brand": brands} if brands else {}
             item = like(bundle, item_id, row, price=price, attributes=mine)
             if item_id in bundle.rows and category:
                 item = replace(item, category=category)
-            recommender.items.put(item)
-        current = recommender.items.current
+            recommender.catalogue.put(item)
+        current = recommender.catalogue.current
         gone = [item_id for item_id, item in current.entries.items() if item is None]
         oracle = Recommender(trained_with(bundle, current, folder / "bundle"), store)
-        told = {brand for item in current.entries.values() if item for brand in item.attributes.get("brand", [])}
+        brands_put = {brand for item in current.entries.values() if item for brand in item.attributes.get("brand", [])}
         where = (
             {"category": frozenset(bundle.catalogue.category[:4]) | {bundle.catalogue.category[9]}} if filtered else {}
         )
-        if branded and told:  # an attribute of which the bundle knows nothing
-            where = {"brand": frozenset(told)}
+        if branded and brands_put:  # an attribute of which the bundle knows nothing
+            where = {"brand": frozenset(brands_put)}
         ids = [*bundle.item_ids[::60], *current.new_ids[:3]]
         request = Request(where=where, exclude=frozenset(ids[:out]), **wanted)
         blocked = [*ids[out:]][:3]
@@ -225,14 +225,16 @@ def test_over_a_graph_too(bundle: Bundle, tmp_path: Path, size: int) -> None:
 def test_a_new_item_is_found_and_shown(recommender: Recommender, bundle: Bundle) -> None:
     best = recommender.recommend("ann", 1).item_ids[0]
     before = recommender.recommend("ann", 700).item_ids
-    recommender.items.put(like(bundle, "brand-new", bundle.rows[best]))
+    recommender.catalogue.put(like(bundle, "brand-new", bundle.rows[best]))
     found = recommender.recommend("ann", 700)
     assert [item_id for item_id in found.item_ids if item_id != "brand-new"] == before
     assert "brand-new" in found.item_ids
     assert recommender.recommend("nobody", 700).item_ids[-1] == "brand-new"
     where = {"category": frozenset({bundle.catalogue.category[bundle.rows[best]]})}
-    assert "New brand-new" in table(recommender.recommend("ann", 700, where=where), recommender.items.current)
-    assert recommender.items.get("brand-new") == like(bundle, "brand-new", bundle.rows[best])
+    assert "New brand-new" in candidates_as_text(
+        recommender.recommend("ann", 700, where=where), recommender.catalogue.current
+    )
+    assert recommender.catalogue.get("brand-new") == like(bundle, "brand-new", bundle.rows[best])
 
 
 def test_an_embedding_is_the_one_that_cold_items_are_measured_with(bundle: Bundle, checkpoint: Checkpoint) -> None:
@@ -273,7 +275,7 @@ def test_values_count_once_and_only_the_first_ones(bundle: Bundle, tmp_path: Pat
 def test_a_known_item_that_is_put_keeps_its_vector(recommender: Recommender, bundle: Bundle) -> None:
     before = recommender.recommend("ann", 5)
     changed = before.item_ids[2]
-    recommender.items.put(Item(changed, "Other words", "Unheard of", 1.0, {"brand": ["acme"]}))
+    recommender.catalogue.put(Item(changed, "Other words", "Unheard of", 1.0, {"brand": ["acme"]}))
     assert recommender.recommend("ann", 5) == before
     assert recommender.recommend("ann", 5, where={"category": frozenset({"Unheard of"})}).item_ids == [changed]
     old = {"category": frozenset({bundle.catalogue.category[bundle.rows[changed]]})}
@@ -281,21 +283,21 @@ def test_a_known_item_that_is_put_keeps_its_vector(recommender: Recommender, bun
     assert recommender.recommend("ann", 5, where={"brand": frozenset({"acme"})}).scores == pytest.approx(
         [before.scores[2]]
     )
-    assert "Other words (Unheard of)" in table(before, recommender.items.current)
+    assert "Other words (Unheard of)" in candidates_as_text(before, recommender.catalogue.current)
 
 
 def test_what_was_removed_comes_back_when_it_is_put_again(recommender: Recommender, bundle: Bundle) -> None:
     before = recommender.recommend("ann", 700).item_ids
-    recommender.items.put(like(bundle, "new"))
+    recommender.catalogue.put(like(bundle, "new"))
     for item_id in (before[0], "new", "nobody knows it"):
-        recommender.items.remove(item_id)
-        assert recommender.items.get(item_id) is None
+        recommender.catalogue.remove(item_id)
+        assert recommender.catalogue.get(item_id) is None
     for user in ("ann", "nobody"):
         assert {before[0], "new"}.isdisjoint(recommender.recommend(user, 700).item_ids)
         assert len(recommender.recommend(user, 700).item_ids) == 599
-    assert recommender.items.entries() == {before[0]: None, "new": None, "nobody knows it": None}
+    assert recommender.catalogue.entries() == {before[0]: None, "new": None, "nobody knows it": None}
     for item_id in (before[0], "new"):
-        recommender.items.put(like(bundle, item_id))
+        recommender.catalogue.put(like(bundle, item_id))
     found = recommender.recommend("ann", 700).item_ids
     assert found[0] == before[0]
     assert "new" in found
@@ -304,19 +306,19 @@ def test_what_was_removed_comes_back_when_it_is_put_again(recommender: Recommend
 def test_what_was_removed_comes_back_when_it_is_restored(recommender: Recommender, bundle: Bundle) -> None:
     before = recommender.recommend("ann", 700)
     best, second = before.item_ids[:2]
-    recommender.items.put_many([like(bundle, "new"), Item(second, "Other words")])
+    recommender.catalogue.put_many([like(bundle, "new"), Item(second, "Other words")])
     with_new = recommender.recommend("ann", 700)
     for item_id in (best, second, "new", "nobody knows it"):
-        recommender.items.remove(item_id)
+        recommender.catalogue.remove(item_id)
     assert {best, second, "new"}.isdisjoint(recommender.recommend("ann", 700).item_ids)
-    restored = [recommender.items.restore(item_id) for item_id in (best, second, "new", "nobody knows it")]
-    known = recommender.items.base.item(bundle.rows[best])
+    restored = [recommender.catalogue.restore(item_id) for item_id in (best, second, "new", "nobody knows it")]
+    known = recommender.catalogue.base.item(bundle.rows[best])
     assert restored == [known, Item(second, "Other words"), like(bundle, "new"), None]
     assert recommender.recommend("ann", 700) == with_new
-    assert set(recommender.items.entries()) == {second, "new"}
-    assert recommender.items.restore(best) == known  # it is not removed
+    assert set(recommender.catalogue.entries()) == {second, "new"}
+    assert recommender.catalogue.restore(best) == known  # it is not removed
     with pytest.raises(ValueError, match="has 0 bytes"):
-        recommender.items.restore("")
+        recommender.catalogue.restore("")
 
 
 @pytest.mark.parametrize(
@@ -340,42 +342,42 @@ def test_what_is_wrong_with_an_item_is_said(
     recommender: Recommender, bundle: Bundle, fields: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        recommender.items.put_many([like(bundle, "y"), replace(like(bundle, "x"), **fields)])
-    assert recommender.items.entries() == {}
+        recommender.catalogue.put_many([like(bundle, "y"), replace(like(bundle, "x"), **fields)])
+    assert recommender.catalogue.entries() == {}
 
 
 def test_without_an_overlay_nothing_can_be_put(bundle: Bundle, store: LmdbStore) -> None:
-    items = Recommender(bundle, store).items
+    catalogue = Recommender(bundle, store).catalogue
     with pytest.raises(ValueError, match=NO_PLACE_FOR_IT):
-        items.put(like(bundle, "new"))
+        catalogue.put(like(bundle, "new"))
     with pytest.raises(ValueError, match=NO_PLACE_FOR_IT):
-        items.restore("new")
-    assert (items.entries(), items.prune()) == ({}, 0)
-    assert items.get(bundle.item_ids[4]) == like(bundle, bundle.item_ids[4], 4, title=bundle.catalogue.title[4])
+        catalogue.restore("new")
+    assert (catalogue.entries(), catalogue.prune()) == ({}, 0)
+    assert catalogue.get(bundle.item_ids[4]) == like(bundle, bundle.item_ids[4], 4, title=bundle.catalogue.title[4])
 
 
 def test_it_survives_a_restart(bundle: Bundle, store: LmdbStore, tmp_path: Path) -> None:
     answers = []
     for turn in range(2):
-        with LmdbOverlayStore(tmp_path / "items") as items_store:
-            recommender = Recommender(bundle, store, Overlay(items_store))
+        with LmdbOverlayStore(tmp_path / "items") as overlay_store:
+            recommender = Recommender(bundle, store, Overlay(overlay_store))
             if turn == 0:
-                recommender.items.put_many([like(bundle, "new"), like(bundle, "newer", 7)])
-                recommender.items.remove(bundle.item_ids[0])
+                recommender.catalogue.put_many([like(bundle, "new"), like(bundle, "newer", 7)])
+                recommender.catalogue.remove(bundle.item_ids[0])
             answers.append(recommender.recommend("ann", 700))
     assert answers[0] == answers[1]
     assert {"new", "newer"} <= set(answers[0].item_ids)
 
 
 def test_what_others_write_is_seen_while_it_is_followed(
-    bundle: Bundle, store: LmdbStore, items_store: LmdbOverlayStore
+    bundle: Bundle, store: LmdbStore, overlay_store: LmdbOverlayStore
 ) -> None:
-    with Overlay(items_store) as mine, Overlay(items_store) as others:
+    with Overlay(overlay_store) as mine, Overlay(overlay_store) as others:
         recommender = Recommender(bundle, store, mine)
         for n, entry in enumerate([like(bundle, "new"), None, like(bundle, "new", 3)]):
             others.write({"new": entry})
             deadline = time.monotonic() + 480
-            while recommender.items.get("new") != entry:
+            while recommender.catalogue.get("new") != entry:
                 assert time.monotonic() < deadline, n
                 time.sleep(0.02)
             assert ("new" in recommender.recommend("ann", 700).item_ids) is (entry is not None)
@@ -389,14 +391,14 @@ def test_what_others_write_is_seen_while_it_is_followed(
 def test_what_could_not_be_read_back_is_not_written(
     wrong: dict[str, Any], bundle: Bundle, store: LmdbStore, overlay: Overlay
 ) -> None:
-    items = Recommender(bundle, store, overlay).items
+    catalogue = Recommender(bundle, store, overlay).catalogue
     good = like(bundle, "good")
     with pytest.raises(ValueError, match=r"right is|cannot be kept"):
-        items.put_many([good, replace(like(bundle, "bad"), **wrong)])
-    assert items.entries() == {}
-    items.put(replace(good, price=49))
+        catalogue.put_many([good, replace(like(bundle, "bad"), **wrong)])
+    assert catalogue.entries() == {}
+    catalogue.put(replace(good, price=49))
     assert Overlay(overlay.store).current == {"good": replace(good, price=49.0)}
-    assert overlay.forget(items.entries()) == 1
+    assert overlay.forget(catalogue.entries()) == 1
 
 
 def test_bundles_take_turns_over_one_item_store(
@@ -406,8 +408,8 @@ def test_bundles_take_turns_over_one_item_store(
     registry.publish(bundle.path)
     serving = Serving(registry, lambda bundle: Recommender(bundle, store, overlay))
     old = serving.current
-    old.items.put_many([like(bundle, "absorbed"), like(bundle, "kept", 5)])
-    old.items.remove("nobody knows it")
+    old.catalogue.put_many([like(bundle, "absorbed"), like(bundle, "kept", 5)])
+    old.catalogue.remove("nobody knows it")
     found = old.recommend("ann", 700)
     with LmdbOverlayStore(tmp_path / "others") as others:
         trained = Catalogue(bundle, Overlay(others))
@@ -421,14 +423,14 @@ def test_bundles_take_turns_over_one_item_store(
     registry.publish(next_one.path)
     assert serving.look()
     new = serving.current
-    assert new.items.current.new_ids == ["kept"]
+    assert new.catalogue.current.new_ids == ["kept"]
     answer = new.recommend("ann", 700)
     assert set(answer.item_ids) == set(found.item_ids)
     at, before = answer.item_ids.index("absorbed"), found.item_ids.index("absorbed")
     assert abs(answer.scores[at] - found.scores[before]) > 1e-3  # the bundle's own vector
     assert old.recommend("ann", 700) == found
-    assert new.items.prune() == 1
-    assert set(new.items.entries()) == {"kept", "nobody knows it"}  # what is removed stays so, in later bundles too
+    assert new.catalogue.prune() == 1
+    assert set(new.catalogue.entries()) == {"kept", "nobody knows it"}  # what is removed stays so, in later bundles too
     assert new.recommend("ann", 700) == answer
 
 
@@ -440,12 +442,12 @@ def test_answers_are_whole_while_items_come_and_go(recommender: Recommender, bun
     def change() -> None:
         for number in range(60):
             pair = [like(bundle, name, number, title=str(number)) for name in ("a", "b")]
-            recommender.items.put_many(pair)
+            recommender.catalogue.put_many(pair)
             overlay.write(dict.fromkeys(["a", "b"]))
 
     def ask(user: str) -> None:
         while not done.is_set():
-            current = recommender.items.current
+            current = recommender.catalogue.current
             shown = [item.title for name in ("a", "b") if (item := current.shown(name))]
             assert len(set(shown)) == (1 if shown else 0)
             assert len(shown) in (0, 2)
@@ -516,13 +518,13 @@ def test_the_command_line_adds_lists_and_removes(home: Path, bundle: Bundle) -> 
 
 def test_the_command_line_shows_ids_and_titles_as_they_can_be_seen(home: Path, bundle: Bundle) -> None:
     odd, category = "mug\x1b[2J\x9b\u202e\ntwo", bundle.catalogue.category[0]
-    told = [items_command("add", "--id", odd, "--title", odd, "--category", category).stdout]
-    told.append(items_command("list").stdout)
-    assert Item(**json.loads(told[-1])) == Item(odd, odd, category)
-    told.append(items_command("remove", odd).stdout)
-    told.append(items_command("list").stderr)
-    told.append(items_command("restore", odd).stdout)
-    for text in told:
+    printed = [items_command("add", "--id", odd, "--title", odd, "--category", category).stdout]
+    printed.append(items_command("list").stdout)
+    assert Item(**json.loads(printed[-1])) == Item(odd, odd, category)
+    printed.append(items_command("remove", odd).stdout)
+    printed.append(items_command("list").stderr)
+    printed.append(items_command("restore", odd).stdout)
+    for text in printed:
         assert text.rstrip("\n").isprintable()
         assert "mug" in text
 

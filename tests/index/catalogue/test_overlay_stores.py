@@ -11,7 +11,8 @@ from threading import Thread
 import pytest
 
 from index.catalogue.item import Item
-from index.catalogue.overlay_store import MOST_ITEMS, LmdbOverlayStore, OverlayStore
+from index.catalogue.lmdb_overlay import LmdbOverlayStore
+from index.catalogue.overlay_store import MOST_ITEMS, OverlayStore
 from index.catalogue.redis_overlay import RedisOverlayStore
 from testbed.real_redis import RealRedis
 from tests.support.overlay_stores import STORES, mug

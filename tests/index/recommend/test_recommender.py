@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from index.catalogue.item import Item
-from index.catalogue.overlay_store import LmdbOverlayStore
+from index.catalogue.lmdb_overlay import LmdbOverlayStore
 from index.recommend.recommender import Recommender
 from index.search.bundled import build_index
 from index.search.exact import ExactIndex

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from index.catalogue.catalogue import Catalogue
-from index.catalogue.filters import Filters
+from index.recommend.filters import Filters
 from index.recommend.recommender import Candidates, Recommender
 from index.recommend.request import Request
-from index.recommend.selection import chosen_of, selected
+from index.recommend.selection import choose_greedily, select_candidates
 from index.search.maxsim import Hits
 from model_export.bundle.format import Bundle
 from model_export.models.checkpoint import Checkpoint
@@ -209,7 +209,7 @@ def test_choosing_is_greedy_by_the_definition(pool: Pool) -> None:
         full = sum(hits.capsule[one] == hits.capsule[place] for one in chosen) >= quota
         if not full and not (near and cosine is not None):
             chosen.append(place)
-    found = chosen_of(hits, request, items, category, np.full(3, 1 / 3))
+    found = choose_greedily(hits, request, items, category, np.full(3, 1 / 3))
     assert found.rows.tolist() == hits.rows[chosen].tolist()
     assert found.capsule.tolist() == hits.capsule[chosen].tolist()
 
@@ -225,7 +225,7 @@ def test_more_are_fetched_until_the_quotas_are_full() -> None:
         return hits.take(np.arange(min(n, 1_000)))
 
     items, category = np.zeros((1_000, 2), dtype=np.float32), np.zeros(1_000, dtype=np.int64)
-    found = selected(fetch, Request(10, quota=5), items, category, np.array([0.5, 0.5]))
+    found = select_candidates(fetch, Request(10, quota=5), items, category, np.array([0.5, 0.5]))
     assert found.rows.tolist() == [0, 1, 2, 3, 4, 900, 901, 902, 903, 904]
     assert asked == [40, 160, 640, 2_560]
 
@@ -241,7 +241,7 @@ def test_what_nothing_fulfils_does_not_fetch_the_whole_catalogue(n: int, most: i
         return hits.take(np.arange(n))
 
     items, category = np.ones((20_000, 2), dtype=np.float32), np.zeros(20_000, dtype=np.int64)
-    assert selected(fetch, Request(n, max_cosine=0.0), items, category, np.ones(1)).rows.tolist() == [0]
+    assert select_candidates(fetch, Request(n, max_cosine=0.0), items, category, np.ones(1)).rows.tolist() == [0]
     assert asked[:3] == [4 * n, 16 * n, 64 * n]
     assert max(asked) == most
     assert len(asked) == len(set(asked))
@@ -258,7 +258,7 @@ def test_no_more_are_fetched_once_every_interest_has_brought_all_that_it_may(div
 
     items, category = np.zeros((1_000, 2), dtype=np.float32), np.zeros(1_000, dtype=np.int64)
     request = Request(10, quota=2, diversity=diversity)
-    assert selected(fetch, request, items, category, np.array([0.5, 0.5])).rows.tolist() == [0, 1, 2, 3]
+    assert select_candidates(fetch, request, items, category, np.array([0.5, 0.5])).rows.tolist() == [0, 1, 2, 3]
     assert asked == [40]
 
 
@@ -291,9 +291,9 @@ def test_what_is_wrong_with_a_request_is_said(wanted: dict[str, Any], message: s
 
 
 def test_unknown_attributes_and_values_are_said(bundle: Bundle, tmp_path: Path) -> None:
-    filters, items = Filters(), Catalogue(bundle).current
+    filters, snapshot = Filters(), Catalogue(bundle).current
     with pytest.raises(ValueError, match=r"there is no attribute 'colour'; right are .*category"):
-        filters.allowed({"colour": frozenset({"red"})}, items)
+        filters.resolve(Request(where={"colour": frozenset({"red"})}), snapshot)
     with pytest.raises(ValueError, match=r"no item has the category 'submarines'; right are .* others"):
-        filters.allowed({"category": frozenset({"submarines"})}, items)
-    assert filters.allowed({}, items) is None
+        filters.resolve(Request(where={"category": frozenset({"submarines"})}), snapshot)
+    assert filters.resolve(Request(), snapshot).allowed is None

@@ -1,0 +1,83 @@
+"""What a recommender gives: candidates with what brought each, a user's interests, and the paths to both."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from index.catalogue.snapshot import CatalogueSnapshot
+from index.search.maxsim import Hits
+from stream.store.interests import ExplainedInterest
+
+__all__ = [
+    "CAPSULES",
+    "POPULAR",
+    "POPULAR_IN_CATEGORY",
+    "SIMILAR",
+    "Candidates",
+    "UnknownItemError",
+    "UserInterests",
+    "candidates_of_hits",
+]
+
+CAPSULES, POPULAR, POPULAR_IN_CATEGORY, SIMILAR = "capsules", "popular", "popular in category", "similar"
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The top N for a user or an item, best first.
+
+    Attributes
+    ----------
+    item_ids, scores, capsule : one of each for a candidate; `capsule` is the place in `interests` of the interest that
+        brought it, -1 for popular items, 0 for similar ones.
+    interests : of the user; empty for popular and similar items.
+    path : "capsules"; "popular" for a user without a history that the model knows; "popular in category" if the user's
+        profile names a category, or the request does: its items come first; "similar" for items like another.
+    model_version : of the bundle that both the capsules and the index come from.
+    """
+
+    item_ids: list[str]
+    scores: list[float]
+    capsule: list[int]
+    interests: list[ExplainedInterest]
+    path: str
+    model_version: str
+
+
+@dataclass(frozen=True)
+class UserInterests:
+    """The interests of a user.
+
+    Attributes
+    ----------
+    interests : each with the behaviours that formed it; empty for a user without a history that the model knows.
+    vectors : float32 (K', d), the capsule of each interest.
+    path : which recommendations for this user take; see `Candidates`.
+    model_version : of the bundle that the capsules come from.
+    """
+
+    interests: list[ExplainedInterest]
+    vectors: np.ndarray
+    path: str
+    model_version: str
+
+
+class UnknownItemError(ValueError):
+    """An item that the model does not know and that nobody has added."""
+
+    def __init__(self, item_id: str, model_version: str) -> None:
+        super().__init__(f"the model {model_version} knows no item {item_id[:50]!r}, and nobody has added it")
+
+
+def candidates_of_hits(
+    snapshot: CatalogueSnapshot, hits: Hits, interests: list[ExplainedInterest], path: str
+) -> Candidates:
+    """Return the candidates of a search, with item ids for rows."""
+    return Candidates(
+        item_ids=[snapshot.item_id(row) for row in hits.rows.tolist()],
+        scores=hits.scores.tolist(),
+        capsule=hits.capsule.tolist(),
+        interests=interests,
+        path=path,
+        model_version=snapshot.bundle.version,
+    )

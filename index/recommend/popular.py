@@ -1,0 +1,61 @@
+"""Popular items, for users without interests: those of the category that a profile names come first."""
+
+import numpy as np
+
+from index.catalogue.item import CATEGORY
+from index.catalogue.snapshot import CatalogueSnapshot
+from index.recommend.candidates import Candidates, candidates_of_hits
+from index.recommend.filters import ResolvedRequest
+from index.recommend.selection import select_candidates
+from index.search.maxsim import Hits
+from stream.store.state import UserState
+
+__all__ = ["popular_candidates", "rows_of_profile_category"]
+
+NO_IMPORTANCE = np.empty(0, dtype=np.float32)
+NO_INTEREST = -1
+
+
+def popular_candidates(
+    resolved: ResolvedRequest, excluded: frozenset[int], state: UserState | None, path: str
+) -> Candidates:
+    """Recommend the items with the most interactions in the training log.
+
+    The score is their number.
+
+    Parameters
+    ----------
+    excluded : rows that must not come back.
+    path : by which the answer says that it was found.
+    """
+    request, snapshot = resolved.request, resolved.snapshot
+    order = _popular_rows(resolved, excluded, state)
+
+    def fetch(n: int) -> Hits:
+        rows = order[:n]
+        return Hits(rows, snapshot.popularity[rows], np.full(len(rows), NO_INTEREST))
+
+    hits = select_candidates(fetch, request, snapshot.vectors, snapshot.category, NO_IMPORTANCE)
+    return candidates_of_hits(snapshot, hits, [], path)
+
+
+def _popular_rows(resolved: ResolvedRequest, excluded: frozenset[int], state: UserState | None) -> np.ndarray:
+    """Return the rows that may come back, by popularity, int64 (R,).
+
+    Those of the profile's category come first.
+    """
+    snapshot, allowed = resolved.snapshot, resolved.allowed
+    eligible = np.ones(len(snapshot.popular), dtype=bool) if allowed is None else allowed.mask.copy()
+    eligible[list(excluded)] = False
+    order: np.ndarray = snapshot.popular[eligible[snapshot.popular]]
+    preferred = rows_of_profile_category(snapshot, state)
+    if len(preferred):
+        is_preferred = np.zeros(len(eligible), dtype=bool)
+        is_preferred[preferred] = True
+        order = order[np.argsort(~is_preferred[order], kind="stable")]
+    return order
+
+
+def rows_of_profile_category(snapshot: CatalogueSnapshot, state: UserState | None) -> np.ndarray:
+    """Return the rows of the category that a user's profile names, int64 (R,)."""
+    return snapshot.rows_with(CATEGORY, state.profile.get(CATEGORY, "") if state else "")

@@ -1,0 +1,98 @@
+"""The search for one user: the best items by max-sim, and among them the user's own with their bonus."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from index.recommend.filters import ResolvedRequest
+from index.search.maxsim import Allowed, Hits, MaxSimIndex
+from index.search.overlaid import StackedVectors
+from model_export.bundle.own_items import OwnItems, own_items, scores_of
+from stream.store.state import UserState
+
+__all__ = ["UserSearch", "user_searches"]
+
+
+@dataclass(frozen=True)
+class UserSearch:
+    """One user's search, begun together with those of others and continued alone if it needs more hits.
+
+    Own items are not searched for but scored one by one, so the hits of the index are those without them.
+
+    Attributes
+    ----------
+    index : of all items of the snapshot.
+    vectors : float32 (items, d), the vector of each row.
+    capsules : float32 (K', d).
+    excluded : rows that the index must not find: those that the request leaves out, and all own items.
+    own : the own items that may come back.
+    allowed : the only rows that may come back; None: all.
+    pool : the hits of the first search, which asked for `pool_size`.
+    """
+
+    index: MaxSimIndex
+    vectors: np.ndarray | StackedVectors
+    capsules: np.ndarray
+    excluded: frozenset[int]
+    own: OwnItems
+    allowed: Allowed | None
+    pool: Hits
+    pool_size: int
+
+    def fetch(self, n: int) -> Hits:
+        """Return the n best items that may come back, fewer if there are no more."""
+        hits = self.pool if n == self.pool_size else self.index.search(self.capsules, n, self.excluded, self.allowed)
+        return self._with_own(hits, n)
+
+    def _with_own(self, hits: Hits, n: int) -> Hits:
+        """Return the n best of hits and own items; equal scores by row."""
+        if not len(self.own.rows):
+            return hits
+        products = (self.vectors[self.own.rows] @ self.capsules.T).T  # (K', R)
+        rows = np.concatenate([hits.rows, self.own.rows])
+        scores = np.concatenate([hits.scores, scores_of(products, self.own.bonus)])
+        capsule = np.concatenate([hits.capsule, products.argmax(0)])
+        return Hits(rows, scores, capsule).take(np.lexsort((rows, -scores))[:n])
+
+
+def user_searches(
+    index: MaxSimIndex,
+    resolved: ResolvedRequest,
+    states: Sequence[UserState],
+    excluded: Sequence[frozenset[int]],
+    pool_size: int,
+) -> list[UserSearch]:
+    """Begin the searches of users with interests; one call of the index finds all pools.
+
+    Parameters
+    ----------
+    index : of all items of the snapshot.
+    excluded : rows that must not come back, of each user.
+    pool_size : hits that are asked for at first.
+    """
+    snapshot, allowed = resolved.snapshot, resolved.allowed
+    capsules = [state.capsules.vectors for state in states]
+    owned = [own_items(snapshot.bundle, state.history.item_ids) for state in states]
+    unsearched = [rows.union(own.rows.tolist()) for rows, own in zip(excluded, owned, strict=True)]
+    pools = index.search_many(capsules, pool_size, unsearched, allowed)
+    return [
+        UserSearch(
+            index=index,
+            vectors=snapshot.vectors,
+            capsules=capsules[user],
+            excluded=unsearched[user],
+            own=_eligible(owned[user], excluded[user], allowed),
+            allowed=allowed,
+            pool=pool,
+            pool_size=pool_size,
+        )
+        for user, pool in enumerate(pools)
+    ]
+
+
+def _eligible(own: OwnItems, excluded: Collection[int], allowed: Allowed | None) -> OwnItems:
+    """Return the own items that may come back."""
+    eligible = np.ones(len(own.rows), dtype=bool) if allowed is None else allowed.mask[own.rows]
+    eligible &= ~np.isin(own.rows, np.fromiter(excluded, dtype=np.int64))
+    return OwnItems(own.rows[eligible], own.bonus[eligible])
