@@ -115,7 +115,12 @@ def _figures() -> dict[str, float]:
 
 @cache
 def modules() -> dict[str, ast.Module]:
-    """Read every module but the tests': its name -> its syntax tree; of a package the name ends in `__init__`."""
+    """Read every module but the tests'.
+
+    Returns
+    -------
+    Module name -> syntax tree; of a package the name ends in `__init__`.
+    """
     files = sorted(file for top in TOP for file in (ROOT / top).rglob("*.py"))
     return {
         ".".join(file.relative_to(ROOT).with_suffix("").parts): ast.parse(file.read_text(encoding="utf-8"))
@@ -134,7 +139,7 @@ def files_per_folder(tops: tuple[str, ...]) -> dict[str, int]:
 
 
 def room_of(module: str) -> str | None:
-    """Name the room that a module is in; None for doors, and for packages that hold rooms only.
+    """Name the room that a module is in; None for doors and for folders of rooms.
 
     Doors are the `__main__` modules, which nobody imports: they may import any room.
     """
@@ -148,7 +153,7 @@ def room_of(module: str) -> str | None:
 
 
 def imports(tree: ast.AST) -> Iterator[str]:
-    """List the modules that are imported anywhere in a file, but those for the type checker alone."""
+    """List the modules that a file imports anywhere, but for the type checker alone."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
             continue
@@ -182,7 +187,10 @@ def arrows() -> frozenset[tuple[str, str]]:
 
 
 def cycles() -> list[list[str]]:
-    """Find modules that import each other in a loop; each loop is opened at one arrow to find the next."""
+    """Find modules that import each other in a loop.
+
+    Each loop that is found is opened at one arrow, to find the next.
+    """
     graph: dict[str, set[str]] = {}
     for module, target in arrows():
         graph.setdefault(module, set()).add(target)
@@ -241,7 +249,7 @@ def _is_typed(node: Function) -> list[bool]:
 
 
 def undocumented() -> list[str]:
-    """List the modules, and their public classes, functions and methods, that have no docstring."""
+    """List the public modules, classes, functions and methods without a docstring."""
     silent = []
     for module, tree in modules().items():
         if tree.body and not ast.get_docstring(tree):
@@ -251,7 +259,7 @@ def undocumented() -> list[str]:
 
 
 def _public(tree: ast.Module) -> Iterator[tuple[str, Function | ast.ClassDef]]:
-    """List the classes, functions and methods of a module whose names have no leading underscore."""
+    """List the public classes, functions and methods of a module."""
     for node in tree.body:
         if isinstance(node, Function | ast.ClassDef) and not node.name.startswith("_"):
             yield node.name, node

@@ -28,7 +28,7 @@ def main() -> None:
 
 
 def app_for(words: Sequence[str]) -> typer.Typer:
-    """Make the command; of the rooms that the words do not ask for it has the line in the list only.
+    """Make the command, with the room that is asked for; the others are listed only.
 
     Parameters
     ----------
@@ -62,4 +62,4 @@ def _options(
         bool, typer.Option("--version", help="Print the version and end.", is_eager=True, callback=_print_version)
     ] = False,
 ) -> None:
-    """Keep every user's interests fresh: events on Kafka become interest capsules, and these find candidates."""
+    """Keep every user's interests fresh, from events on Kafka to candidates."""

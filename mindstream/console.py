@@ -35,7 +35,10 @@ def run(app: Callable[..., object]) -> None:
 
 
 def _wants_json() -> bool:
-    """Whether logs are JSON. A wrong variable is said by the command that asks for it, as text."""
+    """Tell whether logs are JSON.
+
+    A wrong variable is reported by the command that reads it, as text.
+    """
     from mindstream import settings
 
     try:
@@ -60,7 +63,10 @@ def set_up_logs(as_json: bool) -> None:
 
 
 def _json_lines() -> logging.Formatter:
-    """One object a line: time (ISO 8601, UTC), level, logger, message, and the fields given as `extra`."""
+    """Make a formatter that writes one JSON object a line.
+
+    Its fields are time (ISO 8601, UTC), level, logger, message, and those given as `extra`.
+    """
     from pythonjsonlogger.json import JsonFormatter
 
     return JsonFormatter(
@@ -72,12 +78,15 @@ def _json_lines() -> logging.Formatter:
 
 
 def _print_error(sentence: str) -> None:
-    """The last line of a program that failed."""
+    """Print the last line of a program that failed."""
     print(f"error: {sentence}", file=sys.stderr)
 
 
 def _end_quietly_on_ctrl_c() -> None:
-    """Numpy, pandas and torch take seconds to import, and `run`, which knows Ctrl-C, comes after them."""
+    """End without a traceback if Ctrl-C comes during the imports.
+
+    NumPy, pandas and torch take seconds to import, and `run`, which handles Ctrl-C, comes after them.
+    """
     former = sys.excepthook
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -111,13 +111,16 @@ class Settings(BaseSettings):
     @field_validator("ci", mode="before")
     @classmethod
     def _any_value_is_true(cls, value: object) -> bool:
-        """Some CI services set CI to their own name; that must not stop a process that never asks for it."""
+        """Read any value but an empty or negative one as true.
+
+        Some CI services set CI to their own name; that must not stop a process that never asks for it.
+        """
         return str(value).lower() not in ("", "0", "false", "no", "off")
 
     @field_validator("topic", "updates_topic")
     @classmethod
     def _is_a_name_of_a_topic(cls, value: str, which: ValidationInfo) -> str:
-        """Kafka's own rule, and room for .dlq."""
+        """Check a topic's name by Kafka's own rule, with room for .dlq."""
         empty = which.field_name == "updates_topic" and not value
         if not empty and (not re.fullmatch(r"[A-Za-z0-9._-]{1,245}", value) or value in (".", "..")):
             raise ValueError("a topic's name has 1 to 245 letters, digits, '.', '_' and '-', and is not '.' or '..'")
@@ -126,7 +129,10 @@ class Settings(BaseSettings):
     @field_validator("updates_topic")
     @classmethod
     def _has_a_topic_of_its_own(cls, value: str, others: ValidationInfo) -> str:
-        """Updates among the events would be read as events, and compaction would remove events."""
+        """Refuse the topic of the events or dead letters for interest updates.
+
+        Updates among the events would be read as events, and compaction would remove events.
+        """
         topic = others.data.get("topic", "")
         if value and value in (topic, f"{topic}.dlq"):
             raise ValueError(f"it must be another topic than that of the events ({topic}) and of the dead letters")
@@ -135,7 +141,10 @@ class Settings(BaseSettings):
     @field_validator("api_key")
     @classmethod
     def _fits_a_header(cls, value: SecretStr | None) -> SecretStr | None:
-        """A line break, as files end with, would make a key that nobody can name."""
+        """Check that the key can stand in an HTTP header.
+
+        A line break, as files end with, would make a key that nobody can name.
+        """
         if value is not None and not re.fullmatch(r"[!-~]+", value.get_secret_value()):
             raise ValueError("right are visible ASCII characters without spaces")
         return value
@@ -143,13 +152,19 @@ class Settings(BaseSettings):
     @field_validator("home", "api_key", "instance", "log", "ssl_cafile", "ssl_certfile", "ssl_keyfile", mode="before")
     @classmethod
     def _empty_is_unset(cls, value: object, which: ValidationInfo) -> object:
-        """Compose passes an empty value on where there is none; a path would be the working folder."""
+        """Read an empty value as unset.
+
+        Compose passes an empty value on if there is none; a path would be the working folder.
+        """
         return cls.model_fields[str(which.field_name)].default if value == "" else value
 
     @field_validator("sasl_username", "sasl_password", "ssl_key_password")
     @classmethod
     def _is_text(cls, value: str | SecretStr | None) -> str | SecretStr | None:
-        """Bytes that are not UTF-8 would fail much later, while kafka-python connects."""
+        """Refuse bytes that are not UTF-8.
+
+        They would fail much later, while kafka-python connects.
+        """
         text = value.get_secret_value() if isinstance(value, SecretStr) else value or ""
         if any("\ud800" <= character <= "\udfff" for character in text):
             raise ValueError("it must be UTF-8")
@@ -157,33 +172,33 @@ class Settings(BaseSettings):
 
     @property
     def cache(self) -> Path:
-        """The folder of what can be fetched again, such as the tests' Kafka."""
+        """Return the folder of what can be fetched again, such as the tests' Kafka."""
         return Path(self.cache_home or Path.home() / ".cache") / "mindstream"
 
     @property
     def models(self) -> Path:
-        """The folder of published bundles."""
+        """Return the folder of published bundles."""
         return self.home / "models"
 
     @property
     def state(self) -> Path:
-        """The folder of the capsule store and of the embedded broker's address."""
+        """Return the folder of the capsule store and of the embedded broker's address."""
         return self.home / "state"
 
     def is_behaviour(self, event_type: str) -> bool:
-        """Whether events of this type count."""
+        """Tell whether events of this type count as behaviours."""
         wanted = _names_in(self.behaviour_types)
         return event_type in wanted if wanted else event_type not in _names_in(self.ignored_types)
 
     @property
     def dead_letter_topic(self) -> str:
-        """Where events that cannot be applied go."""
+        """Return the topic to which records go that cannot be applied."""
         return f"{self.topic}.dlq"
 
 
 @cache
 def _names_in(listed: str) -> frozenset[str]:
-    """The names in a comma-separated list."""
+    """Split a comma-separated list of names."""
     return frozenset(name for one in listed.split(",") if (name := one.strip()))
 
 
@@ -203,7 +218,7 @@ def load() -> Settings:
 
 
 def _sentence(wrong: dict[str, Any]) -> str:
-    """What is wrong with a variable, and its value unless that is a secret."""
+    """Say what is wrong with a variable, and its value unless that is a secret."""
     name = str(wrong["loc"][0])
     variable = f"MINDSTREAM_{name.upper()}" if name in Settings.model_fields else name
     given = "not right (its value is a secret)" if _is_secret(name) else repr(wrong["input"])
@@ -211,6 +226,6 @@ def _sentence(wrong: dict[str, Any]) -> str:
 
 
 def _is_secret(name: str) -> bool:
-    """Whether a field, or the field of a variable, must not be shown."""
+    """Tell whether a field, or the field of a variable, must not be shown."""
     [field] = [field for own, field in Settings.model_fields.items() if name in (own, field.validation_alias)]
     return SecretStr in (field.annotation, *get_args(field.annotation))

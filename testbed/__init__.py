@@ -1,0 +1,1 @@
+"""The real Kafka, the real Redis and the processes that tests and benchmarks run on."""

@@ -21,7 +21,7 @@ NOTHING_ELSE = {"KAFKA_BOOTSTRAP_SERVERS": "", "MINDSTREAM_REDIS": "", "MINDSTRE
 
 @contextmanager
 def running_demo(home: Path) -> Iterator[str]:
-    """The address of a demo on this home, as soon as it listens."""
+    """Run a demo on this home; yield its address as soon as it listens."""
     [port] = free_ports(1)
     with _started(home, "--port", str(port)) as process:
         try:

@@ -95,7 +95,10 @@ class JavaBroker:
         tied_process.kill(process)
 
     def remove(self) -> None:
-        """Kill it and drop its data: a clean shutdown would take seconds to save what nobody reads."""
+        """Kill the broker and remove its data.
+
+        A clean shutdown would take seconds to save what nobody reads.
+        """
         self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -115,7 +118,7 @@ class JavaBroker:
 
 
 def _answers(bootstrap_servers: str) -> bool:
-    """Whether the one broker at this address takes part in its cluster."""
+    """Tell whether the one broker at this address takes part in its cluster."""
     host, port = bootstrap_servers.rsplit(":", 1)
     try:
         # First the bare port: a KafkaAdminClient that cannot connect leaks its thread and sockets.
@@ -133,7 +136,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def _is_free(port: int) -> bool:
-    """Whether nothing listens on this port of 127.0.0.1."""
+    """Tell whether nothing listens on this port of 127.0.0.1."""
     with socket.socket() as probe:
         try:
             probe.bind(("127.0.0.1", port))

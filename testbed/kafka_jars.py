@@ -16,17 +16,20 @@ LOG_TAIL_LINES = 30
 
 
 class KafkaUnavailable(PartMissing):
-    """This machine cannot run a real Kafka; the message names what is missing."""
+    """A real Kafka that cannot run on this machine; the message names what is missing."""
 
 
 def jars_folder() -> Path:
-    """Where the jars of the POM's version of Kafka are cached, whether they are there or not."""
+    """Return the folder in the cache for the jars of the POM's version of Kafka."""
     version = ElementTree.parse(POM).findtext(".//{*}kafka.version")
     return settings.load().cache / f"kafka-{version}"
 
 
 def needed_commands() -> tuple[str, ...]:
-    """The commands that a Java broker needs on this machine: with the jars in the cache, Java alone."""
+    """Name the commands that a Java broker needs on this machine.
+
+    Java alone if the jars are in the cache.
+    """
     return ("java",) if jars_folder().exists() else ("java", "mvn")
 
 
@@ -56,7 +59,10 @@ def fetch_jars() -> Path:
 
 
 def _fetch_into(folder: Path, unfinished: Path) -> None:
-    """Fill `unfinished`, then rename it: a fetch that was interrupted leaves nothing that looks whole."""
+    """Fill `unfinished`, then rename it.
+
+    A fetch that was interrupted leaves nothing that looks whole.
+    """
     command = ["mvn", "-q", "-B", "-f", str(POM), "dependency:copy-dependencies", f"-DoutputDirectory={unfinished}"]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if done.returncode != 0:
@@ -69,5 +75,5 @@ def _fetch_into(folder: Path, unfinished: Path) -> None:
 
 
 def tail(text: str) -> str:
-    """The last lines of a log."""
+    """Return the last lines of a log."""
     return "\n".join(text.splitlines()[-LOG_TAIL_LINES:])

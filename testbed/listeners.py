@@ -37,23 +37,27 @@ class Listeners:
     password: str
 
     def address(self, protocol: str) -> str:
-        """host:port of a listener."""
+        """Return host:port of a listener."""
         return f"127.0.0.1:{self.ports[protocol]}"
 
     def added_to(self, properties: str) -> str:
-        """A broker's properties with these listeners."""
+        """Return a broker's properties with these listeners added."""
         more = "".join(f",{protocol}://{self.address(protocol)}" for protocol in self.ports)
         lines = [f"{line}{more}" if _is_listeners(line) else line for line in properties.splitlines()]
         return "\n".join([*lines, self.properties(), *self._logins()]) + "\n"
 
     def properties(self) -> str:
+        """Return the properties of all listeners."""
         themselves = ",".join(f"{protocol}:{protocol}" for protocol in self.ports)
         return PROPERTIES.format(
             themselves=themselves, mechanisms=",".join(MECHANISMS), server=self.server, authority=self.authority
         )
 
     def _logins(self) -> list[str]:
-        """Who may log in; SCRAM's users are in the cluster's metadata instead, see `scram_options`."""
+        """List the properties that say who may log in.
+
+        SCRAM's users are in the cluster's metadata instead, see `scram_options`.
+        """
         plain = f'{LOGIN}.plain.PlainLoginModule required user_{USER}="{self.password}";'
         modules = {"plain": plain} | dict.fromkeys(
             ("scram-sha-256", "scram-sha-512"), f"{LOGIN}.scram.ScramLoginModule required;"
@@ -66,12 +70,12 @@ class Listeners:
         ]
 
     def scram_options(self) -> list[str]:
-        """Options of Kafka's StorageTool that make USER known to SCRAM."""
+        """Return the options of Kafka's StorageTool that make USER known to SCRAM."""
         scram = [mechanism for mechanism in MECHANISMS if mechanism.startswith("SCRAM")]
         pairs = [("--add-scram", f"{one}=[name={USER},password={self.password}]") for one in scram]
         return [word for pair in pairs for word in pair]
 
 
 def _is_listeners(line: str) -> bool:
-    """Whether a property names the broker's listeners."""
+    """Tell whether a property names the broker's listeners."""
     return line.startswith(("listeners=", "advertised.listeners="))

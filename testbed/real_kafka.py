@@ -60,7 +60,7 @@ class RealKafka:
 
     @property
     def can_restart(self) -> bool:
-        """Whether `kill` and `restart` work: only where the broker is a Java process of ours."""
+        """Tell whether `kill` and `restart` work: only if the broker is our own process."""
         return self._java is not None
 
     def stop(self) -> None:
@@ -73,7 +73,7 @@ class RealKafka:
             container.stop()
 
     def records(self, topic: str) -> list[ConsumerRecord]:
-        """All that is on a topic now, one partition after the other."""
+        """Read all records that are on a topic now, one partition after the other."""
         with KafkaConsumer(bootstrap_servers=self.bootstrap_servers, max_poll_records=10_000) as consumer:
             partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
             consumer.assign(partitions)
@@ -86,7 +86,10 @@ class RealKafka:
         return sorted(found, key=lambda record: record.partition)
 
     def remove_members(self, group: str) -> None:
-        """What the broker does by itself with members of whom it has not heard for the session timeout."""
+        """Remove a group's members, as the broker does with those it has not heard of.
+
+        That takes it the session timeout.
+        """
         with self.admin() as admin:
             members = admin.describe_groups([group])[group]["members"]
             if members:
@@ -97,7 +100,10 @@ class RealKafka:
         self._own_broker("killed").kill()
 
     def restart(self) -> None:
-        """Start the broker again with the same address and data, and wait for it; a running one is killed."""
+        """Start the broker again with the same address and data, and wait for it.
+
+        A running one is killed.
+        """
         broker = self._own_broker("restarted")
         broker.kill()
         broker.start()
@@ -132,7 +138,10 @@ class RealKafka:
 
 
 def needed_commands() -> tuple[str, ...]:
-    """The commands that `RealKafka` needs on this machine: none where an address or Docker serves."""
+    """Name the commands that `RealKafka` needs on this machine.
+
+    None if an address or Docker serves.
+    """
     if settings.load().bootstrap_servers or _docker_answers():
         return ()
     return kafka_jars.needed_commands()
@@ -140,9 +149,9 @@ def needed_commands() -> tuple[str, ...]:
 
 @cache
 def _docker_answers() -> bool:
-    """Whether testcontainers reaches a Docker daemon.
+    """Tell whether testcontainers reaches a Docker daemon.
 
-    Asked in another process: the client leaks its socket when there is none, and may wait for ssh or a proxy.
+    Asked in another process: the client leaks its socket if there is none, and may wait for ssh or a proxy.
     """
     ask = "from testcontainers.core.docker_client import DockerClient; DockerClient(timeout=3).client.ping()"
     command = [sys.executable, "-c", ask]
@@ -156,7 +165,7 @@ def _docker_answers() -> bool:
 
 
 def _new_container() -> "KafkaContainer":
-    """A Kafka container, not yet started, with the settings of the Java broker that tests depend on."""
+    """Make a Kafka container, not yet started, with the Java broker's settings."""
     from testcontainers.community.kafka import KafkaContainer  # slow to import, and for Docker only
 
     container = KafkaContainer().with_kraft()  # its default image: it cannot start cp-kafka 8

@@ -64,7 +64,7 @@ class RealRedis:
             time.sleep(0.01)
 
     def command(self) -> list[str]:
-        """The command line of the server."""
+        """Return the command line of the server."""
         port = ["--port", str(self.port)]
         if self.tls:
             files = [("ca-cert", "ca.pem"), ("cert", "server.pem"), ("key", "server.key")]
@@ -75,7 +75,7 @@ class RealRedis:
         return [self.server, "--bind", "127.0.0.1", *port, *kept, *password, *self.options]
 
     def answers(self) -> bool:
-        """Whether it listens and has loaded its data."""
+        """Tell whether it listens and has loaded its data."""
         try:
             # First the bare port: a client that is refused leaves a socket to the garbage collector.
             socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
@@ -85,7 +85,7 @@ class RealRedis:
             return False
 
     def client(self) -> Redis:
-        """A client of redis-py; use it as a context manager."""
+        """Make a client of redis-py; use it as a context manager."""
         tls: dict[str, Any] = {"ssl": True, "ssl_ca_certs": str(self.tls / "ca.pem")} if self.tls else {}
         return Redis(host="127.0.0.1", port=self.port, password=self.password or None, protocol=2, **tls)
 
@@ -100,14 +100,14 @@ class RealRedis:
             client.script_flush()
 
     def stop(self) -> None:
-        """SIGTERM: it saves and ends."""
+        """Stop it by SIGTERM, so that it saves and ends."""
         assert self.process is not None
         self.process.terminate()
         self.process.wait()
         self.kill()
 
     def kill(self) -> None:
-        """SIGKILL, as in a crash; nothing if it does not run."""
+        """Kill it, as in a crash; do nothing if it does not run."""
         process, self.process = self.process, None
         tied_process.kill(process)
 
@@ -117,12 +117,12 @@ class RealRedis:
         self.start()
 
     def pause(self) -> None:
-        """SIGSTOP: it still takes connections, and answers nothing."""
+        """Pause it by SIGSTOP: it still takes connections, and answers nothing."""
         assert self.process is not None
         self.process.send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """SIGCONT."""
+        """Resume it by SIGCONT."""
         assert self.process is not None
         self.process.send_signal(signal.SIGCONT)
 
@@ -179,13 +179,18 @@ class RealRedisCluster:
             time.sleep(0.05)
 
     def _is_complete(self, node: RealRedis) -> bool:
-        """Whether a node knows who holds all slots."""
+        """Tell whether a node knows who holds all slots."""
         with node.client() as client:
             known = client.execute_command("CLUSTER SLOTS")
             return client.execute_command("CLUSTER INFO")["cluster_state"] == "ok" and len(known) == len(self.nodes)
 
     def move(self, key: str, halfway: Callable[[], object]) -> None:
-        """Give the slot of a key, and the key, to another node; `halfway` is called when the key alone has moved."""
+        """Move a key and its slot to another node of the cluster.
+
+        Parameters
+        ----------
+        halfway : called when the key alone has moved.
+        """
         with contextlib.ExitStack() as clients:
             nodes = [clients.enter_context(node.client()) for node in self.nodes]
             slot = nodes[0].execute_command("CLUSTER KEYSLOT", key)

@@ -58,10 +58,11 @@ class Command:
 
     @property
     def said(self) -> str:
+        """Return all that it has said so far."""
         return self.log.read_text(encoding="utf-8")
 
     def says(self, text: str, within_s: float = WITHIN_S) -> Self:
-        """Return once it has said this."""
+        """Wait until it has said this."""
 
         def said_or_ended() -> bool:
             return text in self.said or self.process.poll() is not None
@@ -71,11 +72,11 @@ class Command:
         return self
 
     def ends(self, within_s: float = WITHIN_S) -> int:
-        """Its exit status, once it has ended by itself."""
+        """Return its exit status, once it has ended by itself."""
         return self.process.wait(within_s)
 
     def end(self, number: signal.Signals = signal.SIGTERM, within_s: float = WITHIN_S) -> int:
-        """Send it a signal; its exit status."""
+        """Send it a signal, and return its exit status."""
         self.process.send_signal(number)
         return self.ends(within_s)
 

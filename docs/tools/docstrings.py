@@ -33,7 +33,7 @@ def _corrected(entry: Any, obj: griffe.Object) -> None:
 
 
 def _type_of(name: str, obj: griffe.Object) -> Any:
-    """The type that the signature gives a parameter, or the class an attribute; None where it is not said."""
+    """Find the type that the signature gives a parameter, or the class an attribute; None if neither does."""
     function = obj.members.get("__init__") if obj.is_class else obj
     if isinstance(function, griffe.Function):
         for parameter in function.parameters:

@@ -72,7 +72,7 @@ def place_of(file: Path) -> str:
 
 
 def as_page(file: Path) -> str:
-    """A page that shows a file; the search leaves it out."""
+    """Write a page that shows a file; the search leaves it out."""
     path = file.relative_to(ROOT).as_posix()
     language, text = LANGUAGES.get(file.suffix, "text"), file.read_text(encoding="utf-8")
     head = f"---\ntitle: {path}\nsearch:\n  exclude: true\nhide:\n  - toc\n---\n"
