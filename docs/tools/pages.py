@@ -34,7 +34,7 @@ def main(folder: Path) -> None:
 
 
 def rewritten(page: Path, shown: set[Path]) -> str:
-    """The text of a page with its links to files led to their pages; files that need a page are added to `shown`.
+    """Lead the links of a page to the pages of the files; add files that need one to `shown`.
 
     Raises
     ------
