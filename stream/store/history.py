@@ -36,8 +36,8 @@ class History(msgspec.Struct, frozen=True, array_like=True, gc=False):
     def extended(self, events: Iterable[Event], most: int) -> "History":
         """Return the history with more behaviours; the most recent `most` are kept.
 
-        A late event is sorted in by its event time, so however events are delayed or shuffled the result is the same. At
-        the same millisecond event_ids decide; behaviours without one stand in the order they arrived.
+        A late event is sorted in by its event time, so however events are delayed or shuffled the result is the same.
+        At the same millisecond event_ids decide; behaviours without one stand in the order they arrived.
         """
         added = sorted(((one.event_time_ms, one.event_id or "", one.item_id) for one in events), key=_TIME_ORDER)
         if not added:
