@@ -545,7 +545,7 @@ def test_a_click_changes_the_recommendations(engine: Engine, visitor: str, monke
     assert {one.item_id for interest in after_two.interests for one in interest.behaviours} == {first, second}
     assert after_two.item_ids != after_one.item_ids
     assert history_of(engine, visitor) == (first, second)
-    monkeypatch.setattr(demo.engine, "CANDIDATES", engine.served.bundle.manifest.items)
+    monkeypatch.setattr(demo.engine.engine, "CANDIDATES", engine.served.bundle.manifest.items)
     new = engine.recommend(visitor, exclude_seen=True).item_ids
     assert set(engine.recommend(visitor).item_ids) - set(new) == {first, second}
 
@@ -649,7 +649,7 @@ def test_an_engine_that_does_not_get_ready_leaves_nothing_open(
     bundle: Bundle, shop: SimulatedShop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen, before = home_of(bundle, shop, tmp_path), our_threads()
-    monkeypatch.setattr(demo.engine, "READY_WITHIN_S", 0)
+    monkeypatch.setattr(demo.engine.engine, "READY_WITHIN_S", 0)
     with pytest.raises(OSError, match="the updater got no partition of behaviour-events within 0 s"):
         Engine(chosen)
     assert our_threads() == before
@@ -661,7 +661,7 @@ def test_a_click_that_nobody_applies_is_said(
     bundle: Bundle, shop: SimulatedShop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With an updater elsewhere the demo runs none of its own."""
-    monkeypatch.setattr(demo.engine, "APPLIED_WITHIN_S", 0.2)
+    monkeypatch.setattr(demo.engine.engine, "APPLIED_WITHIN_S", 0.2)
     chosen = home_of(bundle, shop, tmp_path).model_copy(update={"demo_updater": False})
 
     def click(engine: Engine) -> None:
