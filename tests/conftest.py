@@ -3,6 +3,7 @@
 import os
 import uuid
 from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from testbed import java_broker, system
 from testbed.real_kafka import RealKafka, needed_commands
 from testbed.real_redis import RealRedis, RealRedisCluster
 from testbed.small_model import small_checkpoint
+from tests.support.made_once import made_once
 from tests.support.missing_parts import missing_parts_told
 from tests.support.updater_world import PARTITIONS
 
@@ -154,13 +156,21 @@ def checkpoint(shop: SimulatedShop) -> Checkpoint:
 
 
 @pytest.fixture(scope="session")
-def bundle(checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+def bundle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """The bundle of that model. Shared: a test that changes one works on a copy."""
-    return export(checkpoint, tmp_path_factory.mktemp("bundles"), progress=False)
+
+    def make(folder: Path) -> Bundle:
+        return export(request.getfixturevalue("checkpoint"), folder, progress=False)
+
+    return made_once(tmp_path_factory, "bundle", make)
 
 
 @pytest.fixture(scope="session")
 def other_bundle(shop: SimulatedShop, bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A bundle of the same shop with three interests, which does not know the first hundred items."""
-    checkpoint = small_checkpoint(shop, num_interests=3, without=bundle.item_ids[:100])
-    return export(checkpoint, tmp_path_factory.mktemp("bundles"), progress=False)
+
+    def make(folder: Path) -> Bundle:
+        checkpoint = small_checkpoint(shop, num_interests=3, without=bundle.item_ids[:100])
+        return export(checkpoint, folder, progress=False)
+
+    return made_once(tmp_path_factory, "other-bundle", make)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -61,6 +62,7 @@ from stream.store.interests import ExplainedInterest, WeightedBehaviour
 from stream.store.lmdb_store import LmdbStore
 from stream.store.state import UserState
 from tests.support.demo_home import home_of, one_interest_bundle
+from tests.support.made_once import made_once
 
 ROOT = Path(__file__).parents[2]
 NOW_MS = 1_780_000_000_000
@@ -502,7 +504,7 @@ def test_without_torch_no_model_is_prepared_and_it_is_said(tmp_path: Path) -> No
 @pytest.fixture(scope="module")
 def engine(bundle: Bundle, shop: SimulatedShop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """A running engine that all tests share; each has a visitor of its own."""
-    one = one_interest_bundle(shop, tmp_path_factory.mktemp("one"))
+    one = made_once(tmp_path_factory, "one-interest", partial(one_interest_bundle, shop))
     with closing(Engine(home_of(bundle, shop, tmp_path_factory.mktemp("home"), one))) as engine:
         yield engine
 

@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -11,6 +12,7 @@ from model_export.bundle.format import Bundle
 from model_export.data.simulator import SimulatedShop
 from testbed.demo_process import running_demo
 from tests.support.demo_home import home_of, one_interest_bundle
+from tests.support.made_once import made_once
 
 SECONDS_MS = 120_000  # a page that never changes fails the test; how fast it is, a benchmark says
 
@@ -18,7 +20,7 @@ SECONDS_MS = 120_000  # a page that never changes fails the test; how fast it is
 @pytest.fixture(scope="module")
 def demo(bundle: Bundle, shop: SimulatedShop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of a running demo with published models and the embedded broker."""
-    one = one_interest_bundle(shop, tmp_path_factory.mktemp("one"))
+    one = made_once(tmp_path_factory, "one-interest", partial(one_interest_bundle, shop))
     home = home_of(bundle, shop, tmp_path_factory.mktemp("home"), one).home
     with running_demo(home) as address:
         yield address
