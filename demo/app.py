@@ -7,10 +7,11 @@ import streamlit as st
 
 from demo.drawing.words import escape_markdown
 from demo.engine.engine import Engine
-from demo.engine.home import is_prepared
-from demo.page import room, shop
+from demo.engine.paths import is_prepared
+from demo.engine_keeper import power
+from demo.page import machine_room as room
+from demo.page import shop
 from demo.page.visitor import choose_user
-from demo.power import power
 from mindstream import settings
 
 SHOP, ROOM = "Shop", "Machine room"

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from demo.engine.home import is_prepared
+from demo.engine.paths import is_prepared
 from mindstream import settings
 
 APP = Path(__file__).with_name("app.py")

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from streamlit.web import cli
 
-from demo.power import power
+from demo.engine_keeper import power
 
 
 def _start_engine() -> None:

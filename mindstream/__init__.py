@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from index.recommend.recommender import Candidates, Recommender
     from index.recommend.request import Request
     from mindstream.settings import Settings
+    from model_export.bundle.bundle import Bundle
     from model_export.bundle.extractor import Extractor
-    from model_export.bundle.format import Bundle
     from model_export.bundle.registry import Registry
     from model_export.bundle.serving import Serving
     from stream.events.event import Event
     from stream.events.producer import EventProducer
-    from stream.store.open import open_store
+    from stream.store.open_store import open_store
     from stream.updater.updater import Updater
 
     __version__: str
@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Bundle": "model_export.bundle.format",
+    "Bundle": "model_export.bundle.bundle",
     "Candidates": "index.recommend.recommender",
     "Event": "stream.events.event",
     "EventProducer": "stream.events.producer",
@@ -51,7 +51,7 @@ _HOMES = {
     "Serving": "model_export.bundle.serving",
     "Settings": "mindstream.settings",
     "Updater": "stream.updater.updater",
-    "open_store": "stream.store.open",
+    "open_store": "stream.store.open_store",
 }
 
 

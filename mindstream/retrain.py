@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from index.search.bundled import build_index
 from index.search.hnsw import HnswSettings
-from model_export.bundle.format import Bundle
+from index.search.index_files import build_index
+from model_export.bundle.bundle import Bundle
 from model_export.bundle.lock import locked
 from model_export.bundle.registry import Registry
 from model_export.data.interactions import InteractionLog

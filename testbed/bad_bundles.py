@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from model_export.bundle.format import (
+from model_export.bundle.bundle import (
     EXTRACTOR,
     GOLDEN,
     ITEM_EMBEDDINGS,

@@ -12,7 +12,7 @@ from pathlib import Path
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
-from testbed import tied_process
+from testbed import child_server as tied_process
 from testbed.kafka_jars import tail
 from testbed.listeners import Listeners
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from mindstream import settings
-from testbed.system import PartMissing
+from testbed.system_packages import PartMissing
 
 __all__ = ["KafkaUnavailable", "fetch_jars", "jars_folder", "needed_commands", "tail"]
 

@@ -13,7 +13,8 @@ from typing import Any, Self
 
 from redis import Redis
 
-from testbed import system, tied_process
+from testbed import child_server as tied_process
+from testbed import system_packages as system
 from testbed.java_broker import free_ports
 
 __all__ = ["RealRedis", "RealRedisCluster"]

@@ -9,11 +9,12 @@ import pytest
 import torch
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from model_export.bundle.format import Bundle
+from model_export.bundle.bundle import Bundle
 from model_export.data.simulator import SimulatedShop, simulate
 from model_export.export.bundle_writer import export
 from model_export.models.checkpoint import Checkpoint
-from testbed import java_broker, system
+from testbed import java_broker
+from testbed import system_packages as system
 from testbed.real_kafka import RealKafka, needed_commands
 from testbed.real_redis import RealRedis, RealRedisCluster
 from testbed.small_model import small_checkpoint

@@ -20,7 +20,7 @@ from benchmarks.faults.found import MUST_BE_ZERO, Found, sums
 from benchmarks.faults.rows import ROWS
 from benchmarks.harness import report
 from benchmarks.scenario.world import World
-from model_export.bundle.format import Bundle
+from model_export.bundle.bundle import Bundle
 from model_export.data.simulator import simulate
 from model_export.evaluation.report import table
 from model_export.export.bundle_writer import export

@@ -23,8 +23,8 @@ from kafka.consumer.fetcher import ConsumerRecord
 from benchmarks.harness.laps import Laps
 from benchmarks.harness.task import UPDATE, Polled, Report, Stored, Task
 from mindstream.settings import Settings
+from model_export.bundle.bundle import Bundle
 from model_export.bundle.extractor import Extractor
-from model_export.bundle.format import Bundle
 from model_export.bundle.serving import FixedServing
 from stream.events.event import decode
 from stream.events.position import Position

@@ -11,7 +11,7 @@ from confluent_kafka import Producer
 from kafka.errors import KafkaError
 from tqdm import tqdm
 
-from model_export.bundle.format import Bundle
+from model_export.bundle.bundle import Bundle
 from model_export.data.interactions import InteractionLog
 from model_export.export.bundle_writer import export
 from model_export.models.checkpoint import Checkpoint

@@ -18,11 +18,11 @@ from tqdm import tqdm
 
 from benchmarks.harness.report import finish
 from index.recommend.recommender import Recommender
-from index.search.bundled import build_index
 from index.search.hnsw import HnswSettings
+from index.search.index_files import build_index
 from mindstream.settings import Settings
+from model_export.bundle.bundle import Bundle
 from model_export.bundle.extractor import Extractor
-from model_export.bundle.format import Bundle
 from model_export.bundle.serving import FixedServing
 from model_export.commands.options import Switches
 from model_export.data.dataset import build_sequences, build_vocabulary

@@ -10,8 +10,8 @@ import numpy as np
 import typer
 
 from benchmarks.harness.report import finish
+from model_export.bundle.bundle import Bundle
 from model_export.bundle.extractor import Extractor
-from model_export.bundle.format import Bundle
 from model_export.data.simulator import SimulatedShop, simulate
 from model_export.evaluation.report import table
 from model_export.evaluation.split import split_of

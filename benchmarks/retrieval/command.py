@@ -22,11 +22,11 @@ from benchmarks.retrieval import peers
 from benchmarks.retrieval.world import hard_capsules, made_up_items, usual_capsules
 from index.search import hnsw
 from index.search.beam import BeamIndex
-from index.search.breadth import queries_of
+from index.search.ef_tuning import queries_of
 from index.search.exact import ExactIndex
 from index.search.hnsw import HnswSettings
 from index.search.links import Links, links_of
-from model_export.bundle.format import Bundle
+from model_export.bundle.bundle import Bundle
 from model_export.evaluation.report import table
 
 __all__ = [

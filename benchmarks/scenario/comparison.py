@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from stream.events.event import Event
 from stream.events.position import Position
 from stream.store.codec import to_bytes
-from stream.store.protocol import Store
+from stream.store.contract import Store
 from stream.store.state import UserState
 
 __all__ = [

@@ -16,11 +16,11 @@ from pydantic import SecretStr
 
 from benchmarks.scenario.comparison import states_of
 from mindstream.settings import Settings
-from model_export.bundle.format import Bundle
+from model_export.bundle.bundle import Bundle
 from model_export.bundle.registry import Registry
 from stream.kafka.cluster import Cluster
 from stream.store.lmdb_store import LmdbStore
-from stream.store.open import open_store
+from stream.store.open_store import open_store
 from testbed.real_kafka import RealKafka
 from testbed.stream_process import Command, wait_until
 

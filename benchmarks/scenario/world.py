@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.scenario.home import Home
-from model_export.bundle.format import Bundle
+from model_export.bundle.bundle import Bundle
 from testbed.real_kafka import RealKafka
 
 __all__ = ["PARTITIONS", "World"]

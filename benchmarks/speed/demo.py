@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from benchmarks.harness.report import finish
 from mindstream import settings
-from testbed import system
+from testbed import system_packages as system
 from testbed.demo_process import prepared, running_demo
 
 __all__ = ["home_in", "main", "report"]

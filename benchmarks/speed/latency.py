@@ -22,7 +22,7 @@ from benchmarks.harness.report import finish
 from benchmarks.harness.task import READ, UPDATE, Polled, Stored, Task
 from benchmarks.harness.worker_process import WorkerProcess, do_events, share_partitions, wait
 from benchmarks.harness.workload import create_topic, synthetic, trained_for_a_moment
-from model_export.bundle.format import Bundle
+from model_export.bundle.bundle import Bundle
 from model_export.data.interactions import InteractionLog
 from model_export.evaluation.report import table
 from stream.events.producer import EventProducer

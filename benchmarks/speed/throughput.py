@@ -25,7 +25,7 @@ from benchmarks.harness.worker_process import WorkerProcess, do_events, share_pa
 from benchmarks.harness.workload import create_topic, publish, stored_behaviours, synthetic, trained_for_a_moment
 from benchmarks.speed.loop_peer import peer_events_per_s
 from mindstream.settings import Settings
-from model_export.bundle.format import Bundle
+from model_export.bundle.bundle import Bundle
 from model_export.data.interactions import InteractionLog
 from model_export.evaluation.report import table
 from model_export.readers import read_log

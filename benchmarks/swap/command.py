@@ -31,14 +31,14 @@ from benchmarks.scenario.world import PARTITIONS, World
 from benchmarks.swap.probe import Probe
 from benchmarks.swap.readers import Readers
 from index.recommend.recommender import Recommender
+from model_export.bundle.bundle import Bundle
 from model_export.bundle.extractor import Extractor
-from model_export.bundle.format import Bundle
 from model_export.bundle.registry import Registry
 from model_export.bundle.serving import Serving
 from model_export.evaluation.report import table
 from stream.events.position import Position
+from stream.store.contract import Store
 from stream.store.history import History
-from stream.store.protocol import Store
 from stream.store.state import UserState
 from testbed.bad_bundles import BAD_BUNDLES, copy_bundle
 from testbed.real_kafka import RealKafka

@@ -11,11 +11,11 @@ import numpy as np
 
 from index.recommend.candidates import CAPSULES
 from index.recommend.recommender import Candidates, Recommender
+from model_export.bundle.bundle import Bundle
 from model_export.bundle.extractor import Extractor
-from model_export.bundle.format import Bundle
 from model_export.bundle.own_items import own_items
 from model_export.bundle.serving import Serving
-from stream.store.protocol import Store
+from stream.store.contract import Store
 from stream.store.state import UserState, encoded
 
 __all__ = ["Readers"]

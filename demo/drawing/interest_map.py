@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from model_export.bundle.bundle import Bundle
 from model_export.bundle.extractor import Extractor
-from model_export.bundle.format import Bundle
 from stream.store.state import UserState
 
 __all__ = ["TRAIL", "Coupling", "InterestMap", "coupling", "coupling_table", "evenly", "normalized"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from index.recommend.candidates import Candidates
-from model_export.bundle.format import Bundle
+from model_export.bundle.bundle import Bundle
 from stream.store.interests import ExplainedInterest
 from stream.store.state import UserState
 

@@ -6,11 +6,11 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from demo.engine.home import log_file, one_interest_models
+from demo.engine.live_metrics import Pulse
 from demo.engine.offsets import Offsets
+from demo.engine.paths import log_file, one_interest_models
 from demo.engine.personas import Personas
-from demo.engine.pulse import Pulse
-from demo.engine.release import Retraining
+from demo.engine.retraining_process import Retraining
 from demo.engine.served import Served, make_served, one_interest_recommender
 from demo.engine.shopper import USER_ID as TEST_SHOPPER
 from demo.engine.shopper import Shopper
@@ -27,7 +27,7 @@ from stream.events.producer import EventProducer
 from stream.kafka.cluster import Cluster, TopicLife
 from stream.kafka.connect import existing_cluster
 from stream.kafka.embedded_broker import EmbeddedBroker, running_embedded
-from stream.store.open import open_store
+from stream.store.open_store import open_store
 from stream.store.redis_address import parse
 from stream.store.state import UserState
 from stream.updater.updater import Updater

@@ -4,7 +4,7 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
-from demo.engine.home import log_file, one_interest_models
+from demo.engine.paths import log_file, one_interest_models
 from mindstream.settings import Settings
 from model_export.bundle.check import check
 from model_export.bundle.registry import Registry

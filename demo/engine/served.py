@@ -5,9 +5,9 @@ from pathlib import Path
 
 from demo.drawing.interest_map import InterestMap
 from index.recommend.recommender import Recommender
-from model_export.bundle.format import Bundle
+from model_export.bundle.bundle import Bundle
 from model_export.bundle.registry import Registry
-from stream.store.protocol import Store
+from stream.store.contract import Store
 
 __all__ = ["Served", "make_served", "one_interest_recommender"]
 

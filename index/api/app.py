@@ -7,11 +7,11 @@ from index.api.auth import key_guard
 from index.api.errors import RESPONSES, Sized, add_refusals
 from index.api.item_routes import items_router
 from index.api.metrics import ApiMetrics, Watched
-from index.api.routes import Answers
+from index.api.recommendation_routes import Answers
 from index.recommend.recommender import Recommender
 from mindstream.settings import Settings
 from model_export.bundle.serving import Serving
-from stream.store.protocol import Store
+from stream.store.contract import Store
 
 __all__ = ["create_app"]
 

@@ -9,7 +9,7 @@ import uvicorn
 
 from index.api.app import create_app
 from index.api.metrics import ApiMetrics
-from index.catalogue.open import open_overlay_store
+from index.catalogue.open_overlay_store import open_overlay_store
 from index.catalogue.overlay import Overlay
 from index.recommend.filters import Filters
 from index.recommend.recommender import Recommender
@@ -17,7 +17,7 @@ from index.recommend.request import Request
 from mindstream.settings import Settings
 from model_export.bundle.registry import Registry
 from model_export.bundle.serving import Serving
-from stream.store.open import open_store
+from stream.store.open_store import open_store
 
 __all__ = ["serve", "warm"]
 

@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from index.catalogue.item import CATEGORY, PRICE_BAND, Item
-from model_export.bundle.format import Bundle
+from model_export.bundle.bundle import Bundle
 
 __all__ = ["BundleCatalogue", "inverted"]
 

@@ -8,7 +8,7 @@ from index.catalogue.overlay import Overlay
 from index.catalogue.overlay_store import Entries
 from index.catalogue.side_features import SideFeatures
 from index.catalogue.snapshot import CatalogueSnapshot, ResolvedEntry
-from model_export.bundle.format import Bundle
+from model_export.bundle.bundle import Bundle
 
 __all__ = ["Catalogue"]
 

@@ -12,7 +12,7 @@ from index.catalogue.item import Item
 from index.catalogue.overlay_store import Entries
 from index.search.exact import ExactIndex
 from index.search.maxsim import MaxSimIndex
-from index.search.overlaid import OverlaidIndex, StackedVectors
+from index.search.overlaid_index import OverlaidIndex, StackedVectors
 
 __all__ = ["CatalogueSnapshot", "ItemSummary", "ResolvedEntry"]
 

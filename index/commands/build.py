@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from index.search.breadth import TARGET
-from index.search.bundled import breadth_of, build_index
+from index.search.ef_tuning import TARGET
 from index.search.hnsw import HnswSettings
-from model_export.bundle.format import Bundle
+from index.search.index_files import breadth_of, build_index
+from model_export.bundle.bundle import Bundle
 
 __all__ = ["build"]
 

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from index.catalogue.catalogue import Catalogue
 from index.catalogue.item import Item, from_line, to_json
-from index.catalogue.open import open_overlay_store
+from index.catalogue.open_overlay_store import open_overlay_store
 from index.catalogue.overlay import Overlay
 from mindstream import settings
 from mindstream.printable import escaped, json_escape, printable

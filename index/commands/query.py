@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from index.catalogue.item import CATEGORY
-from index.catalogue.open import open_overlay_store
+from index.catalogue.open_overlay_store import open_overlay_store
 from index.catalogue.overlay import Overlay
 from index.recommend.candidates import Candidates
 from index.recommend.explain import candidates_as_text
@@ -17,7 +17,7 @@ from index.recommend.request import Request, filters_of
 from mindstream import settings
 from mindstream.printable import json_line
 from model_export.bundle.registry import Registry
-from stream.store.open import open_store
+from stream.store.open_store import open_store
 
 __all__ = ["query", "similar"]
 

@@ -25,11 +25,11 @@ from index.recommend.popular import popular_candidates, rows_of_profile_category
 from index.recommend.request import Request
 from index.recommend.selection import pool_size, select_candidates
 from index.recommend.user_search import user_searches
-from index.search.bundled import open_index
+from index.search.index_files import open_index
+from model_export.bundle.bundle import Bundle
 from model_export.bundle.extractor import Extractor
-from model_export.bundle.format import Bundle
+from stream.store.contract import Store
 from stream.store.interests import interests_of
-from stream.store.protocol import Store
 from stream.store.state import UserState, encoded, recomputed
 
 __all__ = ["Candidates", "Recommender", "UnknownItemError", "UserInterests"]

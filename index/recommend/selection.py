@@ -6,9 +6,9 @@ from collections.abc import Callable
 import numpy as np
 
 from index.recommend.request import Request
-from index.search.keys import compiled, dot
+from index.search.heaps import compiled, dot
 from index.search.maxsim import Hits
-from index.search.overlaid import StackedVectors
+from index.search.overlaid_index import StackedVectors
 
 __all__ = ["choose_greedily", "pool_size", "select_candidates"]
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from index.recommend.filters import ResolvedRequest
 from index.search.maxsim import Allowed, Hits, MaxSimIndex
-from index.search.overlaid import StackedVectors
+from index.search.overlaid_index import StackedVectors
 from model_export.bundle.own_items import OwnItems, own_items, scores_of
 from stream.store.state import UserState
 

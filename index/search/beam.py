@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from index.search.exact import ExactIndex, as_queries, hits_of
-from index.search.joint import joint_beams
+from index.search.joint_beam import joint_beams
 from index.search.links import Links
 from index.search.maxsim import EVERY_ROW, Allowed, Hits, MaxSimIndex, stacked
 

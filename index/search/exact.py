@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from index.search.keys import NOTHING, keys_decoded
+from index.search.heaps import NOTHING, keys_decoded
 from index.search.maxsim import EVERY_ROW, Allowed, Hits, MaxSimIndex, stacked
 from index.search.scan import brought_by, scan
 

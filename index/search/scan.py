@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from index.search.keys import compiled, dot, key_of, sift_down
+from index.search.heaps import compiled, dot, key_of, sift_down
 
 __all__ = ["brought_by", "scan"]
 

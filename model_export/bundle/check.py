@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
+from model_export.bundle.bundle import Bundle
 from model_export.bundle.check_graph import check_finite, check_golden, check_graph
 from model_export.bundle.check_tables import check_catalogue, check_features, check_index, check_items
-from model_export.bundle.format import Bundle
 
 __all__ = ["CHECKS", "check"]
 

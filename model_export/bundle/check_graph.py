@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from model_export.bundle.bundle import EXTRACTOR, GOLDEN, Bundle, BundleError
 from model_export.bundle.check_tables import bundle_errors
 from model_export.bundle.extractor import OUTPUTS, Extractor
-from model_export.bundle.format import EXTRACTOR, GOLDEN, Bundle, BundleError
 from model_export.bundle.manifest_schema import is_texts
 
 __all__ = ["check_finite", "check_golden", "check_graph"]

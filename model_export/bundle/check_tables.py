@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from model_export.bundle.format import (
+from model_export.bundle.bundle import (
     CATALOGUE,
     FEATURES,
     INDEX,

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import onnxruntime
 
-from model_export.bundle.format import EXTRACTOR, Bundle, BundleError
+from model_export.bundle.bundle import EXTRACTOR, Bundle, BundleError
 from model_export.bundle.time_gaps import time_gaps
 
 __all__ = ["BATCH", "OUTPUTS", "Capsules", "Extractor", "times_at"]

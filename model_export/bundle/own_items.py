@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from model_export.bundle.format import Bundle
+from model_export.bundle.bundle import Bundle
 
 __all__ = ["OwnItems", "own_items", "scores_of"]
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from model_export.bundle.format import MANIFEST, REQUIRED, Bundle, BundleError
+from model_export.bundle.bundle import MANIFEST, REQUIRED, Bundle, BundleError
 from model_export.bundle.lock import locked
 from model_export.bundle.manifest_schema import is_version
 

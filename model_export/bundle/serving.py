@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, Protocol, Self, TypeVar
 
+from model_export.bundle.bundle import Bundle, BundleError
 from model_export.bundle.check import check
-from model_export.bundle.format import Bundle, BundleError
 from model_export.bundle.manifest_schema import is_version
 from model_export.bundle.registry import POINTER, Registry
 

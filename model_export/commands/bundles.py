@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from mindstream import settings
+from model_export.bundle.bundle import MODEL_CARD, Bundle, BundleError
 from model_export.bundle.check import check
-from model_export.bundle.format import MODEL_CARD, Bundle, BundleError
 from model_export.bundle.registry import Registry
 from model_export.commands.options import Force, LogFormat, MaxDrop, MinHr, MinRecall, Models
 from model_export.evaluation.gate import LEAST_RECALL, Gate, apply_gate, current_or_none

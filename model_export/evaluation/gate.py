@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from model_export.bundle.bundle import Bundle, BundleError
 from model_export.bundle.check import check
 from model_export.bundle.extractor import Capsules, Extractor
-from model_export.bundle.format import Bundle, BundleError
 from model_export.bundle.own_items import OwnItems, own_items, scores_of
 from model_export.bundle.registry import Registry
 from model_export.data.dataset import Vocabulary, build_sequences, build_vocabulary

@@ -13,8 +13,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from model_export.bundle.extractor import Extractor
-from model_export.bundle.format import (
+from model_export.bundle.bundle import (
     CATALOGUE,
     EXTRACTOR,
     FEATURES,
@@ -29,6 +28,7 @@ from model_export.bundle.format import (
     describe_file,
     write_manifest,
 )
+from model_export.bundle.extractor import Extractor
 from model_export.data.dataset import Vocabulary
 from model_export.export.model_card import model_card
 from model_export.export.onnx_graph import write_graph

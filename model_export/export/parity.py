@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
+from model_export.bundle.bundle import EXTRACTOR, BundleError
 from model_export.bundle.extractor import Extractor, times_at
-from model_export.bundle.format import EXTRACTOR, BundleError
 from model_export.bundle.time_gaps import time_gaps
 from model_export.models.checkpoint import Checkpoint
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from model_export.bundle.format import draw_routing_logits
+from model_export.bundle.bundle import draw_routing_logits
 from model_export.data.dataset import Vocabulary
 from model_export.models.interest_model import InterestModel
 from model_export.models.model_config import ModelConfig

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from model_export.bundle.format import Bundle
+from model_export.bundle.bundle import Bundle
 from model_export.data.cooccurrence import Neighbours, co_occurrence, similarity_matrix, svd_item_vectors
 from model_export.data.dataset import Sequences, Vocabulary, build_sequences, build_vocabulary, item_counts
 from model_export.data.interactions import InteractionLog

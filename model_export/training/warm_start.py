@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from model_export.bundle.format import FEATURES, Bundle
+from model_export.bundle.bundle import FEATURES, Bundle
 from model_export.data.dataset import Vocabulary, rows_of
 from model_export.models.interest_model import InterestModel
 

@@ -14,7 +14,7 @@ from mindstream import settings
 from mindstream.printable import printable
 from stream.dead_letters.letter import Letter, from_line, to_line
 from stream.dead_letters.redrive import Redrive
-from stream.dead_letters.topic import DeadLetterTopic
+from stream.dead_letters.topic_reader import DeadLetterTopic
 from stream.events.event import REASONS
 from stream.events.producer import EventProducer
 from stream.kafka.cluster import Cluster

@@ -4,8 +4,8 @@ import logging
 import threading
 
 from mindstream import settings
+from model_export.bundle.bundle import Bundle
 from model_export.bundle.extractor import Extractor
-from model_export.bundle.format import Bundle
 from model_export.bundle.registry import Registry
 from model_export.bundle.serving import Serving
 from stream.commands.signals import stop_on_signals
@@ -13,8 +13,8 @@ from stream.kafka.connect import any_cluster
 from stream.monitoring.health import Health
 from stream.monitoring.metrics import Metrics
 from stream.monitoring.server import monitor
-from stream.store.open import open_store
-from stream.store.protocol import Store
+from stream.store.contract import Store
+from stream.store.open_store import open_store
 from stream.updater.updater import Updater, collect_less_garbage
 
 __all__ = ["REMOVE_S", "remove_idle", "run"]

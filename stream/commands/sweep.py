@@ -9,7 +9,7 @@ from mindstream import settings
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.registry import Registry
 from model_export.bundle.serving import Serving
-from stream.store.open import open_store
+from stream.store.open_store import open_store
 from stream.store.state import UserState
 from stream.updater.sweep import Sweep
 

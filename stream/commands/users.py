@@ -12,7 +12,7 @@ from stream.events.event import decode
 from stream.events.producer import EventProducer
 from stream.kafka.connect import reachable_cluster
 from stream.store.interests import ExplainedInterest, interests_of
-from stream.store.open import open_store
+from stream.store.open_store import open_store
 from stream.store.state import UserState
 
 __all__ = ["app", "as_bytes"]

@@ -13,7 +13,7 @@ import lmdb
 
 from stream.events.position import Position
 from stream.store.codec import from_bytes, position_of, to_bytes
-from stream.store.protocol import LONGEST_KEY, key_of
+from stream.store.contract import LONGEST_KEY, key_of
 from stream.store.state import UserState
 
 __all__ = ["KEYS_AT_ONCE", "LmdbStore"]

@@ -7,7 +7,7 @@ from typing import Self
 
 from stream.events.position import Position
 from stream.store.codec import from_bytes, to_bytes
-from stream.store.protocol import key_of
+from stream.store.contract import key_of
 from stream.store.redis_address import parse
 from stream.store.redis_link import Command, Foreign, RedisLink, UnknownScript
 from stream.store.state import UserState

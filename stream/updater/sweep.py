@@ -8,7 +8,7 @@ from collections.abc import Callable
 from itertools import islice
 
 from model_export.bundle.extractor import Extractor
-from stream.store.protocol import Store
+from stream.store.contract import Store
 from stream.store.state import UserState, encoded, recomputed
 
 __all__ = ["PAGE", "Sweep"]

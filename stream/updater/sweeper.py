@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 
 from model_export.bundle.extractor import Extractor
 from stream.monitoring.metrics import Metrics
-from stream.store.protocol import Store
+from stream.store.contract import Store
 from stream.store.state import UserState
 from stream.updater.sweep import Sweep
 

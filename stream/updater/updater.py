@@ -3,10 +3,10 @@
 One batch goes this way, see `Updater.step` and `Updater.finish`:
 
     1. poll        records from Kafka                        stream/kafka/reader.py
-    2. decode      events by user, and dead letters          stream/updater/pending.py
+    2. decode      events by user, and dead letters          stream/updater/pending_batch.py
     3. apply       events to the stored histories            stream/store/state.py
     4. encode      histories to capsules                     model_export/bundle/extractor.py
-    5. write       states, each over the one it came from    stream/store/protocol.py
+    5. write       states, each over the one it came from    stream/store/contract.py
     6. publish     dead letters                              stream/dead_letters/writer.py
     7. publish     interest updates, where they are wanted   stream/updater/interest_updates.py
     8. commit      offsets                                   stream/kafka/commits.py
@@ -41,10 +41,10 @@ from stream.kafka.reader import POLL_MS, EventReader
 from stream.monitoring.health import Health
 from stream.monitoring.metrics import Metrics
 from stream.monitoring.observer import Observer
-from stream.store.protocol import Store
+from stream.store.contract import Store
 from stream.store.state import Applied, UserState, apply, encoded
 from stream.updater import interest_updates
-from stream.updater.pending import PendingBatch, Stage, UserEvents, decode_batch
+from stream.updater.pending_batch import PendingBatch, Stage, UserEvents, decode_batch
 from stream.updater.sweeper import Sweeper
 
 __all__ = ["MOST_TRIES", "Updater", "collect_less_garbage"]

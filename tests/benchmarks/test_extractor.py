@@ -8,8 +8,8 @@ import torch
 
 from benchmarks.harness.stopwatch import best_means
 from benchmarks.speed import extractor as benchmark
+from model_export.bundle.bundle import Bundle
 from model_export.bundle.extractor import Extractor
-from model_export.bundle.format import Bundle
 from model_export.models.checkpoint import Checkpoint
 
 

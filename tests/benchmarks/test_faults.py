@@ -27,8 +27,8 @@ from benchmarks.scenario.load import EVENTS_A_USER, Flood, Load, clicks
 from benchmarks.scenario.verdict import events_on, verdict
 from benchmarks.scenario.watch import Look, Memory, longest_stall
 from benchmarks.scenario.world import World
+from model_export.bundle.bundle import Bundle
 from model_export.bundle.extractor import Extractor
-from model_export.bundle.format import Bundle
 from model_export.bundle.serving import FixedServing
 from stream.events.position import Position
 from stream.events.producer import EventProducer

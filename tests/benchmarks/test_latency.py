@@ -10,7 +10,7 @@ import pytest
 from benchmarks.harness.task import Polled, Stored
 from benchmarks.speed import latency
 from benchmarks.speed.latency import SentEvent, Trips
-from model_export.bundle.format import Bundle
+from model_export.bundle.bundle import Bundle
 from model_export.data.simulator import SimulatedShop
 from model_export.models.checkpoint import Checkpoint
 from testbed.real_kafka import RealKafka

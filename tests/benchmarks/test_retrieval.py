@@ -14,7 +14,7 @@ from benchmarks.retrieval.world import hard_capsules, made_up_items, usual_capsu
 from index.search import hnsw
 from index.search.exact import ExactIndex
 from index.search.hnsw import HnswSettings
-from model_export.bundle.format import Bundle
+from model_export.bundle.bundle import Bundle
 
 HAS_PEERS = all(importlib.util.find_spec(module) for module in peers.PACKAGES)
 

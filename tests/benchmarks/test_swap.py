@@ -8,8 +8,8 @@ import pytest
 from benchmarks.swap.command import fill, left_old_of, warm_recommender
 from benchmarks.swap.readers import Readers
 from index.recommend.recommender import Recommender
+from model_export.bundle.bundle import Bundle
 from model_export.bundle.extractor import Extractor
-from model_export.bundle.format import Bundle
 from model_export.bundle.registry import Registry
 from model_export.bundle.serving import Serving
 from stream.store.lmdb_store import LmdbStore

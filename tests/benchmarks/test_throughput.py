@@ -19,8 +19,8 @@ from benchmarks.speed import throughput
 from benchmarks.speed.loop_peer import KEPT, Peer, peer_events_per_s
 from benchmarks.speed.throughput import Bench, check_reports, check_store, elapsed_s
 from mindstream.settings import Settings
+from model_export.bundle.bundle import Bundle
 from model_export.bundle.extractor import Extractor
-from model_export.bundle.format import Bundle
 from model_export.data.interactions import InteractionLog
 from model_export.data.simulator import SimulatedShop
 from model_export.models.checkpoint import Checkpoint

@@ -29,23 +29,23 @@ from streamlit.testing.v1.element_tree import ButtonGroup
 import demo.engine.engine
 import demo.engine.prepare
 import demo.engine.traffic
-import demo.power
+import demo.engine_keeper
 from demo.command import APP, as_environment, for_log, require_free
 from demo.drawing.view import Product, Shelf, Theme, behaviours_of, search, shelves_of, theme_of
 from demo.drawing.words import escape_markdown, price
 from demo.engine.engine import Engine
-from demo.engine.home import is_prepared, log_file, one_interest_models
-from demo.engine.malformed import MALFORMED, last_letters, send
+from demo.engine.invalid_records import MALFORMED, last_letters, send
+from demo.engine.paths import is_prepared, log_file, one_interest_models
 from demo.engine.personas import Personas
 from demo.engine.prepare import prepare, read_or_simulate
 from demo.engine.traffic import MOST_PER_SECOND, Traffic
-from demo.power import Power, power
+from demo.engine_keeper import Power, power
 from index.recommend.recommender import Candidates
 from mindstream import settings
 from mindstream.settings import Settings
+from model_export.bundle.bundle import CATALOGUE, ITEM_IDS, Bundle, BundleError, write_manifest
 from model_export.bundle.check import check
 from model_export.bundle.extractor import Capsules
-from model_export.bundle.format import CATALOGUE, ITEM_IDS, Bundle, BundleError, write_manifest
 from model_export.bundle.registry import Registry
 from model_export.data.interactions import InteractionLog
 from model_export.data.simulator import SimulatedShop, simulate
@@ -792,7 +792,7 @@ def test_an_engine_that_could_not_start_is_tried_again(bundle: Bundle, shop: Sim
 def page(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
     """The page as a new visitor sees it."""
     monkeypatch.setattr(settings, "load", lambda: engine.settings)
-    monkeypatch.setattr(demo.power, "Engine", lambda _: engine)
+    monkeypatch.setattr(demo.engine_keeper, "Engine", lambda _: engine)
     power.cache_clear()
     yield run(AppTest.from_file(str(APP), default_timeout=240))
     power.cache_clear()
@@ -944,11 +944,11 @@ def test_what_does_not_start_is_said_and_tried_again(
         raise failure
 
     monkeypatch.setattr(settings, "load", lambda: engine.settings)
-    monkeypatch.setattr(demo.power, "Engine", fail)
+    monkeypatch.setattr(demo.engine_keeper, "Engine", fail)
     power.cache_clear()
     page = run(AppTest.from_file(str(APP), default_timeout=240))
     assert says(page, str(failure))
-    monkeypatch.setattr(demo.power, "Engine", lambda _: engine)
+    monkeypatch.setattr(demo.engine_keeper, "Engine", lambda _: engine)
     assert "Popular now" in html_of(run(page), "interests")
     power.cache_clear()
 

@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from model_export.bundle.format import Bundle
+from model_export.bundle.bundle import Bundle
 from model_export.data.simulator import SimulatedShop
 from testbed.demo_process import running_demo
 from tests.support.demo_home import home_of, one_interest_bundle

@@ -16,12 +16,12 @@ from demo.drawing.interest_map import InterestMap, coupling, coupling_table, eve
 from demo.drawing.picture import SHAPES, data_uri, picture, shape_of
 from demo.drawing.view import Product, Shelf, Shown, Theme, categories_among, shown_after
 from demo.drawing.words import age
+from demo.engine.live_metrics import Pulse
 from demo.engine.offsets import TopicProgress
-from demo.engine.pulse import Pulse
-from demo.engine.release import Retraining
-from demo.engine.retrain import with_events
+from demo.engine.retrain_with_events import with_events
+from demo.engine.retraining_process import Retraining
+from model_export.bundle.bundle import Bundle
 from model_export.bundle.extractor import Extractor
-from model_export.bundle.format import Bundle
 from model_export.data.simulator import SimulatedShop
 from stream.events.event import Event
 from stream.events.position import Position

@@ -17,14 +17,14 @@ import pytest
 import yaml
 
 from mindstream import settings
-from model_export.bundle.format import Bundle
+from model_export.bundle.bundle import Bundle
 from model_export.bundle.registry import Registry
 from model_export.data.simulator import SimulatedShop
 from model_export.readers import write_table
 from stream.events.event import Event
 from stream.events.producer import EventProducer
 from stream.kafka.cluster import Cluster
-from testbed import system
+from testbed import system_packages as system
 from testbed.java_broker import free_ports
 from testbed.real_kafka import RealKafka
 from testbed.real_redis import RealRedis

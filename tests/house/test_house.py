@@ -14,9 +14,9 @@ import pytest
 
 from benchmarks import house
 from benchmarks.house import ROOMS, ROOT, TOP, imports, modules, room_of
-from index.search.bundled import build_index
 from index.search.hnsw import HnswSettings
-from model_export.bundle.format import Bundle
+from index.search.index_files import build_index
+from model_export.bundle.bundle import Bundle
 
 MOST_MODULES = 14  # in one folder
 README_LINES = 150
@@ -120,7 +120,7 @@ def test_the_testbed_needs_no_pytest() -> None:
 
 
 def test_the_contract_needs_numpy_and_the_standard_library_only() -> None:
-    for module in ("model_export.bundle.format", "model_export.bundle.registry"):
+    for module in ("model_export.bundle.bundle", "model_export.bundle.registry"):
         names = {name.split(".")[0] for name in imports(modules()[module])}
         assert names <= {"numpy", "model_export"} | sys.stdlib_module_names
 
@@ -151,7 +151,7 @@ assert not {refused!r} & {{name.split(".")[0] for name in sys.modules}}
 UPDATE = """
 from pathlib import Path
 from model_export.bundle.extractor import Extractor
-from model_export.bundle.format import Bundle
+from model_export.bundle.bundle import Bundle
 from stream.events.position import Position
 from stream.store.history import History
 from stream.store.lmdb_store import LmdbStore

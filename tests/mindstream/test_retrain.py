@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from mindstream.commands.model import app
 from mindstream.retrain import LOCK
 from mindstream.settings import Settings
-from model_export.bundle.format import Bundle
+from model_export.bundle.bundle import Bundle
 from model_export.bundle.lock import locked
 from model_export.bundle.registry import POINTER, Registry
 from model_export.data.period import events_between

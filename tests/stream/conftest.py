@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from model_export.bundle.format import Bundle
+from model_export.bundle.bundle import Bundle
 from testbed.real_kafka import RealKafka
 from tests.support.stream_shell import KafkaShell, Shell
 from tests.support.updater_world import World

@@ -14,13 +14,13 @@ from index.catalogue.lmdb_overlay import LmdbOverlayStore
 from index.catalogue.overlay import Overlay
 from index.recommend.recommender import Recommender
 from mindstream.settings import Settings
+from model_export.bundle.bundle import Bundle
 from model_export.bundle.extractor import Extractor
-from model_export.bundle.format import Bundle
 from model_export.bundle.registry import Registry
 from model_export.bundle.serving import Serving
 from stream.events.position import Position
+from stream.store.contract import Store
 from stream.store.history import History
-from stream.store.protocol import Store
 from stream.store.state import UserState
 
 AGE_S = 50.0  # of the last behaviour of every user

@@ -3,9 +3,9 @@
 from dataclasses import replace
 from pathlib import Path
 
-from demo.engine.home import log_file, one_interest_models
+from demo.engine.paths import log_file, one_interest_models
 from mindstream.settings import Settings
-from model_export.bundle.format import Bundle
+from model_export.bundle.bundle import Bundle
 from model_export.bundle.registry import Registry
 from model_export.data.simulator import SimulatedShop
 from model_export.export.bundle_writer import export

@@ -5,8 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from model_export.bundle.bundle import Bundle
 from model_export.bundle.extractor import Extractor
-from model_export.bundle.format import Bundle
 from stream.events.position import Position
 from stream.store.history import History
 from stream.store.state import UserState

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from model_export.bundle.format import Bundle
+from model_export.bundle.bundle import Bundle
 from model_export.bundle.lock import locked
 
 

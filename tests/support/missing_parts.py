@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 
 from mindstream import settings
-from testbed.system import PartMissing
+from testbed.system_packages import PartMissing
 
 
 @contextmanager

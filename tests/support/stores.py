@@ -9,9 +9,9 @@ from msgspec.structs import replace
 
 from model_export.bundle.extractor import Capsules
 from stream.events.position import Position
+from stream.store.contract import Store
 from stream.store.history import History
 from stream.store.lmdb_store import LmdbStore
-from stream.store.protocol import Store
 from stream.store.redis_store import RedisStore
 from stream.store.state import DAY_MS, UserState
 

@@ -13,7 +13,8 @@ import pytest
 from kafka import KafkaConsumer, KafkaProducer
 
 from mindstream import settings
-from testbed import kafka_jars, system
+from testbed import kafka_jars
+from testbed import system_packages as system
 from testbed.java_broker import JavaBroker
 from testbed.kafka_jars import KafkaUnavailable
 from testbed.real_kafka import RealKafka

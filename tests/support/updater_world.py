@@ -9,15 +9,15 @@ from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import TopicAlreadyExistsError
 
 from mindstream.settings import Settings
+from model_export.bundle.bundle import Bundle
 from model_export.bundle.extractor import Extractor
-from model_export.bundle.format import Bundle
 from model_export.bundle.serving import FixedServing
 from stream.events.event import Event
 from stream.events.producer import EventProducer
 from stream.kafka.cluster import Cluster
 from stream.store.codec import to_bytes
+from stream.store.contract import Store
 from stream.store.lmdb_store import LmdbStore
-from stream.store.protocol import Store
 from stream.store.state import UserState
 from stream.updater.updater import Updater
 from testbed.real_kafka import RealKafka

@@ -17,7 +17,7 @@ from starlette.testclient import TestClient
 from index.api.errors import MOST_BYTES
 from index.api.requests import MOST_USERS
 from index.recommend.recommender import Recommender
-from model_export.bundle.format import Bundle, write_manifest
+from model_export.bundle.bundle import Bundle, write_manifest
 from stream.store.lmdb_store import LmdbStore
 from testbed.real_redis import RealRedis
 from tests.support.api_world import AGE_S, app_of, client_of, user

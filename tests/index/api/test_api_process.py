@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from model_export.bundle.format import Bundle
+from model_export.bundle.bundle import Bundle
 from model_export.bundle.registry import Registry
 from stream.store.lmdb_store import LmdbStore
 from tests.support.api_world import user

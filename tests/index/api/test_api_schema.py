@@ -15,7 +15,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from model_export.bundle.format import Bundle
+from model_export.bundle.bundle import Bundle
 from stream.store.lmdb_store import LmdbStore
 from tests.support.api_world import app_of, user
 

@@ -31,13 +31,13 @@ from index.recommend.explain import candidates_as_text
 from index.recommend.recommender import Recommender
 from index.recommend.request import Request
 from index.search.beam import BeamIndex
-from index.search.bundled import build_index, open_index
 from index.search.exact import ExactIndex
 from index.search.hnsw import HnswSettings
+from index.search.index_files import build_index, open_index
 from index.search.maxsim import Allowed
-from index.search.overlaid import OverlaidIndex
+from index.search.overlaid_index import OverlaidIndex
 from mindstream.settings import load
-from model_export.bundle.format import (
+from model_export.bundle.bundle import (
     CATALOGUE,
     FEATURES,
     ITEM_EMBEDDINGS,

@@ -10,8 +10,8 @@ from starlette.testclient import TestClient
 from index.recommend.filters import Filters
 from index.recommend.recommender import Recommender
 from index.recommend.request import Request
-from model_export.bundle.format import Bundle
-from stream.store.protocol import Store
+from model_export.bundle.bundle import Bundle
+from stream.store.contract import Store
 from stream.store.state import UserState
 from tests.support.api_world import app_of, client_of
 

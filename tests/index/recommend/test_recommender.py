@@ -13,11 +13,10 @@ import pytest
 from index.catalogue.item import Item
 from index.catalogue.lmdb_overlay import LmdbOverlayStore
 from index.recommend.recommender import Recommender
-from index.search.bundled import build_index
 from index.search.exact import ExactIndex
 from index.search.hnsw import HnswSettings
-from model_export.bundle.extractor import Capsules, Extractor
-from model_export.bundle.format import (
+from index.search.index_files import build_index
+from model_export.bundle.bundle import (
     CATALOGUE,
     INDEX,
     ITEM_EMBEDDINGS,
@@ -28,6 +27,7 @@ from model_export.bundle.format import (
     describe_file,
     write_manifest,
 )
+from model_export.bundle.extractor import Capsules, Extractor
 from model_export.bundle.registry import Registry
 from stream.events.position import Position
 from stream.store.history import History

@@ -16,7 +16,7 @@ from index.recommend.recommender import Candidates, Recommender
 from index.recommend.request import Request
 from index.recommend.selection import choose_greedily, select_candidates
 from index.search.maxsim import Hits
-from model_export.bundle.format import Bundle
+from model_export.bundle.bundle import Bundle
 from model_export.models.checkpoint import Checkpoint
 from stream.store.lmdb_store import LmdbStore
 from tests.support.index_world import state_of

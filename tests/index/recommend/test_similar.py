@@ -11,7 +11,7 @@ from index.catalogue.lmdb_overlay import LmdbOverlayStore
 from index.catalogue.overlay import Overlay
 from index.recommend.recommender import Recommender, UnknownItemError
 from index.recommend.request import Request
-from model_export.bundle.format import Bundle
+from model_export.bundle.bundle import Bundle
 from model_export.bundle.registry import Registry
 from stream.store.lmdb_store import LmdbStore
 from tests.support.index_world import run_index, state_of

@@ -17,14 +17,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from index.search import beam, breadth, bundled, hnsw, keys
+from index.search import beam, hnsw
+from index.search import ef_tuning as breadth
+from index.search import heaps as keys
+from index.search import index_files as bundled
 from index.search.beam import BeamIndex
-from index.search.bundled import build_index, open_index
 from index.search.exact import ExactIndex
 from index.search.hnsw import HnswIndex, HnswSettings, augmented
+from index.search.index_files import build_index, open_index
 from index.search.links import links_of, union
 from index.search.maxsim import EVERY_ROW, NO_ROWS, Allowed, Hits, MaxSimIndex
-from model_export.bundle.format import INDEX, Bundle, BundleError, describe_file, write_manifest
+from model_export.bundle.bundle import INDEX, Bundle, BundleError, describe_file, write_manifest
 from model_export.bundle.registry import Registry
 
 Build = Callable[[np.ndarray], MaxSimIndex]

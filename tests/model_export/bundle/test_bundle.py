@@ -15,9 +15,7 @@ import onnx
 import pytest
 import torch
 
-from model_export.bundle.check import check
-from model_export.bundle.extractor import Extractor
-from model_export.bundle.format import (
+from model_export.bundle.bundle import (
     EXTRACTOR,
     FEATURES,
     GOLDEN,
@@ -32,6 +30,8 @@ from model_export.bundle.format import (
     draw_routing_logits,
     write_manifest,
 )
+from model_export.bundle.check import check
+from model_export.bundle.extractor import Extractor
 from model_export.bundle.registry import Registry
 from model_export.data.dataset import build_vocabulary
 from model_export.data.interactions import InteractionLog

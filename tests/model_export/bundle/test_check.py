@@ -14,11 +14,10 @@ import onnx
 import pytest
 from typer.testing import CliRunner
 
-from index.search.bundled import build_index
 from index.search.hnsw import HnswSettings
+from index.search.index_files import build_index
 from mindstream.commands.model import app
-from model_export.bundle.check import CHECKS, check
-from model_export.bundle.format import (
+from model_export.bundle.bundle import (
     CATALOGUE,
     EXTRACTOR,
     FEATURES,
@@ -35,6 +34,7 @@ from model_export.bundle.format import (
     describe_file,
     write_manifest,
 )
+from model_export.bundle.check import CHECKS, check
 from model_export.export.bundle_writer import write_arrays
 
 DOCS = Path(__file__).parents[3] / "docs" / "bundle.md"

@@ -11,8 +11,8 @@ import onnxruntime
 import pytest
 import torch
 
+from model_export.bundle.bundle import EXTRACTOR, Bundle, draw_routing_logits
 from model_export.bundle.extractor import BATCH, Capsules, Extractor
-from model_export.bundle.format import EXTRACTOR, Bundle, draw_routing_logits
 from model_export.export.bundle_writer import export
 from model_export.export.onnx_graph import write_graph
 from model_export.export.parity import largest_difference, random_histories

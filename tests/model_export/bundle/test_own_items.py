@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from index.recommend.recommender import Recommender
+from model_export.bundle.bundle import Bundle, BundleError, write_manifest
 from model_export.bundle.check import check
 from model_export.bundle.extractor import Extractor
-from model_export.bundle.format import Bundle, BundleError, write_manifest
 from model_export.bundle.own_items import own_items
 from model_export.data.dataset import Sequences
 from model_export.data.simulator import SimulatedShop

@@ -18,8 +18,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mindstream.commands.model import app
-from model_export.bundle.check import check
-from model_export.bundle.format import (
+from model_export.bundle.bundle import (
     CATALOGUE,
     GOLDEN,
     ITEM_EMBEDDINGS,
@@ -28,6 +27,7 @@ from model_export.bundle.format import (
     describe_file,
     write_manifest,
 )
+from model_export.bundle.check import check
 from model_export.bundle.lock import locked
 from model_export.bundle.registry import LOCK, POINTER, Registry
 

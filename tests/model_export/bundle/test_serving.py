@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from model_export.bundle import serving as following
+from model_export.bundle.bundle import Bundle, BundleError
 from model_export.bundle.extractor import Extractor
-from model_export.bundle.format import Bundle, BundleError
 from model_export.bundle.registry import POINTER, Registry
 from model_export.bundle.serving import Serving
 from testbed.bad_bundles import BAD_BUNDLES, BadBundle, copy_bundle

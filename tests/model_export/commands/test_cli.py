@@ -20,8 +20,8 @@ from typer.models import CommandInfo
 
 from mindstream import console
 from mindstream.commands.model import app
+from model_export.bundle.bundle import CATALOGUE, Bundle
 from model_export.bundle.check import check
-from model_export.bundle.format import CATALOGUE, Bundle
 from model_export.bundle.registry import Registry
 from model_export.commands.models import train, training_state_file
 from model_export.data.simulator import simulate

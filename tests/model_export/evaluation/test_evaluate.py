@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 import torch
 
+from model_export.bundle.bundle import Bundle
 from model_export.bundle.extractor import Extractor
-from model_export.bundle.format import Bundle
 from model_export.bundle.own_items import own_items
 from model_export.data.dataset import build_sequences
 from model_export.data.interactions import InteractionLog

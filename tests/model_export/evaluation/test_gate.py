@@ -11,8 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from mindstream.commands.model import app
+from model_export.bundle.bundle import ITEM_EMBEDDINGS, Bundle, BundleError, describe_file, write_manifest
 from model_export.bundle.extractor import Extractor
-from model_export.bundle.format import ITEM_EMBEDDINGS, Bundle, BundleError, describe_file, write_manifest
 from model_export.bundle.registry import Registry
 from model_export.data.dataset import build_sequences
 from model_export.data.interactions import InteractionLog

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from model_export.bundle.format import MODEL_CARD, Bundle
+from model_export.bundle.bundle import MODEL_CARD, Bundle
 from model_export.data.simulator import SimulatedShop
 from model_export.evaluation.evaluate import with_test_metrics
 from model_export.export.model_card import model_card

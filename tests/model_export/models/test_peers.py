@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from model_export.bundle.bundle import EXTRACTOR, Bundle
 from model_export.bundle.check import check
 from model_export.bundle.extractor import OUTPUTS, Extractor
-from model_export.bundle.format import EXTRACTOR, Bundle
 from model_export.bundle.time_gaps import BUCKETS
 from model_export.export.bundle_writer import export
 from model_export.models.checkpoint import Checkpoint

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from benchmarks.quality import planted
-from model_export.bundle.format import Bundle
+from model_export.bundle.bundle import Bundle
 from model_export.data.simulator import SimulatedShop, simulate
 from model_export.export.bundle_writer import export
 from model_export.models.checkpoint import Checkpoint, new_model

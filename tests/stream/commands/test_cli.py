@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from mindstream.settings import Settings
-from model_export.bundle.format import Bundle
+from model_export.bundle.bundle import Bundle
 from model_export.bundle.registry import Registry
 from model_export.data.interactions import InteractionLog
 from model_export.data.simulator import SimulatedShop

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from mindstream.settings import Settings
+from model_export.bundle.bundle import Bundle
 from model_export.bundle.extractor import Extractor
-from model_export.bundle.format import Bundle
 from stream.events.event import Event
 from stream.events.position import Position
 from stream.store.history import History

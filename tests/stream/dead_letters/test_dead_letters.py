@@ -14,7 +14,7 @@ from kafka import KafkaProducer
 from mindstream.settings import Settings
 from stream.dead_letters.letter import Letter, from_line, to_line
 from stream.dead_letters.redrive import LONGEST_EVENT_ID, record_to_send, with_event_id
-from stream.dead_letters.topic import DeadLetterTopic
+from stream.dead_letters.topic_reader import DeadLetterTopic
 from stream.dead_letters.writer import KEPT_BYTES
 from stream.events.event import Event, decode, encode
 from stream.kafka.embedded_broker import EmbeddedBroker

@@ -12,16 +12,16 @@ from pathlib import Path
 import pytest
 
 from mindstream.settings import Settings
+from model_export.bundle.bundle import Bundle
 from model_export.bundle.extractor import Extractor
-from model_export.bundle.format import Bundle
 from model_export.bundle.serving import FixedServing
 from stream.events.event import Event
 from stream.events.producer import EventProducer
 from stream.events.replay import Brake
 from stream.kafka.cluster import Cluster
 from stream.kafka.embedded_broker import ANNOUNCEMENT, BrokerTakenError, EmbeddedBroker, is_locked, running_embedded
+from stream.store.contract import Store
 from stream.store.lmdb_store import LmdbStore
-from stream.store.protocol import Store
 from stream.store.state import UserState
 from stream.updater.updater import Updater
 from testbed.stream_process import Command, wait_until

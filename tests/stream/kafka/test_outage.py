@@ -8,7 +8,7 @@ from stream.events import producer
 from stream.events.event import Event
 from stream.events.producer import EventProducer
 from stream.kafka.cluster import Cluster
-from testbed import system
+from testbed import system_packages as system
 from testbed.real_kafka import RealKafka, needed_commands
 from testbed.stream_process import wait_until
 

@@ -16,13 +16,14 @@ import stream.__main__
 from demo.engine.engine import Engine
 from mindstream import console, settings
 from mindstream.settings import Settings
-from model_export.bundle.format import Bundle
+from model_export.bundle.bundle import Bundle
 from model_export.bundle.registry import Registry
 from stream.events.event import Event, decode
 from stream.events.producer import EventProducer
 from stream.kafka.cluster import Cluster
 from stream.kafka.security import Security
-from testbed import kafka_jars, system
+from testbed import kafka_jars
+from testbed import system_packages as system
 from testbed.java_broker import JavaBroker, free_ports
 from testbed.listeners import MECHANISMS, PROTOCOLS, USER, Listeners
 from testbed.stream_process import Command

@@ -7,7 +7,7 @@ from pydantic import SecretStr
 
 from mindstream.settings import Settings
 from stream.store.lmdb_store import LmdbStore
-from stream.store.open import open_store
+from stream.store.open_store import open_store
 from stream.store.redis_store import RedisStore
 from testbed.real_redis import RealRedis
 from tests.support.stores import item_of, state

@@ -15,9 +15,9 @@ from typing import Self
 import pytest
 from redis.exceptions import MovedError
 
-from stream.store.protocol import Store
+from stream.store.contract import Store
 from stream.store.redis_store import RedisStore
-from testbed import system
+from testbed import system_packages as system
 from testbed.real_redis import RealRedis, RealRedisCluster
 from testbed.stream_process import ROOT
 from tests.support.stores import IDLE_DAYS, idle_since, item_of, overwrite, state

@@ -17,9 +17,9 @@ from msgspec.structs import replace
 from model_export.bundle.extractor import Capsules
 from stream.events.position import Position
 from stream.store.codec import to_bytes
+from stream.store.contract import Store
 from stream.store.history import History
 from stream.store.lmdb_store import KEYS_AT_ONCE, LmdbStore
-from stream.store.protocol import Store
 from stream.store.state import DAY_MS, MARKER_DAYS, UserState, recomputed
 from tests.support.stores import IDLE_DAYS, STORES, idle_since, item_of, overwrite, position_in, state
 

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.scenario.home import Home, counted
 from benchmarks.scenario.load import clicks
-from model_export.bundle.format import Bundle
+from model_export.bundle.bundle import Bundle
 from stream.events.event import Event
 from stream.events.producer import EventProducer
 from testbed.real_kafka import RealKafka

@@ -8,8 +8,8 @@ import msgspec
 import numpy as np
 import pytest
 
+from model_export.bundle.bundle import Bundle
 from model_export.bundle.extractor import Extractor
-from model_export.bundle.format import Bundle
 from model_export.bundle.registry import Registry
 from model_export.bundle.serving import FixedServing, Serving
 from stream.events.event import Event

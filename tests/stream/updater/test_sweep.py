@@ -8,8 +8,8 @@ import pytest
 from msgspec.structs import replace
 
 from mindstream.settings import Settings
+from model_export.bundle.bundle import Bundle
 from model_export.bundle.extractor import Extractor
-from model_export.bundle.format import Bundle
 from model_export.bundle.registry import Registry
 from stream.events.position import Position
 from stream.monitoring.metrics import Metrics

@@ -17,7 +17,7 @@ from kafka.errors import KafkaTimeoutError, RebalanceInProgressError
 from msgspec import structs
 from msgspec.structs import replace
 
-from model_export.bundle.format import Bundle
+from model_export.bundle.bundle import Bundle
 from stream.dead_letters.writer import KEPT_BYTES
 from stream.events.event import Event, Forget, decode, encode
 from stream.events.position import Position
@@ -27,9 +27,9 @@ from stream.kafka.reader import LIFE_CHECK_S
 from stream.monitoring.metrics import STALLS
 from stream.monitoring.observer import PARTS, Observer
 from stream.store.codec import to_bytes
+from stream.store.contract import Store
 from stream.store.history import History
 from stream.store.lmdb_store import LmdbStore
-from stream.store.protocol import Store
 from stream.store.state import UserState
 from stream.updater.updater import MOST_TRIES, Updater
 from testbed.bad_records import BAD_RECORDS
@@ -419,7 +419,7 @@ def decodes(monkeypatch: pytest.MonkeyPatch) -> list[bytes | None]:
         values.append(value)
         return decode(value, key, published_ms)
 
-    monkeypatch.setattr("stream.updater.pending.decode", noted)
+    monkeypatch.setattr("stream.updater.pending_batch.decode", noted)
     return values
 
 

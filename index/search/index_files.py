@@ -4,14 +4,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from index.search import breadth, hnsw
+from index.search import ef_tuning as breadth
+from index.search import hnsw
 from index.search.beam import BeamIndex
-from index.search.breadth import Breadth
+from index.search.ef_tuning import Breadth
 from index.search.exact import ExactIndex
 from index.search.hnsw import HnswSettings
 from index.search.links import links_of
 from index.search.maxsim import MaxSimIndex
-from model_export.bundle.format import INDEX, Bundle, describe_file, verify_file, write_manifest
+from model_export.bundle.bundle import INDEX, Bundle, describe_file, verify_file, write_manifest
 
 __all__ = ["breadth_of", "build_index", "open_index"]
 

@@ -10,7 +10,7 @@ from typing import IO
 
 __all__ = ["Retraining"]
 
-RETRAIN = (sys.executable, "-m", "demo.engine.retrain")
+RETRAIN = (sys.executable, "-m", "demo.engine.retrain_with_events")
 PERCENT = re.compile(r"(\d+)%\|")
 KEPT_LINES = 12
 

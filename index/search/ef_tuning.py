@@ -8,7 +8,7 @@ import numpy as np
 
 from index.search.beam import BeamIndex
 from index.search.maxsim import Hits
-from model_export.bundle.format import GOLDEN, Bundle
+from model_export.bundle.bundle import GOLDEN, Bundle
 
 __all__ = ["NARROWEST", "QUERIES", "TARGET", "Breadth", "measured", "queries_of"]
 

@@ -1,8 +1,8 @@
 """The capsule store that the settings name."""
 
 from mindstream.settings import Settings
+from stream.store.contract import Store
 from stream.store.lmdb_store import LmdbStore
-from stream.store.protocol import Store
 
 __all__ = ["open_store"]
 

@@ -1,4 +1,4 @@
-"""Train again on the log and what has happened since, and publish: `python -m demo.engine.retrain` beside a demo."""
+"""Train again on the log and what has happened since, and publish; the machine room runs it beside the demo."""
 
 import logging
 import os
@@ -7,19 +7,19 @@ from dataclasses import replace
 import pandas as pd
 import typer
 
-from demo.engine.home import log_file
+from demo.engine.paths import log_file
 from demo.engine.prepare import publish, shown_model
 from mindstream import console, settings
 from model_export.commands.options import set_threads
 from model_export.data.interactions import InteractionLog
 from model_export.readers import read_log
-from stream.dead_letters.topic import DeadLetterTopic
+from stream.dead_letters.topic_reader import DeadLetterTopic
 from stream.events.event import BadEventError, Event, decode
 from stream.kafka.connect import reachable_cluster
 
 __all__ = ["with_events"]
 
-log = logging.getLogger("demo.engine.retrain")
+log = logging.getLogger("demo.engine.retrain_with_events")
 
 SECONDS = 15.0  # of training; the page is being watched
 NICE = 10  # what is served comes first

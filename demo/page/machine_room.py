@@ -7,10 +7,10 @@ import streamlit as st
 from demo.drawing import charts
 from demo.drawing.words import age, escape_markdown
 from demo.engine.engine import Engine
-from demo.engine.malformed import MALFORMED, last_letters, send
+from demo.engine.invalid_records import MALFORMED, last_letters, send
 from demo.engine.traffic import MOST_PER_SECOND
 from mindstream.printable import printable
-from model_export.bundle.format import Bundle
+from model_export.bundle.bundle import Bundle
 
 __all__ = ["show"]
 

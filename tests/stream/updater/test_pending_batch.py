@@ -7,7 +7,7 @@ from stream.events.event import Event, Forget, encode
 from stream.events.position import Position
 from stream.kafka.batch import RecordBatch
 from stream.monitoring.metrics import STALLS
-from stream.updater.pending import PendingBatch, Stage, decode_batch
+from stream.updater.pending_batch import PendingBatch, Stage, decode_batch
 
 START_MS = 1_720_000_000_000
 

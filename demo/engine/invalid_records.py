@@ -7,7 +7,7 @@ from collections.abc import Callable
 from kafka.errors import KafkaError
 
 from stream.dead_letters.letter import Letter
-from stream.dead_letters.topic import DeadLetterTopic
+from stream.dead_letters.topic_reader import DeadLetterTopic
 from stream.events.producer import EventProducer
 from stream.kafka.cluster import Cluster
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from index.search.keys import NOTHING, compiled, dot, key_of, pop, push, row_of, sift_down
+from index.search.heaps import NOTHING, compiled, dot, key_of, pop, push, row_of, sift_down
 from index.search.prefetch import CACHE_LINE, prefetch_line
 
 __all__ = ["joint_beams"]

@@ -27,7 +27,7 @@ from index.recommend.filters import ResolvedRequest
 from index.recommend.recommender import Recommender
 from index.recommend.request import Request
 from model_export.bundle.serving import Serving
-from stream.store.protocol import Store
+from stream.store.contract import Store
 from stream.store.state import UserState
 
 __all__ = ["Answers"]
