@@ -8,7 +8,7 @@ import streamlit as st
 from demo.drawing.words import escape_markdown
 from demo.engine.engine import Engine
 from demo.engine.paths import is_prepared
-from demo.engine_keeper import power
+from demo.engine_keeper import engine_keeper
 from demo.page import machine_room as room
 from demo.page import shop
 from demo.page.visitor import choose_user
@@ -39,7 +39,7 @@ def page() -> None:
     if not is_prepared(settings.load()):
         prepare_once()
     with st.spinner("Starting the broker, the updater and the recommender ...", show_time=True):
-        engine = power().engine()
+        engine = engine_keeper().engine()
     view = header()
     user_id = choose_user(engine)
     where(engine)

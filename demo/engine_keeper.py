@@ -8,18 +8,18 @@ from demo.engine.engine import Engine
 from mindstream import settings
 from mindstream.settings import Settings
 
-__all__ = ["Power", "power"]
+__all__ = ["EngineKeeper", "engine_keeper"]
 
 
 @cache
-def power() -> "Power":
+def engine_keeper() -> "EngineKeeper":
     """Return the keeper of this process's engine; it ends with the process."""
-    made = Power(settings.load())
+    made = EngineKeeper(settings.load())
     atexit.register(made.close)
     return made
 
 
-class Power:
+class EngineKeeper:
     """Keeps an engine running."""
 
     def __init__(self, settings: Settings) -> None:

@@ -8,13 +8,13 @@ from contextlib import suppress
 
 from streamlit.web import cli
 
-from demo.engine_keeper import power
+from demo.engine_keeper import engine_keeper
 
 
 def _start_engine() -> None:
     """Start the engine; what is wrong, if anything, the page finds out for itself, and says."""
     with suppress(OSError, ValueError):
-        power().engine()
+        engine_keeper().engine()
 
 
 if __name__ == "__main__":

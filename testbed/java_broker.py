@@ -12,7 +12,7 @@ from pathlib import Path
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
-from testbed import child_server as tied_process
+from testbed import child_server
 from testbed.kafka_jars import tail
 from testbed.listeners import Listeners
 
@@ -92,7 +92,7 @@ class JavaBroker:
     def kill(self) -> None:
         """SIGKILL, as in a crash; nothing if it does not run."""
         process, self._process = self._process, None
-        tied_process.kill(process)
+        child_server.kill(process)
 
     def remove(self) -> None:
         """Kill the broker and remove its data.
@@ -111,7 +111,7 @@ class JavaBroker:
             raise RuntimeError(f"Kafka's StorageTool failed:\n{tail(done.stdout + done.stderr)}")
 
     def _spawn(self) -> subprocess.Popen[bytes]:
-        return tied_process.start(self.folder, [*self._java, "-Xmx1G", "kafka.Kafka", str(self._properties)], self._log)
+        return child_server.start(self.folder, [*self._java, "-Xmx1G", "kafka.Kafka", str(self._properties)], self._log)
 
     def _tail(self) -> str:
         return tail(self._log.read_text(errors="replace"))

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from redis import Redis
 
-from testbed import child_server as tied_process
+from testbed import child_server
 from testbed import system_packages as system
 from testbed.java_broker import free_ports
 
@@ -56,7 +56,7 @@ class RealRedis:
 
     def start(self) -> None:
         """Start it and wait until it answers with all its data."""
-        self.process = tied_process.start(self.folder, self.command(), self.folder / "redis.log")
+        self.process = child_server.start(self.folder, self.command(), self.folder / "redis.log")
         deadline = time.monotonic() + START_SECONDS
         while not self.answers():
             said = (self.folder / "redis.log").read_text(errors="replace")[-2000:]
@@ -110,7 +110,7 @@ class RealRedis:
     def kill(self) -> None:
         """Kill it, as in a crash; do nothing if it does not run."""
         process, self.process = self.process, None
-        tied_process.kill(process)
+        child_server.kill(process)
 
     def restart(self) -> None:
         """Stop it and start it on the same port with the same data."""

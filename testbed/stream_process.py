@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Self
 
-__all__ = ["ROOT", "Command", "wait_until"]
+__all__ = ["ROOT", "StreamProcess", "wait_until"]
 
 ROOT = Path(__file__).parents[1]
 WITHIN_S = 240.0
@@ -24,7 +24,7 @@ def wait_until(happened: Callable[[], object], what: str, within_s: float = WITH
         time.sleep(0.005)
 
 
-class Command:
+class StreamProcess:
     """A running `python -m stream`; what it says on stdout and stderr goes to one file.
 
     Parameters

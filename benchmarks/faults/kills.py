@@ -13,7 +13,7 @@ from benchmarks.scenario.home import Home, counted
 from benchmarks.scenario.load import Load
 from benchmarks.scenario.verdict import verdict
 from benchmarks.scenario.world import World
-from testbed.stream_process import Command, wait_until
+from testbed.stream_process import StreamProcess, wait_until
 
 __all__ = ["quantiles", "sigkill", "sigterm"]
 
@@ -67,7 +67,7 @@ def _has_written_ahead(home: Home) -> bool:
     return any(one.position.offset >= committed[one.position.partition] for one in states_of(home.store))
 
 
-def _kill(home: Home, command: Command, turn: int) -> float | None:
+def _kill(home: Home, command: StreamProcess, turn: int) -> float | None:
     """Kill an updater that was just started.
 
     Returns the seconds until it applied its first event, if that was awaited.

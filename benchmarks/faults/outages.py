@@ -12,7 +12,7 @@ from benchmarks.scenario.verdict import verdict
 from benchmarks.scenario.watch import Watch
 from benchmarks.scenario.world import World
 from testbed.real_redis import RealRedis
-from testbed.stream_process import Command
+from testbed.stream_process import StreamProcess
 
 __all__ = ["broker", "dead_letters_refused", "redis_down"]
 
@@ -82,7 +82,7 @@ def _slow(redis: RealRedis, seconds: float) -> None:
             time.sleep(SLOW_MS / 1000)
 
 
-def _evictions(command: Command) -> int:
+def _evictions(command: StreamProcess) -> int:
     """Count how often the group thought an updater dead: it has joined once more each time."""
     return max(command.said.count("thought dead by the group"), counted(command)["rebalances"] - 1)
 

@@ -19,7 +19,7 @@ from benchmarks.scenario.watch import Memory, Watch
 from benchmarks.scenario.world import World
 from stream.events.event import Event
 from stream.events.producer import EventProducer
-from testbed.stream_process import Command
+from testbed.stream_process import StreamProcess
 
 __all__ = ["GROWTH_MB", "burst", "churn", "duplicates", "shuffled", "too_much"]
 
@@ -63,7 +63,7 @@ def churn(world: World, seconds: float = 180.0) -> Found:
     return Found(faults, figures | {"stall_s": watch.stall_s, "drain_s": drain_s})
 
 
-def _come_and_go(home: Home, waits: bool) -> Command:
+def _come_and_go(home: Home, waits: bool) -> StreamProcess:
     """Run an updater that leaves 5 s after its start.
 
     One that waits does not leave before it has partitions.
@@ -107,7 +107,7 @@ def burst(world: World, seconds: float = 60.0) -> Found:
     return Found(faults, figures | {"own_before_mb": before_own_mb, "peak_own_mb": memory.own_mb})
 
 
-def _sleep_at_the_end(command: Command, load: Load, seconds: float) -> None:
+def _sleep_at_the_end(command: StreamProcess, load: Load, seconds: float) -> None:
     """Let a load go on for so long, and stop the updater for the last part of it."""
     stopped_s = min(STOPPED_S, seconds / 2)
     time.sleep(seconds - stopped_s)

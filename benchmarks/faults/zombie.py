@@ -15,7 +15,7 @@ from benchmarks.scenario.verdict import verdict
 from benchmarks.scenario.world import World
 from stream.store.lmdb_store import LmdbStore
 from testbed.real_redis import RealRedis
-from testbed.stream_process import Command, wait_until
+from testbed.stream_process import StreamProcess, wait_until
 
 __all__ = ["Awakened", "tried", "writes", "zombie"]
 
@@ -142,7 +142,7 @@ def writes(home: Home, redis: RealRedis | None) -> int:
         return int(client.info("commandstats").get("cmdstat_hset", {}).get("calls", 0))
 
 
-def _wait_until_quiet(home: Home, sleeper: Command) -> None:
+def _wait_until_quiet(home: Home, sleeper: StreamProcess) -> None:
     """Return once the updater that was stopped has been back in the group for some seconds."""
     sleeper.says("somebody else reads", BACK_WITHIN_S)
     wait_until(lambda: home.members() == 2, "both updaters are in the group", BACK_WITHIN_S)

@@ -22,7 +22,7 @@ from stream.kafka.cluster import Cluster
 from stream.store.lmdb_store import LmdbStore
 from stream.store.open_store import open_store
 from testbed.real_kafka import RealKafka
-from testbed.stream_process import Command, wait_until
+from testbed.stream_process import StreamProcess, wait_until
 
 __all__ = ["Home", "counted"]
 
@@ -59,7 +59,7 @@ class Home:
         self.consumer = self.cluster.consumer(self.settings.group)  # never subscribes, so it is no member
 
     @contextmanager
-    def start(self, **more: str) -> Iterator[Command]:
+    def start(self, **more: str) -> Iterator[StreamProcess]:
         """Start `python -m stream run`, with more variables; kill it at the end of the block."""
         variables = {
             "KAFKA_BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
@@ -68,11 +68,11 @@ class Home:
             "MINDSTREAM_REDIS": self.settings.redis.get_secret_value(),
             **more,
         }
-        with Command(self.settings.home, "run", variables=variables) as command:
+        with StreamProcess(self.settings.home, "run", variables=variables) as command:
             yield command
 
     @contextmanager
-    def run(self) -> Iterator[Command]:
+    def run(self) -> Iterator[StreamProcess]:
         """Start `python -m stream run`, and wait until the group has given it partitions."""
         with self.start() as command:
             yield command.says(f"now reading {self.settings.topic}")
@@ -152,7 +152,7 @@ class Home:
         self.close()
 
 
-def counted(command: Command) -> Counter[str]:
+def counted(command: StreamProcess) -> Counter[str]:
     """Return what an updater that was stopped has counted, from its last line."""
     said = re.findall(r"stopped cleanly: \{(.*)\}", command.said)
     assert len(said) == 1, f"the updater does not say that it stopped cleanly, only:\n{command.said[-2000:]}"

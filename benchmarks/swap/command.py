@@ -43,7 +43,7 @@ from stream.store.state import UserState
 from testbed.bad_bundles import BAD_BUNDLES, copy_bundle
 from testbed.real_kafka import RealKafka
 from testbed.small_model import log_without_items
-from testbed.stream_process import Command, wait_until
+from testbed.stream_process import StreamProcess, wait_until
 
 __all__ = ["fill", "left_old_of", "main", "warm_recommender"]
 
@@ -176,7 +176,7 @@ def _swap(
     swaps: int,
     readers: Readers,
     load: Load,
-    command: Command,
+    command: StreamProcess,
     figures: _SwapFigures,
 ) -> None:
     """Point to one and the other, each time until readers and updater have taken it over."""
@@ -199,12 +199,12 @@ def _swap(
     figures.values |= {"rss_growth": max(grown.values()), "swaps": swaps}
 
 
-def _taken_over(command: Command) -> int:
+def _taken_over(command: StreamProcess) -> int:
     """Count how often the updater says that it works with another model."""
     return command.said.count("capsules are of model")
 
 
-def _has_taken_over(command: Command, times: int) -> bool:
+def _has_taken_over(command: StreamProcess, times: int) -> bool:
     """Tell whether the updater has taken over so many models."""
     return _taken_over(command) == times
 
@@ -223,7 +223,7 @@ def _resident_mb(pid: int) -> float:
     return sum(one.rss for one in maps if not one.path.endswith("data.mdb")) / 1e6
 
 
-def _refuse_all(registry: Registry, good: Bundle, serving: Serving[Recommender], command: Command) -> int:
+def _refuse_all(registry: Registry, good: Bundle, serving: Serving[Recommender], command: StreamProcess) -> int:
     """Point to bundles that must not be served, one after the other; return how many were."""
     version, taken, served = serving.version, _taken_over(command), 0
     for kind, bad in tqdm(BAD_BUNDLES.items(), desc="bad bundles", unit="bundle"):

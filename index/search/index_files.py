@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from index.search import ef_tuning as breadth
-from index.search import hnsw
+from index.search import ef_tuning, hnsw
 from index.search.beam import BeamIndex
 from index.search.ef_tuning import Breadth
 from index.search.exact import ExactIndex
@@ -20,7 +19,7 @@ EXACT_UP_TO = 20_000  # items; below about this size a scan is faster than a gra
 
 
 def build_index(
-    bundle: Bundle, kind: str, settings: HnswSettings, progress: bool = True, target: float = breadth.TARGET
+    bundle: Bundle, kind: str, settings: HnswSettings, progress: bool = True, target: float = ef_tuning.TARGET
 ) -> Bundle:
     """Add an index to a bundle that is not published yet, and list it in the manifest.
 
@@ -59,7 +58,7 @@ def _ef_of(plain: hnsw.HnswIndex, bundle: Bundle, settings: HnswSettings, target
     if settings.ef:
         return {"ef": settings.ef}
     index = BeamIndex(plain.vectors, links_of(plain.graph), {1: 1})
-    found = breadth.measured(index, breadth.queries_of(bundle, settings.seed), target)
+    found = ef_tuning.measured(index, ef_tuning.queries_of(bundle, settings.seed), target)
     return {
         "ef": {str(n): ef for n, ef in found.ef.items()},  # JSON's names are strings
         "recall": {str(n): round(recall, 4) for n, recall in found.recall.items()},

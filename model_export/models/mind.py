@@ -83,7 +83,7 @@ class InterestExtractor(nn.Module):
     """From behaviour embeddings to interest capsules; this part is exported to ONNX.
 
     It draws nothing at random: the initial routing logits are an input. Training passes fresh Gaussians,
-    serving the fixed ones of each item (see draw_routing_logits in format.py).
+    serving the fixed ones of each item (see draw_routing_logits in bundle.py).
     """
 
     def __init__(self, config: ModelConfig, profile_sizes: list[int]) -> None:

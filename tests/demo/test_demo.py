@@ -39,7 +39,7 @@ from demo.engine.paths import is_prepared, log_file, one_interest_models
 from demo.engine.personas import Personas
 from demo.engine.prepare import prepare, read_or_simulate
 from demo.engine.traffic import MOST_PER_SECOND, Traffic
-from demo.engine_keeper import Power, power
+from demo.engine_keeper import EngineKeeper, engine_keeper
 from index.recommend.recommender import Candidates
 from mindstream import settings
 from mindstream.settings import Settings
@@ -765,11 +765,11 @@ def test_where_things_are_is_said_without_secrets(engine: Engine) -> None:
     }
 
 
-# Power
+# EngineKeeper
 
 
 def test_an_engine_that_could_not_start_is_tried_again(bundle: Bundle, shop: SimulatedShop, tmp_path: Path) -> None:
-    power = Power(Settings(home=tmp_path, bootstrap_servers="", log=None))
+    power = EngineKeeper(Settings(home=tmp_path, bootstrap_servers="", log=None))
     with pytest.raises(BundleError, match="no model was published"):
         power.engine()
     home_of(bundle, shop, tmp_path)
@@ -793,9 +793,9 @@ def page(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
     """The page as a new visitor sees it."""
     monkeypatch.setattr(settings, "load", lambda: engine.settings)
     monkeypatch.setattr(demo.engine_keeper, "Engine", lambda _: engine)
-    power.cache_clear()
+    engine_keeper.cache_clear()
     yield run(AppTest.from_file(str(APP), default_timeout=240))
-    power.cache_clear()
+    engine_keeper.cache_clear()
 
 
 def run(page: AppTest) -> AppTest:
@@ -945,12 +945,12 @@ def test_what_does_not_start_is_said_and_tried_again(
 
     monkeypatch.setattr(settings, "load", lambda: engine.settings)
     monkeypatch.setattr(demo.engine_keeper, "Engine", fail)
-    power.cache_clear()
+    engine_keeper.cache_clear()
     page = run(AppTest.from_file(str(APP), default_timeout=240))
     assert says(page, str(failure))
     monkeypatch.setattr(demo.engine_keeper, "Engine", lambda _: engine)
     assert "Popular now" in html_of(run(page), "interests")
-    power.cache_clear()
+    engine_keeper.cache_clear()
 
 
 def test_what_breaks_while_it_runs_is_said(page: AppTest, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

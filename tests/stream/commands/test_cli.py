@@ -25,7 +25,7 @@ from stream.store.lmdb_store import LmdbStore
 from stream.store.redis_store import RedisStore
 from testbed.java_broker import free_ports
 from testbed.real_redis import RealRedis
-from testbed.stream_process import ROOT, Command, wait_until
+from testbed.stream_process import ROOT, StreamProcess, wait_until
 from tests.support.stream_shell import KafkaShell, Shell
 
 ANNA = b'{"user_id":"anna","item_id":"mug","event_time_ms":1720000000000}\n'
@@ -34,7 +34,7 @@ BEN = b'{"user_id":"ben","item_id":"bowl","event_time_ms":1720000000001,"event_t
 
 def run(home: Path, *arguments: str) -> tuple[int, str]:
     """Exit status and what was said by a process of its own."""
-    with Command(home, *arguments) as command:
+    with StreamProcess(home, *arguments) as command:
         return command.ends(), command.said
 
 
@@ -161,7 +161,7 @@ def test_through_the_embedded_broker(home: Path, bundle: Bundle, log: Interactio
     """Nothing is configured: `run` brings a broker of its own, and the others find it."""
     Registry(Settings(home=home).models).publish(bundle.path)
     write_table(log, tmp_path / "log.parquet")
-    with Command(home, "run") as updater:
+    with StreamProcess(home, "run") as updater:
         updater.says("the embedded broker serves at").says("reading behaviour-events")
         assert run(home, "replay", str(tmp_path / "log.parquet"))[0] == 0
         assert run(home, "produce", "--user", "anna", "--item", "mug")[0] == 0
@@ -175,7 +175,7 @@ def test_through_the_embedded_broker(home: Path, bundle: Bundle, log: Interactio
 def test_into_redis(home: Path, bundle: Bundle, real_redis: RealRedis) -> None:
     Registry(Settings(home=home).models).publish(bundle.path)
     redis = {"MINDSTREAM_REDIS": real_redis.url}
-    with Command(home, "run", variables=redis) as updater, RedisStore(real_redis.url) as store:
+    with StreamProcess(home, "run", variables=redis) as updater, RedisStore(real_redis.url) as store:
         updater.says("reading behaviour-events")
         assert run(home, "produce", "--user", "anna", "--item", bundle.item_ids[0])[0] == 0
         wait_until(lambda: list(store.users()) == ["anna"], "anna is stored")
@@ -191,7 +191,7 @@ def test_into_redis(home: Path, bundle: Bundle, real_redis: RealRedis) -> None:
 def test_without_the_redis_that_is_configured(home: Path, bundle: Bundle) -> None:
     Registry(Settings(home=home).models).publish(bundle.path)
     address = f"127.0.0.1:{free_ports(1)[0]}"
-    with Command(home, "run", variables={"MINDSTREAM_REDIS": f"redis://:s3cret@{address}"}) as command:
+    with StreamProcess(home, "run", variables={"MINDSTREAM_REDIS": f"redis://:s3cret@{address}"}) as command:
         assert command.ends() == 2
     assert f"error: the capsule store at Redis {address} cannot be opened: " in command.said
     assert "s3cret" not in command.said
@@ -199,13 +199,13 @@ def test_without_the_redis_that_is_configured(home: Path, bundle: Bundle) -> Non
 
 def test_a_second_run_beside_the_first_uses_its_broker(home: Path, bundle: Bundle) -> None:
     Registry(Settings(home=home).models).publish(bundle.path)
-    with EmbeddedBroker(Settings(home=home).state) as broker, Command(home, "run") as updater:
+    with EmbeddedBroker(Settings(home=home).state) as broker, StreamProcess(home, "run") as updater:
         updater.says(f"reading behaviour-events at {broker.cluster.bootstrap_servers}")
         assert updater.end(signal.SIGINT) == 0
 
 
 def test_a_broker_on_its_own(home: Path) -> None:
-    with Command(home, "broker") as broker:
+    with StreamProcess(home, "broker") as broker:
         broker.says("embedded broker at ").says("Ctrl-C stops it")
         status, said = run(home, "broker")
         assert (status, said.count("\n")) == (2, 1)
@@ -231,7 +231,7 @@ def test_where_no_kafka_answers(home: Path, bundle: Bundle) -> None:
     Registry(Settings(home=home).models).publish(bundle.path)
     address = f"localhost:{free_ports(1)[0]}"
     start = time.monotonic()
-    with Command(home, "run", variables={"KAFKA_BOOTSTRAP_SERVERS": address}) as command:
+    with StreamProcess(home, "run", variables={"KAFKA_BOOTSTRAP_SERVERS": address}) as command:
         assert command.ends() == 2
     assert command.said.startswith(f"error: no Kafka broker answers at {address} (")
     assert command.said.endswith("is KAFKA_BOOTSTRAP_SERVERS right and the broker up?\n")

@@ -15,7 +15,7 @@ from stream.store.history import History
 from stream.store.lmdb_store import LmdbStore
 from stream.store.state import UserState
 from testbed.real_kafka import RealKafka
-from testbed.stream_process import Command
+from testbed.stream_process import StreamProcess
 from tests.support.stream_shell import Shell
 from tests.support.updater_world import START_MS, World, work
 
@@ -128,7 +128,7 @@ def test_forgotten_and_back_again(world: World) -> None:
     step_until_committed(world, 5)
     assert shown(world, "anna") == (0, [world.items[item] for item in (1, 2, 3)])
     environment = {"KAFKA_BOOTSTRAP_SERVERS": world.kafka.bootstrap_servers, "MINDSTREAM_TOPIC": world.topic}
-    with Command(world.home, "forget", "anna", odd, variables=environment) as command:
+    with StreamProcess(world.home, "forget", "anna", odd, variables=environment) as command:
         assert command.ends() == 0, command.said
     assert command.said == f"asked on {world.topic} to forget 2 users\n"
     step_until_committed(world, 7)
@@ -152,7 +152,7 @@ def step_until_committed(world: World, records: int) -> None:
 def said_of(world: World, user_id: str) -> tuple[int, str]:
     """Exit status and words of `show --json`."""
     assert world.settings.state == Settings(home=world.home).state
-    with Command(world.home, "show", "--json", "--", user_id) as command:
+    with StreamProcess(world.home, "show", "--json", "--", user_id) as command:
         return command.ends(), command.said
 
 

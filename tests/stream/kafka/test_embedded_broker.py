@@ -24,7 +24,7 @@ from stream.store.contract import Store
 from stream.store.lmdb_store import LmdbStore
 from stream.store.state import UserState
 from stream.updater.updater import Updater
-from testbed.stream_process import Command, wait_until
+from testbed.stream_process import StreamProcess, wait_until
 
 START_MS = 1_720_000_000_000
 
@@ -34,8 +34,8 @@ def state_folder(home: Path) -> Path:
 
 
 @contextmanager
-def broker_process(home: Path) -> Iterator[Command]:
-    with Command(home, "broker") as command:
+def broker_process(home: Path) -> Iterator[StreamProcess]:
+    with StreamProcess(home, "broker") as command:
         yield command.says("embedded broker at")
 
 

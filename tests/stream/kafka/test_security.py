@@ -26,7 +26,7 @@ from testbed import kafka_jars
 from testbed import system_packages as system
 from testbed.java_broker import JavaBroker, free_ports
 from testbed.listeners import MECHANISMS, PROTOCOLS, USER, Listeners
-from testbed.stream_process import Command
+from testbed.stream_process import StreamProcess
 from tests.support.certificates import Authority, new_authority
 
 CANARY = "canary-7f3b"
@@ -298,7 +298,7 @@ def test_every_command_says_that_authentication_failed(
     """In one sentence, and without the password."""
     address = listeners.address("SASL_PLAINTEXT")
     environment = variables(address, "SASL_PLAINTEXT", MINDSTREAM_LOG_FORMAT=log_format)
-    with Command(home, *arguments(command, home), variables=environment) as process:
+    with StreamProcess(home, *arguments(command, home), variables=environment) as process:
         assert process.ends() == 2
     last = process.said.splitlines()[-1]
     assert f"the Kafka broker at {address} does not accept user 'ann': authentication failed (PLAIN)" in last

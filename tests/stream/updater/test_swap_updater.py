@@ -17,7 +17,7 @@ from stream.updater.interest_updates import InterestUpdate
 from stream.updater.updater import Updater
 from testbed.bad_bundles import BAD_BUNDLES, copy_bundle
 from testbed.real_kafka import RealKafka
-from testbed.stream_process import Command, wait_until
+from testbed.stream_process import StreamProcess, wait_until
 from tests.support.updater_world import START_MS, World, work
 
 
@@ -134,7 +134,7 @@ def test_a_running_updater_refuses_every_bad_bundle_and_goes_on(world: World, la
         "MINDSTREAM_TOPIC": world.topic,
         "MINDSTREAM_GROUP": world.settings.group,
     }
-    with Command(world.settings.home, "run", variables=variables) as updater:
+    with StreamProcess(world.settings.home, "run", variables=variables) as updater:
         updater.says("; reading ")
         for number, (kind, bad) in enumerate(BAD_BUNDLES.items()):
             Registry(models).point_to(named(kind))
