@@ -9,8 +9,7 @@ from demo.drawing.words import escape_markdown
 from demo.engine.engine import Engine
 from demo.engine.paths import is_prepared
 from demo.engine_keeper import engine_keeper
-from demo.page import machine_room as room
-from demo.page import shop
+from demo.page import machine_room, shop
 from demo.page.visitor import choose_user
 from mindstream import settings
 
@@ -46,7 +45,7 @@ def page() -> None:
     if "error" in st.session_state:
         st.error(escape_markdown(st.session_state.pop("error")))
     if view == ROOM:
-        room.show(engine)
+        machine_room.show(engine)
     else:
         shop.show(engine, user_id)
 

@@ -13,8 +13,7 @@ from typing import Any, Self
 
 from redis import Redis
 
-from testbed import child_server
-from testbed import system_packages as system
+from testbed import child_server, system_packages
 from testbed.java_broker import free_ports
 
 __all__ = ["RealRedis", "RealRedisCluster"]
@@ -44,7 +43,7 @@ class RealRedis:
     """
 
     def __init__(self, *options: str, password: str = "", tls: Path | None = None) -> None:
-        [self.server] = system.provide("redis-server")
+        [self.server] = system_packages.provide("redis-server")
         [self.port] = free_ports(1)
         self.options, self.password, self.tls = options, password, tls
         self.address = f"127.0.0.1:{self.port}"

@@ -13,8 +13,7 @@ from model_export.bundle.bundle import Bundle
 from model_export.data.simulator import SimulatedShop, simulate
 from model_export.export.bundle_writer import export
 from model_export.models.checkpoint import Checkpoint
-from testbed import java_broker
-from testbed import system_packages as system
+from testbed import java_broker, system_packages
 from testbed.real_kafka import RealKafka, needed_commands
 from testbed.real_redis import RealRedis, RealRedisCluster
 from testbed.small_model import small_checkpoint
@@ -78,7 +77,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def real_kafka() -> Iterator[RealKafka]:
     """A real Kafka that all tests of the session share."""
-    system.provide(*needed_commands())
+    system_packages.provide(*needed_commands())
     with RealKafka() as kafka:
         yield kafka
 
@@ -127,7 +126,7 @@ def real_redis_cluster(shared_redis_cluster: RealRedisCluster) -> RealRedisClust
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """The system's Chromium, headless."""
-    [chromium] = system.provide("chromium")
+    [chromium] = system_packages.provide("chromium")
     expect.set_options(timeout=PAGE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=CHROMIUM_ARGS)

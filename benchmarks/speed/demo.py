@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from benchmarks.harness.report import finish
 from mindstream import settings
-from testbed import system_packages as system
+from testbed import system_packages
 from testbed.demo_process import prepared, running_demo
 
 __all__ = ["home_in", "main", "report"]
@@ -78,7 +78,7 @@ def home_in(folder: Path) -> Path:
 @contextmanager
 def _browser() -> Iterator[Browser]:
     """Start the system's Chromium, headless."""
-    [chromium] = system.provide("chromium")
+    [chromium] = system_packages.provide("chromium")
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=chromium, args=["--headless", "--no-sandbox"])
         yield launched

@@ -24,7 +24,7 @@ from model_export.readers import write_table
 from stream.events.event import Event
 from stream.events.producer import EventProducer
 from stream.kafka.cluster import Cluster
-from testbed import system_packages as system
+from testbed import system_packages
 from testbed.java_broker import free_ports
 from testbed.real_kafka import RealKafka
 from testbed.real_redis import RealRedis
@@ -217,7 +217,7 @@ def test_every_service_that_stays_has_a_health_check() -> None:
 
 
 def test_the_loader_of_the_compose_specification_takes_it(tmp_path: Path) -> None:
-    go = system.find("go")
+    go = system_packages.find("go")
     if go is None:
         pytest.skip("go is not installed, which builds the loader")  # the other tests read the same file
     built = subprocess.run([go, "install", LOADER], env={**os.environ, "GOBIN": str(tmp_path)}, capture_output=True)

@@ -13,8 +13,7 @@ import pytest
 from kafka import KafkaConsumer, KafkaProducer
 
 from mindstream import settings
-from testbed import kafka_jars
-from testbed import system_packages as system
+from testbed import kafka_jars, system_packages
 from testbed.java_broker import JavaBroker
 from testbed.kafka_jars import KafkaUnavailable
 from testbed.real_kafka import RealKafka
@@ -38,13 +37,13 @@ from testbed import system
 
 @pytest.fixture
 def part():
-    system.provide("no-such-command")
+    system_packages.provide("no-such-command")
 
 def test_with_a_fixture(part):
     raise AssertionError("it is missing")
 
 def test_by_itself():
-    system.provide("no-such-command")
+    system_packages.provide("no-such-command")
 """
 
 PRETEND_MAVEN = """\
@@ -173,14 +172,14 @@ def test_jars_are_there_whole_or_not_at_all(exit_status: int, monkeypatch: pytes
 
 
 def test_what_is_there_is_provided() -> None:
-    assert system.provide("sh") == [shutil.which("sh")]
+    assert system_packages.provide("sh") == [shutil.which("sh")]
 
 
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    with pytest.raises(system.PartMissing, match="redis-server is not installed"):
-        system.provide("redis-server")
+    with pytest.raises(system_packages.PartMissing, match="redis-server is not installed"):
+        system_packages.provide("redis-server")
 
 
 @pytest.mark.parametrize(("ci", "outcome"), [(False, pytest.skip.Exception), (True, pytest.fail.Exception)])
@@ -189,7 +188,7 @@ def test_a_missing_part_skips_a_test_and_fails_it_under_ci(
 ) -> None:
     set_settings(monkeypatch, ci=ci)
     with pytest.raises(outcome, match="a browser is not installed"), missing_parts_told():
-        raise system.PartMissing("a browser is not installed")
+        raise system_packages.PartMissing("a browser is not installed")
 
 
 @pytest.mark.parametrize(("ci", "outcome"), [("", "2 skipped"), ("true", "1 failed, 1 error")])
@@ -211,7 +210,7 @@ def test_a_run_of_pytest_tells_of_missing_parts(ci: str, outcome: str, tmp_path:
 
 
 def test_a_command_line_prints_what_is_missing_as_one_sentence() -> None:
-    code = "from mindstream import console; from testbed import system; console.run(lambda: system.provide('no-such'))"
+    code = "from mindstream.console import run; from testbed.system_packages import provide; run(lambda: provide('no-such'))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (2, "error: no-such is not installed\n")
 

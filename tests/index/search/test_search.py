@@ -17,10 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from index.search import beam, hnsw
-from index.search import ef_tuning as breadth
-from index.search import heaps as keys
-from index.search import index_files as bundled
+from index.search import beam, ef_tuning, heaps, hnsw, index_files
 from index.search.beam import BeamIndex
 from index.search.exact import ExactIndex
 from index.search.hnsw import HnswIndex, HnswSettings, augmented
@@ -276,18 +273,18 @@ def test_where_a_scan_is_faster_it_is_taken(items: np.ndarray) -> None:
 
 def test_measured_breadth(items: np.ndarray, queries: list[np.ndarray]) -> None:
     index = build_beam(items)
-    found = breadth.measured(index, queries, target=0.99)
+    found = ef_tuning.measured(index, queries, target=0.99)
     assert list(found.ef) == list(found.recall) == [10, 100, 1_000]
     for n, ef in found.ef.items():
-        assert ef >= max(n, breadth.NARROWEST)
+        assert ef >= max(n, ef_tuning.NARROWEST)
         right = index.scan.search_many(queries, n)
         hits = BeamIndex(items, index.links, {n: ef}, break_even=0).search_many(queries, n)
         shares = [recall(one, other) for one, other in zip(hits, right, strict=True)]
         assert np.mean(shares) == pytest.approx(found.recall[n])
         assert found.recall[n] >= 0.99
-    assert breadth.measured(index, queries, target=0.2).ef == {10: 32, 100: 100, 1_000: 1_000}
+    assert ef_tuning.measured(index, queries, target=0.2).ef == {10: 32, 100: 100, 1_000: 1_000}
     with pytest.raises(ValueError, match=r"the target of recall is 1\.5; right is above 0 and at most 1"):
-        breadth.measured(index, queries, target=1.5)
+        ef_tuning.measured(index, queries, target=1.5)
 
 
 def test_nothing_is_left(index: MaxSimIndex, queries: list[np.ndarray]) -> None:
@@ -341,7 +338,7 @@ def test_without_any_folder_for_it_machine_code_is_not_kept(monkeypatch: pytest.
         return njit(**options)
 
     monkeypatch.setattr(numba, "njit", read_only)
-    twice = keys.compiled()(lambda number: 2 * number)
+    twice = heaps.compiled()(lambda number: 2 * number)
     assert twice(21) == 42
 
 
@@ -350,8 +347,8 @@ def test_without_any_folder_for_it_machine_code_is_not_kept(monkeypatch: pytest.
 )
 @settings(max_examples=100, deadline=None)
 def test_keys_sort_by_score_and_then_by_row(pairs: list[tuple[float, int]]) -> None:
-    made = np.array([keys.key_of(np.float32(score), row) for score, row in pairs])
-    rows, scores = keys.keys_decoded(np.append(made, keys.NOTHING))
+    made = np.array([heaps.key_of(np.float32(score), row) for score, row in pairs])
+    rows, scores = heaps.keys_decoded(np.append(made, heaps.NOTHING))
     right = sorted(pairs, key=lambda one: (-one[0], one[1]))
     assert list(zip(scores.tolist(), rows.tolist(), strict=True)) == right
 
@@ -490,8 +487,8 @@ def test_a_bundle_says_the_ef_that_was_measured(copy: Bundle) -> None:
     index = open_index(built)
     assert isinstance(index, BeamIndex)
     assert index.ef == {int(n): ef for n, ef in found["ef"].items()}
-    queries = breadth.queries_of(built, seed=SMALL.seed)
-    assert len(queries) == breadth.QUERIES
+    queries = ef_tuning.queries_of(built, seed=SMALL.seed)
+    assert len(queries) == ef_tuning.QUERIES
     golden = json.loads((built.path / "golden.json").read_text())
     assert queries[0].tolist() == next(case["capsules"] for case in golden if case["capsules"])
 
@@ -512,7 +509,7 @@ def test_a_bundle_without_an_index_is_searched_exactly(bundle: Bundle) -> None:
 
 @pytest.mark.parametrize(("up_to", "kind"), [(600, "exact"), (599, "hnsw")])
 def test_auto_goes_by_the_number_of_items(copy: Bundle, monkeypatch: pytest.MonkeyPatch, up_to: int, kind: str) -> None:
-    monkeypatch.setattr(bundled, "EXACT_UP_TO", up_to)
+    monkeypatch.setattr(index_files, "EXACT_UP_TO", up_to)
     assert copy.manifest.items == 600
     built = build_small(copy, "auto")
     assert built.manifest.index["kind"] == open_index(built).kind == kind

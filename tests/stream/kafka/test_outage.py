@@ -8,7 +8,7 @@ from stream.events import producer
 from stream.events.event import Event
 from stream.events.producer import EventProducer
 from stream.kafka.cluster import Cluster
-from testbed import system_packages as system
+from testbed import system_packages
 from testbed.real_kafka import RealKafka, needed_commands
 from testbed.stream_process import wait_until
 
@@ -16,7 +16,7 @@ from testbed.stream_process import wait_until
 @pytest.mark.kafka
 def test_closing_a_producer_ends_without_the_broker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(producer, "ACKNOWLEDGED_WITHIN_S", 1)
-    system.provide(*needed_commands())
+    system_packages.provide(*needed_commands())
     with RealKafka() as kafka:
         if not kafka.can_restart:
             pytest.skip("only a broker that was started here can be killed")

@@ -22,8 +22,7 @@ from stream.events.event import Event, decode
 from stream.events.producer import EventProducer
 from stream.kafka.cluster import Cluster
 from stream.kafka.security import Security
-from testbed import kafka_jars
-from testbed import system_packages as system
+from testbed import kafka_jars, system_packages
 from testbed.java_broker import JavaBroker, free_ports
 from testbed.listeners import MECHANISMS, PROTOCOLS, USER, Listeners
 from testbed.stream_process import StreamProcess
@@ -40,14 +39,14 @@ SASL: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    system.provide("openssl")
+    system_packages.provide("openssl")
     return new_authority(tmp_path_factory.mktemp("certificates") / "ours")
 
 
 @pytest.fixture(scope="module")
 def listeners(authority: Authority) -> Iterator[Listeners]:
     """Those of a running broker; of our own even where the other tests' Kafka is given or in Docker."""
-    system.provide(*kafka_jars.needed_commands())
+    system_packages.provide(*kafka_jars.needed_commands())
     certificate, key = authority.sign("broker", host="127.0.0.1")
     both = authority.folder / "broker.both"
     both.write_text(key.read_text() + certificate.read_text())

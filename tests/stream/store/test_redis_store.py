@@ -17,7 +17,7 @@ from redis.exceptions import MovedError
 
 from stream.store.contract import Store
 from stream.store.redis_store import RedisStore
-from testbed import system_packages as system
+from testbed import system_packages
 from testbed.real_redis import RealRedis, RealRedisCluster
 from testbed.stream_process import ROOT
 from tests.support.stores import IDLE_DAYS, idle_since, item_of, overwrite, state
@@ -297,7 +297,7 @@ def test_a_command_line_does_not_show_the_password(tmp_path: Path) -> None:
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with ca.pem, and server.pem and server.key of 127.0.0.1 that it vouches for."""
-    [openssl] = system.provide("openssl")
+    [openssl] = system_packages.provide("openssl")
     folder = tmp_path_factory.mktemp("tls")
     new = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=mindstream-tests"]
     files = ["-keyout", "server.key", "-out", "server.pem", "-addext", "subjectAltName=IP:127.0.0.1"]
@@ -309,12 +309,12 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def tls_redis(certificates: Path) -> Iterator[RealRedis]:
     """A Redis that speaks TLS only and asks for a password."""
-    [server] = system.provide("redis-server")
+    [server] = system_packages.provide("redis-server")
     # It ends at the first option that it does not know, and names it.
     command = [server, "--tls-port", "0", "--no-such-option", "yes"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if "tls-port" in done.stdout + done.stderr:
-        raise system.PartMissing("this redis-server was built without TLS")
+        raise system_packages.PartMissing("this redis-server was built without TLS")
     with RealRedis(password="s3cret", tls=certificates) as redis:
         yield redis
 
