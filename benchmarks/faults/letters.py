@@ -14,12 +14,12 @@ from benchmarks.scenario.world import World
 from stream.dead_letters.letter import read_record
 from stream.events.producer import EventProducer
 
-__all__ = ["letters_of", "malformed", "publish_with_bad"]
+__all__ = ["Letters", "letters_of", "malformed", "publish_with_bad"]
 
 A_HUNDREDTH = 100
 
 
-class _Letters(NamedTuple):
+class Letters(NamedTuple):
     """The letters on the dead letter topic that should be there and are not, or the reverse.
 
     Attributes
@@ -38,7 +38,7 @@ class _Letters(NamedTuple):
         return {"dead_letters_missing": self.missing, "dead_letters_too_many": self.strange}
 
 
-def letters_of(home: Home, injected: Collection[Injected]) -> _Letters:
+def letters_of(home: Home, injected: Collection[Injected]) -> Letters:
     """Compare the dead letter topic with the bad records.
 
     To be asked before `verdict`, which writes letters too.
@@ -46,7 +46,7 @@ def letters_of(home: Home, injected: Collection[Injected]) -> _Letters:
     letters = [read_record(record) for record in home.records(home.settings.dead_letter_topic)]
     found = Counter(Injected(one.source, one.reason, one.key, one.value) for one in letters)
     expected = set(injected)
-    return _Letters(len(expected - found.keys()), len(found.keys() - expected), found.total() - len(found))
+    return Letters(len(expected - found.keys()), len(found.keys() - expected), found.total() - len(found))
 
 
 def publish_with_bad(home: Home, events: int, bad: int) -> list[Injected]:

@@ -35,7 +35,7 @@ from stream.events.replay import events_of
 from stream.kafka.cluster import Cluster
 from testbed.real_kafka import RealKafka
 
-__all__ = ["main", "report"]
+__all__ = ["LoadFigures", "main", "report"]
 
 PARTITIONS = 2
 USERS = 1_000
@@ -48,7 +48,7 @@ SERVE = (
 
 
 @dataclass(frozen=True)
-class _LoadFigures:
+class LoadFigures:
     """Answers a second, milliseconds at p50 and p99, errors, and bytes of an answer."""
 
     rate: float
@@ -150,7 +150,7 @@ def _clicking(log: InteractionLog, producer: EventProducer, rate: int) -> Iterat
         thread.join()
 
 
-def _load(task: LoadTask) -> _LoadFigures:
+def _load(task: LoadTask) -> LoadFigures:
     """Ask from a process of its own.
 
     Raises
@@ -171,7 +171,7 @@ def _load(task: LoadTask) -> _LoadFigures:
     return _figures_of(msgspec.json.decode(done.stdout, type=LoadReport))
 
 
-def _figures_of(report: LoadReport) -> _LoadFigures:
+def _figures_of(report: LoadReport) -> LoadFigures:
     """Return the figures of a load.
 
     Raises
@@ -183,13 +183,13 @@ def _figures_of(report: LoadReport) -> _LoadFigures:
         raise OSError(f"nothing was answered within {report.seconds:.0f} s, with {report.errors} errors")
     p50, p99 = np.percentile(report.took_ms, [50, 99]).tolist()
     answers = len(report.took_ms)
-    return _LoadFigures(answers / report.seconds, p50, p99, report.errors, report.bytes / answers)
+    return LoadFigures(answers / report.seconds, p50, p99, report.errors, report.bytes / answers)
 
 
 def report(
-    found: _LoadFigures,
-    healthz: _LoadFigures,
-    static: _LoadFigures,
+    found: LoadFigures,
+    healthz: LoadFigures,
+    static: LoadFigures,
     n: int,
     connections: int,
     seconds: float,

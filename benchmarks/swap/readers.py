@@ -18,7 +18,7 @@ from model_export.bundle.serving import Serving
 from stream.store.contract import Store
 from stream.store.state import UserState, encoded
 
-__all__ = ["Readers"]
+__all__ = ["Answer", "Readers"]
 
 THREADS = 2
 PAUSE_S = 0.02
@@ -27,7 +27,7 @@ ROUNDING = 1e-5  # a batch of several users may round otherwise than one user al
 WAITING = 1_000  # answers that wait for being computed again
 
 
-class _Answer(NamedTuple):
+class Answer(NamedTuple):
     """An answer that a reader got, with the state that it is about."""
 
     state: UserState | None
@@ -43,7 +43,7 @@ class _Reference:
     def __init__(self, bundle: Bundle) -> None:
         self.bundle, self.extractor = bundle, Extractor(bundle)
 
-    def agrees(self, answer: _Answer) -> bool:
+    def agrees(self, answer: Answer) -> bool:
         """Tell whether an answer is this bundle's: its interests, its scores, and their items."""
         state, found = answer
         rows = [self.bundle.rows.get(item_id, -1) for item_id in found.item_ids]
@@ -80,7 +80,7 @@ class Readers:
         self.took_s: list[float] = []
         self.failed = self.mixed = self.answered = 0
         self.waited_for, self.first_at = "", 0.0
-        self.answers: queue.Queue[_Answer | None] = queue.Queue(WAITING)
+        self.answers: queue.Queue[Answer | None] = queue.Queue(WAITING)
         self.stopping = threading.Event()
         self.threads = [threading.Thread(target=self.read, args=(seed,), daemon=True) for seed in range(THREADS)]
         self.checking = threading.Thread(target=self.check, daemon=True)
@@ -101,7 +101,7 @@ class Readers:
             self.took_s.append(ended - started)
             if found.model_version == self.waited_for and not self.first_at:
                 self.first_at = ended
-            self.answers.put(_Answer(state, found))
+            self.answers.put(Answer(state, found))
 
     def check(self) -> None:
         """Compute the answers again, one by one, until there are no more."""

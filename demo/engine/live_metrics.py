@@ -11,7 +11,7 @@ import pandas as pd
 
 from demo.engine.offsets import TopicProgress
 
-__all__ = ["Pulse"]
+__all__ = ["Beat", "Pulse"]
 
 EVERY_S = 0.9  # several tabs look each second; the broker is asked once
 KEPT = 180  # looks
@@ -27,7 +27,7 @@ class _Source(Protocol):
 
 
 @dataclass(frozen=True)
-class _Beat:
+class Beat:
     """One look: when (time.time()), what the broker said, and events a second since the look before."""
 
     at: float
@@ -40,7 +40,7 @@ class Pulse:
 
     def __init__(self, source: _Source) -> None:
         self.source = source
-        self.beats: deque[_Beat] = deque(maxlen=KEPT)
+        self.beats: deque[Beat] = deque(maxlen=KEPT)
         self.latencies: deque[tuple[float, float]] = deque(maxlen=LATENCIES)  # (time.time(), ms)
         self.lock = threading.Lock()
 
@@ -48,7 +48,7 @@ class Pulse:
         """Note that a click has become recommendations."""
         self.latencies.append((time.time(), latency_ms))
 
-    def look(self) -> _Beat:
+    def look(self) -> Beat:
         """Return the present figures; the broker is not asked again at once."""
         with self.lock:
             now = time.time()
@@ -57,7 +57,7 @@ class Pulse:
                 return last
             progress = self.source.read()
             done = progress.done - last.progress.done if last else 0
-            self.beats.append(_Beat(now, progress, max(0, done) / (now - last.at) if last else 0.0))
+            self.beats.append(Beat(now, progress, max(0, done) / (now - last.at) if last else 0.0))
             return self.beats[-1]
 
     def rates(self) -> pd.DataFrame:

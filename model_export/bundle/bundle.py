@@ -40,6 +40,7 @@ __all__ = [
     "ROUTING_LOGITS",
     "Bundle",
     "BundleError",
+    "CatalogueColumns",
     "Manifest",
     "describe_file",
     "draw_routing_logits",
@@ -95,7 +96,7 @@ class Manifest:
 
 
 @dataclass(frozen=True)
-class _CatalogueColumns:
+class CatalogueColumns:
     """The catalogue's columns for people, by row: title, category, price, popularity.
 
     Unknown prices are None.
@@ -152,9 +153,9 @@ class Bundle:
         return np.asarray(np.load(self.path / ROUTING_LOGITS, mmap_mode="r"))
 
     @cached_property
-    def catalogue(self) -> _CatalogueColumns:
+    def catalogue(self) -> CatalogueColumns:
         """Return the catalogue's columns, in the order of the rows."""
-        return _CatalogueColumns(**json.loads((self.path / CATALOGUE).read_text(encoding="utf-8")))
+        return CatalogueColumns(**json.loads((self.path / CATALOGUE).read_text(encoding="utf-8")))
 
     def verify(self) -> None:
         """Compare every file with the size and checksum in the manifest.

@@ -20,6 +20,7 @@ from model_export.models.checkpoint import Checkpoint
 
 __all__ = [
     "COMIREC_LENGTH",
+    "EvaluationData",
     "cases_of_test_users",
     "chronological_data",
     "comirec_data",
@@ -93,7 +94,7 @@ def with_test_metrics(checkpoint: Checkpoint, log: InteractionLog, progress: boo
 
 
 @dataclass(frozen=True)
-class _EvaluationData:
+class EvaluationData:
     """The behaviours that rankers learn from, and the cases they are evaluated on.
 
     Attributes
@@ -147,7 +148,7 @@ def evaluate(
     return [evaluate_ranker(ranker, data.cases, unseen_only, seed) for ranker, unseen_only in bar]
 
 
-def comirec_data(checkpoint: Checkpoint, log: InteractionLog) -> _EvaluationData:
+def comirec_data(checkpoint: Checkpoint, log: InteractionLog) -> EvaluationData:
     """Return the cases of the test users in the checkpoint's split.
 
     Behaviours after the last event that the checkpoint was trained on are left out.
@@ -160,10 +161,10 @@ def comirec_data(checkpoint: Checkpoint, log: InteractionLog) -> _EvaluationData
     sequences = build_sequences(log.before(checkpoint.data["last_event_ms"] + 1), checkpoint.vocabulary)
     split = split_of(checkpoint.training, sequences.user_ids, log.sides)
     length = min(COMIREC_LENGTH, checkpoint.model.config.history_length)  # the same input for all rankers
-    return _EvaluationData(sequences, split, length, cases_of_test_users(sequences, split, length, log.source))
+    return EvaluationData(sequences, split, length, cases_of_test_users(sequences, split, length, log.source))
 
 
-def chronological_data(checkpoint: Checkpoint, log: InteractionLog) -> _EvaluationData:
+def chronological_data(checkpoint: Checkpoint, log: InteractionLog) -> EvaluationData:
     """Return the cases of users with behaviours up to the checkpoint's last event and later.
 
     Raises
@@ -188,10 +189,10 @@ def chronological_data(checkpoint: Checkpoint, log: InteractionLog) -> _Evaluati
     cases = chronological_cases(past, future, length)
     if not len(cases):
         raise ValueError(f"{log.source}: no user has behaviours both up to {_utc(last)} and after it")
-    return _EvaluationData(past, split_of(checkpoint.training, past.user_ids, log.sides), length, cases)
+    return EvaluationData(past, split_of(checkpoint.training, past.user_ids, log.sides), length, cases)
 
 
-PROTOCOLS: dict[str, Callable[[Checkpoint, InteractionLog], _EvaluationData]] = {
+PROTOCOLS: dict[str, Callable[[Checkpoint, InteractionLog], EvaluationData]] = {
     "comirec": comirec_data,
     "chronological": chronological_data,
 }
