@@ -65,10 +65,7 @@ def retrain(
     force: Force = False,
     models: Models = None,
 ) -> None:
-    """Train, evaluate, export, index, compare and publish a model, for cron.
-
-    Exit status 0: published, 1: refused, 2: error.
-    """
+    """Train, evaluate, export, index, gate and publish; exit status 1: refused, 2: error."""
     from mindstream.retrain import Plan, alone, retrain  # torch takes a while
 
     set_threads(threads)
