@@ -60,8 +60,9 @@ def test_an_answer_that_mixes_is_counted(
         return recommender
 
     serving = Serving(registry, mixing)
-    with Readers(serving, store, {bundle.version: bundle}) as readers:
-        readers.users = 50
+    readers = Readers(serving, store, {bundle.version: bundle})
+    readers.users = 50  # before the first question: nobody's answer, of popular items, mixes nothing
+    with readers:
         wait_until(lambda: readers.mixed >= 3, "mixed answers are noticed")
     assert readers.mixed == readers.answered
 
