@@ -19,6 +19,7 @@ from testbed.real_redis import RealRedis, RealRedisCluster
 from testbed.small_model import small_checkpoint
 from tests.support.made_once import made_once
 from tests.support.missing_parts import missing_parts_told
+from tests.support.quick_export import parse_operators_once
 from tests.support.updater_world import PARTITIONS
 
 # Marker -> the fixtures that start what it names. A test that starts its own is marked where it stands.
@@ -45,6 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Give each process one thread for computing, and ports that no other worker of pytest-xdist takes."""
     torch.set_num_threads(1)  # for small models one is enough, and several wait for each other on a busy machine
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # the same for the processes that tests start
+    parse_operators_once()
     worker = getattr(config, "workerinput", None)
     if worker is not None:
         share = len(java_broker.PORTS) // worker["workercount"]
