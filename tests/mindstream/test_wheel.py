@@ -1,5 +1,6 @@
-"""The wheel holds the product and nothing else: no tests, no benchmarks, no module of a common name."""
+"""The wheel and the image hold the product and nothing else: no tests, no benchmarks, no module of a common name."""
 
+import re
 import subprocess
 import sys
 import zipfile
@@ -42,3 +43,9 @@ def test_the_wheel_holds_the_product_alone(wheel: zipfile.ZipFile) -> None:
 def test_the_wheel_brings_one_command(wheel: zipfile.ZipFile) -> None:
     [entry_points] = [name for name in wheel.namelist() if name.endswith("entry_points.txt")]
     assert wheel.read(entry_points).decode().split() == ["[console_scripts]", "mindstream", "=", "mindstream.cli:main"]
+
+
+def test_the_image_gets_the_product_alone() -> None:
+    lines = (ROOT / "Dockerfile").read_text(encoding="utf-8").splitlines()
+    copied = {name for line in lines if re.match("COPY (?!--from)", line) for name in line.split()[1:-1]}
+    assert copied == PACKAGES | {"constraints.txt", "pyproject.toml", "README.md"}
