@@ -1,4 +1,4 @@
-"""What every command line here shares: errors become one sentence, Ctrl-C ends cleanly, logs are text or JSON."""
+"""The frame of every command line: errors become one sentence, Ctrl-C ends cleanly, logs are text or JSON."""
 
 import logging
 import sys

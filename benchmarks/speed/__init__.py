@@ -1,1 +1,1 @@
-"""How fast the parts are: the updater, the API, the extractor, training, the demo."""
+"""Speed of the parts: the updater, the API, the extractor, training, the demo."""

@@ -1,1 +1,1 @@
-"""What a new model costs while everything goes on: python -m benchmarks swap."""
+"""The cost of a new model while everything goes on: python -m benchmarks swap."""

@@ -1,4 +1,4 @@
-"""What a new model costs: a hundred swaps under load, bundles that must not be served, and a sweep of all users.
+"""The cost of a new model: a hundred swaps under load, bundles that must not be served, and a sweep of all users.
 
 The updater is a process of its own (`python -m stream run`) on a real Kafka, with LMDB; readers ask for candidates in
 this one. The two bundles have other items and another number of interests. Every answer is computed again from the

@@ -1,4 +1,4 @@
-"""How long an event takes to be stored, seen from outside: one at a time, of users of its own."""
+"""The time from an event to its stored state, seen from outside: one at a time, of users of its own."""
 
 import time
 from itertools import count

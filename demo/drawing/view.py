@@ -1,4 +1,4 @@
-"""What the page shows, as plain values: products that match, and candidates grouped by interest."""
+"""The page's contents as plain values: products that match, and candidates grouped by interest."""
 
 import math
 from collections import Counter

@@ -1,4 +1,4 @@
-"""What the demo does, without Streamlit: a broker, an updater, a store, a recommender, and clicks through Kafka."""
+"""The demo without Streamlit: a broker, an updater, a store, a recommender, and clicks through Kafka."""
 
 import random
 import threading

@@ -1,4 +1,4 @@
-"""What the machine room shows: events a second, lag, dead letters, and how long clicks took."""
+"""The machine room's figures: events a second, lag, dead letters, and how long clicks took."""
 
 import threading
 import time

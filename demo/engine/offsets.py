@@ -1,4 +1,4 @@
-"""How far the updaters are: what is written to the topic, and what their group has committed."""
+"""Progress of the updaters: offsets written to the topic, and offsets that their group has committed."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What the demo serves of one bundle: made at once, replaced at once, so that no answer mixes two versions."""
+"""Everything that the demo serves of one bundle, replaced at once, so that no answer mixes two versions."""
 
 from dataclasses import dataclass
 from pathlib import Path

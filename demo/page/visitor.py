@@ -1,4 +1,4 @@
-"""Who is shopping: a visitor of whom nothing is known, or a persona."""
+"""The choice of who is shopping: a visitor of whom nothing is known, or a persona."""
 
 import uuid
 

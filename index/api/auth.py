@@ -1,4 +1,4 @@
-"""Who may ask: everybody, or those who name the key that the settings hold."""
+"""The API key: clients name the one that the settings hold; without one everybody may ask."""
 
 import hmac
 from typing import Annotated, Any

@@ -1,4 +1,4 @@
-"""What the HTTP API counts and times, as Prometheus reads it. No user and no item is ever a label."""
+"""Counters and timers of the HTTP API, as Prometheus reads them. No user and no item is ever a label."""
 
 import time
 

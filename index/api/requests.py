@@ -1,4 +1,4 @@
-"""What a client may ask the HTTP API for, and its limits: query and body become a Request."""
+"""Queries and bodies of the HTTP API, with their limits: each becomes a Request."""
 
 from typing import Annotated, Any
 

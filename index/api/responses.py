@@ -1,4 +1,4 @@
-"""What the HTTP API answers: these classes are its OpenAPI schema, and msgspec writes them as JSON."""
+"""Answers of the HTTP API: these classes are its OpenAPI schema, and msgspec writes them as JSON."""
 
 import time
 from dataclasses import dataclass

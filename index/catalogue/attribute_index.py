@@ -1,4 +1,4 @@
-"""Which rows have which attributes: what the catalogue says, and over it what items say that were put since."""
+"""An index from attributes to rows: of the bundle's catalogue, and over it of items that were put since."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property

@@ -1,4 +1,4 @@
-"""What a bundle's catalogue says of its items, by row: attributes, categories, popularity."""
+"""The catalogue of a bundle by row: attributes, categories, popularity."""
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property

@@ -1,4 +1,4 @@
-"""What people are shown of an item, and what filters and the embedding of a new one are made of."""
+"""An item: what people are shown, and what filters and the embedding of a new item are made of."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Which item store the configuration asks for."""
+"""The way to the overlay store that the settings name."""
 
 from index.catalogue.lmdb_overlay import LmdbOverlayStore
 from index.catalogue.overlay_store import OverlayStore

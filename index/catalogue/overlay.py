@@ -1,4 +1,4 @@
-"""What was put, changed and removed since a bundle was made, by any process: read from the item store and followed."""
+"""The overlay: items put, changed and removed since a bundle was made, followed in the overlay store."""
 
 import logging
 import threading

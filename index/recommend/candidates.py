@@ -1,4 +1,4 @@
-"""What a recommender gives: candidates with what brought each, a user's interests, and the paths to both."""
+"""Results of a recommender: candidates with the interest that brought each, and a user's interests."""
 
 from dataclasses import dataclass
 

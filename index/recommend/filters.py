@@ -1,4 +1,4 @@
-"""Which rows may be answers: filters by attributes, and items that are blocked for a time."""
+"""Filters: the rows that may be answers, by attributes, without items that are blocked for a time."""
 
 import threading
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""What callers ask for: how many candidates, and which may come back."""
+"""A request: how many candidates, and which may come back."""
 
 import math
 from collections.abc import Iterable, Mapping

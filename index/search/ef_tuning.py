@@ -1,4 +1,4 @@
-"""How broad a beam must be: ef by measured recall against exact search, when an index is built."""
+"""ef, the breadth of a beam, chosen by measured recall against exact search when an index is built."""
 
 import json
 from collections.abc import Iterator, Sequence
