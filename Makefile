@@ -12,7 +12,7 @@ UV := .venv/bin/uv
 
 # Many tests wait for a broker or a browser, so more of them run at once than there are cores.
 WORKERS ?= 3
-PYTEST := $(PY) -m pytest --numprocesses $(WORKERS) --dist worksteal
+PYTEST := $(PY) -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo check test lint docs setup lock
 

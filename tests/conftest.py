@@ -2,7 +2,7 @@
 
 import os
 import uuid
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,9 +18,11 @@ from testbed.real_kafka import RealKafka, needed_commands
 from testbed.real_redis import RealRedis, RealRedisCluster
 from testbed.small_model import small_checkpoint
 from tests.support.made_once import made_once
-from tests.support.missing_parts import missing_parts_told
+from tests.support.missing_parts import pytest_runtest_call, pytest_runtest_setup
 from tests.support.quick_export import parse_operators_once
 from tests.support.updater_world import PARTITIONS
+
+__all__ = ["pytest_runtest_call", "pytest_runtest_setup"]  # hooks, as those below
 
 # Marker -> the fixtures that start what it names. A test that starts its own is marked where it stands.
 STARTED_BY = {
@@ -54,26 +56,14 @@ def pytest_configure(config: pytest.Config) -> None:
         java_broker.PORTS = java_broker.PORTS[number * share : (number + 1) * share]
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_setup() -> Generator[None]:
-    """Skip a test whose fixtures need what this machine lacks; fail it under CI."""
-    with missing_parts_told():
-        return (yield)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call() -> Generator[None]:
-    """Skip a test that needs what this machine lacks; fail it under CI."""
-    with missing_parts_told():
-        return (yield)
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test with the services that its fixtures start."""
+    """Mark each test with the services that its fixtures start, and put the files first that take long."""
     for item in items:
         for marker, fixtures in STARTED_BY.items():
             if not fixtures.isdisjoint(getattr(item, "fixturenames", ())):
                 item.add_marker(marker)
+    long = {item.path for item in items if any(map(item.get_closest_marker, (*STARTED_BY, "slow")))}
+    items.sort(key=lambda item: item.path not in long)  # so that in the end no worker waits for another
 
 
 @pytest.fixture(scope="session")
