@@ -19,6 +19,9 @@ PYTEST := $(PY) -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadsco
 demo: setup
 	@$(PY) -m demo $(if $(LOG),--log "$(LOG)")
 
+# Tests start hundreds of processes, each of which would compile all that it imports.
+check test: export PYTHONDONTWRITEBYTECODE =
+
 check: lint
 	$(PYTEST) -m "not kafka and not redis and not browser and not slow"
 

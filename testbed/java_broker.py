@@ -22,6 +22,7 @@ START_SECONDS = 240.0
 # Below the range from which systems take ports for outgoing connections: in that range, a client that tries to reach a
 # killed broker may be given the broker's own port. Several test processes at once share them out among themselves.
 PORTS = range(20_000, 30_000)
+LOW_CPU = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")  # compile less, and collect garbage on one thread
 CLUSTER_ID = "bWluZHN0cmVhbS10ZXN0cw"  # 16 bytes in URL-safe base64: b"mindstream-tests"
 
 # Until a killed broker's session ends, the one that takes its place is refused: 3 s, not Kafka's 9.
@@ -54,13 +55,16 @@ class JavaBroker:
         Folder with Kafka's jars, see `kafka_jars.fetch_jars`.
     listeners : Listeners, optional
         More listeners, with TLS and SASL, besides the one at `bootstrap_servers`.
+    low_cpu : bool
+        Whether to take half the processor time of a broker that lives for a minute, and reach a fraction of the rate.
     """
 
-    def __init__(self, jars: Path, listeners: Listeners | None = None) -> None:
+    def __init__(self, jars: Path, listeners: Listeners | None = None, low_cpu: bool = False) -> None:
         port, controller_port = free_ports(2)
         self.bootstrap_servers = f"127.0.0.1:{port}"
         self.folder = Path(tempfile.mkdtemp(prefix="mindstream-kafka-"))
         self._java = ["java", "-cp", f"{jars}/*"]
+        self._options = [*(LOW_CPU if low_cpu else ()), "-Xmx1G"]
         self._properties = self.folder / "broker.properties"
         self._log = self.folder / "broker.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -105,13 +109,13 @@ class JavaBroker:
     def _format(self) -> None:
         tool = ["kafka.tools.StorageTool", "format", "--standalone", "-t", CLUSTER_ID, "-c", str(self._properties)]
         tool += self._scram
-        quick = "-XX:TieredStopAtLevel=1"  # less compiling: 1.2 s instead of 1.8
-        done = subprocess.run([*self._java, quick, *tool], capture_output=True, text=True)
+        done = subprocess.run([*self._java, *LOW_CPU, *tool], capture_output=True, text=True)
         if done.returncode != 0:
             raise RuntimeError(f"Kafka's StorageTool failed:\n{tail(done.stdout + done.stderr)}")
 
     def _spawn(self) -> subprocess.Popen[bytes]:
-        return child_server.start(self.folder, [*self._java, "-Xmx1G", "kafka.Kafka", str(self._properties)], self._log)
+        command = [*self._java, *self._options, "kafka.Kafka", str(self._properties)]
+        return child_server.start(self.folder, command, self._log)
 
     def _tail(self) -> str:
         return tail(self._log.read_text(errors="replace"))

@@ -29,6 +29,11 @@ class RealKafka:
 
     It takes, in this order: KAFKA_BOOTSTRAP_SERVERS; Docker, by testcontainers; one KRaft broker in Java.
 
+    Parameters
+    ----------
+    low_cpu : bool
+        See JavaBroker: for tests, not for figures.
+
     Attributes
     ----------
     bootstrap_servers : str
@@ -42,8 +47,9 @@ class RealKafka:
         On entering, if one can be had but does not answer.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, low_cpu: bool = False) -> None:
         self.bootstrap_servers = ""
+        self._low_cpu = low_cpu
         self._java: JavaBroker | None = None
         self._container: KafkaContainer | None = None
 
@@ -124,7 +130,7 @@ class RealKafka:
             self._container.start(timeout=CONTAINER_SECONDS)
             self.bootstrap_servers = self._container.get_bootstrap_server()
         else:
-            self._java = JavaBroker(kafka_jars.fetch_jars())
+            self._java = JavaBroker(kafka_jars.fetch_jars(), low_cpu=self._low_cpu)
             self._java.start()
             self.bootstrap_servers = self._java.bootstrap_servers
 

@@ -70,7 +70,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def real_kafka() -> Iterator[RealKafka]:
     """A real Kafka that all tests of the session share."""
     system_packages.provide(*needed_commands())
-    with RealKafka() as kafka:
+    with RealKafka(low_cpu=True) as kafka:
         yield kafka
 
 

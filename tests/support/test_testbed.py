@@ -91,7 +91,7 @@ def own_kafka(real_kafka: RealKafka) -> RealKafka:
 @pytest.fixture
 def broker(own_kafka: RealKafka) -> JavaBroker:
     """A broker of its own, not started, with an empty folder."""
-    return JavaBroker(kafka_jars.fetch_jars())
+    return JavaBroker(kafka_jars.fetch_jars(), low_cpu=True)
 
 
 def test_a_message_goes_through(real_kafka: RealKafka, topic: str) -> None:

@@ -140,6 +140,7 @@ def test_most_popular_on_beauty(beauty: tuple[Sequences, Split]) -> None:
     assert {name: 100 * value for name, value in found.items()} == pytest.approx(expected, abs=0.0055)
 
 
+@pytest.mark.slow
 def test_tuned_item_knn_on_beauty(beauty: tuple[Sequences, Split]) -> None:
     sequences, split = beauty
     cases = comirec_cases(sequences, split.test)

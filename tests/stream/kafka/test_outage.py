@@ -17,7 +17,7 @@ from testbed.stream_process import wait_until
 def test_closing_a_producer_ends_without_the_broker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(producer, "ACKNOWLEDGED_WITHIN_S", 1)
     system_packages.provide(*needed_commands())
-    with RealKafka() as kafka:
+    with RealKafka(low_cpu=True) as kafka:
         if not kafka.can_restart:
             pytest.skip("only a broker that was started here can be killed")
         before = threading.active_count()

@@ -52,7 +52,7 @@ def listeners(authority: Authority) -> Iterator[Listeners]:
     both.write_text(key.read_text() + certificate.read_text())
     ports = dict(zip(PROTOCOLS, free_ports(len(PROTOCOLS)), strict=True))
     found = Listeners(ports, authority.certificate, both, CANARY)
-    broker = JavaBroker(kafka_jars.fetch_jars(), found)
+    broker = JavaBroker(kafka_jars.fetch_jars(), found, low_cpu=True)
     try:
         broker.start()
         yield found
