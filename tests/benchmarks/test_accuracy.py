@@ -84,6 +84,7 @@ def test_coverage_and_diversity_by_hand() -> None:
     assert np.isnan(diversity(top[2:], vectors))
 
 
+@pytest.mark.slow
 def test_from_a_log_to_the_last_line(shop: SimulatedShop, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = write_table(shop.log, tmp_path / "shop.parquet")
     main(log, model="mind", seeds=2, steps=5, switches=["dim=16", "num_interests=3"])

@@ -93,6 +93,7 @@ def test_the_synthetic_stream() -> None:
     assert synthetic(5_000, 70, seed=3).events.equals(events)
 
 
+@pytest.mark.slow
 def test_the_model_knows_items_that_come_later_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workload, "ITEMS", 300)
     monkeypatch.setattr(workload, "TRAINED_ON", 400)

@@ -426,6 +426,7 @@ def test_traffic_outlives_a_broker_that_is_away(traffic: Traffic) -> None:
 # Preparing
 
 
+@pytest.mark.slow
 def test_a_model_is_prepared_from_the_simulated_shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small = simulate(users=60)
     default = preset(DEFAULT)
@@ -768,6 +769,7 @@ def test_where_things_are_is_said_without_secrets(engine: Engine) -> None:
 # EngineKeeper
 
 
+@pytest.mark.slow
 def test_an_engine_that_could_not_start_is_tried_again(bundle: Bundle, shop: SimulatedShop, tmp_path: Path) -> None:
     power = EngineKeeper(Settings(home=tmp_path, bootstrap_servers="", log=None))
     with pytest.raises(BundleError, match="no model was published"):

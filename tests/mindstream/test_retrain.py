@@ -40,6 +40,7 @@ def log(shop: SimulatedShop, tmp_path: Path) -> Path:
 # The command
 
 
+@pytest.mark.slow
 def test_one_command_from_a_log_to_the_current_bundle(
     log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,6 +139,7 @@ def test_new_items_are_turned_to_where_the_known_ones_are() -> None:
     torch.testing.assert_close(vectors[30:] @ found, vectors[30:] @ turn, atol=1e-4, rtol=0)
 
 
+@pytest.mark.slow
 def test_a_warm_start_is_nearer_than_a_random_one(shop: SimulatedShop, checkpoint: Checkpoint, tmp_path: Path) -> None:
     """Yesterday's model saw the first four fifths of the log; today's begins with what it learned."""
     earlier = shop.log.between(0, 0.8)

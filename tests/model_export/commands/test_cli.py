@@ -200,6 +200,7 @@ def test_a_training_that_is_not_gone_on_with_starts_anew(tmp_path: Path) -> None
     assert not state.exists()
 
 
+@pytest.mark.slow
 def test_evaluate_prints_a_table_and_json(shell: Shell, checkpoint: Path, log: Path) -> None:
     said, blank, header, _, *rows, last = shell.succeed("evaluate", checkpoint, log).splitlines()
     expected = evaluate(load(checkpoint), read_log(log), progress=False)
@@ -235,11 +236,13 @@ def test_a_model_trained_until_a_date_is_judged_by_what_came_after(
     assert said[0].startswith("chronological: ")
 
 
+@pytest.mark.slow
 def test_export_prints_the_path_of_a_whole_bundle(shell: Shell, exported: Path) -> None:
     assert exported.parent == shell.folder / "bundles"
     check(Bundle(exported))
 
 
+@pytest.mark.slow
 def test_publish_makes_a_bundle_current_once(shell: Shell, exported: Path) -> None:
     assert shell.succeed("publish", exported) == f"current model: {exported.name}\n"
     assert Registry(shell.folder / "home" / "models").current_version() == exported.name
@@ -347,6 +350,7 @@ def test_a_wrong_call_says_what_is_wrong(
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_in_a_process_of_its_own_a_mistake_is_one_sentence_too(shell: Shell, exported: Path, tmp_path: Path) -> None:
     bad = shutil.copytree(exported, tmp_path / "bad")
     (bad / CATALOGUE).write_text("{}")
@@ -383,6 +387,7 @@ def test_no_other_command_is_there() -> None:
     assert list(commands()) == COMMANDS
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_training_cleanly(shell: Shell, log: Path, tmp_path: Path) -> None:
     # A shell's background jobs ignore Ctrl-C, and so would this process if the tests ran in one.
     command = shell.command("train", log, "--out", tmp_path / "mind.pt", "--steps", "1000000")

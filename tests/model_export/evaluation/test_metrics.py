@@ -65,6 +65,7 @@ def test_batches_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         assert not name.startswith("recall") or values.tolist() == pytest.approx(slow)
 
 
+@pytest.mark.slow
 def test_thousands_of_labels_need_little_memory() -> None:
     top = np.tile(np.arange(50), (4_000, 1))
     labels = np.broadcast_to(np.arange(2_000), (4_000, 2_000))  # takes no memory itself

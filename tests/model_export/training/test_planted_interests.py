@@ -44,15 +44,18 @@ def found(checkpoint: Checkpoint, shop: SimulatedShop, folder: Path) -> float:
     return planted.interests_found(bundle, shop, planted.user_ids_for_test(shop, TRAINING))
 
 
+@pytest.mark.slow
 def test_training_finds_the_planted_interests(trained: Checkpoint, shop: SimulatedShop, tmp_path: Path) -> None:
     assert len(planted.user_ids_for_test(shop, TRAINING)) > 50
     assert found(trained, shop, tmp_path) > 0.8
 
 
+@pytest.mark.slow
 def test_so_does_the_default_model(trained_default: Checkpoint, shop: SimulatedShop, tmp_path: Path) -> None:
     assert found(trained_default, shop, tmp_path) > 0.6
 
 
+@pytest.mark.slow
 def test_without_training_there_is_nothing_to_find(trained: Checkpoint, shop: SimulatedShop, tmp_path: Path) -> None:
     torch.manual_seed(1)
     untrained = replace(trained, model=new_model(trained.model.config, trained.vocabulary))

@@ -165,6 +165,7 @@ def test_a_new_broker_goes_on_with_the_same_store(tmp_path: Path, bundle: Bundle
         assert anna(store).capsules.vectors.tobytes() == capsules.vectors.tobytes()
 
 
+@pytest.mark.slow
 def test_the_group_goes_on_where_it_was(tmp_path: Path, bundle: Bundle) -> None:
     with LmdbStore(tmp_path) as store, EmbeddedBroker(tmp_path) as broker:
         for number in range(2):
@@ -174,6 +175,7 @@ def test_the_group_goes_on_where_it_was(tmp_path: Path, bundle: Bundle) -> None:
         assert anna(store).history.item_ids == tuple(bundle.item_ids[:2])
 
 
+@pytest.mark.slow
 def test_what_the_broker_dropped_is_counted_and_said(
     tmp_path: Path, bundle: Bundle, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -222,6 +224,7 @@ def test_the_broker_gone_the_brake_says_so(tmp_path: Path, monkeypatch: pytest.M
             brake.lag()
 
 
+@pytest.mark.slow
 def test_a_second_updater_joins_while_the_first_one_works(bundle: Bundle, tmp_path: Path) -> None:
     users = [f"user-{number}" for number in range(12)]
     with (
