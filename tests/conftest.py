@@ -1,5 +1,6 @@
 """Real parts as fixtures: one Kafka and one browser for the session, fresh topics and pages for each test."""
 
+import gc
 import os
 import uuid
 from collections.abc import Iterator
@@ -64,6 +65,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(marker)
     long = {item.path for item in items if any(map(item.get_closest_marker, (*STARTED_BY, "slow")))}
     items.sort(key=lambda item: item.path not in long)  # so that in the end no worker waits for another
+
+
+def pytest_collection_finish() -> None:
+    """Leave what is imported by now out of every garbage collection: it stays, and is a million objects."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    """Let the interpreter end as it does elsewhere: libraries look for leaks there."""
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """What takes seconds to make is made once for all workers of pytest-xdist."""
 
+import gc
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -19,4 +20,5 @@ def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
     with locked(run / f"{name}.lock", lambda: None):
         if not made.exists():
             made.write_text(str(make(run / name).path))
+            gc.freeze()  # an export imports as much as all tests together
     return Bundle(Path(made.read_text()))
