@@ -56,7 +56,7 @@ def require_free(address: str, port: int) -> None:
     except OSError as error:
         raise OSError(
             f"the page cannot be served at port {port} of {address} ({error.strerror}); "
-            "is another demo running? `python -m demo --port` takes another one"
+            "is another demo running? `mindstream demo --port` takes another one"
         ) from error
 
 

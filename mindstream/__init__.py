@@ -5,8 +5,7 @@
 Everything named here loads when it is first used, and none of it needs torch, which is for training only.
 """
 
-from importlib import import_module, metadata
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from index.recommend.recommender import Candidates, Recommender
@@ -55,13 +54,17 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    """Load a public name from the room that it lives in (PEP 562)."""
-    if name == "__version__":
-        return metadata.version("mindstream")
-    if name not in _HOMES:
-        raise AttributeError(f"module 'mindstream' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+if not TYPE_CHECKING:  # type checkers read the imports above: to them a misspelt name is an error
+
+    def __getattr__(name: str) -> object:
+        """Load a public name from the room that it lives in (PEP 562)."""
+        from importlib import import_module, metadata  # here: until the console is there, Ctrl-C is a traceback
+
+        if name == "__version__":
+            return metadata.version("mindstream")
+        if name not in _HOMES:
+            raise AttributeError(f"module 'mindstream' has no attribute {name!r}")
+        return getattr(import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -1,5 +1,8 @@
 """The one command, `mindstream`; `python -m stream | model_export | index | demo` run the same code room by room."""
 
+from mindstream import console  # first: until it is there, Ctrl-C is a traceback
+
+# isort: split
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -8,7 +11,6 @@ from typing import Annotated
 import typer
 
 import mindstream
-from mindstream import console
 
 __all__ = ["app_for", "main"]
 
@@ -34,7 +36,8 @@ def app_for(words: Sequence[str]) -> typer.Typer:
     ----------
     words : of the command line, without the program's name.
     """
-    app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+    # No completion: it would have to import all rooms at each press of the key.
+    app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
     app.callback()(_options)
     asked = next((word for word in words if not word.startswith("-")), "")
     for name, (module, line) in ROOMS.items():

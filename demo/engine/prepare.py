@@ -18,7 +18,7 @@ __all__ = ["prepare", "publish", "read_or_simulate", "shown_model"]
 
 log = logging.getLogger(__name__)
 
-TRAINING_SECONDS = 55.0  # the demo should be there soon; `python -m model_export train` takes the time it needs
+TRAINING_SECONDS = 55.0  # the demo should be there soon; `mindstream model train` takes the time it needs
 ONE_INTEREST_SECONDS = 20.0  # one interest is learnt sooner
 
 # On the simulated shop, where users have several interests that are far apart, MIND is the better one

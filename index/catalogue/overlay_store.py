@@ -104,7 +104,7 @@ def too_many(entries: int) -> ValueError:
     """Make the error for a store that would hold so many."""
     return ValueError(
         f"the item store would hold {entries:,} new, changed and removed items; right is at most {MOST_ITEMS:,}: "
-        f"publish a bundle that knows them, then `python -m index items prune`"
+        f"publish a bundle that knows them, then `mindstream index items prune`"
     )
 
 

@@ -1,1 +1,1 @@
-"""The commands of `python -m index`."""
+"""The commands of `mindstream index`."""

@@ -1,4 +1,4 @@
-"""The commands of `python -m index`: build | query | similar | serve | items."""
+"""The commands of `mindstream index`: build | query | similar | serve | items."""
 
 import typer
 

@@ -184,7 +184,7 @@ def read_manifest(path: Path) -> Manifest:
     file = path / MANIFEST
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # the second: a file stands where the folder should be
         raise BundleError(f"{path} is not a bundle: it has no {MANIFEST}") from None
     except ValueError as error:
         raise BundleError(f"{file} is not JSON: {error}") from error

@@ -70,7 +70,7 @@ class Registry:
         version = self.current_version()
         if not version:
             raise BundleError(
-                f"no model was published in {self.folder}; `make demo` or `python -m model_export publish` does that"
+                f"no model was published in {self.folder}; `make demo` or `mindstream model publish` does that"
             )
         bundle = self.open(version)
         bundle.verify()
@@ -149,7 +149,7 @@ class Registry:
                 now = "".join(pointer) or "another"
                 raise NoEarlierBundleError(
                     f"{self.folder / POINTER} names no bundle that was current before {now}; "
-                    "`python -m model_export promote VERSION` makes any of them current"
+                    "`mindstream model promote VERSION` makes any of them current"
                 )
             bundle = self.open(pointer[1])
             self.check(bundle)

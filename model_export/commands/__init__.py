@@ -1,1 +1,1 @@
-"""Commands of `python -m model_export`."""
+"""Commands of `mindstream model`."""

@@ -150,7 +150,9 @@ def recall_objections(bundle: Bundle, least: float) -> list[str]:
         return []
     recall = bundle.manifest.index.get("recall")
     if not isinstance(recall, dict) or not recall:
-        return ["the manifest records no recall of the HNSW index; `python -m index build` measures it where --ef is 0"]
+        return [
+            "the manifest records no recall of the HNSW index; `mindstream index build` measures it where --ef is 0"
+        ]
     return [
         f"recall@{n} of the HNSW index is {value}; at least {least} is right (--min-recall)"
         for n, value in recall.items()

@@ -84,7 +84,7 @@ def load(path: Path) -> Checkpoint:
         If the file is missing, or is no checkpoint.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"{path} does not exist; `python -m model_export train` writes checkpoints")
+        raise FileNotFoundError(f"{path} does not exist; `mindstream model train` writes checkpoints")
     try:
         content = torch.load(path, weights_only=True, map_location="cpu")
         parts = content["vocabulary"]
@@ -101,6 +101,4 @@ def load(path: Path) -> Checkpoint:
             **{name: content[name] for name in PLAIN},
         )
     except Exception as error:  # torch raises many kinds on a file that is not one of its own, some with long advice
-        raise ValueError(
-            f"{path} is not a checkpoint that this version of `python -m model_export train` wrote"
-        ) from error
+        raise ValueError(f"{path} is not a checkpoint that this version of `mindstream model train` wrote") from error

@@ -1,1 +1,1 @@
-"""The commands of `python -m stream`."""
+"""The commands of `mindstream stream`."""

@@ -49,7 +49,7 @@ def _say_published(count: int) -> None:
 
 def replay(
     path: Annotated[Path, typer.Argument(help="Interaction log: CSV, Parquet, or a publisher's file or folder.")],
-    format: Annotated[str, typer.Option(help="Format of the log, as in `python -m model_export train`.")] = "auto",
+    format: Annotated[str, typer.Option(help="Format of the log, as in `mindstream model train`.")] = "auto",
     speed: Annotated[str, typer.Option(help='"max", or a multiple of the log\'s own pace: 1 is real time.')] = "max",
     limit: Annotated[int | None, typer.Option(help="Publish the first events only.", min=1)] = None,
 ) -> None:

@@ -66,7 +66,7 @@ def record_to_send(letter: Letter, topic: str) -> tuple[bytes, bytes]:
     event = decode(letter.value, letter.key, letter.published_ms)
     if isinstance(event, Forget) or letter.value is None or letter.key is None:
         # Sent again it would delete what came after it. It has no event_id to be known by.
-        raise ValueError("it has no value, which forgets a user; that is not redriven: `python -m stream forget USER`")
+        raise ValueError("it has no value, which forgets a user; that is not redriven: `mindstream stream forget USER`")
     return letter.key, letter.value if event.event_id else with_event_id(letter.value, letter.source)
 
 

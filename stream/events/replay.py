@@ -105,7 +105,7 @@ class Brake:
     def wait(self, bar: Any) -> None:
         """Return once the group is close behind."""
         while (lag := self.lag()) > AHEAD_AT_MOST:
-            bar.set_postfix_str(f"waiting for an updater (python -m stream run), {lag:,} events behind")
+            bar.set_postfix_str(f"waiting for an updater (mindstream stream run), {lag:,} events behind")
             time.sleep(0.05)
         bar.set_postfix_str("")
 

@@ -42,6 +42,6 @@ def reachable_cluster() -> Cluster:
     if found is None:
         raise OSError(
             "no Kafka is configured (KAFKA_BOOTSTRAP_SERVERS) and no embedded broker runs for "
-            f"{settings.load().state}; start one with `python -m stream run` or `python -m stream broker`"
+            f"{settings.load().state}; start one with `mindstream stream run` or `mindstream stream broker`"
         )
     return found

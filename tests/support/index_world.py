@@ -1,4 +1,4 @@
-"""`python -m index` as a process, and users whose capsules a bundle's own extractor made."""
+"""`mindstream index` as a process, and users whose capsules a bundle's own extractor made."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ from testbed.stream_process import ROOT
 
 
 def run_index(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """`python -m index ...` as a process of its own."""
+    """`mindstream index ...` as a process of its own."""
     command = [sys.executable, "-m", "index", *arguments]
     environment = {**os.environ, "MINDSTREAM_HOME": str(home), "COLUMNS": "120", "TERM": "dumb"}
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=240)

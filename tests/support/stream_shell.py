@@ -1,4 +1,4 @@
-"""`python -m stream` in the test's own process, which is quicker than a process of its own."""
+"""`mindstream stream` in the test's own process, which is quicker than a process of its own."""
 
 import io
 import sys

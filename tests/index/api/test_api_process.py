@@ -1,4 +1,4 @@
-"""`python -m index serve` as a process: it begins, answers, and ends cleanly."""
+"""`mindstream index serve` as a process: it begins, answers, and ends cleanly."""
 
 import json
 import os

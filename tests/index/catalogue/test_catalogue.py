@@ -485,7 +485,7 @@ def home(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 
 def items_command(*words: str) -> Result:
-    """`python -m index items ...` within this process."""
+    """`mindstream index items ...` within this process."""
     return CliRunner().invoke(app, ["items", *words])
 
 

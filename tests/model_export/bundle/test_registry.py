@@ -54,7 +54,7 @@ def contents(registry: Registry) -> set[str]:
 def test_before_the_first_publish_it_says_what_to_do(registry: Registry) -> None:
     assert registry.current_version() is None
     with pytest.raises(
-        BundleError, match=r"no model was published in .*models; `make demo` or `python -m model_export publish`"
+        BundleError, match=r"no model was published in .*models; `make demo` or `mindstream model publish`"
     ):
         registry.current()
 

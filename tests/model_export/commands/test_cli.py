@@ -1,4 +1,4 @@
-"""`python -m model_export`: the commands one after the other as a person calls them, and what they say of mistakes."""
+"""`mindstream model`: the commands one after the other as a person calls them, and what they say of mistakes."""
 
 import inspect
 import json
@@ -40,7 +40,7 @@ COMMANDS = [*OWN, *OF_BUNDLES, "retrain"]
 
 
 class Shell:
-    """Runs `python -m model_export` in processes of their own; paths are below one folder."""
+    """Runs `mindstream model` in processes of their own; paths are below one folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -288,7 +288,7 @@ def files(tmp_path: Path, log: Path, checkpoint: Path) -> Path:
         ),
         ("train small.csv", r"the log has . behaviours .* training needs at least \d+ \(--batch-size\)"),
         ("train small.csv --model mind", r"the log has . behaviours .* training needs at least \d+ \(--batch-size\)"),
-        ("evaluate nowhere.pt log.parquet", "nowhere.pt does not exist; `python -m model_export train` writes .*"),
+        ("evaluate nowhere.pt log.parquet", "nowhere.pt does not exist; `mindstream model train` writes .*"),
         ("train log.parquet --until 1999-01-01", r"log.parquet has no events there \(--until 1999-01-01\); it goes .*"),
         (
             "evaluate trained.pt log.parquet --protocol x",
@@ -361,7 +361,7 @@ def test_in_a_process_of_its_own_a_mistake_is_one_sentence_too(shell: Shell, exp
 
 
 def commands() -> dict[str, CommandInfo]:
-    """Name -> command, of all that `python -m model_export` has."""
+    """Name -> command, of all that `mindstream model` has."""
     apps = [app, *(group.typer_instance for group in app.registered_groups if group.typer_instance is not None)]
     listed = [command for one in apps for command in one.registered_commands]
     return {str(command.name or getattr(command.callback, "__name__", "?")): command for command in listed}

@@ -522,7 +522,7 @@ def test_a_checkpoint_comes_back_as_it_was_saved(checkpoint: Checkpoint, tmp_pat
 
 
 def test_loading_a_missing_checkpoint_says_what_writes_one(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"mind\.pt does not exist; `python -m model_export train` writes"):
+    with pytest.raises(FileNotFoundError, match=r"mind\.pt does not exist; `mindstream model train` writes"):
         load(tmp_path / "mind.pt")
 
 

@@ -1,4 +1,4 @@
-"""`python -m stream` as people use it: what it says, what it leaves, and with which status it ends."""
+"""`mindstream stream` as people use it: what it says, what it leaves, and with which status it ends."""
 
 import os
 import re
@@ -223,8 +223,8 @@ def test_without_a_model(shell: Shell, home: Path) -> None:
 def test_without_any_broker(shell: Shell, command: tuple[str, ...]) -> None:
     said = shell.fails(*command)
     assert said.startswith("error: no Kafka is configured (KAFKA_BOOTSTRAP_SERVERS) and no embedded broker runs for ")
-    assert "`python -m stream run`" in said
-    assert "`python -m stream broker`" in said
+    assert "`mindstream stream run`" in said
+    assert "`mindstream stream broker`" in said
 
 
 def test_where_no_kafka_answers(home: Path, bundle: Bundle) -> None:

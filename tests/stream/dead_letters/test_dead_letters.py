@@ -195,7 +195,7 @@ def test_lines_that_cannot_be_sent(world: World, kafka: KafkaShell) -> None:
     bad = [
         (line, "the record's key is missing"),
         (good | {"source": "another-topic[0]@1"}, f"its source is 'another-topic[0]@1'; it must be {world.topic}[part"),
-        (good | {"value": None}, "`python -m stream forget USER`"),
+        (good | {"value": None}, "`mindstream stream forget USER`"),
         (good | {"truncated": 600_000}, "truncated: it holds the beginning of 600,000 bytes only"),
         (good | {"value_base64": "aaaa"}, "both or none of value and value_base64"),
         ({name: good[name] for name in good if name != "key"}, "both or none of key and key_base64"),

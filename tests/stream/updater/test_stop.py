@@ -1,4 +1,4 @@
-"""`python -m stream run` is told to stop. (What SIGKILL and SIGTERM leave under load: test_faults.py of benchmarks.)"""
+"""`mindstream stream run` is told to stop. (What SIGKILL and SIGTERM leave under load: test_faults.py of benchmarks.)"""
 
 import signal
 import time
