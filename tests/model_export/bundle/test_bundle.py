@@ -350,3 +350,10 @@ def test_files_that_do_not_belong_together(spoil: Callable[[Path], None], copied
 def test_a_graph_without_the_profile_that_the_manifest_has_not(copied: Path) -> None:
     relist(copied, profile_fields={})
     refused(copied, "has inputs ['behaviours', 'gaps', 'mask', 'profile', 'routing_logits']")
+
+
+def test_a_file_is_not_a_bundle(tmp_path: Path) -> None:
+    file = tmp_path / "shop.parquet"
+    file.write_bytes(b"a log")
+    with pytest.raises(BundleError, match=r"shop\.parquet is not a bundle: it has no manifest\.json"):
+        Bundle(file)

@@ -1,4 +1,4 @@
-"""`mindstream stream run` is told to stop. (What SIGKILL and SIGTERM leave under load: test_faults.py of benchmarks.)"""
+"""`mindstream stream run` is told to stop. (What SIGKILL and SIGTERM leave under load: benchmarks/faults.)"""
 
 import signal
 import time
