@@ -33,7 +33,7 @@ def _corrected(entry: Any, obj: griffe.Object) -> None:
 
 
 def _type_of(name: str, obj: griffe.Object) -> Any:
-    """Find the type that the signature gives a parameter, or the class an attribute; None if neither does."""
+    """Find the type of a parameter in the signature, or of an attribute in the class."""
     function = obj.members.get("__init__") if obj.is_class else obj
     if isinstance(function, griffe.Function):
         for parameter in function.parameters:

@@ -60,7 +60,7 @@ def outside_code(text: str, change: Callable[[str], str]) -> str:
 
 
 def place_of(file: Path) -> str:
-    """Where the site has a file, below the folder of pages."""
+    """Return the place of a file in the site, below the folder of pages."""
     path = file.relative_to(ROOT).as_posix()
     if path in PAGES:
         return PAGES[path]
