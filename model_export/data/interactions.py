@@ -38,6 +38,10 @@ class InteractionLog:
         user_id -> "train", "valid" or "test", as the publisher divides the users; empty if there is no such split.
     timed : bool
         Whether event_time_ms are times; else they are positions in the user's sequence.
+    columns : dict
+        Field -> the column, or columns, of the log that it was read from, for people.
+    notes : tuple of str
+        Sentences on what the reading noticed: what was read in which way, and what looks suspicious.
     """
 
     events: pd.DataFrame
@@ -47,6 +51,8 @@ class InteractionLog:
     dropped: dict[str, int] = field(default_factory=dict)
     sides: dict[str, str] = field(default_factory=dict)
     timed: bool = True
+    columns: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def side_features(self) -> list[str]:
