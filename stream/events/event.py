@@ -6,6 +6,8 @@ from typing import Annotated
 
 import msgspec
 
+from mindstream.limits import EARLIEST_MS, LATEST_MS
+
 __all__ = [
     "AHEAD_MS",
     "EARLIEST_MS",
@@ -22,8 +24,6 @@ __all__ = [
     "read_lines",
 ]
 
-EARLIEST_MS = 100_000_000_000  # March 1973: a smaller number is in seconds, not milliseconds
-LATEST_MS = 4_102_444_800_000  # January 2100
 AHEAD_MS = 86_400_000  # an event of the future would stay the user's last for ever; a day lets wrong time zones pass
 MOST_BYTES = 100_000  # of a value; an event with a rich profile has some hundreds
 LONGEST_USER_ID = 127  # characters, at most 508 bytes; LMDB's keys hold 511

@@ -1,0 +1,78 @@
+"""Cells in SQL: literals, which cells are missing, which are numbers, and text that is tidied up."""
+
+import duckdb
+
+__all__ = ["NUMBER", "cells_of", "literal", "matches", "number_of_text", "present", "tidy", "type_of"]
+
+# Python's re and RE2 read it the same.
+NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+
+_MISSING = (
+    *("", "-", "--", "?", "na", "n/a", "#n/a", "nan", "nat", "null", "none", "nil", "undefined", "(not set)"),
+    *(r"\n", "<na>", "<null>", "(null)", "unknown"),
+)
+_BLANK = r"[\s\x{00A0}\x{2009}\x{200E}\x{200F}\x{202F}\x{FEFF}]"  # of Unicode's, those that programs write in times
+
+# Pattern, and what stands in its place everywhere; in this order.
+_TIDY = (
+    (rf"{_BLANK}+", " "),
+    (r"\[[A-Za-z_]+/[A-Za-z_/]+\]$", ""),  # Java: the region behind an offset
+    (r" ?\([^()]*\) *$", ""),  # JavaScript: the zone's name behind an offset
+    (r"""^[ \["'(]+|[ \]"');,.]+$""", ""),
+    (r"(?i) ?\b([ap])\. ?m\b\.?", r" \1m"),
+    (r"(?i)(\d)(?:st|nd|rd|th)\b", r"\1"),
+    (r"(?i)\b(jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)\.", r"\1"),
+    (r"(?i)\bsept\b", "Sep"),
+    (r"(\d{4}\D*) at (\d)", r"\1 \2"),
+    (r"(UTC|GMT)([+-])(\d)$", r"\1\20\3"),
+    (r"^(\d{9,}),(\d+)$", r"\1.\2"),
+    (r"^(\d{4}):(\d\d):(\d\d)\b", r"\1-\2-\3"),  # cameras
+)
+
+
+def literal(text: str) -> str:
+    """Write a text as SQL."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def matches(text: str, pattern: str) -> str:
+    """Write the SQL that tells whether a whole text matches a pattern."""
+    return f"regexp_full_match({text}, {literal(pattern)})"
+
+
+def present(text: str) -> str:
+    """Write the SQL that tells whether a text cell is there and holds no word for a missing value."""
+    words = ", ".join(map(literal, _MISSING))
+    # Most cells are told by their first character, or their length: none of the words begins with a digit or is long.
+    is_word = f"lower(trim({text}, E' \\t\\r\\n\\u00a0')) IN ({words})"
+    return (
+        f"CASE WHEN {text} IS NULL THEN false WHEN {text} >= '0' AND ({text} < ':' OR strlen({text}) > 12) THEN true "
+        f"ELSE NOT {is_word} END"
+    )
+
+
+def tidy(text: str) -> str:
+    """Write the SQL of a text without odd blanks, quotes, brackets, endings such as 15th, and the dots of a.m."""
+    for pattern, instead in _TIDY:
+        text = f"regexp_replace({text}, {literal(pattern)}, {literal(instead)}, 'g')"
+    return text
+
+
+def number_of_text(text: str) -> tuple[str, str]:
+    """Write the SQL of a text's number as DOUBLE and, exact above 2^53, as BIGINT."""
+    return f"TRY_CAST({text} AS DOUBLE)", f"TRY_CAST({text} AS BIGINT)"
+
+
+def type_of(connection: duckdb.DuckDBPyConnection, relation: str, column: str) -> str:
+    """Return the name of a column's type without its parameters, such as VARCHAR or DECIMAL."""
+    described = connection.execute(f"DESCRIBE SELECT {column} FROM {relation}").fetchall()
+    return str(described[0][1]).partition("(")[0]
+
+
+def cells_of(
+    connection: duckdb.DuckDBPyConnection, relation: str, column: str, condition: str, most: int, spread: bool = True
+) -> list[str]:
+    """Return some cells as text that meet a condition: drawn from all rows, the same each time, or the first ones."""
+    cells = f"SELECT CAST({column} AS VARCHAR) AS cell FROM {relation} WHERE {condition}"
+    draw = f"USING SAMPLE reservoir({most} ROWS) REPEATABLE (1)" if spread else f"LIMIT {most}"
+    return [str(row[0]) for row in connection.execute(f"SELECT cell FROM ({cells}) {draw}").fetchall()]
