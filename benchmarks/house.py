@@ -38,6 +38,9 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "mindstream": (),  # the ground: settings, console, files
     _BUNDLE: ("mindstream",),
     _DATA: ("mindstream",),
+    f"{_READERS}.mapping": (),
+    f"{_READERS}.layout": (f"{_READERS}.mapping",),
+    f"{_READERS}.presets": (_DATA, f"{_READERS}.mapping", f"{_READERS}.layout"),
     _READERS: ("mindstream", _DATA),
     _MODELS: ("mindstream", _BUNDLE, _DATA),
     _EVALUATION: ("mindstream", _BUNDLE, _DATA, _MODELS),

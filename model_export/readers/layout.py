@@ -22,6 +22,7 @@ class Table:
     paths : files, folders, globs or addresses of an object store; their rows follow one another.
     columns : names of the columns, if the files have no header.
     delimiter, quote, encoding : None: told by the file. quote "": quotes are plain characters.
+    escape : character before a quote in quoted cells; None: the quote itself, or told by the file.
     skip_lines : lines before the header.
     lines : each line is one column, `line`, and not cut at all.
     """
@@ -31,6 +32,7 @@ class Table:
     delimiter: str | None = None
     quote: str | None = None
     encoding: str | None = None
+    escape: str | None = None
     skip_lines: int = 0
     lines: bool = False
 
@@ -51,7 +53,8 @@ class Layout:
     items : SELECT item_id, and any of title, category, price, feature_NAME (several values joined by "|"); the last
         row of an item counts.
     users : SELECT user_id and one column a profile field.
-    left_out : reason ("with a quantity that is not positive") -> SQL condition on the rows that are left out for it.
+    left_out : reason ("with a quantity that is not positive") -> SQL condition on the rows (of `sql`) that are left out
+        for it; those for which it is NULL stay.
     notes : sentences on what a reader of the log should know.
     """
 

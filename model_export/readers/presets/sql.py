@@ -1,0 +1,38 @@
+"""Pieces of SQL that several presets use."""
+
+from collections.abc import Iterable
+
+__all__ = ["AS_RATING", "PLACE", "decade", "listed", "literal", "name", "with_missing"]
+
+AS_RATING = "SELECT *, 'rating' AS event_type FROM events"
+
+# The place of an element of a row's list among all elements of all rows.
+PLACE = "row_number * 1000000 + place"
+
+
+def name(column: str) -> str:
+    """Return a column's name as SQL has it, in quotes."""
+    return '"' + column.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """Return a text as SQL has it, in quotes."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def listed(texts: Iterable[str]) -> str:
+    """Return texts as a list for IN."""
+    return "(" + ", ".join(literal(text) for text in texts) + ")"
+
+
+def decade(age: str) -> str:
+    """Return the decade of an expression of an age ("20s"), NULL if it is no age."""
+    number = f"TRY_CAST({age} AS DOUBLE)"
+    decades = f"CAST(CAST(floor({number} / 10) * 10 AS INTEGER) AS VARCHAR) || 's'"
+    return f"CASE WHEN {number} < 0 OR {number} > 130 THEN NULL WHEN {number} < 10 THEN 'under 10' ELSE {decades} END"
+
+
+def with_missing(columns: Iterable[str], table: str = "events") -> str:
+    """Return a table for FROM that has all these columns, of NULL if the table lacks them."""
+    nothing = ", ".join(f"NULL AS {name(column)}" for column in columns)
+    return f"(SELECT {nothing} WHERE false UNION ALL BY NAME SELECT * FROM {table})"
