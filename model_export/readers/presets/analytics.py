@@ -5,7 +5,7 @@ from pathlib import Path
 from model_export.readers.layout import Found, Layout, Preset
 from model_export.readers.mapping import Mapping
 from model_export.readers.presets.peek import names_of, parts
-from model_export.readers.presets.sql import PLACE, with_missing
+from model_export.readers.presets.sql import PLACE, text_of, with_missing
 
 __all__ = ["CLOUDEVENTS", "GA4", "TRACK_CALLS", "WITHOUT_PRODUCT", "first_names", "products_in"]
 
@@ -18,7 +18,10 @@ def first_names(found: Found) -> set[str]:
 
 
 def products_in(lists: str, single: str) -> str:
-    """Return the expression of a row's products as a list of JSON: those of a list, or the one; [NULL] without one."""
+    """Return the expression of a row's products as a list of JSON; [NULL] without any.
+
+    Those of the list if it has any, or else the single one.
+    """
     several = f"TRY_CAST({lists} AS JSON[])"
     return f"CASE WHEN len({several}) > 0 THEN {several} ELSE [CAST({single} AS JSON)] END"
 
@@ -80,7 +83,7 @@ _PRODUCT_IDS = ("product_id", "productId", "sku", "item_id", "itemId")
 
 
 def _is_calls(found: Found) -> bool:
-    """Tell whether the first line is a call: track, or another such as identify, which has no event."""
+    """Tell whether the first line is a call: track, or another such as identify."""
     names = first_names(found)
     content = names & {"event", "properties", "traits", "messageId"}
     return {"type"} <= names and bool(names & {"userId", "anonymousId"} and names & set(_CALL_TIMES) and content)
@@ -109,7 +112,8 @@ def _layout_calls(found: Found) -> Layout:
 
 
 _CALL_ROWS = f"""
-SELECT type AS call_type, event, nullif(userId, '') AS userId, anonymousId, coalesce({", ".join(_CALL_TIMES)}) AS time,
+SELECT type AS call_type, event, {text_of("userId")} AS userId, {text_of("anonymousId")} AS anonymousId,
+    coalesce({", ".join(text_of(one) for one in _CALL_TIMES)}) AS time,
     {_first_text("product", _PRODUCT_IDS)} AS product_id, {_first_text("product", ("name", "title"))} AS name,
     product ->> '$.category' AS category, product ->> '$.price' AS price,
     product ->> '$.brand' AS feature_brand, {PLACE} AS row_number
@@ -155,6 +159,7 @@ def _layout_cloud(found: Found) -> Layout:
     )
 
 
+_IN_DATA = _first_text("TRY_CAST(data AS JSON)", ("time", "timestamp", "event_time"))
 _CLOUD_ROWS = f"""
 SELECT type, time, {_first_text("given", _CLOUD_USERS)} AS user_id,
     {_first_text("product", _CLOUD_ITEMS)} AS item_id, {_first_text("product", ("title", "name"))} AS title,
@@ -164,8 +169,7 @@ FROM (
     FROM (
         SELECT *, {products_in("coalesce(given -> '$.items', given -> '$.products')", "given")} AS products
         FROM (
-            SELECT * EXCLUDE (time), TRY_CAST(data AS JSON) AS given,
-                coalesce(time, {_first_text("TRY_CAST(data AS JSON)", ("time", "timestamp", "event_time"))}) AS time
+            SELECT * EXCLUDE (time), TRY_CAST(data AS JSON) AS given, coalesce({text_of("time")}, {_IN_DATA}) AS time
             FROM {with_missing(_CLOUD_COLUMNS)}
         )
     )

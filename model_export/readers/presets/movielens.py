@@ -48,7 +48,7 @@ def _needed(found: Found, name: str, **options: object) -> Table:
 
 
 def _movies(genres: str, item: str = "item_id") -> str:
-    """Return the statement for the movies, of an expression of their genres with "|" between them."""
+    """Return the statement for the movies; `genres` is an expression with "|" in between."""
     genres = f"nullif({genres}, '')"
     return (
         f"SELECT {name(item)} AS item_id, title, split_part({genres}, {literal(SEPARATOR)}, 1) AS category, "

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from model_export.readers.layout import Found, Layout, Preset, Table
+from model_export.readers.layout import Found, Layout, Preset, Table, plain_name
 from model_export.readers.mapping import Mapping
 from model_export.readers.presets.peek import names_of
 from model_export.readers.presets.sql import decade, name, with_missing
@@ -28,7 +28,7 @@ def _columns_of(file: Path) -> dict[str, str]:
 
 
 def _hetrec_file(found: Found) -> Path | None:
-    """Return the file of a user's things with day, month and year, timestamp or weight: the path, or in the folder."""
+    """Return the file of users and things with times or counts: the path, or in the folder."""
     files = [found.files[one] for one in _HETREC_FILES if one in found.files] if found.is_folder else [found.path]
     for file in files:
         columns = set(_columns_of(file))
@@ -67,15 +67,20 @@ def _layout_hetrec(found: Found) -> Layout:
             f"SELECT *, '{kind}' AS event_type, {repeated} AS repeated "
             f"FROM (SELECT *, {time or 'NULL'} AS time_ms FROM events)"
         ),
-        beside={"catalogue": Table((str(catalogue),), delimiter="\t", quote="")} if catalogue else {},
+        beside={"catalogue": _hetrec_table(catalogue)} if catalogue else {},
         items=_hetrec_items(set(names_of(catalogue))) if catalogue else None,
         left_out={"further tags of the same thing at the same time": "repeated"} if tagged else {},
         notes=notes,
     )
 
 
+def _hetrec_table(catalogue: Path) -> Table:
+    encoding = "latin-1" if plain_name(catalogue) == "movies.dat" else "utf-8"
+    return Table((str(catalogue),), delimiter="\t", quote="", encoding=encoding)
+
+
 def _hetrec_time(columns: dict[str, str]) -> str | None:
-    """Return the expression of the time in milliseconds, of its parts; None if the file has no times."""
+    """Return the expression of the time in milliseconds; None if the file has no times."""
     if not set(_DAY) <= set(columns):
         return f"TRY_CAST({name(columns['timestamp'])} AS BIGINT)" if "timestamp" in columns else None
     day = ", ".join(name(columns[one]) for one in _DAY)

@@ -54,7 +54,7 @@ def names_at(found: Found, name: str) -> tuple[str, ...]:
 
 
 def names_of(path: Path) -> tuple[str, ...]:
-    """Return the columns of a Parquet file, the keys of the first JSON object, or the cells of the first line.
+    """Return the columns of Parquet, the keys of the first JSON object, or the first cells.
 
     () for what cannot be read: the error comes when the rows are.
     """
@@ -112,7 +112,7 @@ def data_files(found: Found) -> list[Path]:
 
 
 def parts(found: Found) -> Table:
-    """Return the table in the path itself, or in the files of a folder, which all have one ending.
+    """Return the table in the path itself, or in the files of one ending in a folder.
 
     Of several endings the most frequent one counts: a README.txt is no part.
     """

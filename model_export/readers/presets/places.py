@@ -68,7 +68,7 @@ _DEGREES = re.compile(r"-?\d{1,3}\.\d+|0")
 
 
 def _foursquare_file(found: Found) -> Path | None:
-    """Return the file of check-ins if its first line is Foursquare's: a row, or the header of later copies."""
+    """Return the file of check-ins if its first line is a row of Foursquare's, or a header."""
     file = _one(found, re.compile(r"^dataset_tsmc2014_(nyc|tky)\.(txt|csv)$"))
     cells = names_of(file) if file is not None else ()
     is_row = len(cells) == len(_FOURSQUARE) and _MAIL_TIME.fullmatch(cells[-1]) and _DEGREES.fullmatch(cells[4])
@@ -99,7 +99,7 @@ _GOWALLA = ("user_id", "time", "latitude", "longitude", "location_id")
 
 
 def _is_gowalla(found: Found) -> bool:
-    """Tell whether the first line is a check-in as the Stanford collection ships Gowalla's and Brightkite's."""
+    """Tell whether the first line is a check-in as Stanford's collection ships Gowalla's."""
     files = data_files(found)
     cells = found.names if not found.is_folder else names_of(files[0]) if len(files) == 1 else ()
     if len(cells) != len(_GOWALLA) or not cells[0].isdigit():

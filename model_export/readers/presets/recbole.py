@@ -31,7 +31,7 @@ def _is_typed(names: tuple[str, ...]) -> bool:
 
 
 def _inter(found: Found) -> str | None:
-    """Return the name of the one .inter file: that of the path, or of the path's name, or the folder's only one."""
+    """Return the name of the one .inter file: of the path's name, or the folder's only one."""
     inters = [one for one in found.files if one.endswith(".inter")]
     if not found.is_folder:
         name_of_it = f"{stem(found.path)}.inter"
@@ -73,7 +73,10 @@ def _layout(found: Found) -> Layout:
 
 
 def _mapping(names: tuple[str, ...]) -> tuple[Mapping, tuple[str, ...]]:
-    """Return the mapping: users are the first token, items the second, where there are no usual names."""
+    """Return the mapping, and what is to be said of it.
+
+    Without usual names users are the first token, items the second.
+    """
     plain = _plain(names)
     tokens = [one.rpartition(":")[0] for one in names if one.endswith(":token")]
     user = "user_id" if "user_id" in plain else tokens[0] if tokens else None
@@ -89,7 +92,7 @@ def _mapping(names: tuple[str, ...]) -> tuple[Mapping, tuple[str, ...]]:
 
 
 def _items(names: tuple[str, ...]) -> str:
-    """Return the statement for the items: the title, and what is listed of them as side features."""
+    """Return the statement for the items: title, category, price and side features."""
     plain = _plain(names)
     title = next((one for one in _TITLES if one in plain), None)
     category = next((one for one in _CATEGORIES if one in plain), None)

@@ -28,7 +28,7 @@ _SECONDS = re.compile(r"\d{9,10}")
 
 
 def _is_review(path: Path) -> bool:
-    """Tell whether the rows of a file are Amazon's reviews, with the names of 2014 and 2018 or of 2023."""
+    """Tell whether a file has the names of Amazon's reviews, of 2014 and 2018 or of 2023."""
     names = set(names_of(path))
     return names >= _REVIEW_2014 or names >= _REVIEW_2023
 
@@ -40,7 +40,7 @@ def _reviews(found: Found) -> list[Path]:
 
 
 def _layout_amazon(found: Found) -> Layout:
-    """Return the layout of reviews, without their own titles, and the products of the meta file beside them."""
+    """Return the layout of reviews, without their own titles, and of the products beside."""
     files = _reviews(found) or [found.path]
     names = set(names_of(files[0]))
     of_2023 = not names >= _REVIEW_2014
@@ -64,7 +64,7 @@ def _layout_amazon(found: Found) -> Layout:
 
 
 def _meta(found: Found, reviews: list[Path]) -> tuple[list[Path], tuple[str, ...]]:
-    """Return the files of products that belong to these reviews, and what is to be said of them."""
+    """Return the files of products that belong to these reviews, and notes on them."""
     right, notes = [], []
     for review in reviews:
         plain = re.sub(r"^reviews_|_\d+(core)?$|\.(train|valid|test)$", "", stem(review))
@@ -85,7 +85,7 @@ def _meta(found: Found, reviews: list[Path]) -> tuple[list[Path], tuple[str, ...
 
 
 def _path_in(column: str) -> str:
-    """Return a product's categories, from general to special, as a list of text; [] if it has none."""
+    """Return a product's categories, from general to special, as a list; [] without any."""
     given = f"TRY_CAST({column} AS JSON)"
     nested = f"CASE WHEN json_type({given}, '$[0]') = 'ARRAY' THEN {given} -> '$[0]' ELSE {given} END"
     return f"coalesce(TRY_CAST({nested} AS VARCHAR[]), [])"
@@ -169,7 +169,10 @@ def _crossing_file(found: Found) -> str | None:
 
 
 def _layout_crossing(found: Found) -> Layout:
-    """Return the layout; the first publisher's files have semicolons, Latin-1 and quotes behind backslashes."""
+    """Return the layout.
+
+    The first publisher's files have semicolons, Latin-1 and quotes behind backslashes.
+    """
     ratings = _crossing_file(found) or found.name
     old = ratings.startswith("bx-")
     form = {"delimiter": ";", "encoding": "latin-1", "escape": "\\"} if old else {}

@@ -27,7 +27,7 @@ def _is_mind(found: Found) -> bool:
 
 
 def _layout_mind(found: Found) -> Layout:
-    """Return the layout: clicks of the impressions, and each user's history once before the first of them."""
+    """Return the layout: clicks, and each user's history once before the first of them."""
     plain = {"delimiter": "\t", "quote": "", "encoding": "utf-8"}
     events = found.table(_MIND_FILE, columns=_BEHAVIORS, **plain) if found.is_folder else None
     news = {"news": found.table("news.tsv", columns=_NEWS, **plain)} if "news.tsv" in found.files else {}
@@ -96,7 +96,7 @@ def _is_pairs(found: Found, name: str) -> bool:
 
 
 def _is_user_lines(found: Found, name: str) -> bool:
-    """Tell whether each line is a user, each another one, and its items; not rows of a table with columns."""
+    """Tell whether each line is another user and its items, and no row of a table."""
     lines = _numbers(found, name)
     users = {line[0] for line in lines}
     widths = {len(line) for line in lines}

@@ -17,7 +17,7 @@ _OTTO_ROWS = {"session", "aid", "ts", "type"}
 
 
 def _is_otto(found: Found) -> bool:
-    """Tell whether the first file's columns are OTTO's: lines with lists of events, or an event a row."""
+    """Tell whether the first file has OTTO's columns: lists of events, or an event a row."""
     file = Path(parts(found).paths[0])
     names = set(names_of(file))
     return names == _OTTO_ROWS or (names == _OTTO_LINES and '"aid"' in "".join(first_lines(file, 1)))
@@ -105,7 +105,10 @@ def _choose_table(kind: str, file: Path) -> Table:
 
 
 def _choose_rows(table: str, kind: str) -> str:
-    """Return the statement for one file's rows; 1 to 12 are categories, the rest offers, brands and unknown ones."""
+    """Return the statement for one file's rows.
+
+    Categories are 1 to 12; other values are offers, brands and unknown ones.
+    """
     category = "CASE WHEN TRY_CAST(category AS INTEGER) BETWEEN 1 AND 12 THEN category END"
     known = ("NULL", "nullif(price, '0')") if kind == "buys" else (category, "NULL")
     name = "buy" if kind == "buys" else "click"
@@ -133,7 +136,10 @@ def _ginetica_files(found: Found) -> dict[str, Path]:
 
 
 def _columns_of(file: Path) -> dict[str, str]:
-    """Return the columns without "_" and in lower case -> as in the file: later copies write session_id."""
+    """Return the columns in lower case and without "_" -> as in the file.
+
+    Later copies write session_id.
+    """
     return {one.lower().replace("_", ""): one for one in names_of(file)}
 
 
@@ -166,7 +172,10 @@ def _layout_ginetica(found: Found) -> Layout:
 
 
 def _ginetica_rows(table: str, kind: str, columns: dict[str, str]) -> str:
-    """Return the statement for one file's rows: their times are the day and the milliseconds of `timeframe`."""
+    """Return the statement for one file's rows.
+
+    Their times are the day and the milliseconds of `timeframe`.
+    """
     day = f'TRY_CAST("{columns["eventdate"]}" AS TIMESTAMP)'
     return (
         f'SELECT "{columns["sessionid"]}" AS session_id, "{columns["itemid"]}" AS item_id, '

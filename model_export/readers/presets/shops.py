@@ -9,7 +9,7 @@ __all__ = ["HM", "INSTACART", "ONLINE_RETAIL", "RETAILROCKET", "TAOBAO", "TMALL"
 
 
 def _has(found: Found, name: str, columns: tuple[str, ...]) -> bool:
-    """Tell whether the path, or the file of this name in the folder, has exactly these columns."""
+    """Tell whether the path, or this file in the folder, has exactly these columns."""
     names = names_at(found, name) if found.is_folder else found.names
     return set(names) == set(columns)
 
@@ -207,7 +207,7 @@ _RETAIL = ("Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID", 
 
 
 def _retail_file(found: Found) -> str | None:
-    """Return the name of the one file with the columns of Online Retail, or a spreadsheet of its name."""
+    """Return the name of the one file with Online Retail's columns, or of its spreadsheet."""
     names = list(found.files) if found.is_folder else [found.name]
     if len(names) > 20:
         return None

@@ -8,7 +8,7 @@ from model_export.readers.layout import Found, Layout, Preset
 from model_export.readers.mapping import Mapping
 from model_export.readers.presets.analytics import WITHOUT_PRODUCT, first_names, products_in
 from model_export.readers.presets.peek import first_lines, parts
-from model_export.readers.presets.sql import PLACE, with_missing
+from model_export.readers.presets.sql import PLACE, text_of, with_missing
 
 __all__ = ["SNOWPLOW"]
 
@@ -89,15 +89,17 @@ list_transform(
 """
 _LISTS = f"coalesce(TRY_CAST({_PRODUCT} AS JSON), TRY_CAST({_OLDER} AS JSON), TRY_CAST({_ENTITIES} AS JSON))"
 _SINGLE = (
-    "CASE WHEN coalesce(ti_sku, se_property) IS NOT NULL THEN json_object('id', coalesce(nullif(ti_sku, ''), "
-    "se_property), 'name', ti_name, 'category', ti_category, 'price', ti_price) END"
+    f"CASE WHEN coalesce({text_of('ti_sku')}, {text_of('se_property')}) IS NOT NULL THEN "
+    f"json_object('id', coalesce({text_of('ti_sku')}, {text_of('se_property')}), "
+    "'name', ti_name, 'category', ti_category, 'price', ti_price) END"
 )
 _ROWS = f"""
-SELECT user_id, domain_userid, network_userid,
-    coalesce(CAST(derived_tstamp AS VARCHAR), CAST(collector_tstamp AS VARCHAR)) AS time,
+SELECT {text_of("domain_userid")} AS domain_userid, {text_of("user_id")} AS user_id,
+    {text_of("network_userid")} AS network_userid,
+    coalesce({text_of("derived_tstamp")}, {text_of("collector_tstamp")}) AS time,
     coalesce(
         TRY_CAST({_ACTION} AS JSON) ->> '$.type', TRY_CAST(unstruct_event AS JSON) ->> '$.data.data.type',
-        nullif(se_action, ''), nullif(event_name, ''), event
+        {text_of("se_action")}, {text_of("event_name")}, {text_of("event")}
     ) AS event_type,
     nullif(product ->> '$.id', '') AS item_id, product ->> '$.name' AS title, product ->> '$.category' AS category,
     product ->> '$.price' AS price, product ->> '$.brand' AS feature_brand, {PLACE} AS row_number

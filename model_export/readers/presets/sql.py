@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-__all__ = ["AS_RATING", "PLACE", "decade", "listed", "literal", "name", "with_missing"]
+__all__ = ["AS_RATING", "PLACE", "decade", "listed", "literal", "name", "text_of", "with_missing"]
 
 AS_RATING = "SELECT *, 'rating' AS event_type FROM events"
 
@@ -23,6 +23,11 @@ def literal(text: str) -> str:
 def listed(texts: Iterable[str]) -> str:
     """Return texts as a list for IN."""
     return "(" + ", ".join(literal(text) for text in texts) + ")"
+
+
+def text_of(column: str) -> str:
+    """Return the expression of a column as text, NULL where it is empty."""
+    return f"nullif(CAST({column} AS VARCHAR), '')"
 
 
 def decade(age: str) -> str:
