@@ -8,7 +8,7 @@ from mindstream import console
 # isort: split
 from benchmarks import house
 from benchmarks.faults import command as faults
-from benchmarks.quality import accuracy, cold, freshness, planted
+from benchmarks.quality import accuracy, cold, freshness, logs, planted
 from benchmarks.retrieval import command as retrieval
 from benchmarks.speed import api, demo, extractor, latency, throughput, training
 from benchmarks.swap import command as swap
@@ -23,6 +23,7 @@ app.command("faults")(faults.main)
 app.command("freshness")(freshness.main)
 app.command("house")(house.main)
 app.command("latency")(latency.main)
+app.command("logs")(logs.main)
 app.command("planted")(planted.main)
 app.command("retrieval")(retrieval.main)
 app.command("swap")(swap.main)
