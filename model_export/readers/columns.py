@@ -1,0 +1,118 @@
+"""Columns of a log, also nested ones and elements of lists, and their SQL."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["Column", "Unnesting", "columns_of", "find", "quoted", "text_of"]
+
+LISTS = ("list", "array")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column, or one field within.
+
+    Attributes
+    ----------
+    steps : names from the outside in; one that ends in "[]" is a list, of which each element is a row of its own.
+    type : DuckDB's type of a value.
+    """
+
+    steps: tuple[str, ...]
+    type: Any
+
+    @property
+    def path(self) -> str:
+        """Return the column as people write it: events[].aid."""
+        return ".".join(self.steps)
+
+    @property
+    def is_list(self) -> bool:
+        """Tell whether a value is a list."""
+        return self.type.id in LISTS
+
+
+def columns_of(names: Sequence[str], types: Sequence[Any]) -> list[Column]:
+    """Return the columns of a table, and what is nested in them, the outer ones first."""
+    found = [one for name, kind in zip(names, types, strict=True) for one in _within((name,), kind)]
+    return sorted(found, key=lambda column: len(column.steps))
+
+
+def _within(steps: tuple[str, ...], kind: Any) -> Iterator[Column]:
+    """Yield the column at these steps, and those in its struct or in the structs of its list."""
+    if kind.id == "struct":
+        for name, inner in kind.children:
+            yield from _within((*steps, name), inner)
+        return
+    yield Column(steps, kind)
+    if kind.id in LISTS:
+        element = kind.children[0][1]
+        steps = (*steps[:-1], steps[-1] + "[]")
+        yield from (_within(steps, element) if element.id in ("struct", *LISTS) else [Column(steps, element)])
+
+
+def find(path: str, columns: Iterable[Column]) -> Column | None:
+    """Return the column of this name, in its own spelling or else in another case, or None."""
+    known = {column.path: column for column in columns}
+    return known.get(path) or next((one for name, one in known.items() if name.lower() == path.lower()), None)
+
+
+def quoted(name: str) -> str:
+    """Return a name as an identifier of SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+@dataclass
+class Unnesting:
+    """The FROM clause of a table whose lists become rows, and the SQL of columns in it.
+
+    Rows whose list is empty or missing stay, with nothing in it: they are counted and not lost.
+    """
+
+    source: str
+    lists: dict[tuple[str, ...], str] = field(default_factory=dict)  # steps up to a list -> alias of its elements
+
+    def sql(self, column: Column) -> str:
+        """Return the SQL of a column's value; lists on the way are unnested once for all columns."""
+        value = ""
+        for place, step in enumerate(column.steps):
+            name = quoted(step.rstrip("[]") if step.endswith("[]") else step)
+            value = f"{value}.{name}" if value else f"{self.source}.{name}"
+            for depth in range(len(re.search(r"(\[\])*$", step)[0]) // 2):  # type: ignore[index]
+                key = (*column.steps[: place + 1], str(depth))
+                alias = self.lists.setdefault(key, f"l{len(self.lists)}")
+                self.values.setdefault(alias, value)
+                value = f"{alias}.element"
+        return value
+
+    values: dict[str, str] = field(default_factory=dict)  # alias -> SQL of its list
+
+    @property
+    def clause(self) -> str:
+        """Return the FROM clause."""
+        joins = [
+            f"LEFT JOIN LATERAL (SELECT unnest({value}) AS element) {alias} ON true"
+            for alias, value in self.values.items()
+        ]
+        return " ".join([self.source, *joins])
+
+
+def text_of(value: str, kind: Any) -> str:
+    """Return SQL that makes text of a value of any type; whole numbers have no fraction.
+
+    Integers with gaps are stored as floats, and BigQuery's NUMERIC has nine decimal places.
+    """
+    name = kind.id
+    if name in LISTS:
+        return text_of(f"list_extract({value}, 1)", kind.children[0][1])
+    if name in ("float", "double"):
+        whole = f"{value} = trunc({value}) AND abs({value}) < 1e38"
+        number = f"CASE WHEN {whole} THEN CAST(CAST({value} AS HUGEINT) AS VARCHAR) ELSE CAST({value} AS VARCHAR) END"
+        return f"CASE WHEN isfinite({value}) THEN {number} END"
+    if name == "decimal":
+        return rf"regexp_replace(CAST({value} AS VARCHAR), '(\.\d*?)0+$', '\1').rtrim('.')"
+    if name == "blob":
+        return f"TRY(decode({value}))"
+    return value if name == "varchar" else f"CAST({value} AS VARCHAR)"

@@ -1,0 +1,67 @@
+"""The options of commands that take a log: which column is which, and how its files are to be read."""
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from model_export.readers.mapping import Mapping, load_mapping
+
+__all__ = ["LogPath", "takes_log"]
+
+PANEL = "How the log is to be read"
+PARAMETER = "mapping"
+
+LogPath = Annotated[
+    str,
+    typer.Argument(help="Interaction log: a file, a folder of parts, a glob, or the address of an object store."),
+]
+
+
+def takes_log(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command with a parameter `mapping: Mapping` the options of a mapping in its place.
+
+    `--mapping FILE` reads them from a TOML file; what is given beside it comes first.
+    """
+    options = _options()
+
+    @wraps(command)
+    def with_options(**given: Any) -> Any:
+        chosen = {name: given.pop(name) for name in options}
+        file = chosen.pop(PARAMETER)
+        return command(**given, mapping=load_mapping(file, **chosen))
+
+    own = inspect.signature(command).parameters
+    hints = get_type_hints(command, include_extras=True)
+    others = [parameter.replace(annotation=hints[name]) for name, parameter in own.items() if name != PARAMETER]
+    signature = inspect.Signature([*others, *options.values()])
+    with_options.__signature__ = signature  # type: ignore[attr-defined]
+    with_options.__annotations__ = {one.name: one.annotation for one in signature.parameters.values()}
+    del with_options.__wrapped__  # type: ignore[attr-defined]
+    return with_options
+
+
+def _options() -> dict[str, inspect.Parameter]:
+    """Return the options by name: the TOML file, and one for each field of a mapping."""
+    file = Annotated[
+        Path | None, typer.Option("--mapping", help="TOML file with these options.", rich_help_panel=PANEL)
+    ]
+    found = {PARAMETER: _option(PARAMETER, file)}
+    for name, field in Mapping.model_fields.items():
+        kind: Any = str | None if name == "columns" else field.annotation
+        if name == "untimed":
+            kind = bool | None
+        elif type(None) not in getattr(kind, "__args__", ()):
+            kind = kind | None
+        flag = "--" + name.replace("_", "-")
+        text = f"{(field.description or '')[0].upper()}{(field.description or '')[1:]}."
+        hint = Annotated[kind, typer.Option(flag, help=text, rich_help_panel=PANEL, show_default=False)]
+        found[name] = _option(name, hint)
+    return found
+
+
+def _option(name: str, annotation: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)

@@ -1,0 +1,181 @@
+"""Staging: the wanted columns of a log in a Parquet file that is read again as often as is needed."""
+
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import pyarrow.parquet as pq
+from duckdb import DuckDBPyConnection
+from tqdm import tqdm
+
+from model_export.readers.cleaning import make_macros
+from model_export.readers.columns import Column, Unnesting, quoted, text_of
+from model_export.readers.fields import Fields
+from model_export.readers.names import FEATURE_PREFIX, PROFILE_PREFIX
+from model_export.readers.tables.delimited import SWALLOWED, literal
+from model_export.readers.tables.json_lines import FAULT
+from model_export.readers.tables.open_table import OpenTable
+
+__all__ = ["LEFT_OUT", "STAGED", "Workplace", "stage", "workplace"]
+
+MEMORY_LIMIT = "700MB"  # of DuckDB; what does not fit goes to the disk
+STAGED = "staged"  # the view of what was staged
+LEFT_OUT = "left_out"  # its column with the reason why a row is left out
+TIME = "time_{}"  # its columns of the time, which may be in parts
+
+PLAIN_INTEGERS = ("tinyint", "smallint", "integer", "bigint", "utinyint", "usmallint", "uinteger")
+AS_THEY_ARE = ("float", "double", "decimal", "date", "time", "time with time zone", "timestamp", "timestamp_s")
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """A connection to DuckDB, and a folder for what does not fit into memory."""
+
+    connection: DuckDBPyConnection
+    folder: Path
+
+
+@contextmanager
+def workplace() -> Iterator[Workplace]:
+    """Open a connection with a folder of its own; both are gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="mindstream-reading-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        connection = duckdb.connect(config={"memory_limit": MEMORY_LIMIT, "temp_directory": str(folder / "spilled")})
+        try:
+            # DuckDB tells the progress only to who wants its bar; ours is drawn instead.
+            connection.execute("SET enable_progress_bar = true; SET enable_progress_bar_print = false")
+            make_macros(connection)
+            yield Workplace(connection, folder)
+        finally:
+            connection.close()
+
+
+def stage(
+    place: Workplace, rows: OpenTable, fields: Fields, where: str | None, left_out: Mapping[str, str], copy: str
+) -> int:
+    """Write the fields of all rows to a Parquet file, make the view `STAGED` of it, and return the number of rows.
+
+    Parameters
+    ----------
+    rows : the table of behaviours.
+    where : SQL condition; rows for which it is not true are left out.
+    left_out : reason -> SQL condition on the rows that are left out for it.
+    copy : name of the file.
+
+    Raises
+    ------
+    ValueError
+        If the condition is no SQL, or the rows cannot be read.
+    """
+    source = Unnesting(rows.name)
+    parts = [f"{sql} AS {quoted(name)}" for name, sql in _selected(fields, source).items()]
+    reasons = [(f"{quoted(FAULT)} IS NOT NULL", quoted(FAULT))] if _has(place, rows, FAULT) else []
+    condition = ""
+    if where:
+        condition = (
+            f", LATERAL (SELECT coalesce(({where}\n), false) AS fits FROM (SELECT {_typed(place, rows)})) chosen"
+        )
+        reasons.append(("NOT chosen.fits", literal("left out by --where")))
+    reasons += [(f"coalesce({sql}, false)", literal(reason)) for reason, sql in left_out.items()]
+    cases = " ".join(f"WHEN {when} THEN {reason}" for when, reason in reasons)
+    parts.append(f"CASE {cases} END AS {LEFT_OUT}" if cases else f"NULL::VARCHAR AS {LEFT_OUT}")
+    parts.append(quoted(SWALLOWED) if _has(place, rows, SWALLOWED) else f"0 AS {SWALLOWED}")
+    file = place.folder / copy
+    select = f"SELECT {', '.join(parts)} FROM {source.clause}{condition}"
+    try:
+        if where:  # before anything is read: what is wrong here is the condition
+            place.connection.sql(select)
+        _copy(place.connection, select, file, rows.files[0])
+    except duckdb.Error as error:
+        said = str(error).splitlines()[0]
+        is_condition = where and not isinstance(error, duckdb.IOException)
+        raise ValueError(f"--where is {where!r}: {said}" if is_condition else f"{rows.files[0]}: {said}") from error
+    place.connection.execute(
+        f"CREATE OR REPLACE VIEW {STAGED} AS SELECT * FROM read_parquet({literal(str(file))}, file_row_number=true)"
+    )
+    return int(pq.read_metadata(file).num_rows)
+
+
+def _selected(fields: Fields, source: Unnesting) -> dict[str, str]:
+    """Return name of the staged column -> SQL."""
+    found: dict[str, str] = {}
+    for name, columns in fields.columns.items():
+        if name == "time":
+            found |= {TIME.format(place): _raw(one, source) for place, one in enumerate(columns)}
+            continue
+        cells = [text_of(source.sql(column), column.type) for column in columns]
+        if len(cells) > 1:
+            cells = ["coalesce({})".format(", ".join(f"nullif(trim({cell}), '')" for cell in cells))]
+        [text] = cells
+        found[name] = f"number_of({text})" if name == "value" else text
+    for name, column in fields.profile.items():
+        found[PROFILE_PREFIX + name] = text_of(source.sql(column), column.type)
+    for name, column in fields.features.items():
+        found[FEATURE_PREFIX + name] = _values_of(source.sql(column), column)
+    return found
+
+
+def _raw(column: Column, source: Unnesting) -> str:
+    """Return a cell of a time as it is, if Parquet can hold it, else as text."""
+    kind = column.type.id
+    keeps = kind in (*PLAIN_INTEGERS, *AS_THEY_ARE) or kind.startswith("timestamp")
+    return source.sql(column) if keeps else text_of(source.sql(column), column.type)
+
+
+def _values_of(value: str, column: Column) -> str:
+    """Return all values of a side feature, joined as one cell."""
+    if column.is_list:
+        return f"nullif(array_to_string(CAST({value} AS VARCHAR[]), '|'), '')"
+    return text_of(value, column.type)
+
+
+def _has(place: Workplace, rows: OpenTable, name: str) -> bool:
+    return name in place.connection.sql(f"SELECT * FROM {rows.name}").columns
+
+
+def _typed(place: Workplace, rows: OpenTable) -> str:
+    """Return the columns as a condition sees them: text that is all numbers is compared as numbers."""
+    view = place.connection.sql(f"SELECT * FROM {rows.name}")
+    text = [name for name, kind in zip(view.columns, view.types, strict=True) if kind.id == "varchar"]
+    counts = ", ".join(
+        f"count({quoted(name)}) > 0 AND count({quoted(name)}) = count(TRY_CAST({quoted(name)} AS DOUBLE))"
+        for name in text
+    )
+    found = place.connection.execute(f"SELECT {counts} FROM (FROM {rows.name} LIMIT 10000)").fetchone() if text else ()
+    numbers = {name for name, is_number in zip(text, found or (), strict=True) if is_number}
+    return ", ".join(
+        f"TRY_CAST({rows.name}.{quoted(name)} AS DOUBLE) AS {quoted(name)}"
+        if name in numbers
+        else f"{rows.name}.{quoted(name)} AS {quoted(name)}"
+        for name in view.columns
+    )
+
+
+def _copy(connection: DuckDBPyConnection, select: str, file: Path, source: str) -> None:
+    """Write what a SELECT gives to a Parquet file, with a progress bar."""
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            connection.execute(f"COPY ({select}) TO {literal(str(file))} (FORMAT parquet, ROW_GROUP_SIZE 200000)")
+        except BaseException as error:
+            failed.append(error)
+
+    worker = threading.Thread(target=run, daemon=True)
+    worker.start()
+    form = "{l_bar}{bar}| {elapsed}<{remaining}"
+    with tqdm(total=100, desc=f"reading {Path(source).name}", bar_format=form, delay=2, leave=False) as bar:
+        try:
+            while worker.is_alive():
+                worker.join(0.1)
+                bar.update(max(0.0, connection.query_progress() - bar.n))
+        except BaseException:  # Ctrl-C, mostly
+            connection.interrupt()
+            worker.join()
+            raise
+    if failed:
+        raise failed[0]
