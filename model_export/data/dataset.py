@@ -1,6 +1,7 @@
 """The arrays that training and evaluation read, made of an interaction log without a Python loop per event."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
@@ -8,10 +9,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from model_export.data.interactions import SEPARATOR, InteractionLog
+from mindstream.behaviour_rule import BehaviourRule
+from model_export.data.interactions import BLOCK, SEPARATOR, InteractionLog
 
 __all__ = [
     "MOST_VALUES",
+    "LaterBehaviours",
     "Sequences",
     "Vocabulary",
     "build_sequences",
@@ -24,6 +27,7 @@ __all__ = [
     "price_bands",
     "profile_rows",
     "rows_of",
+    "user_blocks",
 ]
 
 PRICE_BANDS = 10
@@ -70,10 +74,11 @@ class Sequences:
     Attributes
     ----------
     user_ids : list of str (U,)
-    items : int64 (E,), item rows.
+    items : int32 (E,), item rows.
     times : int64 (E,), Unix time in milliseconds; all zero if the log has none.
     starts : int64 (U + 1,); user u's behaviours are items[starts[u] : starts[u + 1]].
     profiles : int64 (U, P), rows in the profile tables.
+    weights : float32 (E,), of the behaviours' event types; given as (1,) where all weigh alike, which takes no memory.
     """
 
     user_ids: list[str]
@@ -81,6 +86,10 @@ class Sequences:
     times: np.ndarray
     starts: np.ndarray
     profiles: np.ndarray
+    weights: np.ndarray = field(default_factory=lambda: np.ones(1, dtype=np.float32))
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weights", np.broadcast_to(self.weights, self.items.shape))
 
     @property
     def lengths(self) -> np.ndarray:
@@ -234,15 +243,42 @@ def rows_of(column: pd.Series, values: list[str]) -> np.ndarray:
 
 
 def build_sequences(log: InteractionLog, vocabulary: Vocabulary) -> Sequences:
-    """Group a log by user; items that the vocabulary does not have are left out."""
-    rows = pd.Index(vocabulary.item_ids).get_indexer(pd.Index(log.events.item_id))
-    users, user_ids = pd.factorize(log.events.user_id, sort=True)
-    known = rows >= 0
-    users, rows, times = users[known], rows[known], log.events.event_time_ms.to_numpy()[known] * log.timed
-    order = np.argsort(users, kind="stable")  # the log is in time order, and stays so within a user
-    starts = np.concatenate([[0], np.cumsum(np.bincount(users, minlength=len(user_ids)))])
-    profiles = profile_rows(log.profiles, list(user_ids), vocabulary)
-    return Sequences(list(user_ids), rows[order].astype(np.int64), times[order], starts.astype(np.int64), profiles)
+    """Group a log by user; items that the vocabulary does not have are left out.
+
+    Beside the log and the sequences this takes 12 bytes an event for a while.
+    """
+    users, items, types = (log.events[name].array for name in ("user_id", "item_id", "event_type"))
+    rows = pd.Index(vocabulary.item_ids).get_indexer(items.categories).astype(np.int32)  # of the log's items, -1: none
+    rule = BehaviourRule.parse(log.rule)
+    weights = np.array([rule.weight(name) for name in types.categories], dtype=np.float32)
+    order = np.argsort(users.codes, kind="stable")  # the log is in time order, and stays so within a user
+    if (rows < 0).any():
+        order = np.concatenate([some[rows[items.codes[some]] >= 0] for some in _blocks(order)])
+    user_ids = users.categories.tolist()
+    lengths = np.zeros(len(user_ids), dtype=np.int64)
+    for some in _blocks(order):
+        lengths += np.bincount(users.codes[some], minlength=len(lengths))
+    return Sequences(
+        user_ids,
+        _looked_up(rows, items.codes, order),
+        log.events.event_time_ms.to_numpy()[order] if log.timed else np.zeros(len(order), dtype=np.int64),
+        np.concatenate([[0], np.cumsum(lengths)]),
+        profile_rows(log.profiles, user_ids, vocabulary),
+        _looked_up(weights, types.codes, order) if len(np.unique(weights)) > 1 else np.append(weights, 1.0)[:1],
+    )
+
+
+def _blocks(array: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield an array in parts: what is made of one in between is small."""
+    return (array[at : at + BLOCK] for at in range(0, len(array), BLOCK))
+
+
+def _looked_up(values: np.ndarray, codes: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Return values[codes[order]], (E,), block by block."""
+    found = np.empty(len(order), dtype=values.dtype)
+    for part, some in zip(_blocks(found), _blocks(order), strict=True):
+        part[:] = values[codes[some]]
+    return found
 
 
 def profile_rows(profiles: pd.DataFrame, user_ids: list[str], vocabulary: Vocabulary) -> np.ndarray:
@@ -257,9 +293,11 @@ def profile_rows(profiles: pd.DataFrame, user_ids: list[str], vocabulary: Vocabu
     int64 (U, P), in the order of `user_ids`.
     """
     fields = list(vocabulary.profile_fields)
+    if not fields:
+        return np.zeros((len(user_ids), 0), dtype=np.int64)
     known = profiles.set_index("user_id").reindex(index=user_ids, columns=fields, fill_value="")
     columns = [rows_of(known[name], values) for name, values in vocabulary.profile_fields.items()]
-    return np.stack(columns, 1) if columns else np.zeros((len(user_ids), 0), dtype=np.int64)
+    return np.stack(columns, 1)
 
 
 def history_windows(
@@ -280,7 +318,7 @@ def history_windows(
     positions = ends[:, None] - length + np.arange(length)  # (B, length)
     mask = positions >= first[:, None]
     positions = np.where(mask, positions, 0)
-    return np.where(mask, sequences.items[positions], 0), mask, sequences.times[positions]
+    return np.where(mask, sequences.items[positions].astype(np.int64), 0), mask, sequences.times[positions]
 
 
 def mask_without_last(mask: np.ndarray) -> np.ndarray:
@@ -292,6 +330,8 @@ def mask_without_last(mask: np.ndarray) -> np.ndarray:
 
 def positions_of(sequences: Sequences, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the positions of users' behaviours in sequences.items, and their users.
+
+    For all users of a large log take `user_blocks`: this is 16 bytes a behaviour.
 
     Parameters
     ----------
@@ -306,6 +346,23 @@ def positions_of(sequences: Sequences, users: np.ndarray) -> tuple[np.ndarray, n
     return np.arange(lengths.sum()) + np.repeat(sequences.starts[users] - before, lengths), np.repeat(users, lengths)
 
 
+def user_blocks(sequences: Sequences, users: np.ndarray, most: int = BLOCK) -> Iterator[np.ndarray]:
+    """Yield users in parts of at most so many behaviours, or of one user with more.
+
+    Parameters
+    ----------
+    users : int64, indices into sequences.user_ids.
+    most : behaviours of a part.
+    """
+    ends = np.cumsum(sequences.lengths[users])
+    first = 0
+    while first < len(users):
+        before = ends[first - 1] if first else 0
+        last = max(first + 1, int(np.searchsorted(ends, before + most, side="right")))
+        yield users[first:last]
+        first = last
+
+
 def item_counts(sequences: Sequences, users: np.ndarray, num_items: int) -> np.ndarray:
     """Count the behaviours of these users with each item.
 
@@ -317,4 +374,41 @@ def item_counts(sequences: Sequences, users: np.ndarray, num_items: int) -> np.n
     -------
     int64 (items,)
     """
-    return np.bincount(sequences.items[positions_of(sequences, users)[0]], minlength=num_items)
+    counts = np.zeros(num_items, dtype=np.int64)
+    for some in user_blocks(sequences, users):
+        counts += np.bincount(sequences.items[positions_of(sequences, some)[0]], minlength=num_items)
+    return counts
+
+
+class LaterBehaviours:
+    """The behaviours of some users that follow another one of the same user, numbered user after user.
+
+    Positions are computed from the numbers: a list of them and of their users would take 16 bytes a behaviour.
+
+    Parameters
+    ----------
+    users : int64, indices into sequences.user_ids.
+    """
+
+    def __init__(self, sequences: Sequences, users: np.ndarray) -> None:
+        counts = np.maximum(sequences.lengths[users] - 1, 0)
+        self.users, self.ends = users, np.cumsum(counts)  # numbers of users[u] are ends[u] - counts[u] up to ends[u]
+        self.first = sequences.starts[users] + 1 - (self.ends - counts)  # position minus number, of each user
+
+    def __len__(self) -> int:
+        return int(self.ends[-1]) if len(self.ends) else 0
+
+    def at(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the positions in sequences.items of behaviours by number, and their users: int64 (n,) each.
+
+        Parameters
+        ----------
+        numbers : int64 (n,), 0 to the length.
+        """
+        places = np.searchsorted(self.ends, numbers, side="right")
+        return numbers + self.first[places], self.users[places]
+
+    def blocks(self) -> Iterator[np.ndarray]:
+        """Yield the positions of all of them in parts, int64."""
+        for at in range(0, len(self), BLOCK):
+            yield self.at(np.arange(at, min(at + BLOCK, len(self))))[0]

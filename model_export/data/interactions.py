@@ -8,8 +8,10 @@ import pandas as pd
 __all__ = ["EVENT_COLUMNS", "ITEM_COLUMNS", "RESERVED", "SEPARATOR", "InteractionLog"]
 
 EVENT_COLUMNS = ["user_id", "item_id", "event_type", "event_time_ms"]
+CODED_COLUMNS = EVENT_COLUMNS[:3]
 ITEM_COLUMNS = ["item_id", "title", "category", "price"]
 SEPARATOR = "|"  # between several values of one side feature
+BLOCK = 1 << 20  # events looked at in one go: what is made in between stays small
 RESERVED = (*ITEM_COLUMNS, "price_band", "price_edges")  # what a side feature cannot be called: made of the price
 
 
@@ -20,8 +22,9 @@ class InteractionLog:
     Attributes
     ----------
     events : DataFrame
-        One row an interaction: user_id (str), item_id (str), event_type (str), event_time_ms (int64, Unix
-        time in milliseconds). Sorted by time; interactions of the same millisecond keep the log's order.
+        One row an interaction: user_id, item_id and event_type (categoricals: integer codes of the sorted distinct
+        str that occur, no others; str columns are turned into such), event_time_ms (int64, Unix time in
+        milliseconds): 17 bytes. Sorted by time; interactions of the same millisecond keep the log's order.
     items : DataFrame
         One row an item of the log, in order of item_id (str, unique): title (str, the id where none is
         known), category (str, "" where unknown), price (float, NaN where unknown). `category` is the one main
@@ -42,6 +45,9 @@ class InteractionLog:
         Field -> the column, or columns, of the log that it was read from, for people.
     notes : tuple of str
         Sentences on what the reading noticed: what was read in which way, and what looks suspicious.
+    rule : str
+        The behaviour rule that the events were chosen by, see `behaviours_of`; its weights are those of the events.
+        Empty: all events count, and alike.
     """
 
     events: pd.DataFrame
@@ -53,6 +59,12 @@ class InteractionLog:
     timed: bool = True
     columns: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    rule: str = ""
+
+    def __post_init__(self) -> None:
+        found = {name: _coded(self.events[name]) for name in CODED_COLUMNS}
+        if coded := {name: column for name, column in found.items() if column is not None}:
+            object.__setattr__(self, "events", self.events.assign(**coded))
 
     @property
     def side_features(self) -> list[str]:
@@ -88,22 +100,51 @@ class InteractionLog:
 
     def _rows(self, start: int, end: int) -> "InteractionLog":
         """Return the log of the events in these rows."""
-        events = self.events.iloc[start:end].reset_index(drop=True)
-        users = set(events.user_id)
-        return InteractionLog(
-            events=events,
-            items=self.items[self.items.item_id.isin(events.item_id.unique())].reset_index(drop=True),
+        return self.with_events(self.events.iloc[start:end].reset_index(drop=True))
+
+    def with_events(self, events: pd.DataFrame) -> "InteractionLog":
+        """Return the log with some of its events; items, profiles and sides are those of the events."""
+        some = replace(self, events=events)
+        users, items = (some.events[name].cat.categories for name in ("user_id", "item_id"))
+        of_users = set(users) if self.sides else set()
+        return replace(
+            some,
+            items=self.items[self.items.item_id.isin(items)].reset_index(drop=True),
             profiles=self.profiles[self.profiles.user_id.isin(users)].reset_index(drop=True),
-            source=self.source,
-            sides={user: side for user, side in self.sides.items() if user in users},
-            timed=self.timed,
+            sides={user: side for user, side in self.sides.items() if user in of_users},
         )
 
     def describe(self) -> str:
         """Return one line on the events that were read and those dropped, with the reasons."""
         dropped = "; ".join(f"{count:,} {reason}" for reason, count in self.dropped.items() if count)
         kept = (
-            f"{self.source}: {len(self.events):,} interactions of {self.events.user_id.nunique():,} users "
+            f"{self.source}: {len(self.events):,} interactions of {len(self.events.user_id.cat.categories):,} users "
             f"with {len(self.items):,} items"
         )
         return f"{kept}; rows dropped: {dropped or 'none'}"
+
+
+def _coded(column: pd.Series) -> pd.Categorical | None:
+    """Return a column as a categorical of the sorted distinct str that occur; None if it is one already."""
+    if not isinstance(column.dtype, pd.CategoricalDtype):
+        codes, values = pd.factorize(column.astype("str"), sort=True)
+        return pd.Categorical.from_codes(codes, pd.Index(values, dtype="str"))
+    known: pd.Categorical = column.array
+    used = _used(known)
+    categories = known.categories.astype("str")
+    if used.all() and categories.is_monotonic_increasing and not known.ordered and categories.equals(known.categories):
+        return None
+    kept = categories[used].sort_values()
+    places = kept.get_indexer(categories).astype(np.int32)  # (categories,), -1 where it does not occur
+    codes = np.empty(len(known), dtype=np.int32)
+    for at in range(0, len(known), BLOCK):
+        codes[at : at + BLOCK] = places[known.codes[at : at + BLOCK]]
+    return pd.Categorical.from_codes(codes, kept)
+
+
+def _used(column: pd.Categorical) -> np.ndarray:
+    """Tell of each category whether it occurs: bool (categories,)."""
+    used = np.zeros(len(column.categories), dtype=bool)
+    for at in range(0, len(column), BLOCK):
+        used[column.codes[at : at + BLOCK]] = True
+    return used

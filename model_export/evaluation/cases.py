@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from model_export.data.dataset import Sequences, history_windows, positions_of
+from model_export.data.dataset import LaterBehaviours, Sequences, history_windows
 
 __all__ = ["Cases", "chronological_cases", "comirec_cases", "next_item_cases"]
 
@@ -43,7 +43,7 @@ class Cases:
 
     def sample(self, most: int, seed: int) -> "Cases":
         """Return at most `most` of the cases, drawn by `seed`, in their order."""
-        return self.take(np.sort(np.random.default_rng(seed).permutation(len(self))[:most]))
+        return self.take(_drawn(len(self), most, seed))
 
 
 def next_item_cases(sequences: Sequences, users: np.ndarray, length: int, most: int, seed: int) -> Cases:
@@ -55,30 +55,39 @@ def next_item_cases(sequences: Sequences, users: np.ndarray, length: int, most: 
     length : L, most behaviours of a history.
     most : at most so many cases, drawn by `seed` from all behaviours of these users that follow another one.
     """
-    ends, owners = positions_of(sequences, users)
-    follows = ends > sequences.starts[owners]
-    ends, owners = ends[follows], owners[follows]
-    chosen = np.random.default_rng(seed).permutation(len(ends))[:most]
-    ends, owners = ends[chosen], owners[chosen]
+    later = LaterBehaviours(sequences, users)
+    ends, owners = later.at(np.random.default_rng(seed).permutation(len(later))[:most])
     history, mask, times = history_windows(sequences, ends, sequences.starts[owners], length)
-    return Cases(history, mask, sequences.profiles[owners], sequences.items[ends][:, None], times)
+    return Cases(history, mask, sequences.profiles[owners], sequences.items[ends].astype(np.int64)[:, None], times)
 
 
-def comirec_cases(sequences: Sequences, users: np.ndarray, length: int = 20) -> Cases:
+def comirec_cases(
+    sequences: Sequences, users: np.ndarray, length: int = 20, most: int | None = None, seed: int = 7
+) -> Cases:
     """Make a case of each user: the last fifth, to be predicted from the first four.
 
     The protocol of Cen et al., "Controllable Multi-Interest Framework for Recommendation", KDD 2020: of n behaviours
     the first int(0.8 n) are the history, of which the last `length` are read; the rest are the labels. A user of a
     single behaviour has no history and is left out.
+
+    Parameters
+    ----------
+    users : int64, indices into sequences.user_ids.
+    length : L, most behaviours of a history.
+    most : at most so many cases, drawn as by `Cases.sample`; None: of all users. All cases of a large log, as wide as
+        the longest, take much more memory than the log.
     """
     users = users[sequences.lengths[users] >= 2]
+    users = users[_drawn(len(users), most, seed)]
     starts, ends = sequences.starts[users], sequences.starts[users + 1]
     cuts = starts + (ends - starts) * 4 // 5  # whole numbers: int(0.8 n) without its rounding
     history, mask, times = history_windows(sequences, cuts, starts, length)
     return Cases(history, mask, sequences.profiles[users], _labels_between(sequences, cuts, ends), times)
 
 
-def chronological_cases(past: Sequences, future: Sequences, length: int) -> Cases:
+def chronological_cases(
+    past: Sequences, future: Sequences, length: int, most: int | None = None, seed: int = 7
+) -> Cases:
     """Make a case of each user: behaviours after a date, to be predicted from those before.
 
     The last `length` behaviours before the date are read.
@@ -86,11 +95,14 @@ def chronological_cases(past: Sequences, future: Sequences, length: int) -> Case
     Parameters
     ----------
     past, future : behaviours before and after the date; only users of both are asked for.
+    most : at most so many cases, drawn as by `Cases.sample`; None: of all users.
     """
     places = pd.Index(future.user_ids).get_indexer(pd.Index(past.user_ids))  # (U,), -1 where not in the future
     both = (places >= 0) & (past.lengths > 0)
     both[both] &= future.lengths[places[both]] > 0
-    users, later = np.flatnonzero(both), places[both]
+    users = np.flatnonzero(both)
+    users = users[_drawn(len(users), most, seed)]
+    later = places[users]
     history, mask, times = history_windows(past, past.starts[users + 1], past.starts[users], length)
     labels = _labels_between(future, future.starts[later], future.starts[later + 1])
     return Cases(history, mask, past.profiles[users], labels, times)
@@ -100,4 +112,11 @@ def _labels_between(sequences: Sequences, starts: np.ndarray, ends: np.ndarray) 
     """Return the items at positions starts[c] up to ends[c]: int64 (C, Y), -1 at padding."""
     positions = starts[:, None] + np.arange(int((ends - starts).max(initial=1)))  # (C, Y)
     real = positions < ends[:, None]
-    return np.where(real, sequences.items[np.where(real, positions, 0)], -1)
+    return np.where(real, sequences.items[np.where(real, positions, 0)].astype(np.int64), -1)
+
+
+def _drawn(number: int, most: int | None, seed: int) -> np.ndarray:
+    """Draw at most `most` of 0 to `number`, in order; None: all of them."""
+    if most is None:
+        return np.arange(number)
+    return np.sort(np.random.default_rng(seed).permutation(number)[:most])

@@ -206,7 +206,7 @@ def held_out_users(events: InteractionLog, length: int) -> HeldOutUsers:
     training, vocabulary = TrainingConfig(), build_vocabulary(events)
     sequences = build_sequences(events, vocabulary)
     users = split_of(training, sequences.user_ids, events.sides).valid
-    cases = comirec_cases(sequences, users, length).sample(MOST_CASES, training.seed)
+    cases = comirec_cases(sequences, users, length, MOST_CASES, training.seed)
     if not len(cases):
         raise ValueError(f"{events.source}: none of its {len(users)} validation users has two behaviours or more")
     ids = np.array(vocabulary.item_ids, dtype=object)

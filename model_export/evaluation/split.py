@@ -67,6 +67,6 @@ def hash_sides(user_ids: list[str], valid_share: float, test_share: float) -> np
     -------
     int64 (U,)
     """
-    digests = [int.from_bytes(hashlib.blake2b(u.encode(), digest_size=8).digest(), "big") for u in user_ids]
-    share = np.array(digests) / 2.0**64
+    digests = (int.from_bytes(hashlib.blake2b(u.encode(), digest_size=8).digest(), "big") for u in user_ids)
+    share = np.fromiter(digests, dtype=np.uint64, count=len(user_ids)) / 2.0**64
     return np.select([share < test_share, share < test_share + valid_share], [2, 1], 0)

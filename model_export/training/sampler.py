@@ -1,5 +1,6 @@
 """Training batches: (history, target) pairs and the negatives that they share."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import torch
 
 from model_export.bundle.time_gaps import time_gaps
 from model_export.data.cooccurrence import Neighbours
-from model_export.data.dataset import Sequences, history_windows, mask_without_last, positions_of
+from model_export.data.dataset import LaterBehaviours, Sequences, history_windows, item_counts, mask_without_last
 from model_export.models.training_config import TrainingConfig
 from model_export.training.objective import TrainingBatch
 
@@ -17,7 +18,9 @@ __all__ = ["Sampler", "draw_weighted"]
 class Sampler:
     """A source of training batches.
 
-    Every behaviour of a training user but the first is a target.
+    Every behaviour of a training user but the first is a target. It is drawn in proportion to the weight of its event
+    type (Sequences.weights), times its recency if the settings say so; the loss takes all that are drawn alike. Its
+    expectation is that of a loss whose targets weigh so much, and no step is spent on what hardly weighs.
 
     Parameters
     ----------
@@ -45,34 +48,43 @@ class Sampler:
         self.sequences, self.length, self.training, self.device = sequences, length, training, device
         self.neighbours = neighbours
         self.rng = np.random.default_rng(training.seed)
-        positions, owners = positions_of(sequences, users)
-        later = positions > sequences.starts[owners]
-        self.targets, self.owners = positions[later], owners[later]
+        self.targets = LaterBehaviours(sequences, users)
         if len(self.targets) < training.batch_size:
             raise ValueError(
                 f"the log has {len(self.targets)} behaviours that follow another one of a training user; "
                 f"training needs at least {training.batch_size} (--batch-size)"
             )
-        self.by_age = self._cumulative_ages()
-        counts = np.bincount(sequences.items[positions], minlength=num_items)
+        self.by_weight = self._cumulative_weights()
+        counts = item_counts(sequences, users, num_items)
         if training.negative_sampling == "uniform":
             counts = np.zeros_like(counts)
         share = (counts + 1) / (counts + 1).sum()  # + 1: an item seen by held-out users alone can be drawn too
         self.by_popularity = np.cumsum(share)
         self.log_q = torch.from_numpy(np.log(share * training.negatives).astype(np.float32)).to(device)
 
-    def _cumulative_ages(self) -> np.ndarray:
-        """Return the cumulative weights (targets,) of targets: halved with each half-life of age."""
-        if self.training.recency_half_life is None:
-            return np.arange(1.0, len(self.targets) + 1)
-        times = self.sequences.times[self.targets]
-        age = (times.max() - times) / max(times.max() - times.min(), 1)
-        return np.cumsum(0.5 ** (age / self.training.recency_half_life))
+    def _cumulative_weights(self) -> np.ndarray:
+        """Return the cumulative weights (targets,) of targets: of their types, halved with each half-life of age."""
+        cumulative, total, done = np.empty(len(self.targets)), 0.0, 0
+        recency = self._recency()
+        for positions in self.targets.blocks():
+            weights = self.sequences.weights[positions] * recency(self.sequences.times[positions])
+            weights[0] += total
+            part = np.cumsum(weights, out=cumulative[done : done + len(weights)])
+            total, done = part[-1], done + len(weights)
+        return cumulative
+
+    def _recency(self) -> Callable[[np.ndarray], np.ndarray]:
+        """Return the function from times (n,) of targets to what they weigh for their age, (n,)."""
+        half_life = self.training.recency_half_life
+        if half_life is None:
+            return lambda times: np.ones(len(times))
+        ends = [(times.min(), times.max()) for times in map(self.sequences.times.__getitem__, self.targets.blocks())]
+        oldest, newest = min(first for first, _ in ends), max(last for _, last in ends)
+        return lambda times: 0.5 ** ((newest - times) / max(newest - oldest, 1) / half_life)
 
     def batch(self) -> TrainingBatch:
         """Draw the next batch."""
-        chosen = draw_weighted(self.by_age, self.training.batch_size, self.rng)
-        ends, owners = self.targets[chosen], self.owners[chosen]
+        ends, owners = self.targets.at(draw_weighted(self.by_weight, self.training.batch_size, self.rng))
         real_history, mask, times = history_windows(self.sequences, ends, self.sequences.starts[owners], self.length)
         history = real_history.copy()
         if self.neighbours is not None and self.training.substitution:
@@ -87,7 +99,7 @@ class Sampler:
             "earlier_mask": earlier,
             "gaps": time_gaps(times, mask),
             "earlier_gaps": time_gaps(times, earlier),
-            "target": self.sequences.items[ends],
+            "target": self.sequences.items[ends].astype(np.int64),
             "profile": self.sequences.profiles[owners],
             "negatives": negatives,
         }

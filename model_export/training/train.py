@@ -11,7 +11,15 @@ import torch
 
 from model_export.bundle.bundle import Bundle
 from model_export.data.cooccurrence import Neighbours, co_occurrence, similarity_matrix, svd_item_vectors
-from model_export.data.dataset import Sequences, Vocabulary, build_sequences, build_vocabulary, item_counts
+from model_export.data.dataset import (
+    Sequences,
+    Vocabulary,
+    build_sequences,
+    build_vocabulary,
+    item_counts,
+    positions_of,
+    user_blocks,
+)
 from model_export.data.interactions import InteractionLog
 from model_export.evaluation.cases import Cases, comirec_cases, next_item_cases
 from model_export.evaluation.split import split_of
@@ -74,7 +82,7 @@ def train(
     num_items = len(vocabulary.item_ids)
     sampler = Sampler(sequences, split.train, config.history_length, training, num_items, device, neighbours)
     training = replace(training, steps=training.steps or steps_for(len(sampler.targets), training.batch_size))
-    cases = comirec_cases(sequences, split.valid, config.history_length).sample(VALIDATION_CASES, training.seed)
+    cases = comirec_cases(sequences, split.valid, config.history_length, VALIDATION_CASES, training.seed)
     run = TrainingRun(model.to(device), sampler, cases, training)
     data = _summarise_data(log)
     trained_on = data | {"fingerprint": _fingerprint(sequences, vocabulary)}
@@ -87,7 +95,7 @@ def train(
     return Checkpoint(
         model=model.cpu(),
         vocabulary=vocabulary,
-        popularity=np.bincount(sequences.items, minlength=num_items),
+        popularity=item_counts(sequences, np.arange(len(sequences.user_ids)), num_items),
         catalogue=catalogue_of(log, vocabulary),
         data=data,
         training=training,
@@ -132,9 +140,11 @@ def prepare_items(
 
 def repeated_share(sequences: Sequences) -> float:
     """Return the share of the behaviours whose item the same user had before."""
-    owners = np.repeat(np.arange(len(sequences.lengths)), sequences.lengths)
-    span = int(sequences.items.max(initial=0)) + 1
-    return 1 - len(np.unique(owners * span + sequences.items)) / max(1, len(sequences.items))
+    span, distinct = int(sequences.items.max(initial=0)) + 1, 0
+    for some in user_blocks(sequences, np.arange(len(sequences.user_ids))):
+        positions, owners = positions_of(sequences, some)
+        distinct += len(np.unique(owners * span + sequences.items[positions]))
+    return 1 - distinct / max(1, len(sequences.items))
 
 
 def _histories_with_times(cases: Cases, vocabulary: Vocabulary) -> list[tuple[list[str], list[int]]]:
@@ -163,14 +173,19 @@ def _summarise_data(log: InteractionLog) -> dict[str, Any]:
     return {
         "source": Path(log.source).name,
         "events": len(log.events),
-        "users": int(log.events.user_id.nunique()),
+        "users": len(log.events.user_id.cat.categories),
         "first_event_ms": int(log.events.event_time_ms.min()),
         "last_event_ms": int(log.events.event_time_ms.max()),
         "timed": log.timed,
+        "behaviours": log.rule,
     }
 
 
 def _fingerprint(sequences: Sequences, vocabulary: Vocabulary) -> str:
-    """Return a hash of every behaviour, its time, and every side feature."""
-    parts = (sequences.items, sequences.times, sequences.starts, sequences.profiles, vocabulary.item_features)
-    return hashlib.blake2b(b"".join(part.tobytes() for part in parts), digest_size=8).hexdigest()
+    """Return a hash of every behaviour, its time and weight, and every side feature."""
+    found = hashlib.blake2b(digest_size=8)
+    for name in ("items", "times", "starts", "profiles"):
+        found.update(getattr(sequences, name))
+    found.update(np.ascontiguousarray(sequences.weights))
+    found.update(np.ascontiguousarray(vocabulary.item_features))
+    return found.hexdigest()
