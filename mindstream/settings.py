@@ -11,6 +11,8 @@ from typing import Any, Literal, get_args
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from mindstream.behaviour_rule import BehaviourRule
+
 __all__ = ["Settings", "load"]
 
 
@@ -61,6 +63,10 @@ class Settings(BaseSettings):
         default=None,
         pattern=r"^[A-Za-z0-9._-]{1,249}$",
         description="name of this updater, if it is always the same: it keeps its partitions over a quick restart",
+    )
+    behaviours: str = Field(
+        default="impression=0,dislike=-1",
+        description="weights of event types, comma separated: 0 is no behaviour, a negative one takes the item back",
     )
     behaviour_types: str = Field(
         default="", description="event types that count as behaviours, comma separated; empty: all but the ignored ones"
@@ -116,6 +122,13 @@ class Settings(BaseSettings):
         Some CI services set CI to their own name; that must not stop a process that never asks for it.
         """
         return str(value).lower() not in ("", "0", "false", "no", "off")
+
+    @field_validator("behaviours")
+    @classmethod
+    def _is_a_rule(cls, value: str) -> str:
+        """Check that the rule can be read."""
+        BehaviourRule.parse(value)
+        return value
 
     @field_validator("topic", "updates_topic")
     @classmethod
@@ -189,6 +202,11 @@ class Settings(BaseSettings):
         """Tell whether events of this type count as behaviours."""
         wanted = _names_in(self.behaviour_types)
         return event_type in wanted if wanted else event_type not in _names_in(self.ignored_types)
+
+    @property
+    def rule(self) -> BehaviourRule:
+        """Return the rule for what counts as a behaviour."""
+        return BehaviourRule.parse(self.behaviours)
 
     @property
     def dead_letter_topic(self) -> str:
