@@ -78,7 +78,12 @@ def alone(registry: Registry) -> Iterator[None]:
 
 
 def retrain(events: InteractionLog, plan: Plan, registry: Registry, progress: bool = True) -> Retrained:
-    """Train on a log and publish the bundle, unless the gate objects."""
+    """Train on a log and publish the bundle, unless the gate objects.
+
+    Parameters
+    ----------
+    events : the behaviours of a log, see `behaviours_of`.
+    """
     current = current_or_none(registry)
     start = None if plan.cold else current
     bundle = build_bundle(events, plan.model, plan.training, plan.home, start=start, progress=progress)
@@ -103,6 +108,7 @@ def build_bundle(
 
     Parameters
     ----------
+    events : the behaviours of a log, see `behaviours_of`; the manifest records the rule.
     home : folder for the checkpoint (model.pt) and, below exported/, the bundle.
     start : bundle whose item embeddings training begins with; None: a cold start.
     evaluate : measure the model beside the baselines, for the model card, and keep the checkpoint.

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from benchmarks.quality.accuracy_report import print_report
 from benchmarks.quality.ranker_results import RankerResult, TrainingResult, measure_ranker
 from benchmarks.quality.wals import tune_wals
+from model_export.commands.behaviours import read_behaviours
 from model_export.commands.options import Switches
 from model_export.data.cooccurrence import co_occurrence, similarity_matrix, svd_item_vectors
 from model_export.data.dataset import Sequences, Vocabulary, build_sequences, build_vocabulary, item_counts
@@ -27,7 +28,6 @@ from model_export.evaluation.rankers import Popular, Ranker
 from model_export.evaluation.split import Split, split_of
 from model_export.models.presets import DEFAULT, PRESETS, Preset, one_interest, preset
 from model_export.models.switches import apply_settings
-from model_export.readers import read_log
 from model_export.training.train import train
 
 __all__ = ["main"]
@@ -54,7 +54,8 @@ def main(
     single_interest = f"{main_model}, one interest"
     if chosen[main_model].model.num_interests > 1:
         chosen[single_interest] = one_interest(chosen[main_model])
-    log = read_log(data).without_side_features() if ids_only else read_log(data)
+    log = read_behaviours(data)
+    log = log.without_side_features() if ids_only else log
     print(log.describe())
     vocabulary = build_vocabulary(log)
     held_out = _held_out_cases(

@@ -16,6 +16,7 @@ import typer
 from scipy.sparse import csr_matrix
 
 from benchmarks.harness.report import finish
+from model_export.commands.behaviours import read_behaviours
 from model_export.data.dataset import Vocabulary, build_sequences, history_windows, new_features
 from model_export.data.interactions import InteractionLog
 from model_export.evaluation.cases import Cases
@@ -27,7 +28,6 @@ from model_export.evaluation.split import hash_sides, split_of
 from model_export.models.checkpoint import Checkpoint
 from model_export.models.interest_model import InterestModel
 from model_export.models.presets import DEFAULT, PRESETS, preset
-from model_export.readers import read_log
 from model_export.training.train import train
 
 __all__ = ["ColdItems", "cold_cases", "cold_items", "hold_out", "main", "rank_by_features", "rank_by_popularity"]
@@ -60,7 +60,7 @@ def main(
     seed: Annotated[int, typer.Option(help="Seed of the training and of the items that are held out.")] = 7,
 ) -> None:
     """Measure HR of items that training never saw, beside most popular and chance."""
-    log, chosen = read_log(data), preset(model)
+    log, chosen = read_behaviours(data), preset(model)
     print(log.describe())
     warm, cold_log = hold_out(log, share, seed)
     training = replace(chosen.training, seed=seed, steps=steps or chosen.training.steps)
@@ -112,11 +112,11 @@ def cold_cases(log: InteractionLog, checkpoint: Checkpoint, cold: ColdItems) -> 
     Labels are rows of the held-out items, histories those of the model. Without a history there is no case.
     """
     sequences = build_sequences(log, checkpoint.vocabulary)  # of the other items; the users are all of the log
-    users, user_ids = pd.factorize(log.events.user_id, sort=True)
-    assert list(user_ids) == sequences.user_ids
-    order = np.argsort(users, kind="stable")
-    users, ids = users[order], log.events.item_id.to_numpy()[order]
-    labels = pd.Index(cold.item_ids).get_indexer(pd.Index(ids))  # (E,), -1 at other items
+    users, items = log.events.user_id.array, log.events.item_id.array
+    assert users.categories.tolist() == sequences.user_ids
+    order = np.argsort(users.codes, kind="stable")
+    places = pd.Index(cold.item_ids).get_indexer(items.categories)  # of the log's items, -1 at other items
+    labels, users = places[items.codes[order]], users.codes[order].astype(np.int64)  # (E,)
     other = (labels < 0).astype(np.int64)
     ends = np.cumsum(other) - other  # (E,), how many events with other items came before
     test = np.isin(users, split_of(checkpoint.training, sequences.user_ids, log.sides).test)

@@ -24,6 +24,7 @@ from mindstream.settings import Settings
 from model_export.bundle.bundle import Bundle
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.serving import FixedServing
+from model_export.commands.behaviours import read_behaviours
 from model_export.commands.options import Switches
 from model_export.data.dataset import build_sequences, build_vocabulary
 from model_export.data.interactions import InteractionLog
@@ -34,7 +35,6 @@ from model_export.evaluation.split import split_users
 from model_export.export.bundle_writer import export
 from model_export.models.presets import DEFAULT, PRESETS, Preset, preset
 from model_export.models.switches import apply_settings
-from model_export.readers import read_log
 from model_export.training.train import train
 from stream.events.event import Event, decode
 from stream.events.replay import replay
@@ -69,7 +69,8 @@ def main(
     chosen = apply_settings(preset(model), switches or [])
     training = replace(chosen.training, seed=seed, steps=steps or chosen.training.steps, valid_share=VALID_SHARE)
     chosen = replace(chosen, training=replace(training, test_share=0))
-    interactions = read_log(log).without_side_features() if ids_only else read_log(log)
+    interactions = read_behaviours(log)
+    interactions = interactions.without_side_features() if ids_only else interactions
     print(interactions.describe())
     past, future = interactions.between(0, TRAINED_ON), interactions.between(TRAINED_ON, 1)
     if quick:

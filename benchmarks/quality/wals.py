@@ -87,7 +87,7 @@ class Wals:
 
     def top(self, cases: Cases, n: int, unseen_only: bool) -> np.ndarray:
         """Return the n best item rows of each case; see Ranker.top."""
-        return rank_by_scores(self.scores, cases, n, unseen_only)
+        return rank_by_scores(self.scores, self.num_items, cases, n, unseen_only)
 
     def scores(self, cases: Cases) -> np.ndarray:
         """Score all items for each case: float32 (C, items)."""

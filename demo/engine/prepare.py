@@ -9,6 +9,7 @@ from mindstream.settings import Settings
 from model_export.bundle.check import check
 from model_export.bundle.registry import Registry
 from model_export.commands.options import set_threads
+from model_export.data.behaviours import behaviours_of
 from model_export.data.interactions import InteractionLog
 from model_export.data.simulator import simulate
 from model_export.models.presets import DEFAULT, Preset, one_interest, preset
@@ -58,14 +59,18 @@ def publish(
     models: Path,
     evaluate: bool = False,
 ) -> None:
-    """Train for so long, and make the result current in `models`.
+    """Train on the behaviours of a log for so long, and make the result current in `models`.
 
-    `judge` also measures it on held-out users.
+    Parameters
+    ----------
+    interactions : all events of the log; the rule of the settings says which are behaviours.
+    evaluate : also measure the model on held-out users.
     """
     from mindstream import retrain  # here and not at the top: a demo that finds a model runs without torch
 
     training = replace(chosen.training, max_seconds=seconds)
-    bundle = retrain.build_bundle(interactions, chosen.model, training, settings.home, evaluate=evaluate)
+    behaviours = behaviours_of(interactions, settings.rule)
+    bundle = retrain.build_bundle(behaviours, chosen.model, training, settings.home, evaluate=evaluate)
     log.info("model %s is published", retrain.publish(bundle, Registry(models, check)).version)
 
 

@@ -4,14 +4,16 @@ import logging
 import os
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import typer
+from pandas.api.types import union_categoricals
 
 from demo.engine.paths import log_file
 from demo.engine.prepare import publish, shown_model
 from mindstream import console, settings
 from model_export.commands.options import set_threads
-from model_export.data.interactions import InteractionLog
+from model_export.data.interactions import CODED_COLUMNS, EVENT_COLUMNS, InteractionLog
 from model_export.readers import read_log
 from stream.dead_letters.topic_reader import DeadLetterTopic
 from stream.events.event import BadEventError, Event, decode
@@ -40,7 +42,7 @@ def main() -> None:
 
 
 def _events_so_far(chosen: settings.Settings) -> list[Event]:
-    """Read the behaviours on the topic."""
+    """Read the events on the topic."""
     found = []
     with DeadLetterTopic(reachable_cluster(), chosen.topic) as topic:  # reads any topic from its beginning to its end
         for partition, (begin, end) in topic.bounds.items():
@@ -49,7 +51,7 @@ def _events_so_far(chosen: settings.Settings) -> list[Event]:
                     event = decode(record.value, record.key, record.timestamp)
                 except BadEventError:
                     continue
-                if isinstance(event, Event) and chosen.is_behaviour(event.event_type):
+                if isinstance(event, Event):  # of all types: the rule is applied to them and the log's together
                     found.append(event)
     return found
 
@@ -58,11 +60,15 @@ def with_events(known: InteractionLog, events: list[Event]) -> InteractionLog:
     """Return the log with more events, without those of items that it does not know."""
     items = set(known.items.item_id)
     rows = [(one.user_id, one.item_id, one.event_type, one.event_time_ms) for one in events if one.item_id in items]
-    new = pd.DataFrame(rows, columns=["user_id", "item_id", "event_type", "event_time_ms"]).astype(known.events.dtypes)
-    both = pd.concat([known.events[new.columns], new]).sort_values("event_time_ms", kind="stable", ignore_index=True)
-    users = pd.DataFrame({"user_id": sorted(set(both.user_id))}).astype("str")
+    new = pd.DataFrame(rows, columns=EVENT_COLUMNS).astype(dict.fromkeys(CODED_COLUMNS, "str"))
+    both = {name: union_categoricals([known.events[name], new[name].astype("category")]) for name in CODED_COLUMNS}
+    times = np.concatenate([known.events.event_time_ms, new.event_time_ms.astype("int64")])
+    joined = pd.DataFrame(both | {"event_time_ms": times}).sort_values(
+        "event_time_ms", kind="stable", ignore_index=True
+    )
+    users = pd.DataFrame({"user_id": joined.user_id.cat.categories.sort_values()})
     profiles = users.merge(known.profiles, on="user_id", how="left").fillna("")
-    return replace(known, events=both, profiles=profiles)
+    return replace(known, events=joined, profiles=profiles)
 
 
 if __name__ == "__main__":

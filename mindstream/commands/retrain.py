@@ -11,6 +11,7 @@ import typer
 from mindstream import settings
 from model_export.bundle.check import check
 from model_export.bundle.registry import Registry
+from model_export.commands.behaviours import read_behaviours
 from model_export.commands.bundles import EXIT_REFUSED
 from model_export.commands.options import (
     BatchSize,
@@ -32,10 +33,8 @@ from model_export.commands.options import (
     given_options,
     set_threads,
 )
-from model_export.data.period import events_between
 from model_export.evaluation.gate import LEAST_RECALL, Gate
 from model_export.models.presets import DEFAULT, preset
-from model_export.readers import read_log
 
 __all__ = ["app"]
 
@@ -82,7 +81,7 @@ def retrain(
     if source is None:
         raise ValueError("there is no log to learn from: give --log or set MINDSTREAM_LOG")
     with alone(registry):
-        events = events_between(read_log(source, format), since, until)
+        events = read_behaviours(source, format, since, until)
         done = retrain(events, plan, registry, progress=sys.stderr.isatty())
     for objection in done.verdict.objections:
         print(f"{'forced' if done.published else 'refused'}: {objection}", file=sys.stderr)

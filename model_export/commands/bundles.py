@@ -11,10 +11,10 @@ from mindstream import settings
 from model_export.bundle.bundle import MODEL_CARD, Bundle, BundleError
 from model_export.bundle.check import check
 from model_export.bundle.registry import Registry
+from model_export.commands.behaviours import read_behaviours
 from model_export.commands.options import Force, LogFormat, MaxDrop, MinHr, MinRecall, Models
 from model_export.evaluation.gate import LEAST_RECALL, Gate, apply_gate, current_or_none
 from model_export.evaluation.report import table
-from model_export.readers import read_log
 
 __all__ = ["EXIT_REFUSED", "app"]
 
@@ -57,7 +57,7 @@ def publish(
     """Check a bundle and make it the current one; a bad one is refused and the old one stays."""
     registry, candidate = _registry_of(models), Bundle(bundle)
     check(candidate)
-    events = None if log is None else read_log(log, format)
+    events = None if log is None else read_behaviours(log, format)
     verdict = apply_gate(candidate, current_or_none(registry), Gate(min_hr, max_drop, min_recall), events)
     if verdict.hr is not None:
         print(verdict)

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from model_export.commands.behaviours import read_behaviours
 from model_export.commands.options import (
     MOST_SEED,
     BatchSize,
@@ -25,10 +26,9 @@ from model_export.commands.options import (
     given_options,
     set_threads,
 )
-from model_export.data.period import events_between
 from model_export.models.presets import DEFAULT, preset
 from model_export.models.switches import apply_settings
-from model_export.readers import read_log, write_table
+from model_export.readers import write_table
 
 __all__ = ["app", "train", "training_state_file"]
 
@@ -82,7 +82,7 @@ def train(
     chosen = apply_settings(preset(model), switches or [])
     config = replace(chosen.model, **given_options(dim=dim, num_interests=num_interests, history_length=history_length))
     training = replace(chosen.training, seed=seed, **given_options(steps=steps, batch_size=batch_size))
-    interactions = events_between(read_log(log, format), None, until)
+    interactions = read_behaviours(log, format, until=until)
     print(interactions.describe())
     state = training_state_file(out, resume)
     try:
@@ -114,7 +114,7 @@ def evaluate(
     from model_export.evaluation.report import metrics_json, metrics_table
     from model_export.models.checkpoint import load
 
-    figures = evaluate_model(load(checkpoint), read_log(log, format), protocol)
+    figures = evaluate_model(load(checkpoint), read_behaviours(log, format), protocol)
     print(f"{protocol}: {figures[0].users:,} users; in brackets the 95 % interval\n")
     print(metrics_table(figures))
     print(json.dumps({"protocol": protocol, "figures": [metrics_json(one) for one in figures]}))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
-__all__ = ["EVENT_COLUMNS", "ITEM_COLUMNS", "RESERVED", "SEPARATOR", "InteractionLog"]
+__all__ = ["BLOCK", "CODED_COLUMNS", "EVENT_COLUMNS", "ITEM_COLUMNS", "RESERVED", "SEPARATOR", "InteractionLog"]
 
 EVENT_COLUMNS = ["user_id", "item_id", "event_type", "event_time_ms"]
 CODED_COLUMNS = EVENT_COLUMNS[:3]

@@ -93,7 +93,9 @@ class ItemKnn:
 
     def top(self, cases: Cases, n: int, unseen_only: bool) -> np.ndarray:
         """Return the n best item rows of each case; see Ranker.top."""
-        return rank_by_scores(lambda some: self.scores(some.history, some.mask), cases, n, unseen_only)
+        return rank_by_scores(
+            lambda some: self.scores(some.history, some.mask), self.similarity.shape[0], cases, n, unseen_only
+        )
 
     def top_of(self, history: list[int], n: int) -> np.ndarray:
         """Return the n best item rows for one history of item rows, best first.

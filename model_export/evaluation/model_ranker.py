@@ -10,7 +10,8 @@ from model_export.models.interest_model import InterestModel
 
 __all__ = ["BATCH", "ModelRanker", "capsules_of", "rank_by_model"]
 
-BATCH = 256  # cases ranked at a time
+BATCH = 256  # cases ranked at a time, at most
+SCORES = 1 << 25  # scores of their capsules at a time, or one case's
 
 
 class ModelRanker:
@@ -43,7 +44,8 @@ def rank_by_model(
     model.eval()
     table = model.item_table()
     found = [np.zeros((0, n), dtype=np.int64)]
-    for some in cases.batches(BATCH):
+    scores_of_one = max(1, model.config.num_interests * len(table))
+    for some in cases.batches(min(BATCH, max(1, SCORES // scores_of_one))):
         capsules, active = capsules_of(model, table, some, fresh_logits)
         scores = (capsules @ table.T).masked_fill(~active[:, :, None], -torch.inf).amax(1)  # (B, items)
         history, mask = (torch.from_numpy(array).to(table.device) for array in (some.history, some.mask))

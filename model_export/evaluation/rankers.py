@@ -19,7 +19,8 @@ __all__ = [
     "tuning_recall",
 ]
 
-BATCH = 512  # cases ranked at a time
+BATCH = 512  # cases ranked at a time, at most
+SCORES = 1 << 24  # scores at a time, or one case's
 TUNED_AT = 50  # N of the recall that tuning looks at
 TUNING_CASES = 3_000  # validation cases that it looks at, at most
 
@@ -69,12 +70,15 @@ class Popular:
         return pad_columns(np.where(np.take_along_axis(seen, places, 1), -1, candidates[places]), n)
 
 
-def rank_by_scores(scores: Callable[[Cases], np.ndarray], cases: Cases, n: int, unseen_only: bool) -> np.ndarray:
+def rank_by_scores(
+    scores: Callable[[Cases], np.ndarray], num_items: int, cases: Cases, n: int, unseen_only: bool
+) -> np.ndarray:
     """Return the n best item rows of each case by a function that scores every item.
 
     Parameters
     ----------
     scores : of C cases, float (C, items).
+    num_items : number of items; the more there are the fewer cases are scored at a time.
     unseen_only : leave out the items of a case's history.
 
     Returns
@@ -82,7 +86,7 @@ def rank_by_scores(scores: Callable[[Cases], np.ndarray], cases: Cases, n: int, 
     int64 (C, n), see Ranker.top
     """
     found = [np.zeros((0, n), dtype=np.int64)]
-    for some in cases.batches(BATCH):
+    for some in cases.batches(min(BATCH, max(1, SCORES // max(1, num_items)))):
         scored = scores(some)
         if unseen_only:
             rows, _ = np.nonzero(some.mask)

@@ -52,8 +52,12 @@ def train(
 
     The step with the best validation recall@50 is kept, or with `averaging` the last running average (Run.choose).
 
+    Targets weigh as their event types do by the log's rule (Sampler). The models' input does not take weights: capsules
+    pool all behaviours of a history alike, in training as in serving.
+
     Parameters
     ----------
+    log : behaviours, see `behaviours_of`; the checkpoint records the rule.
     state : file where the state of the training is kept at each look at the validation users. If the file is there,
         training goes on from it and ends as if it had never stopped. Whoever keeps the checkpoint deletes it.
     start : bundle whose items the new ones begin with (warm_start.py).
@@ -184,8 +188,7 @@ def _summarise_data(log: InteractionLog) -> dict[str, Any]:
 def _fingerprint(sequences: Sequences, vocabulary: Vocabulary) -> str:
     """Return a hash of every behaviour, its time and weight, and every side feature."""
     found = hashlib.blake2b(digest_size=8)
-    for name in ("items", "times", "starts", "profiles"):
-        found.update(getattr(sequences, name))
-    found.update(np.ascontiguousarray(sequences.weights))
-    found.update(np.ascontiguousarray(vocabulary.item_features))
+    parts = sequences.items, sequences.times, sequences.starts, sequences.profiles, sequences.weights
+    for part in (*parts, vocabulary.item_features):
+        found.update(np.ascontiguousarray(part).data)
     return found.hexdigest()

@@ -17,6 +17,7 @@ from stream.kafka.cluster import Cluster
 
 __all__ = ["ANSWER_MS", "Brake", "events_of", "profiles_of", "replay"]
 
+AT_A_TIME = 10_000  # events that are Python objects at a time
 AHEAD_AT_MOST = 10_000  # events; the embedded broker holds about 25,000 a partition before it drops the oldest
 CHECK_EVERY = 1_000
 ANSWER_MS = 5_000
@@ -25,14 +26,18 @@ ANSWER_MS = 5_000
 def events_of(log: InteractionLog) -> Iterator[Event]:
     """Yield the log's events in time order; a user's first one carries the profile."""
     profiles = profiles_of(log.profiles)
-    columns = [log.events[name].tolist() for name in ("user_id", "item_id", "event_time_ms", "event_type")]
-    for user_id, item_id, event_time_ms, event_type in zip(*columns, strict=True):
-        yield Event(user_id, item_id, event_time_ms, event_type, profile=profiles.pop(user_id, None))
+    for at in range(0, len(log.events), AT_A_TIME):
+        rows = log.events.iloc[at : at + AT_A_TIME]
+        columns = [rows[name].tolist() for name in ("user_id", "item_id", "event_time_ms", "event_type")]
+        for user_id, item_id, event_time_ms, event_type in zip(*columns, strict=True):
+            yield Event(user_id, item_id, event_time_ms, event_type, profile=profiles.pop(user_id, None))
 
 
 def profiles_of(profiles: pd.DataFrame) -> dict[str, dict[str, str]]:
     """Return user_id -> profile, without users of whom nothing is known."""
     fields = [str(name) for name in profiles.columns if name != "user_id"]
+    if not fields:
+        return {}
     rows = profiles[fields].to_dict("records")
     known = [{str(name): value for name, value in row.items() if value} for row in rows]
     return {user_id: profile for user_id, profile in zip(profiles.user_id, known, strict=True) if profile}

@@ -95,7 +95,8 @@ def test_table_without_anything_optional(tmp_path: Path) -> None:
     assert list(log.profiles) == ["user_id"]
     kinds = log.events.dtypes.astype(str).to_dict() | log.items.dtypes.astype(str).to_dict()
     assert kinds == {
-        **dict.fromkeys(["user_id", "item_id", "event_type", "title", "category"], "str"),
+        **dict.fromkeys(["user_id", "event_type"], "category"),
+        **dict.fromkeys(["item_id", "title", "category"], "str"),  # the dtypes of items are listed last
         **{"event_time_ms": "int64", "price": "float64"},
     }
 

@@ -116,7 +116,7 @@ def test_where_all_happened_at_once_none_is_older() -> None:
     sequences = ladder(2, 5)
     still = Sequences(sequences.user_ids, sequences.items, np.full(10, 7), sequences.starts, sequences.profiles)
     sampler = Sampler(still, np.arange(2), 4, TrainingConfig(batch_size=8, recency_half_life=0.1), 200, CPU)
-    assert np.diff(sampler.by_age, prepend=0).tolist() == [1.0] * 8
+    assert np.diff(sampler.by_weight, prepend=0).tolist() == [1.0] * 8
 
 
 def to_299(share: float) -> Sampler:

@@ -361,6 +361,7 @@ def test_a_log_of_five_events_is_enough_for_batches_of_three() -> None:
         "first_event_ms": 0,
         "last_event_ms": 4_000,
         "timed": True,
+        "behaviours": "",
     }
 
 

@@ -1,0 +1,25 @@
+"""The behaviours of a log as all commands that learn from one, or measure on one, read them."""
+
+from datetime import datetime
+from pathlib import Path
+
+from mindstream import settings
+from model_export.data.behaviours import behaviours_of
+from model_export.data.interactions import InteractionLog
+from model_export.data.period import events_between
+from model_export.readers import read_log
+
+__all__ = ["read_behaviours"]
+
+
+def read_behaviours(
+    path: Path, format: str = "auto", since: datetime | None = None, until: datetime | None = None
+) -> InteractionLog:
+    """Read a log's behaviours by the configured rule (MINDSTREAM_BEHAVIOURS), between two dates (UTC).
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `read_log`, `events_between` and `behaviours_of` do.
+    """
+    return behaviours_of(events_between(read_log(path, format), since, until), settings.load().rule)
