@@ -63,9 +63,8 @@ def with_events(known: InteractionLog, events: list[Event]) -> InteractionLog:
     new = pd.DataFrame(rows, columns=EVENT_COLUMNS).astype(dict.fromkeys(CODED_COLUMNS, "str"))
     both = {name: union_categoricals([known.events[name], new[name].astype("category")]) for name in CODED_COLUMNS}
     times = np.concatenate([known.events.event_time_ms, new.event_time_ms.astype("int64")])
-    joined = pd.DataFrame(both | {"event_time_ms": times}).sort_values(
-        "event_time_ms", kind="stable", ignore_index=True
-    )
+    joined = pd.DataFrame(both | {"event_time_ms": times})
+    joined = joined.sort_values("event_time_ms", kind="stable", ignore_index=True)
     users = pd.DataFrame({"user_id": joined.user_id.cat.categories.sort_values()})
     profiles = users.merge(known.profiles, on="user_id", how="left").fillna("")
     return replace(known, events=joined, profiles=profiles)

@@ -79,15 +79,16 @@ class _Negatives:
         self.users, self.items = log.events.user_id.array, log.events.item_id.array
         self.events = len(log.events)
         types = log.events.event_type.array.codes
-        numbers = np.concatenate(
-            [np.zeros(0, np.int64), *(some[negative[types[some]]] for some in _blocks(len(types)))]
-        )
+        found = [some[negative[types[some]]] for some in _blocks(len(types))]
+        numbers = np.concatenate([np.zeros(0, dtype=np.int64), *found])
         self.pairs, places = np.unique(self._pairs_of(numbers), return_inverse=True)
         self.keys = np.sort(places * self.events + numbers)  # by pair, then in time order
 
     def _pairs_of(self, numbers: np.ndarray) -> np.ndarray:
         """Return a number for user and item of events, by their rows in the log: int64 (n,)."""
-        return self.users.codes[numbers].astype(np.int64) * len(self.items.categories) + self.items.codes[numbers]
+        pairs: np.ndarray = self.users.codes[numbers].astype(np.int64) * len(self.items.categories)
+        pairs += self.items.codes[numbers]
+        return pairs
 
     def next_ones(self, numbers: np.ndarray) -> np.ndarray:
         """Return the next negative event of the same user and item after each event, -1 if there is none.

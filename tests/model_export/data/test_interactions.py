@@ -1,6 +1,7 @@
 """The interaction log: codes instead of strings, and parts of it."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from model_export.data.interactions import InteractionLog
 ROWS = [("bob", "y", "click"), ("ann", "x", "buy"), ("bob", "x", "click"), ("cid", "z", "click"), ("ann", "x", "view")]
 
 
-def log_of(rows: list[tuple[str, str, str]] = ROWS, **columns: object) -> InteractionLog:
+def log_of(rows: list[tuple[str, str, str]] = ROWS, **columns: Any) -> InteractionLog:
     events = pd.DataFrame(rows, columns=["user_id", "item_id", "event_type"]).assign(**columns)
     users, items = sorted({row[0] for row in rows}), sorted({row[1] for row in rows})
     return InteractionLog(
