@@ -1,10 +1,13 @@
 """Co-occurrence: items that stand close to each other in users' sequences, and what is made of it."""
 
+from collections.abc import Iterator
+
 import numpy as np
-from scipy.sparse import coo_matrix, csr_matrix, diags_array
+from scipy.sparse import coo_matrix, csr_matrix
 from scipy.sparse.linalg import svds
 
 from model_export.data.dataset import Sequences, positions_of, user_blocks
+from model_export.data.interactions import BLOCK
 
 __all__ = ["Neighbours", "co_occurrence", "similarity_matrix", "svd_item_vectors"]
 
@@ -66,8 +69,22 @@ def similarity_matrix(pairs: csr_matrix, counts: np.ndarray, popularity_power: f
     -------
     (items, items)
     """
-    scale = diags_array(np.maximum(counts, 1) ** -popularity_power)
-    return csr_matrix(scale @ pairs @ scale)
+    scale = np.maximum(counts, 1) ** -popularity_power
+    similarity = csr_matrix(pairs, copy=True)  # and no products with diagonal matrices, which make two more copies
+    for some, rows in _row_blocks(similarity):
+        similarity.data[some] *= scale[rows]
+        similarity.data[some] *= scale[similarity.indices[some]]
+    return similarity
+
+
+def _row_blocks(matrix: csr_matrix) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield the entries of whole rows, about `BLOCK` at a time, and the row of each entry."""
+    first, ends = 0, matrix.indptr[1:]
+    while first < len(ends):
+        last = max(first + 1, int(np.searchsorted(ends, matrix.indptr[first] + BLOCK, side="right")))
+        rows = np.repeat(np.arange(first, last), np.diff(matrix.indptr[first : last + 1]))
+        yield slice(matrix.indptr[first], matrix.indptr[last]), rows
+        first = last
 
 
 def svd_item_vectors(similarity: csr_matrix, dim: int, rng: np.random.Generator) -> np.ndarray:
@@ -103,16 +120,16 @@ class Neighbours:
 
     def __init__(self, similarity: csr_matrix, most: int = NEIGHBOURS) -> None:
         num_items = similarity.shape[0]
-        rows = np.repeat(np.arange(num_items), np.diff(similarity.indptr))
-        order = np.lexsort((-similarity.data, rows))  # by row, the most similar first
-        rank = np.arange(len(rows)) - similarity.indptr[rows]
-        kept = rank < most
         # (items, most), in the smaller types, for catalogues are large; who has none is its own
         self.items = np.tile(np.arange(num_items, dtype=np.int32)[:, None], (1, most))
-        self.items[rows[kept], rank[kept]] = similarity.indices[order][kept]
         weights = np.zeros((num_items, most), dtype=np.float32)
         weights[:, 0] = 1e-12
-        weights[rows[kept], rank[kept]] += similarity.data[order][kept]
+        for some, rows in _row_blocks(similarity):
+            order = np.lexsort((-similarity.data[some], rows))  # by row, the most similar first
+            rank = np.arange(some.start, some.stop) - similarity.indptr[rows]
+            kept = rank < most
+            self.items[rows[kept], rank[kept]] = similarity.indices[some][order][kept]
+            weights[rows[kept], rank[kept]] += similarity.data[some][order][kept]
         self.cumulative = np.cumsum(weights, 1)
 
     def draw(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
