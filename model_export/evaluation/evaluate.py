@@ -13,7 +13,7 @@ from model_export.evaluation import metrics
 from model_export.evaluation.cases import Cases, chronological_cases, comirec_cases
 from model_export.evaluation.item_knn import tune_item_knn
 from model_export.evaluation.model_ranker import ModelRanker
-from model_export.evaluation.rankers import Popular, Ranker
+from model_export.evaluation.rankers import TUNING_CASES, Popular, Ranker
 from model_export.evaluation.report import RankerMetrics, metrics_json
 from model_export.evaluation.split import Split, split_of
 from model_export.models.checkpoint import Checkpoint
@@ -32,6 +32,7 @@ __all__ = [
 
 TOP_N = 50
 COMIREC_LENGTH = 20
+MOST_TEST_USERS = 20_000  # where a model is evaluated: of so many an interval is 0.7 % wide, of all it is hours' work
 
 
 class _NobodyToAskError(ValueError):
@@ -63,19 +64,20 @@ def summarise_metrics(name: str, per_case: dict[str, np.ndarray], seed: int = 7)
     )
 
 
-def cases_of_test_users(sequences: Sequences, split: Split, length: int, source: str) -> Cases:
+def cases_of_test_users(sequences: Sequences, split: Split, length: int, source: str, most: int | None = None) -> Cases:
     """Return the ComiRec cases of the test users.
 
     Parameters
     ----------
     source : where the log comes from, for the message.
+    most : at most so many, drawn by chance; None: all.
 
     Raises
     ------
     ValueError
         If no test user has two behaviours or more.
     """
-    cases = comirec_cases(sequences, split.test, length)
+    cases = comirec_cases(sequences, split.test, length, most)
     if not len(cases):
         raise _NobodyToAskError(f"{source}: none of the {len(split.test)} test users has two behaviours or more")
     return cases
@@ -120,8 +122,10 @@ def evaluate(
 
     Parameters
     ----------
+    log : behaviours, see `behaviours_of`.
     protocol : "comirec": the last fifth of each test user (see `comirec_cases`). "chronological": what all users did
-        after the last event that the checkpoint was trained on; items that came later count as missed.
+        after the last event that the checkpoint was trained on; items that came later count as missed. Of more than
+        20,000 users so many are drawn.
     seed : of the bootstrap, and of the validation cases that are drawn.
 
     Returns
@@ -139,7 +143,7 @@ def evaluate(
     data = PROTOCOLS[protocol](checkpoint, log)
     num_items = len(checkpoint.vocabulary.item_ids)
     counts = item_counts(data.sequences, data.split.train, num_items)
-    valid_cases = comirec_cases(data.sequences, data.split.valid, data.length)
+    valid_cases = comirec_cases(data.sequences, data.split.valid, data.length, TUNING_CASES, seed)
     knn = tune_item_knn(data.sequences, data.split.train, num_items, valid_cases, data.length, seed, progress)
     model = ModelRanker(checkpoint.model.config.name, checkpoint.model)
     rankers: list[Ranker] = [model, knn, Popular(counts)]
@@ -161,7 +165,8 @@ def comirec_data(checkpoint: Checkpoint, log: InteractionLog) -> EvaluationData:
     sequences = build_sequences(log.before(checkpoint.data["last_event_ms"] + 1), checkpoint.vocabulary)
     split = split_of(checkpoint.training, sequences.user_ids, log.sides)
     length = min(COMIREC_LENGTH, checkpoint.model.config.history_length)  # the same input for all rankers
-    return EvaluationData(sequences, split, length, cases_of_test_users(sequences, split, length, log.source))
+    cases = cases_of_test_users(sequences, split, length, log.source, MOST_TEST_USERS)
+    return EvaluationData(sequences, split, length, cases)
 
 
 def chronological_data(checkpoint: Checkpoint, log: InteractionLog) -> EvaluationData:
@@ -184,9 +189,9 @@ def chronological_data(checkpoint: Checkpoint, log: InteractionLog) -> Evaluatio
     vocabulary, length = checkpoint.vocabulary, checkpoint.model.config.history_length
     past = build_sequences(log.before(last + 1), vocabulary)
     # Rows beyond the model's items: what nobody can name is missed, not forgotten.
-    new = sorted(set(later.events.item_id) - set(vocabulary.item_ids))
+    new = sorted(set(later.events.item_id.cat.categories) - set(vocabulary.item_ids))
     future = build_sequences(later, replace(vocabulary, item_ids=[*vocabulary.item_ids, *new]))
-    cases = chronological_cases(past, future, length)
+    cases = chronological_cases(past, future, length, MOST_TEST_USERS)
     if not len(cases):
         raise ValueError(f"{log.source}: no user has behaviours both up to {_utc(last)} and after it")
     return EvaluationData(past, split_of(checkpoint.training, past.user_ids, log.sides), length, cases)

@@ -1,11 +1,14 @@
 """What goes with what, by hand; and that items which go together start close to each other."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
+from model_export.data import cooccurrence
 from model_export.data.cooccurrence import Neighbours, co_occurrence, similarity_matrix, svd_item_vectors
-from model_export.data.dataset import Sequences
+from model_export.data.dataset import Sequences, user_blocks
 
 
 def sequences_of(histories: list[list[int]]) -> Sequences:
@@ -27,6 +30,34 @@ def test_co_occurrence_of_three_users_by_hand() -> None:
     assert (far - near).tolist() == [[0, 0, 1, 0, 0], [0] * 5, [1, 0, 0, 0, 0], [0] * 5, [0] * 5]  # 0 . 2
     inverse = co_occurrence(THREE, LEARNED, 5, reach=9, distance_weight="inverse").toarray()
     assert (inverse - near).tolist() == [[0, 0, 0.5, 0, 0], [0] * 5, [0.5, 0, 0, 0, 0], [0] * 5, [0] * 5]
+
+
+def test_blocks_of_users_make_the_same_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(2)
+    sequences = sequences_of([rng.integers(0, 30, rng.integers(0, 12)).tolist() for _ in range(50)])
+    users = np.flatnonzero(rng.random(50) < 0.7)
+    whole = co_occurrence(sequences, users, 30, reach=3, distance_weight="constant")
+    neighbours = Neighbours(similarity_matrix(whole, np.arange(30)), most=4)
+    monkeypatch.setattr(cooccurrence, "user_blocks", partial(user_blocks, most=10))
+    monkeypatch.setattr(cooccurrence, "BLOCK", 10)
+    parts = co_occurrence(sequences, users, 30, reach=3, distance_weight="constant")
+    assert whole.nnz > 100
+    assert (whole != parts).nnz == 0
+    again = Neighbours(similarity_matrix(parts, np.arange(30)), most=4)
+    assert (again.items == neighbours.items).all()
+    assert (again.cumulative == neighbours.cumulative).all()
+
+
+def test_of_a_large_log_some_users_speak_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    sequences = sequences_of([[user, user, user, user] for user in range(100)])
+    monkeypatch.setattr(cooccurrence, "MOST_BEHAVIOURS", 40)
+    drawn = co_occurrence(sequences, np.arange(50), 100, reach=1).diagonal().nonzero()[0]
+    assert len(drawn) == 10  # of four behaviours each, and whole
+    assert set(drawn) < set(range(50))  # of those that may teach
+    assert (np.diff(drawn) > 1).any()  # not just the first
+    assert co_occurrence(sequences, np.arange(10), 100, reach=1).diagonal().nonzero()[0].tolist() == [*range(10)]
+    monkeypatch.setattr(cooccurrence, "MOST_BEHAVIOURS", 3)  # one user is more
+    assert co_occurrence(sequences, np.arange(50), 100, reach=1).nnz == 1
 
 
 def test_cosine_by_hand() -> None:

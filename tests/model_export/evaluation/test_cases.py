@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from model_export.data.dataset import Sequences, positions_of
+from model_export.data.dataset import LaterBehaviours, Sequences, positions_of, user_blocks
 from model_export.evaluation.cases import Cases, chronological_cases, comirec_cases, next_item_cases
 
 
@@ -29,6 +29,43 @@ def test_positions_of_some_users() -> None:
     positions, owners = positions_of(sequences_of([5, 6], [], [7, 8, 9], [4]), np.array([2, 1, 0]))
     assert positions.tolist() == [2, 3, 4, 0, 1]
     assert owners.tolist() == [2, 2, 2, 0, 0]
+
+
+def test_users_in_blocks_by_hand() -> None:
+    sequences = sequences_of([5, 6], [], [7, 8, 9], [4], [1, 2, 3, 4, 5, 6], [7])
+
+    def blocks(most: int) -> list[list[int]]:
+        return [some.tolist() for some in user_blocks(sequences, np.arange(6), most)]
+
+    assert blocks(5) == [[0, 1, 2], [3], [4], [5]]  # 5, 1, 6 (more than 5, and alone) and 1 behaviours
+    assert blocks(100) == [[0, 1, 2, 3, 4, 5]]
+    assert blocks(1) == [[0], [1], [2], [3], [4], [5]]
+    assert list(user_blocks(sequences, np.array([], dtype=np.int64))) == []
+
+
+def test_behaviours_that_follow_another_by_hand() -> None:
+    sequences = sequences_of([5, 6], [], [7, 8, 9], [4], [1, 2])
+    later = LaterBehaviours(sequences, np.array([4, 0, 1, 3, 2]))
+    assert len(later) == 4
+    positions, owners = later.at(np.arange(4))
+    assert positions.tolist() == [7, 1, 3, 4]  # of [5, 6, 7, 8, 9, 4, 1, 2]: the second 2, 6, 8 and 9
+    assert owners.tolist() == [4, 0, 2, 2]
+    assert [part.tolist() for part in later.at(np.array([3, 0]))] == [[4, 7], [2, 4]]
+    assert np.concatenate(list(later.blocks())).tolist() == [7, 1, 3, 4]
+    assert len(LaterBehaviours(sequences, np.array([1, 3]))) == len(LaterBehaviours(sequences, np.zeros(0, int))) == 0
+
+
+def test_cases_are_drawn_before_they_are_made_as_they_would_be_after() -> None:
+    sequences = sequences_of(*([number] * (1 + number % 7) for number in range(60)))
+    users = np.arange(60)
+    some, drawn = comirec_cases(sequences, users, 3, most=9, seed=4), comirec_cases(sequences, users, 3).sample(9, 4)
+    assert len(some) == 9
+    assert rows_of(some) == rows_of(drawn)
+    assert some.profiles.tolist() == drawn.profiles.tolist()
+    past, future = sequences_of(*([1] * 2 for _ in range(20))), sequences_of(*([number] for number in range(20)))
+    some, drawn = chronological_cases(past, future, 3, 6, 4), chronological_cases(past, future, 3).sample(6, 4)
+    assert len(some) == 6
+    assert rows_of(some) == rows_of(drawn)
 
 
 def test_next_item_cases_by_hand() -> None:

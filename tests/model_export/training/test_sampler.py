@@ -1,6 +1,7 @@
 """Batches: which histories, targets and negatives training sees, and how often."""
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -110,6 +111,37 @@ def test_the_newest_targets_are_drawn_most() -> None:
     expected *= 32_000 / expected.sum()
     assert counts[[0, 9]].tolist() == [0, 0]
     assert ((counts[times] - expected) ** 2 / expected).sum() < 37.7
+
+
+def test_targets_are_drawn_in_proportion_to_their_weights() -> None:
+    # 16 targets: those of an even number weigh 4, the others 1; the first behaviours are never drawn, whatever they
+    # weigh. Of recency the half-life is 4 of the 16 ms between the first target and the last.
+    sequences = ladder(3, 9)
+    weights = np.where(np.arange(27) % 2 == 0, 4, 1).astype(np.float32)
+    sequences = replace(sequences, weights=weights)
+    for half_life in (None, 0.25):
+        training = TrainingConfig(batch_size=16, negatives=8, recency_half_life=half_life)
+        sampler, counts = Sampler(sequences, np.arange(2), 4, training, 300, CPU), np.zeros(18)
+        for _ in range(2_000):
+            targets = sampler.batch().target.numpy()
+            counts += np.bincount(targets % 100 + 9 * (targets // 100), minlength=18)
+        places = np.array([place for place in range(18) if place % 9])
+        expected = weights[places] * (1.0 if half_life is None else 0.5 ** ((17 - places) / 4))
+        expected *= 32_000 / expected.sum()
+        assert counts[[0, 9]].tolist() == [0, 0]
+        assert ((counts[places] - expected) ** 2 / expected).sum() < 37.7
+
+
+@pytest.mark.parametrize("half_life", [None, 0.25])
+def test_without_weights_targets_are_drawn_as_from_a_list_of_them(half_life: float | None) -> None:
+    targets = np.array([place for place in range(18) if place % 9])
+    alike = 0.5 ** ((17 - targets) / 16 / half_life) if half_life else np.ones(16)
+    places = draw_weighted(np.cumsum(alike), 16, np.random.default_rng(TrainingConfig().seed))
+    for weights in (np.ones(1, dtype=np.float32), np.ones(27, dtype=np.float32)):
+        training = TrainingConfig(batch_size=16, negatives=8, recency_half_life=half_life)
+        sequences = replace(ladder(3, 9), weights=weights)
+        batch = Sampler(sequences, np.arange(2), 4, training, 300, CPU).batch()
+        assert batch.target.tolist() == sequences.items[targets[places]].tolist()
 
 
 def test_where_all_happened_at_once_none_is_older() -> None:
