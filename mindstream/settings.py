@@ -3,7 +3,9 @@
 Command-line options override these; nothing else in the project looks at the environment.
 """
 
+import os
 import re
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -11,7 +13,7 @@ from typing import Any, Literal, get_args
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from mindstream.behaviour_rule import BehaviourRule
+from mindstream.behaviour_rule import OTHERS, BehaviourRule
 
 __all__ = ["Settings", "load"]
 
@@ -66,12 +68,8 @@ class Settings(BaseSettings):
     )
     behaviours: str = Field(
         default="impression=0,dislike=-1",
-        description="weights of event types, comma separated: 0 is no behaviour, a negative one takes the item back",
+        description="weights of event types: above 0 a behaviour, 0 none, below 0 the item is unwanted; *: all others",
     )
-    behaviour_types: str = Field(
-        default="", description="event types that count as behaviours, comma separated; empty: all but the ignored ones"
-    )
-    ignored_types: str = Field(default="impression", description="event types that are no behaviours, comma separated")
     updates_topic: str = Field(
         default="", description="compacted topic to which every new set of capsules is published; empty: none"
     )
@@ -123,13 +121,6 @@ class Settings(BaseSettings):
         """
         return str(value).lower() not in ("", "0", "false", "no", "off")
 
-    @field_validator("behaviours")
-    @classmethod
-    def _is_a_rule(cls, value: str) -> str:
-        """Check that the rule can be read."""
-        BehaviourRule.parse(value)
-        return value
-
     @field_validator("topic", "updates_topic")
     @classmethod
     def _is_a_name_of_a_topic(cls, value: str, which: ValidationInfo) -> str:
@@ -162,7 +153,16 @@ class Settings(BaseSettings):
             raise ValueError("right are visible ASCII characters without spaces")
         return value
 
-    @field_validator("home", "api_key", "instance", "log", "ssl_cafile", "ssl_certfile", "ssl_keyfile", mode="before")
+    @field_validator("behaviours")
+    @classmethod
+    def _is_a_rule(cls, value: str) -> str:
+        """Check the rule now, so that no process starts with one that cannot be read."""
+        BehaviourRule.parse(value)
+        return value
+
+    @field_validator(
+        "behaviours", "home", "api_key", "instance", "log", "ssl_cafile", "ssl_certfile", "ssl_keyfile", mode="before"
+    )
     @classmethod
     def _empty_is_unset(cls, value: object, which: ValidationInfo) -> object:
         """Read an empty value as unset.
@@ -198,15 +198,10 @@ class Settings(BaseSettings):
         """Return the folder of the capsule store and of the embedded broker's address."""
         return self.home / "state"
 
-    def is_behaviour(self, event_type: str) -> bool:
-        """Tell whether events of this type count as behaviours."""
-        wanted = _names_in(self.behaviour_types)
-        return event_type in wanted if wanted else event_type not in _names_in(self.ignored_types)
-
     @property
     def rule(self) -> BehaviourRule:
         """Return the rule for what counts as a behaviour."""
-        return BehaviourRule.parse(self.behaviours)
+        return _parsed(self.behaviours)
 
     @property
     def dead_letter_topic(self) -> str:
@@ -215,9 +210,9 @@ class Settings(BaseSettings):
 
 
 @cache
-def _names_in(listed: str) -> frozenset[str]:
-    """Split a comma-separated list of names."""
-    return frozenset(name for one in listed.split(",") if (name := one.strip()))
+def _parsed(behaviours: str) -> BehaviourRule:
+    """Read a rule once; it is asked at every event."""
+    return BehaviourRule.parse(behaviours)
 
 
 @cache
@@ -229,10 +224,43 @@ def load() -> Settings:
     ValueError
         Names the variable, its value and what would be right.
     """
+    _refuse_former_variables(os.environ)
     try:
         return Settings()
     except ValidationError as error:
         raise ValueError(_sentence(dict(error.errors()[0]))) from None
+
+
+def _refuse_former_variables(environment: Mapping[str, str]) -> None:
+    """Raise ValueError if a variable is set that MINDSTREAM_BEHAVIOURS has replaced; says the new form of its value.
+
+    It would do nothing, and events would count that did not, or the other way round.
+    """
+    given = {name.upper(): value for name, value in environment.items()}  # pydantic takes either case
+    counted, ignored = (given.get(name) for name in _FORMER)
+    if not _names_in(counted or "") and ignored is None:
+        return  # an empty list of counted types meant all but the ignored ones
+    variables = " and ".join(f"{name}={given[name]!r}" for name in _FORMER if name in given)
+    new = _rule_of(_names_in(counted or ""), _names_in(ignored or ""))
+    raise ValueError(
+        f"{variables} is no setting any more: MINDSTREAM_BEHAVIOURS has replaced it; unset it, and for the same "
+        f"meaning set MINDSTREAM_BEHAVIOURS={new!r}"
+    )
+
+
+_FORMER = ("MINDSTREAM_BEHAVIOUR_TYPES", "MINDSTREAM_IGNORED_TYPES")
+
+
+def _names_in(listed: str) -> list[str]:
+    """Split a comma-separated list of event types, each once."""
+    return list(dict.fromkeys(name for one in listed.split(",") if (name := one.strip().lower())))
+
+
+def _rule_of(counted: list[str], ignored: list[str]) -> str:
+    """Write the rule by which exactly these types count; without any, all but the ignored ones."""
+    if counted:
+        return ",".join([*(f"{name}=1" for name in counted), f"{OTHERS}=0"])
+    return ",".join(f"{name}=0" for name in ignored) or f"{OTHERS}=1"
 
 
 def _sentence(wrong: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ from demo.drawing.words import price
 __all__ = ["CSS", "card", "grid", "interest_colour", "panel"]
 
 ACTS = {"cart": "Cart", "purchase": "Buy"}  # event type -> label; a click on the picture is a "click"
+REFUSE = "Not for me"
 
 CSS = """
 .ms-cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(112px, 1fr)); gap: 10px; }
@@ -46,14 +47,24 @@ INTEREST_COLOURS = ("#0f766e", "#c2410c", "#6d28d9", "#0369a1", "#be185d", "#4d7
 POPULAR_COLOUR = "#94a3b8"
 
 
-def card(product: Product, entered: bool = False) -> str:
-    """Draw one product: its picture and title are a button, cart and buy are two more."""
+def card(product: Product, entered: bool = False, refusal: str | None = None) -> str:
+    """Draw one product: its picture and title are a button, cart and buy are two more.
+
+    Parameters
+    ----------
+    refusal : event type of a third one, by which the product is not shown again; None: there is no such button.
+    """
     item, title = escape(product.item_id), escape(product.title)
     meta = " · ".join(part for part in (escape(product.category), price(product.price)) if part) or "&nbsp;"
     acts = "".join(
         f'<button data-act="{act}" data-item="{item}" aria-label="{label}: {title}">{label}</button>'
         for act, label in ACTS.items()
     )
+    if refusal is not None:
+        act = escape(refusal)
+        acts += (
+            f'<button data-act="{act}" data-item="{item}" title="{REFUSE}" aria-label="{REFUSE}: {title}">✕</button>'
+        )
     return (
         f'<article class="ms-card{" ms-new" if entered else ""}" data-card="{item}">'
         f'<button class="ms-look" data-act="click" data-item="{item}">{_image(product)}'
@@ -76,17 +87,17 @@ def grid(products: list[Product]) -> str:
     return f'<div class="ms-cards">{"".join(card(product) for product in products)}</div>'
 
 
-def panel(shown: Shown, narrow: bool = False) -> str:
-    """Draw the shelves of a visitor, and what has left them."""
-    shelves = "".join(_shelf_of(shelf, shown.entered) for shelf in shown.shelves)
+def panel(shown: Shown, narrow: bool = False, refusal: str | None = None) -> str:
+    """Draw the shelves of a visitor, and what has left them; `refusal` as of a card."""
+    shelves = "".join(_shelf_of(shelf, shown.entered, refusal) for shelf in shown.shelves)
     gone = "".join(_image(product) for product in shown.left)
     left = f'<p class="ms-left"><span>Left just now:</span>{gone}</p>' if gone else ""
     return f'<div class="ms-panel{" ms-narrow" if narrow else ""}">{shelves}{left}</div>'
 
 
-def _shelf_of(shelf: Shelf, entered: frozenset[str]) -> str:
+def _shelf_of(shelf: Shelf, entered: frozenset[str], refusal: str | None) -> str:
     """Draw one interest: what made it, its share, and what it brings."""
-    cards = "".join(card(product, product.item_id in entered) for product in shelf.products)
+    cards = "".join(card(product, product.item_id in entered, refusal) for product in shelf.products)
     brought = f'<div class="ms-cards">{cards}</div>' if cards else NOTHING
     return (
         f'<section class="ms-shelf" data-shelf="{escape(shelf.key)}" style="--ms-interest: {_colour_of(shelf)}">'

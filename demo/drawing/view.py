@@ -24,6 +24,7 @@ __all__ = [
     "shelves_of",
     "shown_after",
     "theme_of",
+    "unwanted_of",
 ]
 
 ON_A_SHELF = 4
@@ -209,6 +210,13 @@ def behaviours_of(state: UserState | None, bundle: Bundle) -> list[str]:
     if state is None:
         return []
     return [_title_of(bundle, item_id) for item_id in reversed(state.history.item_ids[-LAST_BEHAVIOURS:])]
+
+
+def unwanted_of(state: UserState | None, bundle: Bundle) -> list[str]:
+    """Return the titles of the last items that the user has refused, the newest first."""
+    if state is None:
+        return []
+    return [_title_of(bundle, item_id) for item_id in reversed(state.unwanted[-LAST_BEHAVIOURS:])]
 
 
 def _title_of(bundle: Bundle, item_id: str) -> str:

@@ -87,7 +87,7 @@ class Engine:
         self.updater = self._start_updater() if settings.demo_updater else None
         # Joining the group takes seconds; what follows is done meanwhile.
         self.serving = self.closing.enter_context(
-            Serving(self.registry, lambda bundle: make_served(bundle, self.store))
+            Serving(self.registry, lambda bundle: make_served(bundle, self.store, settings.rule))
         )
         self.one = one_interest_recommender(one_interest_models(settings), self.store)
         self.life = TopicLife(self.cluster, settings.topic)
@@ -101,7 +101,7 @@ class Engine:
         self.closing.callback(offsets.close)
         self.pulse = Pulse(offsets)
         interactions = read_log(log_file(self.settings))
-        self.personas = Personas(interactions)
+        self.personas = Personas(interactions, self.settings.rule)
         self.traffic = Traffic(interactions, self.producer, without=self.personas.user_ids)
         self.closing.callback(self.traffic.stop)
         self.shopper = Shopper(self.shop, lambda: self.traffic.rate > 0 and self.going.is_set())
@@ -150,6 +150,8 @@ class Engine:
     def click(self, user_id: str, item_id: str, event_type: str = "click") -> Click:
         """Publish an event and wait until it has changed the user's recommendations.
 
+        By MINDSTREAM_BEHAVIOURS some types of events may count for nothing, and change nothing.
+
         Raises
         ------
         OSError
@@ -159,7 +161,8 @@ class Engine:
         self.publish(Event(user_id, item_id, int(time.time() * 1000), event_type))
         self.recommend(user_id)
         click = Click(user_id, item_id, event_type, (time.perf_counter() - start) * 1000)
-        self.pulse.took(click.latency_ms)
+        if self.settings.rule.counts(event_type):
+            self.pulse.took(click.latency_ms)
         return click
 
     def shop(self) -> None:
@@ -167,11 +170,12 @@ class Engine:
         self.click(TEST_SHOPPER, random.choice(self.served.bundle.item_ids))
 
     def publish(self, *events: Event) -> None:
-        """Publish events of one user and wait until the last one is applied."""
+        """Publish events of one user and wait until the last one is applied, if it counts."""
         for event in events[:-1]:
             self.producer.send(event)
         partition, offset = self.producer.publish(events[-1])
-        self.wait_for(events[-1].user_id, Position(self.life.id, partition, offset))
+        if self.settings.rule.counts(events[-1].event_type):  # no updater notes the position of the others
+            self.wait_for(events[-1].user_id, Position(self.life.id, partition, offset))
 
     def is_broken(self) -> bool:
         """Tell whether only a new engine can go on."""

@@ -1,5 +1,10 @@
 """A few users of the log, ready-made for the demo."""
 
+from collections.abc import Callable
+
+import pandas as pd
+
+from mindstream.behaviour_rule import BehaviourRule
 from model_export.data.interactions import InteractionLog
 from stream.events.event import Event
 from stream.events.replay import profiles_of
@@ -17,20 +22,23 @@ class Personas:
     Attributes
     ----------
     user_ids : at most 20, those with the most behaviours among users of a usual length.
-    tastes : user_id -> the categories that most of the behaviours are of; empty if the log has no categories.
+    past : user_id -> the last events of the log that count by the rule: behaviours, and what takes items out of them.
+    tastes : user_id -> the categories that most of these are of; empty if the log has no categories.
     """
 
-    def __init__(self, log: InteractionLog) -> None:
-        lengths = log.events.user_id.value_counts()
-        usual = lengths[lengths <= max(BEHAVIOURS * 3, int(lengths.min()))].sort_index()
+    def __init__(self, log: InteractionLog, rule: BehaviourRule) -> None:
+        lengths = _of_types(log.events, rule.is_behaviour).user_id.value_counts()
+        lengths = lengths[lengths > 0]
+        usual = lengths[lengths <= max(BEHAVIOURS * 3, lengths.min())].sort_index()
         self.user_ids = usual.sort_values(ascending=False, kind="stable").index[:MOST].tolist()
         mine = log.events[log.events.user_id.isin(self.user_ids)]
-        self.behaviours = {str(user_id): rows.tail(BEHAVIOURS) for user_id, rows in mine.groupby("user_id")}
+        by_user = _of_types(mine, rule.counts).groupby("user_id", observed=True)
+        self.past = {str(user_id): rows.tail(BEHAVIOURS) for user_id, rows in by_user}
         self.profiles = profiles_of(log.profiles[log.profiles.user_id.isin(self.user_ids)])
         category = log.items.set_index("item_id").category
         self.tastes = {
             user_id: category[rows.item_id][lambda found: found != ""].value_counts().index[:NAMED].tolist()
-            for user_id, rows in self.behaviours.items()
+            for user_id, rows in self.past.items()
         }
 
     def label(self, user_id: str) -> str:
@@ -39,8 +47,13 @@ class Personas:
         return f"{user_id} · {tastes}" if tastes else user_id
 
     def events(self, user_id: str) -> list[Event]:
-        """Return the user's last behaviours in the log, oldest first."""
-        rows = self.behaviours[user_id]
+        """Return the user's last events in the log that count, oldest first."""
+        rows = self.past[user_id]
         columns = zip(rows.item_id, rows.event_time_ms, rows.event_type, strict=True)
         profile = self.profiles.get(user_id)
         return [Event(user_id, item, int(time_ms), kind, profile=profile) for item, time_ms, kind in columns]
+
+
+def _of_types(events: pd.DataFrame, wanted: Callable[[str], bool]) -> pd.DataFrame:
+    """Return the events of the wanted types."""
+    return events[events.event_type.isin([one for one in events.event_type.unique() if wanted(str(one))])]

@@ -5,8 +5,10 @@ from pathlib import Path
 
 from demo.drawing.interest_map import InterestMap
 from index.recommend.recommender import Recommender
+from mindstream.behaviour_rule import BehaviourRule
 from model_export.bundle.bundle import Bundle
 from model_export.bundle.registry import Registry
+from model_export.bundle.trained_rule import warn_of_another_rule
 from stream.store.contract import Store
 
 __all__ = ["Served", "make_served", "one_interest_recommender"]
@@ -22,8 +24,9 @@ class Served:
     categories: list[str]
 
 
-def make_served(bundle: Bundle, store: Store) -> Served:
-    """Make everything that pages ask for."""
+def make_served(bundle: Bundle, store: Store, rule: BehaviourRule) -> Served:
+    """Make everything that pages ask for; log a warning if the bundle was trained under another rule."""
+    warn_of_another_rule(bundle, rule)
     categories = sorted({category for category in bundle.catalogue.category if category})
     return Served(bundle, Recommender(bundle, store), InterestMap(bundle), categories)
 

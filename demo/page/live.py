@@ -3,7 +3,7 @@
 import streamlit as st
 
 from demo.drawing import cards
-from demo.drawing.view import Shelf, Shown, behaviours_of, categories_among, shelves_of, shown_after
+from demo.drawing.view import Shelf, Shown, behaviours_of, categories_among, shelves_of, shown_after, unwanted_of
 from demo.drawing.words import escape_markdown
 from demo.engine.engine import CANDIDATES, Click, Engine
 from demo.engine.served import Served
@@ -31,10 +31,13 @@ def show(engine: Engine, served: Served, user_id: str) -> None:
         "Show", choices, default=SHELVES, required=True, label_visibility="collapsed", key="kind"
     )
     _last_click(user_id, st.session_state.get("last_click"))
-    if behaviours := behaviours_of(engine.state(user_id), served.bundle):
+    state = engine.state(user_id)
+    if behaviours := behaviours_of(state, served.bundle):
         st.caption(f"Your last behaviours: {escape_markdown(' · '.join(behaviours))}")
+    if unwanted := unwanted_of(state, served.bundle):
+        st.caption(f"Not for you, until you click it again: {escape_markdown(' · '.join(unwanted))}")
     if kind == MAP:
-        interests.show(served, engine.state(user_id))
+        interests.show(served, state)
     elif kind == BESIDE_ONE:
         _beside_one(engine, served, user_id)
     else:
@@ -62,7 +65,8 @@ def _show_panel(engine: Engine, user_id: str, key: str, found: list[Shelf], narr
     shown = st.session_state[f"shown-{key}"] = shown_after(before, user_id, found)
     if not shown.shelves or shown.shelves[0].interest < 0:
         st.info(NEW_HERE)
-    products(engine, user_id, key, cards.panel(shown, narrow))
+    refusal = next(iter(engine.settings.rule.negative_types), None)
+    products(engine, user_id, key, cards.panel(shown, narrow, refusal))
     return shown
 
 

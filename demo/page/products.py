@@ -40,7 +40,7 @@ def products(engine: Engine, user_id: str, key: str, html: str) -> None:
 
 
 def _act(engine: Engine, user_id: str, item_id: str, event_type: str) -> None:
-    """Publish a look, cart or purchase, and note what it changes."""
+    """Publish a look, cart, purchase or refusal, and note what it changes."""
     try:
         st.session_state.last_click = engine.click(user_id, item_id, event_type)
     except (OSError, ValueError) as error:  # the address of the page may name any user, also one that no event may have

@@ -15,8 +15,10 @@ from index.recommend.filters import Filters
 from index.recommend.recommender import Recommender
 from index.recommend.request import Request
 from mindstream.settings import Settings
+from model_export.bundle.bundle import Bundle
 from model_export.bundle.registry import Registry
 from model_export.bundle.serving import Serving
+from model_export.bundle.trained_rule import warn_of_another_rule
 from stream.store.open_store import open_store
 
 __all__ = ["serve", "warm"]
@@ -39,13 +41,18 @@ def serve(settings: Settings) -> None:
         If the store cannot be used, or the address cannot be listened at.
     """
     filters, metrics = Filters(), ApiMetrics()
+
+    def make_recommender(bundle: Bundle) -> Recommender:
+        warn_of_another_rule(bundle, settings.rule)
+        return warm(Recommender(bundle, store, overlay, filters))
+
     with (
         open_store(settings) as store,
         open_overlay_store(settings) as overlay_store,
         Overlay(overlay_store) as overlay,
         Serving(
             Registry(settings.models),
-            lambda bundle: warm(Recommender(bundle, store, overlay, filters)),
+            make_recommender,
             lambda *_: metrics.bundle_refused(),
         ) as serving,
         closing(_listening(settings.api_host, settings.api_port)) as listener,

@@ -65,7 +65,8 @@ class Recommender:
     def recommend(self, user_id: str, n: int = 50, exclude_seen: bool = False, **wanted: Any) -> Candidates:
         """Recommend the top N items to a user.
 
-        Popular ones, marked as such, come back if nothing is known of the user.
+        Popular ones, marked as such, come back if nothing is known of the user. Items that the user has refused (see
+        `UserState.unwanted`) never come back, by whatever path.
 
         Parameters
         ----------
@@ -225,6 +226,10 @@ class Recommender:
 
 
 def _excluded_rows(snapshot: CatalogueSnapshot, state: UserState | None, request: Request) -> frozenset[int]:
-    """Return the rows that the request leaves out, with the kept history's if it says so."""
+    """Return the rows that must not come back: the user's unwanted items, and what the request leaves out.
+
+    If it says so, the kept history's items too.
+    """
+    unwanted: Collection[str] = state.unwanted if state else ()
     seen: Collection[str] = state.history.item_ids if state and request.exclude_seen else ()
-    return frozenset(snapshot.rows((*request.exclude, *seen)))
+    return frozenset(snapshot.rows((*request.exclude, *unwanted, *seen)))

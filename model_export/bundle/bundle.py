@@ -74,7 +74,8 @@ class Manifest:
     items, dim, num_interests, history_length : n, d, K and L.
     profile_fields : profile field -> values; value i is row i + 1 of the graph's table, row 0 is "unknown".
     feature_fields : side feature -> values, likewise (features.npz).
-    model, data, metrics : settings of the model, where its data came from, how good it was.
+    model, data, metrics : settings of the model, where its data came from, how good it was. `data["behaviours"]` is the
+        rule for what counted as a behaviour (see BehaviourRule); bundles of before have none.
     index : settings of items.hnsw, empty if there is none.
     files : file name -> {"bytes", "sha256"}.
     """

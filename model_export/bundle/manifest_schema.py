@@ -25,6 +25,14 @@ def _is_object(value: object) -> bool:
     return isinstance(value, dict)
 
 
+def _is_data(value: object) -> bool:
+    """Tell whether this can say where the data came from.
+
+    Bundles of before have no rule for what counts as a behaviour in it.
+    """
+    return isinstance(value, dict) and isinstance(value.get("behaviours", ""), str)
+
+
 def _is_fields(value: object) -> bool:
     """Tell whether this is an object of field -> list of texts."""
     return isinstance(value, dict) and all(is_texts(values) for values in value.values())
@@ -68,7 +76,7 @@ FORM: dict[str, tuple[Callable[[object], bool], str]] = {
     "profile_fields": FIELDS,
     "feature_fields": FIELDS,
     "model": OBJECT,
-    "data": OBJECT,
+    "data": (_is_data, "an object, with text as behaviours if it has these"),
     "metrics": OBJECT,
     "index": OBJECT,
     "repeat_bonus": (_is_numbers, "a list of finite numbers"),

@@ -11,6 +11,7 @@ from mindstream import settings
 from model_export.bundle.bundle import MODEL_CARD, Bundle, BundleError
 from model_export.bundle.check import check
 from model_export.bundle.registry import Registry
+from model_export.bundle.trained_rule import trained_rule
 from model_export.commands.behaviours import read_behaviours
 from model_export.commands.options import Force, LogFormat, MaxDrop, MinHr, MinRecall, Models
 from model_export.evaluation.gate import LEAST_RECALL, Gate, apply_gate, current_or_none
@@ -121,10 +122,11 @@ def show(
     version: Annotated[str | None, typer.Argument(help="Version of a bundle.", show_default="the current one")] = None,
     models: Models = None,
 ) -> None:
-    """Print the model card of a bundle, where it lies, and its index."""
+    """Print the model card of a bundle, where it lies, its index, and the rule for what counted as a behaviour."""
     registry = _registry_of(models)
     bundle = registry.current() if version is None else registry.open(version)
-    print(f"{bundle.path}\nindex: {bundle.manifest.index or 'exact'}\n")
+    print(f"{bundle.path}\nindex: {bundle.manifest.index or 'exact'}")
+    print(f"behaviours: {trained_rule(bundle) or 'not recorded'}\n")
     print((bundle.path / MODEL_CARD).read_text(encoding="utf-8", errors="replace"))
 
 

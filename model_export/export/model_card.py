@@ -54,8 +54,13 @@ def _data(checkpoint: Checkpoint) -> str:
     return (
         f"{data['events']:,} events of {data['users']:,} users with {len(checkpoint.vocabulary.item_ids):,} items from "
         f"{data['source']}, {span if data['timed'] else 'in their order, without times'}. "
-        f"Side features of items: {side_features}. Profile fields of users: {profile}."
+        f"Side features of items: {side_features}. Profile fields of users: {profile}.{_rule(data)}"
     )
+
+
+def _rule(data: Mapping[str, Any]) -> str:
+    """Say by which rule events counted as behaviours, if that is known."""
+    return f" Behaviours, by event type: {data['behaviours']}." if "behaviours" in data else ""
 
 
 def _training(checkpoint: Checkpoint) -> str:

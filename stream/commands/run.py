@@ -8,6 +8,7 @@ from model_export.bundle.bundle import Bundle
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.registry import Registry
 from model_export.bundle.serving import Serving
+from model_export.bundle.trained_rule import warn_of_another_rule
 from stream.commands.signals import stop_on_signals
 from stream.kafka.connect import any_cluster
 from stream.monitoring.health import Health
@@ -50,10 +51,11 @@ def run() -> None:
 
 
 def _warm_extractor(bundle: Bundle) -> Extractor:
-    """Make a bundle's extractor and run it once.
+    """Make a bundle's extractor, and run it once.
 
     So the first batch need not wait for what a first run prepares.
     """
+    warn_of_another_rule(bundle, settings.load().rule)
     extractor = Extractor(bundle)
     extractor.encode([bundle.item_ids[: extractor.length]])
     return extractor

@@ -27,7 +27,7 @@ app = typer.Typer()
 def forget(
     users: Annotated[list[str], typer.Argument(metavar="USER", help="user_ids; after -- they may begin with a -.")],
 ) -> None:
-    """Ask that everything known of these users be deleted: history, interests and profile.
+    """Ask that everything known of these users be deleted: history, interests, profile, unwanted items.
 
     The updater does it once it reads that. Events and dead letters stay on
     their topics as long as Kafka keeps them.
@@ -47,11 +47,11 @@ def show(
     user: Annotated[str, typer.Argument(help="user_id; after -- it may begin with a -.")],
     in_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show what is kept of a user: history, interests, profile, last applied event."""
+    """Show what is kept of a user: history, interests, unwanted items, profile, last applied event."""
     as_bytes(user)
     with open_store(settings.load()) as store:
         [state] = store.get_many([user])
-    if state is None or not state.history.item_ids:
+    if state is None or state.is_empty:
         print(printable(_nothing_kept(user, state)), file=sys.stderr)
         raise typer.Exit(EXIT_NOTHING_KEPT)
     print(json_line(_as_json(state)) if in_json else _as_text(state))
@@ -69,7 +69,7 @@ def as_bytes(text: str, field: str = "user_id") -> bytes:
 
 
 def _nothing_kept(user: str, state: UserState | None) -> str:
-    """Say why nothing is kept of a user without a history."""
+    """Say why nothing is kept of a user."""
     if state is None:
         return f"user {user!r} is not known"
     return f"user {user!r} was forgotten at {_iso(state.forgotten_ms)}; nothing has come since"
@@ -93,6 +93,7 @@ def _as_json(state: UserState) -> dict[str, Any]:
             }
             for one, vector in zip(interests_of(state), state.capsules.vectors.tolist(), strict=True)
         ],
+        "unwanted": list(state.unwanted),
         "profile": state.profile,
         "position": _place_of(state),
         "model_version": state.capsules.model_version,
@@ -115,6 +116,8 @@ def _as_text(state: UserState) -> str:
         ),
         f"interests {len(interests)}: share of the behaviours, the strongest of them with their weight",
         *(f"  {_describe(one)}" for one in interests),
+        f"unwanted  {len(state.unwanted)} kept out of what is recommended, the last one last",
+        *(f"  {item}" for item in state.unwanted),
     ]
     return "\n".join(map(printable, lines))
 

@@ -15,7 +15,10 @@ from stream.monitoring.health import Health
 
 __all__ = ["AGES_S", "RESULTS", "STALLS", "Metrics"]
 
-RESULTS = ("applied", "replayed", "duplicate", "ignored", "forgotten", "dead_letter", "unknown_item", "lost")
+RESULTS = (
+    *("applied", "negative", "undone", "overruled", "ignored", "forgotten"),
+    *("replayed", "duplicate", "dead_letter", "unknown_item", "lost"),
+)
 STALLS = ("store", "dead_letters", "updates")
 TIMED = ("encode", "get", "put")
 COUNTED = ("batches", "refused", "rebalances", "stalls", "stuck", "swaps", "bundles_refused", "swept")

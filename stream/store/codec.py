@@ -7,12 +7,18 @@ import numpy as np
 
 from model_export.bundle.extractor import Capsules
 from stream.events.position import Position
+from stream.store.feedback import Feedback
 from stream.store.history import History
 from stream.store.state import UserState
 
 __all__ = ["from_bytes", "position_of", "to_bytes"]
 
-FORMAT = 2
+# A user without negative feedback is written in the older format, bit for bit as the version before wrote it. So what
+# is made of a state from before an upgrade still replaces it (`Store.replace_many` compares bytes), and processes of
+# the version before read all users but those who have refused an item.
+WITHOUT_FEEDBACK = 2
+WITH_FEEDBACK = 3
+FORMATS = (WITHOUT_FEEDBACK, WITH_FEEDBACK)
 
 
 class _Tag(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -43,8 +49,14 @@ class _Record(_Head, frozen=True, array_like=True, gc=False):
     floats: bytes
 
 
+class _RecordWithFeedback(_Record, frozen=True, array_like=True, gc=False):
+    """A UserState with negative feedback as bytes; one without reads as such too."""
+
+    feedback: Feedback = Feedback()
+
+
 _AnyRecord = TypeVar("_AnyRecord", bound=_Head)
-_decoder = msgspec.msgpack.Decoder(_Record)
+_decoder = msgspec.msgpack.Decoder(_RecordWithFeedback)
 _head_decoder = msgspec.msgpack.Decoder(_Head)
 _tag_decoder = msgspec.msgpack.Decoder(_Tag)
 _encoder = msgspec.msgpack.Encoder()
@@ -54,20 +66,20 @@ def to_bytes(state: UserState) -> bytes:
     """Write a UserState in the form that stores keep. Equal states give equal bytes."""
     capsules = state.capsules
     arrays = capsules.vectors, capsules.importance, capsules.routing_weights
-    return _encoder.encode(
-        _Record(
-            FORMAT,
-            state.position,
-            state.user_id,
-            state.history,
-            dict(sorted(state.profile.items())),
-            state.profile_time_ms,
-            state.forgotten_ms,
-            capsules.model_version,
-            len(capsules.vectors),
-            b"".join([array.astype("<f4", copy=False).tobytes() for array in arrays]),
-        )
+    fields = (
+        state.position,
+        state.user_id,
+        state.history,
+        dict(sorted(state.profile.items())),
+        state.profile_time_ms,
+        state.forgotten_ms,
+        capsules.model_version,
+        len(capsules.vectors),
+        b"".join([array.astype("<f4", copy=False).tobytes() for array in arrays]),
     )
+    if not state.feedback.items:
+        return _encoder.encode(_Record(WITHOUT_FEEDBACK, *fields))
+    return _encoder.encode(_RecordWithFeedback(WITH_FEEDBACK, *fields, state.feedback))
 
 
 def from_bytes(value: bytes) -> UserState:
@@ -87,6 +99,7 @@ def from_bytes(value: bytes) -> UserState:
         record.profile,
         record.profile_time_ms,
         record.forgotten_ms,
+        record.feedback,
     )
 
 
@@ -122,10 +135,13 @@ def _read(decoder: msgspec.msgpack.Decoder[_AnyRecord], value: bytes) -> _AnyRec
         found = record.format
     except msgspec.DecodeError as error:
         found = _format_of(value, error)  # another format has other fields behind its head
-    if found != FORMAT:
+    if found not in FORMATS:
+        way_on = "start with an empty store and replay the topic"
+        if found > max(FORMATS):
+            way_on = f"a later version wrote it; use that one, or {way_on}"
         raise ValueError(
-            f"a stored user is of format {found}; this version of Mindstream reads {FORMAT}: "
-            "start with an empty store and replay the topic"
+            f"a stored user is of format {found}; this version of Mindstream reads "
+            f"{' and '.join(map(str, FORMATS))}: {way_on}"
         )
     return record
 
@@ -138,7 +154,7 @@ def _format_of(value: bytes, error: msgspec.DecodeError) -> int:
     try:
         found = _tag_decoder.decode(value).format
     except msgspec.DecodeError:
-        found = FORMAT
-    if found == FORMAT:
+        found = max(FORMATS)
+    if found in FORMATS:
         raise ValueError(f"a stored user cannot be read: {error}") from None
     return found

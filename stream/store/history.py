@@ -7,9 +7,17 @@ import msgspec
 
 from stream.events.event import Event
 
-__all__ = ["History"]
+__all__ = ["NEVER", "History", "Key", "key_of_event"]
+
+Key = tuple[int, str]  # event_time_ms and event_id ("" if there is none): the order of a user's events
+NEVER: Key = (0, "")  # before every event
 
 _TIME_ORDER = itemgetter(0, 1)  # of (event_time_ms, event_id, item_id)
+
+
+def key_of_event(event: Event) -> Key:
+    """Return the place of an event in the order of its user's events."""
+    return event.event_time_ms, event.event_id or ""
 
 
 class History(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -58,3 +66,16 @@ class History(msgspec.Struct, frozen=True, array_like=True, gc=False):
             (self.event_times_ms + times)[-most:],
             (self.event_ids + event_ids)[-most:],
         )
+
+    def last_key(self, item_id: str) -> Key:
+        """Return the place of the last behaviour with an item in the order of events, NEVER if there is none."""
+        behaviours = zip(self.item_ids, self.event_times_ms, self.event_ids, strict=True)
+        return max((one[1:] for one in behaviours if one[0] == item_id), default=NEVER)
+
+    def without(self, item_id: str, until: Key) -> "History":
+        """Return the history without the behaviours with an item up to this place in the order of events."""
+        if item_id not in self.item_ids:
+            return self
+        behaviours = zip(self.item_ids, self.event_times_ms, self.event_ids, strict=True)
+        kept = [one for one in behaviours if one[0] != item_id or one[1:] > until]
+        return History(*zip(*kept, strict=True)) if kept else History()

@@ -1,16 +1,19 @@
-"""The state of a user: the history, the capsules made from it, and the Position of the last applied event.
+"""The state of a user: history, capsules made from it, unwanted items, and the Position of the last applied event.
 
 A batch makes thousands of these, so they are msgspec's Structs: a frozen dataclass takes five times as long to make.
 """
 
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 
 import msgspec
 
+from mindstream.behaviour_rule import BehaviourRule
 from model_export.bundle.extractor import Capsules, Extractor
 from stream.events.event import Event, Forget
 from stream.events.position import Position
-from stream.store.history import History
+from stream.store.feedback import Feedback
+from stream.store.history import History, key_of_event
 
 __all__ = ["DAY_MS", "MARKER_DAYS", "Applied", "UserState", "apply", "encoded", "recomputed"]
 
@@ -30,6 +33,7 @@ class UserState(msgspec.Struct, frozen=True, gc=False):
     profile : profile field -> value.
     profile_time_ms : event time of the event that said the profile, 0 where none did.
     forgotten_ms : when the user was last forgotten, 0 where never.
+    feedback : the items that the user does not want.
     """
 
     user_id: str
@@ -39,15 +43,28 @@ class UserState(msgspec.Struct, frozen=True, gc=False):
     profile: dict[str, str] = {}
     profile_time_ms: int = 0
     forgotten_ms: int = 0
+    feedback: Feedback = Feedback()
+
+    @property
+    def unwanted(self) -> tuple[str, ...]:
+        """Return the items that must not be recommended to the user, what was refused last at the end."""
+        return self.feedback.unwanted
+
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether nothing is kept of the user but that there was one: the marker of a user who was forgotten."""
+        return not self.history.item_ids and not self.feedback.items
 
     def expires_ms(self, idle_days: float | None) -> int | None:
         """Return from when on this user may be removed; None for never.
 
         That is once the user was idle for so long, or was forgotten some days ago.
         """
-        if not self.history.item_ids:
+        if self.is_empty:
             return self.forgotten_ms + MARKER_DAYS * DAY_MS
-        return None if idle_days is None else self.history.event_times_ms[-1] + round(idle_days * DAY_MS)
+        if idle_days is None:
+            return None
+        return max([*self.history.event_times_ms[-1:], self.feedback.latest_ms]) + round(idle_days * DAY_MS)
 
 
 class Applied(msgspec.Struct, frozen=True, gc=False):
@@ -58,6 +75,8 @@ class Applied(msgspec.Struct, frozen=True, gc=False):
     read : Position of the state that this was made from, None where nothing was stored.
     events : how many events were new, of whatever kind.
     behaviours : item_ids of the behaviours that were new, in the order they arrived.
+    overruled : how many behaviours more were older than a negative event of their item.
+    negative, undone : how many events were negative, and how many took one back.
     duplicates : how many more had an event_id that was there already.
     forgotten : how often the user was forgotten among them.
     """
@@ -69,8 +88,12 @@ class Applied(msgspec.Struct, frozen=True, gc=False):
     profile: dict[str, str]
     profile_time_ms: int
     forgotten_ms: int
+    feedback: Feedback
     events: int
     behaviours: tuple[str, ...]
+    overruled: int
+    negative: int
+    undone: int
     duplicates: int
     forgotten: int
 
@@ -84,6 +107,7 @@ class Applied(msgspec.Struct, frozen=True, gc=False):
             self.profile,
             self.profile_time_ms,
             self.forgotten_ms,
+            self.feedback,
         )
 
 
@@ -92,10 +116,16 @@ def apply(
     state: UserState | None,
     events: Iterable[tuple[Event | Forget, Position]],
     history_length: int,
+    rule: BehaviourRule,
 ) -> Applied | None:
     """Apply a user's events, in the order of their partition, to what is stored.
 
     An event at or before the stored Position was applied already and is skipped, so a replay changes nothing.
+
+    Parameters
+    ----------
+    rule : which of the events are behaviours, which are negative, and which take a negative one back; the others
+        change nothing but the Position.
 
     Returns
     -------
@@ -115,22 +145,73 @@ def apply(
     if forgets:
         state, forgotten_ms = None, fresh[forgets[-1]].event_time_ms
     arrived = [event for event in fresh[forgets[-1] + 1 if forgets else 0 :] if isinstance(event, Event)]
-    history = state.history if state else History()
-    new = history.new_of(arrived)
-    profile, profile_time_ms = _latest_profile(state, new)
+    taken = _Taken(*(state.history, state.feedback) if state else (History(), Feedback()))
+    for is_behaviour, run in groupby(arrived, lambda event: rule.is_behaviour(event.event_type)):
+        if is_behaviour:
+            taken.behaviours(run, history_length)
+        else:
+            taken.others(run, rule)
+    profile, profile_time_ms = _latest_profile(state, taken.new)
     return Applied(
         user_id,
         read,
-        history.extended(new, history_length),
+        taken.history,
         last,
         profile,
         profile_time_ms,
         forgotten_ms,
+        taken.feedback,
         events=len(fresh),
-        behaviours=tuple(event.item_id for event in new),
-        duplicates=len(arrived) - len(new),
+        behaviours=tuple(taken.item_ids),
+        overruled=taken.overruled,
+        negative=taken.negative,
+        undone=taken.undone,
+        duplicates=taken.duplicates,
         forgotten=len(forgets),
     )
+
+
+class _Taken:
+    """A user's history and feedback while events are applied to them, run by run, in the order they arrived.
+
+    The order is what makes the result independent of how a log is cut into batches: which behaviours have fallen out
+    of the history when a negative event arrives decides what is left after it.
+    """
+
+    def __init__(self, history: History, feedback: Feedback) -> None:
+        self.history, self.feedback = history, feedback
+        self.new: list[Event] = []
+        self.item_ids: list[str] = []
+        self.overruled = self.negative = self.undone = self.duplicates = 0
+
+    def behaviours(self, events: Iterable[Event], history_length: int) -> None:
+        """Append behaviours that arrived one after the other."""
+        arrived = list(events)
+        new = self.history.new_of(arrived)
+        admitted = self.feedback.admitted(new)
+        self.history = self.history.extended(admitted, history_length)
+        self.feedback = self.feedback.after_behaviours(admitted)
+        self.new += new
+        self.item_ids += [event.item_id for event in admitted]
+        self.duplicates += len(arrived) - len(new)
+        self.overruled += len(new) - len(admitted)
+
+    def others(self, events: Iterable[Event], rule: BehaviourRule) -> None:
+        """Apply negative and undoing events that arrived one after the other."""
+        for event in events:
+            if not rule.counts(event.event_type):
+                continue
+            if self.feedback.has(event):
+                self.duplicates += 1
+                continue
+            self.new.append(event)
+            if rule.is_negative(event.event_type):
+                self.feedback = self.feedback.after_negative(event, self.history)
+                self.history = self.history.without(event.item_id, key_of_event(event))
+                self.negative += 1
+            else:
+                self.feedback = self.feedback.after_undo(event, self.history)
+                self.undone += 1
 
 
 def _latest_profile(state: UserState | None, events: Sequence[Event]) -> tuple[dict[str, str], int]:

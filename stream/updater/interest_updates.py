@@ -34,7 +34,10 @@ class InterestUpdate(msgspec.Struct, frozen=True):
 
 
 def _message(state: UserState) -> bytes | None:
-    """Write the update's JSON; None, which compaction deletes, for a forgotten user."""
+    """Write the update's JSON; None, which compaction deletes, for a user without a history.
+
+    That is one who was forgotten, or has refused all items of the history.
+    """
     if not state.history.item_ids:
         return None
     place, capsules = state.position, state.capsules

@@ -1,11 +1,12 @@
 """A batch on its way from poll to commit: what it was decoded to, and what is done of it."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from kafka import TopicPartition
 
+from mindstream.behaviour_rule import BehaviourRule
 from stream.dead_letters.writer import DeadLetter
 from stream.events.event import BadEventError, Event, Forget, decode
 from stream.events.position import Position
@@ -34,7 +35,7 @@ class PendingBatch:
     Attributes
     ----------
     batch : the records.
-    events : user_id -> the behaviours and forgets of the records.
+    events : user_id -> the events of the records that count: behaviours, negative and undoing ones, forgets.
     letters : the records that are no events.
     stage : the first one that is not done.
     written : users whose events are applied and need not be applied again.
@@ -73,13 +74,13 @@ class PendingBatch:
         self.states.clear()
 
 
-def decode_batch(batch: RecordBatch, topic_life: str, is_behaviour: Callable[[str], bool]) -> PendingBatch:
+def decode_batch(batch: RecordBatch, topic_life: str, rule: BehaviourRule) -> PendingBatch:
     """Decode the records of a batch into events by user, and dead letters.
 
     Parameters
     ----------
     topic_life : identity of the topic that the records were read from.
-    is_behaviour : tells by its event_type whether an event is applied; others are ignored.
+    rule : tells by its event_type whether an event counts; others are ignored.
     """
     pending = PendingBatch(batch)
     for record in batch.records:
@@ -88,7 +89,7 @@ def decode_batch(batch: RecordBatch, topic_life: str, is_behaviour: Callable[[st
         except BadEventError as error:
             pending.letters.append(DeadLetter(record, error))
             continue
-        if isinstance(event, Event) and not is_behaviour(event.event_type):
+        if isinstance(event, Event) and not rule.counts(event.event_type):
             continue
         position = Position(topic_life, record.partition, record.offset)
         pending.events.setdefault(event.user_id, []).append((event, position))

@@ -183,7 +183,7 @@ class Updater:
     def decode(self, batch: RecordBatch) -> PendingBatch:
         """Decode a batch that has just arrived."""
         with self.observer.timed("decode"):
-            return decode_batch(batch, self.reader.life.id, self.settings.is_behaviour)
+            return decode_batch(batch, self.reader.life.id, self.settings.rule)
 
     def _store(self, pending: PendingBatch) -> bool:
         """Do the store stage if it is due; tell whether the batch is still ours."""
@@ -228,9 +228,9 @@ class Updater:
         """
         with self.observer.timed("apply"):
             states = self._read_states(by_user)
-            length = self.settings.history_length
+            length, rule = self.settings.history_length, self.settings.rule
             pairs = zip(by_user.items(), states, strict=True)
-            applied = [apply(user_id, state, events, length) for (user_id, events), state in pairs]
+            applied = [apply(user_id, state, events, length, rule) for (user_id, events), state in pairs]
             return self._encode([one for one in applied if one is not None])
 
     def _encode(self, users: list[Applied]) -> list[tuple[Applied, UserState]]:
@@ -347,6 +347,9 @@ class Updater:
         known = self.extractor.bundle.rows
         self.metrics.count("replayed", sum(map(len, events)) - sum(one.events for one in applied))
         self.metrics.count("applied", sum(len(one.behaviours) for one in applied))
+        self.metrics.count("overruled", sum(one.overruled for one in applied))
+        self.metrics.count("negative", sum(one.negative for one in applied))
+        self.metrics.count("undone", sum(one.undone for one in applied))
         self.metrics.count("duplicate", sum(one.duplicates for one in applied))
         self.metrics.count("forgotten", sum(one.forgotten for one in applied))
         self.metrics.count("unknown_item", sum(item_id not in known for one in applied for item_id in one.behaviours))

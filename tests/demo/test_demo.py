@@ -282,33 +282,33 @@ def test_last_behaviours_the_newest_first(few: Bundle) -> None:
 def test_personas_are_those_with_the_most_behaviours() -> None:
     lengths = {"bot": 91, "b": 90, "a": 90, "c": 3} | {f"few-{number:02}": 2 for number in range(30)}
     log = log_of(*((user, f"item-{at}") for user, length in lengths.items() for at in range(length)))
-    personas = Personas(log)
+    personas = Personas(log, RULE)
     assert personas.user_ids[:4] == ["a", "b", "c", "few-00"]  # nobody browses as much as "bot"; equal ones by name
     assert len(personas.user_ids) == 20
-    assert set(personas.behaviours) == set(personas.user_ids)
+    assert set(personas.past) == set(personas.user_ids)
     assert [event.item_id for event in personas.events("a")] == [f"item-{at}" for at in range(60, 90)]
 
 
 def test_a_persona_is_described_by_few_words() -> None:
     log = log_of(*(("ann", item) for item in ("mug", "mug", "mug", "tent", "tent", "lamp")))
     log.items["category"] = log.items.item_id.map({"mug": "Kitchen", "tent": "Camping", "lamp": "Lighting"})
-    assert Personas(log).label("ann") == "ann · Kitchen, Camping"
-    assert Personas(log).label("somebody") == "somebody"
+    assert Personas(log, RULE).label("ann") == "ann · Kitchen, Camping"
+    assert Personas(log, RULE).label("somebody") == "somebody"
 
 
 def test_personas_of_a_log_with_long_histories_only() -> None:
     log = log_of(*((user, "i") for user, length in {"a": 200, "b": 120}.items() for _ in range(length)))
-    assert Personas(log).user_ids == ["b"]
+    assert Personas(log, RULE).user_ids == ["b"]
 
 
 def test_a_persona_s_events_are_those_of_the_log() -> None:
     log = log_of(("ann", "mug"), ("bob", "cup"), ("ann", "pan"), profiles={"ann": "north"})
     north = {"region": "north"}
-    assert Personas(log).events("ann") == [
+    assert Personas(log, RULE).events("ann") == [
         Event("ann", "mug", NOW_MS, "click", profile=north),
         Event("ann", "pan", NOW_MS + 2_000, "click", profile=north),
     ]
-    assert Personas(log).events("bob") == [Event("bob", "cup", NOW_MS + 1_000, "click")]
+    assert Personas(log, RULE).events("bob") == [Event("bob", "cup", NOW_MS + 1_000, "click")]
 
 
 # Traffic

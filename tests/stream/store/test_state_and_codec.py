@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from mindstream.behaviour_rule import BehaviourRule
 from model_export.bundle.extractor import Capsules
 from stream.events.event import Event, Forget
 from stream.events.position import Position
@@ -17,6 +18,7 @@ from stream.store.history import History
 from stream.store.state import DAY_MS, MARKER_DAYS, Applied, UserState, apply, recomputed
 
 START_MS = 1_720_000_000_000
+RULE = BehaviourRule.parse("impression=0,dislike=-1,undislike=undo")
 NO_CAPSULES = Capsules(np.zeros((0, 2), "f4"), np.zeros(0, "f4"), np.zeros((0, 0), "f4"), "v1")
 
 
@@ -40,7 +42,7 @@ def stored(items: str, offset: int, profile: dict[str, str] | None = None) -> Us
 
 
 def applied(state: UserState | None, more: list[tuple[Event | Forget, Position]], length: int = 10) -> Applied:
-    made = apply("anna", state, more, length)
+    made = apply("anna", state, more, length, RULE)
     assert made is not None
     return made
 
@@ -70,7 +72,7 @@ def test_the_most_recent_are_kept(length: int, kept: str) -> None:
 
 @pytest.mark.parametrize("first_offset", [2, 3])
 def test_a_replay_is_nothing_new(first_offset: int) -> None:
-    assert apply("anna", stored("abc", 5), events("bc", first_offset), 10) is None
+    assert apply("anna", stored("abc", 5), events("bc", first_offset), 10, RULE) is None
 
 
 def test_only_what_is_new_in_a_replay_is_applied() -> None:
@@ -91,8 +93,8 @@ def test_in_another_life_of_the_topic_offsets_start_again() -> None:
 
 
 def test_no_events_change_nothing() -> None:
-    assert apply("anna", stored("a", 5), [], 10) is None
-    assert apply("anna", None, [], 10) is None
+    assert apply("anna", stored("a", 5), [], 10, RULE) is None
+    assert apply("anna", None, [], 10, RULE) is None
 
 
 @pytest.mark.parametrize(
@@ -178,7 +180,7 @@ def test_forgetting_leaves_nothing_but_the_position() -> None:
     assert (made.position.offset, made.forgotten_ms, made.forgotten) == (6, START_MS + 100, 1)
     assert made.read == Position("life 1", 0, 5)  # what is there is still that
     state = made.with_capsules(NO_CAPSULES)
-    assert apply("anna", state, events("abc", 3), 10) is None  # a replay does not bring her back
+    assert apply("anna", state, events("abc", 3), 10, RULE) is None  # a replay does not bring her back
 
 
 def test_what_comes_after_forgetting_counts() -> None:
@@ -214,7 +216,7 @@ def test_batches_do_not_matter(items: str, cuts: list[tuple[int, int]]) -> None:
     state: UserState | None = None
     for start, end in [*cuts, (len(items), len(items))]:
         reached = state.position.offset + 1 if state else 0
-        made = apply("anna", state, batch[min(start, reached) : end], 5)  # a replay, but nothing left out
+        made = apply("anna", state, batch[min(start, reached) : end], 5, RULE)  # a replay, but nothing left out
         state = made.with_capsules(NO_CAPSULES) if made else state
     assert state is not None
     assert to_bytes(state) == to_bytes(applied(None, batch, 5).with_capsules(NO_CAPSULES))

@@ -3,6 +3,7 @@
 from kafka import TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 
+from mindstream.behaviour_rule import BehaviourRule
 from stream.events.event import Event, Forget, encode
 from stream.events.position import Position
 from stream.kafka.batch import RecordBatch
@@ -40,7 +41,7 @@ def decoded() -> PendingBatch:
         record(1, 5, b"ben", None),
         record(1, 6, b"ben", b"{"),
     ]
-    return decode_batch(RecordBatch(records), "life", lambda event_type: event_type != "impression")
+    return decode_batch(RecordBatch(records), "life", BehaviourRule.parse("impression=0,dislike=-1,undislike=undo"))
 
 
 def test_records_become_events_by_user_and_dead_letters() -> None:
@@ -51,6 +52,14 @@ def test_records_become_events_by_user_and_dead_letters() -> None:
     }
     assert [letter.source for letter in pending.letters] == ["clicks[0]@8", "clicks[1]@6"]
     assert (pending.stage, pending.written, pending.states) == (Stage.STORE, set(), {})
+
+
+def test_negative_and_undoing_events_come_through() -> None:
+    events = [click("anna", "mug", kind) for kind in ("dislike", "Undislike", "IMPRESSION", "impression", "buy")]
+    records = [record(0, offset, *encode(event)) for offset, event in enumerate(events)]
+    rule = BehaviourRule.parse("impression=0,dislike=-1,undislike=undo")
+    pending = decode_batch(RecordBatch(records), "life", rule)
+    assert [event for event, _ in pending.events["anna"]] == [events[0], events[1], events[4]]
 
 
 def test_what_is_taken_away_drops_out_of_all_parts() -> None:
