@@ -42,6 +42,7 @@ from demo.engine.traffic import MOST_PER_SECOND, Traffic
 from demo.engine_keeper import EngineKeeper, engine_keeper
 from index.recommend.recommender import Candidates
 from mindstream import settings
+from mindstream.behaviour_rule import BehaviourRule
 from mindstream.settings import Settings
 from model_export.bundle.bundle import CATALOGUE, ITEM_IDS, Bundle, BundleError, write_manifest
 from model_export.bundle.check import check
@@ -66,6 +67,7 @@ from tests.support.made_once import made_once
 
 ROOT = Path(__file__).parents[2]
 NOW_MS = 1_780_000_000_000
+RULE = BehaviourRule.parse("impression=0,dislike=-1")
 
 # Items of the shelves: title, category, price, popularity.
 FEW = {

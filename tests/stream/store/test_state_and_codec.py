@@ -14,6 +14,7 @@ from model_export.bundle.extractor import Capsules
 from stream.events.event import Event, Forget
 from stream.events.position import Position
 from stream.store.codec import from_bytes, position_of, to_bytes
+from stream.store.feedback import Feedback, ItemFeedback
 from stream.store.history import History
 from stream.store.state import DAY_MS, MARKER_DAYS, Applied, UserState, apply, recomputed
 
@@ -251,6 +252,7 @@ def user_states(draw: st.DrawFn) -> UserState:
 
     times = st.lists(st.integers(0, 2**60), min_size=behaviours, max_size=behaviours)
     items = st.lists(words, min_size=behaviours, max_size=behaviours)
+    feedback = st.builds(ItemFeedback, words, st.integers(0, 2**60), words, st.integers(0, 2**60), words)
     return UserState(
         draw(words),
         History(tuple(draw(items)), tuple(draw(times)), tuple(draw(items))),
@@ -259,6 +261,7 @@ def user_states(draw: st.DrawFn) -> UserState:
         draw(st.dictionaries(words, words, max_size=3)),
         draw(st.integers(0, 2**60)),
         draw(st.integers(0, 2**60)),
+        Feedback(tuple(draw(st.lists(feedback, max_size=3)))),
     )
 
 
@@ -267,7 +270,7 @@ def test_bytes_give_the_state_back(state: UserState) -> None:
     found = from_bytes(to_bytes(state))
     assert (found.user_id, found.history, found.position) == (state.user_id, state.history, state.position)
     assert (found.profile, found.profile_time_ms) == (state.profile, state.profile_time_ms)
-    assert found.forgotten_ms == state.forgotten_ms
+    assert (found.forgotten_ms, found.feedback) == (state.forgotten_ms, state.feedback)
     assert found.capsules.model_version == state.capsules.model_version
     for name in ("vectors", "importance", "routing_weights"):
         made, expected = getattr(found.capsules, name), getattr(state.capsules, name)
@@ -298,8 +301,38 @@ def test_recomputing_changes_the_capsules_only() -> None:
     assert replace(made, capsules=NO_CAPSULES) == stored("a", 5, {"age": "30"})
 
 
+# As the version before wrote it, which knew no negative feedback.
+FORMAT_2 = bytes.fromhex(
+    "9a0293a66c69666520310005a4616e6e619392a36d7567a363757092cf0000019077fd3000cf0000019077fd300192a3652d31a081a3616765"
+    "a23330cf0000019077fd300000a2763101c4149a99193fcdcc4c3f0000803f0000803e0000403f"
+)
+
+
+def test_what_the_version_before_wrote_is_read_and_written_alike() -> None:
+    """So it is replaced where bytes are compared, and stays readable to that version."""
+    state = from_bytes(FORMAT_2)
+    assert state.history == History(("mug", "cup"), (START_MS, START_MS + 1), ("e-1", ""))
+    assert (state.user_id, state.position, state.profile) == ("anna", Position("life 1", 0, 5), {"age": "30"})
+    assert state.capsules.vectors.tolist() == np.array([[0.6, 0.8]], "f4").tolist()
+    assert state.capsules.routing_weights.tolist() == [[0.25, 0.75]]
+    assert state.feedback == Feedback()
+    assert position_of(FORMAT_2) == Position("life 1", 0, 5)
+    assert to_bytes(state) == FORMAT_2
+
+
+def test_only_who_has_refused_something_is_of_the_newer_format() -> None:
+    """What an older process does not know it refuses, as it always did; it never reads a half of it."""
+    refused = applied(stored("ab", 5), [(Event("anna", "a", START_MS + 9, "dislike"), Position("life 1", 0, 6))])
+    written = to_bytes(refused.with_capsules(NO_CAPSULES))
+    assert msgspec.msgpack.decode(written)[0] == 3
+    assert msgspec.msgpack.decode(to_bytes(stored("ab", 5)))[0] == 2
+    assert from_bytes(written).unwanted == ("a",)
+    assert position_of(written) == Position("life 1", 0, 6)
+
+
 BYTES = to_bytes(stored("a", 5))
 OF_ANOTHER_FORMAT = BYTES.replace(b"\x02", b"\x01", 1)  # the first number is the format
+OF_A_LATER_FORMAT = BYTES.replace(b"\x02", b"\x04", 1)
 
 
 @pytest.mark.parametrize("read", [from_bytes, position_of])
@@ -310,10 +343,11 @@ OF_ANOTHER_FORMAT = BYTES.replace(b"\x02", b"\x01", 1)  # the first number is th
         (b"some other program's value", "cannot be read"),
         (b'{"user_id":"anna"}', "cannot be read"),
         (BYTES[:20], "cannot be read"),
-        (OF_ANOTHER_FORMAT, "is of format 1; this version of Mindstream reads 2"),
+        (OF_ANOTHER_FORMAT, "is of format 1; this version of Mindstream reads 2 and 3: start with an empty store"),
         (msgspec.msgpack.encode([1, "life 1", 0, 5, "anna"]), "is of format 1; this version of Mindstream reads 2"),
+        (OF_A_LATER_FORMAT, "is of format 4; this version of Mindstream reads 2 and 3: a later version wrote it"),
     ],
-    ids=["empty", "text", "JSON", "cut off", "format 1", "format 1, as it was"],
+    ids=["empty", "text", "JSON", "cut off", "format 1", "format 1, as it was", "format 4"],
 )
 def test_foreign_bytes_are_refused(read: Callable[[bytes], object], value: bytes, message: str) -> None:
     with pytest.raises(ValueError, match=message):

@@ -14,16 +14,21 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from mindstream.behaviour_rule import BehaviourRule
 from model_export.bundle.extractor import Capsules
+from stream.events.event import Event
 from stream.events.position import Position
 from stream.store.codec import to_bytes
 from stream.store.contract import Store
 from stream.store.history import History
 from stream.store.lmdb_store import KEYS_AT_ONCE, LmdbStore
-from stream.store.state import DAY_MS, MARKER_DAYS, UserState, recomputed
+from stream.store.redis_link import Command
+from stream.store.redis_store import RedisStore
+from stream.store.state import DAY_MS, MARKER_DAYS, UserState, apply, recomputed
 from tests.support.stores import IDLE_DAYS, STORES, idle_since, item_of, overwrite, position_in, state
 
 ROOT = Path(__file__).parents[3]
+RULE = BehaviourRule.parse("dislike=-1")
 
 
 BATCHES_ARE_SEEN_WHOLE = {"lmdb"}
@@ -123,6 +128,60 @@ def test_users_are_found_in_the_order_asked_for(store: Store) -> None:
 def test_nobody_is_none(store: Store, user_id: str) -> None:
     store.put_many([state("anna")])
     assert store.get_many([user_id]) == [None]
+
+
+# As the version before wrote anna, which knew no negative feedback: two behaviours at offset 5 of "life 1".
+FORMAT_2 = bytes.fromhex(
+    "9a0293a66c69666520310005a4616e6e619392a36d7567a363757092cf0000019077fd3000cf0000019077fd300192a3652d31a081a3616765"
+    "a23330cf0000019077fd300000a2763101c4149a99193fcdcc4c3f0000803f0000803e0000403f"
+)
+
+
+def write_bytes(store: Store, value: bytes) -> None:
+    """Write anna as bytes, past the store's own methods."""
+    if isinstance(store, RedisStore):
+        key = store.prefix + b"anna"
+        fields = (b"log", b"life 1/0", b"offset", b"%020d" % 5, b"state", value)
+        store.link.ask([Command(key, ("HSET", key, *fields))], "written")
+    else:
+        assert isinstance(store, LmdbStore)
+        with store.transaction(write=True) as transaction:
+            transaction.put(b"anna", value)
+
+
+def test_users_of_the_version_before_survive_the_upgrade(store: Store) -> None:
+    """They are read, swept and written over; then they may refuse items."""
+    write_bytes(store, FORMAT_2)
+    [anna] = store.get_many(["anna"])
+    assert anna is not None
+    assert (anna.history.item_ids, anna.position.offset, anna.unwanted) == (("mug", "cup"), 5, ())
+    newer = Capsules(anna.capsules.vectors, anna.capsules.importance, anna.capsules.routing_weights, "v2")
+    assert store.replace_many([(anna, recomputed(anna, newer))]) == 0
+    events = [(Event("anna", "mug", 1_720_000_000_009, "dislike"), Position("life 1", 0, 6))]
+    [swept] = store.get_many(["anna"])
+    assert swept is not None
+    assert swept.capsules.model_version == "v2"
+    made = apply("anna", swept, events, 10, RULE)
+    assert made is not None
+    none = Capsules(np.zeros((0, 2), "f4"), np.zeros(0, "f4"), np.zeros((0, 1), "f4"), "v2")
+    assert store.put_many([made.with_capsules(none)], {"anna": made.read}) == set()
+    [after] = store.get_many(["anna"])
+    assert after is not None
+    assert (after.history.item_ids, after.unwanted, after.profile) == (("cup",), ("mug",), {"age": "30"})
+
+
+def test_who_has_refused_everything_stays(open_store: Opener) -> None:
+    """An empty history alone is not the mark of somebody who was forgotten, whose time is over some days after."""
+    now_ms = round(time.time() * 1000)
+    with open_store(IDLE_DAYS) as store:
+        made = apply("anna", None, [(Event("anna", "mug", now_ms, "dislike"), Position("life 1", 0, 6))], 10, RULE)
+        old = apply("ben", None, [(Event("ben", "mug", 9, "dislike"), Position("life 1", 0, 7))], 10, RULE)
+        assert made is not None
+        assert old is not None
+        none = Capsules(np.zeros((0, 2), "f4"), np.zeros(0, "f4"), np.zeros((0, 0), "f4"), "v2")
+        store.put_many([made.with_capsules(none), old.with_capsules(none)])
+        store.remove_expired()
+        assert [one and one.unwanted for one in store.get_many(["anna", "ben"])] == [("mug",), None]
 
 
 def test_nothing_asked_nothing_found(store: Store) -> None:
