@@ -1,10 +1,12 @@
 """The environment: read once, and a wrong value is named."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from mindstream import settings
+from mindstream.settings import Settings
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +52,16 @@ def test_an_empty_value_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
         ("MINDSTREAM_UPDATES_TOPIC", "a b", "MINDSTREAM_UPDATES_TOPIC is 'a b': a topic's name"),
         ("MINDSTREAM_UPDATES_TOPIC", "behaviour-events", "it must be another topic than that of the events"),
         ("MINDSTREAM_UPDATES_TOPIC", "behaviour-events.dlq", "and of the dead letters"),
+        (
+            "MINDSTREAM_BEHAVIOURS",
+            "view",
+            "MINDSTREAM_BEHAVIOURS is 'view': 'view' is no pair; right are pairs",
+        ),
+        (
+            "MINDSTREAM_BEHAVIOURS",
+            "view=0,*=0",
+            "MINDSTREAM_BEHAVIOURS is 'view=0,[*]=0': no event type weighs more than",
+        ),
         ("MINDSTREAM_DEMO_UPDATER", "perhaps", "MINDSTREAM_DEMO_UPDATER is 'perhaps': Input should be a valid boolean"),
     ],
 )
@@ -58,6 +70,65 @@ def test_a_wrong_value_is_named(variable: str, value: str, message: str, monkeyp
     with pytest.raises(ValueError, match=message):
         settings.load()
     monkeypatch.delenv(variable)
+    settings.load.cache_clear()
+
+
+def test_the_rule_for_what_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MINDSTREAM_BEHAVIOURS", raising=False)
+    for empty in (False, True):  # as Compose passes it on: empty is unset
+        found = settings.load()
+        assert [found.rule.weight(one) for one in ("click", "Impression", "dislike", "buy")] == [1, 0, -1, 1], empty
+        assert found.rule is found.rule  # it is asked at every event
+        monkeypatch.setenv("MINDSTREAM_BEHAVIOURS", "")
+        settings.load.cache_clear()
+    monkeypatch.setenv("MINDSTREAM_BEHAVIOURS", "view=1,cart=2,*=0")
+    settings.load.cache_clear()
+    assert [settings.load().rule.weight(one) for one in ("view", "cart", "dislike")] == [1, 2, 0]
+    settings.load.cache_clear()
+    assert Settings(behaviours="buy=1,*=0").model_copy(update={"behaviours": "buy=3"}).rule.weight("buy") == 3
+
+
+@pytest.mark.parametrize(
+    ("former", "named", "new"),
+    [
+        ({"IGNORED_TYPES": "impression"}, "MINDSTREAM_IGNORED_TYPES='impression'", "impression=0"),
+        ({"IGNORED_TYPES": " Seen , scroll,seen"}, "MINDSTREAM_IGNORED_TYPES=' Seen , scroll,seen'", "seen=0,scroll=0"),
+        ({"IGNORED_TYPES": ""}, "MINDSTREAM_IGNORED_TYPES=''", "*=1"),  # nothing was ignored
+        ({"BEHAVIOUR_TYPES": "view,cart"}, "MINDSTREAM_BEHAVIOUR_TYPES='view,cart'", "view=1,cart=1,*=0"),
+        (
+            {"BEHAVIOUR_TYPES": "view", "IGNORED_TYPES": "scroll"},
+            "MINDSTREAM_BEHAVIOUR_TYPES='view' and MINDSTREAM_IGNORED_TYPES='scroll'",
+            "view=1,*=0",
+        ),
+        (
+            {"BEHAVIOUR_TYPES": "", "IGNORED_TYPES": "scroll"},
+            "MINDSTREAM_BEHAVIOUR_TYPES='' and MINDSTREAM_IGNORED_TYPES='scroll'",
+            "scroll=0",
+        ),
+    ],
+    ids=str,
+)
+def test_a_variable_of_before_is_named_with_its_new_form(
+    former: dict[str, str], named: str, new: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it says means the same: as it was read by the version before."""
+    for name, value in former.items():
+        monkeypatch.setenv(f"MINDSTREAM_{name}", value)
+    said = f"{named} is no setting any more: MINDSTREAM_BEHAVIOURS has replaced it; unset it, and for the same meaning "
+    with pytest.raises(ValueError, match=f"^{re.escape(said)}set MINDSTREAM_BEHAVIOURS={re.escape(repr(new))}$"):
+        settings.load()
+    rule = Settings(behaviours=new).rule
+    counted = {name.strip().lower() for name in former.get("BEHAVIOUR_TYPES", "").split(",")} - {""}
+    ignored = {name.strip().lower() for name in former.get("IGNORED_TYPES", "").split(",")}
+    for event_type in ("view", "cart", "seen", "scroll", "impression", "dislike", "buy"):
+        assert rule.is_behaviour(event_type) is (event_type in counted if counted else event_type not in ignored)
+        assert not rule.is_negative(event_type)
+    settings.load.cache_clear()
+
+
+def test_an_empty_list_of_counted_types_meant_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MINDSTREAM_BEHAVIOUR_TYPES", "")
+    settings.load()
     settings.load.cache_clear()
 
 

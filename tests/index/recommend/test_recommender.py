@@ -12,7 +12,9 @@ import pytest
 
 from index.catalogue.item import Item
 from index.catalogue.lmdb_overlay import LmdbOverlayStore
+from index.catalogue.overlay import Overlay
 from index.recommend.recommender import Recommender
+from index.recommend.request import Request
 from index.search.exact import ExactIndex
 from index.search.hnsw import HnswSettings
 from index.search.index_files import build_index
@@ -30,6 +32,7 @@ from model_export.bundle.bundle import (
 from model_export.bundle.extractor import Capsules, Extractor
 from model_export.bundle.registry import Registry
 from stream.events.position import Position
+from stream.store.feedback import Feedback, ItemFeedback
 from stream.store.history import History
 from stream.store.lmdb_store import LmdbStore
 from stream.store.state import UserState
@@ -156,6 +159,86 @@ def test_an_unknown_user_gets_popular_items_marked_as_such(recommender: Recommen
     assert found.model_version == "by-hand"
     without = recommender.recommend("nobody", 2, exclude=frozenset({"tea-2", "bike-1", "gone"}))
     assert without.item_ids == ["bike-2", "neither"]
+
+
+NO_CAPSULES = Capsules(np.zeros((0, 2), "f4"), np.zeros(0, "f4"), np.zeros((0, 0), "f4"), "by-hand")
+
+
+def refusing(state: UserState, *item_ids: str) -> UserState:
+    """The same user, who has refused these items."""
+    items = tuple(ItemFeedback(item_id, 1_700_000_000_000, "") for item_id in item_ids)
+    return msgspec.structs.replace(state, feedback=Feedback(items))
+
+
+ASKED: list[dict[str, Any]] = [
+    {},
+    {"exclude_seen": True},
+    {"exclude": frozenset({"both"})},
+    {"where": {"category": frozenset({"bike", "tea"})}},
+    {"quota": 2},
+    {"diversity": 0.1, "max_cosine": 0.9999},
+    {"by_importance": True, "min_score": 0.5},
+]
+
+
+@pytest.mark.parametrize("wanted", ASKED, ids=str)
+@pytest.mark.parametrize("user_id", ["ann", "bob", "cleo"])
+def test_refused_items_never_come_back(
+    recommender: Recommender, store: LmdbStore, planted: Bundle, wanted: dict[str, Any], user_id: str
+) -> None:
+    """By capsules, among popular items, and among those of the category that a profile names."""
+    users = {
+        "ann": ann(planted),
+        "bob": user("bob", (), NO_CAPSULES),
+        "cleo": user("cleo", (), NO_CAPSULES, {"category": "bike"}),
+    }
+    before = recommender.recommend_for(users[user_id], 1_000, **wanted).item_ids
+    refused = before[:2]
+    assert len(before) > 2
+    store.put_many([refusing(users[user_id], *refused, "gone")], {"ann": users["ann"].position})
+    found = recommender.recommend(user_id, 1_000, **wanted)
+    assert found.path == recommender.recommend_for(users[user_id], 1, **wanted).path
+    assert not set(refused) & set(found.item_ids)
+    if not set(wanted) & {"quota", "max_cosine"}:  # with these others take their place
+        assert found.item_ids == before[2:]
+
+
+def test_n_items_come_back_all_the_same(recommender: Recommender, planted: Bundle) -> None:
+    found = recommender.recommend_for(refusing(ann(planted), "tea-1", "bike-1"), 3)
+    assert found.item_ids == ["tea-2", "bike-2", "tea-3"]
+
+
+def test_a_refused_item_that_the_model_does_not_know_keeps_nothing_out(
+    recommender: Recommender, planted: Bundle
+) -> None:
+    assert len(recommender.recommend_for(refusing(ann(planted), "gone"), 99).item_ids) == len(PLANTED)
+
+
+def test_a_refused_item_is_refused_by_its_user_only(recommender: Recommender, planted: Bundle) -> None:
+    states = [refusing(ann(planted), "tea-1"), None, ann(planted)]
+    refused, nobody, other = recommender.recommend_for_many(states, Request(99))
+    assert "tea-1" not in refused.item_ids
+    assert "tea-1" in nobody.item_ids
+    assert "tea-1" in other.item_ids
+    assert "tea-1" in recommender.similar("tea-2", Request(99)).item_ids
+
+
+def test_an_item_that_was_added_since_can_be_refused(planted: Bundle, store: LmdbStore, tmp_path: Path) -> None:
+    with LmdbOverlayStore(tmp_path / "items") as items, Overlay(items) as overlay:
+        recommender = Recommender(planted, store, overlay)
+        recommender.catalogue.put(Item("tea-new", "A new tea", "Audio"))
+        for state in (ann(planted), msgspec.structs.replace(ann(planted), history=History(), capsules=NO_CAPSULES)):
+            assert "tea-new" in recommender.recommend_for(state, 99).item_ids
+            assert "tea-new" not in recommender.recommend_for(refusing(state, "tea-new"), 99).item_ids
+
+
+def test_no_bonus_brings_a_refused_item_back(planted: Bundle, store: LmdbStore, tmp_path: Path) -> None:
+    """A state may be of a history from before the refusal: what is refused is refused."""
+    path = shutil.copytree(planted.path, tmp_path / "bonus")
+    write_manifest(path, replace(planted.manifest, repeat_bonus=[9.0] * planted.manifest.history_length))
+    recommender = Recommender(Bundle(path), store)
+    assert recommender.recommend_for(ann(planted), 1).item_ids == ["tea-1"]
+    assert "tea-1" not in recommender.recommend_for(refusing(ann(planted), "tea-1"), 99).item_ids
 
 
 @pytest.mark.parametrize("version", ["by-hand", "older"])

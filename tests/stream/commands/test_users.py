@@ -11,6 +11,7 @@ from model_export.bundle.bundle import Bundle
 from model_export.bundle.extractor import Extractor
 from stream.events.event import Event
 from stream.events.position import Position
+from stream.store.feedback import Feedback, ItemFeedback
 from stream.store.history import History
 from stream.store.lmdb_store import LmdbStore
 from stream.store.state import UserState
@@ -51,6 +52,7 @@ def test_everything_kept_is_shown(shell: Shell, bundle: Bundle) -> None:
             {"time": "2024-07-03T09:46:40.001Z", "item_id": items[1], "event_id": None},
             {"time": "2024-07-04T09:46:40.000Z", "item_id": items[2], "event_id": "e-3"},
         ],
+        "unwanted": [],
         "profile": {"region": "north", "age": "25-34"},
         "position": "life/2@15",
         "model_version": bundle.version,
@@ -78,10 +80,27 @@ def test_everything_kept_is_shown(shell: Shell, bundle: Bundle) -> None:
         "  2024-07-04T09:46:40.000Z  unknown item  e-3",
     ]
     assert lines[8].startswith(f"interests {len(interests)}: ")
-    assert len(lines[9:]) == len(interests)
+    assert lines[9 + len(interests) :] == ["unwanted  0 kept out of what is recommended, the last one last"]
     strongest = interests[0]["behaviours"][0]
     share = 100 * interests[0]["importance"]
     assert lines[9].startswith(f"  {share:3.0f} %  {strongest['item_id']} ({strongest['weight']:.2f})")
+
+
+def test_refused_items_are_shown(shell: Shell, bundle: Bundle) -> None:
+    """Also of a user of whom nothing else is left."""
+    kept = Feedback((ItemFeedback("pan", START_MS, "", START_MS + 1, ""), ItemFeedback("mug", START_MS + 2)))
+    keep(shell, bundle, "anna", History(), feedback=Feedback((*kept.items, ItemFeedback("cup\x1b[2J", START_MS + 3))))
+    status, said = shell("show", "anna")
+    assert status == 0
+    assert said.splitlines()[4:] == [
+        "history   0 kept, the last one last: time, item_id, event_id",
+        "interests 0: share of the behaviours, the strongest of them with their weight",
+        "unwanted  2 kept out of what is recommended, the last one last",
+        "  mug",
+        r"  cup\x1b[2J",
+    ]
+    shown = json.loads(shell("show", "anna", "--json")[1])
+    assert (shown["history"], shown["unwanted"]) == ([], ["mug", "cup\x1b[2J"])
 
 
 def test_only_the_strongest_behaviours_are_shown_to_people(shell: Shell, bundle: Bundle) -> None:
