@@ -46,6 +46,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     _EVALUATION: ("mindstream", _BUNDLE, _DATA, _MODELS),
     "model_export.training": ("mindstream", _BUNDLE, _DATA, _MODELS, _EVALUATION),
     "model_export.export": ("mindstream", _BUNDLE, _DATA, _MODELS, _EVALUATION),
+    "model_export.summary": ("mindstream", _DATA, _EVALUATION),
     "model_export.commands": ("mindstream", "model_export"),
     "stream.monitoring": ("mindstream",),
     "stream.kafka": ("mindstream", "stream.monitoring"),

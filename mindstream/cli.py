@@ -18,7 +18,10 @@ __all__ = ["app_for", "main"]
 # imported: all of them take seconds.
 ROOMS = {
     "stream": ("stream.commands.app", "Keep interest capsules fresh: run, produce, replay, show, dlq, ..."),
-    "model": ("mindstream.commands.model", "Train models and publish bundles: train, export, publish, retrain, ..."),
+    "model": (
+        "mindstream.commands.model",
+        "Describe logs, train models, publish bundles: describe, train, export, publish, retrain, ...",
+    ),
     "index": ("index.commands.app", "Retrieve candidates: build, query, similar, serve, items, ..."),
 }
 DEMO = "Prepare a model if there is none, then show the demo in a browser."

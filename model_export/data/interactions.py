@@ -115,13 +115,27 @@ class InteractionLog:
         )
 
     def describe(self) -> str:
-        """Return one line on the events that were read and those dropped, with the reasons."""
-        dropped = "; ".join(f"{count:,} {reason}" for reason, count in self.dropped.items() if count)
-        kept = (
-            f"{self.source}: {len(self.events):,} interactions of {len(self.events.user_id.cat.categories):,} users "
-            f"with {len(self.items):,} items"
+        """Return lines on what was read: how much, from which columns, what was left out and why, and the notes."""
+        counts = [(len(self.events), "interaction"), (len(self.profiles), "user"), (len(self.items), "item")]
+        events, users, items = (f"{count:,} {noun}{'s' * (count != 1)}" for count, noun in counts)
+        left_out = "; ".join(f"{count:,} {reason}" for reason, count in self.dropped.items() if count)
+        columns = ", ".join(f"{field} from {column}" for field, column in self.columns.items())
+        return "\n  ".join(
+            [
+                f"{self.source}: {events} of {users} with {items}, {self._span()}",
+                *([f"read: {columns}"] if columns else []),
+                f"left out: {left_out or 'nothing'}",
+                *(f"note: {note}" for note in self.notes),
+            ]
         )
-        return f"{kept}; rows dropped: {dropped or 'none'}"
+
+    def _span(self) -> str:
+        """Say from when to when the events are."""
+        if not self.timed or not len(self.events):
+            return "in their order, without times"
+        ends = self.events.event_time_ms.iloc[[0, -1]].to_numpy().astype("datetime64[ms]")
+        first, last = ends.astype("datetime64[D]").astype(str).tolist()
+        return f"from {first} to {last} (UTC)" if first != last else f"of {first} (UTC)"
 
 
 def _coded(column: pd.Series) -> pd.Categorical | None:
