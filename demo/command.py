@@ -11,7 +11,10 @@ from typing import Annotated
 import typer
 
 from demo.engine.paths import is_prepared
+from demo.engine.prepared import changes, files_of, forget_users, stamp_of, write_stamp
 from mindstream import settings
+from model_export.readers.mapping import Mapping
+from model_export.readers.options import takes_log
 
 APP = Path(__file__).with_name("app.py")
 
@@ -19,10 +22,16 @@ app = typer.Typer(pretty_exceptions_enable=False)
 
 
 @app.command()
+@takes_log
 def main(
+    mapping: Mapping,
     log: Annotated[
-        Path | None,
+        str | None,
         typer.Option(help="Interaction log to show instead of the simulated shop; it gets a model of its own."),
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(help="Most minutes that the model is trained.", min=0.01, max=10_000, show_default="by the size"),
     ] = None,
     port: Annotated[int, typer.Option(help="Port of the page.", min=1, max=65535)] = 8501,
     address: Annotated[str, typer.Option(help="Address the page is served at.")] = "localhost",
@@ -30,10 +39,10 @@ def main(
 ) -> None:
     """Prepare a model if there is none, then show the demo in a browser."""
     chosen = settings.load() if log is None else for_log(log)
-    if not is_prepared(chosen):
-        from demo.engine.prepare import prepare  # here: it takes seconds to import
-
-        prepare(chosen)
+    if log is None and not is_prepared(chosen):
+        _prepare(chosen, None, mapping, minutes)
+    if log is not None:
+        _prepare_log(chosen, log, mapping, minutes)
     if only_prepare:
         return
     require_free(address, port)
@@ -44,6 +53,27 @@ def main(
     command = [sys.executable, "-m", "demo.serve", "run", str(APP)]
     command += ["--server.port", str(port), "--server.address", address, "--server.fileWatcherType", "none"]
     os.execvpe(command[0], command, environment)  # Ctrl-C then goes to Streamlit itself
+
+
+def _prepare(chosen: settings.Settings, log: str | None, mapping: Mapping, minutes: float | None) -> None:
+    """Prepare a model."""
+    from demo.engine.prepare import prepare  # here: it takes seconds to import
+
+    prepare(chosen, log, mapping, minutes)
+
+
+def _prepare_log(chosen: settings.Settings, log: str, mapping: Mapping, minutes: float | None) -> None:
+    """Prepare a model of a log, unless there is one of the very same log, read in the same way."""
+    stamp = stamp_of(log, mapping.given, str(chosen.rule), minutes)
+    why = changes(chosen, stamp)
+    if why == []:
+        print(f"the model of {log} is there from before, as is the log; it is shown as it is")
+        return
+    if why:
+        print(f"{log} is prepared anew: {'; '.join(why)}")
+        forget_users(chosen)
+    _prepare(chosen, log, mapping, minutes)
+    write_stamp(chosen, stamp)  # last: a preparation that was stopped begins anew
 
 
 def require_free(address: str, port: int) -> None:
@@ -60,14 +90,19 @@ def require_free(address: str, port: int) -> None:
         ) from error
 
 
-def for_log(log: Path) -> settings.Settings:
+def for_log(log: str | Path) -> settings.Settings:
     """Return settings with a home of their own for a log.
 
     Its model does not replace the shop's.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is nothing at the path, and it is no address of an object store.
     """
-    if not log.exists():
+    if "://" not in str(log) and not any(files_of(str(log))):
         raise FileNotFoundError(f"there is no log at {log}")
-    path = log.resolve()
+    path = Path(log).resolve()
     slug = re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-")
     digest = hashlib.blake2b(str(path).encode(), digest_size=4).hexdigest()
     home = settings.load().home / "logs" / f"{slug}-{digest}"

@@ -84,6 +84,7 @@ def retrain(events: InteractionLog, plan: Plan, registry: Registry, progress: bo
     ----------
     events : the behaviours of a log, see `behaviours_of`.
     """
+    log.info("%s", events.describe())
     current = current_or_none(registry)
     start = None if plan.cold else current
     bundle = build_bundle(events, plan.model, plan.training, plan.home, start=start, progress=progress)
@@ -113,7 +114,7 @@ def build_bundle(
     start : bundle whose item embeddings training begins with; None: a cold start.
     evaluate : measure the model beside the baselines, for the model card, and keep the checkpoint.
     """
-    log.info("training on %s", events.describe())
+    log.info("training")
     checkpoint = train(events, model, training, progress, start=start)
     if evaluate:
         save(checkpoint, home / "model.pt")  # evaluating takes a while, and what was trained should not be lost

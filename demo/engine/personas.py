@@ -7,7 +7,7 @@ import pandas as pd
 from mindstream.behaviour_rule import BehaviourRule
 from model_export.data.interactions import InteractionLog
 from stream.events.event import Event
-from stream.events.replay import profiles_of
+from stream.events.replay import event_times, profiles_of
 
 __all__ = ["Personas"]
 
@@ -27,9 +27,10 @@ class Personas:
     """
 
     def __init__(self, log: InteractionLog, rule: BehaviourRule) -> None:
+        self.timed = log.timed
         lengths = _of_types(log.events, rule.is_behaviour).user_id.value_counts()
         lengths = lengths[lengths > 0]
-        usual = lengths[lengths <= max(BEHAVIOURS * 3, lengths.min())].sort_index()
+        usual = lengths[lengths <= max(BEHAVIOURS * 3, int(lengths.min()))].sort_index()
         self.user_ids = usual.sort_values(ascending=False, kind="stable").index[:MOST].tolist()
         mine = log.events[log.events.user_id.isin(self.user_ids)]
         by_user = _of_types(mine, rule.counts).groupby("user_id", observed=True)
@@ -49,9 +50,10 @@ class Personas:
     def events(self, user_id: str) -> list[Event]:
         """Return the user's last events in the log that count, oldest first."""
         rows = self.past[user_id]
-        columns = zip(rows.item_id, rows.event_time_ms, rows.event_type, strict=True)
+        times = event_times(rows.event_time_ms, self.timed)
+        columns = zip(rows.item_id, times, rows.event_type, strict=True)
         profile = self.profiles.get(user_id)
-        return [Event(user_id, item, int(time_ms), kind, profile=profile) for item, time_ms, kind in columns]
+        return [Event(user_id, item, time_ms, kind, profile=profile) for item, time_ms, kind in columns]
 
 
 def _of_types(events: pd.DataFrame, wanted: Callable[[str], bool]) -> pd.DataFrame:

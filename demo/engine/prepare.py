@@ -4,8 +4,11 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
+from demo.engine.outcome import outcome
 from demo.engine.paths import log_file, one_interest_models
+from demo.engine.plan import DemoPlan, plan_for
 from mindstream.settings import Settings
+from model_export.bundle.bundle import Bundle
 from model_export.bundle.check import check
 from model_export.bundle.registry import Registry
 from model_export.commands.options import set_threads
@@ -13,13 +16,16 @@ from model_export.data.behaviours import behaviours_of
 from model_export.data.interactions import InteractionLog
 from model_export.data.simulator import simulate
 from model_export.models.presets import DEFAULT, Preset, one_interest, preset
-from model_export.readers import read_log, write_table
+from model_export.readers import Mapping, read_log, write_table
+from model_export.summary.figures import summarise
+from model_export.summary.text import suspicious_text
 
 __all__ = ["prepare", "publish", "read_or_simulate", "shown_model"]
 
 log = logging.getLogger(__name__)
 
-TRAINING_SECONDS = 55.0  # the demo should be there soon; `mindstream model train` takes the time it needs
+# Of the simulated shop, which is always the same; `mindstream model train` takes the time it needs.
+TRAINING_SECONDS = 55.0
 ONE_INTEREST_SECONDS = 20.0  # one interest is learnt sooner
 
 # On the simulated shop, where users have several interests that are far apart, MIND is the better one
@@ -27,23 +33,49 @@ ONE_INTEREST_SECONDS = 20.0  # one interest is learnt sooner
 SHOP_MODEL = "mind"
 
 
-def prepare(settings: Settings) -> None:
-    """Make what the demo needs, with progress bars on stderr.
+def prepare(
+    settings: Settings, source: str | None = None, mapping: Mapping | None = None, minutes: float | None = None
+) -> None:
+    """Make what the demo needs, with progress bars on stderr, and say what was understood and how good it is.
+
+    Parameters
+    ----------
+    source : path or address of the log, None: the configured one, or the simulated shop.
+    mapping : how it is to be read.
+    minutes : most minutes of the model's training; None: by the size of the log.
 
     Raises
     ------
     ModuleNotFoundError
         If torch, which only training needs, is not installed.
+    ValueError
+        If the log cannot be read, or has too little to learn from.
     """
     set_threads(1)  # first: without torch nothing is left behind
     settings.home.mkdir(parents=True, exist_ok=True)
-    interactions = read_or_simulate(settings)
-    chosen = shown_model(settings)
+    interactions = read_or_simulate(settings, source, mapping)
+    behaviours = behaviours_of(interactions, settings.rule)
+    plan = _plan(behaviours, settings, minutes)
+    _say(plan.before())
     # The one that pages need comes last: a preparation that was stopped begins anew.
-    log.info("training a model with one interest, to compare with")
-    publish(interactions, one_interest(chosen), ONE_INTEREST_SECONDS, settings, one_interest_models(settings))
-    log.info("training the model")
-    publish(interactions, chosen, TRAINING_SECONDS, settings, settings.models, evaluate=True)
+    single = replace(plan.chosen, model=one_interest(plan.chosen).model)
+    one = publish(behaviours, single, plan.one_seconds, settings, one_interest_models(settings))
+    taken = one.manifest.metrics["training"]
+    _say(plan.between(taken["steps"], taken["seconds"]))
+    _say(outcome(publish(behaviours, plan.chosen, plan.seconds, settings, settings.models, plan.is_evaluated)))
+
+
+def _plan(behaviours: InteractionLog, settings: Settings, minutes: float | None) -> DemoPlan:
+    """Plan the training; the simulated shop's has limits of its own."""
+    plan = plan_for(behaviours, shown_model(settings), minutes)
+    if settings.log or minutes:
+        return plan
+    return replace(plan, seconds=TRAINING_SECONDS, one_seconds=ONE_INTEREST_SECONDS)
+
+
+def _say(text: str) -> None:
+    """Print something for whoever waits, below or above the progress bars."""
+    print(text, flush=True)
 
 
 def shown_model(settings: Settings) -> Preset:
@@ -52,31 +84,32 @@ def shown_model(settings: Settings) -> Preset:
 
 
 def publish(
-    interactions: InteractionLog,
+    behaviours: InteractionLog,
     chosen: Preset,
     seconds: float,
     settings: Settings,
     models: Path,
     evaluate: bool = False,
-) -> None:
-    """Train on the behaviours of a log for so long, and make the result current in `models`.
+) -> Bundle:
+    """Train for so long, and make the result current in `models`; return it.
 
-    Parameters
-    ----------
-    interactions : all events of the log; the rule of the settings says which are behaviours.
-    evaluate : also measure the model on held-out users.
+    With `evaluate` it is also measured on held-out users.
     """
     from mindstream import retrain  # here and not at the top: a demo that finds a model runs without torch
 
     training = replace(chosen.training, max_seconds=seconds)
-    behaviours = behaviours_of(interactions, settings.rule)
     bundle = retrain.build_bundle(behaviours, chosen.model, training, settings.home, evaluate=evaluate)
-    log.info("model %s is published", retrain.publish(bundle, Registry(models, check)).version)
+    published = retrain.publish(bundle, Registry(models, check))
+    log.info("model %s is published", published.version)
+    return published
 
 
-def read_or_simulate(settings: Settings) -> InteractionLog:
-    """Read the configured log, or simulate the shop's; keep it in Mindstream's own format."""
-    interactions = read_log(settings.log) if settings.log else simulate().log
-    log.info("%s", interactions.describe())
+def read_or_simulate(settings: Settings, source: str | None = None, mapping: Mapping | None = None) -> InteractionLog:
+    """Read the log, or simulate the shop's, and say what it is; keep it in Mindstream's own format."""
+    where = source or settings.log
+    interactions = read_log(where, mapping or Mapping()) if where else simulate().log
+    _say(interactions.describe())
+    if where:
+        _say(suspicious_text(summarise(interactions, settings.rule)))
     write_table(interactions, log_file(settings))
     return interactions

@@ -10,9 +10,11 @@ import typer
 from pandas.api.types import union_categoricals
 
 from demo.engine.paths import log_file
+from demo.engine.plan import plan_for
 from demo.engine.prepare import publish, shown_model
 from mindstream import console, settings
 from model_export.commands.options import set_threads
+from model_export.data.behaviours import behaviours_of
 from model_export.data.interactions import CODED_COLUMNS, EVENT_COLUMNS, InteractionLog
 from model_export.readers import read_log
 from stream.dead_letters.topic_reader import DeadLetterTopic
@@ -38,7 +40,9 @@ def main() -> None:
     known = read_log(log_file(chosen))
     events = _events_so_far(chosen)
     log.info("%d events since the log", len(events))
-    publish(with_events(known, events), shown_model(chosen), SECONDS, chosen, chosen.models)
+    behaviours = behaviours_of(with_events(known, events), chosen.rule)
+    fitted = plan_for(behaviours, shown_model(chosen), None).chosen
+    publish(behaviours, fitted, SECONDS, chosen, chosen.models)
 
 
 def _events_so_far(chosen: settings.Settings) -> list[Event]:

@@ -114,7 +114,9 @@ def evaluate(
     from model_export.evaluation.report import metrics_json, metrics_table
     from model_export.models.checkpoint import load
 
-    figures = evaluate_model(load(checkpoint), read_behaviours(log, format), protocol)
+    interactions = read_behaviours(log, format)
+    print(interactions.describe(), file=sys.stderr)  # stdout is the table and the JSON
+    figures = evaluate_model(load(checkpoint), interactions, protocol)
     print(f"{protocol}: {figures[0].users:,} users; in brackets the 95 % interval\n")
     print(metrics_table(figures))
     print(json.dumps({"protocol": protocol, "figures": [metrics_json(one) for one in figures]}))

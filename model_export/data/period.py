@@ -1,5 +1,6 @@
 """A log's events between two dates."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from model_export.data.interactions import InteractionLog
@@ -28,7 +29,8 @@ def events_between(log: InteractionLog, since: datetime | None, until: datetime 
         raise ValueError(
             f"{log.source} has no events there ({options}); it goes from {first:%Y-%m-%d} to {last:%Y-%m-%d}"
         )
-    return some
+    outside = {f"outside of {options}": len(log.events) - len(some.events)}
+    return replace(some, dropped=log.dropped | outside)
 
 
 def _milliseconds(date: datetime) -> int:

@@ -133,7 +133,16 @@ def _make_manifest(checkpoint: Checkpoint, version: str) -> Manifest:
             "seed": checkpoint.training.seed,
         },
         data=checkpoint.data,
-        metrics={"validation": checkpoint.validation, "test": checkpoint.figures},
+        metrics={
+            "validation": checkpoint.validation,
+            "test": checkpoint.figures,
+            "training": {
+                "steps": checkpoint.steps,
+                "most_steps": checkpoint.training.steps,
+                "seconds": checkpoint.seconds,
+                "max_seconds": checkpoint.training.max_seconds,
+            },
+        },
         repeat_bonus=_repeat_bonus(checkpoint),
         files={},
     )

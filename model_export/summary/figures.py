@@ -15,6 +15,7 @@ from model_export.summary.suspicions import suspicions
 __all__ = ["Summary", "TypeCount", "summarise"]
 
 DAY_MS = 86_400_000
+BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -135,15 +136,23 @@ def count_pairs(events: CodedEvents) -> int:
     return int(np.count_nonzero(pairs[1:] != pairs[:-1])) + 1
 
 
-def count_duplicates(events: CodedEvents) -> int:
-    """Count events that repeat an earlier one in user, item, type and time."""
-    same = events.times[1:] == events.times[:-1]  # the log is in time order
-    alike = np.flatnonzero(np.append(same, False) | np.append(False, same))
-    times = events.times[alike]
-    keys = events.pairs(alike) * len(events.types.values) + events.types.codes[alike]
-    order = np.lexsort((keys, times))
-    times, keys = times[order], keys[order]
-    return int(np.count_nonzero((times[1:] == times[:-1]) & (keys[1:] == keys[:-1])))
+def count_duplicates(events: CodedEvents, block: int = BLOCK) -> int:
+    """Count events that repeat an earlier one in user, item, type and time.
+
+    Parameters
+    ----------
+    block : events looked at together; more if they are of one time, which the log has beside each other.
+    """
+    found, start = 0, 0
+    while start < len(events):
+        last = events.times[min(start + block, len(events)) - 1]
+        rows = slice(start, int(np.searchsorted(events.times, last, side="right")))
+        keys = events.pairs(rows) * len(events.types.values) + events.types.codes[rows]
+        times = events.times[rows]
+        order = np.lexsort((keys, times))
+        found += int(np.count_nonzero((np.diff(times[order]) == 0) & (np.diff(keys[order]) == 0)))
+        start = rows.stop
+    return found
 
 
 def events_by_day(times: np.ndarray) -> dict[str, int]:

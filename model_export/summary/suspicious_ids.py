@@ -26,6 +26,7 @@ __all__ = [
 HEAVY_USER, TIMES_THE_OTHERS = 0.05, 10
 HEAVY_ITEM = 0.5
 MOST_RARE = 0.8
+WORTH_LEARNING = 100  # events
 ONLY_ONCE = 0.9
 SOME = 0.01
 MANY_DUPLICATES = 0.02
@@ -116,7 +117,7 @@ def items_only_once(clues: Clues) -> str | None:
 def rare_items(clues: Clues) -> str | None:
     """Say that most items have fewer events than a model needs to learn them."""
     items, rare = clues.events.items, int((clues.events.items.counts < FEW_EVENTS).sum())
-    if clues.few or rare <= MOST_RARE * len(items.counts) or items_only_once(clues):
+    if len(clues.events) < WORTH_LEARNING or rare <= MOST_RARE * len(items.counts) or items_only_once(clues):
         return None
     return (
         f"{of_all(rare, len(items.counts))} items have fewer than {FEW_EVENTS} events, and are hardly learnt: a longer "

@@ -15,22 +15,29 @@ from stream.events.event import Event
 from stream.events.producer import EventProducer
 from stream.kafka.cluster import Cluster
 
-__all__ = ["ANSWER_MS", "Brake", "events_of", "profiles_of", "replay"]
+__all__ = ["ANSWER_MS", "Brake", "event_times", "events_of", "profiles_of", "replay"]
 
-AT_A_TIME = 10_000  # events that are Python objects at a time
 AHEAD_AT_MOST = 10_000  # events; the embedded broker holds about 25,000 a partition before it drops the oldest
 CHECK_EVERY = 1_000
+BLOCK = 10_000  # events that are Python objects at a time
+ORDER_FROM_MS = 946_684_800_000  # 2000-01-01: the stream takes no events of 1970, and clicks of today come later
 ANSWER_MS = 5_000
 
 
 def events_of(log: InteractionLog) -> Iterator[Event]:
     """Yield the log's events in time order; a user's first one carries the profile."""
     profiles = profiles_of(log.profiles)
-    for at in range(0, len(log.events), AT_A_TIME):
-        rows = log.events.iloc[at : at + AT_A_TIME]
-        columns = [rows[name].tolist() for name in ("user_id", "item_id", "event_time_ms", "event_type")]
+    for start in range(0, len(log.events), BLOCK):
+        block = log.events.iloc[start : start + BLOCK]
+        times = event_times(block.event_time_ms, log.timed)
+        columns = [block.user_id.tolist(), block.item_id.tolist(), times, block.event_type.tolist()]
         for user_id, item_id, event_time_ms, event_type in zip(*columns, strict=True):
             yield Event(user_id, item_id, event_time_ms, event_type, profile=profiles.pop(user_id, None))
+
+
+def event_times(times: pd.Series, timed: bool) -> list[int]:
+    """Return the times of events (Unix milliseconds); positions of a log without times become seconds of 2000-01-01."""
+    return times.tolist() if timed else (ORDER_FROM_MS + 1_000 * times).tolist()
 
 
 def profiles_of(profiles: pd.DataFrame) -> dict[str, dict[str, str]]:

@@ -70,7 +70,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
 def log(shell: Shell) -> Path:
     path = shell.folder / "new" / "log.parquet"
     said = shell.succeed("simulate", path, "--users", "60", "--seed", "3")
-    assert re.search(r"interactions of 60 users .* rows dropped: none", said)
+    assert re.fullmatch(r"simulated shop: [\d,]+ interactions of 60 users with .*\n  left out: nothing\n", said)
     return path
 
 

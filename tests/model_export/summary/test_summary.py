@@ -107,6 +107,7 @@ def test_figures_are_those_of_pandas(seed: int) -> None:
     log = log_of(rows, coded=bool(seed % 2))
     found, events = summarise(log, RULE, NOW_MS), log.events.astype("object")
     assert found.duplicates == events.duplicated().sum()
+    assert all(count_duplicates(coded_events(log), block) == found.duplicates for block in (1, 7, 299))
     assert found.repeats == pytest.approx(events.duplicated(["user_id", "item_id"]).mean())
     assert {one.event_type: one.events for one in found.types} == events.event_type.value_counts().to_dict()
 
