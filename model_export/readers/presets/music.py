@@ -65,7 +65,7 @@ def _layout_hetrec(found: Found) -> Layout:
         ),
         sql=(
             f"SELECT *, '{kind}' AS event_type, {repeated} AS repeated "
-            f"FROM (SELECT *, {time or 'NULL'} AS time_ms FROM events)"
+            f"FROM (SELECT *, {time or 'NULL'} AS time_ms FROM events) ORDER BY row_number"
         ),
         beside={"catalogue": _hetrec_table(catalogue)} if catalogue else {},
         items=_hetrec_items(set(names_of(catalogue))) if catalogue else None,
