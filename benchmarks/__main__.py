@@ -10,7 +10,7 @@ from benchmarks import house
 from benchmarks.faults import command as faults
 from benchmarks.quality import accuracy, cold, freshness, logs, planted
 from benchmarks.retrieval import command as retrieval
-from benchmarks.speed import api, demo, extractor, latency, throughput, training
+from benchmarks.speed import api, demo, extractor, latency, reading, throughput, training
 from benchmarks.swap import command as swap
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -25,6 +25,7 @@ app.command("house")(house.main)
 app.command("latency")(latency.main)
 app.command("logs")(logs.main)
 app.command("planted")(planted.main)
+app.command("reading")(reading.main)
 app.command("retrieval")(retrieval.main)
 app.command("swap")(swap.main)
 app.command("throughput")(throughput.main)
