@@ -13,8 +13,8 @@ import typer
 from demo.engine.paths import is_prepared
 from demo.engine.prepared import changes, files_of, forget_users, stamp_of, write_stamp
 from mindstream import settings
-from model_export.readers.mapping import Mapping
-from model_export.readers.options import takes_log
+from mindstream.log_options import takes_log
+from mindstream.mapping import Mapping
 
 APP = Path(__file__).with_name("app.py")
 

@@ -8,14 +8,14 @@ from typing import Annotated, Any
 
 import click
 import typer
-from model_export.data.behaviours import behaviours_of
-from model_export.readers.options import LogPath, takes_log
 from typer.testing import CliRunner
 
 from benchmarks.harness.report import finish
 from benchmarks.quality.log_cases import Expectation, Figures, Outcome, Verdict, judged, load_cases
 from mindstream import settings
 from mindstream.cli import app_for
+from mindstream.log_options import LogPath, takes_log
+from model_export.data.behaviours import behaviours_of
 from model_export.data.interactions import InteractionLog
 from model_export.evaluation.report import table
 from model_export.readers import Mapping, read_log

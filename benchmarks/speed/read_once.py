@@ -58,9 +58,8 @@ def _pandas_csv() -> Callable[[str], int]:
 
 def _training() -> Callable[[str], int]:
     """Return the reading with the first steps of a training of the default model after it."""
-    from model_export.data.behaviours import behaviours_of
-
     from mindstream import settings
+    from model_export.data.behaviours import behaviours_of
     from model_export.models.presets import DEFAULT, preset
     from model_export.readers import read_log
     from model_export.training.train import train

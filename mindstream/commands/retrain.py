@@ -3,12 +3,13 @@
 import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from mindstream import settings
+from mindstream.log_options import takes_log
+from mindstream.mapping import Mapping
 from model_export.bundle.check import check
 from model_export.bundle.registry import Registry
 from model_export.commands.behaviours import read_behaviours
@@ -18,7 +19,6 @@ from model_export.commands.options import (
     Dim,
     Force,
     HistoryLength,
-    LogFormat,
     MaxDrop,
     MinHr,
     MinRecall,
@@ -44,9 +44,10 @@ app = typer.Typer(pretty_exceptions_enable=False)
 
 
 @app.command()
+@takes_log
 def retrain(
-    log: Annotated[Path | None, typer.Option(help="Interaction log [default: $MINDSTREAM_LOG].")] = None,
-    format: LogFormat = "auto",
+    mapping: Mapping,
+    log: Annotated[str | None, typer.Option(help="Interaction log [default: $MINDSTREAM_LOG].")] = None,
     since: Since = None,
     until: Until = None,
     model: Model = DEFAULT,
@@ -81,7 +82,7 @@ def retrain(
     if source is None:
         raise ValueError("there is no log to learn from: give --log or set MINDSTREAM_LOG")
     with alone(registry):
-        events = read_behaviours(source, format, since, until)
+        events = read_behaviours(source, mapping, since, until)
         done = retrain(events, plan, registry, progress=sys.stderr.isatty())
     for objection in done.verdict.objections:
         print(f"{'forced' if done.published else 'refused'}: {objection}", file=sys.stderr)

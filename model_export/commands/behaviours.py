@@ -4,6 +4,7 @@ from datetime import datetime
 from pathlib import Path
 
 from mindstream import settings
+from mindstream.mapping import AS_IT_IS, Mapping
 from model_export.data.behaviours import behaviours_of
 from model_export.data.interactions import InteractionLog
 from model_export.data.period import events_between
@@ -13,7 +14,7 @@ __all__ = ["read_behaviours"]
 
 
 def read_behaviours(
-    path: Path, format: str = "auto", since: datetime | None = None, until: datetime | None = None
+    path: str | Path, mapping: Mapping = AS_IT_IS, since: datetime | None = None, until: datetime | None = None
 ) -> InteractionLog:
     """Read a log's behaviours by the configured rule (MINDSTREAM_BEHAVIOURS), between two dates (UTC).
 
@@ -22,4 +23,4 @@ def read_behaviours(
     FileNotFoundError, ValueError
         As `read_log`, `events_between` and `behaviours_of` do.
     """
-    return behaviours_of(events_between(read_log(path, format), since, until), settings.load().rule)
+    return behaviours_of(events_between(read_log(path, mapping), since, until), settings.load().rule)

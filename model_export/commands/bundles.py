@@ -8,12 +8,14 @@ from typing import Annotated, Any
 import typer
 
 from mindstream import settings
+from mindstream.log_options import takes_log
+from mindstream.mapping import Mapping
 from model_export.bundle.bundle import MODEL_CARD, Bundle, BundleError
 from model_export.bundle.check import check
 from model_export.bundle.registry import Registry
 from model_export.bundle.trained_rule import trained_rule
 from model_export.commands.behaviours import read_behaviours
-from model_export.commands.options import Force, LogFormat, MaxDrop, MinHr, MinRecall, Models
+from model_export.commands.options import Force, MaxDrop, MinHr, MinRecall, Models
 from model_export.evaluation.gate import LEAST_RECALL, Gate, apply_gate, current_or_none
 from model_export.evaluation.report import table
 
@@ -45,11 +47,12 @@ def check_bundle(bundle: Annotated[Path, typer.Argument(help="Bundle folder.")])
 
 
 @app.command()
+@takes_log
 def publish(
     bundle: Annotated[Path, typer.Argument(help="Bundle folder that `export` made.")],
+    mapping: Mapping,
     models: Models = None,
-    log: Annotated[Path | None, typer.Option(help="Interaction log for --min-hr and --max-drop.")] = None,
-    format: LogFormat = "auto",
+    log: Annotated[str | None, typer.Option(help="Interaction log for --min-hr and --max-drop.")] = None,
     min_hr: MinHr = None,
     max_drop: MaxDrop = None,
     min_recall: MinRecall = LEAST_RECALL,
@@ -58,7 +61,7 @@ def publish(
     """Check a bundle and make it the current one; a bad one is refused and the old one stays."""
     registry, candidate = _registry_of(models), Bundle(bundle)
     check(candidate)
-    events = None if log is None else read_behaviours(log, format)
+    events = None if log is None else read_behaviours(log, mapping)
     verdict = apply_gate(candidate, current_or_none(registry), Gate(min_hr, max_drop, min_recall), events)
     if verdict.hr is not None:
         print(verdict)

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from mindstream import settings
-from model_export.commands.options import LogFormat
+from mindstream.log_options import LogPath, takes_log
+from mindstream.mapping import Mapping
 from model_export.readers import read_log
 from model_export.summary.figures import Summary, summarise
 from model_export.summary.text import as_text
@@ -19,9 +20,10 @@ app = typer.Typer(pretty_exceptions_enable=False)
 
 
 @app.command()
+@takes_log
 def describe(
-    log: Annotated[Path, typer.Argument(help="Interaction log: CSV, Parquet, or a publisher's file or folder.")],
-    format: LogFormat = "auto",
+    log: LogPath,
+    mapping: Mapping,
     plot: Annotated[bool, typer.Option("--plot", help="Draw the events by day in the terminal.")] = False,
     png: Annotated[
         Path | None, typer.Option(help="File for the same as an image; needs the extra `plot` (vl-convert-python).")
@@ -31,7 +33,7 @@ def describe(
     """Print what is in a log, what looks suspicious, and what to do about it."""
     if png is not None and png.suffix.lower() != ".png":
         raise ValueError(f"--png is {png}; the name must end in .png")
-    interactions = read_log(log, format)
+    interactions = read_log(log, mapping)
     summary = summarise(interactions, settings.load().rule)
     if as_json:
         print(json.dumps(summary.as_json(), ensure_ascii=False))

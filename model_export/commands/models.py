@@ -9,13 +9,14 @@ from typing import Annotated
 
 import typer
 
+from mindstream.log_options import LogPath, takes_log
+from mindstream.mapping import Mapping
 from model_export.commands.behaviours import read_behaviours
 from model_export.commands.options import (
     MOST_SEED,
     BatchSize,
     Dim,
     HistoryLength,
-    LogFormat,
     Model,
     NumInterests,
     Seed,
@@ -34,7 +35,6 @@ __all__ = ["app", "train", "training_state_file"]
 
 app = typer.Typer(pretty_exceptions_enable=False)
 
-LogPath = Annotated[Path, typer.Argument(help="Interaction log: CSV, Parquet, or a publisher's file or folder.")]
 CheckpointPath = Annotated[Path, typer.Argument(help="Checkpoint that `train` wrote.")]
 
 
@@ -54,10 +54,11 @@ def simulate(
 
 
 @app.command()
+@takes_log
 def train(
     log: LogPath,
+    mapping: Mapping,
     out: Annotated[Path, typer.Option(help="Checkpoint file to write.")] = Path("model.pt"),
-    format: LogFormat = "auto",
     model: Model = DEFAULT,
     steps: Steps = None,
     batch_size: BatchSize = None,
@@ -82,7 +83,7 @@ def train(
     chosen = apply_settings(preset(model), switches or [])
     config = replace(chosen.model, **given_options(dim=dim, num_interests=num_interests, history_length=history_length))
     training = replace(chosen.training, seed=seed, **given_options(steps=steps, batch_size=batch_size))
-    interactions = read_behaviours(log, format, until=until)
+    interactions = read_behaviours(log, mapping, until=until)
     print(interactions.describe())
     state = training_state_file(out, resume)
     try:
@@ -101,10 +102,11 @@ def train(
 
 
 @app.command()
+@takes_log
 def evaluate(
     checkpoint: CheckpointPath,
     log: LogPath,
-    format: LogFormat = "auto",
+    mapping: Mapping,
     protocol: Annotated[
         str, typer.Option(help="comirec: the last fifth of test users; chronological: all that came after training.")
     ] = "comirec",
@@ -114,7 +116,7 @@ def evaluate(
     from model_export.evaluation.report import metrics_json, metrics_table
     from model_export.models.checkpoint import load
 
-    interactions = read_behaviours(log, format)
+    interactions = read_behaviours(log, mapping)
     print(interactions.describe(), file=sys.stderr)  # stdout is the table and the JSON
     figures = evaluate_model(load(checkpoint), interactions, protocol)
     print(f"{protocol}: {figures[0].users:,} users; in brackets the 95 % interval\n")

@@ -14,7 +14,6 @@ __all__ = [
     "Dim",
     "Force",
     "HistoryLength",
-    "LogFormat",
     "MaxDrop",
     "MinHr",
     "MinRecall",
@@ -35,9 +34,6 @@ MODEL_S = "the model's own"
 DAY = ["%Y-%m-%d"]
 MOST_SEED = 2**32 - 1  # whatever draws takes these: NumPy none below 0, torch none above 2**64 - 1
 
-LogFormat = Annotated[
-    str, typer.Option("--format", help="auto, table, online-retail, movielens-100k, movielens-1m, taobao or comirec.")
-]
 Model = Annotated[str, typer.Option(help=f"Which model: {', '.join(PRESETS)}.")]
 Steps = Annotated[
     int | None, typer.Option(help="Most steps; early stopping may end sooner.", min=1, show_default=MODEL_S)

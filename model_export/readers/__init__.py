@@ -5,18 +5,16 @@
 
 from pathlib import Path
 
+from mindstream.mapping import AS_IT_IS, Mapping, load_mapping
 from model_export.data.interactions import InteractionLog
-from model_export.readers.mapping import Mapping, load_mapping
 from model_export.readers.own_table import is_own_table, read_own_table, write_table
 from model_export.readers.pipeline import read
 from model_export.readers.recognise import formats, layout_of
 
 __all__ = ["Mapping", "formats", "load_mapping", "read_log", "write_table"]
 
-_AS_IT_IS = Mapping()
 
-
-def read_log(path: str | Path, mapping: Mapping = _AS_IT_IS) -> InteractionLog:
+def read_log(path: str | Path, mapping: Mapping = AS_IT_IS) -> InteractionLog:
     """Read an interaction log; what is left out is counted in its `dropped`, by reason.
 
     Every event type is read; `behaviours_of` keeps those that count.
@@ -36,6 +34,6 @@ def read_log(path: str | Path, mapping: Mapping = _AS_IT_IS) -> InteractionLog:
         If the format is unknown, a column is missing, a file cannot be read, most times are none, or no
         interaction remains.
     """
-    if mapping == _AS_IT_IS and is_own_table(path):
+    if mapping == AS_IT_IS and is_own_table(path):
         return read_own_table(path)
     return read(layout_of(str(path), mapping), path)

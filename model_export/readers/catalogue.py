@@ -30,7 +30,7 @@ def items_of(connection: DuckDBPyConnection, fields: Fields, beside: str | None,
     beside : SELECT of the tables beside the log, or None.
     notes : sentences on what was noticed; added to in place.
     """
-    names = [name for name in ("title", "category", "price") if name in fields.columns]
+    names: list[str] = [name for name in ("title", "category", "price") if name in fields.columns]
     names += [FEATURE_PREFIX + name for name in fields.features]
     own = _last_known(connection, "item_id", names)
     if beside is not None:
@@ -46,13 +46,14 @@ def profiles_of(connection: DuckDBPyConnection, fields: Fields, beside: str | No
     own = _last_known(connection, "user_id", [PROFILE_PREFIX + name for name in fields.profile])
     if beside is not None:
         table = _beside(connection, beside, "user_id", notes)
+        counts = table.drop(columns="user_id").nunique()
+        many = [str(name) for name in counts.index[counts > MOST_PROFILE_VALUES]]
+        notes += [
+            f"the users' column {name!r} is left out: of its {counts[name]:,} values most belong to few users"
+            for name in many
+        ]
+        table = table.drop(columns=many)
         table = table.rename(columns=lambda name: name if name == "user_id" else PROFILE_PREFIX + name)
-        for name in [name for name in table if table[name].nunique() > MOST_PROFILE_VALUES and name != "user_id"]:
-            notes.append(
-                f"the users' column {name.removeprefix(PROFILE_PREFIX)!r} is left out: of its "
-                f"{table[name].nunique():,} values most belong to few users"
-            )
-            table = table.drop(columns=name)
         own = _merged(table, own, "user_id")
     return own.rename(columns=lambda name: name.removeprefix(PROFILE_PREFIX))
 
@@ -107,11 +108,8 @@ def _prices(connection: DuckDBPyConnection, cells: pd.Series, notes: list[str]) 
     table = pd.DataFrame({"cell": cells.astype("str"), "place": range(len(cells))})
     connection.register("prices", table)
     # One price with a decimal comma tells how the others are meant.
-    [comma] = one_row(
-        connection,
-        r"SELECT coalesce(bool_or(regexp_full_match(bare_price(cell), '-?\d+,\d{1,2}|-?\d{1,3}(\.\d{3})+,\d+')), false) "
-        "FROM prices",
-    )
+    has_comma = r"regexp_full_match(bare_price(cell), '-?\d+,\d{1,2}|-?\d{1,3}(\.\d{3})+,\d+')"
+    [comma] = one_row(connection, f"SELECT coalesce(bool_or({has_comma}), false) FROM prices")
     read = arrow_table(
         connection,
         f"SELECT cell, price_of(cell, {literal(comma)} AND contains(bare_price(cell), ',')) AS price "

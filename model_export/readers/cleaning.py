@@ -43,7 +43,7 @@ def make_macros(connection: DuckDBPyConnection) -> None:
         "THEN TRY_CAST(replace(x, ',', '.') AS DOUBLE) END"
     )
     # What is left of a price without currency, blanks and apostrophes: digits, points and commas.
-    connection.execute(r"CREATE MACRO bare_price(x) AS regexp_replace(x, '[\pL\p{Sc}\pZ''’]+\.?', '', 'g')")
+    connection.execute(r"CREATE MACRO bare_price(x) AS regexp_replace(x, '[\pL\p{Sc}\pZ''\x{2019}]+\.?', '', 'g')")
     connection.execute(
         r"""CREATE MACRO price_of(x, comma) AS TRY_CAST(CASE
             WHEN NOT regexp_full_match(bare_price(x), '-?[\d.,]*\d[\d.,]*(-|[.,]-+)?') THEN NULL

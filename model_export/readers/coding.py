@@ -95,8 +95,8 @@ def coded_rows(connection: DuckDBPyConnection, relation: str, total: int, name: 
             for all_rows, values in zip(own, columns, strict=True):
                 all_rows[place] = values
             kept[place] = _count_dropped(batch, dropped)
-    coded = [known.column(codes[kept]) for known, codes in zip(words, own, strict=False)]
-    return CodedRows(*coded, own[3][kept], {reason: count for reason, count in dropped.items() if count})
+    user, item, event_type = (known.column(codes[kept]) for known, codes in zip(words, own, strict=False))
+    return CodedRows(user, item, event_type, own[3][kept], {why: count for why, count in dropped.items() if count})
 
 
 def _words(

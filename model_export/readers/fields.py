@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+from mindstream.mapping import FIELDS, Mapping
 from model_export.data.interactions import RESERVED
 from model_export.readers.columns import LISTS, Column, find
-from model_export.readers.mapping import FIELDS, Mapping
 from model_export.readers.names import ACCEPTED, FEATURE_PREFIX, PROFILE_PREFIX, letters
 
 __all__ = ["Fields", "fields_of"]

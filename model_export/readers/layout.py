@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from model_export.readers.mapping import Mapping
+from mindstream.mapping import Mapping
 
 __all__ = ["COMPRESSIONS", "Found", "Layout", "Preset", "Table", "plain_name"]
 

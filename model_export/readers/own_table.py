@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -69,22 +70,19 @@ def read_own_table(path: str | Path) -> InteractionLog:
     )
 
 
-def _column(table: pa.Table, name: str) -> pd.Series:
+def _column(table: pa.Table, name: str) -> "pd.Series[Any]":
     """Return a column; text as a categorical, with its words sorted."""
     column = table[name]
     if not pa.types.is_dictionary(column.type):
-        return column.to_pandas()
-    words = column.unify_dictionaries().to_pandas().cat
-    return words.rename_categories(words.categories.astype("str")).cat.reorder_categories(
-        sorted(words.categories), ordered=False
-    )
+        return pd.Series(column.to_pandas())
+    return pd.Series(column.unify_dictionaries().to_pandas())  # InteractionLog sorts the words
 
 
 def _first_rows(table: pa.Table, events: pd.DataFrame, key: str, names: list[str]) -> pd.DataFrame:
     """Return what the table says of each key, which is the same in all of its rows."""
     _, rows = np.unique(events[key].cat.codes.to_numpy(), return_index=True)
     found = table.select(names).take(pa.array(rows)).to_pandas()
-    return found.astype({name: "str" for name in names if name != "price"})
+    return pd.DataFrame(found).astype({name: "str" for name in names if name != "price"})
 
 
 def _spread(ids: pd.Series, table: pd.DataFrame, key: str, prefix: str) -> dict[str, pa.Array]:

@@ -19,13 +19,13 @@ import numpy as np
 import pandas as pd
 
 from mindstream.limits import EARLIEST_MS, LATEST_MS
+from mindstream.mapping import Mapping
 from model_export.data.interactions import EVENT_COLUMNS, InteractionLog
 from model_export.readers import catalogue
 from model_export.readers.coding import CodedRows, coded_rows, latest_of_users, positions_of_users
 from model_export.readers.columns import Column
 from model_export.readers.fields import Fields, fields_of
 from model_export.readers.layout import Layout, Table
-from model_export.readers.mapping import Mapping
 from model_export.readers.rows import make_log
 from model_export.readers.staging import LEFT_OUT, STAGED, TIME, Workplace, stage, workplace
 from model_export.readers.tables.delimited import (

@@ -4,16 +4,18 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 
+from mindstream.mapping import Mapping
 from model_export.readers.layout import Found, Layout, Preset, Table, plain_name
-from model_export.readers.mapping import Mapping
 from model_export.readers.presets import PRESETS, preset
 from model_export.readers.tables.files import head_of, is_remote, kind_of
 
 __all__ = ["TABLE", "formats", "layout_of"]
 
+HOW = ("delimiter", "quote", "encoding", "skip_lines")
 TABLE = "table"  # the format of logs that have none of their own
 
 
@@ -57,18 +59,18 @@ def _recognised(found: Found) -> Preset | None:
 
 
 def _table(path: str, mapping: Mapping) -> Layout:
-    return Layout(
-        format=TABLE,
-        events=Table((path,), mapping.columns, mapping.delimiter, mapping.quote, mapping.encoding, mapping.skip_lines),
-        mapping=mapping,
-    )
+    return Layout(TABLE, Table((path,), columns=mapping.columns, **_how(mapping)), mapping)
+
+
+def _how(mapping: Mapping) -> dict[str, Any]:
+    """Return what a mapping says of how text is to be read."""
+    return {name: getattr(mapping, name) for name in HOW if name in mapping.model_fields_set}
 
 
 def _with_mapping(layout: Layout, mapping: Mapping) -> Layout:
     """Return a publisher's layout with what is given in its place."""
     given = {name: getattr(mapping, name) for name in mapping.model_fields_set - {"format"}}
-    how = {name: given[name] for name in ("delimiter", "quote", "encoding", "skip_lines") if name in given}
-    return replace(layout, mapping=layout.mapping.updated(**given), events=replace(layout.events, **how))
+    return replace(layout, mapping=layout.mapping.updated(**given), events=replace(layout.events, **_how(mapping)))
 
 
 def _found(path: Path) -> Found:

@@ -3,12 +3,13 @@
 import sys
 import time
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from mindstream import settings
+from mindstream.log_options import LogPath, takes_log
+from mindstream.mapping import Mapping
 from stream.commands.users import as_bytes
 from stream.events.event import Event, read_lines
 from stream.events.producer import EventProducer
@@ -47,9 +48,10 @@ def _say_published(count: int) -> None:
     print(f"published {count:,} event{'s' * (count != 1)} to {settings.load().topic}", file=sys.stderr)
 
 
+@takes_log
 def replay(
-    path: Annotated[Path, typer.Argument(help="Interaction log: CSV, Parquet, or a publisher's file or folder.")],
-    format: Annotated[str, typer.Option(help="Format of the log, as in `mindstream model train`.")] = "auto",
+    path: LogPath,
+    mapping: Mapping,
     speed: Annotated[str, typer.Option(help='"max", or a multiple of the log\'s own pace: 1 is real time.')] = "max",
     limit: Annotated[int | None, typer.Option(help="Publish the first events only.", min=1)] = None,
 ) -> None:
@@ -59,7 +61,7 @@ def replay(
 
     factor = _parse_speed(speed)
     cluster = reachable_cluster()
-    interactions = read_log(path, format)
+    interactions = read_log(path, mapping)
     if limit is not None:
         interactions = interactions.between(0, min(1.0, limit / max(1, len(interactions.events))))
     print(interactions.describe(), file=sys.stderr)

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from mindstream.mapping import Mapping
 from model_export.readers.layout import Found, Layout, Preset
-from model_export.readers.mapping import Mapping
 from model_export.readers.presets.peek import names_of, parts
 from model_export.readers.presets.sql import PLACE, text_of, with_missing
 

@@ -1,8 +1,8 @@
 """MovieLens of all sizes, as GroupLens ships it: 100K, 1M, 10M, and 20M to 32M and latest."""
 
+from mindstream.mapping import Mapping
 from model_export.data.interactions import SEPARATOR
 from model_export.readers.layout import Found, Layout, Preset, Table
-from model_export.readers.mapping import Mapping
 from model_export.readers.presets.peek import names_at
 from model_export.readers.presets.sql import AS_RATING, decade, literal, name
 

@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
+from mindstream.mapping import Mapping
 from model_export.readers.layout import Found, Layout, Preset, Table, plain_name
-from model_export.readers.mapping import Mapping
 from model_export.readers.presets.peek import names_of
 from model_export.readers.presets.sql import decade, name, with_missing
 

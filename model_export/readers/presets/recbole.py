@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
+from mindstream.mapping import Mapping
 from model_export.data.interactions import SEPARATOR
 from model_export.readers.layout import Found, Layout, Preset, Table
-from model_export.readers.mapping import Mapping
 from model_export.readers.presets.movielens import MOVIELENS_100K
 from model_export.readers.presets.peek import names_of, stem
 from model_export.readers.presets.sql import decade, literal, name

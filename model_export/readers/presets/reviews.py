@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
+from mindstream.mapping import Mapping
 from model_export.data.interactions import SEPARATOR
 from model_export.readers.layout import Found, Layout, Preset, Table
-from model_export.readers.mapping import Mapping
 from model_export.readers.presets.peek import data_files, is_json, names_at, names_of, stem
 from model_export.readers.presets.sql import AS_RATING, literal, name, with_missing
 

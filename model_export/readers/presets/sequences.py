@@ -2,8 +2,8 @@
 
 import re
 
+from mindstream.mapping import Mapping
 from model_export.readers.layout import Found, Layout, Preset, Table
-from model_export.readers.mapping import Mapping
 from model_export.readers.presets.peek import first_lines, names_at
 from model_export.readers.presets.sql import PLACE
 

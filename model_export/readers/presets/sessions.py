@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
+from mindstream.mapping import Mapping
 from model_export.readers.layout import Found, Layout, Preset, Table
-from model_export.readers.mapping import Mapping
 from model_export.readers.presets.peek import first_lines, names_at, names_of, parts
 from model_export.readers.presets.sql import PLACE
 

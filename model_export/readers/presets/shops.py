@@ -1,7 +1,7 @@
 """Logs of shops: RetailRocket, H&M, Instacart, Tmall, Taobao and Online Retail."""
 
+from mindstream.mapping import Mapping
 from model_export.readers.layout import Found, Layout, Preset, Table
-from model_export.readers.mapping import Mapping
 from model_export.readers.presets.peek import names_at
 from model_export.readers.presets.sql import decade, listed, with_missing
 

@@ -4,8 +4,8 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+from mindstream.mapping import Mapping
 from model_export.readers.layout import Found, Layout, Preset
-from model_export.readers.mapping import Mapping
 from model_export.readers.presets.analytics import WITHOUT_PRODUCT, first_names, products_in
 from model_export.readers.presets.peek import first_lines, parts
 from model_export.readers.presets.sql import PLACE, text_of, with_missing

@@ -12,6 +12,7 @@ from model_export.readers.columns import quoted
 from model_export.readers.layout import Table
 from model_export.readers.names import recognised
 from model_export.readers.tables.files import head_of, is_remote
+from model_export.readers.tables.query import one_row
 
 __all__ = [
     "STRAY_QUOTE",
@@ -115,7 +116,7 @@ def dialect_of(connection: DuckDBPyConnection, file: str, table: Table, known: S
     ValueError
         If the file has no line, or no header and no names for its columns.
     """
-    lines = _first_lines(file, table)
+    lines = _first_lines(connection, file, table)
     if table.delimiter is not None:
         delimiter, escape = table.delimiter, '"'
     else:
@@ -140,11 +141,10 @@ def _quote_of(table: Table) -> str:
     return "" if table.quote.lower() in NO_QUOTES else table.quote
 
 
-def _first_lines(file: str, table: Table) -> list[str]:
+def _first_lines(connection: DuckDBPyConnection, file: str, table: Table) -> list[str]:
     """Return the first lines from the header on, at most 20."""
     if is_remote(file):
-        found = duckdb.sql(f"SELECT content FROM read_text({literal(file)})").fetchone()
-        text = found[0] if found else ""
+        [text] = one_row(connection, f"SELECT content FROM read_text({literal(file)})")
     else:
         text = head_of(file).decode(errors="replace")
     lines = text.lstrip("\ufeff").splitlines()[table.skip_lines :]
@@ -162,14 +162,14 @@ def _sniffed(
 
     A short file of few columns tells it too little; then the delimiter counts that cuts out most usual names.
     """
+    sniffed = (
+        f"SELECT Delimiter, Escape FROM sniff_csv({literal(file)}, all_varchar=true, sample_size=2000, "
+        f"skip={table.skip_lines}, max_line_size={LONGEST_LINE})"
+    )
     try:
-        found = connection.execute(
-            f"SELECT Delimiter, Escape FROM sniff_csv({literal(file)}, all_varchar=true, sample_size=2000, "
-            f"skip={table.skip_lines}, max_line_size={LONGEST_LINE})"
-        ).fetchone()
+        delimiter, escape = one_row(connection, sniffed)
     except duckdb.Error:
-        found = None
-    delimiter, escape = found or (",", '"')
+        delimiter, escape = ",", '"'
     escape = escape if escape == "\\" else '"'
 
     def fit(one: str) -> tuple[int, int]:
@@ -278,10 +278,11 @@ def losses(connection: DuckDBPyConnection, rejects: str) -> list[Loss]:
         return []
     lines = "len(csv_line) - len(replace(csv_line, chr(10), '')) + (csv_line NOT LIKE '%' || chr(10))::INT"
     found = connection.execute(
-        f"WITH once AS (SELECT DISTINCT ON (file_path, line) file_path, line, error_type, csv_line, error_message "
+        "WITH once AS (SELECT DISTINCT ON (file_path, line) file_path, line, csv_line, "
+        f"CASE WHEN error_message LIKE '%{OPEN_QUOTE}%' THEN '{OPEN_QUOTE}' ELSE error_type::VARCHAR END AS kind "
         f"FROM {rejects} JOIN {rejects}_scans USING (scan_id, file_id)) "
-        f"SELECT CASE WHEN error_message LIKE '%{OPEN_QUOTE}%' THEN '{OPEN_QUOTE}' ELSE error_type::VARCHAR END AS kind, "
-        f"sum({lines}), min_by(file_path, line), min(line), min_by(csv_line, line) FROM once GROUP BY kind ORDER BY kind"
+        f"SELECT kind, sum({lines}), min_by(file_path, line), min(line), min_by(csv_line, line) "
+        "FROM once GROUP BY kind ORDER BY kind"
     ).fetchall()
     return [
         Loss(_REASONS.get(kind, MALFORMED), int(count), f"{Path(file).name} line {line}: {text[:100]!r}")

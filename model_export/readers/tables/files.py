@@ -168,7 +168,7 @@ def readable(file: str, encoding: str | None, folder: Path) -> str:
     if encoding in ("utf-8", "ascii") and not compressed:
         return file
     copy = folder / f"{len(list(folder.iterdir()))}-{Path(file).name}.txt"
-    said = {"desc": f"unpacking {Path(file).name}", "unit": "B", "unit_scale": True, "delay": 2, "leave": False}
+    said: Any = {"desc": f"unpacking {Path(file).name}", "unit": "B", "unit_scale": True, "delay": 2, "leave": False}
     with _opened(file) as source, copy.open("wb") as target, tqdm.wrapattr(source, "read", **said) as shown:
         if encoding in ("utf-8", "ascii"):
             shutil.copyfileobj(shown, target, CHUNK)

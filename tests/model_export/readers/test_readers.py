@@ -13,12 +13,12 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from model_export.readers.detect import detect
+from model_export.readers.online_retail import shared_words
 
 from model_export.data.interactions import EVENT_COLUMNS, InteractionLog
 from model_export.data.simulator import simulate
 from model_export.readers import FORMATS, read_log, write_table
-from model_export.readers.detect import detect
-from model_export.readers.online_retail import shared_words
 
 DATA = Path(__file__).parents[3].parent / "shared" / "data"
 MALFORMED = "malformed (wrong number of columns)"

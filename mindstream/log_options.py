@@ -8,7 +8,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from model_export.readers.mapping import Mapping, load_mapping
+from mindstream.mapping import Mapping, load_mapping
 
 __all__ = ["LogPath", "takes_log"]
 
@@ -40,7 +40,7 @@ def takes_log(command: Callable[..., Any]) -> Callable[..., Any]:
     signature = inspect.Signature([*others, *options.values()])
     with_options.__signature__ = signature  # type: ignore[attr-defined]
     with_options.__annotations__ = {one.name: one.annotation for one in signature.parameters.values()}
-    del with_options.__wrapped__  # type: ignore[attr-defined]
+    del with_options.__wrapped__
     return with_options
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-__all__ = ["FIELDS", "Mapping", "load_mapping"]
+__all__ = ["AS_IT_IS", "FIELDS", "Mapping", "load_mapping"]
 
 FIELDS = ("user", "item", "time", "type", "value", "title", "category", "price")
 
@@ -88,6 +88,9 @@ class Mapping(BaseModel):
         return self.model_dump(mode="json", exclude_unset=True)
 
 
+AS_IT_IS = Mapping()  # nothing is said of the log
+
+
 def load_mapping(file: Path | None, **options: Any) -> Mapping:
     """Read a mapping from a TOML file, with the options that are given in its place or above it.
 
@@ -98,7 +101,7 @@ def load_mapping(file: Path | None, **options: Any) -> Mapping:
     ValueError
         If the file cannot be read, is no TOML, or a value is not right; names the file and the key.
     """
-    return (Mapping() if file is None else _from_toml(file)).updated(**options)
+    return (AS_IT_IS if file is None else _from_toml(file)).updated(**options)
 
 
 def _from_toml(file: Path) -> Mapping:
