@@ -16,7 +16,7 @@ from model_export.readers.tables.query import arrow_table, one_row
 
 __all__ = ["KEPT", "catalogue_select", "count_titles", "items_of", "profiles_of", "users_select"]
 
-KEPT = "kept"  # the view of the rows that are kept: user_id, item_id, event_time_ms, title, category, price, ...
+KEPT = "rows_kept"  # the view of the rows that are kept: user_id, item_id, event_time_ms, title, category, price, ...
 MOST_PROFILE_VALUES = 1_000  # of a field; names and addresses tell nothing of others
 
 

@@ -53,6 +53,8 @@ class Layout:
     items : SELECT item_id, and any of title, category, price, feature_NAME (several values joined by "|"); the last
         row of an item counts.
     users : SELECT user_id and one column a profile field.
+    sides : SELECT user_id, side ("train", "valid" or "test") of the rows (`behaviours`), if the publisher divides
+        the users.
     left_out : reason ("with a quantity that is not positive") -> SQL condition on the rows (of `sql`) that are left out
         for it; those for which it is NULL stay.
     notes : sentences on what a reader of the log should know.
@@ -65,6 +67,7 @@ class Layout:
     beside: Dictionary[str, Table] = field(default_factory=lambda: MappingProxyType({}))
     items: str | None = None
     users: str | None = None
+    sides: str | None = None
     left_out: Dictionary[str, str] = field(default_factory=lambda: MappingProxyType({}))
     notes: tuple[str, ...] = ()
 

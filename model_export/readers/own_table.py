@@ -82,7 +82,8 @@ def _first_rows(table: pa.Table, events: pd.DataFrame, key: str, names: list[str
     """Return what the table says of each key, which is the same in all of its rows."""
     _, rows = np.unique(events[key].cat.codes.to_numpy(), return_index=True)
     found = table.select(names).take(pa.array(rows)).to_pandas()
-    return pd.DataFrame(found).astype({name: "str" for name in names if name != "price"})
+    text = [name for name in names if name != "price"]
+    return pd.DataFrame(found).astype(dict.fromkeys(text, "str")).fillna(dict.fromkeys(text, ""))
 
 
 def _spread(ids: pd.Series, table: pd.DataFrame, key: str, prefix: str) -> dict[str, pa.Array]:

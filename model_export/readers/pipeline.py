@@ -38,14 +38,14 @@ from model_export.readers.tables.delimited import (
     literal,
 )
 from model_export.readers.tables.open_table import ROW_NUMBER, OpenTable, faults, losses, open_table, reopen, view_of
-from model_export.readers.tables.query import one_row
+from model_export.readers.tables.query import arrow_table, one_row
 from model_export.readers.times import check_times, join_calendar, join_date_and_time, read_times
 
 __all__ = ["read"]
 
-NAMED = "named"  # the view of the staged rows, each column under its field
-JOINED = "joined"  # the view of the staged rows with the time in one column
-TIMES = "times"  # the view of the staged rows with their time as a number
+NAMED = "rows_named"  # the view of the staged rows, each column under its field
+JOINED = "rows_joined"  # the view of the staged rows with the time in one column
+TIMES = "rows_timed"  # the view of the staged rows with their time as a number
 MOST_TYPES = 50  # event types of a log
 EVENT_WORDS = (
     r"view|click|cart|purchase|impression|checkout|wish|search|play|session|scroll|sign_?(in|up)|log_?in|"
@@ -93,9 +93,10 @@ def read(layout: Layout, source: Path | str) -> InteractionLog:
             raise ValueError(_nothing_remains(source, staged.rows, coded.dropped))
         fields = _without_false_title(place, fields, notes)
         items = catalogue.items_of(place.connection, fields, _items_beside(place, layout, notes), notes)
+        sides = _sides(place, layout, str(source))
         profiles = catalogue.profiles_of(place.connection, fields, _users_beside(place, layout), notes)
     rows_in_order, dropped = _in_order(coded, layout.mapping)
-    log = make_log(rows_in_order, items, profiles, Path(source).name, dropped)
+    log = make_log(rows_in_order, items, profiles, Path(source).name, dropped, sides)
     notes += _unused(fields)
     return replace(log, timed=not layout.mapping.untimed, columns=fields.described(), notes=tuple(notes))
 
@@ -294,6 +295,29 @@ def _in_order(coded: CodedRows, mapping: Mapping) -> tuple[pd.DataFrame, dict[st
 
 
 # 7: items and users
+
+
+def _sides(place: Workplace, layout: Layout, source: str) -> dict[str, str]:
+    """Return user_id -> side, where the publisher divides the users.
+
+    Raises
+    ------
+    ValueError
+        If a user is on several sides.
+    """
+    if layout.sides is None:
+        return {}
+    listed = f"SELECT user_id, array_agg(DISTINCT side) AS sides FROM ({layout.sides}) GROUP BY user_id"
+    table = arrow_table(place.connection, listed)
+    known = dict(zip(table["user_id"].to_pylist(), table["sides"].to_pylist(), strict=True))
+    torn = {user: sides for user, sides in known.items() if len(sides) > 1}
+    if torn:
+        user = min(torn)
+        raise ValueError(
+            f"{source}: {len(torn):,} of the users are on several sides ({', '.join(sorted(torn[user]))}), "
+            f"e.g. {user!r}; each must be on one only"
+        )
+    return {user: sides[0] for user, sides in known.items()}
 
 
 def _without_false_title(place: Workplace, fields: Fields, notes: list[str]) -> Fields:

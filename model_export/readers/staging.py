@@ -23,7 +23,7 @@ from model_export.readers.tables.open_table import OpenTable
 __all__ = ["LEFT_OUT", "STAGED", "Workplace", "stage", "workplace"]
 
 MEMORY_LIMIT = "700MB"  # of DuckDB; what does not fit goes to the disk
-STAGED = "staged"  # the view of what was staged
+STAGED = "rows_staged"  # the view of what was staged
 LEFT_OUT = "left_out"  # its column with the reason why a row is left out
 TIME = "time_{}"  # its columns of the time, which may be in parts
 

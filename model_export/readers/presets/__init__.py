@@ -3,6 +3,7 @@
 from model_export.readers.layout import Found, Preset
 from model_export.readers.presets import (
     analytics,
+    comirec,
     movielens,
     music,
     places,
@@ -47,6 +48,7 @@ PRESETS: tuple[Preset, ...] = (
     places.YELP,
     places.FOURSQUARE,
     places.GOWALLA,
+    comirec.COMIREC,
     sequences.PAIRS,
     sequences.USER_LINES,
 )

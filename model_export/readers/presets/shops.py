@@ -1,9 +1,10 @@
 """Logs of shops: RetailRocket, H&M, Instacart, Tmall, Taobao and Online Retail."""
 
 from mindstream.mapping import Mapping
+from model_export.data.interactions import SEPARATOR
 from model_export.readers.layout import Found, Layout, Preset, Table
 from model_export.readers.presets.peek import names_at
-from model_export.readers.presets.sql import decade, listed, with_missing
+from model_export.readers.presets.sql import decade, listed, literal, with_missing
 
 __all__ = ["HM", "INSTACART", "ONLINE_RETAIL", "RETAILROCKET", "TAOBAO", "TMALL"]
 
@@ -235,7 +236,7 @@ def _layout_retail(found: Found) -> Layout:
             "SELECT CustomerID, trim(Description) AS Description, Quantity, 'buy' AS event_type, row_number, "
             f"coalesce(try_strptime({when}, '%m/%d/%Y %H:%M'), TRY_CAST({when} AS TIMESTAMP)) AS time FROM {cast}"
         ),
-        items=(
+        items=_retail_items(
             f"SELECT trim(Description) AS item_id, median(TRY_CAST(UnitPrice AS DOUBLE)) AS price FROM {cast} "
             f"WHERE {kept} GROUP BY 1"
         ),
@@ -246,6 +247,28 @@ def _layout_retail(found: Found) -> Layout:
             "with a quantity that is not positive": f"({quantity} > 0) IS NOT TRUE",
         },
     )
+
+
+def _retail_items(prices: str) -> str:
+    """Return the statement for the items, with the words that other items have too as side feature.
+
+    What is called alike (bags with one pattern, one thing in several colours) is bought alike.
+    """
+    return f"""
+    WITH items AS ({prices}),
+    words AS (
+        SELECT item_id, word, min(place) AS place FROM (
+            SELECT item_id, unnest(words) AS word, generate_subscripts(words, 1) AS place
+            FROM (SELECT item_id, regexp_extract_all(lower(item_id), '[\\pL\\pN_]+') AS words FROM items)
+        ) GROUP BY item_id, word
+    ),
+    shared AS (SELECT word FROM words GROUP BY word HAVING count(*) > 1),
+    lists AS (
+        SELECT item_id, string_agg(word, {literal(SEPARATOR)} ORDER BY place) AS feature_word
+        FROM words JOIN shared USING (word) GROUP BY item_id
+    )
+    SELECT * FROM items LEFT JOIN lists USING (item_id)
+    """
 
 
 RETAILROCKET = Preset(

@@ -121,6 +121,7 @@ def dialect_of(connection: DuckDBPyConnection, file: str, table: Table, known: S
         delimiter, escape = table.delimiter, '"'
     else:
         delimiter, escape = _sniffed(connection, file, table, lines[0], known)
+    escape = table.escape or escape
     quote = _quote_of(table)
     first = _cells(lines[0], delimiter, quote)
     names = table.columns or tuple(name.strip() for name in first)

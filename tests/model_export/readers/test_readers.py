@@ -13,12 +13,10 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from model_export.readers.detect import detect
-from model_export.readers.online_retail import shared_words
 
 from model_export.data.interactions import EVENT_COLUMNS, InteractionLog
 from model_export.data.simulator import simulate
-from model_export.readers import FORMATS, read_log, write_table
+from model_export.readers import Mapping, read_log, write_table
 
 DATA = Path(__file__).parents[3].parent / "shared" / "data"
 MALFORMED = "malformed (wrong number of columns)"
@@ -301,7 +299,7 @@ def test_broken_parquet_is_an_error(tmp_path: Path) -> None:
 
 def test_a_spreadsheet_is_no_table(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"log.xlsx is a spreadsheet; only Online Retail is read as one"):
-        read_log(put(tmp_path / "log.xlsx", "PK"), "table")
+        read_log(put(tmp_path / "log.xlsx", "PK"), Mapping(format="table"))
 
 
 # Writing tables
@@ -478,7 +476,7 @@ def test_online_retail_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"other.xlsx is not a spreadsheet that can be read"):
         read_log(put(path, "no"))
     with pytest.raises(ValueError, match=r"log.csv is not Online Retail: no column Description"):
-        read_log(put(tmp_path / "log.csv", "user,item,time\n"), "online-retail")
+        read_log(put(tmp_path / "log.csv", "user,item,time\n"), Mapping(format="online-retail"))
 
 
 def test_online_retail_csv_counts_malformed_rows(tmp_path: Path) -> None:
@@ -773,7 +771,7 @@ def test_comirec_is_three_files_of_one_name(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="cannot tell the format"):
         read_log(tmp_path / "Shop_train.txt")
     with pytest.raises(FileNotFoundError, match=r"ComiRec needs <name>_train.txt, _valid.txt and _test.txt; not all"):
-        read_log(tmp_path / "Shop_train.txt", "comirec")
+        read_log(tmp_path / "Shop_train.txt", Mapping(format="comirec"))
 
 
 def test_the_real_beauty() -> None:
@@ -815,7 +813,7 @@ def test_a_folder_is_read_by_its_one_data_file(tmp_path: Path) -> None:
         read_log(tmp_path)
     put(tmp_path / "README.txt", "about")
     put(tmp_path / "a.csv", "user,item,time\nu,i,1511568000\n")
-    assert events(read_log(tmp_path)) == events(read_log(tmp_path, "table"))
+    assert events(read_log(tmp_path)) == events(read_log(tmp_path, Mapping(format="table")))
     put(tmp_path / "b.csv", "user,item,time\n")
     with pytest.raises(ValueError, match=r"several data files \(a.csv, b.csv\); give the path of one"):
         read_log(tmp_path)
