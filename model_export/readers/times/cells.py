@@ -41,7 +41,7 @@ def matches(text: str, pattern: str) -> str:
 
 
 def present(text: str) -> str:
-    """Write the SQL that tells whether a text cell is there and holds no word for a missing value."""
+    """Write the SQL that tells whether a text cell is there, and no word for a missing value."""
     words = ", ".join(map(literal, _MISSING))
     # Most cells are told by their first character, or their length: none of the words begins with a digit or is long.
     is_word = f"lower(trim({text}, E' \\t\\r\\n\\u00a0')) IN ({words})"
@@ -52,7 +52,7 @@ def present(text: str) -> str:
 
 
 def tidy(text: str) -> str:
-    """Write the SQL of a text without odd blanks, quotes, brackets, endings such as 15th, and the dots of a.m."""
+    """Write the SQL of a text without odd blanks, quotes, brackets, and the th of 15th."""
     for pattern, instead in _TIDY:
         text = f"regexp_replace({text}, {literal(pattern)}, {literal(instead)}, 'g')"
     return text
@@ -72,7 +72,12 @@ def type_of(connection: duckdb.DuckDBPyConnection, relation: str, column: str) -
 def cells_of(
     connection: duckdb.DuckDBPyConnection, relation: str, column: str, condition: str, most: int, spread: bool = True
 ) -> list[str]:
-    """Return some cells as text that meet a condition: drawn from all rows, the same each time, or the first ones."""
+    """Return some cells that meet a condition, as text.
+
+    Parameters
+    ----------
+    spread : drawn from all rows, the same each time; else the first ones.
+    """
     cells = f"SELECT CAST({column} AS VARCHAR) AS cell FROM {relation} WHERE {condition}"
     draw = f"USING SAMPLE reservoir({most} ROWS) REPEATABLE (1)" if spread else f"LIMIT {most}"
     return [str(row[0]) for row in connection.execute(f"SELECT cell FROM ({cells}) {draw}").fetchall()]

@@ -6,7 +6,7 @@ import duckdb
 
 from model_export.readers.times.cells import cells_of, literal, number_of_text, present
 from model_export.readers.times.numbers import UNIT_NAMES, in_unit
-from model_export.readers.times.writings import ZONES
+from model_export.readers.times.writings import ZONES, floored
 
 __all__ = ["read_given"]
 
@@ -66,7 +66,7 @@ def _checked(connection: duckdb.DuckDBPyConnection, time_format: str) -> str:
 
 
 def _parsed(text: str, time_format: str) -> str:
-    """Write the SQL that reads texts in a format, as DuckDB's strptime but for zones and lost zeros."""
+    """Write the SQL that reads texts in a format; zones by our table, lost zeros filled up."""
     if "%Z" in time_format:
         cases = [(f"regexp_matches({text}, '{_REGION}')", _in_format(text, time_format))]
         for zone, minutes in sorted(ZONES.items(), key=lambda one: -len(one[0])):  # WEST before EST
@@ -81,8 +81,7 @@ def _parsed(text: str, time_format: str) -> str:
 
 
 def _in_format(text: str, time_format: str) -> str:
-    parsed = f"try_strptime({text}, {literal(time_format)})"
-    return f"(epoch_ns({parsed}) // 1000000)" if "%n" in time_format else f"epoch_ms({parsed})"
+    return f"({floored(f'try_strptime({text}, {literal(time_format)})', time_format)})"
 
 
 def _width(time_format: str) -> int:

@@ -27,7 +27,7 @@ _NUMBER_CLOCKS = (
 def join_date_and_time(
     connection: duckdb.DuckDBPyConnection, relation: str, date_column: str, time_column: str
 ) -> str | None:
-    """Return SQL of a text with the date and the time of day of each row; None if the second column has no such times.
+    """Return SQL of a text with date and time of day; None if the second column has none.
 
     Times of day are text (15:06:40, 3:06 PM), of the type TIME, or numbers: hours, hhmm or hhmmss. A row without one
     has its date alone. A date at midnight, as spreadsheets write it, counts as a date; if the first column has times of
@@ -41,7 +41,7 @@ def join_date_and_time(
 
 
 def join_calendar(connection: duckdb.DuckDBPyConnection, relation: str, columns: Sequence[str]) -> str:
-    """Return SQL of the text "Y-m-d" or "Y-m-d h:m:s" from columns that hold its parts as numbers.
+    """Return SQL of the text "Y-m-d" or "Y-m-d h:m:s" from columns that hold its parts.
 
     Parameters
     ----------

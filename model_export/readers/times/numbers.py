@@ -14,6 +14,7 @@ __all__ = ["UNIT_NAMES", "NumberReading", "in_unit", "read_numbers"]
 # Milliseconds of a number: $v is the number as DOUBLE, $i as BIGINT. The range from EARLIEST_MS to LATEST_MS in one
 # unit does not meet that in another.
 _PER_SECOND = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
+_LARGER = {"milliseconds": "seconds", "microseconds": "milliseconds", "nanoseconds": "microseconds"}
 _MILLISECONDS = {
     "seconds": "TRY_CAST(floor(round($v * 1e6) / 1e3) AS BIGINT)",
     "milliseconds": "TRY_CAST(floor($v) AS BIGINT)",
@@ -31,7 +32,7 @@ _SUFFIXES = {
     "nanoseconds": ("_ns", "_nsec", "_nanos", "_nanoseconds"),
 }
 
-# The end of the year 9999 in a unit is what some write for "never"; in the next smaller unit it would be January 1978.
+# The end of the year 9999 in a unit is what some write for "never"; in the next smaller unit it is January 1978.
 _NEVER_MS = (253_370_764_800_000, 253_402_300_800_000)
 
 _DIGITS = {8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S", 17: "%Y%m%d%H%M%S%g"}
@@ -47,7 +48,7 @@ _OTHER_DIGITS = {
 
 @dataclass(frozen=True)
 class _Ticks:
-    """Ticks of 100 ns or 1 us since another year than 1970, from 1995 to 2050: no likely times in any other unit."""
+    """Ticks since another year than 1970, of 1995 to 2050: no likely times in other units."""
 
     said: str
     lowest: int
@@ -78,7 +79,7 @@ _OTHER_ORIGINS = (
 
 @dataclass(frozen=True)
 class NumberReading:
-    """SQL in which $v stands for a number as DOUBLE and $i for it as BIGINT, and sentences to say."""
+    """SQL with $v for a number as DOUBLE and $i for it as BIGINT, and sentences to say."""
 
     sql: str
     notes: tuple[str, ...] = ()
@@ -128,6 +129,8 @@ def read_numbers(connection: duckdb.DuckDBPyConnection, numbers: str, name: str)
     cases = [(_of_length(length), _date_of_digits(length)) for length in digits]
     cases += [(one.condition, one.sql) for one in ticks]
     cases += [(_in_range(unit), _MILLISECONDS[unit]) for unit in units if unit != main]
+    if main in _LARGER:
+        cases.append((_is_never(main), _MILLISECONDS[_LARGER[main]]))
     sql = f"CASE {_whens(cases)} ELSE {_MILLISECONDS[main]} END" if cases else _MILLISECONDS[main]
     notes = [f"times are read as {_DIGITS[length]}" for length in digits]
     notes += [f"times are read as {one.said}" for one in ticks]
@@ -142,7 +145,7 @@ def _named_unit(name: str) -> str | None:
 
 
 def _reads(unit: str, length: int) -> bool:
-    """Tell whether numbers of so many digits, as dates would have them, are in the range of a unit."""
+    """Tell whether dates of so many digits are in the range of a unit."""
     per_second = _PER_SECOND[unit]
     return bool(EARLIEST_MS / 1e3 * per_second <= 2 * 10 ** (length - 1) <= LATEST_MS / 1e3 * per_second)
 
@@ -151,13 +154,18 @@ def _in_range(unit: str) -> str:
     """Write the condition that a number is a time that the stream takes, in this unit."""
     per_second = _PER_SECOND[unit]
     lowest, highest = (edge * per_second // 1000 for edge in (EARLIEST_MS, LATEST_MS))
-    first, last = (edge * per_second // 1000 // 1000 for edge in _NEVER_MS)  # in a unit a thousand times larger
-    never = f" AND NOT ($v >= {first}::DOUBLE AND $v < {last}::DOUBLE)" if unit != "seconds" else ""
-    return f"($v BETWEEN {lowest}::DOUBLE AND {highest}::DOUBLE{never})"
+    in_range = f"$v BETWEEN {lowest}::DOUBLE AND {highest}::DOUBLE"
+    return f"({in_range} AND NOT {_is_never(unit)})" if unit in _LARGER else f"({in_range})"
+
+
+def _is_never(unit: str) -> str:
+    """Write the condition that a number is the year 9999 in the next larger unit."""
+    first, last = (edge * _PER_SECOND[_LARGER[unit]] // 1000 for edge in _NEVER_MS)
+    return f"($v >= {first}::DOUBLE AND $v <= {last}::DOUBLE)"
 
 
 def _count(connection: duckdb.DuckDBPyConnection, numbers: str) -> Counter[str]:
-    """Count all numbers, those in the range of each unit or kind of ticks, and digits that may be dates, or are."""
+    """Count numbers by unit, kind of ticks, and whether their digits are a date."""
     units = _whens([(_in_range(unit), f"'{unit}'") for unit in _PER_SECOND])
     ticks = _whens([(one.condition, f"'{one.said}'") for one in _OTHER_ORIGINS])
     digits = _whens([(_of_length(length), _kind_of_digits(length)) for length in _DIGITS])
@@ -178,7 +186,7 @@ def _of_length(length: int) -> str:
 
 
 def _kind_of_digits(length: int) -> str:
-    """Write the SQL of the label for so many digits: dates, no dates, or the first or last year that some write."""
+    """Write the SQL of the label for so many digits; NULL for years that mean never."""
     year = f"$i // {10 ** (length - 4)}"
     return (
         f"CASE WHEN {year} IN (1900, 9999) THEN NULL WHEN {year} NOT BETWEEN 1970 AND 2100 THEN 'others {length}' "
@@ -206,7 +214,7 @@ def _whens(cases: list[tuple[str, str]]) -> str:
 
 
 def _refuse_other_digits(connection: duckdb.DuckDBPyConnection, numbers: str, name: str, length: int) -> None:
-    """Raise ValueError if nearly all numbers of so many digits are dates in another order of digits."""
+    """Raise ValueError if nearly all numbers of so many digits are dates in another order."""
     chosen = f"SELECT DISTINCT CAST(i AS VARCHAR) AS cell FROM ({numbers}) WHERE i BETWEEN {10 ** (length - 1)} "
     chosen += f"AND {10**length - 1}"
     few = f"SELECT cell FROM (SELECT * FROM ({chosen} LIMIT 1000))"  # where these are no dates, all are none

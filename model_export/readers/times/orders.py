@@ -34,7 +34,7 @@ class _Rivals:
 
 @dataclass(frozen=True)
 class _Counts:
-    """Cells that can be read in each order, the years that they are of, and the orders two by two."""
+    """Cells that each order reads, the years they are of, and the orders two by two."""
 
     readable: tuple[int, ...]
     years: tuple[int, ...]
@@ -121,7 +121,7 @@ def _day(milliseconds: int | None) -> str:
 
 
 def _format_of(example: str | None, writings: tuple[Writing, ...], order: int) -> str:
-    """Return the format of the writing that an example is in, in one order; without an example of the first."""
+    """Return the format of an example's writing in one order; by default the first writing's."""
     possible = [one for one in writings if order < len(one.formats)]
     fitting = [one for one in possible if example is None or re.fullmatch(one.pattern, example)]
     return (fitting or possible)[0].formats[order]

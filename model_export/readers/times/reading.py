@@ -12,12 +12,12 @@ from model_export.readers.times.text import read_text
 __all__ = ["TimeReading", "read_times"]
 
 _TYPED = {
-    "DATE": "epoch_ms({})",
-    "TIMESTAMP": "epoch_ms({})",
-    "TIMESTAMP WITH TIME ZONE": "epoch_ms({})",
-    "TIMESTAMP_S": "epoch_ms(TRY_CAST({} AS TIMESTAMP))",
-    "TIMESTAMP_MS": "epoch_ms(TRY_CAST({} AS TIMESTAMP))",
-    "TIMESTAMP_NS": "CASE WHEN isfinite({0}) THEN epoch_ns({0}) // 1000000 END",  # a cast would round up
+    "DATE": "epoch_us({}) // 1000",  # epoch_ms would round
+    "TIMESTAMP": "epoch_us({}) // 1000",
+    "TIMESTAMP WITH TIME ZONE": "epoch_us({}) // 1000",
+    "TIMESTAMP_S": "epoch_us(TRY_CAST({} AS TIMESTAMP)) // 1000",
+    "TIMESTAMP_MS": "epoch_us(TRY_CAST({} AS TIMESTAMP)) // 1000",
+    "TIMESTAMP_NS": "CASE WHEN isfinite({0}) THEN epoch_ns({0}) // 1000000 END",
 }
 _NO_TIMES = ("TIME", "TIME_NS", "TIME WITH TIME ZONE", "INTERVAL", "BOOLEAN")
 _FLOATS = ("DOUBLE", "FLOAT")

@@ -35,7 +35,7 @@ def read_text(
 
 
 def _look(connection: duckdb.DuckDBPyConnection, relation: str, column: str) -> Seen:
-    """Find writings in the first cells, then in a sample of all that these do not read, until nothing is new."""
+    """Find writings in the first cells, then in samples of the unread, until none is new."""
     seen = _with(Seen(), connection, cells_of(connection, relation, column, present(column), _SAMPLE, spread=False))
     for _ in range(_ROUNDS):
         unread = f"NOT {seen.condition(column)} AND {present(column)}"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from model_export.readers.times.cells import literal, matches
 
-__all__ = ["CLOCK", "ISO", "ISO_OFFSET", "ORDERS", "ZONES", "Writing", "writing_of"]
+__all__ = ["CLOCK", "ISO", "ISO_OFFSET", "ORDERS", "ZONES", "Writing", "floored", "writing_of"]
 
 # Minutes from UTC: RFC 5322, section 4.3, and Europe's and East Asia's. CST, IST and BST have several meanings.
 ZONES = {
@@ -82,15 +82,23 @@ class Writing:
         return matches(text, self.pattern)
 
     def sql(self, text: str, order: int = 0) -> str:
-        """Write the SQL of a text's time in milliseconds, in one of the orders; NULL if it has no such order."""
+        """Write the SQL of a text's time in milliseconds; NULL if it is not in this order."""
         if self.cast:
-            return f"epoch_ms(TRY_CAST({text} AS {self.cast}))"
+            return f"(epoch_us(TRY_CAST({text} AS {self.cast})) // 1000)"
         if order >= len(self.formats):
             return "NULL::BIGINT"
         chosen = self.formats[order]
         parsed = f"try_strptime({text}, {literal(chosen)})"
         shift = f" - {ZONES[self.zone] * 60_000}" if ZONES.get(self.zone) else ""
-        return f"(epoch_ns({parsed}) // 1000000{shift})" if "%n" in chosen else f"(epoch_ms({parsed}){shift})"
+        return f"({floored(parsed, chosen)}{shift})"
+
+
+def floored(parsed: str, time_format: str) -> str:
+    """Write the SQL of a parsed timestamp's milliseconds, without rounding up.
+
+    epoch_ms rounds, and so does a cast from nanoseconds.
+    """
+    return f"epoch_ns({parsed}) // 1000000" if "%n" in time_format else f"epoch_us({parsed}) // 1000"
 
 
 # DuckDB casts these faster than by a format, and all lengths alike. A cast to TIMESTAMP forgets offsets, so the pattern
@@ -103,7 +111,7 @@ ISO_OFFSET = Writing(rf"{_ISO_DATE}{_ISO_CLOCK}[+-]\d\d(?::?\d\d)?", cast="TIMES
 
 @dataclass(frozen=True)
 class _Part:
-    """Part of a cell: its kind, how a format writes it, and a pattern for it; of a number the text is kept."""
+    """Part of a cell: its kind, how a format writes it (a number: itself), its pattern."""
 
     kind: str
     written: str
@@ -127,7 +135,7 @@ def writing_of(cell: str) -> Writing | None:
 
 
 def _next(cell: str, place: int, before: list[_Part]) -> tuple[_Part, int] | None:
-    """Return the part of a cell that begins at a place, and where it ends; None if it belongs to no time."""
+    """Return the part of a cell that begins at a place, and its end; None if it is of no time."""
     is_after_clock = any(part.kind in ("clock", "S") for part in before)
     may_be_offset = is_after_clock and before[-1].kind in ("clock", "S", "zone", "blank")  # else -06 is of a date
     if may_be_offset and (offset := _OFFSET.match(cell, place)):
