@@ -24,6 +24,7 @@ CSS = """
 .ms-acts { display: flex; border-top: 1px solid #e8efed; }
 .ms-acts button { flex: 1; font-size: 12px; padding: 5px 0; color: #0f766e; }
 .ms-acts button + button { border-left: 1px solid #e8efed; }
+.ms-acts .ms-refuse { flex: 0 0 26px; color: #5b716b; }
 .ms-acts button:hover { background: #e6f2f0; }
 .ms-card button:focus-visible { outline: 2px solid #0f766e; outline-offset: -2px; }
 .ms-card.ms-pressed { opacity: .55; }
@@ -62,9 +63,8 @@ def card(product: Product, entered: bool = False, refusal: str | None = None) ->
     )
     if refusal is not None:
         act = escape(refusal)
-        acts += (
-            f'<button data-act="{act}" data-item="{item}" title="{REFUSE}" aria-label="{REFUSE}: {title}">✕</button>'
-        )
+        said = f'title="{REFUSE}" aria-label="{REFUSE}: {title}"'
+        acts += f'<button class="ms-refuse" data-act="{act}" data-item="{item}" {said}>✕</button>'
     return (
         f'<article class="ms-card{" ms-new" if entered else ""}" data-card="{item}">'
         f'<button class="ms-look" data-act="click" data-item="{item}">{_image(product)}'

@@ -60,7 +60,7 @@ def _data(checkpoint: Checkpoint) -> str:
 
 def _rule(data: Mapping[str, Any]) -> str:
     """Say by which rule events counted as behaviours, if that is known."""
-    return f" Behaviours, by event type: {data['behaviours']}." if "behaviours" in data else ""
+    return f" Weights of event types: {data['behaviours']}." if data.get("behaviours") else ""
 
 
 def _training(checkpoint: Checkpoint) -> str:

@@ -9,7 +9,7 @@ from stream.store.history import NEVER, History, Key, key_of_event
 
 __all__ = ["MOST_ITEMS", "Feedback", "ItemFeedback"]
 
-# Of a user. Who refuses items by hand seldom gets there, and it adds at most some 30 kB to a state, which is read and
+# Of a user. Who refuses items by hand seldom gets there, and it adds 10 to 40 kB to a state at most, which is read and
 # written at each event. It is not history_length: a short history is a choice of what interests are made of, and no
 # reason to show again what was refused.
 MOST_ITEMS = 500

@@ -31,13 +31,14 @@ import demo.engine.prepare
 import demo.engine.traffic
 import demo.engine_keeper
 from demo.command import APP, as_environment, for_log, require_free
-from demo.drawing.view import Product, Shelf, Theme, behaviours_of, search, shelves_of, theme_of
+from demo.drawing.view import Product, Shelf, Theme, behaviours_of, search, shelves_of, theme_of, unwanted_of
 from demo.drawing.words import escape_markdown, price
 from demo.engine.engine import Engine
 from demo.engine.invalid_records import MALFORMED, last_letters, send
 from demo.engine.paths import is_prepared, log_file, one_interest_models
 from demo.engine.personas import Personas
 from demo.engine.prepare import prepare, read_or_simulate
+from demo.engine.served import make_served
 from demo.engine.traffic import MOST_PER_SECOND, Traffic
 from demo.engine_keeper import EngineKeeper, engine_keeper
 from index.recommend.recommender import Candidates
@@ -58,6 +59,7 @@ from stream.events.position import Position
 from stream.events.producer import EventProducer
 from stream.kafka.cluster import Cluster
 from stream.kafka.embedded_broker import EmbeddedBroker, running_embedded
+from stream.store.feedback import Feedback, ItemFeedback
 from stream.store.history import History
 from stream.store.interests import ExplainedInterest, WeightedBehaviour
 from stream.store.lmdb_store import LmdbStore
@@ -278,7 +280,29 @@ def test_last_behaviours_the_newest_first(few: Bundle) -> None:
     ]
 
 
+def test_refused_products_the_newest_first(few: Bundle) -> None:
+    capsules = Capsules(np.zeros((0, 4)), np.zeros(0), np.zeros((0, 0)), "v")
+    refused = tuple(ItemFeedback(item_id, NOW_MS + at) for at, item_id in enumerate(["mug", "gone", "cup"]))
+    state = UserState("ann", History(), capsules, Position("life", 0, 0), feedback=Feedback(refused))
+    assert unwanted_of(state, few) == ["Red cup", "gone", "Blue Mug"]
+    assert unwanted_of(None, few) == []
+
+
 # Personas
+
+
+def test_personas_are_chosen_by_what_counts() -> None:
+    """Impressions make nobody busy, and what a persona refused is published with the rest."""
+    log = log_of(*(("ann", f"item-{at}") for at in range(5)), *(("ben", f"item-{at}") for at in range(9)))
+    log.events["event_type"] = ["click"] * 4 + ["dislike"] + ["click"] * 3 + ["impression"] * 6
+    personas = Personas(log, RULE)
+    assert personas.user_ids == ["ann", "ben"]
+    assert [event.event_type for event in personas.events("ann")] == ["click"] * 4 + ["dislike"]
+    assert [event.item_id for event in personas.events("ben")] == ["item-0", "item-1", "item-2"]
+    log.events["event_type"] = log.events.event_type.astype("category")
+    assert Personas(log, RULE).events("ann") == personas.events("ann")
+    log.events["event_type"] = "impression"
+    assert Personas(log, RULE).user_ids == []
 
 
 def test_personas_are_those_with_the_most_behaviours() -> None:
@@ -553,6 +577,46 @@ def test_a_click_changes_the_recommendations(engine: Engine, visitor: str, monke
     monkeypatch.setattr(demo.engine.engine, "CANDIDATES", engine.served.bundle.manifest.items)
     new = engine.recommend(visitor, exclude_seen=True).item_ids
     assert set(engine.recommend(visitor).item_ids) - set(new) == {first, second}
+
+
+def test_a_refused_product_leaves_the_page_until_it_is_wanted(
+    engine: Engine, visitor: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo.engine.engine, "CANDIDATES", engine.served.bundle.manifest.items)
+    first, second = two_of_different_kinds(engine)
+    engine.click(visitor, first)
+    engine.click(visitor, second)
+    engine.click(visitor, first, "dislike")
+    assert history_of(engine, visitor) == (second,)
+    assert unwanted_of(engine.state(visitor), engine.served.bundle) == [engine.served.bundle.catalogue.title[0]]
+    assert first not in engine.recommend(visitor).item_ids
+    assert engine.one is not None
+    assert first not in engine.one.recommend(visitor, 1_000).item_ids
+    engine.click(visitor, second, "dislike")
+    found = engine.recommend(visitor)
+    assert found.path == "popular"
+    assert not {first, second} & set(found.item_ids)
+    engine.click(visitor, first)
+    assert first in engine.recommend(visitor).item_ids
+
+
+def test_an_event_that_counts_for_nothing_is_not_waited_for(engine: Engine, visitor: str) -> None:
+    first, second = two_of_different_kinds(engine)
+    timed = len(engine.pulse.latencies)
+    assert engine.click(visitor, first, "impression").latency_ms < 9_000
+    assert len(engine.pulse.latencies) == timed  # it says nothing of how long one waits for what is new
+    engine.click(visitor, second)
+    assert history_of(engine, visitor) == (second,)
+
+
+def test_a_model_of_another_rule_is_said_by_the_demo(
+    bundle: Bundle, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = shutil.copytree(bundle.path, tmp_path / "ruled")
+    write_manifest(path, replace(bundle.manifest, data=bundle.manifest.data | {"behaviours": "buy=2,*=0"}))
+    with LmdbStore(tmp_path / "state") as store:
+        make_served(Bundle(path), store, RULE)
+    assert caplog.text.count("was trained under the rule buy=2,*=0") == 1
 
 
 def test_a_click_on_something_the_model_does_not_know(engine: Engine, visitor: str) -> None:
@@ -849,6 +913,19 @@ def test_recommendations_follow_events_from_elsewhere(page: AppTest, engine: Eng
     after_one = cards_of(page, "interests")
     engine.click(user_id, second)
     assert cards_of(run(page), "interests") != after_one
+
+
+def test_what_was_refused_is_named_on_the_page(page: AppTest, engine: Engine) -> None:
+    user_id = page.session_state.visitor
+    refused = cards_of(page, "interests")[0]
+    assert 'data-act="dislike"' in html_of(page, "interests")
+    assert 'data-act="dislike"' not in html_of(page, "shop")
+    engine.click(user_id, refused, "dislike")
+    run(page)
+    title = engine.served.bundle.catalogue.title[engine.served.bundle.rows[refused]]
+    assert says(page, f"Not for you, until you click it again: {escape_markdown(title)}")
+    assert refused not in cards_of(page, "interests")
+    assert refused in cards_of(page, "shop")  # the catalogue is all there is
 
 
 def test_search_and_categories_on_the_page(page: AppTest) -> None:

@@ -84,6 +84,19 @@ def test_clicking_carting_and_buying_change_recommendations_without_a_reload(dem
     assert page.evaluate("window.notReloaded")
 
 
+def test_a_product_that_is_refused_goes_and_comes_back_with_a_click(demo: str, page: Page) -> None:
+    opened(page, demo)
+    [first, *_] = recommended(page)
+    title = page.locator(f'.ms-panel [data-card="{first}"] .ms-title').inner_text()
+    page.get_by_role("button", name=f"Not for me: {title}").first.click()
+    sees(page, "dislike to recommendations in")
+    sees(page, re.compile(rf"^Not for you, until you click it again: {re.escape(title)}"))
+    assert first not in recommended(page)
+    page.locator(f'.st-key-shop [data-card="{first}"] .ms-look').click()
+    last_behaviour(page, title)
+    expect(page.get_by_text("Not for you")).to_have_count(0, timeout=SECONDS_MS)
+
+
 def test_every_product_has_a_picture_with_words(demo: str, page: Page) -> None:
     opened(page, demo)
     pictures = page.locator(".ms-card img")

@@ -88,11 +88,20 @@ def test_a_card_has_three_events_and_a_picture_with_words() -> None:
     assert "ms-new" in cards.card(MUG, entered=True)
 
 
+def test_a_recommended_product_can_be_refused_by_the_rule_s_own_type() -> None:
+    html = cards.panel(Shown("ann", [shelf(MUG, TENT)]), refusal="dis<like")
+    tree = ElementTree.fromstring(html.replace("&nbsp;", ""))
+    acts = [(one.get("data-act"), one.get("data-item")) for one in tree.iter("button")]
+    assert acts[3::4] == [("dis<like", "mug"), ("dis<like", "tent")]
+    assert 'aria-label="Not for me: Blue mug"' in html
+    assert "Not for me" not in cards.panel(Shown("ann", [shelf(MUG, TENT)]))
+
+
 @given(strategies.text(), strategies.text(), strategies.text())
 def test_no_text_becomes_markup(item_id: str, title: str, category: str) -> None:
-    html = cards.card(Product(item_id, f"<script>{title}\"'", category, None))
+    html = cards.card(Product(item_id, f"<script>{title}\"'", category, None), refusal=f"<script{item_id}\"'")
     assert "<script" not in html
-    assert html.count("<button") == 3
+    assert html.count("<button") == 4
 
 
 def test_shelves_say_what_made_them_and_what_has_changed() -> None:

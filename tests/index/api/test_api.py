@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import numpy as np
 import pytest
+from msgspec import structs
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 from starlette.testclient import TestClient
@@ -18,6 +19,7 @@ from index.api.errors import MOST_BYTES
 from index.api.requests import MOST_USERS
 from index.recommend.recommender import Recommender
 from model_export.bundle.bundle import Bundle, write_manifest
+from stream.store.feedback import Feedback, ItemFeedback
 from stream.store.lmdb_store import LmdbStore
 from testbed.real_redis import RealRedis
 from tests.support.api_world import AGE_S, app_of, client_of, user
@@ -424,3 +426,24 @@ def test_without_its_store_it_says_so_and_comes_back(
         redis.start()
         assert client.get("/users/ann/recommendations").json()["path"] == "capsules"
         assert client.get("/healthz").text == "ok\n"
+
+
+def test_refused_items_are_in_no_answer_whatever_is_asked(bundle: Bundle, tmp_path: Path) -> None:
+    """Of her own, in a batch, by capsules and among popular items; the answer has the fields it always had."""
+    first = bundle.item_ids[0]
+    refused = Feedback((ItemFeedback(first, 1_720_000_000_000),))
+    with LmdbStore(tmp_path / "state") as store:
+        known = user(bundle, "ann", [first])
+        states = [known, user(bundle, "ben", [])]
+        store.put_many([structs.replace(one, feedback=refused) for one in states])
+        store.put_many([structs.replace(known, user_id="cleo")])
+        client = client_of(app_of(bundle, store, tmp_path)[0])
+        bodies = [client.get(f"/users/{name}/recommendations?n=600").json() for name in ("ann", "ben", "cleo")]
+        batch = client.post("/recommendations", json={"user_ids": ["ann", "ben", "cleo"], "n": 600}).json()
+        for ann, ben, cleo in (bodies, batch["answers"]):
+            items = [{one["item_id"] for one in body["candidates"]} for body in (ann, ben, cleo)]
+            assert items == [set(bundle.item_ids[1:]), set(bundle.item_ids[1:]), set(bundle.item_ids)]
+            assert [body["path"] for body in (ann, ben, cleo)] == ["capsules", "popular", "capsules"]
+            assert ann.keys() == cleo.keys()
+        similar = client.get(f"/items/{quote(bundle.item_ids[1], safe='')}/similar?n=600").json()
+        assert first in {one["item_id"] for one in similar["candidates"]}  # there is no user

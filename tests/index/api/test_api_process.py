@@ -3,15 +3,17 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from model_export.bundle.bundle import Bundle
+from model_export.bundle.bundle import Bundle, write_manifest
 from model_export.bundle.registry import Registry
 from stream.store.lmdb_store import LmdbStore
 from tests.support.api_world import user
@@ -55,6 +57,20 @@ def test_it_answers_until_it_is_told_to_stop(number: signal.Signals, bundle: Bun
         out, err = process.communicate(timeout=240)
     assert (process.returncode, out, err) == (0, "", "")
     assert KEY not in said
+
+
+def test_a_model_of_another_rule_is_said_once(bundle: Bundle, tmp_path: Path) -> None:
+    path = shutil.copytree(bundle.path, tmp_path / "ruled")
+    write_manifest(path, replace(bundle.manifest, data=bundle.manifest.data | {"behaviours": "buy=2,*=0"}))
+    Registry(tmp_path / "models").publish(path)
+    with started(tmp_path, MINDSTREAM_BEHAVIOURS="dislike=-1") as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=240)
+    assert process.returncode == 0
+    assert err.count("was trained under the rule buy=2,*=0") == 1
+    assert "MINDSTREAM_BEHAVIOURS is dislike=-1" in err
 
 
 @pytest.mark.parametrize(

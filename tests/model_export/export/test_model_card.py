@@ -24,6 +24,13 @@ def test_data_settings_and_versions() -> None:
     assert "It was not evaluated: no user with two behaviours or more was held out for a test." in card
 
 
+def test_the_rule_for_what_counted_is_named() -> None:
+    checkpoint = untrained(PRESETS["steady"].model)
+    ruled = replace(checkpoint, data=checkpoint.data | {"behaviours": "dislike=-1,impression=0"})
+    assert "field-1. Weights of event types: dislike=-1,impression=0.\n" in model_card(ruled, "v1")
+    assert "Weights of event types" not in model_card(checkpoint, "v1")
+
+
 def test_figures_stand_beside_the_baselines_with_their_intervals() -> None:
     figures = [
         {"name": name, "users": 50, **dict.fromkeys(METRICS, mean), "intervals": {key: [1.0, 9.5] for key in METRICS}}

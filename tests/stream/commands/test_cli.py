@@ -2,18 +2,20 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from mindstream.settings import Settings
-from model_export.bundle.bundle import Bundle
+from model_export.bundle.bundle import Bundle, write_manifest
 from model_export.bundle.registry import Registry
 from model_export.data.interactions import InteractionLog
 from model_export.data.simulator import SimulatedShop
@@ -170,6 +172,31 @@ def test_through_the_embedded_broker(home: Path, bundle: Bundle, log: Interactio
             wait_until(lambda: set(store.users()) == users, "all users are stored")
         assert updater.end(signal.SIGTERM) == 0
         assert f"'applied': {len(log.events) + 1}," in updater.says("stopped cleanly").said
+
+
+def test_a_model_of_another_rule_is_said_once(home: Path, bundle: Bundle, tmp_path: Path) -> None:
+    path = shutil.copytree(bundle.path, tmp_path / "ruled")
+    data = bundle.manifest.data | {"behaviours": "buy=2,*=0"}
+    write_manifest(path, replace(bundle.manifest, data=data))
+    Registry(Settings(home=home).models).publish(path)
+    with StreamProcess(home, "run", variables={"MINDSTREAM_BEHAVIOURS": "dislike=-1"}) as updater:
+        updater.says("reading behaviour-events")
+        assert updater.end(signal.SIGTERM) == 0
+    said = "the rule buy=2,*=0 for what counts as a behaviour, and here MINDSTREAM_BEHAVIOURS is dislike=-1;"
+    assert updater.said.count(said) == updater.said.count("was trained under the rule") == 1
+    with StreamProcess(home, "run", variables={"MINDSTREAM_BEHAVIOURS": "*=0,buy=2"}) as updater:
+        updater.says("reading behaviour-events")
+        assert updater.end(signal.SIGTERM) == 0
+    assert "was trained under" not in updater.said
+
+
+def test_a_variable_of_before_ends_it_in_one_sentence(home: Path) -> None:
+    with StreamProcess(home, "run", variables={"MINDSTREAM_IGNORED_TYPES": "impression,scroll"}) as command:
+        assert command.ends() == 2
+    assert command.said == (
+        "error: MINDSTREAM_IGNORED_TYPES='impression,scroll' is no setting any more: MINDSTREAM_BEHAVIOURS has "
+        "replaced it; unset it, and for the same meaning set MINDSTREAM_BEHAVIOURS='impression=0,scroll=0'\n"
+    )
 
 
 def test_into_redis(home: Path, bundle: Bundle, real_redis: RealRedis) -> None:
