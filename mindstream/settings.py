@@ -232,9 +232,10 @@ def load() -> Settings:
 
 
 def _refuse_former_variables(environment: Mapping[str, str]) -> None:
-    """Raise ValueError if a variable is set that MINDSTREAM_BEHAVIOURS has replaced; says the new form of its value.
+    """Raise ValueError if a variable is set that MINDSTREAM_BEHAVIOURS has replaced.
 
-    It would do nothing, and events would count that did not, or the other way round.
+    The message says the new form of its value. The variable would do nothing, and events would count that did not, or
+    the other way round.
     """
     given = {name.upper(): value for name, value in environment.items()}  # pydantic takes either case
     counted, ignored = (given.get(name) for name in _FORMER)
@@ -257,7 +258,7 @@ def _names_in(listed: str) -> list[str]:
 
 
 def _rule_of(counted: list[str], ignored: list[str]) -> str:
-    """Write the rule by which exactly these types count; without any, all but the ignored ones."""
+    """Write the rule by which these types count and no others; without any, all but the ignored ones."""
     if counted:
         return ",".join([*(f"{name}=1" for name in counted), f"{OTHERS}=0"])
     return ",".join(f"{name}=0" for name in ignored) or f"{OTHERS}=1"

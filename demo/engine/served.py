@@ -25,7 +25,10 @@ class Served:
 
 
 def make_served(bundle: Bundle, store: Store, rule: BehaviourRule) -> Served:
-    """Make everything that pages ask for; log a warning if the bundle was trained under another rule."""
+    """Make everything that pages ask for.
+
+    A bundle that was trained under another rule than this one is said in the log.
+    """
     warn_of_another_rule(bundle, rule)
     categories = sorted({category for category in bundle.catalogue.category if category})
     return Served(bundle, Recommender(bundle, store), InterestMap(bundle), categories)

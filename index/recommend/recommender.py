@@ -226,9 +226,9 @@ class Recommender:
 
 
 def _excluded_rows(snapshot: CatalogueSnapshot, state: UserState | None, request: Request) -> frozenset[int]:
-    """Return the rows that must not come back: the user's unwanted items, and what the request leaves out.
+    """Return the rows that must not come back.
 
-    If it says so, the kept history's items too.
+    They are of the user's unwanted items, of what the request leaves out and, if it says so, of the kept history.
     """
     unwanted: Collection[str] = state.unwanted if state else ()
     seen: Collection[str] = state.history.item_ids if state and request.exclude_seen else ()

@@ -65,7 +65,9 @@ def test_a_model_of_another_rule_is_said_once(bundle: Bundle, tmp_path: Path) ->
     Registry(tmp_path / "models").publish(path)
     with started(tmp_path, MINDSTREAM_BEHAVIOURS="dislike=-1") as process:
         assert process.stdout is not None
-        process.stdout.readline()
+        where = re.search(r"http://127\.0\.0\.1:\d+", process.stdout.readline())
+        assert where
+        assert get(where[0], "/healthz") == "ok\n"
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=240)
     assert process.returncode == 0
