@@ -30,7 +30,7 @@ class Personas:
         self.timed = log.timed
         lengths = _of_types(log.events, rule.is_behaviour).user_id.value_counts()
         lengths = lengths[lengths > 0]
-        usual = lengths[lengths <= max(BEHAVIOURS * 3, int(lengths.min()))].sort_index()
+        usual = lengths[lengths <= max(BEHAVIOURS * 3, int(lengths.min()) if len(lengths) else 0)].sort_index()
         self.user_ids = usual.sort_values(ascending=False, kind="stable").index[:MOST].tolist()
         mine = log.events[log.events.user_id.isin(self.user_ids)]
         by_user = _of_types(mine, rule.counts).groupby("user_id", observed=True)

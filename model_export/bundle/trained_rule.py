@@ -16,7 +16,7 @@ def trained_rule(bundle: Bundle) -> str | None:
 
 
 def warn_of_another_rule(bundle: Bundle, rule: BehaviourRule) -> bool:
-    """Log a warning if a bundle was trained under another rule than this one; tell whether it was.
+    """Log a warning if a bundle was trained under another rule; tell whether it was.
 
     Capsules are then made of other behaviours than the model has learned from. It is served all the same: what is right
     is for whoever set the rules to say.

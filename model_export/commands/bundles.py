@@ -125,7 +125,7 @@ def show(
     version: Annotated[str | None, typer.Argument(help="Version of a bundle.", show_default="the current one")] = None,
     models: Models = None,
 ) -> None:
-    """Print the model card of a bundle, where it lies, its index, and the rule for what counted as a behaviour."""
+    """Print the model card of a bundle, where it lies, its index and its behaviour rule."""
     registry = _registry_of(models)
     bundle = registry.current() if version is None else registry.open(version)
     print(f"{bundle.path}\nindex: {bundle.manifest.index or 'exact'}")

@@ -27,7 +27,9 @@ app = typer.Typer()
 def forget(
     users: Annotated[list[str], typer.Argument(metavar="USER", help="user_ids; after -- they may begin with a -.")],
 ) -> None:
-    """Ask that everything known of these users be deleted: history, interests, profile, unwanted items.
+    """Ask that everything known of these users be deleted.
+
+    That is history, interests, profile and unwanted items.
 
     The updater does it once it reads that. Events and dead letters stay on
     their topics as long as Kafka keeps them.
@@ -47,7 +49,7 @@ def show(
     user: Annotated[str, typer.Argument(help="user_id; after -- it may begin with a -.")],
     in_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show what is kept of a user: history, interests, unwanted items, profile, last applied event."""
+    """Show history, interests, unwanted items, profile and last applied event of a user."""
     as_bytes(user)
     with open_store(settings.load()) as store:
         [state] = store.get_many([user])

@@ -109,9 +109,9 @@ class Feedback(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return self._with([known])
 
     def after_undo(self, event: Event, history: History) -> "Feedback":
-        """Return the feedback after an event that takes a negative event back; one that is older than that does not.
+        """Return the feedback after an event that takes a negative event back.
 
-        It is remembered without a negative event too, for one that is older may arrive later.
+        One that is older than the negative event does not. It is remembered without a negative event too, for one that is older may arrive later.
         """
         return self._with([_wanted_at(self._of(event.item_id, history), key_of_event(event))])
 
@@ -129,7 +129,7 @@ class Feedback(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 def _wanted_at(known: ItemFeedback, key: Key) -> ItemFeedback:
-    """Return an item's feedback after a behaviour or an undoing event at this place in the order."""
+    """Return an item's feedback after a behaviour or an undoing event at this place."""
     if key < known.rejected or key < known.wanted:
         return known
     return ItemFeedback(known.item_id, *known.rejected, *key)

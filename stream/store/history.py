@@ -68,12 +68,12 @@ class History(msgspec.Struct, frozen=True, array_like=True, gc=False):
         )
 
     def last_key(self, item_id: str) -> Key:
-        """Return the place of the last behaviour with an item in the order of events, NEVER if there is none."""
+        """Return the place of the last behaviour with an item in the order of events, or NEVER."""
         behaviours = zip(self.item_ids, self.event_times_ms, self.event_ids, strict=True)
         return max((one[1:] for one in behaviours if one[0] == item_id), default=NEVER)
 
     def without(self, item_id: str, until: Key) -> "History":
-        """Return the history without the behaviours with an item up to this place in the order of events."""
+        """Return the history without the behaviours with an item up to this place."""
         if item_id not in self.item_ids:
             return self
         behaviours = zip(self.item_ids, self.event_times_ms, self.event_ids, strict=True)

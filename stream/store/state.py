@@ -47,12 +47,12 @@ class UserState(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def unwanted(self) -> tuple[str, ...]:
-        """Return the items that must not be recommended to the user, what was refused last at the end."""
+        """Return the items that must not be recommended, what was refused last at the end."""
         return self.feedback.unwanted
 
     @property
     def is_empty(self) -> bool:
-        """Tell whether nothing is kept of the user but that there was one: the marker of a user who was forgotten."""
+        """Tell whether nothing is kept of the user but the marker that there was one."""
         return not self.history.item_ids and not self.feedback.items
 
     def expires_ms(self, idle_days: float | None) -> int | None:
