@@ -1,6 +1,5 @@
 """Cases of interaction logs: what must come out of each, and the verdict on what did."""
 
-import json
 import re
 from dataclasses import dataclass
 from datetime import date
@@ -119,7 +118,7 @@ def _load(file: Path) -> list[Expectation]:
     except ValidationError as error:
         wrong = error.errors()[0]
         place = ".".join(str(one) for one in wrong["loc"])
-        raise ValueError(f"{file}: {place}: {wrong['msg']}, but it is {json.dumps(wrong['input'])[:80]}") from None
+        raise ValueError(f"{file}: {place}: {wrong['msg']}, but it is {str(wrong['input'])[:80]}") from None
 
 
 def judged(expected: Expectation, outcome: Outcome) -> Verdict:
