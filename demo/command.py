@@ -63,7 +63,7 @@ def _prepare(chosen: settings.Settings, log: str | None, mapping: Mapping, minut
 
 
 def _prepare_log(chosen: settings.Settings, log: str, mapping: Mapping, minutes: float | None) -> None:
-    """Prepare a model of a log, unless there is one of the very same log, read in the same way."""
+    """Prepare a model of a log, unless there is one of the same log, read in the same way."""
     stamp = stamp_of(log, mapping.given, str(chosen.rule), minutes)
     why = changes(chosen, stamp)
     if why == []:

@@ -4,9 +4,9 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
-from demo.engine.outcome import outcome
 from demo.engine.paths import log_file, one_interest_models
-from demo.engine.plan import DemoPlan, plan_for
+from demo.training.outcome import outcome
+from demo.training.plan import DemoPlan, plan_for
 from mindstream.settings import Settings
 from model_export.bundle.bundle import Bundle
 from model_export.bundle.check import check
@@ -36,7 +36,9 @@ SHOP_MODEL = "mind"
 def prepare(
     settings: Settings, source: str | None = None, mapping: Mapping | None = None, minutes: float | None = None
 ) -> None:
-    """Make what the demo needs, with progress bars on stderr, and say what was understood and how good it is.
+    """Make what the demo needs; say what was understood and how good the model is.
+
+    Progress bars are on stderr.
 
     Parameters
     ----------
@@ -105,7 +107,7 @@ def publish(
 
 
 def read_or_simulate(settings: Settings, source: str | None = None, mapping: Mapping | None = None) -> InteractionLog:
-    """Read the log, or simulate the shop's, and say what it is; keep it in Mindstream's own format."""
+    """Read the log, or simulate the shop's, and say what it is; keep it in our format."""
     where = source or settings.log
     interactions = read_log(where, mapping or Mapping()) if where else simulate().log
     _say(interactions.describe())

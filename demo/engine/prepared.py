@@ -54,7 +54,7 @@ def _state_of(source: str) -> dict[str, Any]:
 
 
 def files_of(source: str) -> Iterator[Path]:
-    """Yield the files of a log in order: the file, those in the folder, or those that the glob names."""
+    """Yield the files of a log in order: of a path, a folder or a glob."""
     path = Path(source)
     found = [path] if path.exists() else [Path(one) for one in sorted(glob.glob(source, recursive=True))]
     for one in found:
@@ -62,9 +62,13 @@ def files_of(source: str) -> Iterator[Path]:
 
 
 def changes(settings: Settings, stamp: dict[str, Any]) -> list[str] | None:
-    """Return why what is prepared is of no use for this stamp: [] if it is; None if nothing is prepared.
+    """Return why the log has to be prepared anew; None if it never was.
 
     A training's limit that is not given is whatever it was.
+
+    Returns
+    -------
+    Reasons; [] if what is prepared is of this very stamp.
     """
     if not is_prepared(settings):
         return None
@@ -74,9 +78,9 @@ def changes(settings: Settings, stamp: dict[str, Any]) -> list[str] | None:
 
 
 def forget_users(settings: Settings) -> None:
-    """Remove the users' states, which may be of other ids, unless a demo shows them now or they are elsewhere.
+    """Remove the states of the users of a log, unless a demo runs on them now.
 
-    Only of a home that a log has of its own.
+    Read in another way, the log has other ids. Only for a home that a log has of its own.
     """
     if running_embedded(settings.state) is None:
         shutil.rmtree(settings.state, ignore_errors=True)

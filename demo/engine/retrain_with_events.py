@@ -10,8 +10,8 @@ import typer
 from pandas.api.types import union_categoricals
 
 from demo.engine.paths import log_file
-from demo.engine.plan import plan_for
 from demo.engine.prepare import publish, shown_model
+from demo.training.plan import plan_for
 from mindstream import console, settings
 from model_export.commands.options import set_threads
 from model_export.data.behaviours import behaviours_of

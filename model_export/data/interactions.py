@@ -115,7 +115,7 @@ class InteractionLog:
         )
 
     def describe(self) -> str:
-        """Return lines on what was read: how much, from which columns, what was left out and why, and the notes."""
+        """Return lines on what was read, from which columns, and what was left out and why."""
         counts = [(len(self.events), "interaction"), (len(self.profiles), "user"), (len(self.items), "item")]
         events, users, items = (f"{count:,} {noun}{'s' * (count != 1)}" for count, noun in counts)
         left_out = "; ".join(f"{count:,} {reason}" for reason, count in self.dropped.items() if count)

@@ -90,7 +90,7 @@ def date(time_ms: float) -> str:
 
 
 def column_of(clues: Clues, field: str) -> str | None:
-    """Return the column that a field was read from as SQL names it; None if it is not one column."""
+    """Return the column of a field as SQL names it; None if it is not one column."""
     name = clues.log.columns.get(field, "")
     if re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", name):
         return name
@@ -112,7 +112,7 @@ def option(clues: Clues, field: str) -> str:
 
 
 def other_rule(clues: Clues, **weights: float) -> str | None:
-    """Return the setting of the rule with other weights; None if a type cannot stand in a rule."""
+    """Return the rule's setting with other weights; None if a type cannot stand in it."""
     if any(re.search(r"[,=]|^\s|\s$|^$", name) or name == "*" or not name.isprintable() for name in weights):
         return None
     lower = {name.lower(): f"{weight:g}" for name, weight in weights.items()}

@@ -32,7 +32,7 @@ MOST_RATINGS = 20
 
 
 def words_of(event_type: str) -> set[str]:
-    """Return the words of an event type such as remove_from_cart, pageView or "Product Viewed", in lower case."""
+    """Return the words of a type such as remove_from_cart or pageView, in lower case."""
     return set(re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", event_type).lower()))
 
 
@@ -61,7 +61,7 @@ def impressions_that_count(clues: Clues) -> str | None:
 
 
 def dislikes_that_count(clues: Clues) -> str | None:
-    """Say that a type counts as a behaviour whose name says that the user did not want the item."""
+    """Say that a type counts as a behaviour whose name says that it is a refusal."""
     return _wrong_weight(clues, DISLIKED, -1.0, "looks like items that users did not want, and counts as a behaviour")
 
 

@@ -8,7 +8,7 @@ __all__ = ["as_text", "suspicious_text"]
 
 
 def as_text(summary: Summary) -> str:
-    """Return types, figures and suspicions; the lines of `InteractionLog.describe` come before them."""
+    """Return types, figures and suspicions, for below `InteractionLog.describe`."""
     return "\n\n".join([_types(summary), _figures(summary), suspicious_text(summary)])
 
 

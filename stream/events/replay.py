@@ -36,7 +36,10 @@ def events_of(log: InteractionLog) -> Iterator[Event]:
 
 
 def event_times(times: pd.Series, timed: bool) -> list[int]:
-    """Return the times of events (Unix milliseconds); positions of a log without times become seconds of 2000-01-01."""
+    """Return the times of events (Unix milliseconds).
+
+    Positions of a log without times become seconds from 2000-01-01 on.
+    """
     return times.tolist() if timed else (ORDER_FROM_MS + 1_000 * times).tolist()
 
 

@@ -14,12 +14,12 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-import demo.engine.plan
+import demo.training.plan
 from demo.command import app, for_log
-from demo.engine.outcome import outcome
 from demo.engine.paths import log_file, one_interest_models
-from demo.engine.plan import duration, plan_for
 from demo.engine.prepared import changes, forget_users, stamp_of, write_stamp
+from demo.training.outcome import outcome
+from demo.training.plan import duration, plan_for
 from mindstream import settings
 from mindstream.settings import Settings
 from model_export.bundle.bundle import Bundle
@@ -51,8 +51,8 @@ def test_few_users_teach_all_of_them_in_batches_of_all_that_there_is() -> None:
     training = plan.chosen.training
     assert (training.batch_size, training.valid_share, training.test_share) == (6 * 3, 0, 0)
     assert (plan.steps, plan.is_evaluated) == (300, False)
-    assert (plan.seconds, plan.one_seconds) == (60, 20)
-    assert "300 steps of 18 examples each, at most 1 min 20 s in all" in plan.before()
+    assert (plan.seconds, plan.one_seconds) == (90, 30)
+    assert "300 steps of 18 examples each, at most 2 min in all (--minutes sets another limit)" in plan.before()
     assert "nobody is held out: fewer than 50 users" in plan.before()
 
 
@@ -89,7 +89,7 @@ def test_too_small_a_log_is_one_sentence(log: InteractionLog, sentence: str) -> 
     ("one_seconds", "said"),
     [
         (30.0, "training the model: about 1 min"),  # 300 steps at 10 a second, and twice that with several interests
-        (60.0, "training the model: 1 min, which is about 50 % of its steps; --minutes 2 would let it take all"),
+        (60.0, "training the model: 1 min 30 s, which is about 75 % of its steps; --minutes 2 would let it take all"),
     ],
 )
 def test_the_first_training_tells_how_long_the_second_takes(one_seconds: float, said: str) -> None:
@@ -241,7 +241,7 @@ def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
     monkeypatch.setitem(
         PRESETS, DEFAULT, replace(default, model=replace(default.model, dim=8, history_length=10, hidden=16))
     )
-    monkeypatch.setattr(demo.engine.plan, "STEPS_OF_FEW", 3)
+    monkeypatch.setattr(demo.training.plan, "STEPS_OF_FEW", 3)
     chosen = Settings(home=tmp_path / "home", log=None)
     monkeypatch.setattr(settings, "load", lambda: chosen)
     return chosen

@@ -49,7 +49,7 @@ def _verdict(bundle: Bundle, figures: list[dict[str, Any]]) -> str:
 
 
 def share_of_steps(bundle: Bundle) -> float:
-    """Return the share of its steps that a training took before its time was up; 1 if it ended by itself."""
+    """Return the share of the steps that a training had time for; 1 if it ended by itself."""
     training = bundle.manifest.metrics.get("training") or {}
     limit = training.get("max_seconds")
     if limit is None or training["seconds"] < limit:

@@ -10,7 +10,6 @@ from model_export.evaluation.split import split_of
 from model_export.models.presets import Preset
 from model_export.models.training_config import TrainingConfig
 from model_export.summary.clues import count_of
-from model_export.training.train import steps_for
 
 __all__ = ["DemoPlan", "duration", "plan_for"]
 
@@ -45,7 +44,8 @@ class DemoPlan:
         whole = duration(self.seconds + self.one_seconds)
         said = (
             f"training two models, one with several interests and one with a single one: {self.steps:,} steps of "
-            f"{self.chosen.training.batch_size:,} examples each, at most {whole} in all (--minutes sets another limit)"
+            f"{self.chosen.training.batch_size:,} examples each, at most {whole} in all (--minutes sets "
+            "another limit); evaluating and indexing them come on top"
         )
         if self.is_evaluated:
             return said
@@ -79,6 +79,8 @@ def plan_for(log: InteractionLog, chosen: Preset, minutes: float | None) -> Demo
     ValueError
         If there is nothing to learn: a single item, or no user with two behaviours.
     """
+    from model_export.training.train import steps_for  # here: a demo that finds a model runs without torch
+
     _require_enough(log)
     training = chosen.training
     held_out = len(log.profiles) >= HELD_OUT_FROM or bool(log.sides)
@@ -107,7 +109,7 @@ def _require_enough(log: InteractionLog) -> None:
 
 
 def _targets(log: InteractionLog, training: TrainingConfig) -> int:
-    """Count the behaviours that follow another one of the same user, of users that training learns from."""
+    """Count the behaviours of training users that follow another one of the same user."""
     counts = log.events.user_id.value_counts(sort=False)
     counts = counts[counts > 0]
     users = split_of(training, [str(one) for one in counts.index], log.sides).train

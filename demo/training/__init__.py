@@ -1,0 +1,1 @@
+"""How the demo trains its models, and how good they are, in words."""
