@@ -111,7 +111,8 @@ class Feedback(msgspec.Struct, frozen=True, array_like=True, gc=False):
     def after_undo(self, event: Event, history: History) -> "Feedback":
         """Return the feedback after an event that takes a negative event back.
 
-        One that is older than the negative event does not. It is remembered without a negative event too, for one that is older may arrive later.
+        One that is older than the negative event does not. It is remembered without a negative event too, for one that
+        is older may arrive later.
         """
         return self._with([_wanted_at(self._of(event.item_id, history), key_of_event(event))])
 

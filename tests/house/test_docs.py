@@ -14,8 +14,8 @@ import yaml
 
 from mindstream.cli import app_for
 from mindstream.settings import Settings
-from model_export.readers import FORMATS
-from model_export.readers.table import ACCEPTED, FEATURE_PREFIX, PROFILE_PREFIX
+from model_export.readers import formats
+from model_export.readers.names import ACCEPTED, FEATURE_PREFIX, PROFILE_PREFIX
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -101,10 +101,10 @@ def test_every_variable_that_a_page_names_exists() -> None:
 
 def test_every_format_of_a_log_and_every_column_is_documented() -> None:
     rows = {line.split("`")[1]: line for line in text_of("docs/data.md").splitlines() if line.startswith("| `")}
-    assert [name for name in FORMATS if name not in rows] == []
+    assert [name for name in formats() if name not in rows] == []
     assert {f"{PROFILE_PREFIX}...", f"{FEATURE_PREFIX}..."} <= set(rows)
     for field, names in ACCEPTED.items():
-        assert re.findall(r"`([^`]+)`", rows[field].split("|")[2]) == names
+        assert re.findall(r"`([^`]+)`", rows[field].split("|")[2]) == list(names)
 
 
 @pytest.mark.parametrize(("program", "rest"), shown(), ids=lambda part: part.strip()[:60])

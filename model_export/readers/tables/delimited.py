@@ -148,7 +148,7 @@ def _first_lines(connection: DuckDBPyConnection, file: str, table: Table) -> lis
         [text] = one_row(connection, f"SELECT content FROM read_text({literal(file)})")
     else:
         text = head_of(file).decode(errors="replace")
-    lines = text.lstrip("\ufeff").splitlines()[table.skip_lines :]
+    lines: list[str] = text.lstrip("\ufeff").splitlines()[table.skip_lines :]
     while lines and not lines[0].strip():
         lines = lines[1:]
     if not lines:
