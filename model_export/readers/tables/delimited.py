@@ -118,7 +118,7 @@ def dialect_of(connection: DuckDBPyConnection, file: str, table: Table, known: S
     """
     lines = _first_lines(connection, file, table)
     if table.delimiter is not None:
-        delimiter, escape = table.delimiter, '"'
+        delimiter, escape = table.delimiter, table.escape or '"'
     else:
         delimiter, escape = _sniffed(connection, file, table, lines[0], known)
     escape = table.escape or escape
@@ -227,11 +227,12 @@ def select(files: Sequence[str], dialect: Dialect, rejects: str, hive: bool = Fa
         "delim": dialect.delimiter,
         "quote": dialect.quote,
         "escape": dialect.escape,
-        "nullstr": list(MISSING),
+        "nullstr": [one for one in MISSING if not dialect.escape or dialect.escape not in one],
         "store_rejects": True,
         "rejects_table": rejects,
         "rejects_scan": f"{rejects}_scans",
         "max_line_size": LONGEST_LINE,
+        "buffer_size": 2 * LONGEST_LINE,  # not 32 times: of several tables that are read at once each has its own
         "hive_partitioning": hive,
     }
     listed = ", ".join(f"{name}={literal(value)}" for name, value in options.items())

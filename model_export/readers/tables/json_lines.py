@@ -55,7 +55,8 @@ def _lines(files: Sequence[str]) -> str:
     # No text of JSON holds these control characters: they have to be escaped there. So a line is one cell.
     return (
         f"read_csv({listed}, columns={{'line': 'VARCHAR'}}, auto_detect=false, header=false, delim='\x1f', "
-        f"nullstr='\x1e', quote='', escape='', max_line_size={LONGEST_LINE}, ignore_errors=true)"
+        f"nullstr='\x1e', quote='', escape='', max_line_size={LONGEST_LINE}, "
+        f"buffer_size={2 * LONGEST_LINE}, ignore_errors=true)"
     )
 
 

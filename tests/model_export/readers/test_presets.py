@@ -10,7 +10,7 @@ from model_export.data.interactions import InteractionLog
 from model_export.readers.presets import PRESETS, preset, recognise
 from model_export.readers.presets.peek import found_at
 from testbed.look_alikes import LOOK_ALIKES, Expected, LookAlike
-from tests.support.run_layout import run_layout as read_log
+from model_export.readers import read_log
 
 
 def known(value: object) -> object:
