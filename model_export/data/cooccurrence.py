@@ -36,14 +36,21 @@ def co_occurrence(
     """
     pairs = csr_matrix((num_items, num_items), dtype=np.float64)
     for some in user_blocks(sequences, _some_users(sequences, users)):
-        positions, owners = positions_of(sequences, some)
-        rows = sequences.items[positions]
-        for step in range(1, reach + 1):
-            together = owners[step:] == owners[:-step]
-            left, right = rows[:-step][together], rows[step:][together]
-            weight = 1 / step if distance_weight == "inverse" else 1.0
-            pairs += coo_matrix((np.full(len(left), weight), (left, right)), shape=pairs.shape).tocsr()
+        pairs += _followers(sequences, some, num_items, reach, distance_weight)
     return pairs + pairs.T
+
+
+def _followers(sequences: Sequences, users: np.ndarray, num_items: int, reach: int, distance_weight: str) -> csr_matrix:
+    """Count how often one item stands up to `reach` positions before another: float64 (items, items)."""
+    positions, owners = positions_of(sequences, users)
+    rows = sequences.items[positions]
+    pairs = csr_matrix((num_items, num_items), dtype=np.float64)
+    for step in range(1, reach + 1):
+        together = owners[step:] == owners[:-step]
+        left, right = rows[:-step][together], rows[step:][together]
+        weight = 1 / step if distance_weight == "inverse" else 1.0
+        pairs += coo_matrix((np.full(len(left), weight), (left, right)), shape=pairs.shape).tocsr()
+    return pairs
 
 
 def _some_users(sequences: Sequences, users: np.ndarray) -> np.ndarray:

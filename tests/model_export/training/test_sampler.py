@@ -9,6 +9,7 @@ import pytest
 import torch
 from scipy.sparse import csr_matrix
 
+from model_export.data import dataset
 from model_export.data.cooccurrence import Neighbours
 from model_export.data.dataset import Sequences
 from model_export.models.training_config import TrainingConfig
@@ -142,6 +143,22 @@ def test_without_weights_targets_are_drawn_as_from_a_list_of_them(half_life: flo
         sequences = replace(ladder(3, 9), weights=weights)
         batch = Sampler(sequences, np.arange(2), 4, training, 300, CPU).batch()
         assert batch.target.tolist() == sequences.items[targets[places]].tolist()
+
+
+@pytest.mark.parametrize("half_life", [None, 0.25])
+def test_blocks_of_targets_weigh_as_all_at_once(half_life: float | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = np.arange(1, 28, dtype=np.float32)
+    training = TrainingConfig(batch_size=16, negatives=8, recency_half_life=half_life)
+
+    def cumulative() -> list[float]:
+        sampler = Sampler(replace(ladder(3, 9), weights=weights), np.arange(2), 4, training, 300, CPU)
+        return sampler.by_weight.tolist()
+
+    targets = np.array([place for place in range(18) if place % 9])
+    recency = 0.5 ** ((17 - targets) / 16 / half_life) if half_life else np.ones(16)
+    assert cumulative() == np.cumsum(weights[targets] * recency).tolist()
+    monkeypatch.setattr(dataset, "BLOCK", 5)
+    assert cumulative() == np.cumsum(weights[targets] * recency).tolist()
 
 
 def test_where_all_happened_at_once_none_is_older() -> None:
