@@ -94,7 +94,9 @@ def test_a_part_knows_its_own_users_items_and_types_alone() -> None:
     assert part.sides == {"ann": "train", "bob": "train"}
     # What the reading left out is not forgotten where a part is looked at.
     assert (part.dropped, part.notes) == ({"without a user": 3}, ("read with care",))
-    assert part.describe().endswith("2 interactions of 2 users with 1 items; rows dropped: 3 without a user")
+    assert (
+        "2 interactions of 2 users with 1 item, of 1970-01-01 (UTC)\n  left out: 3 without a user\n" in part.describe()
+    )
 
 
 def test_before_and_after_a_time() -> None:

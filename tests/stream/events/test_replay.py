@@ -34,7 +34,7 @@ def log_of(events: int, users: int) -> InteractionLog:
 
 @pytest.mark.parametrize("at_a_time", [1, 3, 10, 100])
 def test_every_event_of_every_type_comes_out_once_and_in_order(at_a_time: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replay, "AT_A_TIME", at_a_time)
+    monkeypatch.setattr(replay, "BLOCK", at_a_time)
     assert list(events_of(log_of(10, 4))) == [
         Event(
             f"u{number % 4}",
