@@ -16,7 +16,9 @@ __all__ = ["read_behaviours"]
 def read_behaviours(
     path: str | Path, mapping: Mapping = AS_IT_IS, since: datetime | None = None, until: datetime | None = None
 ) -> InteractionLog:
-    """Read a log's behaviours by the configured rule (MINDSTREAM_BEHAVIOURS), between two dates (UTC).
+    """Read the behaviours of a log between two dates (UTC), by the configured rule.
+
+    The rule is MINDSTREAM_BEHAVIOURS. What happens after the period takes nothing back in it.
 
     Raises
     ------

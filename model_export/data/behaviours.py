@@ -91,7 +91,7 @@ class _Negatives:
         return pairs
 
     def next_ones(self, numbers: np.ndarray) -> np.ndarray:
-        """Return the next negative event of the same user and item after each event, -1 if there is none.
+        """Return the next negative event of the same user and item after each event.
 
         Parameters
         ----------
@@ -99,7 +99,7 @@ class _Negatives:
 
         Returns
         -------
-        int64 (n,), rows in the log
+        int64 (n,), rows in the log, -1 if there is none
         """
         if not len(self.keys):
             return np.full(len(numbers), -1)

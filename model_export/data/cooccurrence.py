@@ -41,7 +41,7 @@ def co_occurrence(
 
 
 def _followers(sequences: Sequences, users: np.ndarray, num_items: int, reach: int, distance_weight: str) -> csr_matrix:
-    """Count how often one item stands up to `reach` positions before another: float64 (items, items)."""
+    """Count how often one item stands up to `reach` positions before another."""
     positions, owners = positions_of(sequences, users)
     rows = sequences.items[positions]
     pairs = csr_matrix((num_items, num_items), dtype=np.float64)
@@ -54,7 +54,7 @@ def _followers(sequences: Sequences, users: np.ndarray, num_items: int, reach: i
 
 
 def _some_users(sequences: Sequences, users: np.ndarray) -> np.ndarray:
-    """Return the users, or of a large log as many of them, drawn by chance, as have `MOST_BEHAVIOURS`."""
+    """Return the users; of a large log some by chance, who have `MOST_BEHAVIOURS`."""
     if sequences.lengths[users].sum() <= MOST_BEHAVIOURS:
         return users
     drawn = np.random.default_rng(len(users)).permutation(users)

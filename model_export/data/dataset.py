@@ -381,9 +381,9 @@ def item_counts(sequences: Sequences, users: np.ndarray, num_items: int) -> np.n
 
 
 class LaterBehaviours:
-    """The behaviours of some users that follow another one of the same user, numbered user after user.
+    """The behaviours of some users that follow another one of the same user.
 
-    Positions are computed from the numbers: a list of them and of their users would take 16 bytes a behaviour.
+    They are numbered, user after user. Positions are computed from the numbers: a list of them and of their users would take 16 bytes a behaviour.
 
     Parameters
     ----------
@@ -399,11 +399,15 @@ class LaterBehaviours:
         return int(self.ends[-1]) if len(self.ends) else 0
 
     def at(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the positions in sequences.items of behaviours by number, and their users: int64 (n,) each.
+        """Return the positions of behaviours in sequences.items by number, and their users.
 
         Parameters
         ----------
         numbers : int64 (n,), 0 to the length.
+
+        Returns
+        -------
+        positions int64 (n,) and users int64 (n,)
         """
         places = np.searchsorted(self.ends, numbers, side="right")
         return numbers + self.first[places], self.users[places]

@@ -103,7 +103,7 @@ class InteractionLog:
         return self.with_events(self.events.iloc[start:end].reset_index(drop=True))
 
     def with_events(self, events: pd.DataFrame) -> "InteractionLog":
-        """Return the log with some of its events; items, profiles and sides are those of the events."""
+        """Return the log with some of its events, and their items, profiles and sides alone."""
         some = replace(self, events=events)
         users, items = (some.events[name].cat.categories for name in ("user_id", "item_id"))
         of_users = set(users) if self.sides else set()
@@ -139,7 +139,7 @@ class InteractionLog:
 
 
 def _coded(column: pd.Series) -> pd.Categorical | None:
-    """Return a column as a categorical of the sorted distinct str that occur; None if it is one already."""
+    """Return a column as codes of the sorted distinct str in it; None if it is so already."""
     if not isinstance(column.dtype, pd.CategoricalDtype):
         codes, values = pd.factorize(column.astype("str"), sort=True)
         return pd.Categorical.from_codes(codes, pd.Index(values, dtype="str"))

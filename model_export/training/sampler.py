@@ -63,7 +63,7 @@ class Sampler:
         self.log_q = torch.from_numpy(np.log(share * training.negatives).astype(np.float32)).to(device)
 
     def _cumulative_weights(self) -> np.ndarray:
-        """Return the cumulative weights (targets,) of targets: of their types, halved with each half-life of age."""
+        """Return the cumulative weights (targets,) of targets: type times recency."""
         cumulative, total, done = np.empty(len(self.targets)), 0.0, 0
         recency = self._recency()
         for positions in self.targets.blocks():

@@ -152,7 +152,7 @@ def test_blocks_of_targets_weigh_as_all_at_once(half_life: float | None, monkeyp
 
     def cumulative() -> list[float]:
         sampler = Sampler(replace(ladder(3, 9), weights=weights), np.arange(2), 4, training, 300, CPU)
-        return sampler.by_weight.tolist()
+        return list(sampler.by_weight)
 
     targets = np.array([place for place in range(18) if place % 9])
     recency = 0.5 ** ((17 - targets) / 16 / half_life) if half_life else np.ones(16)
