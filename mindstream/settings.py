@@ -258,7 +258,7 @@ def _names_in(listed: str) -> list[str]:
 
 
 def _rule_of(counted: list[str], ignored: list[str]) -> str:
-    """Write the rule by which these types count, or all but the ignored ones if there are none."""
+    """Write the rule by which these types count, or else all but the ignored ones."""
     if counted:
         return ",".join([*(f"{name}=1" for name in counted), f"{OTHERS}=0"])
     return ",".join(f"{name}=0" for name in ignored) or f"{OTHERS}=1"
