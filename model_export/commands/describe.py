@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
@@ -40,12 +40,12 @@ def describe(
     else:
         print(f"{interactions.describe()}\n\n{as_text(summary)}")
     if plot:
-        _plot(summary)
+        _plot(summary, sys.stderr if as_json else sys.stdout)  # beside JSON stdout is for programs
     if png is not None:
         _write_png(summary, png)
 
 
-def _plot(summary: Summary) -> None:
+def _plot(summary: Summary, where: TextIO) -> None:
     """Print the plot, or say on stderr why there is none."""
     if not summary.timed:
         print("there is no plot: the log has an order and no times", file=sys.stderr)
@@ -54,8 +54,8 @@ def _plot(summary: Summary) -> None:
 
     from model_export.summary.plot import bars_of
 
-    print()
-    Console().print(bars_of(summary.by_day))
+    print(file=where)
+    Console(file=where).print(bars_of(summary.by_day))
 
 
 def _write_png(summary: Summary, file: Path) -> None:
