@@ -72,7 +72,9 @@ def _diamonds(trail: pd.DataFrame, names: list[str]) -> list[alt.Chart]:
 
 
 def interest_names(themes: list[Theme]) -> list[str]:
-    """Return the names of interests in charts: the number and the theme."""
+    """Return the names of interests in charts: the number and the theme, if there are any."""
+    if not any(theme.words for theme in themes):  # as in a log without categories
+        return [f"interest {number}" for number in range(1, len(themes) + 1)]
     return [f"{number}: {theme.words or 'mixed'}" for number, theme in enumerate(themes, start=1)]
 
 

@@ -245,12 +245,13 @@ class Engine:
         return version
 
     def places(self) -> dict[str, str]:
-        """Return where broker and store are, without secrets."""
+        """Return where broker and store are, without secrets, and which log is shown."""
         redis = self.settings.redis.get_secret_value()
         kind = "embedded" if self.cluster.life else "Apache Kafka"
         return {
             "Broker": f"{kind}, {self.cluster.bootstrap_servers}",
             "Store": f"Redis, {parse(redis)}" if redis else f"LMDB, {self.settings.state}",
+            **({"Log": self.settings.log.name} if self.settings.log else {}),
         }
 
     def close(self) -> None:

@@ -25,9 +25,10 @@ def show(served: Served, state: UserState | None) -> None:
     trail = found.trail(state, served.recommender.extractor)
     drawn = charts.interest_map(found.sample(), found.behaviours(state), trail, themes, importance)
     st.altair_chart(drawn, width="stretch")
+    differing = "categories" if served.categories else "items"
     st.caption(
         "Dots are items, rings your last behaviours, diamonds your interests; the lines are the ways they took "
-        "with your last events. Two of many dimensions: those along which the categories differ most."
+        f"with your last events. Two of many dimensions: those along which the {differing} differ most."
     )
     st.markdown("**Which behaviour made which interest** (routing weights)")
     st.altair_chart(charts.heat_map(coupling(state, served.bundle), themes), width="stretch")

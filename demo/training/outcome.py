@@ -35,7 +35,7 @@ def _verdict(bundle: Bundle, figures: list[dict[str, Any]]) -> str:
     unsure = " (within chance)" if low <= knn <= high else ""
     share = share_of_steps(bundle)
     if model >= knn:
-        return f"the model finds {'more than' if model > knn else 'as much as'} item-kNN{unsure}"
+        return "the model finds as much as item-kNN" if model == knn else f"the model finds more than item-kNN{unsure}"
     less = f"the model finds less than item-kNN, a simple method{unsure}"
     if share < 1:
         return (

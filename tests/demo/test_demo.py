@@ -825,10 +825,12 @@ def test_where_things_are_is_said_without_secrets(engine: Engine) -> None:
         "Store": f"LMDB, {engine.settings.state}",
     }
     url = "redis://:s3cret@redis.shop:6379"
-    elsewhere = SimpleNamespace(settings=Settings(redis=SecretStr(url)), cluster=Cluster("kafka.shop:9092"))
+    own = Settings(redis=SecretStr(url), log=Path("logs/clicks.csv"))
+    elsewhere = SimpleNamespace(settings=own, cluster=Cluster("kafka.shop:9092"))
     assert Engine.places(cast(Engine, elsewhere)) == {
         "Broker": "Apache Kafka, kafka.shop:9092",
         "Store": "Redis, redis.shop:6379",
+        "Log": "clicks.csv",
     }
 
 

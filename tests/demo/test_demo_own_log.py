@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+import demo.engine.prepare
 import demo.training.plan
 from demo.command import app, for_log
 from demo.engine.paths import log_file, one_interest_models
@@ -143,6 +144,7 @@ def test_the_outcome_is_a_table_in_plain_words() -> None:
 @pytest.mark.parametrize(
     ("bundle", "verdict"),
     [
+        (bundle_with(16.4, 16.4), r"^the model finds as much as item-kNN$"),
         (bundle_with(17.0, 16.4), r"^the model finds more than item-kNN \(within chance\)$"),
         (
             bundle_with(9.0, 16.4),
@@ -289,6 +291,23 @@ def test_ctrl_c_while_it_trains_leaves_nothing_that_is_taken_for_prepared(tiny: 
     assert "Traceback" not in errors
     [home] = (tmp_path / "home" / "logs").iterdir()
     assert changes(Settings(home=home, log=tiny), stamp_of(str(tiny), {}, "", None)) is None
+
+
+def test_a_preparation_that_was_stopped_begins_anew_although_an_older_model_is_there(
+    tiny: Path, bundle: Bundle, shop: Any, quick: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = home_of(bundle, shop, for_log(tiny).home)
+    write_stamp(mine, stamp_of(str(tiny), {}, str(mine.rule), 5.0))
+    os.utime(tiny, ns=(5, 5))
+
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo.engine.prepare, "prepare", stopped)
+    for _ in range(2):
+        done = CliRunner().invoke(app, ["--log", str(tiny), "--only-prepare"])
+        assert done.exit_code == 130
+        assert done.stdout.startswith(f"{tiny} is prepared anew: the log has changed\n")
 
 
 def test_a_log_that_has_too_little_is_one_sentence(tmp_path: Path, quick: Settings) -> None:

@@ -192,6 +192,7 @@ def test_charts_can_be_drawn(bundle: Bundle, state: UserState) -> None:
     assert [layer["mark"]["type"] for layer in drawn["layer"]] == ["circle", "point", "line", "point", "text"]
     names = charts.interest_names([camping, Theme(), Theme("bath")])
     assert names == ["1: camping", "2: mixed", "3: mostly bath"]
+    assert charts.interest_names([Theme(), Theme()]) == ["interest 1", "interest 2"]  # a log without categories
     heat = charts.heat_map(coupling(state, bundle), [camping] * len(state.capsules.vectors))
     assert heat.to_dict()["mark"]["type"] == "rect"
 
