@@ -56,16 +56,18 @@ def main(
 
 
 def parts_of(rows: int, seed: int) -> Iterator[pa.Table]:
-    """Yield the log in parts: users of about 40 events, items of Zipf popularity, in order."""
+    """Yield the log in parts: users of about 40 events and their tastes, in order."""
     made = np.random.default_rng(seed)
     users = max(1, rows // EVENTS_PER_USER)
     for start in range(0, rows, PART):
         count = min(PART, rows - start)
-        items = (ITEMS ** made.random(count)).astype(np.int64) - 1  # log-uniform ranks: popularity falls as 1 / rank
+        by = made.integers(users, size=count)
+        taste = (0.618034 * by + 0.02 * made.standard_cauchy(count)) % 1  # alike users take alike items
+        items = (ITEMS * taste**3).astype(np.int64)  # the cube makes a few popular
         seconds = START + (np.arange(start, start + count) * (DAYS * 86_400 / rows)).astype(np.int64)
         yield pa.table(
             {
-                "user_id": _named("user-", made.integers(users, size=count)),
+                "user_id": _named("user-", by),
                 "item_id": _named("item-", items),
                 "event_type": pa.array(np.array(TYPES)[made.choice(3, size=count, p=[0.9, 0.07, 0.03])]),
                 "timestamp": pa.array(seconds),

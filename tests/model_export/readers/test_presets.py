@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from model_export.data.interactions import InteractionLog
+from model_export.readers import read_log
 from model_export.readers.presets import PRESETS, preset, recognise
 from model_export.readers.presets.peek import found_at
 from testbed.look_alikes import LOOK_ALIKES, Expected, LookAlike
-from model_export.readers import read_log
 
 
 def known(value: object) -> object:
