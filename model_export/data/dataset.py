@@ -383,7 +383,8 @@ def item_counts(sequences: Sequences, users: np.ndarray, num_items: int) -> np.n
 class LaterBehaviours:
     """The behaviours of some users that follow another one of the same user.
 
-    They are numbered, user after user. Positions are computed from the numbers: a list of them and of their users would take 16 bytes a behaviour.
+    They are numbered, user after user. Positions are computed from the numbers: a list of them and of their users would
+    take 16 bytes a behaviour.
 
     Parameters
     ----------
