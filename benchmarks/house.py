@@ -38,9 +38,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "mindstream": (),  # the ground: settings, console, files
     _BUNDLE: ("mindstream",),
     _DATA: ("mindstream",),
-    f"{_READERS}.mapping": (),
-    f"{_READERS}.layout": (f"{_READERS}.mapping",),
-    f"{_READERS}.presets": (_DATA, f"{_READERS}.mapping", f"{_READERS}.layout"),
+    f"{_READERS}.layout": ("mindstream",),
+    f"{_READERS}.presets": ("mindstream", _DATA, f"{_READERS}.layout"),
     _READERS: ("mindstream", _DATA),
     _MODELS: ("mindstream", _BUNDLE, _DATA),
     _EVALUATION: ("mindstream", _BUNDLE, _DATA, _MODELS),

@@ -22,15 +22,16 @@ LogPath = Annotated[
 
 
 def takes_log(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command with a parameter `mapping: Mapping` the options of a mapping in its place.
+    """Give a command the options of a mapping in the place of its parameter `mapping`.
 
     `--mapping FILE` reads them from a TOML file; what is given beside it comes first.
     """
     options = _options()
 
     @wraps(command)
-    def with_options(**given: Any) -> Any:
-        chosen = {name: given.pop(name) for name in options}
+    def with_options(*positional: Any, **named: Any) -> Any:
+        given = signature.bind(*positional, **named).arguments
+        chosen = {name: given.pop(name, None) for name in options}
         file = chosen.pop(PARAMETER)
         return command(**given, mapping=load_mapping(file, **chosen))
 

@@ -92,7 +92,7 @@ AS_IT_IS = Mapping()  # nothing is said of the log
 
 
 def load_mapping(file: Path | None, **options: Any) -> Mapping:
-    """Read a mapping from a TOML file, with the options that are given in its place or above it.
+    """Read a mapping from a TOML file and options; an option comes before the file.
 
     Paths in the file are relative to it.
 
