@@ -2,15 +2,14 @@
 
 import duckdb
 
+from model_export.readers.cleaning import BLANKS, MISSING
+
 __all__ = ["NUMBER", "cells_of", "literal", "matches", "number_of_text", "present", "tidy", "type_of"]
 
 # Python's re and RE2 read it the same.
 NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 
-_MISSING = (
-    *("", "-", "--", "?", "na", "n/a", "#n/a", "nan", "nat", "null", "none", "nil", "undefined", "(not set)"),
-    *(r"\n", "<na>", "<null>", "(null)", "unknown"),
-)
+_MISSING = ("", "?", "nat", "<null>", *sorted(MISSING))
 _BLANK = r"[\s\x{00A0}\x{2009}\x{200E}\x{200F}\x{202F}\x{FEFF}]"  # of Unicode's, those that programs write in times
 
 # Pattern, and what stands in its place everywhere; in this order.
@@ -44,7 +43,8 @@ def present(text: str) -> str:
     """Write the SQL that tells whether a text cell is there, and no word for a missing value."""
     words = ", ".join(map(literal, _MISSING))
     # Most cells are told by their first character, or their length: none of the words begins with a digit or is long.
-    is_word = f"lower(trim({text}, E' \\t\\r\\n\\u00a0')) IN ({words})"
+    blanks = " || ".join(f"chr({ord(one)})" for one in BLANKS)
+    is_word = f"lower(trim({text}, {blanks})) IN ({words})"
     return (
         f"CASE WHEN {text} IS NULL THEN false WHEN {text} >= '0' AND ({text} < ':' OR strlen({text}) > 12) THEN true "
         f"ELSE NOT {is_word} END"
