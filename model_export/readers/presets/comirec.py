@@ -23,7 +23,7 @@ def _names(found: Found) -> list[str]:
 
 
 def _layout(found: Found) -> Layout:
-    """Return the layout, in which each file's first line tells whether its lines have blanks or commas."""
+    """Return the layout; each file's first line tells whether it has blanks or commas."""
     names = _names(found)
     if not names:
         raise FileNotFoundError(
@@ -63,7 +63,7 @@ _INTEGER = "'-?[0-9]{1,18}'"  # of more digits some do not fit into 64 bits
 
 
 def _cells(side: str) -> str:
-    """Return the lines of one file as cells; whether they have commas is told by its first line."""
+    """Return the lines of one file as cells, cut at commas if the first line has any."""
     return f"""
         SELECT '{side}' AS side, row_number,
             contains(first(line) OVER (ORDER BY row_number), ',') AS has_commas, line

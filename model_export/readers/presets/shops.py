@@ -250,7 +250,7 @@ def _layout_retail(found: Found) -> Layout:
 
 
 def _retail_items(prices: str) -> str:
-    """Return the statement for the items, with the words that other items have too as side feature.
+    """Return the statement for the items, with words that others share as side feature.
 
     What is called alike (bags with one pattern, one thing in several colours) is bought alike.
     """
