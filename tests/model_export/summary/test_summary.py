@@ -100,6 +100,13 @@ def test_duplicates_do_not_stand_beside_each_other() -> None:
     assert summarise(log_of([*rows, ("b", "x", "cart", 5), ("a", "y", "view", 5)]), RULE, NOW_MS).duplicates == 1
 
 
+def test_the_same_at_another_time_is_no_duplicate() -> None:
+    assert (
+        summarise(log_of([("a", "x", "view", START_MS), ("a", "x", "view", START_MS + 1)]), RULE, NOW_MS).duplicates
+        == 0
+    )
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_figures_are_those_of_pandas(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -328,6 +335,7 @@ PLANTED: dict[str, tuple[InteractionLog, str]] = {
 HARMLESS: dict[str, InteractionLog] = {
     "nothing": log_of(usual()),
     "nothing, coded": log_of(usual(), coded=True),
+    "few users, each with a good share": log_of([row for row in usual() if row[0] < "u06"]),
     "a keen user": log_of(with_rows(*busy("keen", 20))),
     "a guest who comes seldom": log_of(with_rows(*busy("guest", 10))),
     "a popular item": log_of(
