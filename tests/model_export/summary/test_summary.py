@@ -335,7 +335,7 @@ PLANTED: dict[str, tuple[InteractionLog, str]] = {
 HARMLESS: dict[str, InteractionLog] = {
     "nothing": log_of(usual()),
     "nothing, coded": log_of(usual(), coded=True),
-    "few users, each with a good share": log_of([row for row in usual() if row[0] < "u06"]),
+    "few users, each with a good share": log_of([*(row for row in usual() if row[0] < "u06"), *busy("u06", 20)]),
     "a keen user": log_of(with_rows(*busy("keen", 20))),
     "a guest who comes seldom": log_of(with_rows(*busy("guest", 10))),
     "a popular item": log_of(
