@@ -36,7 +36,7 @@ from model_export.training.loop import TrainingRun
 ROOT = Path(__file__).parents[3]
 OWN = ["simulate", "train", "evaluate", "export"]
 OF_BUNDLES = ["check", "publish", "list", "show", "promote", "rollback", "prune"]
-COMMANDS = [*OWN, *OF_BUNDLES, "retrain"]
+COMMANDS = ["describe", *OWN, *OF_BUNDLES, "retrain"]
 
 
 class Shell:
@@ -70,7 +70,7 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Shell:
 def log(shell: Shell) -> Path:
     path = shell.folder / "new" / "log.parquet"
     said = shell.succeed("simulate", path, "--users", "60", "--seed", "3")
-    assert re.fullmatch(r"simulated shop: [\d,]+ interactions of 60 users with .*\n  left out: nothing\n", said)
+    assert re.fullmatch(r"simulated shop \(seed 3\): [\d,]+ interactions of 60 users with .*\n  left out: nothing\n", said)
     return path
 
 
