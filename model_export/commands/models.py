@@ -112,13 +112,16 @@ def evaluate(
     ] = "comirec",
 ) -> None:
     """Print Recall@N, HR@N and NDCG@N of a model and of the baselines, on the same users."""
+    from model_export.evaluation.evaluate import check_protocol
     from model_export.evaluation.evaluate import evaluate as evaluate_model
     from model_export.evaluation.report import metrics_json, metrics_table
     from model_export.models.checkpoint import load
 
+    check_protocol(protocol)  # before a log is read that may be large
+    trained = load(checkpoint)
     interactions = read_behaviours(log, mapping)
     print(interactions.describe(), file=sys.stderr)  # stdout is the table and the JSON
-    figures = evaluate_model(load(checkpoint), interactions, protocol)
+    figures = evaluate_model(trained, interactions, protocol)
     print(f"{protocol}: {figures[0].users:,} users; in brackets the 95 % interval\n")
     print(metrics_table(figures))
     print(json.dumps({"protocol": protocol, "figures": [metrics_json(one) for one in figures]}))

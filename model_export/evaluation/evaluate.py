@@ -22,6 +22,7 @@ __all__ = [
     "COMIREC_LENGTH",
     "EvaluationData",
     "cases_of_test_users",
+    "check_protocol",
     "chronological_data",
     "comirec_data",
     "evaluate",
@@ -138,8 +139,7 @@ def evaluate(
     ValueError
         If the protocol is unknown, or the log has nothing to ask.
     """
-    if protocol not in PROTOCOLS:
-        raise ValueError(f"unknown protocol {protocol!r}; expected one of: {', '.join(PROTOCOLS)}")
+    check_protocol(protocol)
     data = PROTOCOLS[protocol](checkpoint, log)
     num_items = len(checkpoint.vocabulary.item_ids)
     counts = item_counts(data.sequences, data.split.train, num_items)
@@ -150,6 +150,12 @@ def evaluate(
     asked = [(ranker, unseen_only) for ranker in rankers for unseen_only in (False, True)]
     bar = tqdm(asked, desc="judging", disable=not progress)
     return [evaluate_ranker(ranker, data.cases, unseen_only, seed) for ranker, unseen_only in bar]
+
+
+def check_protocol(protocol: str) -> None:
+    """Raise ValueError if there is no such protocol; lists them."""
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"unknown protocol {protocol!r}; expected one of: {', '.join(PROTOCOLS)}")
 
 
 def comirec_data(checkpoint: Checkpoint, log: InteractionLog) -> EvaluationData:
