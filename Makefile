@@ -1,4 +1,5 @@
-# make demo    set up, prepare a model if there is none, show the demo in a browser; LOG=path shows a real log
+# make demo    set up, prepare a model if there is none, show the demo in a browser; LOG=path shows a real log, whose columns
+#              MAPPING=shop.toml names
 # make check   set up, run the linters and the tests that need no service and no patience: two or three minutes
 # make test    set up, run all tests; WORKERS=n at a time
 # make lint    set up, run ruff and mypy
@@ -17,7 +18,7 @@ PYTEST := $(PY) -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadsco
 .PHONY: demo check test lint docs setup lock
 
 demo: setup
-	@$(PY) -m demo $(if $(LOG),--log "$(LOG)")
+	@$(PY) -m demo $(if $(LOG),--log "$(LOG)") $(if $(MAPPING),--mapping "$(MAPPING)")
 
 # Tests start hundreds of processes, each of which would compile all that it imports.
 check test: export PYTHONDONTWRITEBYTECODE =
