@@ -1,14 +1,18 @@
 """The mapping of a log: which column is which, and how the file is to be read; from options or a TOML file."""
 
+import re
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 
-__all__ = ["AS_IT_IS", "FIELDS", "Mapping", "load_mapping"]
+__all__ = ["AS_IT_IS", "FIELDS", "NO_QUOTE", "Mapping", "load_mapping"]
 
 FIELDS = ("user", "item", "time", "type", "value", "title", "category", "price")
+
+NO_QUOTE = ("", "none")
+LONGEST_DELIMITER = 4
 
 _COLUMN = "column, nested name (properties.product_id) or list (items[].item_id)"
 
@@ -40,7 +44,9 @@ class Mapping(BaseModel):
     columns: tuple[str, ...] = Field(
         default=(), description="names of the columns of a file without a header, with commas"
     )
-    delimiter: str | None = Field(default=None, description=r"what separates cells: one to four characters, or \t")
+    delimiter: Annotated[str, StringConstraints(strip_whitespace=False)] | None = Field(
+        default=None, description=r"what separates cells: one to four characters, or \t"
+    )
     quote: str | None = Field(
         default=None, description="character that quotes cells; none: quotes are plain characters"
     )
@@ -68,8 +74,20 @@ class Mapping(BaseModel):
     @field_validator("delimiter")
     @classmethod
     def _unescape(cls, value: str | None) -> str | None:
-        r"""Read \t as a tab, which few shells can type."""
-        return value.replace("\\t", "\t") if value else None
+        r"""Read \t as a tab, and \x01 as the character of that number, which few shells can type."""
+        if value is None:
+            return None
+        value = re.sub(r"\\x([0-9a-fA-F]{2})", lambda found: chr(int(found[1], 16)), value.replace("\\t", "\t"))
+        if not 1 <= len(value) <= LONGEST_DELIMITER:
+            raise ValueError(rf"right are one to {LONGEST_DELIMITER} characters, or \t")
+        return value
+
+    @field_validator("quote")
+    @classmethod
+    def _check_quote(cls, value: str | None) -> str | None:
+        if value is not None and len(value) != 1 and value.lower() not in NO_QUOTE:
+            raise ValueError('right is one character, such as ", or none')
+        return value
 
     def updated(self, **given: Any) -> "Mapping":
         """Return the mapping with other values where they are given (not None).

@@ -5,18 +5,19 @@ from collections.abc import Sequence
 import pandas as pd
 from duckdb import DuckDBPyConnection
 
+from mindstream.mapping import Mapping
 from model_export.data.interactions import ITEM_COLUMNS, RESERVED, SEPARATOR
-from model_export.readers.cleaning import clean_id, clean_text
-from model_export.readers.columns import Column, Unnesting, quoted, text_of
-from model_export.readers.fields import Fields
+from model_export.readers.cleaning import clean_id, clean_text, prices_have_commas, read_price
+from model_export.readers.columns import Column, Unnesting, find, text_of
+from model_export.readers.fields import OF_ITEM, Fields, listed
 from model_export.readers.names import ACCEPTED, FEATURE_PREFIX, PROFILE_PREFIX, letters
-from model_export.readers.tables.delimited import literal
+from model_export.readers.rows.placing import KEPT
+from model_export.readers.sql import quoted
 from model_export.readers.tables.open_table import OpenTable
-from model_export.readers.tables.query import arrow_table, one_row
+from model_export.readers.tables.query import arrow_table
 
-__all__ = ["KEPT", "catalogue_select", "count_titles", "items_of", "profiles_of", "users_select"]
+__all__ = ["catalogue_select", "items_of", "profiles_of", "users_select"]
 
-KEPT = "rows_kept"  # the view of the rows that are kept: user_id, item_id, event_time_ms, title, category, price, ...
 MOST_PROFILE_VALUES = 1_000  # of a field; names and addresses tell nothing of others
 
 
@@ -30,14 +31,14 @@ def items_of(connection: DuckDBPyConnection, fields: Fields, beside: str | None,
     beside : SELECT of the tables beside the log, or None.
     notes : sentences on what was noticed; added to in place.
     """
-    names: list[str] = [name for name in ("title", "category", "price") if name in fields.columns]
+    names: list[str] = [name for name in OF_ITEM if name in fields.columns]
     names += [FEATURE_PREFIX + name for name in fields.features]
     own = _last_known(connection, "item_id", names)
     if beside is not None:
         own = _merged(_beside(connection, beside, "item_id", notes), own, "item_id")
     own = own.rename(columns=lambda name: name.removeprefix(FEATURE_PREFIX))
     if "price" in own:
-        own["price"] = _prices(connection, own.price, notes)
+        own["price"] = _prices(own.price, notes)
     return own[[name for name in own if name not in RESERVED or name in ITEM_COLUMNS]]
 
 
@@ -103,48 +104,43 @@ def _merged(first: pd.DataFrame, second: pd.DataFrame, key: str) -> pd.DataFrame
     return first.set_index(key).combine_first(second.set_index(key)).reset_index()
 
 
-def _prices(connection: DuckDBPyConnection, cells: pd.Series, notes: list[str]) -> pd.Series:
+def _prices(cells: pd.Series, notes: list[str]) -> pd.Series:
     """Read prices as people write them: float, NaN where unknown."""
-    table = pd.DataFrame({"cell": cells.astype("str"), "place": range(len(cells))})
-    connection.register("prices", table)
-    # One price with a decimal comma tells how the others are meant.
-    has_comma = r"regexp_full_match(bare_price(cell), '-?\d+,\d{1,2}|-?\d{1,3}(\.\d{3})+,\d+')"
-    [comma] = one_row(connection, f"SELECT coalesce(bool_or({has_comma}), false) FROM prices")
-    read = arrow_table(
-        connection,
-        f"SELECT cell, price_of(cell, {literal(comma)} AND contains(bare_price(cell), ',')) AS price "
-        "FROM prices ORDER BY place",
-    )
-    connection.unregister("prices")
-    prices = read["price"].to_pandas().astype("float64")
-    unread = prices.isna().to_numpy() & table.cell.notna().to_numpy()
-    if unread.any():
+    words = [str(word) for word in cells.dropna().unique()]
+    commas = prices_have_commas(words)  # one price with a decimal comma tells how the others are meant
+    prices = cells.map({word: read_price(word, commas) for word in words}, na_action="ignore").astype("float64")
+    unread = cells[prices.isna() & cells.notna()]
+    if len(unread):
         notes.append(
-            f"{unread.sum():,} of {int(table.cell.notna().sum()):,} prices cannot be read, "
-            f"for example {table.cell[unread].iloc[0]!r}"
+            f"{len(unread):,} of {int(cells.notna().sum()):,} prices cannot be read, for example {unread.iloc[0]!r}"
         )
-    return pd.Series(prices.to_numpy(), index=cells.index)
+    return prices
 
 
-def catalogue_select(table: OpenTable, notes: list[str]) -> str:
-    """Return the SELECT of a catalogue beside the log, by the usual names of its columns.
+def catalogue_select(table: OpenTable, fields: Fields, mapping: Mapping, notes: list[str]) -> str:
+    """Return the SELECT of a catalogue beside the log, by what the mapping names or the usual names of its columns.
+
+    Parameters
+    ----------
+    fields : of the log: its column of items is called so in the catalogue too, mostly.
 
     Raises
     ------
     ValueError
         If it has no column of the item's id.
     """
-    found = {name: _usual(name, table.columns) for name in ("item", "title", "category", "price")}
+    used = {"item_id": _key("item", table, fields)}
+    for name in OF_ITEM:
+        given = getattr(mapping, name)
+        column = (find(given, table.columns) if given else None) or _usual(name, table.columns)
+        used |= {name: column} if column else {}
     features = {column.path: column for column in table.columns if column.path.lower().startswith(FEATURE_PREFIX)}
-    if found["item"] is None:
-        raise ValueError(_no_key("item", table))
     source = Unnesting(table.name)
-    used = {name: column for name, column in found.items() if column is not None}
-    parts = [f"{source.sql(column)} AS {'item_id' if name == 'item' else name}" for name, column in used.items()]
+    parts = [f"{source.sql(column)} AS {name}" for name, column in used.items()]
     parts += [f"{_joined(source.sql(column), column)} AS {quoted(name)}" for name, column in features.items()]
     unused = [one.path for one in table.columns if one not in used.values() and one.path not in features]
-    listed = ", ".join(f"{name} from {column.path}" for name, column in used.items())
-    notes.append(f"catalogue: {listed}" + (f"; not used: {', '.join(unused[:12])}" if unused else ""))
+    taken = ", ".join(f"{name.removesuffix('_id')} from {column.path}" for name, column in used.items())
+    notes.append(f"catalogue: {taken}" + (f"; not used: {', '.join(unused[:12])}" if unused else ""))
     return f"SELECT {', '.join(parts)} FROM {source.clause}"
 
 
@@ -153,17 +149,15 @@ def _joined(value: str, column: Column) -> str:
     return f"array_to_string({value}, '{SEPARATOR}')" if column.is_list else value
 
 
-def users_select(table: OpenTable) -> str:
-    """Return the SELECT of profiles beside the log: the user's id by its usual names, and every other column.
+def users_select(table: OpenTable, fields: Fields) -> str:
+    """Return the SELECT of profiles beside the log: the user's id, and every other column.
 
     Raises
     ------
     ValueError
         If it has no column of the user's id.
     """
-    user = _usual("user", table.columns)
-    if user is None:
-        raise ValueError(_no_key("user", table))
+    user = _key("user", table, fields)
     source = Unnesting(table.name)
     others = [column for column in table.columns if len(column.steps) == 1 and column != user]
     named = {column: column.path.removeprefix(PROFILE_PREFIX) for column in others}
@@ -172,24 +166,21 @@ def users_select(table: OpenTable) -> str:
     return f"SELECT {', '.join(parts)} FROM {source.clause}"
 
 
+def _key(name: str, table: OpenTable, fields: Fields) -> Column:
+    """Return the column of ids: the one that is called as in the log, one of a usual name, or `id`."""
+    called = {letters(column.words[-1]) for column in fields.columns[name]}
+    same = next((column for column in table.columns if letters(column.path) in called), None)
+    found = same or _usual(name, table.columns) or find("id", table.columns)
+    if found is None:
+        own = ", ".join(column.path for column in fields.columns[name])
+        raise ValueError(
+            f"{table.files[0]} has no column that is known to hold the {name}: found {listed(table.columns)}; right is "
+            f"{own} as in the log, id, or a usual name ({', '.join(ACCEPTED[name][:8])}, ...)"
+        )
+    return found
+
+
 def _usual(name: str, columns: Sequence[Column]) -> Column | None:
     ranks = {letters(accepted): rank for rank, accepted in reversed(list(enumerate(ACCEPTED[name])))}
     known = [column for column in columns if letters(column.path) in ranks]
     return min(known, key=lambda column: ranks[letters(column.path)], default=None)
-
-
-def _no_key(name: str, table: OpenTable) -> str:
-    return (
-        f"{table.files[0]} has no column that is known to hold the {name}: found {', '.join(table.names)} "
-        f"(usual names are {', '.join(ACCEPTED[name][:8])}, ...)"
-    )
-
-
-def count_titles(connection: DuckDBPyConnection) -> tuple[int, int, int]:
-    """Return the numbers of items with a title, of those with several, and of different titles."""
-    items, changing, titles = one_row(
-        connection,
-        f"SELECT count(*), count(*) FILTER (several > 1), (SELECT count(DISTINCT title) FROM {KEPT}) "
-        f"FROM (SELECT item_id, count(DISTINCT title) AS several FROM {KEPT} WHERE title IS NOT NULL GROUP BY item_id)",
-    )
-    return items, changing, titles

@@ -1,10 +1,14 @@
 """Ids, words, numbers and prices as people write them."""
 
+import math
 import re
+from collections.abc import Iterable
 
 from duckdb import DuckDBPyConnection
 
-__all__ = ["MISSING", "clean_id", "clean_text", "make_macros"]
+from model_export.readers.sql import literal
+
+__all__ = ["MISSING", "clean_id", "clean_text", "first_known", "make_macros", "prices_have_commas", "read_price"]
 
 # What stands for a missing id, in any case. Of categories and titles it does not: NA is Namibia's code, and a brand.
 MISSING = frozenset(
@@ -14,12 +18,24 @@ MISSING = frozenset(
     )
 )
 LONGEST_MISSING = max(map(len, MISSING))
-BLANKS = " \t\r\n\v\f\u00a0\u2007\u202f\u3000\u200b\ufeff"
+INVISIBLE = "\u200b\u2060\ufeff"
+
+# What stands around the number of a price: words (EUR, Rs.), signs of currencies, blanks, apostrophes.
+_AROUND_PRICE = re.compile(r"[^\W\d_]+\.?|[^\w.,+\-/()%:]")
+_PRICE = re.compile(r"([-+]?)([\d.,]*\d)(-|[.,]-+)?")  # 10.99- is negative, 10,- is not
+_WITH_COMMA = re.compile(r"[-+]?(\d+,\d{1,2}|\d{1,3}(\.\d{3})+,\d+)-?")
+_THOUSANDS_WITH_POINTS = re.compile(r"\d{1,3}(\.\d{3})+,\d+|\d+,\d{1,2}|\d+(\.\d{3}){2,}")
+_SCIENTIFIC = re.compile(r"[-+]?\d+(\.\d+)?[eE][-+]?\d+")
 
 
 def clean_text(cell: str | None) -> str | None:
     """Return a cell without blanks around it; None if nothing is left."""
-    return (cell.strip(BLANKS) or None) if cell else None
+    if not cell:
+        return None
+    word = cell.strip()
+    if word and (word[0] in INVISIBLE or word[-1] in INVISIBLE):
+        word = word.strip(INVISIBLE).strip()
+    return word or None
 
 
 def clean_id(cell: str | None) -> str | None:
@@ -31,23 +47,49 @@ def clean_id(cell: str | None) -> str | None:
     return re.sub(r"^([-+]?[0-9]+)\.0+$", r"\1", word) if word.endswith("0") else word
 
 
-def make_macros(connection: DuckDBPyConnection) -> None:
-    """Define number_of, bare_price and price_of in a connection.
+def first_known(cells: Iterable[str]) -> str:
+    """Return SQL of the first of several cells that is not missing."""
+    words = ", ".join(map(literal, sorted({"", *MISSING})))
+    known = (f"CASE WHEN lower(trim({cell})) NOT IN ({words}) THEN {cell} END" for cell in cells)
+    return f"coalesce({', '.join(known)})"
 
-    number_of(text) : the finite DOUBLE, also with a decimal comma; else NULL.
-    price_of(text, comma) : likewise with currency signs and thousands: 1,299.00; 1.299,00; EUR 10,99. `comma` says that
-    the prices of the log have decimal commas, by which 1.299 is a thousand.
-    """
+
+def make_macros(connection: DuckDBPyConnection) -> None:
+    """Define number_of(text) in a connection: the finite DOUBLE, also with a decimal comma, else NULL."""
     connection.execute(
         "CREATE MACRO number_of(x) AS CASE WHEN isfinite(TRY_CAST(replace(x, ',', '.') AS DOUBLE)) "
         "THEN TRY_CAST(replace(x, ',', '.') AS DOUBLE) END"
     )
-    # What is left of a price without currency, blanks and apostrophes: digits, points and commas.
-    connection.execute(r"CREATE MACRO bare_price(x) AS regexp_replace(x, '[\pL\p{Sc}\pZ''\x{2019}]+\.?', '', 'g')")
-    connection.execute(
-        r"""CREATE MACRO price_of(x, comma) AS TRY_CAST(CASE
-            WHEN NOT regexp_full_match(bare_price(x), '-?[\d.,]*\d[\d.,]*(-|[.,]-+)?') THEN NULL
-            WHEN comma OR regexp_full_match(bare_price(x), '-?\d{1,3}(\.\d{3})+,\d+|-?\d+,\d{1,2}|-?\d+(\.\d{3}){2,}')
-                THEN replace(replace(rtrim(bare_price(x), ',-'), '.', ''), ',', '.')
-            ELSE replace(rtrim(bare_price(x), '.,-'), ',', '') END AS DOUBLE)"""
-    )
+
+
+def prices_have_commas(cells: Iterable[str]) -> bool:
+    """Tell whether the prices of a log have decimal commas, as one of them may show: 10,99 or 1.299,00."""
+    return any("," in cell and _WITH_COMMA.fullmatch(_AROUND_PRICE.sub("", cell)) for cell in cells)
+
+
+def read_price(cell: str, commas: bool) -> float | None:
+    """Return a price with currency signs and thousands: 1,299.00; 1.299,00 EUR; $10. None if it is none.
+
+    Parameters
+    ----------
+    commas : whether the prices of the log have decimal commas, by which 1.299 is a thousand.
+    """
+    if _SCIENTIFIC.fullmatch(cell):
+        return _finite(cell)
+    found = _PRICE.fullmatch(_AROUND_PRICE.sub("", cell))
+    if found is None:
+        return None
+    sign, number, end = found.groups()
+    thousand = re.fullmatch(r"\d{1,3}(\.\d{3})+", number)
+    if _THOUSANDS_WITH_POINTS.fullmatch(number) or (commas and (thousand or number.rfind(",") > number.rfind("."))):
+        number = number.replace(".", "").replace(",", ".")
+    price = _finite(number.replace(",", ""))
+    return -price if price is not None and (sign == "-" or end == "-") else price
+
+
+def _finite(number: str) -> float | None:
+    try:
+        value = float(number)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None

@@ -1,11 +1,12 @@
 """Columns of a log, also nested ones and elements of lists, and their SQL."""
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["Column", "Unnesting", "columns_of", "find", "quoted", "text_of"]
+from model_export.readers.sql import quoted
+
+__all__ = ["Column", "Unnesting", "columns_of", "find", "text_of"]
 
 LISTS = ("list", "array")
 
@@ -27,6 +28,11 @@ class Column:
     def path(self) -> str:
         """Return the column as people write it: events[].aid."""
         return ".".join(self.steps)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Return the names from the outside in, also those of a table that was flattened: event.item_id."""
+        return tuple(self.path.replace("[]", "").split("."))
 
     @property
     def is_list(self) -> bool:
@@ -59,11 +65,6 @@ def find(path: str, columns: Iterable[Column]) -> Column | None:
     return known.get(path) or next((one for name, one in known.items() if name.lower() == path.lower()), None)
 
 
-def quoted(name: str) -> str:
-    """Return a name as an identifier of SQL."""
-    return '"' + name.replace('"', '""') + '"'
-
-
 @dataclass
 class Unnesting:
     """The FROM clause of a table whose lists become rows, and the SQL of columns in it.
@@ -72,29 +73,28 @@ class Unnesting:
     """
 
     source: str
-    lists: dict[tuple[str, ...], str] = field(default_factory=dict)  # steps up to a list -> alias of its elements
+    aliases: dict[tuple[str, ...], str] = field(default_factory=dict)  # steps up to a list, and depth -> its elements
+    lists: dict[str, str] = field(default_factory=dict)  # alias -> SQL of its list
 
     def sql(self, column: Column) -> str:
         """Return the SQL of a column's value; lists on the way are unnested once for all columns."""
-        value = ""
+        value = self.source
         for place, step in enumerate(column.steps):
-            name = quoted(step.rstrip("[]") if step.endswith("[]") else step)
-            value = f"{value}.{name}" if value else f"{self.source}.{name}"
-            for depth in range(len(re.search(r"(\[\])*$", step)[0]) // 2):  # type: ignore[index]
-                key = (*column.steps[: place + 1], str(depth))
-                alias = self.lists.setdefault(key, f"l{len(self.lists)}")
-                self.values.setdefault(alias, value)
+            name = step.rstrip("[]") if step.endswith("[]") else step
+            value = f"{value}.{quoted(name)}"
+            for depth in range((len(step) - len(name)) // 2):
+                key = (*column.steps[:place], name, str(depth))
+                alias = self.aliases.setdefault(key, f"l{len(self.aliases)}")
+                self.lists.setdefault(alias, value)
                 value = f"{alias}.element"
         return value
-
-    values: dict[str, str] = field(default_factory=dict)  # alias -> SQL of its list
 
     @property
     def clause(self) -> str:
         """Return the FROM clause."""
         joins = [
             f"LEFT JOIN LATERAL (SELECT unnest({value}) AS element) {alias} ON true"
-            for alias, value in self.values.items()
+            for alias, value in self.lists.items()
         ]
         return " ".join([self.source, *joins])
 

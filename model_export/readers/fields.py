@@ -8,11 +8,12 @@ from model_export.data.interactions import RESERVED
 from model_export.readers.columns import LISTS, Column, find
 from model_export.readers.names import ACCEPTED, FEATURE_PREFIX, PROFILE_PREFIX, letters
 
-__all__ = ["Fields", "fields_of"]
+__all__ = ["OF_ITEM", "Fields", "fields_of", "listed"]
 
 NEEDED = ("user", "item")
-BESIDE_ITEM = ("title", "category", "price")  # of the item, so they stand where it stands
+OF_ITEM = ("title", "category", "price")  # of the item, so they stand where it stands
 DATES = ("date", "day", "eventdate", "orderdate", "transactiondate", "visitdate")
+LONGEST_NAME = 60  # characters, in messages: what is no header may be long
 CLOCKS = ("time", "hour", "clock", "timeofday", "eventtimeofday")
 CALENDAR = ("year", "month", "day", "hour", "minute", "second")
 
@@ -47,12 +48,16 @@ class Fields:
         return found | {FEATURE_PREFIX + name: column.path for name, column in self.features.items()}
 
 
-def fields_of(mapping: Mapping, columns: Sequence[Column], source: str) -> Fields:
+def fields_of(
+    mapping: Mapping, columns: Sequence[Column], source: str, beside: Sequence[Column] = (), hint: str = ""
+) -> Fields:
     """Find the fields of behaviours among the columns of a log.
 
     Parameters
     ----------
     source : the log's path, for messages.
+    beside : columns of the catalogue beside it, where title, category and price may stand as well.
+    hint : said where a column is not there.
 
     Raises
     ------
@@ -62,21 +67,22 @@ def fields_of(mapping: Mapping, columns: Sequence[Column], source: str) -> Field
     found: dict[str, tuple[Column, ...]] = {}
     for name in ("item", *(name for name in FIELDS if name != "item")):
         given = getattr(mapping, name)
+        if given and name in OF_ITEM and find(given, columns) is None and find(given, beside) is not None:
+            continue
         chosen = _named(name, given, columns, source) if given else _usual(name, columns, found)
         if chosen:
-            found[name] = chosen
-    for name in NEEDED:
+            found[name] = _with_one_value(name, chosen, bool(given), source)
+    found = {name: chosen for name, chosen in found.items() if chosen}
+    for name in (*NEEDED, *(() if mapping.untimed else ("time",))):
         if name not in found:
-            raise ValueError(_missing(name, columns, source))
-    if "time" not in found and not mapping.untimed:
-        raise ValueError(_missing("time", columns, source))
+            raise ValueError(_missing(name, columns, source) + hint)
     if mapping.untimed and not mapping.time:
         found.pop("time", None)  # what is called a time has not been said to be an order
     unused = None
     if not mapping.value and mapping.min_value is None:
         unused = next(iter(found.pop("value", ())), None)
     elif "value" not in found:
-        raise ValueError(f"{source} has no column of ratings for --min-value; --value names one of {_listed(columns)}")
+        raise ValueError(f"{source} has no column of ratings for --min-value; --value names one of {listed(columns)}")
     return Fields(
         {name: found[name] for name in FIELDS if name in found},
         _prefixed(PROFILE_PREFIX, columns),
@@ -93,9 +99,28 @@ def _named(name: str, given: str, columns: Sequence[Column], source: str) -> tup
     found = []
     for path in (part.strip() for part in given.split(",")):
         if (column := find(path, columns)) is None:
-            raise ValueError(f"{source} has no column {path!r} (--{name}); found {_listed(columns)}")
+            raise ValueError(f"{source} has no column {path!r} (--{name}); found {listed(columns)}")
         found.append(_unnested(column) if name == "item" else column)
     return tuple(found)
+
+
+def _with_one_value(name: str, columns: tuple[Column, ...], given: bool, source: str) -> tuple[Column, ...]:
+    """Return a field's columns; of a behaviour's fields only the item may be in a list, of an item's the category.
+
+    Raises
+    ------
+    ValueError
+        If one that was named, or that is needed, is a list.
+    """
+    wrong = next((column for column in columns if column.is_list), None)
+    if wrong is None or name in ("item", "category"):
+        return columns
+    if not given and name not in (*NEEDED, "time"):
+        return ()
+    raise ValueError(
+        f"{source}: the column {wrong.path!r} is a list, and an event has one {name}: --{name} names a column with one "
+        "value, or a field of the list that the items stand in, such as items[].time"
+    )
 
 
 def _unnested(column: Column) -> Column:
@@ -122,10 +147,10 @@ def _usual(name: str, columns: Sequence[Column], found: dict[str, tuple[Column, 
 
 def _rank(column: Column, ranks: dict[str, int]) -> int | None:
     """Return the place of a column's name among the usual ones, also of `user.id` as userid."""
-    own = letters(column.steps[-1])
-    if own in ranks:
-        return ranks[own]
-    return ranks.get(letters("".join(column.steps[-2:]).replace("[]", ""))) if len(column.steps) > 1 else None
+    *before, own = column.words
+    if letters(own) in ranks or not before:
+        return ranks.get(letters(own))
+    return ranks.get(letters(before[-1] + own))
 
 
 def _preference(name: str, item: Iterable[Column]) -> Callable[[tuple[int, Column]], tuple[int, ...]]:
@@ -134,14 +159,14 @@ def _preference(name: str, item: Iterable[Column]) -> Callable[[tuple[int, Colum
     An item is told by its name, wherever it stands; other fields by their name among those of the same depth; what
     is known of the item stands beside it.
     """
-    beside = {column.steps[:-1] for column in item}
+    near = {column.words[:-1] for column in item}
 
     def key(candidate: tuple[int, Column]) -> tuple[int, ...]:
         rank, column = candidate
-        depth = len(column.steps)
+        depth = len(column.words)
         if name == "item":
             return rank, depth
-        return int(name in BESIDE_ITEM and column.steps[:-1] not in beside), depth, rank
+        return int(name in OF_ITEM and column.words[:-1] not in near), depth, rank
 
     return key
 
@@ -179,12 +204,14 @@ def _checked_features(features: dict[str, Column], source: str) -> dict[str, Col
 def _missing(name: str, columns: Sequence[Column], source: str) -> str:
     way = f"--{name} names it" + (", or --untimed says that there is only an order" if name == "time" else "")
     return (
-        f"{source} has no column that is known to hold the {name}: found {_listed(columns)}; {way} "
+        f"{source} has no column that is known to hold the {name}: found {listed(columns)}; {way} "
         f"(usual names are {', '.join(ACCEPTED[name][:8])}, ...)"
     )
 
 
-def _listed(columns: Sequence[Column]) -> str:
+def listed(columns: Sequence[Column]) -> str:
     """Return the columns for people, at most 40."""
-    paths = [column.path for column in columns]
+    paths = [
+        column.path if len(column.path) <= LONGEST_NAME else f"{column.path[:LONGEST_NAME]}..." for column in columns
+    ]
     return ", ".join(paths[:40]) + (f" and {len(paths) - 40} more" if len(paths) > 40 else "")

@@ -1,7 +1,7 @@
 """Tables on disk as views of a connection, whatever their files are."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
@@ -10,15 +10,18 @@ from duckdb import DuckDBPyConnection
 
 from model_export.readers.columns import Column, columns_of
 from model_export.readers.layout import Table
+from model_export.readers.sql import literal, quoted
 from model_export.readers.tables import delimited, json_lines, spreadsheet
-from model_export.readers.tables.delimited import SWALLOWED, SWALLOWED_LINES, Dialect, Loss, literal
+from model_export.readers.tables.delimited import SWALLOWED_LINES, Loss
+from model_export.readers.tables.dialect import SWALLOWED, Dialect, dialect_of
 from model_export.readers.tables.files import is_remote, kind_of, parts_of, readable
 from model_export.readers.tables.json_lines import FAULT
-from model_export.readers.tables.query import one_row
+from model_export.readers.tables.query import one_row, sentence_of
 
-__all__ = ["ROW_NUMBER", "OpenTable", "faults", "losses", "open_table", "reopen", "view_of"]
+__all__ = ["ROW_NUMBER", "OpenTable", "faults", "open_table", "rejected", "reopen", "view_of"]
 
 ROW_NUMBER = "row_number"
+OWN = (SWALLOWED, FAULT)  # columns that are not the log's
 
 
 @dataclass(frozen=True)
@@ -28,15 +31,23 @@ class OpenTable:
     Attributes
     ----------
     name : of the view.
-    columns : of the log, without those that count what is lost.
     files : as DuckDB reads them.
+    columns : of the log, without those that count what is lost.
+    own : those that count what is lost.
     dialect : of delimited text, else None.
+    rejects : name of the table of lines that cannot be read.
+    hive : whether folders are named column=value.
+    numbered : whether there is a column `row_number`, the place of each row, from 1 on.
     """
 
     name: str
-    columns: tuple[Column, ...]
     files: tuple[str, ...]
-    dialect: Dialect | None
+    columns: tuple[Column, ...] = ()
+    own: tuple[str, ...] = ()
+    dialect: Dialect | None = None
+    rejects: str = ""
+    hive: bool = False
+    numbered: bool = False
 
     @property
     def names(self) -> list[str]:
@@ -69,57 +80,51 @@ def open_table(
         If a file cannot be read, or the files are not of one kind.
     """
     parts = [part for path in table.paths for part in parts_of(path)]
-    kind = _only_kind(parts)
+    kind = _only_kind(parts, table.encoding)
     hive = not is_remote(parts[0]) and any("=" in parent.name for parent in Path(parts[0]).parents)
-    dialect = None
+    is_text = kind in ("text", "json")
+    files = [readable(part, table.encoding, folder) for part in parts] if is_text else parts
+    opened = OpenTable(name, tuple(files), rejects=f"rejects_{name}", hive=hive, numbered=numbered)
     if kind == "text":
-        files = [readable(part, table.encoding, folder) for part in parts]
-        dialect = _dialect(connection, files, table, known)
-        select = delimited.select(files, dialect, f"rejects_{name}", hive)
-    elif kind == "json":
-        files = [readable(part, table.encoding, folder) for part in parts]
-        select = json_lines.select(connection, files)
+        return reopen(connection, opened, _dialect(connection, files, table, known))
+    if kind == "json":
+        select = json_lines.select(connection, files, opened.rejects, hive)
     elif kind == "parquet":
-        files = parts
         select = f"SELECT * FROM read_parquet({literal(files)}, union_by_name=true, hive_partitioning={literal(hive)})"
     else:
-        files = parts
         rows = [spreadsheet.rows_of(part) if kind == "spreadsheet" else _arrow_rows(part) for part in parts]
         connection.register(f"{name}_rows", pa.concat_tables(rows))
         select = f"SELECT * FROM {name}_rows"
-    if numbered:
-        select = f"SELECT *, row_number() OVER () AS {ROW_NUMBER} FROM ({select})"
-    return view_of(connection, name, select, files, dialect)
+    return view_of(connection, opened, select)
 
 
 def reopen(connection: DuckDBPyConnection, table: OpenTable, dialect: Dialect) -> OpenTable:
-    """Read a table of delimited text in another dialect from now on."""
-    select = delimited.select(table.files, dialect, f"rejects_{table.name}_again")
-    return view_of(connection, table.name, select, table.files, dialect)
+    """Read a table of delimited text in this dialect from now on."""
+    again = replace(table, dialect=dialect, rejects=f"{table.rejects}_again" if table.dialect else table.rejects)
+    return view_of(connection, again, delimited.select(table.files, dialect, again.rejects, table.hive))
 
 
-def view_of(
-    connection: DuckDBPyConnection, name: str, select: str, files: Sequence[str], dialect: Dialect | None = None
-) -> OpenTable:
-    """Make a view of a SELECT, and say what it has.
+def view_of(connection: DuckDBPyConnection, table: OpenTable, select: str) -> OpenTable:
+    """Make the view of a table from a SELECT, and say what it has.
 
     Raises
     ------
     ValueError
         If it cannot be read; names the first file.
     """
+    if table.numbered:
+        select = f"SELECT *, row_number() OVER () AS {ROW_NUMBER} FROM ({select})"
     try:
-        connection.execute(f"CREATE OR REPLACE VIEW {name} AS {select}")
-        described = connection.sql(f"SELECT * FROM {name}")
+        connection.execute(f"CREATE OR REPLACE VIEW {table.name} AS {select}")
+        described = connection.sql(f"SELECT * FROM {table.name}")
     except duckdb.Error as error:
-        raise ValueError(f"{files[0]} cannot be read: {str(error).splitlines()[0]}") from error
-    columns = columns_of(described.columns, described.types)
-    own = tuple(column for column in columns if column.path not in (SWALLOWED, FAULT))
-    return OpenTable(name, own, tuple(files), dialect)
+        raise ValueError(f"{table.files[0]} cannot be read: {sentence_of(error)}") from error
+    columns = tuple(column for column in columns_of(described.columns, described.types) if column.path not in OWN)
+    return replace(table, columns=columns, own=tuple(name for name in OWN if name in described.columns))
 
 
-def _only_kind(parts: Sequence[str]) -> str:
-    kinds = {kind_of(part): part for part in parts}
+def _only_kind(parts: Sequence[str], encoding: str | None) -> str:
+    kinds = {kind_of(part, encoding): part for part in parts}
     if len(kinds) > 1:
         (one, first), (other, second), *_ = kinds.items()
         raise ValueError(
@@ -130,42 +135,46 @@ def _only_kind(parts: Sequence[str]) -> str:
 
 
 def _dialect(connection: DuckDBPyConnection, files: Sequence[str], table: Table, known: Sequence[str]) -> Dialect:
-    """Return the dialect of the first file; the headers of the others have to be the same."""
-    if table.lines:
-        return Dialect(("line",), "\x1f", quote="", escape="", has_header=False, skip=table.skip_lines)
-    dialect = delimited.dialect_of(connection, files[0], table, known)
-    for file in files[1:]:
-        if (names := delimited.dialect_of(connection, file, table, known).names) != dialect.names:
+    """Return the dialect of the first file; the others have to have the same columns and delimiter."""
+    first, *others = (dialect_of(connection, file, table, known) for file in files)
+    for file, other in zip(files[1:], others, strict=True):
+        if other.names != first.names:
             raise ValueError(
-                f"{file} has other columns ({', '.join(names)}) than {files[0]} ({', '.join(dialect.names)}); "
-                "give the path of one, or a glob such as 'folder/events*.csv'"
+                f"{file} has other columns ({', '.join(other.names)[:500]}) than {files[0]} "
+                f"({', '.join(first.names)[:500]}); give the path of one, or a glob such as 'folder/events*.csv'"
             )
-    return dialect
+        if (other.delimiter, other.has_header, other.skip) != (first.delimiter, first.has_header, first.skip):
+            raise ValueError(
+                f"{file} is laid out in another way than {files[0]}: cells are separated by {other.delimiter!r} and "
+                f"{first.delimiter!r}, the header is behind {other.skip} and {first.skip} lines; give the path of one"
+            )
+    escapes = {one.escape for one in (first, *others)}
+    return replace(first, escape="\\") if "\\" in escapes else first
 
 
 def _arrow_rows(file: str) -> pa.Table:
-    with pa.memory_map(file) as source:
-        return pa.ipc.open_file(source).read_all()
+    try:
+        with pa.memory_map(file) as source:
+            return pa.ipc.open_file(source).read_all()
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"{file} is not an Arrow file that can be read: {error}") from error
 
 
-def losses(connection: DuckDBPyConnection, table: OpenTable) -> list[Loss]:
-    """Return the lines that were rejected while a table of delimited text was read."""
-    if table.dialect is None:
-        return []
-    again = "_again" if table.dialect.plain_quotes else ""
-    return delimited.losses(connection, f"rejects_{table.name}{again}")
+def rejected(connection: DuckDBPyConnection, table: OpenTable) -> list[Loss]:
+    """Return the lines that were rejected while a table was read."""
+    return delimited.losses(connection, table.rejects)
 
 
 def faults(connection: DuckDBPyConnection, table: OpenTable) -> list[Loss]:
-    """Read a table, and return the lines that are no rows of it; for one whose rows go through further SQL."""
-    names = connection.sql(f"SELECT * FROM {table.name}").columns
-    if FAULT in names:
-        found = connection.execute(f"SELECT {FAULT}, count(*) FROM {table.name} WHERE {FAULT} IS NOT NULL GROUP BY ALL")
-        return [Loss(reason, count, Path(table.files[0]).name) for reason, count in found.fetchall()]
-    if SWALLOWED not in names:
-        return []
-    [lines] = one_row(connection, f"SELECT coalesce(sum({SWALLOWED}), 0) FROM {table.name}")
-    lost = losses(connection, table)
-    if lines:
-        lost.append(Loss(SWALLOWED_LINES, int(lines), Path(table.files[0]).name))
-    return lost
+    """Read a table of text, and return the lines that are no rows of it."""
+    name = Path(table.files[0]).name
+    found: list[Loss] = []
+    if FAULT in table.own:
+        counts = f"SELECT {FAULT}, count(*) FROM {table.name} WHERE {FAULT} IS NOT NULL GROUP BY ALL"
+        found = [Loss(reason, count, name) for reason, count in connection.execute(counts).fetchall()]
+    elif SWALLOWED in table.own:
+        # All cells are looked at: the lines that cannot be read are found while they are.
+        cells = ", ".join(f"count({quoted(one)})" for one in table.names if one != ROW_NUMBER)
+        lines, *_ = one_row(connection, f"SELECT coalesce(sum({SWALLOWED}), 0), {cells} FROM {table.name}")
+        found = [Loss(SWALLOWED_LINES, int(lines), name)] if lines else []
+    return [*rejected(connection, table), *found]

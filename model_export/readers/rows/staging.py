@@ -12,15 +12,18 @@ import pyarrow.parquet as pq
 from duckdb import DuckDBPyConnection
 from tqdm import tqdm
 
-from model_export.readers.cleaning import make_macros
-from model_export.readers.columns import Column, Unnesting, quoted, text_of
+from model_export.readers.cleaning import first_known, make_macros
+from model_export.readers.columns import Column, Unnesting, text_of
 from model_export.readers.fields import Fields
 from model_export.readers.names import FEATURE_PREFIX, PROFILE_PREFIX
-from model_export.readers.tables.delimited import SWALLOWED, literal
+from model_export.readers.rows.condition import fits
+from model_export.readers.sql import literal, quoted
+from model_export.readers.tables.dialect import SWALLOWED
 from model_export.readers.tables.json_lines import FAULT
 from model_export.readers.tables.open_table import OpenTable
+from model_export.readers.tables.query import sentence_of
 
-__all__ = ["LEFT_OUT", "STAGED", "Workplace", "stage", "workplace"]
+__all__ = ["LEFT_OUT", "STAGED", "TIME", "Staged", "Workplace", "show", "stage", "workplace"]
 
 MEMORY_LIMIT = "700MB"  # of DuckDB; what does not fit goes to the disk
 STAGED = "rows_staged"  # the view of what was staged
@@ -54,10 +57,18 @@ def workplace() -> Iterator[Workplace]:
             connection.close()
 
 
+@dataclass(frozen=True)
+class Staged:
+    """Staged rows: the file that holds them, and how many there are."""
+
+    file: Path
+    rows: int
+
+
 def stage(
     place: Workplace, rows: OpenTable, fields: Fields, where: str | None, left_out: Mapping[str, str], copy: str
-) -> int:
-    """Write the fields of all rows to a Parquet file, make the view `STAGED` of it, and return the number of rows.
+) -> Staged:
+    """Write the fields of all rows to a Parquet file.
 
     Parameters
     ----------
@@ -69,35 +80,35 @@ def stage(
     Raises
     ------
     ValueError
-        If the condition is no SQL, or the rows cannot be read.
+        If the condition is no SQL, or there is no such column.
+    duckdb.Error
+        If the rows cannot be read.
     """
     source = Unnesting(rows.name)
     parts = [f"{sql} AS {quoted(name)}" for name, sql in _selected(fields, source).items()]
-    reasons = [(f"{quoted(FAULT)} IS NOT NULL", quoted(FAULT))] if _has(place, rows, FAULT) else []
+    reasons = [(f"{quoted(FAULT)} IS NOT NULL", quoted(FAULT))] if FAULT in rows.own else []
     condition = ""
-    if where:
-        condition = (
-            f", LATERAL (SELECT coalesce(({where}\n), false) AS fits FROM (SELECT {_typed(place, rows)})) chosen"
-        )
+    if where and where.strip():
+        condition = f", {fits(place.connection, rows, where)}"
         reasons.append(("NOT chosen.fits", literal("left out by --where")))
     reasons += [(f"coalesce({sql}, false)", literal(reason)) for reason, sql in left_out.items()]
     cases = " ".join(f"WHEN {when} THEN {reason}" for when, reason in reasons)
     parts.append(f"CASE {cases} END AS {LEFT_OUT}" if cases else f"NULL::VARCHAR AS {LEFT_OUT}")
-    parts.append(quoted(SWALLOWED) if _has(place, rows, SWALLOWED) else f"0 AS {SWALLOWED}")
+    parts.append(quoted(SWALLOWED) if SWALLOWED in rows.own else f"0 AS {SWALLOWED}")
     file = place.folder / copy
-    select = f"SELECT {', '.join(parts)} FROM {source.clause}{condition}"
     try:
-        if where:  # before anything is read: what is wrong here is the condition
-            place.connection.sql(select)
-        _copy(place.connection, select, file, rows.files[0])
-    except duckdb.Error as error:
-        said = str(error).splitlines()[0]
-        is_condition = where and not isinstance(error, duckdb.IOException)
-        raise ValueError(f"--where is {where!r}: {said}" if is_condition else f"{rows.files[0]}: {said}") from error
-    place.connection.execute(
-        f"CREATE OR REPLACE VIEW {STAGED} AS SELECT * FROM read_parquet({literal(str(file))}, file_row_number=true)"
-    )
-    return int(pq.read_metadata(file).num_rows)
+        _copy(place.connection, f"SELECT {', '.join(parts)} FROM {source.clause}{condition}", file, rows.files[0])
+    except duckdb.ConversionException as error:
+        if condition:  # cells of text are never converted but in it
+            raise ValueError(f"--where is {where!r}: {sentence_of(error)}") from error
+        raise
+    return Staged(file, int(pq.read_metadata(file).num_rows))
+
+
+def show(place: Workplace, staged: Staged) -> None:
+    """Make the view `STAGED` of staged rows."""
+    source = f"read_parquet({literal(str(staged.file))}, file_row_number=true)"
+    place.connection.execute(f"CREATE OR REPLACE VIEW {STAGED} AS SELECT * FROM {source}")
 
 
 def _selected(fields: Fields, source: Unnesting) -> dict[str, str]:
@@ -108,9 +119,7 @@ def _selected(fields: Fields, source: Unnesting) -> dict[str, str]:
             found |= {TIME.format(place): _raw(one, source) for place, one in enumerate(columns)}
             continue
         cells = [text_of(source.sql(column), column.type) for column in columns]
-        if len(cells) > 1:
-            cells = ["coalesce({})".format(", ".join(f"nullif(trim({cell}), '')" for cell in cells))]
-        [text] = cells
+        text = cells[0] if len(cells) == 1 else first_known(cells)
         found[name] = f"number_of({text})" if name == "value" else text
     for name, column in fields.profile.items():
         found[PROFILE_PREFIX + name] = text_of(source.sql(column), column.type)
@@ -131,28 +140,6 @@ def _values_of(value: str, column: Column) -> str:
     if column.is_list:
         return f"nullif(array_to_string(CAST({value} AS VARCHAR[]), '|'), '')"
     return text_of(value, column.type)
-
-
-def _has(place: Workplace, rows: OpenTable, name: str) -> bool:
-    return name in place.connection.sql(f"SELECT * FROM {rows.name}").columns
-
-
-def _typed(place: Workplace, rows: OpenTable) -> str:
-    """Return the columns as a condition sees them: text that is all numbers is compared as numbers."""
-    view = place.connection.sql(f"SELECT * FROM {rows.name}")
-    text = [name for name, kind in zip(view.columns, view.types, strict=True) if kind.id == "varchar"]
-    counts = ", ".join(
-        f"count({quoted(name)}) > 0 AND count({quoted(name)}) = count(TRY_CAST({quoted(name)} AS DOUBLE))"
-        for name in text
-    )
-    found = place.connection.execute(f"SELECT {counts} FROM (FROM {rows.name} LIMIT 10000)").fetchone() if text else ()
-    numbers = {name for name, is_number in zip(text, found or (), strict=True) if is_number}
-    return ", ".join(
-        f"TRY_CAST({rows.name}.{quoted(name)} AS DOUBLE) AS {quoted(name)}"
-        if name in numbers
-        else f"{rows.name}.{quoted(name)} AS {quoted(name)}"
-        for name in view.columns
-    )
 
 
 def _copy(connection: DuckDBPyConnection, select: str, file: Path, source: str) -> None:

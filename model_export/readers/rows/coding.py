@@ -15,7 +15,7 @@ from mindstream.limits import LONGEST_EVENT_TYPE, LONGEST_ITEM_ID, LONGEST_USER_
 from model_export.readers.cleaning import clean_id, clean_text
 from model_export.readers.tables.query import arrow_batches, arrow_table
 
-__all__ = ["CodedRows", "coded_rows", "latest_of_users", "positions_of_users"]
+__all__ = ["CodedRows", "coded_rows"]
 
 MISSING, TOO_LONG = -1, -2  # codes of cells that hold no word that can be kept
 UNNAMED_EVENT = "interaction"  # the type of events if the log does not say
@@ -84,7 +84,8 @@ def coded_rows(connection: DuckDBPyConnection, relation: str, total: int, name: 
         _words(connection, relation, "item", clean_id, LONGEST_ITEM_ID),
         _words(connection, relation, "type", lambda word: clean_text(word) or UNNAMED_EVENT, LONGEST_EVENT_TYPE),
     ]
-    own = [np.empty(total, dtype=kind) for kind in (np.int32, np.int32, np.int16, np.int64)]
+    types = np.int16 if len(words[2].categories) < np.iinfo(np.int16).max else np.int32
+    own = [np.empty(total, dtype=kind) for kind in (np.int32, np.int32, types, np.int64)]
     kept = np.zeros(total, dtype=bool)
     dropped: Counter[str] = Counter()
     with tqdm(total=total, desc=f"ordering {name}", unit=" rows", unit_scale=True, delay=2, leave=False) as bar:
@@ -150,29 +151,3 @@ def _said(reasons: pa.Array) -> Iterator[tuple[str, np.ndarray]]:
     """Yield each reason in a column, and which rows have it."""
     for reason in reasons.unique().drop_null().to_pylist():
         yield reason, pc.equal(reasons, reason).fill_null(False).to_numpy(zero_copy_only=False)
-
-
-def positions_of_users(rows: CodedRows) -> np.ndarray:
-    """Return each row's position in its user's sequence by `order`, equal ones as in the log: int64 (rows,)."""
-    users = np.asarray(rows.user.codes)
-    by_user = np.lexsort((rows.order, users))
-    first = np.diff(users[by_user], prepend=-1) != 0
-    places = np.arange(len(by_user))
-    positions = np.empty(len(by_user), dtype=np.int64)
-    positions[by_user] = places - np.maximum.accumulate(np.where(first, places, 0))
-    return positions
-
-
-def latest_of_users(user: np.ndarray, most: int) -> np.ndarray:
-    """Return which rows, in order of time, are among the latest of their user: bool (rows,).
-
-    Parameters
-    ----------
-    user : codes (rows,).
-    """
-    by_user = np.argsort(user, kind="stable")
-    counts = np.bincount(user)
-    ends = np.cumsum(counts)
-    kept = np.empty(len(user), dtype=bool)
-    kept[by_user] = np.arange(len(user)) >= np.repeat(ends - np.minimum(counts, most), counts)
-    return kept

@@ -1,0 +1,1 @@
+"""Rows of a log: staged, placed in time, coded, put in order."""

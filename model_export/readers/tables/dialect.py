@@ -1,0 +1,207 @@
+"""The dialect of a file of delimited text: what separates and quotes its cells, and the names of its columns."""
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import duckdb
+from duckdb import DuckDBPyConnection
+
+from mindstream.mapping import NO_QUOTE
+from model_export.readers.layout import Table
+from model_export.readers.names import recognised
+from model_export.readers.sql import literal
+from model_export.readers.tables.files import head_of, is_remote
+from model_export.readers.tables.query import one_row
+
+__all__ = ["LONGEST_LINE", "SWALLOWED", "Dialect", "dialect_of"]
+
+SWALLOWED = "mindstream_swallowed"  # the column that counts the lines that a quote has made part of a cell
+LONGEST_LINE = 1 << 24
+HEAD_LINES = 20
+DELIMITERS = (",", "\t", ";", "|", "::", " ", "\x01", "^", "~", "\x1f")
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How cells stand in a file.
+
+    Attributes
+    ----------
+    names : of the columns, in order.
+    patterns : for each column, a pattern of its cells if they are alike (numbers, times), else "".
+    has_header : whether the first line holds the names.
+    skip : lines before the header, or before the rows.
+    quote, escape : "" for none.
+    plain_quotes : whether quotes are characters like others, but around a whole cell no part of it.
+    """
+
+    names: tuple[str, ...]
+    delimiter: str
+    quote: str = '"'
+    escape: str = '"'
+    has_header: bool = True
+    skip: int = 0
+    patterns: tuple[str, ...] = ()
+    plain_quotes: bool = False
+
+    def with_plain_quotes(self) -> "Dialect":
+        """Return the dialect in which quotes are characters like others."""
+        return replace(self, quote="", escape="", plain_quotes=True)
+
+
+def dialect_of(connection: DuckDBPyConnection, file: str, table: Table, known: Sequence[str]) -> Dialect:
+    """Tell the dialect of a file by what is said of it, and what DuckDB's sniffer finds.
+
+    Parameters
+    ----------
+    known : names of columns that were given in the mapping.
+
+    Raises
+    ------
+    ValueError
+        If the file has no line, or other columns than were named.
+    """
+    if table.lines:
+        return Dialect(("line",), "\x1f", quote="", escape="", has_header=False, skip=table.skip_lines)
+    skip, lines = _first_lines(connection, file, table.skip_lines)
+    quote = _quote_of(table)
+    delimiter, escape = table.delimiter, table.escape or '"'
+    if delimiter is None and (said := re.fullmatch(r"sep=(.)", lines[0])) and len(lines) > 1:  # as Excel writes it
+        skip, lines, delimiter = skip + 1, lines[1:], said[1]
+    if delimiter is None:
+        delimiter, found = _sniffed(connection, file, skip)
+        delimiter, escape = _best_delimiter(delimiter, lines, table.columns, known, quote), table.escape or found
+    first = _cells(lines[0], delimiter, quote)
+    header = tuple(cell.strip() for cell in first)
+    names, has_header = table.columns or header, table.columns in ((), header)
+    rows = _rows(lines[has_header:], delimiter, quote, escape)
+    names = _with_column_of_rows(names, rows)
+    if not has_header:
+        _check_columns(file, names, lines[0], len(first), delimiter)
+    patterns = _patterns(rows, len(names))
+    return Dialect(_distinct(names), delimiter, quote, escape if quote else "", has_header, skip, patterns)
+
+
+def _quote_of(table: Table) -> str:
+    if table.quote is None:
+        return '"'
+    return "" if table.quote.lower() in NO_QUOTE else table.quote
+
+
+def _check_columns(file: str, names: Sequence[str], line: str, cells: int, delimiter: str) -> None:
+    if cells != len(names):
+        raise ValueError(
+            f"{file}: {len(names)} columns are named ({', '.join(names)}), but its first line has {cells} cells with "
+            f"the delimiter {delimiter!r}: {line[:200]!r}; --columns names them all, --delimiter says what is "
+            "between them"
+        )
+
+
+def _first_lines(connection: DuckDBPyConnection, file: str, skip: int) -> tuple[int, list[str]]:
+    """Return how many lines are before the header, blank ones too, and the first lines from there on."""
+    if is_remote(file):
+        [text] = one_row(connection, f"SELECT content FROM read_text({literal(file)})")
+    else:
+        text = head_of(file).decode(errors="replace")
+    lines = re.split(r"\r\n|\r|\n", text.removeprefix("\ufeff"))
+    first = next((place for place, line in enumerate(lines) if place >= skip and line.strip()), None)
+    if first is None:
+        raise ValueError(f"{file} is empty" + (f" behind its first {skip} lines" * bool(skip)))
+    return first, [line for line in lines[first : first + HEAD_LINES] if line.strip()]
+
+
+def _sniffed(connection: DuckDBPyConnection, file: str, skip: int) -> tuple[str, str]:
+    """Return delimiter and escape as DuckDB's sniffer finds them."""
+    sniffed = (
+        f"SELECT Delimiter, Escape FROM sniff_csv({literal(file)}, all_varchar=true, sample_size=2000, "
+        f"skip={skip}, max_line_size={LONGEST_LINE})"
+    )
+    try:
+        delimiter, escape = one_row(connection, sniffed)
+    except duckdb.Error:
+        return ",", '"'
+    return delimiter, escape if escape == "\\" else '"'
+
+
+def _best_delimiter(
+    sniffed: str, lines: Sequence[str], columns: Sequence[str], known: Sequence[str], quote: str
+) -> str:
+    """Return the delimiter that cuts the lines as they should be, by default the one that was sniffed.
+
+    A short file of few columns tells the sniffer too little. With a header that delimiter counts which cuts out most
+    usual names; without one, where the sniffed one does not cut at all, the one that gives as many cells as columns.
+    """
+    others = dict.fromkeys(re.findall(r"[^\w\s\"'.@-]+", lines[0]))
+    if columns:
+        cut = [len(_cells(line, sniffed, quote)) for line in lines]
+        doubled = all(len(line.split(sniffed * 2)) == len(columns) for line in lines)
+        if min(cut) > 1 and len(columns) not in cut and not doubled:
+            return sniffed
+        candidates = (sniffed, *([sniffed * 2] if doubled else []), *DELIMITERS, *others)
+        return next((one for one in candidates if len(_cells(lines[0], one, quote)) == len(columns)), sniffed)
+
+    def names(one: str) -> int:
+        return sum(cell.strip() in known or recognised(cell) is not None for cell in _cells(lines[0], one, quote))
+
+    best = max((sniffed, *DELIMITERS, *others), key=names)
+    return best if names(best) else sniffed
+
+
+def _cells(line: str, delimiter: str, quote: str) -> list[str]:
+    """Return the cells of one line."""
+    return next(iter(_rows([line], delimiter, quote)), [])
+
+
+def _rows(lines: Sequence[str], delimiter: str, quote: str, escape: str = '"') -> list[list[str]]:
+    """Return the cells of rows; a quoted cell may hold line ends."""
+    if len(delimiter) == 1 and quote and quote != delimiter:
+        escaped = None if escape == quote else escape
+        text = [f"{line}\n" for line in lines]
+        try:
+            return list(csv.reader(text, delimiter=delimiter, quotechar=quote, escapechar=escaped))
+        except csv.Error:  # a cell of more than 128 KB
+            pass
+    return [line.split(delimiter) for line in lines]
+
+
+def _with_column_of_rows(names: tuple[str, ...], rows: list[list[str]]) -> tuple[str, ...]:
+    """Add columns where most rows have more cells than the header.
+
+    They are empty and at the end (delimiters end each line), or there is one in front (R writes the rows' names so).
+    """
+    [(most, _)] = Counter(map(len, rows)).most_common(1) or [(0, 0)]
+    more = most - len(names)
+    if more <= 0:
+        return names
+    if not any(cell.strip() for row in rows if len(row) == most for cell in row[-more:]):
+        return (*names, *[""] * more)
+    return ("", *names) if more == 1 else names
+
+
+def _distinct(names: Sequence[str]) -> tuple[str, ...]:
+    """Give columns without a name, and a second one of the same name, names of their own."""
+    found: list[str] = []
+    for place, name in enumerate(names):
+        name = name or f"column{place}"
+        while name.lower() in (SWALLOWED, *(one.lower() for one in found)):
+            name += "_"
+        found.append(name)
+    return tuple(found)
+
+
+def _patterns(rows: Sequence[Sequence[str]], count: int) -> tuple[str, ...]:
+    """Return for each of so many columns a pattern of its cells, by the rows that have so many."""
+    whole = [row for row in rows if len(row) == count]
+    return tuple(_pattern([row[place] for row in whole]) for place in range(count))
+
+
+def _pattern(cells: Sequence[str]) -> str:
+    """Return a pattern of cells that are alike: times of one form, or what begins with a digit; else ""."""
+    cells = [cell for cell in cells if cell.strip()]
+    shapes = {re.sub(r"\d", r"\\d", re.escape(cell)) for cell in cells}
+    if len(cells) > 2 and len(shapes) == 1 and (shape := shapes.pop()).count(r"\d") >= 8:
+        return shape
+    return r"\d" if len(cells) > 2 and all(cell[0].isdecimal() for cell in cells) else ""
