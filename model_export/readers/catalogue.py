@@ -78,14 +78,20 @@ def _last_known(connection: DuckDBPyConnection, key: str, names: Sequence[str]) 
 
 
 def _cleaned(table: pd.DataFrame, key: str, names: Sequence[str]) -> pd.DataFrame:
-    """Return a table with its key and these columns cleaned, as text; missing where nothing is left."""
+    """Return a table with its key and these columns cleaned, as text.
+
+    Missing where nothing is left.
+    """
     cleaned = {key: table[key].map(clean_id, na_action="ignore").astype("str")}
     cleaned |= {name: table[name].map(clean_text, na_action="ignore").astype("str") for name in names}
     return table.assign(**cleaned)
 
 
 def _beside(connection: DuckDBPyConnection, select: str, key: str, notes: list[str]) -> pd.DataFrame:
-    """Return a table beside the log: the key cleaned as in the rows, other columns as text; its last row counts."""
+    """Return a table beside the log, with its key cleaned as in the rows.
+
+    Other columns are text; of several rows of a key the last counts.
+    """
     view = connection.sql(select)
     cells = ", ".join(
         f"{text_of(f'beside.{quoted(name)}', kind)} AS {quoted(name)}"
@@ -118,7 +124,9 @@ def _prices(cells: pd.Series, notes: list[str]) -> pd.Series:
 
 
 def catalogue_select(table: OpenTable, fields: Fields, mapping: Mapping, notes: list[str]) -> str:
-    """Return the SELECT of a catalogue beside the log, by what the mapping names or the usual names of its columns.
+    """Return the SELECT of a catalogue beside the log.
+
+    Columns are those that the mapping names, or that have usual names.
 
     Parameters
     ----------
@@ -167,7 +175,10 @@ def users_select(table: OpenTable, fields: Fields) -> str:
 
 
 def _key(name: str, table: OpenTable, fields: Fields) -> Column:
-    """Return the column of ids: the one that is called as in the log, one of a usual name, or `id`."""
+    """Return the column of ids.
+
+    It is the one that is called as in the log, or one of a usual name, or `id`.
+    """
     called = {letters(column.words[-1]) for column in fields.columns[name]}
     same = next((column for column in table.columns if letters(column.path) in called), None)
     found = same or _usual(name, table.columns) or find("id", table.columns)

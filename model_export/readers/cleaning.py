@@ -8,7 +8,16 @@ from duckdb import DuckDBPyConnection
 
 from model_export.readers.sql import literal
 
-__all__ = ["MISSING", "clean_id", "clean_text", "first_known", "make_macros", "prices_have_commas", "read_price"]
+__all__ = [
+    "BLANKS",
+    "MISSING",
+    "clean_id",
+    "clean_text",
+    "first_known",
+    "make_macros",
+    "prices_have_commas",
+    "read_price",
+]
 
 # What stands for a missing id, in any case. Of categories and titles it does not: NA is Namibia's code, and a brand.
 MISSING = frozenset(
@@ -18,7 +27,7 @@ MISSING = frozenset(
     )
 )
 LONGEST_MISSING = max(map(len, MISSING))
-INVISIBLE = "\u200b\u2060\ufeff"
+BLANKS = "".join(chr(one) for one in range(0x3001) if chr(one).isspace()) + "\u200b\u2060\ufeff"
 
 # What stands around the number of a price: words (EUR, Rs.), signs of currencies, blanks, apostrophes.
 _AROUND_PRICE = re.compile(r"[^\W\d_]+\.?|[^\w.,+\-/()%:]")
@@ -30,16 +39,11 @@ _SCIENTIFIC = re.compile(r"[-+]?\d+(\.\d+)?[eE][-+]?\d+")
 
 def clean_text(cell: str | None) -> str | None:
     """Return a cell without blanks around it; None if nothing is left."""
-    if not cell:
-        return None
-    word = cell.strip()
-    if word and (word[0] in INVISIBLE or word[-1] in INVISIBLE):
-        word = word.strip(INVISIBLE).strip()
-    return word or None
+    return (cell.strip(BLANKS) or None) if cell else None
 
 
 def clean_id(cell: str | None) -> str | None:
-    """Return an id without blanks around it and 12.0 as 12; None for what stands for a missing one."""
+    """Return an id without blanks around it and 12.0 as 12; None if it is missing."""
     word = clean_text(cell)
     if word is None or (len(word) <= LONGEST_MISSING and word.lower() in MISSING):
         return None
@@ -50,12 +54,16 @@ def clean_id(cell: str | None) -> str | None:
 def first_known(cells: Iterable[str]) -> str:
     """Return SQL of the first of several cells that is not missing."""
     words = ", ".join(map(literal, sorted({"", *MISSING})))
-    known = (f"CASE WHEN lower(trim({cell})) NOT IN ({words}) THEN {cell} END" for cell in cells)
+    blanks = literal(BLANKS)
+    known = (f"CASE WHEN lower(trim({cell}, {blanks})) NOT IN ({words}) THEN {cell} END" for cell in cells)
     return f"coalesce({', '.join(known)})"
 
 
 def make_macros(connection: DuckDBPyConnection) -> None:
-    """Define number_of(text) in a connection: the finite DOUBLE, also with a decimal comma, else NULL."""
+    """Define number_of(text) in a connection: the finite DOUBLE, or NULL.
+
+    It may have a decimal comma.
+    """
     connection.execute(
         "CREATE MACRO number_of(x) AS CASE WHEN isfinite(TRY_CAST(replace(x, ',', '.') AS DOUBLE)) "
         "THEN TRY_CAST(replace(x, ',', '.') AS DOUBLE) END"
@@ -63,12 +71,17 @@ def make_macros(connection: DuckDBPyConnection) -> None:
 
 
 def prices_have_commas(cells: Iterable[str]) -> bool:
-    """Tell whether the prices of a log have decimal commas, as one of them may show: 10,99 or 1.299,00."""
+    """Tell whether the prices of a log have decimal commas.
+
+    One of them may show it: 10,99 or 1.299,00.
+    """
     return any("," in cell and _WITH_COMMA.fullmatch(_AROUND_PRICE.sub("", cell)) for cell in cells)
 
 
 def read_price(cell: str, commas: bool) -> float | None:
-    """Return a price with currency signs and thousands: 1,299.00; 1.299,00 EUR; $10. None if it is none.
+    """Return a price with currency signs and thousands; None if it is none.
+
+    As in 1,299.00; 1.299,00 EUR; $10.
 
     Parameters
     ----------

@@ -31,7 +31,10 @@ class Column:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """Return the names from the outside in, also those of a table that was flattened: event.item_id."""
+        """Return the names from the outside in.
+
+        Those of a table that was flattened too: event.item_id.
+        """
         return tuple(self.path.replace("[]", "").split("."))
 
     @property

@@ -105,7 +105,9 @@ def _named(name: str, given: str, columns: Sequence[Column], source: str) -> tup
 
 
 def _with_one_value(name: str, columns: tuple[Column, ...], given: bool, source: str) -> tuple[Column, ...]:
-    """Return a field's columns; of a behaviour's fields only the item may be in a list, of an item's the category.
+    """Return a field's columns, checked that they hold one value a row.
+
+    Of a behaviour's fields only the item may be in a list, of an item's the category.
 
     Raises
     ------
@@ -172,7 +174,7 @@ def _preference(name: str, item: Iterable[Column]) -> Callable[[tuple[int, Colum
 
 
 def _time_in_parts(columns: Sequence[Column]) -> tuple[Column, ...]:
-    """Return date and time of the day, or year, month and day, if they stand in columns of their own."""
+    """Return date and time of the day, or year, month and day, in columns of their own."""
     own = {letters(column.steps[0]): column for column in reversed(columns) if len(column.steps) == 1}
     whole = {letters(name) for name in ACCEPTED["time"]} - {*DATES, *CLOCKS}
     if whole & own.keys():

@@ -59,7 +59,7 @@ def open_log(place: Workplace, layout: Layout, notes: list[str]) -> Opened:
 
 
 def _open_bare(place: Workplace, name: str, table: Table, known: Iterable[str], numbered: bool) -> OpenTable:
-    """Open a table, and make a view of this name that has the log's own columns and no faulty line."""
+    """Open a table, and make a view with its own columns and no faulty line."""
     opened = open_table(place.connection, f"{name}_read", table, place.folder, tuple(known), numbered)
     without = f" EXCLUDE ({', '.join(opened.own)})" if opened.own else ""
     faulty = f" WHERE {opened.own[0]} IS NULL" if opened.own and opened.own[0] != SWALLOWED else ""
@@ -68,7 +68,7 @@ def _open_bare(place: Workplace, name: str, table: Table, known: Iterable[str], 
 
 
 def open_beside(place: Workplace, name: str, file: Path, known: Iterable[str], notes: list[str]) -> OpenTable:
-    """Open a catalogue or profiles beside the log in the reading that loses fewest lines, which are noted."""
+    """Open a catalogue or profiles beside the log, and note what is lost of it."""
     table = open_table(place.connection, name, Table((str(file),)), place.folder, tuple(known))
     best, attempt, said = _best(place, table, lambda one, _: _Attempt(tuple(faults(place.connection, one))))
     _check_quotes(best, attempt.lost, 0)
@@ -88,7 +88,7 @@ def losses_said(lost: Iterable[Loss]) -> list[str]:
 def stage_log(
     place: Workplace, layout: Layout, opened: Opened, fields: Fields, notes: list[str]
 ) -> tuple[int, tuple[Loss, ...]]:
-    """Stage the rows in the reading that loses fewest lines; return their number, and the lines that are lost.
+    """Stage the rows in the reading that loses fewest lines; return how many, and the losses.
 
     Parameters
     ----------
@@ -149,7 +149,10 @@ def _best(
 def _with_best_quotes(
     place: Workplace, table: OpenTable, read: Callable[[OpenTable, str], _Attempt]
 ) -> tuple[OpenTable, _Attempt, list[str]]:
-    """Read a table; where quotes lose lines, also with quotes as plain characters, and keep the better reading."""
+    """Read a table with quotes, and as plain characters where they lose lines.
+
+    The reading that loses fewer lines is kept.
+    """
     first = read(table, "rows")
     quotes = [loss for loss in first.lost if loss.reason in QUOTE_LOSSES]
     if not quotes or table.dialect is None or table.dialect.quote != '"':

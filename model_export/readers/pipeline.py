@@ -126,7 +126,7 @@ def _way(layout: Layout, opened: Opened) -> str:
 
 
 def _with_losses(dropped: dict[str, int], lost: Sequence[Loss]) -> dict[str, int]:
-    """Return the counts of rows that are left out with those of lines that were lost before there were rows."""
+    """Return the counts of rows that are left out, with those of lines that were lost."""
     counts = Counter({loss.reason: 0 for loss in lost})
     for loss in lost:
         counts[loss.reason] += loss.lines

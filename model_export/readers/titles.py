@@ -49,7 +49,9 @@ def _names_events(connection: DuckDBPyConnection, staged: str) -> bool:
 
 
 def without_false_title(connection: DuckDBPyConnection, kept: str, fields: Fields, notes: list[str]) -> Fields:
-    """Return the fields without a title that was found by its name and changes from event to event.
+    """Return the fields without a title that changes from event to event.
+
+    Only one that was found by its name is left out.
 
     Parameters
     ----------
@@ -69,7 +71,7 @@ def without_false_title(connection: DuckDBPyConnection, kept: str, fields: Field
 
 
 def _count_titles(connection: DuckDBPyConnection, kept: str) -> tuple[int, int, int]:
-    """Return the numbers of items with a title, of those with several, and of different titles."""
+    """Return the numbers of items with a title, with several, and of titles."""
     items, changing, titles = one_row(
         connection,
         f"SELECT count(*), count(*) FILTER (several > 1), (SELECT count(DISTINCT title) FROM {kept}) "

@@ -4,7 +4,8 @@ from mindstream.mapping import Mapping
 from model_export.data.interactions import SEPARATOR
 from model_export.readers.layout import Found, Layout, Preset, Table
 from model_export.readers.presets.peek import names_at
-from model_export.readers.presets.sql import AS_RATING, decade, literal, name
+from model_export.readers.presets.sql import AS_RATING, decade
+from model_export.readers.sql import literal, quoted
 
 __all__ = ["MOVIELENS", "MOVIELENS_1M", "MOVIELENS_10M", "MOVIELENS_100K"]
 
@@ -51,7 +52,7 @@ def _movies(genres: str, item: str = "item_id") -> str:
     """Return the statement for the movies; `genres` is an expression with "|" in between."""
     genres = f"nullif({genres}, '')"
     return (
-        f"SELECT {name(item)} AS item_id, title, split_part({genres}, {literal(SEPARATOR)}, 1) AS category, "
+        f"SELECT {quoted(item)} AS item_id, title, split_part({genres}, {literal(SEPARATOR)}, 1) AS category, "
         f"{genres} AS feature_genres FROM movies"
     )
 
@@ -65,7 +66,7 @@ def _layout_100k(found: Found) -> Layout:
         If one of the three is not there.
     """
     plain = {"quote": "", "encoding": "latin-1"}
-    flags = ", ".join(f"CASE WHEN trim({name(one)}) = '1' THEN {literal(one)} END" for one in _GENRES[1:])
+    flags = ", ".join(f"CASE WHEN trim({quoted(one)}) = '1' THEN {literal(one)} END" for one in _GENRES[1:])
     return Layout(
         format="movielens-100k",
         events=_needed(found, "u.data", columns=_RATING, delimiter="\t", **plain),

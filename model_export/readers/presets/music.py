@@ -6,7 +6,8 @@ from pathlib import Path
 from mindstream.mapping import Mapping
 from model_export.readers.layout import Found, Layout, Preset, Table, plain_name
 from model_export.readers.presets.peek import names_of
-from model_export.readers.presets.sql import decade, name, with_missing
+from model_export.readers.presets.sql import decade, with_missing
+from model_export.readers.sql import quoted
 
 __all__ = ["HETREC", "LASTFM_1K", "LASTFM_360K"]
 
@@ -42,7 +43,7 @@ def _layout_hetrec(found: Found) -> Layout:
     file = _hetrec_file(found) or found.path
     columns = _columns_of(file)
     thing = next(one for one in _THINGS if one in columns)
-    user, item = name(columns["userid"]), name(columns[thing])
+    user, item = quoted(columns["userid"]), quoted(columns[thing])
     time = _hetrec_time(columns)
     tagged = "tagid" in columns
     kinds = {"tagid": "tag", "rating": "rating", "weight": "listen"}
@@ -82,11 +83,11 @@ def _hetrec_table(catalogue: Path) -> Table:
 def _hetrec_time(columns: dict[str, str]) -> str | None:
     """Return the expression of the time in milliseconds; None if the file has no times."""
     if not set(_DAY) <= set(columns):
-        return f"TRY_CAST({name(columns['timestamp'])} AS BIGINT)" if "timestamp" in columns else None
-    day = ", ".join(name(columns[one]) for one in _DAY)
+        return f"TRY_CAST({quoted(columns['timestamp'])} AS BIGINT)" if "timestamp" in columns else None
+    day = ", ".join(quoted(columns[one]) for one in _DAY)
     if not set(_CLOCK) <= set(columns):
         return f"epoch_ms(try_strptime(concat_ws('-', {day}), '%Y-%m-%d'))"
-    clock = ", ".join(name(columns[one]) for one in _CLOCK)
+    clock = ", ".join(quoted(columns[one]) for one in _CLOCK)
     return f"epoch_ms(try_strptime(concat_ws('-', {day}, {clock}), '%Y-%m-%d-%H-%M-%S'))"
 
 

@@ -7,7 +7,8 @@ from mindstream.mapping import Mapping
 from model_export.data.interactions import SEPARATOR
 from model_export.readers.layout import Found, Layout, Preset, Table
 from model_export.readers.presets.peek import data_files, names_of, stem
-from model_export.readers.presets.sql import literal, with_missing
+from model_export.readers.presets.sql import with_missing
+from model_export.readers.sql import literal
 
 __all__ = ["FOURSQUARE", "GOWALLA", "YELP"]
 

@@ -7,7 +7,8 @@ from model_export.data.interactions import SEPARATOR
 from model_export.readers.layout import Found, Layout, Preset, Table
 from model_export.readers.presets.movielens import MOVIELENS_100K
 from model_export.readers.presets.peek import names_of, stem
-from model_export.readers.presets.sql import decade, literal, name
+from model_export.readers.presets.sql import decade
+from model_export.readers.sql import literal, quoted
 
 __all__ = ["MOVIELENS_100K_ANY", "RECBOLE"]
 
@@ -58,7 +59,7 @@ def _layout(found: Found) -> Layout:
     mapping, notes = _mapping(names_of(found.files[inter]))
     catalogue, people = (f"{inter.removesuffix('.inter')}.{ending}" for ending in ("item", "user"))
     beside = {key: file for key, file in (("catalogue", catalogue), ("people", people)) if file in found.files}
-    renamed = ", ".join(f"{name(typed)} AS {name(plain)}" for plain, typed in columns.items())
+    renamed = ", ".join(f"{quoted(typed)} AS {quoted(plain)}" for plain, typed in columns.items())
     kind = ", 'rating' AS event_type" if mapping.type == "event_type" else ""
     return Layout(
         format="recbole",
@@ -96,17 +97,17 @@ def _items(names: tuple[str, ...]) -> str:
     plain = _plain(names)
     title = next((one for one in _TITLES if one in plain), None)
     category = next((one for one in _CATEGORIES if one in plain), None)
-    parts = [f"{name(names[0])} AS item_id"]
+    parts = [f"{quoted(names[0])} AS item_id"]
     if title:
         parts.append(f"{_title(plain, title)} AS title")
     if "price" in plain:
-        parts.append(f"{name(plain['price'])} AS price")
+        parts.append(f"{quoted(plain['price'])} AS price")
     for one, typed in plain.items():
         if one == category:
             parts.append(f"split_part({_values(typed)}, {literal(SEPARATOR)}, 1) AS category")
         if one == category or one in _FEATURES:
             feature = "genres" if one == "class" else one  # as MovieLens calls them
-            parts.append(f"{_values(typed)} AS {name(f'feature_{_free(feature)}')}")
+            parts.append(f"{_values(typed)} AS {quoted(f'feature_{_free(feature)}')}")
     return f"SELECT {', '.join(parts)} FROM catalogue"
 
 
@@ -118,14 +119,14 @@ def _free(feature: str) -> str:
 def _title(plain: dict[str, str], title: str) -> str:
     """Return the title; MovieLens' get their year back, which has a column of its own there."""
     if "release_year" not in plain:
-        return name(plain[title])
-    year, text = name(plain["release_year"]), name(plain[title])
+        return quoted(plain[title])
+    year, text = quoted(plain["release_year"]), quoted(plain[title])
     return f"CASE WHEN regexp_full_match({year}, '\\d{{4}}') THEN {text} || ' (' || {year} || ')' ELSE {text} END"
 
 
 def _values(typed: str) -> str:
     """Return the values of a column with "|" between them; those of a token_seq have blanks."""
-    values = f"nullif(nullif(trim({name(typed)}), ''), 'unknown')"
+    values = f"nullif(nullif(trim({quoted(typed)}), ''), 'unknown')"
     return f"replace({values}, ' ', {literal(SEPARATOR)})" if typed.endswith(":token_seq") else values
 
 
@@ -133,8 +134,8 @@ def _users(names: tuple[str, ...]) -> str:
     """Return the statement for the users: the fields that divide them into few."""
     plain = _plain(names)
     kept = sorted((one for one in plain if one in _PROFILES), key=("gender", *_PROFILES).index)
-    fields = [f"{decade(name(plain[one])) if one == 'age' else name(plain[one])} AS {name(one)}" for one in kept]
-    return f"SELECT {', '.join([f'{name(names[0])} AS user_id', *fields])} FROM people"
+    fields = [f"{decade(quoted(plain[one])) if one == 'age' else quoted(plain[one])} AS {quoted(one)}" for one in kept]
+    return f"SELECT {', '.join([f'{quoted(names[0])} AS user_id', *fields])} FROM people"
 
 
 def _is_100k(found: Found) -> bool:

@@ -7,7 +7,8 @@ from mindstream.mapping import Mapping
 from model_export.data.interactions import SEPARATOR
 from model_export.readers.layout import Found, Layout, Preset, Table
 from model_export.readers.presets.peek import data_files, is_json, names_at, names_of, stem
-from model_export.readers.presets.sql import AS_RATING, literal, name, with_missing
+from model_export.readers.presets.sql import AS_RATING, with_missing
+from model_export.readers.sql import literal, quoted
 
 __all__ = ["AMAZON", "AMAZON_RATINGS", "BOOKCROSSING", "GOODBOOKS"]
 
@@ -51,7 +52,7 @@ def _layout_amazon(found: Found) -> Layout:
         else (*("reviewerID", "asin", "unixReviewTime", "overall"),)
     )
     user, item, time, value = columns
-    chosen = ", ".join(name(one) for one in columns)
+    chosen = ", ".join(quoted(one) for one in columns)
     return Layout(
         format="amazon",
         events=Table(tuple(str(one) for one in files)),
@@ -144,7 +145,7 @@ def _layout_goodbooks(found: Found) -> Layout:
     known = key in names and "title" in names
     books = with_missing((key, "title", "authors", "language_code"), "catalogue")
     statement = (
-        f"SELECT {name(key)} AS item_id, title, replace(authors, ', ', {literal(SEPARATOR)}) AS feature_authors, "
+        f"SELECT {quoted(key)} AS item_id, title, replace(authors, ', ', {literal(SEPARATOR)}) AS feature_authors, "
         f"language_code AS feature_language FROM {books}"
     )
     return Layout(

@@ -4,7 +4,8 @@ from mindstream.mapping import Mapping
 from model_export.data.interactions import SEPARATOR
 from model_export.readers.layout import Found, Layout, Preset, Table
 from model_export.readers.presets.peek import names_at
-from model_export.readers.presets.sql import decade, listed, literal, with_missing
+from model_export.readers.presets.sql import decade, listed, with_missing
+from model_export.readers.sql import literal
 
 __all__ = ["HM", "INSTACART", "ONLINE_RETAIL", "RETAILROCKET", "TAOBAO", "TMALL"]
 

@@ -2,22 +2,14 @@
 
 from collections.abc import Iterable
 
-__all__ = ["AS_RATING", "PLACE", "decade", "listed", "literal", "name", "text_of", "with_missing"]
+from model_export.readers.sql import literal, quoted
+
+__all__ = ["AS_RATING", "PLACE", "decade", "listed", "text_of", "with_missing"]
 
 AS_RATING = "SELECT *, 'rating' AS event_type FROM events"
 
 # The place of an element of a row's list among all elements of all rows.
 PLACE = "row_number * 1000000 + place"
-
-
-def name(column: str) -> str:
-    """Return a column's name as SQL has it, in quotes."""
-    return '"' + column.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """Return a text as SQL has it, in quotes."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def listed(texts: Iterable[str]) -> str:
@@ -39,5 +31,5 @@ def decade(age: str) -> str:
 
 def with_missing(columns: Iterable[str], table: str = "events") -> str:
     """Return a table for FROM that has all these columns, of NULL if the table lacks them."""
-    nothing = ", ".join(f"NULL AS {name(column)}" for column in columns)
+    nothing = ", ".join(f"NULL AS {quoted(column)}" for column in columns)
     return f"(SELECT {nothing} WHERE false UNION ALL BY NAME SELECT * FROM {table})"

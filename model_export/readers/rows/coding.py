@@ -129,7 +129,7 @@ def _joined(relation: str, words: list[_Words]) -> str:
 
 
 def _count_dropped(batch: pa.RecordBatch, dropped: Counter[str]) -> np.ndarray:
-    """Return which rows of a batch are kept, bool (rows,), and count the others by their first reason."""
+    """Return which rows of a batch are kept, bool (rows,); count others by first reason."""
     user, item, event_type = (np.asarray(batch[column]) for column in ("user", "item", "type"))
     reasons = [
         *_said(batch["left_out"]),

@@ -49,7 +49,7 @@ def fits(connection: DuckDBPyConnection, rows: OpenTable, where: str) -> str:
 
 
 def _numbers(connection: DuckDBPyConnection, rows: OpenTable) -> frozenset[str]:
-    """Return the paths of columns of text, nested ones too, whose first values are all numbers."""
+    """Return the paths of columns of text whose first values are all numbers."""
     text = [column for column in rows.columns if column.type.id == "varchar" and "[]" not in column.path]
     if not text:
         return frozenset()

@@ -13,7 +13,7 @@ __all__ = ["events_in_order", "make_log"]
 
 
 def events_in_order(coded: CodedRows, mapping: Mapping) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Return the events in order of time, and the numbers of rows that are left out, by reason."""
+    """Return the events in order of time, and the rows that are left out, by reason."""
     if mapping.untimed:
         coded = replace(coded, order=_positions_of_users(coded))
     if len(coded.order) > 1 and (np.diff(coded.order) < 0).any():
@@ -29,7 +29,10 @@ def events_in_order(coded: CodedRows, mapping: Mapping) -> tuple[pd.DataFrame, d
 
 
 def _positions_of_users(rows: CodedRows) -> np.ndarray:
-    """Return each row's position in its user's sequence by `order`, equal ones as in the log: int64 (rows,)."""
+    """Return each row's position in its user's sequence by `order`: int64 (rows,).
+
+    Equal ones are as in the log.
+    """
     users = np.asarray(rows.user.codes)
     by_user = np.lexsort((rows.order, users))
     first = np.diff(users[by_user], prepend=-1) != 0

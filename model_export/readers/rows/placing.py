@@ -56,7 +56,10 @@ def place_rows(place: Workplace, named: str, mapping: Mapping, fields: Fields, n
 
 
 def _join_times(place: Workplace, named: str, columns: tuple[Column, ...]) -> str:
-    """Make the view `JOINED`: the staged rows with `moment`, all columns of the time in one; return their names."""
+    """Make the view `JOINED`, with all columns of the time in one; return their names.
+
+    It is the staged rows with `moment`.
+    """
     parts = [TIME.format(one) for one in range(len(columns))]
     if len(parts) == 2:
         joined = join_date_and_time(place.connection, named, *parts) or f"coalesce({parts[0]}, {parts[1]})"

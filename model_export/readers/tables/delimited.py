@@ -112,7 +112,10 @@ def _swallowed(dialect: Dialect) -> str:
 
 
 def _form(pattern: str, other: str) -> str:
-    """Return the regular expression of a cell that is not empty, quoted or not, of a column with this pattern."""
+    """Return the regular expression of a cell of a column with this pattern.
+
+    The cell is not empty, quoted or not.
+    """
     if pattern == r"\d":
         pattern = rf"\d[^{other}]*"
     return f'"?{pattern}"?' if pattern else f"[^{other} ][^{other}]*"

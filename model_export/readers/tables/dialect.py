@@ -101,7 +101,10 @@ def _check_columns(file: str, names: Sequence[str], line: str, cells: int, delim
 
 
 def _first_lines(connection: DuckDBPyConnection, file: str, skip: int) -> tuple[int, list[str]]:
-    """Return how many lines are before the header, blank ones too, and the first lines from there on."""
+    """Return how many lines are before the header, and the first lines from there on.
+
+    Blank lines count as well.
+    """
     if is_remote(file):
         [text] = one_row(connection, f"SELECT content FROM read_text({literal(file)})")
     else:
@@ -129,7 +132,7 @@ def _sniffed(connection: DuckDBPyConnection, file: str, skip: int) -> tuple[str,
 def _best_delimiter(
     sniffed: str, lines: Sequence[str], columns: Sequence[str], known: Sequence[str], quote: str
 ) -> str:
-    """Return the delimiter that cuts the lines as they should be, by default the one that was sniffed.
+    """Return the delimiter that cuts the lines as they should be.
 
     A short file of few columns tells the sniffer too little. With a header that delimiter counts which cuts out most
     usual names; without one, where the sniffed one does not cut at all, the one that gives as many cells as columns.
@@ -193,13 +196,19 @@ def _distinct(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _patterns(rows: Sequence[Sequence[str]], count: int) -> tuple[str, ...]:
-    """Return for each of so many columns a pattern of its cells, by the rows that have so many."""
+    """Return a pattern of the cells of each of so many columns.
+
+    Rows count that have so many cells.
+    """
     whole = [row for row in rows if len(row) == count]
     return tuple(_pattern([row[place] for row in whole]) for place in range(count))
 
 
 def _pattern(cells: Sequence[str]) -> str:
-    """Return a pattern of cells that are alike: times of one form, or what begins with a digit; else ""."""
+    """Return a pattern of cells that are alike; "" if they are not.
+
+    Alike are times of one form, and what begins with a digit.
+    """
     cells = [cell for cell in cells if cell.strip()]
     shapes = {re.sub(r"\d", r"\\d", re.escape(cell)) for cell in cells}
     if len(cells) > 2 and len(shapes) == 1 and (shape := shapes.pop()).count(r"\d") >= 8:

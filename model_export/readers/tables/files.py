@@ -42,7 +42,7 @@ def is_remote(path: str) -> bool:
 
 
 def parts_of(path: str) -> list[str]:
-    """Return the files of a table at a path: itself, those that a glob names, or those in a folder.
+    """Return the files of a table at a path: itself, those of a glob or of a folder.
 
     Files and folders whose names begin with "_" or "." are none of the table (_SUCCESS, .crc), nor are documents. Where
     there is Parquet, that is it; beside files whose names end as those of data, others are none of it.
@@ -157,7 +157,9 @@ def _opened(file: str) -> Iterator[IO[bytes] | Any]:
 
 
 def _compression(file: str) -> str:
-    """Return how a file is compressed, by its first bytes: the usual ending of its name, or "".
+    """Return how a file is compressed: the usual ending of its name, or ''.
+
+    Its first bytes tell it.
 
     Raises
     ------
@@ -187,7 +189,7 @@ def _only_member(archive: zipfile.ZipFile, file: str) -> str:
 
 
 def readable(file: str, encoding: str | None, folder: Path) -> str:
-    """Return a file that DuckDB reads: the file itself, or a copy in UTF-8 and without compression.
+    """Return a file that DuckDB reads: itself, or a copy that is plain UTF-8.
 
     Parameters
     ----------
@@ -217,7 +219,10 @@ def readable(file: str, encoding: str | None, folder: Path) -> str:
 
 
 def with_one_line_end(file: str, folder: Path) -> str:
-    r"""Return a copy of a file in which all lines end in \n, for files that several programs have written to."""
+    r"""Return a copy of a file in which all lines end in \n.
+
+    For files that several programs have written to.
+    """
     copy = folder / f"{len(list(folder.iterdir()))}-{Path(file).name}.txt"
     with _opened(file) as source, copy.open("wb") as target:
         left = b""
@@ -240,7 +245,7 @@ def _recode(source: Any, target: IO[bytes], encoding: str, file: str) -> None:
 
 
 def _known(encoding: str | None, begin: bytes) -> str:
-    """Return the standard name of the encoding that is given, or of the one that a file begins like."""
+    """Return the standard name of the encoding given, or of what a file begins like."""
     if encoding is None:
         return _encoding_of(begin)
     try:
@@ -255,7 +260,7 @@ def _known(encoding: str | None, begin: bytes) -> str:
 
 
 def _encoding_of(begin: bytes) -> str:
-    """Return UTF-16 or UTF-32 if its byte order mark, or its zero bytes, stand in front; else UTF-8."""
+    """Return UTF-16 or UTF-32 if its mark, or its zero bytes, stand in front; else UTF-8."""
     if begin.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
         return "utf-32"
     if begin.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):

@@ -87,7 +87,10 @@ def _is_one_object_a_line(file: str) -> bool:
 
 
 def _named_once(structure: Any) -> Any:
-    """Return a structure without names that differ from another in their case only: to DuckDB they are the same."""
+    """Return a structure without names that differ from another in their case only.
+
+    To DuckDB they are the same.
+    """
     if isinstance(structure, list):
         return [_named_once(inner) for inner in structure]
     if not isinstance(structure, dict):
@@ -113,14 +116,14 @@ def _mixed_lists(connection: DuckDBPyConnection, structure: dict[str, Any], samp
 
 
 def _listed(value: str) -> str:
-    """Return SQL that makes a list of text of a value that is the text of a JSON list, or a single value."""
+    """Return SQL that makes a list of a JSON list's text, or of a single value."""
     is_list = f"{value} LIKE '[%' AND json_valid({value})"
     as_list = f"from_json({value}, '[\"VARCHAR\"]')"
     return f"CASE WHEN {value} IS NULL THEN NULL WHEN {is_list} THEN {as_list} ELSE [{value}] END"
 
 
 def _folders(file: str, structure: dict[str, Any]) -> list[str]:
-    """Return the names of Hive partitions in a file's path that the objects have not themselves."""
+    """Return the names of Hive partitions in a path that the objects have not themselves."""
     own = {name.lower() for name in structure}
     found = re.findall(r"(?<=[/\\])([^/\\=]+)=[^/\\]*(?=[/\\])", file)
     return [name for name in dict.fromkeys(found) if name.lower() not in own]

@@ -135,7 +135,7 @@ def _only_kind(parts: Sequence[str], encoding: str | None) -> str:
 
 
 def _dialect(connection: DuckDBPyConnection, files: Sequence[str], table: Table, known: Sequence[str]) -> Dialect:
-    """Return the dialect of the first file; the others have to have the same columns and delimiter."""
+    """Return the dialect of the first file; check that the others have the same columns."""
     first, *others = (dialect_of(connection, file, table, known) for file in files)
     for file, other in zip(files[1:], others, strict=True):
         if other.names != first.names:

@@ -8,7 +8,9 @@ __all__ = ["rows_of"]
 
 
 def rows_of(file: str) -> pa.Table:
-    """Return the rows of all sheets with the columns of the first; every cell as text, null if empty.
+    """Return the rows of all sheets with the columns of the first, as text.
+
+    Null where a cell is empty.
 
     Raises
     ------

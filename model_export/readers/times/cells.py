@@ -3,6 +3,7 @@
 import duckdb
 
 from model_export.readers.cleaning import BLANKS, MISSING
+from model_export.readers.sql import literal
 
 __all__ = ["NUMBER", "cells_of", "literal", "matches", "number_of_text", "present", "tidy", "type_of"]
 
@@ -27,11 +28,6 @@ _TIDY = (
     (r"^(\d{9,}),(\d+)$", r"\1.\2"),
     (r"^(\d{4}):(\d\d):(\d\d)\b", r"\1-\2-\3"),  # cameras
 )
-
-
-def literal(text: str) -> str:
-    """Write a text as SQL."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def matches(text: str, pattern: str) -> str:
