@@ -8,7 +8,8 @@ import logging
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -39,14 +40,26 @@ def main(
     Where that is not 0, the status is 1.
     """
     names = _chosen(only or [])
-    for name in ("stream", "kafka"):  # outages are what this is about
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    with tempfile.TemporaryDirectory() as folder, RealKafka() as kafka:
+    with _quiet("stream", "kafka"), tempfile.TemporaryDirectory() as folder, RealKafka() as kafka:
         world = World(kafka, _small_bundle(Path(folder)), Path(folder))
         found = {name: _run(name, world, quick) for name in tqdm(names, desc="faults", unit="row")}
     _show(found)
     if not all(one.is_clean for one in found.values()):
         raise typer.Exit(1)
+
+
+@contextmanager
+def _quiet(*names: str) -> Iterator[None]:
+    """Keep these loggers quiet: outages are what the rows are about."""
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _chosen(only: Iterable[str]) -> list[str]:
