@@ -4,13 +4,14 @@ from collections.abc import Iterator
 
 import numpy as np
 from scipy.sparse import coo_matrix, csr_matrix
-from scipy.sparse.linalg import svds
+from scipy.sparse.linalg import eigsh, svds
 
 from model_export.data.dataset import Sequences, positions_of, user_blocks
 from model_export.data.interactions import BLOCK
 
 __all__ = ["Neighbours", "co_occurrence", "similarity_matrix", "svd_item_vectors"]
 
+EXACT_UP_TO, TOLERANCE = 10_000_000, 0.05  # pairs of which start vectors are exact; how far they may be off else
 REACH = 10  # positions
 NEIGHBOURS = 50
 MOST_BEHAVIOURS = 5_000_000  # that are paired; the pairs of more would not fit where the behaviours do
@@ -97,7 +98,8 @@ def _row_blocks(matrix: csr_matrix) -> Iterator[tuple[slice, np.ndarray]]:
 def svd_item_vectors(similarity: csr_matrix, dim: int, rng: np.random.Generator) -> np.ndarray:
     """Return unit-length item vectors by truncated SVD of the similarity, as a start.
 
-    So training starts from what item-kNN knows.
+    So training starts from what item-kNN knows. Of many pairs the vectors are approximate: a start is good enough, and
+    exact ones take four times as long.
 
     Items that go with nothing get random directions.
 
@@ -110,7 +112,11 @@ def svd_item_vectors(similarity: csr_matrix, dim: int, rng: np.random.Generator)
     start = rng.normal(size=num_items)
     vectors = rng.normal(size=(num_items, dim)) * 1e-6
     if rank:
-        left, strengths, _ = svds(similarity, k=rank, v0=start)
+        if similarity.nnz <= EXACT_UP_TO:
+            left, strengths, _ = svds(similarity, k=rank, v0=start)
+        else:  # of a symmetric matrix singular values are the magnitudes of eigenvalues
+            strengths, left = eigsh(similarity, k=rank, v0=start, tol=TOLERANCE)
+            strengths = np.abs(strengths)
         vectors[:, :rank] += left * np.sqrt(strengths)
     unit: np.ndarray = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     return unit.astype(np.float32)

@@ -419,7 +419,9 @@ def test_the_commands(three: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     assert say(three, "list").splitlines()[3].split() == ["b", "before"]
     assert say(three, "promote", "a") == "current model: a\n"
     assert say(three, "rollback") == "current model: c\n"
-    assert say(three, "show").startswith(f"{three.folder / 'c'}\nindex: exact\nbehaviours: not recorded\n\n# steady, version ")
+    assert say(three, "show").startswith(
+        f"{three.folder / 'c'}\nindex: exact\nbehaviours: not recorded\n\n# steady, version "
+    )
     assert say(three, "show", "a").startswith(f"{three.folder / 'a'}\n")
     assert say(three, "prune", "--keep", "1") == "removed: a\n"
     assert say(Registry(three.folder / "none"), "list") == ""

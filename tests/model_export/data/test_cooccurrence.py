@@ -79,7 +79,9 @@ def two_shelves(alone: int = 0) -> csr_matrix:
     return similarity_matrix(pairs, np.bincount(sequences.items, minlength=items))
 
 
-def test_items_that_go_together_start_close() -> None:
+@pytest.mark.parametrize("exact_up_to", [10**9, 0])
+def test_items_that_go_together_start_close(exact_up_to: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cooccurrence, "EXACT_UP_TO", exact_up_to)
     vectors = svd_item_vectors(two_shelves(), 4, np.random.default_rng(0))
     assert vectors.shape == (20, 4)
     assert vectors.dtype == np.float32
