@@ -185,7 +185,7 @@ def _key(name: str, table: OpenTable, fields: Fields) -> Column:
     if found is None:
         own = ", ".join(column.path for column in fields.columns[name])
         raise ValueError(
-            f"{table.files[0]} has no column that is known to hold the {name}: found {listed(table.columns)}; right is "
+            f"{table.source} has no column that is known to hold the {name}: found {listed(table.columns)}; right is "
             f"{own} as in the log, id, or a usual name ({', '.join(ACCEPTED[name][:8])}, ...)"
         )
     return found

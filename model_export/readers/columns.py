@@ -70,36 +70,44 @@ def find(path: str, columns: Iterable[Column]) -> Column | None:
 
 @dataclass
 class Unnesting:
-    """The FROM clause of a table whose lists become rows, and the SQL of columns in it.
+    """The FROM clause of a table whose lists become rows, in their order, and the SQL of columns in it.
 
     Rows whose list is empty or missing stay, with nothing in it: they are counted and not lost.
+
+    Attributes
+    ----------
+    name : of the table.
+    source : what is selected from, if it is not the table itself.
+    lists : steps up to a list, and depth -> SQL of the list.
     """
 
-    source: str
-    aliases: dict[tuple[str, ...], str] = field(default_factory=dict)  # steps up to a list, and depth -> its elements
-    lists: dict[str, str] = field(default_factory=dict)  # alias -> SQL of its list
+    name: str
+    source: str = ""
+    lists: dict[tuple[str, ...], str] = field(default_factory=dict)
 
     def sql(self, column: Column) -> str:
         """Return the SQL of a column's value; lists on the way are unnested once for all columns."""
-        value = self.source
+        value = self.name
         for place, step in enumerate(column.steps):
             name = step.rstrip("[]") if step.endswith("[]") else step
             value = f"{value}.{quoted(name)}"
             for depth in range((len(step) - len(name)) // 2):
                 key = (*column.steps[:place], name, str(depth))
-                alias = self.aliases.setdefault(key, f"l{len(self.aliases)}")
-                self.lists.setdefault(alias, value)
-                value = f"{alias}.element"
+                self.lists.setdefault(key, value)
+                value = f"{self.name}.{self._alias(key)}"
         return value
+
+    def _alias(self, key: tuple[str, ...]) -> str:
+        return f"mindstream_element{list(self.lists).index(key)}"
 
     @property
     def clause(self) -> str:
         """Return the FROM clause."""
-        joins = [
-            f"LEFT JOIN LATERAL (SELECT unnest({value}) AS element) {alias} ON true"
-            for alias, value in self.lists.items()
-        ]
-        return " ".join([self.source, *joins])
+        clause = f"{self.source or self.name} {self.name}"
+        for key, value in self.lists.items():
+            elements = f"unnest(CASE WHEN len({value}) > 0 THEN {value} ELSE [NULL] END)"
+            clause = f"(SELECT *, {elements} AS {self._alias(key)} FROM {clause}) {self.name}"
+        return clause
 
 
 def text_of(value: str, kind: Any) -> str:

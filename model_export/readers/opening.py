@@ -55,7 +55,7 @@ def open_log(place: Workplace, layout: Layout, notes: list[str]) -> Opened:
         notes += losses_said(faults(place.connection, opened))
     if layout.sql is None:
         return Opened(events, events)
-    return Opened(events, view_of(place.connection, OpenTable("behaviours", events.files), layout.sql))
+    return Opened(events, view_of(place.connection, OpenTable("behaviours", events.files, events.source), layout.sql))
 
 
 def _open_bare(place: Workplace, name: str, table: Table, known: Iterable[str], numbered: bool) -> OpenTable:
@@ -171,7 +171,7 @@ def _lost(place: Workplace, events: OpenTable) -> list[Loss]:
         place.connection, f"SELECT sum({SWALLOWED}), min(file_row_number) FILTER ({SWALLOWED} > 0) FROM {STAGED}"
     )
     if lines:
-        lost.append(Loss(SWALLOWED_LINES, int(lines), f"{Path(events.files[0]).name} row {row + 1}"))
+        lost.append(Loss(SWALLOWED_LINES, int(lines), f"{Path(events.source).name} row {row + 1}"))
     return lost
 
 
@@ -179,7 +179,7 @@ def _check_encoding(table: OpenTable, lost: Iterable[Loss], rows: int) -> None:
     wrong = next((loss for loss in lost if loss.reason == WRONG_ENCODING), None)
     if wrong and wrong.lines > MOST_WRONGLY_ENCODED * rows:
         raise ValueError(
-            f"{table.files[0]} is not in UTF-8 ({wrong.lines:,} lines; {wrong.example}); --encoding says in "
+            f"{table.source} is not in UTF-8 ({wrong.lines:,} lines; {wrong.example}); --encoding says in "
             "which encoding it is, such as latin-1, cp1252 or utf-16"
         )
 
@@ -188,7 +188,7 @@ def _check_quotes(table: OpenTable, lost: Iterable[Loss], rows: int) -> None:
     unclosed = next((loss for loss in lost if loss.reason == UNCLOSED_QUOTE), None)
     if unclosed and unclosed.lines > MOST_SWALLOWED * rows:
         raise ValueError(
-            f"{table.files[0]}: a quote is never closed and swallows {unclosed.lines:,} lines "
+            f"{table.source}: a quote is never closed and swallows {unclosed.lines:,} lines "
             f"({unclosed.example}); close it, or --quote none reads quotes as plain characters"
         )
 

@@ -57,6 +57,7 @@ def read_own_table(path: str | Path) -> InteractionLog:
     events = pd.DataFrame({name: _column(table, name) for name in EVENT_COLUMNS})
     own = [name for name in table.column_names if name in ITEM_COLUMNS or name.startswith(FEATURE_PREFIX)]
     items = _first_rows(table, events, "item_id", own).rename(columns=lambda name: name.removeprefix(FEATURE_PREFIX))
+    items["title"] = items.title.where(items.title != "", items.item_id)  # of items that nothing was known of
     fields = [name for name in table.column_names if name.startswith(PROFILE_PREFIX)]
     profiles = _first_rows(table, events, "user_id", ["user_id", *fields])
     return InteractionLog(

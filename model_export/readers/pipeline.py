@@ -79,7 +79,10 @@ def _read(place: Workplace, layout: Layout, source: str) -> InteractionLog:
     )
     rows, lost = stage_log(place, layout, opened, fields, notes)
     fields = with_event_names_as_type(place.connection, STAGED, NAMED, fields, notes)
-    place_rows(place, NAMED, layout.mapping, fields, notes)
+    try:
+        place_rows(place, NAMED, layout.mapping, fields, notes)
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from error
     coded = coded_rows(place.connection, PLACED, rows, Path(source).name)
     events, dropped = events_in_order(coded, layout.mapping)
     dropped = _with_losses(dropped, lost)

@@ -87,6 +87,7 @@ checked AS (
     FROM cells
 ),
 numbers AS (SELECT *, [CAST(CAST(cell AS BIGINT) AS VARCHAR) FOR cell IN cells] AS ids FROM checked WHERE fault IS NULL)
+FROM (
 SELECT side, ids[1] AS user_id, ids[2] AS item_id, CAST(ids[3] AS BIGINT) AS place, fault FROM numbers WHERE has_commas
 UNION ALL
 SELECT side, user_id, item_id, row_number * 1000000 + place, CASE WHEN item_id = '0' THEN 'padding' END FROM (
@@ -96,6 +97,7 @@ SELECT side, user_id, item_id, row_number * 1000000 + place, CASE WHEN item_id =
 )
 UNION ALL
 SELECT side, NULL, NULL, 0, fault FROM checked WHERE fault IS NOT NULL
+) ORDER BY TRY_CAST(user_id AS BIGINT), place
 """
 
 

@@ -1,6 +1,7 @@
 """What stands at the beginning of files: first lines, names of columns, and all that presets look at."""
 
 import bz2
+import codecs
 import gzip
 import json
 import lzma
@@ -21,6 +22,7 @@ from model_export.readers.layout import Found, Table, plain_name
 __all__ = [
     "cells_of",
     "data_files",
+    "encoding_of",
     "first_lines",
     "found_at",
     "is_json",
@@ -133,6 +135,22 @@ def _keys(line: str) -> tuple[str, ...]:
     except ValueError:
         return ()
     return tuple(content) if isinstance(content, dict) else ()
+
+
+def encoding_of(path: Path) -> str | None:
+    """Return latin-1 for a CSV file that is not in UTF-8, None for all others."""
+    if not plain_name(path).endswith(".csv"):
+        return None
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        with _opened(path) as file:
+            while chunk := file.read(_LONGEST):
+                decoder.decode(chunk)
+    except UnicodeDecodeError:
+        return "latin-1"
+    except (OSError, EOFError, IndexError, lzma.LZMAError, zipfile.BadZipFile, pa.ArrowException):
+        pass  # the error comes when the rows are read
+    return None
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from mindstream.mapping import Mapping
 from model_export.data.interactions import SEPARATOR
 from model_export.readers.layout import Found, Layout, Preset, Table
-from model_export.readers.presets.peek import names_at
+from model_export.readers.presets.peek import encoding_of, names_at
 from model_export.readers.presets.sql import decade, listed, with_missing
 from model_export.readers.sql import literal
 
@@ -227,7 +227,8 @@ def _layout_retail(found: Found) -> Layout:
     kept = f"nullif(trim(CustomerID), '') IS NOT NULL AND {quantity} > 0 AND nullif(trim(Description), '') IS NOT NULL"
     rows = ", ".join(f"CAST({one} AS VARCHAR) AS {one}" for one in _RETAIL)
     file = _retail_file(found)
-    table = Table((str(found.files[file] if file and found.is_folder else found.path),))
+    path = found.files[file] if file and found.is_folder else found.path
+    table = Table((str(path),), encoding=encoding_of(path))  # the copy that is spread most widely is in Latin-1
     cast = f"(SELECT {rows}, row_number FROM events)"
     return Layout(
         format="online-retail",

@@ -11,15 +11,16 @@ from model_export.readers.sql import quoted
 from model_export.readers.tables.open_table import OpenTable
 from model_export.readers.tables.query import one_row, sentence_of
 
-__all__ = ["fits"]
+__all__ = ["FITS", "with_condition"]
 
+FITS = "mindstream_fits"
 SAMPLED = 10_000  # rows that tell which columns hold numbers
 
 
-def fits(connection: DuckDBPyConnection, rows: OpenTable, where: str) -> str:
-    """Return a lateral join that gives `chosen.fits`: whether the condition is true of a row.
+def with_condition(connection: DuckDBPyConnection, rows: OpenTable, where: str) -> str:
+    """Return a source for FROM: the rows with the column `FITS`, whether the condition is true.
 
-    Columns of text that hold numbers only are numbers in it, or text where that is what the condition takes.
+    Columns of text that hold numbers only are numbers in it, or text if the condition takes them as such.
 
     Raises
     ------
@@ -32,20 +33,20 @@ def fits(connection: DuckDBPyConnection, rows: OpenTable, where: str) -> str:
     except duckdb.Error as error:
         raise ValueError(f"--where is {where!r}: {sentence_of(error)}") from error
     view = connection.sql(f"SELECT * FROM {rows.name}")
-    said: duckdb.Error | None = None
+    said: list[duckdb.Error] = []
     for numbers in (_numbers(connection, rows), frozenset[str]()):
         columns = [
             f"{_typed((name,), kind, rows.name, numbers)} AS {quoted(name)}"
             for name, kind in zip(view.columns, view.types, strict=True)
         ]
-        join = f"LATERAL (SELECT coalesce(({where}\n), false) AS fits FROM (SELECT {', '.join(columns)})) chosen"
+        source = f"(SELECT {', '.join(columns)}, {rows.name} AS mindstream_row FROM {rows.name})"
         try:
-            connection.sql(f"SELECT chosen.fits FROM {rows.name}, {join}")
+            connection.sql(f"SELECT 1 FROM {source} WHERE ({where}\n)")  # there it is a condition and no aggregate
         except duckdb.Error as error:
-            said = said or error
+            said.append(error)
         else:
-            return join
-    raise ValueError(f"--where is {where!r}: {sentence_of(said)}") from said  # type: ignore[arg-type]
+            return f"(SELECT unnest(mindstream_row), coalesce(({where}\n), false) AS {FITS} FROM {source})"
+    raise ValueError(f"--where is {where!r}: {sentence_of(said[0])}") from said[0]
 
 
 def _numbers(connection: DuckDBPyConnection, rows: OpenTable) -> frozenset[str]:

@@ -16,7 +16,7 @@ from model_export.readers.cleaning import first_known, make_macros
 from model_export.readers.columns import Column, Unnesting, text_of
 from model_export.readers.fields import Fields
 from model_export.readers.names import FEATURE_PREFIX, PROFILE_PREFIX
-from model_export.readers.rows.condition import fits
+from model_export.readers.rows.condition import FITS, with_condition
 from model_export.readers.sql import literal, quoted
 from model_export.readers.tables.dialect import SWALLOWED
 from model_export.readers.tables.json_lines import FAULT
@@ -84,22 +84,20 @@ def stage(
     duckdb.Error
         If the rows cannot be read.
     """
-    source = Unnesting(rows.name)
+    is_said = where is not None and where.strip() != ""
+    source = Unnesting(rows.name, with_condition(place.connection, rows, where) if where and is_said else "")
     parts = [f"{sql} AS {quoted(name)}" for name, sql in _selected(fields, source).items()]
     reasons = [(f"{quoted(FAULT)} IS NOT NULL", quoted(FAULT))] if FAULT in rows.own else []
-    condition = ""
-    if where and where.strip():
-        condition = f", {fits(place.connection, rows, where)}"
-        reasons.append(("NOT chosen.fits", literal("left out by --where")))
+    reasons += [(f"NOT {FITS}", literal("left out by --where"))] if is_said else []
     reasons += [(f"coalesce({sql}, false)", literal(reason)) for reason, sql in left_out.items()]
     cases = " ".join(f"WHEN {when} THEN {reason}" for when, reason in reasons)
     parts.append(f"CASE {cases} END AS {LEFT_OUT}" if cases else f"NULL::VARCHAR AS {LEFT_OUT}")
     parts.append(quoted(SWALLOWED) if SWALLOWED in rows.own else f"0 AS {SWALLOWED}")
     file = place.folder / copy
     try:
-        _copy(place.connection, f"SELECT {', '.join(parts)} FROM {source.clause}{condition}", file, rows.files[0])
+        _copy(place.connection, f"SELECT {', '.join(parts)} FROM {source.clause}", file, rows.source)
     except duckdb.ConversionException as error:
-        if condition:  # cells of text are never converted but in it
+        if is_said:  # cells of text are never converted but in it
             raise ValueError(f"--where is {where!r}: {sentence_of(error)}") from error
         raise
     return Staged(file, int(pq.read_metadata(file).num_rows))

@@ -1,13 +1,14 @@
 """Delimited text as a view of DuckDB, and what was lost while it was read."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from duckdb import DuckDBPyConnection
 
 from model_export.readers.sql import literal, quoted
 from model_export.readers.tables.dialect import LONGEST_LINE, SWALLOWED, Dialect
+from model_export.readers.tables.files import line_at
 
 __all__ = [
     "QUOTE_LOSSES",
@@ -131,13 +132,15 @@ def losses(connection: DuckDBPyConnection, rejects: str) -> list[Loss]:
         return []
     lines = "len(csv_line) - len(replace(csv_line, chr(10), '')) + (csv_line NOT LIKE '%' || chr(10))::INT"
     found = connection.execute(
-        "WITH once AS (SELECT DISTINCT ON (file_path, line) file_path, line, csv_line, "
+        "WITH once AS (SELECT DISTINCT ON (file_path, line) file_path, line, csv_line, line_byte_position AS place, "
         f"CASE WHEN error_message LIKE '%{OPEN_QUOTE}%' THEN '{OPEN_QUOTE}' ELSE error_type::VARCHAR END AS kind "
         f"FROM {rejects} JOIN {rejects}_scans USING (scan_id, file_id)) "
-        f"SELECT kind, sum({lines}), min_by(file_path, line), min(line), min_by(csv_line[:100], line) "
-        "FROM once GROUP BY kind ORDER BY kind"
+        f"SELECT kind, sum({lines}), min_by(file_path, line), min_by(place, line), min_by(csv_line[:100], line) "
+        "FROM once GROUP BY kind ORDER BY min(line)"
     ).fetchall()
-    return [
-        Loss(_REASONS.get(kind, MALFORMED), int(count), f"{Path(file).name} line {line}: {text!r}")
-        for kind, count, file, line, text in found
-    ]
+    together: dict[str, Loss] = {}
+    for kind, count, file, place, text in found:
+        reason = _REASONS.get(kind, MALFORMED)
+        before = together.get(reason, Loss(reason, 0, f"{Path(file).name} line {line_at(file, place)}: {text!r}"))
+        together[reason] = replace(before, lines=before.lines + int(count))
+    return list(together.values())

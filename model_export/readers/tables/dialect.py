@@ -78,7 +78,7 @@ def dialect_of(connection: DuckDBPyConnection, file: str, table: Table, known: S
     header = tuple(cell.strip() for cell in first)
     names, has_header = table.columns or header, table.columns in ((), header)
     rows = _rows(lines[has_header:], delimiter, quote, escape)
-    names = _with_column_of_rows(names, rows)
+    names = _with_column_of_rows(names, rows, has_header)
     if not has_header:
         _check_columns(file, names, lines[0], len(first), delimiter)
     patterns = _patterns(rows, len(names))
@@ -170,7 +170,7 @@ def _rows(lines: Sequence[str], delimiter: str, quote: str, escape: str = '"') -
     return [line.split(delimiter) for line in lines]
 
 
-def _with_column_of_rows(names: tuple[str, ...], rows: list[list[str]]) -> tuple[str, ...]:
+def _with_column_of_rows(names: tuple[str, ...], rows: list[list[str]], has_header: bool) -> tuple[str, ...]:
     """Add columns where most rows have more cells than the header.
 
     They are empty and at the end (delimiters end each line), or there is one in front (R writes the rows' names so).
@@ -181,7 +181,7 @@ def _with_column_of_rows(names: tuple[str, ...], rows: list[list[str]]) -> tuple
         return names
     if not any(cell.strip() for row in rows if len(row) == most for cell in row[-more:]):
         return (*names, *[""] * more)
-    return ("", *names) if more == 1 else names
+    return ("", *names) if more == 1 and has_header else names
 
 
 def _distinct(names: Sequence[str]) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from model_export.readers.layout import COMPRESSIONS, plain_name
 
-__all__ = ["head_of", "is_remote", "kind_of", "left_aside", "parts_of", "readable", "with_one_line_end"]
+__all__ = ["head_of", "is_remote", "kind_of", "left_aside", "line_at", "parts_of", "readable", "with_one_line_end"]
 
 HEAD = 1 << 20  # bytes that tell what is in a file
 CHUNK = 1 << 22
@@ -117,6 +117,8 @@ def kind_of(file: str, encoding: str | None = None) -> str:
     if encoding is None and told == "utf-8" and 10 * begin.count(0) > len(begin):
         raise ValueError(f"{file} is no text, and of no kind that is read; right is Parquet, CSV or JSON lines")
     text = begin.decode(told, errors="ignore").lstrip("\ufeff \t\r\n")
+    if text and _ending(Path(file)) in (".jsonl", ".ndjson"):
+        return "json"
     return "json" if text.startswith("{") or re.match(r"\[\s*[{\]\[]", text) else "text"
 
 
@@ -208,7 +210,7 @@ def readable(file: str, encoding: str | None, folder: Path) -> str:
     is_read = compression in ("", ".gz", ".zst") and compression == Path(file).suffix.lower() * bool(compression)
     if encoding in _ASCII and is_read:
         return file
-    copy = folder / f"{len(list(folder.iterdir()))}-{Path(file).name}.txt"
+    copy = _new_copy(file, folder)
     said: Any = {"desc": f"unpacking {Path(file).name}", "unit": "B", "unit_scale": True, "delay": 2, "leave": False}
     with _opened(file) as source, copy.open("wb") as target, tqdm.wrapattr(source, "read", **said) as shown:
         if encoding in _ASCII:
@@ -223,7 +225,7 @@ def with_one_line_end(file: str, folder: Path) -> str:
 
     For files that several programs have written to.
     """
-    copy = folder / f"{len(list(folder.iterdir()))}-{Path(file).name}.txt"
+    copy = _new_copy(file, folder)
     with _opened(file) as source, copy.open("wb") as target:
         left = b""
         while chunk := source.read(CHUNK):
@@ -232,6 +234,24 @@ def with_one_line_end(file: str, folder: Path) -> str:
             target.write(chunk.removesuffix(b"\r").replace(b"\r\n", b"\n"))
         target.write(left)
     return str(copy)
+
+
+def line_at(file: str, place: int) -> int:
+    """Return the number of the line that a byte of a text file is in, from 1 on."""
+    line, left = 1, place
+    with _opened(file) as source:
+        while left > 0 and (chunk := source.read(min(left, CHUNK))):
+            line += chunk.count(b"\n") or chunk.count(b"\r")
+            left -= len(chunk)
+    return line
+
+
+def _new_copy(file: str, folder: Path) -> Path:
+    """Return the path of a copy, which is called as the file itself in messages."""
+    place = folder / str(len(list(folder.iterdir())))
+    place.mkdir()
+    # By the ending of a compression DuckDB would decompress it.
+    return place / next((Path(file).stem for one in COMPRESSIONS if file.lower().endswith(one)), Path(file).name)
 
 
 def _recode(source: Any, target: IO[bytes], encoding: str, file: str) -> None:

@@ -80,7 +80,7 @@ def _is_one_object_a_line(file: str) -> bool:
     if is_remote(file):
         return not file.endswith(".json")
     first = head_of(file).decode(errors="replace").lstrip("\ufeff \r\n\t").split("\n", 1)[0].strip()
-    if first.startswith("["):
+    if re.match(r"\[\s*(\{|$)", first):
         return False
     # A line that is cut off or broken is not what an object over many lines begins with: `{` alone, mostly.
     return len(first) > 1

@@ -32,6 +32,7 @@ class OpenTable:
     ----------
     name : of the view.
     files : as DuckDB reads them.
+    source : the first of them as it was given, for messages.
     columns : of the log, without those that count what is lost.
     own : those that count what is lost.
     dialect : of delimited text, else None.
@@ -42,6 +43,7 @@ class OpenTable:
 
     name: str
     files: tuple[str, ...]
+    source: str
     columns: tuple[Column, ...] = ()
     own: tuple[str, ...] = ()
     dialect: Dialect | None = None
@@ -84,18 +86,28 @@ def open_table(
     hive = not is_remote(parts[0]) and any("=" in parent.name for parent in Path(parts[0]).parents)
     is_text = kind in ("text", "json")
     files = [readable(part, table.encoding, folder) for part in parts] if is_text else parts
-    opened = OpenTable(name, tuple(files), rejects=f"rejects_{name}", hive=hive, numbered=numbered)
-    if kind == "text":
-        return reopen(connection, opened, _dialect(connection, files, table, known))
+    opened = OpenTable(name, tuple(files), parts[0], rejects=f"rejects_{name}", hive=hive, numbered=numbered)
+    try:
+        if kind == "text":
+            return reopen(connection, opened, _dialect(connection, files, table, known))
+        return view_of(connection, opened, _select(connection, opened, kind))
+    except ValueError as error:
+        said = str(error)
+        for file, part in zip(files, parts, strict=True):
+            said = said.replace(file, part)  # copies are nobody's
+        raise ValueError(said) from error
+
+
+def _select(connection: DuckDBPyConnection, table: OpenTable, kind: str) -> str:
+    """Return the SELECT of a table that is no delimited text."""
     if kind == "json":
-        select = json_lines.select(connection, files, opened.rejects, hive)
-    elif kind == "parquet":
-        select = f"SELECT * FROM read_parquet({literal(files)}, union_by_name=true, hive_partitioning={literal(hive)})"
-    else:
-        rows = [spreadsheet.rows_of(part) if kind == "spreadsheet" else _arrow_rows(part) for part in parts]
-        connection.register(f"{name}_rows", pa.concat_tables(rows))
-        select = f"SELECT * FROM {name}_rows"
-    return view_of(connection, opened, select)
+        return json_lines.select(connection, table.files, table.rejects, table.hive)
+    if kind == "parquet":
+        files, hive = literal(list(table.files)), literal(table.hive)
+        return f"SELECT * FROM read_parquet({files}, union_by_name=true, hive_partitioning={hive})"
+    rows = [spreadsheet.rows_of(file) if kind == "spreadsheet" else _arrow_rows(file) for file in table.files]
+    connection.register(f"{table.name}_rows", pa.concat_tables(rows))
+    return f"SELECT * FROM {table.name}_rows"
 
 
 def reopen(connection: DuckDBPyConnection, table: OpenTable, dialect: Dialect) -> OpenTable:
@@ -118,7 +130,7 @@ def view_of(connection: DuckDBPyConnection, table: OpenTable, select: str) -> Op
         connection.execute(f"CREATE OR REPLACE VIEW {table.name} AS {select}")
         described = connection.sql(f"SELECT * FROM {table.name}")
     except duckdb.Error as error:
-        raise ValueError(f"{table.files[0]} cannot be read: {sentence_of(error)}") from error
+        raise ValueError(f"{table.source} cannot be read: {sentence_of(error)}") from error
     columns = tuple(column for column in columns_of(described.columns, described.types) if column.path not in OWN)
     return replace(table, columns=columns, own=tuple(name for name in OWN if name in described.columns))
 
