@@ -145,7 +145,8 @@ def catalogue_select(table: OpenTable, fields: Fields, mapping: Mapping, notes: 
     features = {column.path: column for column in table.columns if column.path.lower().startswith(FEATURE_PREFIX)}
     source = Unnesting(table.name)
     parts = [f"{source.sql(column)} AS {name}" for name, column in used.items()]
-    parts += [f"{_joined(source.sql(column), column)} AS {quoted(name)}" for name, column in features.items()]
+    called = {name: FEATURE_PREFIX + name[len(FEATURE_PREFIX) :] for name in features}
+    parts += [f"{_joined(source.sql(column), column)} AS {quoted(called[name])}" for name, column in features.items()]
     unused = [one.path for one in table.columns if one not in used.values() and one.path not in features]
     taken = ", ".join(f"{name.removesuffix('_id')} from {column.path}" for name, column in used.items())
     notes.append(f"catalogue: {taken}" + (f"; not used: {', '.join(unused[:12])}" if unused else ""))

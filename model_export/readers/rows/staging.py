@@ -143,24 +143,25 @@ def _values_of(value: str, column: Column) -> str:
 def _copy(connection: DuckDBPyConnection, select: str, file: Path, source: str) -> None:
     """Write what a SELECT gives to a Parquet file, with a progress bar."""
     failed: list[BaseException] = []
+    done = threading.Event()  # to join a thread is not safe once Ctrl-C has come in the midst of it
 
     def run() -> None:
         try:
             connection.execute(f"COPY ({select}) TO {literal(str(file))} (FORMAT parquet, ROW_GROUP_SIZE 200000)")
         except BaseException as error:
             failed.append(error)
+        finally:
+            done.set()
 
-    worker = threading.Thread(target=run, daemon=True)
-    worker.start()
+    threading.Thread(target=run, daemon=True).start()
     form = "{l_bar}{bar}| {elapsed}<{remaining}"
     with tqdm(total=100, desc=f"reading {Path(source).name}", bar_format=form, delay=2, leave=False) as bar:
         try:
-            while worker.is_alive():
-                worker.join(0.1)
+            while not done.wait(0.1):
                 bar.update(max(0.0, connection.query_progress() - bar.n))
         except BaseException:  # Ctrl-C, mostly
             connection.interrupt()
-            worker.join()
+            done.wait()
             raise
     if failed:
         raise failed[0]

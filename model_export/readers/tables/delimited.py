@@ -130,12 +130,13 @@ def losses(connection: DuckDBPyConnection, rejects: str) -> list[Loss]:
     is_there = "SELECT 1 FROM duckdb_tables() WHERE table_name = ?"  # it is made with the first rejected line
     if not connection.execute(is_there, [rejects]).fetchall():
         return []
-    lines = "len(csv_line) - len(replace(csv_line, chr(10), '')) + (csv_line NOT LIKE '%' || chr(10))::INT"
+    bare = "trim(csv_line, chr(13) || chr(10))"  # it begins with the end of the line before, at times
+    lines = f"len({bare}) - len(replace({bare}, chr(10), '')) + 1"
     found = connection.execute(
         "WITH once AS (SELECT DISTINCT ON (file_path, line) file_path, line, csv_line, line_byte_position AS place, "
         f"CASE WHEN error_message LIKE '%{OPEN_QUOTE}%' THEN '{OPEN_QUOTE}' ELSE error_type::VARCHAR END AS kind "
         f"FROM {rejects} JOIN {rejects}_scans USING (scan_id, file_id)) "
-        f"SELECT kind, sum({lines}), min_by(file_path, line), min_by(place, line), min_by(csv_line[:100], line) "
+        f"SELECT kind, sum({lines}), min_by(file_path, line), min_by(place, line), min_by({bare}[:100], line) "
         "FROM once GROUP BY kind ORDER BY min(line)"
     ).fetchall()
     together: dict[str, Loss] = {}

@@ -72,18 +72,20 @@ def _lines(files: Sequence[str], rejects: str, hive: bool) -> str:
         f"(FROM read_csv({listed}, columns={{'line': 'VARCHAR'}}, auto_detect=false, header=false, delim='\x1f', "
         f"nullstr='\x1e', quote='', escape='', strict_mode=false, max_line_size={LONGEST_LINE}, "
         f"buffer_size={2 * LONGEST_LINE}, store_rejects=true, rejects_table={literal(rejects)}, "
-        f"rejects_scan={literal(rejects + '_scans')}, hive_partitioning={literal(hive)}) WHERE trim(line) <> '')"
+        f"rejects_scan={literal(rejects + '_scans')}, hive_partitioning={literal(hive)}) "
+        "WHERE NOT regexp_full_match(line, '[ \\t]+'))"
     )
 
 
 def _is_one_object_a_line(file: str) -> bool:
     if is_remote(file):
         return not file.endswith(".json")
-    first = head_of(file).decode(errors="replace").lstrip("\ufeff \r\n\t").split("\n", 1)[0].strip()
+    head = head_of(file).decode(errors="replace").lstrip("\ufeff \r\n\t")
+    first, second = (line.strip() for line in [*head.split("\n", 2), ""][:2])
     if re.match(r"\[\s*(\{|$)", first):
         return False
     # A line that is cut off or broken is not what an object over many lines begins with: `{` alone, mostly.
-    return len(first) > 1
+    return len(first) > 1 or second.startswith("{")
 
 
 def _named_once(structure: Any) -> Any:

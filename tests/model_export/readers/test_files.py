@@ -5,6 +5,7 @@ import gzip
 import io
 import lzma
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -32,7 +33,8 @@ def packed(kind: str, content: str) -> bytes:
         return zipped(**{"folder/log.csv": content, "__MACOSX/._log.csv": "x"})
     if kind == "zst":
         return bytes(pa.compress(raw, "zstd", asbytes=True))
-    return {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}[kind](raw)
+    packers: dict[str, Callable[[bytes], bytes]] = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}
+    return packers[kind](raw)
 
 
 KINDS = ["gz", "zst", "bz2", "xz", "zip"]
