@@ -18,7 +18,7 @@ SAMPLED = 10_000  # rows that tell which columns hold numbers
 
 
 def with_condition(connection: DuckDBPyConnection, rows: OpenTable, where: str) -> str:
-    """Return a source for FROM: the rows with the column `FITS`, whether the condition is true.
+    """Return a source for FROM: the rows with `FITS`, whether the condition is true.
 
     Columns of text that hold numbers only are numbers in it, or text if the condition takes them as such.
 

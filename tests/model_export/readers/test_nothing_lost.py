@@ -13,7 +13,7 @@ from model_export.data.interactions import InteractionLog
 from model_export.readers import Mapping, read_log
 from tests.support.logs import put
 
-EXAMPLES = int(os.environ.get("EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("EXAMPLES", "25"))
 RIGHT = st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(0, 10**7)).map(
     lambda one: [f"u{one[0]}", f"i{one[1]}", str(1_750_000_000 + one[2])]
 )
