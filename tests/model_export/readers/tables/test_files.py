@@ -232,7 +232,7 @@ def test_an_empty_folder(tmp_path: Path) -> None:
         ("log.parquet", b"PAR1abc", "log.parquet cannot be read: "),
         ("log.arrow", b"ARROW1abc", "log.arrow is not an Arrow file that can be read"),
         ("log.xlsx", b"PKabc", "log.xlsx is not a spreadsheet that can be read"),
-        ("log.tar.gz", gzip.compress(b"log.csv" + b"\0" * 500), "is no text, and of no kind that is read"),
+        ("log.tar.gz", gzip.compress(b"log.csv" + b"\0" * 500, mtime=0), "is no text, and of no kind that is read"),
         ("log.pkl", b"\x80\x04\x95" + b"\0" * 50, "is no text, and of no kind that is read"),
         (
             "log.csv",
