@@ -33,7 +33,7 @@ QUOTE_LOSSES = (STRAY_QUOTE, UNCLOSED_QUOTE, SWALLOWED_LINES)
 _REASONS = {
     "MISSING COLUMNS": WRONG_NUMBER,
     "TOO MANY COLUMNS": WRONG_NUMBER,
-    "UNQUOTED VALUE": STRAY_QUOTE,
+    "UNQUOTED VALUE": STRAY_QUOTE,  # also an open quote that takes no other line
     "INVALID STATE": STRAY_QUOTE,
     "INVALID ENCODING": WRONG_ENCODING,
     "LINE SIZE OVER MAXIMUM": "malformed (a line of more than 16 MB)",
@@ -134,7 +134,8 @@ def losses(connection: DuckDBPyConnection, rejects: str) -> list[Loss]:
     lines = f"len({bare}) - len(replace({bare}, chr(10), '')) + 1"
     found = connection.execute(
         "WITH once AS (SELECT DISTINCT ON (file_path, line) file_path, line, csv_line, line_byte_position AS place, "
-        f"CASE WHEN error_message LIKE '%{OPEN_QUOTE}%' THEN '{OPEN_QUOTE}' ELSE error_type::VARCHAR END AS kind "
+        f"CASE WHEN error_message LIKE '%{OPEN_QUOTE}%' AND {lines} > 1 THEN '{OPEN_QUOTE}' "
+        "ELSE error_type::VARCHAR END AS kind "
         f"FROM {rejects} JOIN {rejects}_scans USING (scan_id, file_id)) "
         f"SELECT kind, sum({lines}), min_by(file_path, line), min_by(place, line), min_by({bare}[:100], line) "
         "FROM once GROUP BY kind ORDER BY min(line)"

@@ -183,6 +183,15 @@ def test_a_stray_quote_among_right_ones_costs_one_row(tmp_path: Path) -> None:
     assert "log.csv line 1002" in log.notes[0]
 
 
+def test_of_two_readings_that_lose_the_same_the_one_with_quotes_counts(tmp_path: Path) -> None:
+    """With quotes the row with "Big" is lost, without them the row with a comma."""
+    path = put(tmp_path / "log.csv", text(edited(TITLED, (3, 3, lambda _: '"Big" lamp'), (18, 3, lambda _: '"a, b"'))))
+    log = read_log(path)
+    assert log.dropped == {"malformed (a stray quote)": 1}
+    assert len(log.events) == 19
+    assert "a, b" in set(log.items.title)
+
+
 def test_an_open_quote_among_right_ones_is_an_error_with_its_line(tmp_path: Path) -> None:
     path = put(tmp_path / "log.csv", text([*legal(100), *edited(TITLED, (3, 3, quote))]))
     with pytest.raises(ValueError, match=r"log.csv: a quote is never closed and swallows 17 lines .log.csv line 205:"):

@@ -227,3 +227,8 @@ def test_lines_of_presets_that_are_no_objects_are_counted_once(tmp_path: Path) -
     log = read_log(path)
     assert len(log.events) == 5
     assert log.dropped == {NO_OBJECT: 1}
+    call = {"type": "track", "event": "Product Viewed", "userId": "u", "timestamp": "2025-06-15T15:06:40Z"}
+    calls = [call | {"properties": {"product_id": f"p{n}"}} for n in range(5)]
+    log = read_log(put(tmp_path / "track.jsonl", json_lines(calls) + '{"type"\n'))
+    assert len(log.events) == 5
+    assert log.dropped == {NO_OBJECT: 1}
