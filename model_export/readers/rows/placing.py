@@ -8,7 +8,7 @@ from model_export.readers.columns import Column
 from model_export.readers.fields import Fields
 from model_export.readers.rows.staging import LEFT_OUT, TIME, Workplace
 from model_export.readers.sql import literal
-from model_export.readers.times import check_times, join_calendar, join_date_and_time, read_times
+from model_export.readers.times import check_times, join_calendar, join_date_and_time, read_times, trimmed
 
 __all__ = ["KEPT", "PLACED", "place_rows"]
 
@@ -73,7 +73,7 @@ def _join_times(place: Workplace, named: str, columns: tuple[Column, ...]) -> st
 
 def _order() -> _Order:
     """Return the order by numbers that are no times."""
-    return _Order("number_of(CAST(moment AS VARCHAR))", (("placed IS NULL", "without a readable order"),))
+    return _Order(f"number_of({trimmed('CAST(moment AS VARCHAR)')})", (("placed IS NULL", "without a readable order"),))
 
 
 def _times(place: Workplace, name: str, time_format: str | None) -> _Order:

@@ -5,13 +5,14 @@ import duckdb
 from model_export.readers.cleaning import BLANKS, MISSING
 from model_export.readers.sql import literal
 
-__all__ = ["NUMBER", "cells_of", "literal", "matches", "number_of_text", "present", "tidy", "type_of"]
+__all__ = ["NUMBER", "cells_of", "literal", "matches", "number_of_text", "present", "tidy", "trimmed", "type_of"]
 
 # Python's re and RE2 read it the same.
 NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 
 _MISSING = ("", "?", "nat", "<null>", *sorted(MISSING))
-_BLANK = r"[\s\x{00A0}\x{2009}\x{200E}\x{200F}\x{202F}\x{FEFF}]"  # of Unicode's, those that programs write in times
+_SQL_BLANKS = " || ".join(f"chr({ord(one)})" for one in BLANKS)
+_BLANK = "[" + "".join(rf"\x{{{ord(one):04X}}}" for one in f"{BLANKS}\u200e\u200f") + "]"  # and marks of direction
 
 # Pattern, and what stands in its place everywhere; in this order.
 _TIDY = (
@@ -35,12 +36,16 @@ def matches(text: str, pattern: str) -> str:
     return f"regexp_full_match({text}, {literal(pattern)})"
 
 
+def trimmed(text: str) -> str:
+    """Write the SQL of a text without blanks around it."""
+    return f"trim({text}, {_SQL_BLANKS})"
+
+
 def present(text: str) -> str:
     """Write the SQL that tells whether a text cell is there, and no word for a missing value."""
     words = ", ".join(map(literal, _MISSING))
     # Most cells are told by their first character, or their length: none of the words begins with a digit or is long.
-    blanks = " || ".join(f"chr({ord(one)})" for one in BLANKS)
-    is_word = f"lower(trim({text}, {blanks})) IN ({words})"
+    is_word = f"lower({trimmed(text)}) IN ({words})"
     return (
         f"CASE WHEN {text} IS NULL THEN false WHEN {text} >= '0' AND ({text} < ':' OR strlen({text}) > 12) THEN true "
         f"ELSE NOT {is_word} END"

@@ -4,7 +4,7 @@ import re
 
 import duckdb
 
-from model_export.readers.times.cells import cells_of, literal, number_of_text, present
+from model_export.readers.times.cells import cells_of, literal, number_of_text, present, trimmed
 from model_export.readers.times.numbers import UNIT_NAMES, in_unit
 from model_export.readers.times.writings import ZONES, floored
 
@@ -36,9 +36,9 @@ def read_given(
     """
     text = f"CAST({column} AS VARCHAR)"
     if time_format.lower() in UNIT_NAMES:
-        sql = in_unit(time_format.lower()).over(*number_of_text(text))
+        sql = in_unit(time_format.lower()).over(*number_of_text(trimmed(text)))
     else:
-        sql = _parsed(f"trim({text}, E' \\t\\r\\n')", _checked(connection, time_format))
+        sql = _parsed(trimmed(text), _checked(connection, time_format))
     is_read = connection.execute(f"SELECT 1 FROM {relation} WHERE ({sql}) IS NOT NULL LIMIT 1").fetchone()
     if not is_read and (example := cells_of(connection, relation, column, present(text), 1, spread=False)):
         raise ValueError(

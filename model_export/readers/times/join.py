@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import duckdb
 
-from model_export.readers.times.cells import matches, present, type_of
+from model_export.readers.times.cells import matches, present, trimmed, type_of
 from model_export.readers.times.writings import CLOCK
 
 __all__ = ["join_calendar", "join_date_and_time"]
@@ -33,7 +33,7 @@ def join_date_and_time(
     has its date alone. A date at midnight, as spreadsheets write it, counts as a date; if the first column has times of
     day of its own, nothing is joined.
     """
-    date = f"regexp_replace(trim(CAST({date_column} AS VARCHAR)), '{_MIDNIGHT}', '')"
+    date = f"regexp_replace({trimmed(f'CAST({date_column} AS VARCHAR)')}, '{_MIDNIGHT}', '')"
     clock = _clock(connection, relation, time_column)
     if clock is None or _is_met(connection, relation, date_column, f"contains({date}, ':')"):
         return None
@@ -65,7 +65,7 @@ def join_calendar(connection: duckdb.DuckDBPyConnection, relation: str, columns:
 
 def _clock(connection: duckdb.DuckDBPyConnection, relation: str, column: str) -> str | None:
     """Write the SQL of a column's times of day as text; None if it has none."""
-    text = f"trim(CAST({column} AS VARCHAR))"
+    text = trimmed(f"CAST({column} AS VARCHAR)")
     pattern = CLOCK.replace(r"(?![\d:])", "").replace("( ?)", "( *)")
     if type_of(connection, relation, column) in ("TIME", "TIME_NS") or _is_met(
         connection, relation, column, matches(text, pattern)
@@ -81,7 +81,7 @@ def _clock(connection: duckdb.DuckDBPyConnection, relation: str, column: str) ->
 
 def _whole(column: str) -> str:
     """Write the SQL of a cell as text, 15.0 as 15; NULL for a missing one."""
-    text = f"trim(CAST({column} AS VARCHAR))"
+    text = trimmed(f"CAST({column} AS VARCHAR)")
     return f"CASE WHEN {present(text)} THEN regexp_replace({text}, '\\.0+$', '') END"
 
 

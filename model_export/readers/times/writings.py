@@ -123,6 +123,8 @@ def writing_of(cell: str) -> Writing | None:
     for usual in (ISO, ISO_OFFSET):
         if re.fullmatch(usual.pattern, cell, re.ASCII):
             return usual
+    if cell != cell.strip():  # strptime would skip blanks before the format's own
+        return None
     parts: list[_Part] = []
     place = 0
     while place < len(cell):

@@ -154,6 +154,29 @@ def test_each_writing_is_read(cell: str, time: int) -> None:
     column.check()
 
 
+BLANKS = [" ", "\t", "\u00a0", "\u2003", "\u3000", "\u200b", " \u00a0\t"]
+
+
+@pytest.mark.parametrize("blank", BLANKS)
+@pytest.mark.parametrize("cell", ["2024-03-08 07:28:40", "08.03.2024 07:28:40", "1709882920", "1709882920.0"])
+def test_blanks_around_a_time_are_none_of_it(cell: str, blank: str) -> None:
+    others = ["2024-03-13", "13.03.2024"][cell[2] == "."]
+    right = at(2024, 3, 8, 7, 28, 40)
+    for around in (f"{blank}{cell}", f"{cell}{blank}", f"{blank}{cell}{blank}"):
+        column = Column([around] * 48 + [others])
+        assert column.read() == [right] * 48 + [at(2024, 3, 13)]
+        column.check()
+
+
+@pytest.mark.parametrize("blank", BLANKS)
+@pytest.mark.parametrize(
+    ("cell", "time_format"), [("2024-03-08 07:28:40", "%Y-%m-%d %H:%M:%S"), ("1709882920", "seconds")]
+)
+def test_blanks_around_a_time_are_none_of_it_for_a_given_format(cell: str, time_format: str, blank: str) -> None:
+    cells = [f"{blank}{cell}", f"{cell}{blank}", f"{blank}{cell}{blank}"]
+    assert read(*cells, time_format=time_format) == [at(2024, 3, 8, 7, 28, 40)] * 3
+
+
 @pytest.mark.parametrize("cell", [cell for cell in WRITINGS if "-" in cell or "/" in cell])
 def test_a_writing_is_read_among_others(cell: str) -> None:
     """ISO dates with and without fractions and zones, numbers and words beside it change nothing."""
@@ -566,6 +589,13 @@ class Two:
 def test_date_and_time_are_joined(day: str, clock: Any, types: tuple[str, str], time: tuple[int, ...]) -> None:
     found = Two([(day, clock), (day, None), (None, clock)], *types).read()
     assert found == [at(2025, 6, 15, *time), at(2025, 6, 15), None]
+
+
+@pytest.mark.parametrize("blank", BLANKS)
+def test_blanks_around_date_and_time_are_none_of_them(blank: str) -> None:
+    rows = [(f"{blank}2024-03-08{blank}", f"{blank}{clock}{blank}") for clock in ("07:28:40", "072840")]
+    for row in rows:
+        assert Two([row]).read() == [at(2024, 3, 8, 7, 28, 40)]
 
 
 @pytest.mark.parametrize(
