@@ -8,11 +8,21 @@ from itertools import islice, permutations
 import duckdb
 
 from model_export.readers.times.seen import Seen
-from model_export.readers.times.writings import ORDERS, Writing
+from model_export.readers.times.writings import ORDERS, YEAR_FIRST, Writing
 
-__all__ = ["decide_orders"]
+__all__ = ["Orders", "decide_orders"]
 
 _TYPOS = 0.1  # share of the cells that decide for an order, above which those for another are no typing errors
+
+_FEW_DECIDE = 0.2  # share of the cells that decide for an order, below which it is said how many they are
+
+
+@dataclass(frozen=True)
+class Orders:
+    """Separator of dates in an open order -> the order, by its place in the formats; and sentences to say."""
+
+    chosen: dict[str, int]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -45,9 +55,7 @@ class _Counts:
         return range(len(self.readable))
 
 
-def decide_orders(
-    connection: duckdb.DuckDBPyConnection, relation: str, column: str, name: str, seen: Seen
-) -> dict[str, int]:
+def decide_orders(connection: duckdb.DuckDBPyConnection, relation: str, column: str, name: str, seen: Seen) -> Orders:
     """Tell the order for each separator of dates in which it is open.
 
     An order is right if all cells but for some typing errors can be read in it, and no other reads them too. Of two
@@ -63,13 +71,45 @@ def decide_orders(
     ValueError
         If two orders are right, or cells are written in both; names an example and both readings.
     """
-    separators = sorted({writing.separator for writing in seen.writings if writing.separator})
-    return {one: _decide(connection, relation, column, name, seen.only(one), one) for one in separators}
+    chosen: dict[str, int] = {}
+    notes: list[str] = []
+    for separator in sorted({writing.separator for writing in seen.writings if writing.separator}):
+        dates = seen.only(separator)
+        if separator == YEAR_FIRST:
+            chosen[separator], said = _decide_year_first(connection, relation, column, name, dates)
+        else:
+            chosen[separator], said = _decide(connection, relation, column, name, dates, separator)
+        notes += said
+    return Orders(chosen, tuple(notes))
+
+
+def _decide_year_first(
+    connection: duckdb.DuckDBPyConnection, relation: str, column: str, name: str, dates: Seen
+) -> tuple[int, list[str]]:
+    """Tell whether the month (0) or the day (1) follows the year, and say it if that is not usual."""
+    by_month, by_day = (dates.sql(column, {YEAR_FIRST: order}) for order in (0, 1))
+    rows = f"FROM {relation} WHERE {dates.condition(column)}"
+    day_alone = _number(connection, f"SELECT count({by_day}) {rows} AND ({by_month}) IS NULL")
+    if not day_alone:
+        return 0, []
+    month_alone = _number(connection, f"SELECT count({by_month}) {rows} AND ({by_day}) IS NULL")
+    chosen = 1 if day_alone > month_alone else 0
+    right, wrong = (day_alone, month_alone) if chosen else (month_alone, day_alone)
+    written = ("year-month-day (%Y-%m-%d)", "year-day-month (%Y-%d-%m)")
+    said = f"dates in column {name!r} are read as {written[chosen]}: {right:,} can be read so alone"
+    if wrong:
+        said += f", and {wrong:,} that can be read as {written[1 - chosen]} alone are left out"
+    return chosen, [said]
+
+
+def _number(connection: duckdb.DuckDBPyConnection, select: str) -> int:
+    (found,) = connection.execute(select).fetchone() or (0,)
+    return int(found)
 
 
 def _decide(
     connection: duckdb.DuckDBPyConnection, relation: str, column: str, name: str, dates: Seen, separator: str
-) -> int:
+) -> tuple[int, list[str]]:
     counts = _count(connection, relation, column, dates, separator)
     best = max(counts.orders, key=lambda order: (counts.readable[order], -counts.years[order]))
     for other in counts.orders:
@@ -85,7 +125,18 @@ def _decide(
                 f"{ORDERS[best]} alone, {rivals.only_second:,} with the {ORDERS[other]} alone; say which is right by "
                 f"--time-format, for example '{_format_of(None, dates.writings, best)}'; the others are left out"
             )
-    return best
+    return best, _say_deciding(counts, best)
+
+
+def _say_deciding(counts: _Counts, best: int) -> list[str]:
+    """Say how many cells decide for an order, if they are few."""
+    rivals = [counts.rivals[best, other] for other in counts.orders if other != best and counts.readable[other]]
+    deciding = min((one.only_first for one in rivals if one.only_first), default=0)
+    total = counts.readable[best]
+    if not deciding or deciding > _FEW_DECIDE * total:
+        return []
+    verb = "decides" if deciding == 1 else "decide"
+    return [f"{deciding:,} of {total:,} rows {verb} that dates are {ORDERS[best]}; --time-format says otherwise"]
 
 
 def _count(connection: duckdb.DuckDBPyConnection, relation: str, column: str, dates: Seen, separator: str) -> _Counts:

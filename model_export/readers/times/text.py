@@ -30,8 +30,8 @@ def read_text(
     seen = _look(connection, relation, column)
     orders = decide_orders(connection, relation, column, name, seen)
     numbers = read_numbers(connection, seen.number_rows(relation, column), name) if seen.numbers else None
-    notes = (*(numbers.notes if numbers else ()), *_say_formats(seen.writings, orders), *_say_zones(seen.writings))
-    return seen.sql(column, orders, numbers), notes
+    said = (*_say_formats(seen.writings, orders.chosen), *orders.notes, *_say_zones(seen.writings))
+    return seen.sql(column, orders.chosen, numbers), (*(numbers.notes if numbers else ()), *said)
 
 
 def _look(connection: duckdb.DuckDBPyConnection, relation: str, column: str) -> Seen:

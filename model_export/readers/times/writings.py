@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from model_export.readers.times.cells import literal, matches
 
-__all__ = ["CLOCK", "ISO", "ISO_OFFSET", "ORDERS", "ZONES", "Writing", "floored", "writing_of"]
+__all__ = ["CLOCK", "ISO", "ISO_OFFSET", "ORDERS", "YEAR_FIRST", "ZONES", "Writing", "floored", "writing_of"]
 
 # Minutes from UTC: RFC 5322, section 4.3, and Europe's and East Asia's. CST, IST and BST have several meanings.
 ZONES = {
@@ -18,8 +18,8 @@ ORDERS = ("day first", "month first", "year first")
 # The kinds of a date's parts, in their order -> directives: n one or two digits, Y four, M a month's name, C a date in
 # eight digits, S one with its time. Several if day and month, or the year, may change places: in the order of ORDERS.
 _DATES = {
-    "Ynn": ("%Y %m %d",),
-    "Ynnn": ("%Y %m %d %H",),
+    "Ynn": ("%Y %m %d", "%Y %d %m"),
+    "Ynnn": ("%Y %m %d %H", "%Y %d %m %H"),
     "YMn": ("%Y %b %d",),
     "nMY": ("%d %b %Y",),
     "MnY": ("%b %d %Y",),
@@ -30,6 +30,7 @@ _DATES = {
     "C": ("",),
     "S": ("",),
 }
+YEAR_FIRST = "Y"  # the separator of all dates with a year of four digits first: month and day may change places
 _SHORT_YEARS = ("nMn", "Mnn", "nnn")
 
 _MONTHS = (
@@ -66,7 +67,8 @@ class Writing:
     pattern : matches the whole cells that are written so.
     formats : strptime formats, several if the order of day, month and year is open: in the order of ORDERS. Empty:
         `cast` reads it.
-    separator : between the numbers of a date in an open order; those with the same are in one order.
+    separator : between the numbers of a date in an open order, YEAR_FIRST if its year is first; those with the same
+        are in one order.
     zone : name of the zone that is literal in the format; "" if there is none.
     cast : type that reads it without a format.
     """
@@ -84,6 +86,8 @@ class Writing:
     def sql(self, text: str, order: int = 0) -> str:
         """Write the SQL of a text's time in milliseconds; NULL if it is not in this order."""
         if self.cast:
+            if order:
+                text = f"regexp_replace({text}, {literal(_YEAR_AND_TWO)}, {literal(_SWAPPED)})"
             return f"(epoch_us(TRY_CAST({text} AS {self.cast})) // 1000)"
         if order >= len(self.formats):
             return "NULL::BIGINT"
@@ -104,9 +108,10 @@ def floored(parsed: str, time_format: str) -> str:
 # DuckDB casts these faster than by a format, and all lengths alike. A cast to TIMESTAMP forgets offsets, so the pattern
 # lets none in; one to TIMESTAMPTZ needs one, or it would take the session's zone.
 _ISO_DATE = r"\d{4}[-/]\d{1,2}[-/]\d{1,2}"
+_YEAR_AND_TWO, _SWAPPED = r"^(\d{4}[-/])(\d{1,2})([-/])(\d{1,2})", r"\1\4\3\2"
 _ISO_CLOCK = r"[T ]\d{1,2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?"
-ISO = Writing(rf"{_ISO_DATE}(?:{_ISO_CLOCK}(?:Z| Z| UTC| GMT)?)?", cast="TIMESTAMP")
-ISO_OFFSET = Writing(rf"{_ISO_DATE}{_ISO_CLOCK}[+-]\d\d(?::?\d\d)?", cast="TIMESTAMPTZ")
+ISO = Writing(rf"{_ISO_DATE}(?:{_ISO_CLOCK}(?:Z| Z| UTC| GMT)?)?", (), YEAR_FIRST, cast="TIMESTAMP")
+ISO_OFFSET = Writing(rf"{_ISO_DATE}{_ISO_CLOCK}[+-]\d\d(?::?\d\d)?", (), YEAR_FIRST, cast="TIMESTAMPTZ")
 
 
 @dataclass(frozen=True)
@@ -223,6 +228,8 @@ def _joined(parts: list[_Part]) -> Writing | None:
         patterns[numbers[-1]] = r"\d{2}"
     formats = tuple(_format(parts, order.split()) for order in _DATES[date])
     separator = parts[numbers[0] + 1].written if len(formats) > 1 else ""
+    if date in ("Ynn", "Ynnn"):
+        separator = YEAR_FIRST
     return Writing("".join(patterns), formats, separator, zone)
 
 

@@ -356,7 +356,52 @@ def test_one_of_many_rows_decides_the_order(decider: str, month: int, day: int) 
     times = column.read()
     assert times[30_000] == at(2025, 6, 15)
     assert {*times[:30_000], *times[30_001:]} == {at(2025, month, day)}
-    assert column.said == f"times are read as {'%d/%m/%Y' if day == 5 else '%m/%d/%Y'}"
+    assert column.said.startswith(f"times are read as {'%d/%m/%Y' if day == 5 else '%m/%d/%Y'}; ")
+    assert "1 of 60,001 rows decides that dates are " in column.said
+
+
+def test_how_few_rows_decide_an_order_is_said() -> None:
+    american = [f"{month:02}/{day:02}/2024" for month in (1, 2) for day in range(1, 13)]
+    column = Column([*american, "13/03/2024"])
+    assert column.read()[1] == at(2024, 2, 1)
+    assert "1 of 25 rows decides that dates are day first; --time-format says otherwise" in column.said
+    column = Column([*american, *[f"03/{day}/2024" for day in range(13, 25)]])
+    assert column.read()[1] == at(2024, 1, 2)
+    assert column.said == "times are read as %m/%d/%Y"
+
+
+YEAR_DAY_MONTH = [(month, day) for month in (3, 4) for day in range(1, 29)]
+
+
+@pytest.mark.parametrize(
+    ("written", "hour"),
+    [
+        *(("{y}-{d:02}-{m:02}", 0), ("{y}-{d:02}-{m:02} 10:00", 10), ("{y}/{d}/{m} 10:00:00", 10)),
+        *(("{y}-{d:02}-{m:02}T10:00:00.5+02:00", 8), ("{y}.{d}.{m} 10:00", 10), (" {y}-{d:02}-{m:02} 10:00", 10)),
+    ],
+)
+def test_days_between_year_and_month_are_told_from_all_values(written: str, hour: int) -> None:
+    column = Column([written.format(y=2024, d=day, m=month) for month, day in YEAR_DAY_MONTH])
+    half = 500 if ".5" in written else 0
+    assert column.read() == [at(2024, month, day, hour, milliseconds=half) for month, day in YEAR_DAY_MONTH]
+    assert "read as year-day-month (%Y-%d-%m): 32 can be read so alone" in column.said
+    column.check()
+
+
+def test_the_fewer_of_two_orders_behind_a_year_are_left_out_and_said() -> None:
+    usual = [f"2024-03-{day}" for day in range(13, 29)]
+    column = Column([*usual, "2024-20-03", "2024-21-03", "2024-05-06"])
+    assert column.read() == [*(at(2024, 3, day) for day in range(13, 29)), None, None, at(2024, 5, 6)]
+    assert "read as year-month-day (%Y-%m-%d): 16 can be read so alone, and 2 that can be read as" in column.said
+    column = Column([*[f"2024-{day}-03" for day in range(13, 29)], "2024-03-20", "2024-05-06"])
+    assert column.read() == [*(at(2024, 3, day) for day in range(13, 29)), None, at(2024, 6, 5)]
+    assert "read as year-day-month (%Y-%d-%m): 16 can be read so alone, and 1 that can be read as" in column.said
+
+
+def test_days_that_could_be_months_behind_a_year_are_days() -> None:
+    column = Column(["2024-03-04", "2024-05-06", "2024-02-30"])
+    assert column.read() == [at(2024, 3, 4), at(2024, 5, 6), None]
+    assert not column.said
 
 
 def test_an_order_holds_with_and_without_times_of_day() -> None:
