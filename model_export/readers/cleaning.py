@@ -1,5 +1,6 @@
 """Ids, words, numbers and prices as people write them."""
 
+import json
 import math
 import re
 from collections.abc import Iterable
@@ -43,12 +44,26 @@ def clean_text(cell: str | None) -> str | None:
 
 
 def clean_id(cell: str | None) -> str | None:
-    """Return an id without blanks around it and 12.0 as 12; None if it is missing."""
+    """Return an id without blanks around it and 12.0 as 12; None if it is missing.
+
+    An object of JSON is no id.
+    """
     word = clean_text(cell)
-    if word is None or (len(word) <= LONGEST_MISSING and word.lower() in MISSING):
+    if (
+        word is None
+        or (word[0] == "{" and _is_object(word))
+        or (len(word) <= LONGEST_MISSING and word.lower() in MISSING)
+    ):
         return None
     # Integers with gaps are floats to pandas, and it writes them so.
     return re.sub(r"^([-+]?[0-9]+)\.0+$", r"\1", word) if word.endswith("0") else word
+
+
+def _is_object(word: str) -> bool:
+    try:
+        return isinstance(json.loads(word), dict)
+    except ValueError:
+        return False
 
 
 def first_known(cells: Iterable[str]) -> str:

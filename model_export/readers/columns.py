@@ -1,5 +1,6 @@
 """Columns of a log, also nested ones and elements of lists, and their SQL."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -72,6 +73,7 @@ def find(path: str, columns: Iterable[Column]) -> Column | None:
 class Unnesting:
     """The FROM clause of a table whose lists become rows, in their order, and the SQL of columns in it.
 
+    Lists that are equally deep belong together by position; the shorter ones have nothing in the last rows.
     Rows whose list is empty or missing stay, with nothing in it: they are counted and not lost.
 
     Attributes
@@ -104,10 +106,19 @@ class Unnesting:
     def clause(self) -> str:
         """Return the FROM clause."""
         clause = f"{self.source or self.name} {self.name}"
+        levels: dict[int, list[str]] = {}
         for key, value in self.lists.items():
-            elements = f"unnest(CASE WHEN len({value}) > 0 THEN {value} ELSE [NULL] END)"
-            clause = f"(SELECT *, {elements} AS {self._alias(key)} FROM {clause}) {self.name}"
+            elements = f"unnest(CASE WHEN len({value}) > 0 THEN {value} ELSE [NULL] END) AS {self._alias(key)}"
+            levels.setdefault(_level(key), []).append(elements)
+        for _, together in sorted(levels.items()):  # DuckDB pads the shorter of several lists in one SELECT
+            clause = f"(SELECT *, {', '.join(together)} FROM {clause}) {self.name}"
         return clause
+
+
+def _level(key: tuple[str, ...]) -> int:
+    """Return in how many lists a list stands."""
+    *steps, _, depth = key
+    return sum(len(re.findall(r"\[\]", step)) for step in steps) + int(depth)
 
 
 def text_of(value: str, kind: Any) -> str:
@@ -125,5 +136,7 @@ def text_of(value: str, kind: Any) -> str:
     if name == "decimal":
         return rf"regexp_replace(CAST({value} AS VARCHAR), '(\.\d*?)0+$', '\1').rtrim('.')"
     if name == "blob":
-        return f"TRY(decode({value}))"
+        text = f"TRY(decode({value}))"
+        is_text = f"NOT coalesce(regexp_matches({text}, '[[:cntrl:]]'), true)"
+        return f"CASE WHEN {is_text} THEN {text} ELSE lower(hex({value})) END"  # such as a UUID of 16 bytes
     return value if name == "varchar" else f"CAST({value} AS VARCHAR)"

@@ -95,13 +95,41 @@ def fields_of(
 def _named(name: str, given: str, columns: Sequence[Column], source: str) -> tuple[Column, ...]:
     """Return the columns that a mapping names, one or several with commas between them."""
     if whole := find(given, columns):
+        if _holds_objects(whole):
+            _check_objects(name, given, columns, source)
         return (_unnested(whole) if name == "item" else whole,)
     found = []
     for path in (part.strip() for part in given.split(",")):
         if (column := find(path, columns)) is None:
+            _check_objects(name, path, columns, source)
             raise ValueError(f"{source} has no column {path!r} (--{name}); found {listed(columns)}")
         found.append(_unnested(column) if name == "item" else column)
     return tuple(found)
+
+
+def _holds_objects(column: Column) -> bool:
+    """Tell whether the elements of a list are objects."""
+    return column.is_list and column.type.children[0][1].id == "struct"
+
+
+def _check_objects(name: str, path: str, columns: Sequence[Column], source: str) -> None:
+    """Refuse a path that holds objects, with the paths of their values.
+
+    Raises
+    ------
+    ValueError
+        If there are columns within it.
+    """
+    outer = tuple(path.replace("[]", "").split("."))
+    within = [one for one in columns if one.words[: len(outer)] == outer and len(one.words) > len(outer)]
+    if within:
+        best = next(
+            (one for one in within if letters(one.words[-1]) in ("id", *map(letters, ACCEPTED[name]))), within[0]
+        )
+        raise ValueError(
+            f"{source}: the column {path!r} holds objects, and a {name} is one of their values, such as "
+            f"--{name} {best.path}; found {listed(within)}"
+        )
 
 
 def _with_one_value(name: str, columns: tuple[Column, ...], given: bool, source: str) -> tuple[Column, ...]:
@@ -139,7 +167,11 @@ def _usual(name: str, columns: Sequence[Column], found: dict[str, tuple[Column, 
     ranks = {letters(accepted): rank for rank, accepted in reversed(list(enumerate(ACCEPTED[name])))}
     taken = {column.steps for chosen in found.values() for column in chosen}
     candidates = [
-        (rank, column) for column in columns if column.steps not in taken and (rank := _rank(column, ranks)) is not None
+        (rank, column)
+        for column in columns
+        if column.steps not in taken
+        and not (name == "item" and _holds_objects(column))
+        and (rank := _rank(column, ranks)) is not None
     ]
     if not candidates:
         return ()
