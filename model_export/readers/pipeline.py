@@ -89,15 +89,7 @@ def _read(place: Workplace, layout: Layout, source: str) -> InteractionLog:
     if not len(events):
         raise ValueError(_nothing_remains(source, rows, dropped))
     fields = without_false_title(place.connection, KEPT, fields, notes)
-    known_items = catalogue.items_of(
-        place.connection,
-        fields,
-        layout.items if items is None else catalogue.catalogue_select(items, fields, layout.mapping, notes),
-        notes,
-    )
-    known_users = catalogue.profiles_of(
-        place.connection, fields, layout.users if users is None else catalogue.users_select(users, fields), notes
-    )
+    known_items, known_users = _known(place, layout, fields, events, (items, users), notes)
     notes += [*_unused_ratings(fields), *_rounded_ids(coded)]
     return replace(
         make_log(events, known_items, known_users, Path(source).name),
@@ -106,6 +98,29 @@ def _read(place: Workplace, layout: Layout, source: str) -> InteractionLog:
         timed=not layout.mapping.untimed,
         columns=fields.described(),
         notes=tuple(notes),
+    )
+
+
+def _known(
+    place: Workplace,
+    layout: Layout,
+    fields: Fields,
+    events: pd.DataFrame,
+    own: tuple[OpenTable | None, OpenTable | None],
+    notes: list[str],
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return what is known of items and users; the mapping's own files come before the publisher's."""
+    connection, (items, users) = place.connection, own
+    item_ids, user_ids = (events[name].cat.remove_unused_categories().cat.categories for name in ("item_id", "user_id"))
+    of_items = catalogue.Beside(layout.items) if layout.items else None
+    of_users = catalogue.Beside(layout.users) if layout.users else None
+    if items is not None:
+        of_items = catalogue.catalogue_select(connection, items, fields, layout.mapping, item_ids)
+    if users is not None:
+        of_users = catalogue.users_select(connection, users, fields, user_ids)
+    return (
+        catalogue.items_of(connection, fields, item_ids, of_items, notes),
+        catalogue.profiles_of(connection, fields, user_ids, of_users, notes),
     )
 
 

@@ -39,9 +39,39 @@ def test_in_full(tmp_path: Path) -> None:
     assert log.side_features == ["tags"]
     assert rows(log.profiles[:2]) == [("u-0", "Leeds", "41"), ("u-1", "", "")]
     assert log.notes[0] == (
-        "catalogue: item from sku, title from Product Name, category from category, price from price; not used: weight"
+        "catalogue: 2 of 8 items found, under half (an id of the log is 'lamp-2', there 'lamp-0'); "
+        "item from sku, title from Product Name, category from category, price from price; not used: weight"
     )
     assert "1 rows beside the log have no item_id" in log.notes
+    assert (
+        "profiles: 2 of 6 users found, under half (an id of the log is 'u-2', there 'u-0'); user from user_id, "
+        "profile_city, profile_age"
+    ) in log.notes
+
+
+@pytest.mark.parametrize(("first", "count"), [(0, 8), (3, 5), (4, 4)])
+def test_how_many_items_are_found_is_always_said(tmp_path: Path, first: int, count: int) -> None:
+    lines = "".join(f"lamp-{n},Lamp\n" for n in range(first, 8))
+    log = read_log(bare(tmp_path), Mapping(items=put(tmp_path / "items.csv", "item_id,title\n" + lines)))
+    assert log.notes[0] == f"catalogue: {count} of 8 items found; item from item_id, title from title"
+
+
+def test_a_file_of_other_ids_is_told_by_an_example_of_both(tmp_path: Path) -> None:
+    items = put(tmp_path / "items.csv", "item_id,title\n77,Lamp\n")
+    users = put(tmp_path / "users.csv", "user_id,age\n88,40\n")
+    notes = read_log(bare(tmp_path), Mapping(items=items, users=users)).notes
+    assert any("0 of 8 items found, none at all (an id of the log is 'lamp-0', there '77')" in note for note in notes)
+    assert any("0 of 6 users found, none at all (an id of the log is 'u-0', there '88')" in note for note in notes)
+
+
+def test_a_column_of_ids_without_a_usual_name_is_the_one_that_holds_the_logs_ids(tmp_path: Path) -> None:
+    lines = "".join(f"{n},lamp-{n},Lamp\n" for n in range(4))
+    items = put(tmp_path / "items.csv", "nr,kennung,title\n" + lines)
+    users = put(tmp_path / "users.csv", "who,age\n" + "".join(f" u-{n} ,4{n}\n" for n in range(6)))
+    log = read_log(bare(tmp_path), Mapping(items=items, users=users))
+    assert log.items.title[0] == "Lamp"
+    assert log.profiles.age.tolist() == ["40", "41", "42", "43", "44", "45"]
+    assert log.notes[0] == "catalogue: 4 of 8 items found; item from kennung, title from title; not used: nr"
 
 
 @pytest.mark.parametrize(
