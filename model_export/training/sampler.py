@@ -50,10 +50,7 @@ class Sampler:
         self.rng = np.random.default_rng(training.seed)
         self.targets = LaterBehaviours(sequences, users)
         if len(self.targets) < training.batch_size:
-            raise ValueError(
-                f"the log has {len(self.targets)} behaviours that follow another one of a training user; "
-                f"training needs at least {training.batch_size} (--batch-size)"
-            )
+            raise ValueError(_too_few(len(self.targets), training.batch_size))
         self.by_weight = self._cumulative_weights()
         counts = item_counts(sequences, users, num_items)
         if training.negative_sampling == "uniform":
@@ -128,3 +125,12 @@ def draw_weighted(cumulative: np.ndarray, number: int, rng: np.random.Generator)
     """
     places: np.ndarray = np.searchsorted(cumulative, rng.random(number) * cumulative[-1], side="right")
     return places
+
+
+def _too_few(targets: int, batch_size: int) -> str:
+    """Say that there are fewer targets than a batch has, and which batch would do."""
+    would_do = f"--batch-size {1 << (targets.bit_length() - 1)} would do" if targets else "no batch size would do"
+    return (
+        f"the log has {targets} behaviours that follow another one of a training user; "
+        f"training needs at least {batch_size} (--batch-size); {would_do}"
+    )

@@ -337,10 +337,14 @@ def test_a_loss_that_is_no_number_ends_training(log: InteractionLog, monkeypatch
 @pytest.mark.parametrize("name", ["mind", "steady"])
 def test_a_log_that_is_too_small_says_what_is_needed(name: str) -> None:
     settings = small(name, batch_size=4, valid_share=0.0, test_share=0.0)
-    with pytest.raises(ValueError, match=r"the log has 3 behaviours .* at least 4 \(--batch-size\)"):
+    with pytest.raises(
+        ValueError, match=r"the log has 3 behaviours .* at least 4 \(--batch-size\); --batch-size 2 would do"
+    ):
         train(log_of(FIVE), *settings, progress=False)
+    model, training = settings
+    assert train(log_of(FIVE), model, replace(training, batch_size=2), progress=False).steps  # what is named does
     alone = log_of([("ann", "x"), ("bob", "y"), ("cat", "z")])  # nothing goes with anything
-    with pytest.raises(ValueError, match="the log has 0 behaviours"):
+    with pytest.raises(ValueError, match=r"the log has 0 behaviours .* no batch size would do"):
         train(alone, *settings, progress=False)
 
 
