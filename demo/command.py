@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from demo.engine.paths import is_prepared
-from demo.engine.prepared import changes, files_of, forget_users, stamp_of, write_stamp
+from demo.engine.prepared import changes, files_of, forget_users, mark_stopped, stamp_of, write_stamp
 from mindstream import settings
 from mindstream.log_options import takes_log
 from mindstream.mapping import Mapping
@@ -43,11 +43,12 @@ def main(
         _prepare(chosen, None, mapping, minutes)
     if log is not None:
         _prepare_log(chosen, log, mapping, minutes)
-    if only_prepare:
-        return
-    require_free(address, port)
+    if not only_prepare:
+        require_free(address, port)
     home = chosen.home.resolve()
     print(f"the demo's home is {home}; other commands meet it with MINDSTREAM_HOME={home}")
+    if only_prepare:
+        return
     print(f"the page is at http://{address}:{port}; Ctrl-C stops it", flush=True)
     environment = {**os.environ, **as_environment(chosen)}
     command = [sys.executable, "-m", "demo.serve", "run", str(APP)]
@@ -72,7 +73,12 @@ def _prepare_log(chosen: settings.Settings, log: str, mapping: Mapping, minutes:
     if why:
         print(f"{log} is prepared anew: {'; '.join(why)}")
         forget_users(chosen)
-    _prepare(chosen, log, mapping, minutes)
+    try:
+        _prepare(chosen, log, mapping, minutes)
+    except KeyboardInterrupt:
+        if why:
+            mark_stopped(chosen)
+        raise
     write_stamp(chosen, stamp)  # last: a preparation that was stopped begins anew
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from demo.engine.paths import log_file, one_interest_models
+from demo.engine.prepared import mark_stopped
 from demo.training.outcome import outcome
 from demo.training.plan import DemoPlan, plan_for
 from mindstream.settings import Settings
@@ -113,5 +114,6 @@ def read_or_simulate(settings: Settings, source: str | None = None, mapping: Map
     _say(interactions.describe())
     if where:
         _say(suspicious_text(summarise(interactions, settings.rule)))
+    mark_stopped(settings)  # from here on the log may be another one than the model's
     write_table(interactions, log_file(settings))
     return interactions

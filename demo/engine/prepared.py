@@ -12,7 +12,7 @@ from demo.engine.paths import is_prepared
 from mindstream.settings import Settings
 from stream.kafka.embedded_broker import running_embedded
 
-__all__ = ["changes", "files_of", "forget_users", "stamp_of", "write_stamp"]
+__all__ = ["changes", "files_of", "forget_users", "mark_stopped", "stamp_of", "write_stamp"]
 
 FORMAT = 1  # raised whenever an older preparation would show something else
 WHY = {
@@ -22,6 +22,7 @@ WHY = {
     "rule": "other events count as behaviours",
     "minutes": "the training has another limit",
 }
+STOPPED = "stopped"  # in the stamp while a preparation goes on
 
 
 def stamp_of(source: str, given: dict[str, Any], rule: str, minutes: float | None) -> dict[str, Any]:
@@ -73,6 +74,8 @@ def changes(settings: Settings, stamp: dict[str, Any]) -> list[str] | None:
     if not is_prepared(settings):
         return None
     before = _read(stamp_file(settings))
+    if before.get(STOPPED):
+        return ["the preparation before was stopped"]
     now = {**before, **stamp} if stamp["minutes"] is not None else {**before, **stamp, "minutes": before.get("minutes")}
     return [why for name, why in WHY.items() if before.get(name) != now[name]]
 
@@ -94,6 +97,12 @@ def stamp_file(settings: Settings) -> Path:
 def write_stamp(settings: Settings, stamp: dict[str, Any]) -> None:
     """Keep the stamp of what is prepared now."""
     stamp_file(settings).write_text(json.dumps(stamp), encoding="utf-8")
+
+
+def mark_stopped(settings: Settings) -> None:
+    """Mark a prepared home as half prepared, until `write_stamp`; do nothing without a stamp."""
+    if before := _read(stamp_file(settings)):
+        write_stamp(settings, {**before, STOPPED: True})
 
 
 def _read(file: Path) -> dict[str, Any]:
