@@ -10,19 +10,28 @@ __all__ = ["outcome"]
 # Places of the rankers among the figures (evaluate.py); behind each stands the same without seen items.
 MODEL, KNN, POPULAR = 0, 2, 4
 
+LIST = 50  # recommendations that the figures are of
+FEWEST_ITEMS = 4 * LIST  # of fewer, a list drawn by chance finds more than a quarter
+
 
 def outcome(bundle: Bundle) -> str:
     """Return a table of the model beside item-kNN and most popular, and what follows from it."""
     figures: list[dict[str, Any]] = bundle.manifest.metrics.get("test") or []
     if not figures:
         return "how good the model is cannot be told, as no user with two behaviours or more was held out of training"
+    if (items := bundle.manifest.items) < FEWEST_ITEMS:
+        share = "all" if items <= LIST else f"{100 * LIST / items:.0f} %"
+        return (
+            f"how good the model is cannot be told: it is measured by {LIST} recommendations, and that many are {share} "
+            f"of the log's {items} item{'s' * (items != 1)}; right are {FEWEST_ITEMS} items or more"
+        )
     rows = [
         (name, f"{figures[place]['recall@50']:.1f} %", f"{figures[place]['hr@50']:.1f} %")
         for name, place in (("this model", MODEL), ("item-kNN", KNN), ("most popular", POPULAR))
     ]
     users = figures[MODEL]["users"]
     heading = (
-        f"how good it is: of what {users:,} held-out user{'s' * (users != 1)} did last, how much is among 50 "
+        f"how good it is: of what {users:,} held-out user{'s' * (users != 1)} did last, how much is among {LIST} "
         "recommendations, and how many users have a hit there"
     )
     return "\n".join([heading, table(["", "found", "users with a hit"], rows), _verdict(bundle, figures)])

@@ -108,7 +108,9 @@ def test_times_for_people(seconds: float, said: str) -> None:
 # The outcome
 
 
-def bundle_with(model: float, knn: float, spent: float = 10.0, steps: int = 100, users: int = 40) -> Bundle:
+def bundle_with(
+    model: float, knn: float, spent: float = 10.0, steps: int = 100, users: int = 40, items: int = 200
+) -> Bundle:
     """As much of a bundle as the outcome reads: recall in %, and a training of 100 steps or 20 s."""
     recalls = {"steady": model, "item-kNN": knn, "most popular": 3.0}
     figures = [
@@ -123,7 +125,7 @@ def bundle_with(model: float, knn: float, spent: float = 10.0, steps: int = 100,
         for _ in (False, True)
     ]
     training = {"steps": steps, "most_steps": 100, "seconds": spent, "max_seconds": 20.0}
-    manifest = SimpleNamespace(metrics={"test": figures, "training": training})
+    manifest = SimpleNamespace(items=items, metrics={"test": figures, "training": training})
     return cast(Bundle, SimpleNamespace(manifest=manifest))
 
 
@@ -164,6 +166,15 @@ def test_a_model_below_item_knn_is_said_with_what_to_do(bundle: Bundle, verdict:
 def test_without_held_out_users_there_is_no_table() -> None:
     nothing = cast(Bundle, SimpleNamespace(manifest=SimpleNamespace(metrics={"test": []})))
     assert outcome(nothing).startswith("how good the model is cannot be told, as no user")
+
+
+@pytest.mark.parametrize(("items", "share"), [(40, "all"), (50, "all"), (199, "25 %")])
+def test_of_few_items_nothing_can_be_told(items: int, share: str) -> None:
+    said = outcome(bundle_with(100.0, 100.0, items=items))
+    assert said == (
+        "how good the model is cannot be told: it is measured by 50 recommendations, and that many are "
+        f"{share} of the log's {items} items; right are 200 items or more"
+    )
 
 
 # A log that has changed
