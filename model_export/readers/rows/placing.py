@@ -40,7 +40,7 @@ def place_rows(place: Workplace, named: str, mapping: Mapping, fields: Fields, n
     ValueError
         If most times are none.
     """
-    name = _join_times(place, named, fields.columns.get("time", ()))
+    name = _join_times(place, named, fields.columns.get("time", ()), mapping, notes)
     order = _order() if mapping.untimed else _times(place, name, mapping.time_format)
     notes += order.notes
     cases = " ".join(f"WHEN {when} THEN {literal(reason)}" for when, reason in (*order.left_out, *_values(mapping)))
@@ -55,14 +55,21 @@ def place_rows(place: Workplace, named: str, mapping: Mapping, fields: Fields, n
     )
 
 
-def _join_times(place: Workplace, named: str, columns: tuple[Column, ...]) -> str:
+def _join_times(place: Workplace, named: str, columns: tuple[Column, ...], mapping: Mapping, notes: list[str]) -> str:
     """Make the view `JOINED`, with all columns of the time in one; return their names.
 
-    It is the staged rows with `moment`.
+    It is the staged rows with `moment`. A note says if a second column has no times of day to add.
     """
     parts = [TIME.format(one) for one in range(len(columns))]
     if len(parts) == 2:
-        joined = join_date_and_time(place.connection, named, *parts) or f"coalesce({parts[0]}, {parts[1]})"
+        joined = join_date_and_time(place.connection, named, parts[0], parts[1], mapping.time_format) or ""
+        if not joined:
+            joined = f"coalesce({parts[0]}, {parts[1]})"
+            first, second = (repr(column.path) for column in columns)
+            notes.append(
+                f"column {second} was not used as the time of day of column {first}, since it holds none that can be "
+                f"read or {first} has its own: it is read only where {first} has no value"
+            )
     elif len(parts) > 2:
         joined = join_calendar(place.connection, named, parts)
     else:

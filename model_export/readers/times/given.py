@@ -8,7 +8,7 @@ from model_export.readers.times.cells import cells_of, literal, number_of_text, 
 from model_export.readers.times.numbers import UNIT_NAMES, in_unit
 from model_export.readers.times.writings import ZONES, floored
 
-__all__ = ["read_given"]
+__all__ = ["read_given", "reads_any"]
 
 # Directives of Python and C that DuckDB does not know, or knows as something else.
 _TRANSLATED = {
@@ -45,6 +45,20 @@ def read_given(
             f"no time in column {name!r} can be read by --time-format {time_format!r}: one is {example[0]!r}; {_RIGHT}"
         )
     return sql, ()
+
+
+def reads_any(connection: duckdb.DuckDBPyConnection, relation: str, text: str, time_format: str) -> bool:
+    """Tell whether a strptime format reads a text of any row; a unit reads none.
+
+    Raises
+    ------
+    ValueError
+        If the format is none.
+    """
+    if time_format.lower() in UNIT_NAMES:
+        return False
+    sql = _parsed(text, _checked(connection, time_format))
+    return bool(connection.execute(f"SELECT 1 FROM {relation} WHERE ({sql}) IS NOT NULL LIMIT 1").fetchone())
 
 
 def _checked(connection: duckdb.DuckDBPyConnection, time_format: str) -> str:

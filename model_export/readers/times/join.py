@@ -4,10 +4,13 @@ from collections.abc import Sequence
 
 import duckdb
 
-from model_export.readers.times.cells import matches, present, trimmed, type_of
+from model_export.readers.times.cells import NUMBER, matches, present, trimmed, type_of
+from model_export.readers.times.given import reads_any
 from model_export.readers.times.writings import CLOCK
 
 __all__ = ["join_calendar", "join_date_and_time"]
+
+_CLOCK_OF_POINTS = r"(?:[01]?\d|2[0-3])\.[0-5]\d(?:\.[0-5]\d)?"  # 10.24, 10.24.31
 
 _MIDNIGHT = r"[T ]0?0:00(?::00(?:\.0+)?)?$"
 _SAMPLE = 2000
@@ -25,16 +28,29 @@ _NUMBER_CLOCKS = (
 
 
 def join_date_and_time(
-    connection: duckdb.DuckDBPyConnection, relation: str, date_column: str, time_column: str
+    connection: duckdb.DuckDBPyConnection,
+    relation: str,
+    date_column: str,
+    time_column: str,
+    time_format: str | None = None,
 ) -> str | None:
     """Return SQL of a text with date and time of day; None if the second column has none.
 
-    Times of day are text (15:06:40, 3:06 PM), of the type TIME, or numbers: hours, hhmm or hhmmss. A row without one
+    Times of day are text (15:06:40, 3:06 PM; 15.06 and 15.06.40 beside a date), of the type TIME, or numbers: hours,
+    hhmm or hhmmss. If a time format is given that reads both columns as they stand, with a blank between them, they are
+    joined so. A row without one
     has its date alone. A date at midnight, as spreadsheets write it, counts as a date; if the first column has times of
     day of its own, nothing is joined.
     """
     date = f"regexp_replace({trimmed(f'CAST({date_column} AS VARCHAR)')}, '{_MIDNIGHT}', '')"
-    clock = _clock(connection, relation, time_column)
+    if time_format is not None:
+        cells = (trimmed(f"CAST({column} AS VARCHAR)") for column in (date_column, time_column))
+        as_they_stand = f"concat_ws(' ', {', '.join(cells)})"
+        if reads_any(connection, relation, as_they_stand, time_format):
+            return as_they_stand
+    clock = _clock(connection, relation, time_column) or _clock_of_points(
+        connection, relation, date_column, time_column
+    )
     if clock is None or _is_met(connection, relation, date_column, f"contains({date}, ':')"):
         return None
     return f"CASE WHEN {present(date)} THEN concat_ws(' ', {date}, {clock}) END"
@@ -77,6 +93,19 @@ def _clock(connection: duckdb.DuckDBPyConnection, relation: str, column: str) ->
         if _is_met(connection, relation, column, condition.format(i=whole), least=1.0):
             return written.format(i=whole)
     return None
+
+
+def _clock_of_points(
+    connection: duckdb.DuckDBPyConnection, relation: str, date_column: str, time_column: str
+) -> str | None:
+    """Write the SQL of times of day with points as text with colons; None if these are none, or have no date."""
+    date, text = (trimmed(f"CAST({column} AS VARCHAR)") for column in (date_column, time_column))
+    is_date = f"(NOT {matches(date, NUMBER)} OR {matches(date, r'[0-9]{8}')})"
+    if not _is_met(connection, relation, date_column, is_date):
+        return None
+    if not _is_met(connection, relation, time_column, matches(text, _CLOCK_OF_POINTS)):
+        return None
+    return f"CASE WHEN {present(text)} THEN replace({text}, '.', ':') END"
 
 
 def _whole(column: str) -> str:

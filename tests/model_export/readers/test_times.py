@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -11,6 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mindstream.mapping import Mapping
+from model_export.readers import read_log
 from model_export.readers.times import (
     EARLIEST_MS,
     LATEST_MS,
@@ -607,12 +610,12 @@ class Two:
         self.connection.execute(f"CREATE TABLE log (row INTEGER, day {date}, clock {time})")
         self.connection.executemany("INSERT INTO log VALUES (?, ?, ?)", [[n, *row] for n, row in enumerate(rows)])
 
-    def read(self) -> list[int | None] | None:
-        joined = join_date_and_time(self.connection, "log", "day", "clock")
+    def read(self, time_format: str | None = None) -> list[int | None] | None:
+        joined = join_date_and_time(self.connection, "log", "day", "clock", time_format)
         if joined is None:
             return None
         self.connection.execute(f"CREATE OR REPLACE VIEW joined AS SELECT row, {joined} AS moment FROM log")
-        reading = read_times(self.connection, "joined", "moment", "day,clock")
+        reading = read_times(self.connection, "joined", "moment", "day,clock", time_format)
         rows = self.connection.execute(f"SELECT {reading.sql} FROM joined ORDER BY row").fetchall()
         return [time for (time,) in rows]
 
@@ -629,11 +632,32 @@ class Two:
         ("2025-06-15", 15, ("DATE", "BIGINT"), (15,)),
         ("2025-06-15", "1506", ("VARCHAR", "VARCHAR"), (15, 6)),
         ("20250615", 150640.0, ("BIGINT", "DOUBLE"), (15, 6, 40)),
+        ("15.06.2025", "15.06", ("VARCHAR", "VARCHAR"), (15, 6)),
+        ("15.06.2025", " 9.06.40", ("VARCHAR", "VARCHAR"), (9, 6, 40)),
+        ("20250615", "15.06.40", ("VARCHAR", "VARCHAR"), (15, 6, 40)),
+        ("2025-06-15", "15.06", ("DATE", "VARCHAR"), (15, 6)),
     ],
 )
 def test_date_and_time_are_joined(day: str, clock: Any, types: tuple[str, str], time: tuple[int, ...]) -> None:
     found = Two([(day, clock), (day, None), (None, clock)], *types).read()
     assert found == [at(2025, 6, 15, *time), at(2025, 6, 15), None]
+
+
+@pytest.mark.parametrize(
+    ("day", "clock", "time_format", "types"),
+    [
+        ("15.06.25", "15.06", "%d.%m.%y %H.%M", ("VARCHAR", "VARCHAR")),
+        ("\u00a015.06.25 ", " 15.06\u00a0", "%d.%m.%y %H.%M", ("VARCHAR", "VARCHAR")),
+        ("15.06.25", "15h06", "%d.%m.%y %Hh%M", ("VARCHAR", "VARCHAR")),
+        ("2025-06-15", "1506", "%Y-%m-%d %H%M", ("DATE", "VARCHAR")),
+        ("15.06.25", "15.06", "%d.%m.%y %H:%M", ("VARCHAR", "VARCHAR")),
+        ("2025-06-15 00:00:00", "1506", "%Y-%m-%d %H:%M", ("TIMESTAMP", "BIGINT")),
+    ],
+)
+def test_a_given_format_reads_date_and_time_as_they_stand(
+    day: str, clock: Any, time_format: str, types: tuple[str, str]
+) -> None:
+    assert Two([(day, clock)], *types).read(time_format) == [at(2025, 6, 15, 15, 6)]
 
 
 @pytest.mark.parametrize("blank", BLANKS)
@@ -650,6 +674,11 @@ def test_blanks_around_date_and_time_are_none_of_them(blank: str) -> None:
         ("2025-06-15", "2025-06-14"),
         ("2025-06-15 12:00:00", "15:06:40"),
         ("2025-06-15", None),
+        ("2025-06-15", "24.10"),
+        ("2025-06-15", "10.60"),
+        ("2025-06-15", "10.5"),
+        ("1750000000", "10.24"),
+        ("2025-06-15 12:00:00", "15.06"),
     ],
 )
 def test_what_is_no_time_of_day_is_not_joined(day: str, clock: str | None) -> None:
@@ -686,3 +715,15 @@ def test_a_calendar_in_columns_is_joined(cells: tuple[Any, ...], expected: int |
 def test_a_calendar_in_too_few_or_many_columns_is_an_error(count: int) -> None:
     with pytest.raises(ValueError, match=f"in {count} columns cannot be joined: year, month, day"):
         join_calendar(duckdb.connect(), "log", ["a"] * count)
+
+
+@pytest.mark.parametrize(("clock", "hour", "is_used"), [("10.24", 10, True), ("often", 0, False)])
+def test_a_second_column_that_holds_no_time_of_day_is_said(
+    tmp_path: Path, clock: str, hour: int, is_used: bool
+) -> None:
+    file = tmp_path / "log.csv"
+    rows = [f"u{n % 5};i{n % 7};{n % 28 + 1:02}.03.2024;{clock}" for n in range(40)]
+    file.write_text("user_id;item_id;date;time\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    log = read_log(file, Mapping(time="date,time"))
+    assert {datetime.fromtimestamp(time / 1000, UTC).hour for time in log.events.event_time_ms} == {hour}
+    assert any("'time' was not used as the time of day" in note for note in log.notes) is not is_used
