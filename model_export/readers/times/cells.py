@@ -17,6 +17,7 @@ _BLANK = "[" + "".join(rf"\x{{{ord(one):04X}}}" for one in f"{BLANKS}\u200e\u200
 # Pattern, and what stands in its place everywhere; in this order.
 _TIDY = (
     (rf"{_BLANK}+", " "),
+    (r"^ ?\\?/Date\((-?\d+)(?:[+-]\d{4})?\)\\?/ ?$", r"\1"),  # .NET's JSON: milliseconds
     (r"\[[A-Za-z_]+/[A-Za-z_/]+\]$", ""),  # Java: the region behind an offset
     (r" ?\([^()]*\) *$", ""),  # JavaScript: the zone's name behind an offset
     (r"""^[ \["'(]+|[ \]"');,.]+$""", ""),

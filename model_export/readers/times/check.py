@@ -14,7 +14,7 @@ from model_export.readers.times.writings import CLOCK, ZONES
 __all__ = ["check_times"]
 
 _NEARLY_ALL = 0.9
-_DATES = ("%Y%m%d", "%d%m%Y", "%m%d%Y", "%y%m%d", "%d%m%y", "%m%d%y")
+_DATES = ("%Y%j", "%Y%m%d", "%d%m%Y", "%m%d%Y", "%y%m%d", "%d%m%y", "%m%d%y")
 _ORDER = "these are no times but an order or a count; --untimed, if they are an order"
 _USUAL = (
     "right are Unix times, ISO dates such as 2025-06-15T15:06:40Z and others that --time-format says "
@@ -103,10 +103,11 @@ def _is_between(lowest: int, highest: int) -> Callable[[str], bool]:
 def _is_in(time_format: str) -> Callable[[str], bool]:
     """Return a function that tells whether digits are a date; they may have lost a zero."""
     width = len(datetime(2000, 12, 12).strftime(time_format))
+    shortest = width if time_format.startswith("%Y") else width - 1  # a year of four digits begins with no zero
     year = "" if "y" in time_format.lower() else "2000"  # a leap year, if the format has none
 
     def is_date(cell: str) -> bool:
-        if not cell.isdecimal() or len(cell) not in (width - 1, width):
+        if not cell.isdecimal() or not shortest <= len(cell) <= width:
             return False
         try:
             found = datetime.strptime(year + cell.zfill(width), ("%Y" if year else "") + time_format)

@@ -68,14 +68,26 @@ def read_times(
         return TimeReading(_TYPED[kind].format(column), notes)
     if kind in _NO_TIMES:
         return TimeReading("NULL::BIGINT")
+    lost = _say_lost_digits(kind, name)
     if time_format is not None:
-        return TimeReading(*read_given(connection, relation, column, name, time_format))
+        sql, said = read_given(connection, relation, column, name, time_format)
+        return TimeReading(sql, (*said, *lost))
     if kind in _FLOATS or kind in _INTEGERS:
         v, i = _numbers_of(column, kind)
         reading = read_numbers(connection, f"SELECT {v} AS v, {i} AS i FROM {relation}", name)
-        return TimeReading(reading.over(v, i), reading.notes)
+        return TimeReading(reading.over(v, i), (*reading.notes, *lost))
     text = column if kind == "VARCHAR" else f"CAST({column} AS VARCHAR)"
     return TimeReading(*read_text(connection, relation, text, name))
+
+
+def _say_lost_digits(kind: str, name: str) -> tuple[str, ...]:
+    """Say that numbers of 32 bits are no exact times."""
+    if kind != "FLOAT":
+        return ()
+    return (
+        f"column {name!r} is of type FLOAT (float32), which has lost seconds: its times may be wrong by about a "
+        "minute, and events of one minute out of order; write them as whole numbers or as float64",
+    )
 
 
 def _numbers_of(column: str, kind: str) -> tuple[str, str]:

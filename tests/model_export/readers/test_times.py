@@ -145,6 +145,8 @@ WRITINGS = {
     "1750000000123999": at(2025, 6, 15, 15, 6, 40, milliseconds=123),
     "1750000000123000000": at(2025, 6, 15, 15, 6, 40, milliseconds=123),
     "638855968001230000": at(2025, 6, 15, 15, 6, 40, milliseconds=123),  # .NET
+    "/Date(1750000000123)/": at(2025, 6, 15, 15, 6, 40, milliseconds=123),  # .NET's JSON
+    "\\/Date(1750000000123+0200)\\/": at(2025, 6, 15, 15, 6, 40, milliseconds=123),
     "133944736001230000": at(2025, 6, 15, 15, 6, 40, milliseconds=123),  # Windows
     "13394473600123000": at(2025, 6, 15, 15, 6, 40, milliseconds=123),  # Chrome
 }
@@ -259,6 +261,17 @@ def test_infinite_dates_are_no_times(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["DOUBLE", "VARCHAR"])
 def test_numbers_that_are_none_are_no_times(kind: str) -> None:
     assert read("nan", "1750000000", kind=kind) == [None, ms(JUNE)]
+
+
+@pytest.mark.parametrize("time_format", [None, "seconds"])
+def test_seconds_that_float32_has_lost_are_said(time_format: str | None) -> None:
+    column = Column([1750000000.0, 1750000001.0], "FLOAT")
+    times = column.read(time_format)
+    assert all(time is not None and abs(time - ms(JUNE)) <= 65_000 for time in times)
+    assert "float32), which has lost seconds" in column.said
+    column = Column([1750000000.0, 1750000001.0], "DOUBLE")
+    column.read(time_format)
+    assert not column.said
 
 
 def test_units_that_are_mixed_are_told_apart_and_said() -> None:
@@ -505,6 +518,9 @@ def test_half_may_be_wrong_and_no_more() -> None:
         (["1", "20000", "300000"], "no times but an order or a count; --untimed"),
         (["250615", "250616"], "--time-format '%y%m%d'"),
         (["150625", "310725"], "--time-format '%y%m%d' or --time-format '%d%m%y'"),
+        (["2025166", "2024068", "2024366"], "--time-format '%Y%j'"),
+        (["2024068.0", "2025001.0"], "--time-format '%Y%j'"),
+        (["2024468", "2025001", "2025999"], "no times but an order or a count; --untimed"),
         (["202506", "202507"], "year and a month, without a day"),
         (["2025", "2024"], "years alone, without month and day"),
         (["15062025", "1062025"], "--time-format '%d%m%Y'"),
@@ -551,6 +567,8 @@ def test_times_of_day_of_their_own_type_are_no_times() -> None:
         ("%c", "Sun Jun 15 15:06:40 2025", at(2025, 6, 15, 15, 6, 40)),
         ("%x", "06/15/25", at(2025, 6, 15)),
         ("%Y-%j", "2025-166", at(2025, 6, 15)),
+        ("%Y%j", "2025166", at(2025, 6, 15)),
+        ("%Y%j", "2025166.0", at(2025, 6, 15)),
         ("%G-W%V-%u", "2025-W24-7", at(2025, 6, 15)),
         ("%d%m%Y", "1062025", at(2025, 6, 1)),
         ("%Y%m%d", "20250615.0", at(2025, 6, 15)),
