@@ -98,7 +98,7 @@ def _clock(connection: duckdb.DuckDBPyConnection, relation: str, column: str) ->
 def _clock_of_points(
     connection: duckdb.DuckDBPyConnection, relation: str, date_column: str, time_column: str
 ) -> str | None:
-    """Write the SQL of times of day with points as text with colons; None if these are none, or have no date."""
+    """Write the SQL of times of day that are written with points; None if there are none."""
     date, text = (trimmed(f"CAST({column} AS VARCHAR)") for column in (date_column, time_column))
     is_date = f"(NOT {matches(date, NUMBER)} OR {matches(date, r'[0-9]{8}')})"
     if not _is_met(connection, relation, date_column, is_date):
