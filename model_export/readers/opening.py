@@ -48,11 +48,13 @@ def open_log(place: Workplace, layout: Layout, notes: list[str]) -> Opened:
     numbered = ROW_NUMBER in statements
     if layout.sql is None and not layout.beside:
         events = open_table(place.connection, "events", layout.events, place.folder, known, numbered)
+        notes += events.notes
         return Opened(events, events)
     events = _open_bare(place, "events", layout.events, known, numbered)
+    notes += events.notes
     for name, table in layout.beside.items():
         opened = _open_bare(place, name, table, (), numbered)
-        notes += losses_said(faults(place.connection, opened))
+        notes += [*opened.notes, *losses_said(faults(place.connection, opened))]
     if layout.sql is None:
         return Opened(events, events)
     return Opened(events, view_of(place.connection, OpenTable("behaviours", events.files, events.source), layout.sql))
@@ -73,7 +75,7 @@ def open_beside(place: Workplace, name: str, file: Path, known: Iterable[str], n
     best, attempt, said = _best(place, table, lambda one, _: _Attempt(tuple(faults(place.connection, one))))
     _check_quotes(best, attempt.lost, 0)
     _check_encoding(best, attempt.lost, 0)
-    notes += [*said, *losses_said(attempt.lost)]
+    notes += [*table.notes, *said, *losses_said(attempt.lost)]
     return best
 
 

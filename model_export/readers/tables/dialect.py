@@ -5,13 +5,14 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import duckdb
 from duckdb import DuckDBPyConnection
 
 from mindstream.mapping import NO_QUOTE
 from model_export.readers.layout import Table
-from model_export.readers.names import recognised
+from model_export.readers.names import letters, recognised
 from model_export.readers.sql import literal
 from model_export.readers.tables.files import head_of, is_remote
 from model_export.readers.tables.query import one_row
@@ -36,6 +37,7 @@ class Dialect:
     skip : lines before the header, or before the rows.
     quote, escape : "" for none.
     plain_quotes : whether quotes are characters like others, but around a whole cell no part of it.
+    notes : sentences on what was noticed.
     """
 
     names: tuple[str, ...]
@@ -46,6 +48,7 @@ class Dialect:
     skip: int = 0
     patterns: tuple[str, ...] = ()
     plain_quotes: bool = False
+    notes: tuple[str, ...] = ()
 
     def with_plain_quotes(self) -> "Dialect":
         """Return the dialect in which quotes are characters like others."""
@@ -62,27 +65,34 @@ def dialect_of(connection: DuckDBPyConnection, file: str, table: Table, known: S
     Raises
     ------
     ValueError
-        If the file has no line, or other columns than were named.
+        If the file has no line, other columns than were named, or a header that does not fit its rows.
     """
     if table.lines:
         return Dialect(("line",), "\x1f", quote="", escape="", has_header=False, skip=table.skip_lines)
-    skip, lines = _first_lines(connection, file, table.skip_lines)
+    skip, lines, numbers = _first_lines(connection, file, table.skip_lines)
     quote = _quote_of(table)
     delimiter, escape = table.delimiter, table.escape or '"'
     if delimiter is None and (said := re.fullmatch(r"sep=(.)", lines[0])) and len(lines) > 1:  # as Excel writes it
-        skip, lines, delimiter = skip + 1, lines[1:], said[1]
+        skip, lines, numbers, delimiter = skip + 1, lines[1:], numbers[1:], said[1]
     if delimiter is None:
         delimiter, found = _sniffed(connection, file, skip)
         delimiter, escape = _best_delimiter(delimiter, lines, table.columns, known, quote), table.escape or found
+    notes: list[str] = []
+    if table.quote is None and table.escape is None and _has_single_quotes(lines, delimiter):
+        quote, escape = "'", "\\" if any("\\'" in line for line in lines) else "'"
+        notes.append(f"{Path(file).name}: cells are in single quotes, which are read as no part of them (--quote)")
     first = _cells(lines[0], delimiter, quote)
     header = tuple(cell.strip() for cell in first)
     names, has_header = table.columns or header, table.columns in ((), header)
     rows = _rows(lines[has_header:], delimiter, quote, escape)
-    names = _with_column_of_rows(names, rows, has_header)
+    names = _with_columns_of_rows(names, rows, has_header, Path(file).name, notes)
     if not has_header:
         _check_columns(file, names, lines[0], len(first), delimiter)
+    _check_rows(file, names, rows, lines[has_header:], numbers[has_header:], has_header, skip)
+    notes += _same_names(file, names, known)
     patterns = _patterns(rows, len(names))
-    return Dialect(_distinct(names), delimiter, quote, escape if quote else "", has_header, skip, patterns)
+    escape = escape if quote else ""
+    return Dialect(_distinct(names), delimiter, quote, escape, has_header, skip, patterns, notes=tuple(notes))
 
 
 def _quote_of(table: Table) -> str:
@@ -100,8 +110,51 @@ def _check_columns(file: str, names: Sequence[str], line: str, cells: int, delim
         )
 
 
-def _first_lines(connection: DuckDBPyConnection, file: str, skip: int) -> tuple[int, list[str]]:
-    """Return how many lines are before the header, and the first lines from there on.
+def _check_rows(
+    file: str,
+    names: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    lines: Sequence[str],
+    numbers: Sequence[int],
+    has_header: bool,
+    skip: int,
+) -> None:
+    """Raise an error that names the first row, where most rows have more cells than there are columns."""
+    most = _most_cells(rows)
+    if most <= len(names) or 2 * sum(len(row) == most for row in rows) <= len(rows):
+        return
+    place = next(place for place, row in enumerate(rows) if len(row) == most)
+    at = min(sum(1 + sum(cell.count("\n") for cell in row) for row in rows[:place]), len(lines) - 1)
+    shown = f"(line {numbers[at]}: {lines[at][:200]!r})"
+    if not has_header:
+        raise ValueError(
+            f"{file}: {len(names)} columns are named ({', '.join(names)}), but its rows have {most} cells {shown}; "
+            "--columns names them all, --delimiter says what is between them, --quote what is around them"
+        )
+    raise ValueError(
+        f"{file}: rows have {most} cells, the header {len(names)} {shown}; --skip-lines skips lines before it, "
+        f"--quote says what is around cells, --delimiter what is between them, --columns names all {most} (with "
+        f"--skip-lines {skip + 1}, for the header)"
+    )
+
+
+def _same_names(file: str, names: Sequence[str], known: Sequence[str]) -> list[str]:
+    """Return a sentence for each column whose name is that of one before it."""
+    first: dict[str, int] = {}
+    found = []
+    for place, name in enumerate(names):
+        before = first.setdefault(letters(name) or f"column{place}", place)
+        if before == place or (name in known and name.lower() != names[before].lower()):
+            continue
+        found.append(
+            f"{Path(file).name}: columns {before + 1} ({names[before]}) and {place + 1} ({name}) have one name; "
+            f"column {before + 1} is the one that counts"
+        )
+    return found
+
+
+def _first_lines(connection: DuckDBPyConnection, file: str, skip: int) -> tuple[int, list[str], list[int]]:
+    """Return how many lines are before the header, the first lines from there on, and their numbers.
 
     Blank lines count as well.
     """
@@ -113,7 +166,8 @@ def _first_lines(connection: DuckDBPyConnection, file: str, skip: int) -> tuple[
     first = next((place for place, line in enumerate(lines) if place >= skip and line.strip()), None)
     if first is None:
         raise ValueError(f"{file} is empty" + (f" behind its first {skip} lines" * bool(skip)))
-    return first, [line for line in lines[first : first + HEAD_LINES] if line.strip()]
+    found = [place for place in range(first, min(first + HEAD_LINES, len(lines))) if lines[place].strip()]
+    return first, [lines[place] for place in found], [place + 1 for place in found]
 
 
 def _sniffed(connection: DuckDBPyConnection, file: str, skip: int) -> tuple[str, str]:
@@ -170,18 +224,59 @@ def _rows(lines: Sequence[str], delimiter: str, quote: str, escape: str = '"') -
     return [line.split(delimiter) for line in lines]
 
 
-def _with_column_of_rows(names: tuple[str, ...], rows: list[list[str]], has_header: bool) -> tuple[str, ...]:
+def _has_single_quotes(lines: Sequence[str], delimiter: str) -> bool:
+    """Tell whether cells are in single quotes.
+
+    They are where one column is in them throughout, or where only they make one number of cells of all lines.
+    """
+    if len(delimiter) > 1 or any('"' in line for line in lines):
+        return False
+    plain, cut = _rows(lines, delimiter, ""), _rows(lines, delimiter, "'")
+    widths = {len(row) for row in cut}
+    if len(widths) != 1 or len(lines) < 2:
+        return False
+    # Where a cell holds a delimiter, it is in pieces without quotes.
+    whole = [row for row in plain[1:] if len(row) == len(cut[0])]
+    quoted = any(all(re.fullmatch(r"\s*'.*'\s*", row[place]) for row in whole) for place in range(len(cut[0])))
+    return (quoted and bool(whole)) or {len(row) for row in plain} != widths
+
+
+def _most_cells(rows: Sequence[Sequence[str]]) -> int:
+    """Return the number of cells that most rows have."""
+    [(most, _)] = Counter(map(len, rows)).most_common(1) or [(0, 0)]
+    return most
+
+
+def _with_columns_of_rows(
+    names: tuple[str, ...], rows: list[list[str]], has_header: bool, file: str, notes: list[str]
+) -> tuple[str, ...]:
     """Add columns where most rows have more cells than the header.
 
-    They are empty and at the end (delimiters end each line), or there is one in front (R writes the rows' names so).
+    They are empty and at the end (delimiters end each line), or there is one in front that numbers the rows, as R
+    writes it.
+
+    Parameters
+    ----------
+    file : its name, for notes.
+    notes : sentences on what was noticed; added to in place.
     """
-    [(most, _)] = Counter(map(len, rows)).most_common(1) or [(0, 0)]
+    most = _most_cells(rows)
     more = most - len(names)
     if more <= 0:
         return names
     if not any(cell.strip() for row in rows if len(row) == most for cell in row[-more:]):
         return (*names, *[""] * more)
-    return ("", *names) if more == 1 and has_header else names
+    if more == 1 and has_header and _are_numbered(rows, most):
+        notes.append(f"{file}: the first cell of each row is its number, which the header does not name")
+        return ("", *names)
+    return names
+
+
+def _are_numbered(rows: Sequence[Sequence[str]], cells: int) -> bool:
+    """Tell whether the first cells of most rows are the rows' numbers, from 0 or 1 on."""
+    first = [row[0].strip(" \"'") if len(row) == cells else "" for row in rows]
+    fits = (sum(cell == str(place + start) for place, cell in enumerate(first)) for start in (0, 1))
+    return 2 * max(fits) > len(rows)
 
 
 def _distinct(names: Sequence[str]) -> tuple[str, ...]:

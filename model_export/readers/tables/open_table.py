@@ -10,6 +10,7 @@ from duckdb import DuckDBPyConnection
 
 from model_export.readers.columns import Column, columns_of
 from model_export.readers.layout import Table
+from model_export.readers.names import recognised
 from model_export.readers.sql import literal, quoted
 from model_export.readers.tables import delimited, json_lines, spreadsheet
 from model_export.readers.tables.delimited import SWALLOWED_LINES, Loss
@@ -35,7 +36,9 @@ class OpenTable:
     source : the first of them as it was given, for messages.
     columns : of the log, without those that count what is lost.
     own : those that count what is lost.
-    dialect : of delimited text, else None.
+    dialect : of delimited text, of the first file; else None.
+    dialects : of each file.
+    notes : sentences on what was noticed.
     rejects : name of the table of lines that cannot be read.
     hive : whether folders are named column=value.
     numbered : whether there is a column `row_number`, the place of each row, from 1 on.
@@ -47,6 +50,8 @@ class OpenTable:
     columns: tuple[Column, ...] = ()
     own: tuple[str, ...] = ()
     dialect: Dialect | None = None
+    dialects: tuple[Dialect, ...] = ()
+    notes: tuple[str, ...] = ()
     rejects: str = ""
     hive: bool = False
     numbered: bool = False
@@ -89,7 +94,9 @@ def open_table(
     opened = OpenTable(name, tuple(files), parts[0], rejects=f"rejects_{name}", hive=hive, numbered=numbered)
     try:
         if kind == "text":
-            return reopen(connection, opened, _dialect(connection, files, table, known))
+            dialect, dialects = _dialects(connection, files, table, known)
+            notes = tuple(dict.fromkeys(note for one in dialects for note in one.notes))
+            return reopen(connection, replace(opened, dialects=dialects, notes=notes), dialect)
         return view_of(connection, opened, _select(connection, opened, kind))
     except ValueError as error:
         said = str(error)
@@ -113,7 +120,20 @@ def _select(connection: DuckDBPyConnection, table: OpenTable, kind: str) -> str:
 def reopen(connection: DuckDBPyConnection, table: OpenTable, dialect: Dialect) -> OpenTable:
     """Read a table of delimited text in this dialect from now on."""
     again = replace(table, dialect=dialect, rejects=f"{table.rejects}_again" if table.dialect else table.rejects)
-    return view_of(connection, again, delimited.select(table.files, dialect, again.rejects, table.hive))
+    return view_of(connection, again, _by_name(again, dialect))
+
+
+def _by_name(table: OpenTable, dialect: Dialect) -> str:
+    """Return the SELECT of parts of delimited text; columns of one name are one, whatever their places are."""
+    parts: list[tuple[Dialect, list[str]]] = []
+    for file, own in zip(table.files, table.dialects, strict=True):
+        if not parts or parts[-1][0].names != own.names:
+            patterns = dialect.patterns if own.names == dialect.names else own.patterns
+            parts.append((replace(dialect, names=own.names, patterns=patterns), []))
+        parts[-1][1].append(file)
+    return " UNION ALL BY NAME ".join(
+        f"({delimited.select(files, own, table.rejects, table.hive)})" for own, files in parts
+    )
 
 
 def view_of(connection: DuckDBPyConnection, table: OpenTable, select: str) -> OpenTable:
@@ -146,22 +166,37 @@ def _only_kind(parts: Sequence[str], encoding: str | None) -> str:
     return next(iter(kinds))
 
 
-def _dialect(connection: DuckDBPyConnection, files: Sequence[str], table: Table, known: Sequence[str]) -> Dialect:
-    """Return the dialect of the first file; check that the others have the same columns."""
-    first, *others = (dialect_of(connection, file, table, known) for file in files)
+def _dialects(
+    connection: DuckDBPyConnection, files: Sequence[str], table: Table, known: Sequence[str]
+) -> tuple[Dialect, tuple[Dialect, ...]]:
+    """Return the dialect of the first file, and those of all; check that they have columns in common."""
+    first, *others = dialects = [dialect_of(connection, file, table, known) for file in files]
+    names = {name.lower() for name in first.names}
     for file, other in zip(files[1:], others, strict=True):
-        if other.names != first.names:
+        common = names & {name.lower() for name in other.names}
+        if other.names != first.names and not (common and first.has_header and other.has_header):
             raise ValueError(
                 f"{file} has other columns ({', '.join(other.names)[:500]}) than {files[0]} "
-                f"({', '.join(first.names)[:500]}); give the path of one, or a glob such as 'folder/events*.csv'"
+                f"({', '.join(first.names)[:500]}){_without_header(files[0], first, file, other)}; give the path of "
+                "one, or a glob such as 'folder/events*.csv'"
             )
         if (other.delimiter, other.has_header, other.skip) != (first.delimiter, first.has_header, first.skip):
             raise ValueError(
                 f"{file} is laid out in another way than {files[0]}: cells are separated by {other.delimiter!r} and "
                 f"{first.delimiter!r}, the header is behind {other.skip} and {first.skip} lines; give the path of one"
             )
-    escapes = {one.escape for one in (first, *others)}
-    return replace(first, escape="\\") if "\\" in escapes else first
+    escape = "\\" if "\\" in {one.escape for one in dialects} else first.escape
+    quote = next((one.quote for one in dialects if one.quote != '"'), first.quote)
+    return replace(first, quote=quote, escape=escape if escape == "\\" else quote), tuple(dialects)
+
+
+def _without_header(file: str, one: Dialect, other_file: str, other: Dialect) -> str:
+    """Return which of two files seems to have no header: numbers, and no usual name."""
+    for bare, named, path in ((other, one, other_file), (one, other, file)):
+        has_cells = not any(map(recognised, bare.names)) and any(name[:1].isdecimal() for name in bare.names)
+        if has_cells and any(map(recognised, named.names)):
+            return f": {path} seems to have no header, the other has one"
+    return ""
 
 
 def _arrow_rows(file: str) -> pa.Table:

@@ -100,6 +100,12 @@ def test_columns_that_do_not_fit(tmp_path: Path, columns: tuple[str, ...]) -> No
         read_log(path, Mapping(columns=columns))
 
 
+def test_fewer_columns_than_most_rows_have_cells(tmp_path: Path) -> None:
+    path = put(tmp_path / "log.csv", logs.text([ROWS[0], *([*row, "x"] for row in ROWS[1:])], header=None))
+    with pytest.raises(ValueError, match=r"3 columns are named .*, but its rows have 4 cells \(line 2: '.*,x'\)"):
+        read_log(path, Mapping(columns=HEADER, delimiter=","))
+
+
 def test_columns_that_are_the_header(tmp_path: Path) -> None:
     assert events(read_log(put(tmp_path / "log.csv", text(ROWS)), NAMED)) == RIGHT
 
@@ -111,6 +117,61 @@ def test_a_row_with_a_cell_too_many_is_the_only_one_that_is_lost(tmp_path: Path,
     assert events(log) == RIGHT[:at] + RIGHT[at + 1 :]
     assert log.dropped == {MALFORMED: 1}
     assert log.notes[0].startswith(f"1 line is {MALFORMED}; the first: log.csv line {at + 2}: '{ROWS[at][0]},")
+
+
+NUMBERED = "log.csv: the first cell of each row is its number, which the header does not name"
+
+
+@pytest.mark.parametrize("start", [0, 1])
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_numbers_of_rows_that_the_header_does_not_name(tmp_path: Path, start: int, quote: str) -> None:
+    numbered = [[f"{quote}{n}{quote}", *row] for n, row in enumerate(ROWS, start)]
+    log = read_log(put(tmp_path / "log.csv", logs.text(numbered, header=HEADER)))
+    assert events(log) == RIGHT
+    assert log.notes == (NUMBERED,)
+
+
+@pytest.mark.parametrize("extra", [1, 2])
+@pytest.mark.parametrize("front", [True, False])
+def test_a_header_of_fewer_cells_than_the_rows(tmp_path: Path, extra: int, front: bool) -> None:
+    more = ["x"] * extra
+    table = [[*more, *row] if front else [*row, *more] for row in ROWS]
+    path = put(tmp_path / "log.csv", "\n" + logs.text(table, header=HEADER))
+    first = ",".join(table[0])
+    with pytest.raises(
+        ValueError, match=rf"rows have {3 + extra} cells, the header 3 \(line 3: '{first}'\); --skip-lines"
+    ):
+        read_log(path)
+    columns = (*["more", "most"][:extra], *HEADER) if front else (*HEADER, *["more", "most"][:extra])
+    assert events(read_log(path, Mapping(columns=columns, skip_lines=2))) == RIGHT
+
+
+def test_single_quotes_are_found(tmp_path: Path) -> None:
+    table = [[f"'{user}'", f"'{item}, x'", f"'{seconds}'"] for user, item, seconds in ROWS]
+    for header in ([f"'{name}'" for name in HEADER], None):
+        log = read_log(put(tmp_path / "log.csv", logs.text(table, header=header)), Mapping() if header else NAMED)
+        assert events(log) == [(user, f"{item}, x", *rest) for user, item, *rest in RIGHT]
+        assert log.notes == ("log.csv: cells are in single quotes, which are read as no part of them (--quote)",)
+    titles = logs.text(
+        [[*row, "'tis o'clock" if n else "it's"] for n, row in enumerate(ROWS)], header=[*HEADER, "title"]
+    )
+    log = read_log(put(tmp_path / "log.csv", titles))
+    assert events(log) == RIGHT
+    assert log.items.title[0] == "it's"
+
+
+@pytest.mark.parametrize(
+    ("second", "note"),
+    [
+        ("user_id", "log.csv: columns 1 (user_id) and 4 (user_id) have one name; column 1 is the one that counts"),
+        ("User ID", "log.csv: columns 1 (user_id) and 4 (User ID) have one name; column 1 is the one that counts"),
+    ],
+)
+def test_two_columns_of_one_name(tmp_path: Path, second: str, note: str) -> None:
+    path = put(tmp_path / "log.csv", logs.text([[*row, "other"] for row in ROWS], header=[*HEADER, second]))
+    log = read_log(path)
+    assert events(log) == RIGHT
+    assert log.notes == (note,)
 
 
 # Quotes
