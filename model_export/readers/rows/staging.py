@@ -2,6 +2,7 @@
 
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from model_export.readers.tables.query import sentence_of
 __all__ = ["LEFT_OUT", "STAGED", "TIME", "Staged", "Workplace", "show", "stage", "workplace"]
 
 MEMORY_LIMIT = "700MB"  # of DuckDB; what does not fit goes to the disk
+CLOSING_S = 10.0  # for what was interrupted to end
 STAGED = "rows_staged"  # the view of what was staged
 LEFT_OUT = "left_out"  # its column with the reason why a row is left out
 TIME = "time_{}"  # its columns of the time, which may be in parts
@@ -54,7 +56,21 @@ def workplace() -> Iterator[Workplace]:
             make_macros(connection)
             yield Workplace(connection, folder)
         finally:
+            _close(connection)
+
+
+def _close(connection: DuckDBPyConnection) -> None:
+    """End what still runs on a connection, and close it; a further Ctrl-C does not keep it open."""
+    deadline = time.monotonic() + CLOSING_S
+    while True:
+        try:
+            connection.interrupt()
             connection.close()
+            return
+        except (KeyboardInterrupt, duckdb.Error):  # the thread that copies is still within a call
+            if time.monotonic() > deadline:
+                return
+            time.sleep(0.02)
 
 
 @dataclass(frozen=True)
@@ -153,15 +169,29 @@ def _copy(connection: DuckDBPyConnection, select: str, file: Path, source: str) 
         finally:
             done.set()
 
-    threading.Thread(target=run, daemon=True).start()
     form = "{l_bar}{bar}| {elapsed}<{remaining}"
-    with tqdm(total=100, desc=f"reading {Path(source).name}", bar_format=form, delay=2, leave=False) as bar:
-        try:
+    thread = threading.Thread(target=run, daemon=True)
+    try:
+        thread.start()
+        with tqdm(total=100, desc=f"reading {Path(source).name}", bar_format=form, delay=2, leave=False) as bar:
             while not done.wait(0.1):
                 bar.update(max(0.0, connection.query_progress() - bar.n))
-        except BaseException:  # Ctrl-C, mostly
-            connection.interrupt()
-            done.wait()
-            raise
+    except BaseException:  # Ctrl-C, mostly
+        _interrupt_until(connection, thread, done)
+        raise
     if failed:
         raise failed[0]
+
+
+def _interrupt_until(connection: DuckDBPyConnection, thread: threading.Thread, done: threading.Event) -> None:
+    """Interrupt a connection until the thread on it is done; a further Ctrl-C does not end the wait.
+
+    An interrupt that comes before the call has begun has no effect, so it is repeated.
+    """
+    while thread.ident is not None and thread.is_alive():
+        try:
+            connection.interrupt()
+            if done.wait(0.05):
+                return
+        except KeyboardInterrupt:
+            continue

@@ -157,7 +157,7 @@ def test_single_quotes_are_found(tmp_path: Path) -> None:
     )
     log = read_log(put(tmp_path / "log.csv", titles))
     assert events(log) == RIGHT
-    assert log.items.title[0] == "it's"
+    assert set(log.items.title) == {"it's", "'tis o'clock"}
 
 
 @pytest.mark.parametrize(
