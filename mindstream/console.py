@@ -30,8 +30,13 @@ def run(app: Callable[..., object]) -> None:
         )
         sys.exit(EXIT_ERROR)
     except (ValueError, OSError) as error:
-        fail(str(error))
+        fail(_printable(str(error)))
         sys.exit(EXIT_ERROR)
+
+
+def _printable(text: str) -> str:
+    r"""Escape control characters (as \x00), which a binary file brings into a sentence."""
+    return "".join(repr(one)[1:-1] if not one.isprintable() and one not in "\n\t" else one for one in text)
 
 
 def _wants_json() -> bool:

@@ -4,7 +4,8 @@ import inspect
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
 import typer
 
@@ -53,6 +54,7 @@ def _options() -> dict[str, inspect.Parameter]:
     found = {PARAMETER: _option(PARAMETER, file)}
     for name, field in Mapping.model_fields.items():
         kind: Any = str | None if name == "columns" else field.annotation
+        kind = _plain(kind)
         if name == "untimed":
             kind = bool | None
         elif type(None) not in getattr(kind, "__args__", ()):
@@ -62,6 +64,15 @@ def _options() -> dict[str, inspect.Parameter]:
         hint = Annotated[kind, typer.Option(flag, help=text, rich_help_panel=PANEL, show_default=False)]
         found[name] = _option(name, hint)
     return found
+
+
+def _plain(kind: Any) -> Any:
+    """Return a type without the conditions of its values, which commands would show as its name."""
+    if get_origin(kind) is Annotated:
+        return _plain(get_args(kind)[0])
+    if get_origin(kind) in (Union, UnionType):
+        return Union[tuple(_plain(one) for one in get_args(kind))]  # noqa: UP007
+    return kind
 
 
 def _option(name: str, annotation: Any) -> inspect.Parameter:

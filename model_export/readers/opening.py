@@ -8,10 +8,11 @@ import duckdb
 
 from model_export.readers.fields import Fields
 from model_export.readers.layout import Layout, Table
-from model_export.readers.rows.staging import STAGED, Staged, Workplace, show, stage
+from model_export.readers.rows.staging import LEFT_OUT, STAGED, Staged, Workplace, show, stage
 from model_export.readers.tables.delimited import QUOTE_LOSSES, SWALLOWED_LINES, UNCLOSED_QUOTE, WRONG_ENCODING, Loss
 from model_export.readers.tables.dialect import SWALLOWED
 from model_export.readers.tables.files import with_one_line_end
+from model_export.readers.tables.json_lines import FAULT, NO_OBJECT, first_fault
 from model_export.readers.tables.open_table import ROW_NUMBER, OpenTable, faults, open_table, rejected, reopen, view_of
 from model_export.readers.tables.query import one_row
 
@@ -115,6 +116,8 @@ def stage_log(
     _check_quotes(best, attempt.lost, attempt.staged.rows)
     _check_encoding(best, attempt.lost, attempt.staged.rows)
     notes += [*said, *losses_said(attempt.lost)]
+    if FAULT in best.own and opened.rows is opened.events:  # they are rows that are left out
+        notes += losses_said(_faulty(place, best))
     return attempt.staged.rows, attempt.lost
 
 
@@ -175,6 +178,12 @@ def _lost(place: Workplace, events: OpenTable) -> list[Loss]:
     if lines:
         lost.append(Loss(SWALLOWED_LINES, int(lines), f"{Path(events.source).name} row {row + 1}"))
     return lost
+
+
+def _faulty(place: Workplace, events: OpenTable) -> list[Loss]:
+    """Return the staged lines that are no JSON objects."""
+    [lines] = one_row(place.connection, f"SELECT count(*) FROM {STAGED} WHERE {LEFT_OUT} = '{NO_OBJECT}'")
+    return [Loss(NO_OBJECT, lines, first_fault(place.connection, events.files, events.rejects))] if lines else []
 
 
 def _check_encoding(table: OpenTable, lost: Iterable[Loss], rows: int) -> None:

@@ -4,6 +4,7 @@ import bz2
 import codecs
 import glob
 import gzip
+import io
 import lzma
 import re
 import shutil
@@ -19,7 +20,17 @@ from tqdm import tqdm
 
 from model_export.readers.layout import COMPRESSIONS, plain_name
 
-__all__ = ["head_of", "is_remote", "kind_of", "left_aside", "line_at", "parts_of", "readable", "with_one_line_end"]
+__all__ = [
+    "head_of",
+    "is_remote",
+    "kind_of",
+    "left_aside",
+    "line_at",
+    "number_of_line",
+    "parts_of",
+    "readable",
+    "with_one_line_end",
+]
 
 HEAD = 1 << 20  # bytes that tell what is in a file
 CHUNK = 1 << 22
@@ -244,6 +255,17 @@ def line_at(file: str, place: int) -> int:
             line += chunk.count(b"\n") or chunk.count(b"\r")
             left -= len(chunk)
     return line
+
+
+def number_of_line(file: str, line: str) -> int | None:
+    """Return the number of the first line of a text file that reads so, from 1 on."""
+    wanted = line.strip().encode()
+    with _opened(file) as source:
+        lines: Any = io.BufferedReader(source) if isinstance(source, pa.NativeFile) else source
+        for number, one in enumerate(lines, 1):
+            if one.strip().removeprefix(codecs.BOM_UTF8) == wanted:
+                return number
+    return None
 
 
 def _new_copy(file: str, folder: Path) -> Path:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -10,10 +11,10 @@ from duckdb import DuckDBPyConnection
 
 from model_export.readers.sql import literal, quoted
 from model_export.readers.tables.dialect import LONGEST_LINE
-from model_export.readers.tables.files import head_of, is_remote
+from model_export.readers.tables.files import head_of, is_remote, number_of_line
 from model_export.readers.tables.query import one_row, sentence_of
 
-__all__ = ["FAULT", "NO_OBJECT", "select"]
+__all__ = ["FAULT", "NO_OBJECT", "first_fault", "select"]
 
 FAULT = "mindstream_fault"  # the column that says why a line is no row
 NO_OBJECT = "malformed (no JSON object)"
@@ -54,6 +55,18 @@ def select(connection: DuckDBPyConnection, files: Sequence[str], rejects: str, h
     objects = f"SELECT {row} AS row, {fault} AS fault{listed} FROM {lines}"
     rows = f"SELECT unnest(row), fault AS {FAULT}{listed} FROM ({objects})"
     return f"SELECT * REPLACE ({replaced}) FROM ({rows})" if replaced else rows
+
+
+def first_fault(connection: DuckDBPyConnection, files: Sequence[str], rejects: str) -> str:
+    """Return where the first line is that is no object (file, line number), and how it begins."""
+    for file in files:
+        lines = _lines([file], f"{rejects}_fault", hive=False)
+        found = connection.execute(f"SELECT line FROM {lines} WHERE NOT {_is_object()} LIMIT 1").fetchall()
+        if found:
+            [(line,)] = found
+            number = None if is_remote(file) else number_of_line(file, line)
+            return f"{Path(file).name}{f' line {number}' if number else ''}: {line[:100]!r}"
+    return Path(files[0]).name
 
 
 def _is_object() -> str:

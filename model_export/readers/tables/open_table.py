@@ -218,7 +218,9 @@ def faults(connection: DuckDBPyConnection, table: OpenTable) -> list[Loss]:
     found: list[Loss] = []
     if FAULT in table.own:
         counts = f"SELECT {FAULT}, count(*) FROM {table.name} WHERE {FAULT} IS NOT NULL GROUP BY ALL"
-        found = [Loss(reason, count, name) for reason, count in connection.execute(counts).fetchall()]
+        counted = connection.execute(counts).fetchall()
+        example = json_lines.first_fault(connection, table.files, table.rejects) if counted else name
+        found = [Loss(reason, count, example) for reason, count in counted]
     elif SWALLOWED in table.own:
         # All cells are looked at: the lines that cannot be read are found while they are.
         cells = ", ".join(f"count({quoted(one)})" for one in table.names if one != ROW_NUMBER)
