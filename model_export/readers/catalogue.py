@@ -8,7 +8,7 @@ from duckdb import DuckDBPyConnection
 
 from mindstream.mapping import Mapping
 from model_export.data.interactions import ITEM_COLUMNS, RESERVED, SEPARATOR
-from model_export.readers.cleaning import clean_id, clean_text, prices_have_commas, read_price
+from model_export.readers.cleaning import clean_id, clean_text, points_are_thousands, prices_have_commas, read_price
 from model_export.readers.columns import Column, Unnesting, find, text_of
 from model_export.readers.fields import OF_ITEM, Fields, listed
 from model_export.readers.names import ACCEPTED, FEATURE_PREFIX, PROFILE_PREFIX, letters
@@ -20,6 +20,7 @@ from model_export.readers.tables.query import arrow_table
 __all__ = ["Beside", "catalogue_select", "items_of", "profiles_of", "users_select"]
 
 MOST_PROFILE_VALUES = 1_000  # of a field; names and addresses tell nothing of others
+NUMBERS = ("float", "double", "decimal", "integer", "bigint")
 LEAST_FOUND = 0.5  # of the log's ids; fewer are a mistake, mostly
 
 
@@ -59,7 +60,7 @@ def items_of(
         own = _merged(_beside(connection, beside, "item_id", ids, notes), own, "item_id")
     own = own.rename(columns=lambda name: name.removeprefix(FEATURE_PREFIX))
     if "price" in own:
-        own["price"] = _prices(own.price, notes)
+        own["price"] = _prices(own.price, _is_number(connection, fields, beside), notes)
     return own[[name for name in own if name not in RESERVED or name in ITEM_COLUMNS]]
 
 
@@ -146,17 +147,43 @@ def _merged(first: pd.DataFrame, second: pd.DataFrame, key: str) -> pd.DataFrame
     return first.set_index(key).combine_first(second.set_index(key)).reset_index()
 
 
-def _prices(cells: pd.Series, notes: list[str]) -> pd.Series:
-    """Read prices as people write them: float, NaN where unknown."""
+def _prices(cells: pd.Series, typed: bool, notes: list[str]) -> pd.Series:
+    """Read prices as people write them: float, NaN where unknown, as those below 0 are.
+
+    Parameters
+    ----------
+    typed : whether they were numbers in the file, whose points are decimal.
+    """
     words = [str(word) for word in cells.dropna().unique()]
     commas = prices_have_commas(words)  # one price with a decimal comma tells how the others are meant
+    if not typed and not commas and points_are_thousands(words):
+        commas = True
+        example = next(word for word in words if "." in word)
+        notes.append(
+            f"every price with a point has three digits behind it, so {example!r} is read as "
+            f"{read_price(example, commas):,.0f}"
+        )
     prices = cells.map({word: read_price(word, commas) for word in words}, na_action="ignore").astype("float64")
     unread = cells[prices.isna() & cells.notna()]
     if len(unread):
         notes.append(
             f"{len(unread):,} of {int(cells.notna().sum()):,} prices cannot be read, for example {unread.iloc[0]!r}"
         )
-    return prices
+    if len(negative := cells[prices < 0]):
+        notes.append(
+            f"{len(negative):,} of {int(cells.notna().sum()):,} prices are below 0, for example {negative.iloc[0]!r}: "
+            "they are taken as unknown"
+        )
+    return prices.where(~(prices < 0))
+
+
+def _is_number(connection: DuckDBPyConnection, fields: Fields, beside: Beside | None) -> bool:
+    """Tell whether prices are numbers in their file, and no text."""
+    kinds = [column.type.id for column in fields.columns.get("price", ())]
+    if beside is not None:
+        view = connection.sql(beside.select)
+        kinds += [kind.id for name, kind in zip(view.columns, view.types, strict=True) if name == "price"]
+    return any(kind in NUMBERS for kind in kinds)
 
 
 def catalogue_select(

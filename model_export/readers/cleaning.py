@@ -16,6 +16,7 @@ __all__ = [
     "clean_text",
     "first_known",
     "make_macros",
+    "points_are_thousands",
     "prices_have_commas",
     "read_price",
 ]
@@ -91,6 +92,13 @@ def prices_have_commas(cells: Iterable[str]) -> bool:
     One of them may show it: 10,99 or 1.299,00.
     """
     return any("," in cell and _WITH_COMMA.fullmatch(_AROUND_PRICE.sub("", cell)) for cell in cells)
+
+
+def points_are_thousands(cells: Iterable[str]) -> bool:
+    """Tell whether all prices with a point have three digits behind it, and several have: 1.299 and 2.500."""
+    plain = {_AROUND_PRICE.sub("", cell) for cell in cells}
+    with_point = [cell for cell in plain if "." in cell]
+    return len(with_point) > 1 and all(re.fullmatch(r"[-+]?[1-9]\d{0,2}(\.\d{3})+-?", cell) for cell in with_point)
 
 
 def read_price(cell: str, commas: bool) -> float | None:

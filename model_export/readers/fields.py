@@ -79,7 +79,7 @@ def fields_of(
     if mapping.untimed and not mapping.time:
         found.pop("time", None)  # what is called a time has not been said to be an order
     unused = None
-    if not mapping.value and mapping.min_value is None:
+    if mapping.min_value is None:
         unused = next(iter(found.pop("value", ())), None)
     elif "value" not in found:
         raise ValueError(f"{source} has no column of ratings for --min-value; --value names one of {listed(columns)}")

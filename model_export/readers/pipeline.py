@@ -22,8 +22,10 @@ import pandas as pd
 from model_export.data.interactions import InteractionLog
 from model_export.readers import catalogue
 from model_export.readers.fields import Fields, fields_of
+from model_export.readers.flags import other_users, unused_columns
 from model_export.readers.layout import Layout
 from model_export.readers.opening import Opened, open_beside, open_log, stage_log
+from model_export.readers.recognise import TABLE
 from model_export.readers.rows.coding import CodedRows, coded_rows
 from model_export.readers.rows.order import events_in_order, make_log
 from model_export.readers.rows.placing import KEPT, PLACED, place_rows
@@ -78,7 +80,12 @@ def _read(place: Workplace, layout: Layout, source: str) -> InteractionLog:
         layout.mapping, opened.rows.columns, source, items.columns if items else (), _way(layout, opened)
     )
     rows, lost = stage_log(place, layout, opened, fields, notes)
-    fields = with_event_names_as_type(place.connection, STAGED, NAMED, fields, notes)
+    guessed = fields.columns.get("type", ())
+    fields = with_event_names_as_type(place.connection, STAGED, NAMED, fields, bool(layout.mapping.type), notes)
+    if layout.format == TABLE:
+        false_type = guessed[0].path if guessed and "type" not in fields.columns else None
+        conditions = f"{layout.mapping.where or ''} {layout.mapping.value or ''}"
+        notes += unused_columns(place.connection, opened.rows, fields, conditions, false_type)
     try:
         place_rows(place, NAMED, layout.mapping, fields, notes)
     except ValueError as error:
@@ -86,6 +93,8 @@ def _read(place: Workplace, layout: Layout, source: str) -> InteractionLog:
     coded = coded_rows(place.connection, PLACED, rows, Path(source).name)
     events, dropped = events_in_order(coded, layout.mapping)
     dropped = _with_losses(dropped, lost)
+    if layout.format == TABLE:
+        notes += other_users(opened.rows, fields, dropped.get("without a user", 0), rows)
     if not len(events):
         raise ValueError(_nothing_remains(source, rows, dropped))
     fields = without_false_title(place.connection, KEPT, fields, notes)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from duckdb import DuckDBPyConnection
 
 from model_export.readers.fields import Fields
+from model_export.readers.flags import has_flag_as_type
 from model_export.readers.sql import literal
 from model_export.readers.tables.query import one_row
 
@@ -18,20 +19,24 @@ EVENT_WORDS = (
 
 
 def with_event_names_as_type(
-    connection: DuckDBPyConnection, staged: str, named: str, fields: Fields, notes: list[str]
+    connection: DuckDBPyConnection, staged: str, named: str, fields: Fields, is_type_given: bool, notes: list[str]
 ) -> Fields:
     """Make a view of the staged rows in which a column `name` that names events is their type.
 
-    page_view is no item's title.
+    page_view is no item's title; true and false are no types.
 
     Parameters
     ----------
     staged, named : names of the view of the staged rows, and of the one that is made.
+    is_type_given : whether the mapping names the column of the type.
     notes : added to in place.
     """
+    without = ""
+    if "type" in fields.columns and not is_type_given and has_flag_as_type(connection, staged):
+        fields, without = fields.without("type"), " EXCLUDE (type)"
     is_type = "type" not in fields.columns and fields.guessed_title and _names_events(connection, staged)
     renamed = " RENAME (title AS type)" if is_type else ""
-    connection.execute(f"CREATE VIEW {named} AS SELECT *{renamed} FROM {staged}")
+    connection.execute(f"CREATE VIEW {named} AS SELECT *{without}{renamed} FROM {staged}")
     if not is_type:
         return fields
     notes.append(f"the column {fields.columns['title'][0].path!r} names events: it is the type, and no item's title")

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from model_export.summary import suspicious_ids as ids
+from model_export.summary import suspicious_losses as losses
 from model_export.summary import suspicious_times as times
 from model_export.summary import suspicious_types as types
 from model_export.summary.clues import Clues
@@ -11,6 +12,12 @@ __all__ = ["SUSPICIONS", "suspicions"]
 
 SUSPICIONS: tuple[Callable[[Clues], str | None], ...] = (
     types.no_behaviours,
+    losses.without_a_user,
+    losses.without_an_item,
+    losses.without_a_time,
+    losses.outside_of_times,
+    losses.malformed,
+    losses.too_little,
     ids.users_only_once,
     ids.items_only_once,
     ids.swapped,

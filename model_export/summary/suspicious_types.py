@@ -29,6 +29,7 @@ PAGE = ("view", "views", "viewed", "pageview", "pv", "page", "visit", "browse", 
 NEARLY_ALL = 0.95
 MOST_TYPES = 50
 MOST_RATINGS = 20
+CODED = r"behaviou?r|action|event|interaction|activity"  # in names of columns of types, which ratings have not
 
 
 def words_of(event_type: str) -> set[str]:
@@ -107,6 +108,13 @@ def ratings_for_types(clues: Clues) -> str | None:
         return None
     numbers = sorted(map(float, names))
     column = clues.log.columns.get("type", "COLUMN")
+    if re.search(CODED, column, re.IGNORECASE) and all(str(name).isdigit() for name in names):
+        codes = sorted(map(str, names), key=int)
+        setting = other_rule(clues, **dict.fromkeys(codes, 1.0))
+        return (
+            f"the event types are numbers, {', '.join(codes)}, and all of them count alike: the publisher of the log "
+            f"says which is a view and which a purchase; {setting} gives each a weight"
+        )
     return (
         f"the event types are numbers from {numbers[0]:g} to {numbers[-1]:g}: probably ratings; --value {column} "
         f"--min-value {np.ceil(np.median(numbers)):g} makes high ones behaviours"

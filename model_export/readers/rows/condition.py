@@ -7,6 +7,7 @@ import duckdb
 from duckdb import DuckDBPyConnection
 
 from model_export.readers.columns import LISTS, Column
+from model_export.readers.fields import listed
 from model_export.readers.sql import quoted
 from model_export.readers.tables.open_table import OpenTable
 from model_export.readers.tables.query import one_row, sentence_of
@@ -46,7 +47,8 @@ def with_condition(connection: DuckDBPyConnection, rows: OpenTable, where: str) 
             said.append(error)
         else:
             return f"(SELECT unnest(mindstream_row), coalesce(({where}\n), false) AS {FITS} FROM {source})"
-    raise ValueError(f"--where is {where!r}: {sentence_of(said[0])}") from said[0]
+    there = f"; the columns are {listed(rows.columns)}" if isinstance(said[0], duckdb.BinderException) else ""
+    raise ValueError(f"--where is {where!r}: {sentence_of(said[0])}{there}") from said[0]
 
 
 def _numbers(connection: DuckDBPyConnection, rows: OpenTable) -> frozenset[str]:

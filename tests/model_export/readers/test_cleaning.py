@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from model_export.readers import read_log
@@ -85,7 +86,9 @@ def test_titles_and_categories_are_never_missing_words(tmp_path: Path, word: str
         (["1'299.00", "CHF 3.50"], [1299, 3.5]),
         (["1 299,00", "12,50", "1\u202f299,5"], [1299, 12.5, 1299.5]),
         (["10,-", "5,-", "5.--"], [10, 5, 5]),
-        (["1.299", "2.500"], [1.299, 2.5]),
+        (["1.299", "2.50"], [1.299, 2.5]),
+        (["0.299", "2.500"], [0.299, 2.5]),
+        (["1.299", "7"], [1.299, 7]),
         (["1.299", "2.500", "10,50"], [1299, 2500, 10.5]),
         (["10.000,00", "1.000", "1,299.00", "12.5"], [10_000, 1000, 1299, 12.5]),
         (["1,299", "2,500"], [1299, 2500]),
@@ -99,8 +102,29 @@ def test_prices(tmp_path: Path, prices: list[str], read: list[float | None]) -> 
     assert [read_price(one, commas) for one in prices] == read
     table = [["u", f"i{n:02}", "1750000000", price] for n, price in enumerate(prices)]
     log = read_log(put(tmp_path / "log.csv", text(table, ";", ["user", "item", "time", "price"])))
-    assert [None if price != price else price for price in log.items.price] == read
+    known = [None if price is None or price < 0 else price for price in read]
+    assert [None if price != price else price for price in log.items.price] == known
+    negative = sum(price is not None and price < 0 for price in read)
+    assert sum(f"{negative} of {len(prices)} prices are below 0" in note for note in log.notes) == bool(negative)
     unread = read.count(None)
     assert [note for note in log.notes if "cannot be read" in note] == (
         [f"{unread} of {len(prices)} prices cannot be read, for example {prices[read.index(None)]!r}"] if unread else []
     )
+
+
+def test_prices_that_all_have_three_digits_behind_the_point_are_thousands(tmp_path: Path) -> None:
+    table = [["u", f"i{n}", "1750000000", price] for n, price in enumerate(["1.299", "2.500 EUR", "12.345.678", "99"])]
+    path = put(tmp_path / "log.csv", text(table, ";", ["user", "item", "time", "price"]))
+    log = read_log(path)
+    assert log.items.price.tolist() == [1299, 2500, 12_345_678, 99]
+    assert log.notes == ("every price with a point has three digits behind it, so '1.299' is read as 1,299",)
+
+
+def test_points_of_numbers_are_decimal(tmp_path: Path) -> None:
+    frame = pd.DataFrame(
+        {"user": ["u", "u"], "item": ["a", "b"], "time": [1_750_000_000, 1_750_000_001], "price": [1.299, 2.501]}
+    )
+    frame.to_parquet(tmp_path / "log.parquet")
+    log = read_log(tmp_path / "log.parquet")
+    assert log.items.price.tolist() == [1.299, 2.501]
+    assert log.notes == ()

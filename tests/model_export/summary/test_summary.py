@@ -92,7 +92,10 @@ def test_figures_that_can_be_counted(coded: bool) -> None:
     assert found.items_with_few == 1  # the mug has 2
     assert found.users_with_one == 1
     assert found.by_day == {"2025-01-01": 5, "2025-01-02": 1, "2025-01-04": 2}
-    assert found.suspicious == ()
+    assert found.suspicious == (
+        "too little to learn from: 8 interactions of 3 users with 2 items; right are at least 100 interactions, "
+        "20 users and 2 items, and far more are better",
+    )
 
 
 def test_duplicates_do_not_stand_beside_each_other() -> None:
@@ -162,7 +165,7 @@ def test_the_text_is_aligned_and_counts() -> None:
         "times (UTC)                             2025-01-01 00:00:00 to 2025-01-04 00:00:05; 4 days, 3 with events"
         in lines
     )
-    assert lines[-1] == "nothing looks suspicious"
+    assert lines[-1].startswith("- too little to learn from: 8 interactions")
 
 
 def test_what_others_wrote_cannot_move_the_cursor() -> None:
