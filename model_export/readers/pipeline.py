@@ -25,6 +25,7 @@ from model_export.readers.fields import Fields, fields_of
 from model_export.readers.flags import other_users, unused_columns
 from model_export.readers.layout import Layout
 from model_export.readers.opening import Opened, open_beside, open_log, stage_log
+from model_export.readers.presets import preset
 from model_export.readers.recognise import TABLE
 from model_export.readers.rows.coding import CodedRows, coded_rows
 from model_export.readers.rows.order import events_in_order, make_log
@@ -99,13 +100,13 @@ def _read(place: Workplace, layout: Layout, source: str) -> InteractionLog:
         raise ValueError(_nothing_remains(source, rows, dropped))
     fields = without_false_title(place.connection, KEPT, fields, notes)
     known_items, known_users = _known(place, layout, fields, events, (items, users), notes)
-    notes += [*_unused_ratings(fields), *_rounded_ids(coded)]
+    notes += [*_format(layout), *_unused_ratings(fields), *_rounded_ids(coded)]
     return replace(
         make_log(events, known_items, known_users, Path(source).name),
         dropped=dropped,
         sides=_sides(place, layout, source),
         timed=not layout.mapping.untimed,
-        columns=fields.described(),
+        columns=_columns(layout, opened, fields),
         notes=tuple(notes),
     )
 
@@ -163,6 +164,22 @@ def _with_losses(dropped: dict[str, int], lost: Sequence[Loss]) -> dict[str, int
 def _nothing_remains(source: str, rows: int, dropped: dict[str, int]) -> str:
     reasons = "; ".join(f"{count:,} {reason}" for reason, count in dropped.items())
     return f"{source}: no interaction remains of {rows:,} rows" + (f"; left out: {reasons}" if reasons else "")
+
+
+def _columns(layout: Layout, opened: Opened, fields: Fields) -> dict[str, str]:
+    """Return field -> its columns; where a publisher's format has its own SELECT, only those that the file has."""
+    found = fields.described()
+    if layout.sql is None:
+        return found
+    own = {column.path for column in opened.events.columns}
+    return {name: columns for name, columns in found.items() if own.issuperset(columns.split(","))}
+
+
+def _format(layout: Layout) -> list[str]:
+    """Return the sentence on the publisher's format that a log is read as."""
+    if layout.sql is None:
+        return []
+    return [f"read as {layout.format}, {preset(layout.format).title}: docs/data.md says how"]
 
 
 def _unused_ratings(fields: Fields) -> list[str]:

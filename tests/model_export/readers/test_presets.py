@@ -163,3 +163,15 @@ def test_a_preset_by_its_name() -> None:
     assert preset("movielens").name == "movielens"
     with pytest.raises(ValueError, match="there is no preset 'movie'; there are movielens-100k, movielens-1m"):
         preset("movie")
+
+
+def test_only_columns_that_the_publishers_file_has_are_said(tmp_path: Path) -> None:
+    put(tmp_path, {"movies.csv": "movieId,title,genres\n1,Film,Drama\n"})
+    put(tmp_path, {"ratings.csv": "userId,movieId,rating,timestamp\n7,1,5,1750000000\n8,1,0.5,1750000001\n"})
+    log = read_log(tmp_path)
+    assert log.columns == {"user": "userId", "item": "movieId", "time": "timestamp"}
+    assert log.notes == (
+        "read as movielens, MovieLens 20M, 25M, 32M and latest (ratings.csv, movies.csv): docs/data.md says how",
+        "the column 'rating' is not used: every row counts, whatever its value; `--value rating --min-value 3` leaves "
+        "out those below 3",
+    )

@@ -296,6 +296,24 @@ PLANTED: dict[str, tuple[InteractionLog, str]] = {
         log_of(each(lambda u, i, t, ms, n: (u, i, str(1 + n % 5), ms)), columns={"type": "stars"}),
         r"^the event types are numbers from 1 to 5: probably ratings; --value stars --min-value 3 makes",
     ),
+    "numbers for types": (
+        log_of(each(lambda u, i, t, ms, n: (u, i, str(1 + n % 4), ms)), columns={"type": "behavior_type"}),
+        r"^the event types are numbers, 1, 2, 3, 4, .*BEHAVIOURS=dislike=-1,impression=0,1=1,2=1,3=1,4=1 gives",
+    ),
+    **{
+        reason: (log_of(usual(), dropped={reason: 100}), rf"^100 of 500 \(20 %\) rows are left out, {reason}")
+        for reason in (
+            "without a user",
+            "without an item",
+            "without a readable time",
+            "with a time outside of 1973 to 2100",
+            "malformed",
+        )
+    },
+    "one user": (
+        log_of([("u", i, t, ms) for _, i, t, ms in usual()[:40]]),
+        r"^too little to learn from: 40 interactions of 1 user with",
+    ),
     "titles for types": (
         log_of(each(lambda u, i, t, ms, n: (u, i, f"Lamp number {n % 60}", ms)), columns=COLUMNS),
         r"^there are 60 event types, such as 'Lamp number 0', 'Lamp .*--type names another column than 'event'",
@@ -338,7 +356,7 @@ PLANTED: dict[str, tuple[InteractionLog, str]] = {
 HARMLESS: dict[str, InteractionLog] = {
     "nothing": log_of(usual()),
     "nothing, coded": log_of(usual(), coded=True),
-    "few users, each with a good share": log_of([*(row for row in usual() if row[0] < "u06"), *busy("u06", 20)]),
+    "a user with a good share": log_of([*(row for row in usual() if row[0] < "u20"), *busy("u20", 20)]),
     "a keen user": log_of(with_rows(*busy("keen", 20))),
     "a guest who comes seldom": log_of(with_rows(*busy("guest", 10))),
     "a popular item": log_of(
@@ -359,7 +377,6 @@ HARMLESS: dict[str, InteractionLog] = {
     "no titles at all": replace(
         log_of(usual()), items=log_of(usual()).items.assign(title=[f"i{n:02}" for n in range(20)])
     ),
-    "two events": log_of([("a", "x", "view", START_MS), ("a", "x", "view", START_MS)]),
 }
 
 
