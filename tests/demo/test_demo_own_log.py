@@ -269,7 +269,7 @@ def test_a_tiny_log_gets_models_and_a_log_that_changed_gets_new_ones(tiny: Path,
 
     first, mine = said(), for_log(tiny)
     assert first.startswith("tiny.csv: 24 interactions of 6 users with 7 items, of 2025-06-15 (UTC)\n")
-    assert "nothing looks suspicious\ntraining two models" in first
+    assert "far more are better\ntraining two models" in first
     assert "\nhow good the model is cannot be told" in first
     for models in (mine.models, one_interest_models(mine)):
         check(Registry(models).current())
