@@ -22,7 +22,7 @@ from model_export.export.bundle_writer import export
 from model_export.models.checkpoint import save
 from model_export.models.model_config import ModelConfig
 from model_export.models.training_config import TrainingConfig
-from model_export.training.train import train
+from model_export.training.train import VALIDATION_CASES, train
 
 __all__ = ["LOCK", "Plan", "alone", "build_bundle", "publish", "retrain"]
 
@@ -103,6 +103,7 @@ def build_bundle(
     *,
     start: Bundle | None = None,
     evaluate: bool = True,
+    most_cases: int | None = None,
     progress: bool = True,
 ) -> Bundle:
     """Train, evaluate, export and index a model; the bundle is not published yet.
@@ -113,13 +114,14 @@ def build_bundle(
     home : folder for the checkpoint (model.pt) and, below exported/, the bundle.
     start : bundle whose item embeddings training begins with; None: a cold start.
     evaluate : measure the model beside the baselines, for the model card, and keep the checkpoint.
+    most_cases : most held-out cases that are asked, in training and after it; None: the usual limits.
     """
     log.info("training")
-    checkpoint = train(events, model, training, progress, start=start)
+    checkpoint = train(events, model, training, progress, start=start, most_cases=most_cases or VALIDATION_CASES)
     if evaluate:
         save(checkpoint, home / "model.pt")  # evaluating takes a while, and what was trained should not be lost
         log.info("evaluating, after %s steps in %.0f s", f"{checkpoint.steps:,}", checkpoint.seconds)
-        checkpoint = with_test_metrics(checkpoint, events, progress)
+        checkpoint = with_test_metrics(checkpoint, events, progress, most_cases)
         save(checkpoint, home / "model.pt")
     log.info("exporting")
     exported = export(checkpoint, home / "exported", progress)

@@ -22,8 +22,8 @@ def outcome(bundle: Bundle) -> str:
     if (items := bundle.manifest.items) < FEWEST_ITEMS:
         share = "all" if items <= LIST else f"{100 * LIST / items:.0f} %"
         return (
-            f"how good the model is cannot be told: it is measured by {LIST} recommendations, and that many are {share} "
-            f"of the log's {items} item{'s' * (items != 1)}; right are {FEWEST_ITEMS} items or more"
+            f"how good the model is cannot be told: it is measured by {LIST} recommendations, and that many are "
+            f"{share} of the log's {items} item{'s' * (items != 1)}; right are {FEWEST_ITEMS} items or more"
         )
     rows = [
         (name, f"{figures[place]['recall@50']:.1f} %", f"{figures[place]['hr@50']:.1f} %")

@@ -19,6 +19,7 @@ SECONDS_A_STEP = 0.3  # on a slow machine
 SHORTEST_S, LONGEST_S = 60.0, 600.0
 ONE_INTEREST_SHARE, ONE_INTEREST_S = 1 / 3, 120.0  # one interest is learnt sooner
 SEVERAL_COST = 2.0  # times what a step with one interest costs
+REST_COST = 2.5  # times what all but the training took of the model with one interest, which is not measured
 
 
 @dataclass(frozen=True)
@@ -45,25 +46,30 @@ class DemoPlan:
         said = (
             f"training two models, one with several interests and one with a single one: {self.steps:,} steps of "
             f"{self.chosen.training.batch_size:,} examples each, at most {whole} in all (--minutes sets "
-            "another limit); evaluating and indexing them come on top"
+            "another limit); preparing, measuring and indexing come on top, and the first model tells how long they "
+            "take"
         )
         if self.is_evaluated:
             return said
         return f"{said}\nnobody is held out: fewer than {HELD_OUT_FROM} users would not tell how good the model is"
 
-    def between(self, one_steps: int, one_seconds: float) -> str:
+    def between(self, one_steps: int, one_seconds: float, one_rest: float) -> str:
         """Say how long the model takes, by the speed of the one with one interest.
 
         Parameters
         ----------
         one_steps, one_seconds : what that took.
+        one_rest : seconds that it took beside, to be prepared, weighed, exported and indexed.
         """
         needed = self.steps * SEVERAL_COST * one_seconds / max(1, one_steps)
+        whole = min(needed, self.seconds) + REST_COST * one_rest
+        parts = "preparing, measuring and indexing" if self.is_evaluated else "preparing and indexing"
+        expected = f"with {parts} expect about {duration(whole)}"
         if needed <= self.seconds:
-            return f"training the model: about {duration(needed)}"
+            return f"training the model: about {duration(needed)}; {expected}"
         return (
-            f"training the model: {duration(self.seconds)}, which is about {100 * self.seconds / needed:.0f} % of its "
-            f"steps; --minutes {math.ceil(needed / 60)} would let it take all"
+            f"training the model: {duration(self.seconds)}; {expected}\n"
+            f"its training has time for about {100 * self.seconds / needed:.0f} % of its steps; --minutes {math.ceil(needed / 60)} would let it take all"
         )
 
 

@@ -84,13 +84,15 @@ def cases_of_test_users(sequences: Sequences, split: Split, length: int, source:
     return cases
 
 
-def with_test_metrics(checkpoint: Checkpoint, log: InteractionLog, progress: bool = True) -> Checkpoint:
+def with_test_metrics(
+    checkpoint: Checkpoint, log: InteractionLog, progress: bool = True, most_cases: int | None = None
+) -> Checkpoint:
     """Return the checkpoint with its ComiRec metrics beside the baselines', for the card.
 
     Unchanged if no user was held out for a test.
     """
     try:
-        found = evaluate(checkpoint, log, "comirec", progress=progress)
+        found = evaluate(checkpoint, log, "comirec", progress=progress, most_cases=most_cases)
     except _NobodyToAskError:
         return checkpoint
     return replace(checkpoint, figures=[metrics_json(one) for one in found])
@@ -115,7 +117,12 @@ class EvaluationData:
 
 
 def evaluate(
-    checkpoint: Checkpoint, log: InteractionLog, protocol: str = "comirec", seed: int = 7, progress: bool = True
+    checkpoint: Checkpoint,
+    log: InteractionLog,
+    protocol: str = "comirec",
+    seed: int = 7,
+    progress: bool = True,
+    most_cases: int | None = None,
 ) -> list[RankerMetrics]:
     """Evaluate a model beside item-kNN and most popular, with and without seen items.
 
@@ -128,6 +135,7 @@ def evaluate(
         after the last event that the checkpoint was trained on; items that came later count as missed. Of more than
         20,000 users so many are drawn.
     seed : of the bootstrap, and of the validation cases that are drawn.
+    most_cases : most cases, of the test and of item-kNN's tuning; None: the usual limits.
 
     Returns
     -------
@@ -143,13 +151,14 @@ def evaluate(
     data = PROTOCOLS[protocol](checkpoint, log)
     num_items = len(checkpoint.vocabulary.item_ids)
     counts = item_counts(data.sequences, data.split.train, num_items)
-    valid_cases = comirec_cases(data.sequences, data.split.valid, data.length, TUNING_CASES, seed)
+    valid_cases = comirec_cases(data.sequences, data.split.valid, data.length, most_cases or TUNING_CASES, seed)
+    asked_of = data.cases if most_cases is None else data.cases.sample(most_cases, seed)
     knn = tune_item_knn(data.sequences, data.split.train, num_items, valid_cases, data.length, seed, progress)
     model = ModelRanker(checkpoint.model.config.name, checkpoint.model)
     rankers: list[Ranker] = [model, knn, Popular(counts)]
     asked = [(ranker, unseen_only) for ranker in rankers for unseen_only in (False, True)]
     bar = tqdm(asked, desc="judging", disable=not progress)
-    return [evaluate_ranker(ranker, data.cases, unseen_only, seed) for ranker, unseen_only in bar]
+    return [evaluate_ranker(ranker, asked_of, unseen_only, seed) for ranker, unseen_only in bar]
 
 
 def check_protocol(protocol: str) -> None:

@@ -39,8 +39,8 @@ class TrainingConfig:
     patience : looks without a better recall@50 before training stops.
     valid_share, test_share : shares of the users that are held out of training, if the log names none.
     seed : of everything that is drawn.
-    max_seconds : most seconds that the steps take together, looks at the validation users not counted. Only without it
-        is the result the same on every machine.
+    max_seconds : most seconds that the steps and the looks at the validation users take together; a step or look that
+        has begun comes to its end. Only without it is the result the same on every machine.
     """
 
     steps: int | None = 3_000

@@ -93,7 +93,10 @@ class TrainingRun:
                 self.seconds += time.monotonic() - started
                 bar(loss)
                 if self.step % self.training.validate_every == 0 or self._spent == 1:
+                    looked = time.monotonic()
                     self.validate_now()
+                    if self.training.max_seconds is not None:
+                        self.seconds += time.monotonic() - looked  # whoever set the limit waits for this too
                     if state is not None:
                         self.save(state, data)
         self._choose()

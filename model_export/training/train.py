@@ -32,7 +32,7 @@ from model_export.training.own_item_tuning import tune_repeat_bonus
 from model_export.training.sampler import Sampler
 from model_export.training.warm_start import warm_start
 
-__all__ = ["LEAST_STEPS", "catalogue_of", "prepare_items", "repeated_share", "steps_for", "train"]
+__all__ = ["LEAST_STEPS", "VALIDATION_CASES", "catalogue_of", "prepare_items", "repeated_share", "steps_for", "train"]
 
 VALIDATION_CASES = 2_000
 LEAST_REPEATED = 0.01  # share of the behaviours from which on people are said to come back to items
@@ -47,6 +47,7 @@ def train(
     progress: bool = True,
     state: Path | None = None,
     start: Bundle | None = None,
+    most_cases: int = VALIDATION_CASES,
 ) -> Checkpoint:
     """Train a model on a log, on a GPU if there is one.
 
@@ -61,6 +62,7 @@ def train(
     state : file where the state of the training is kept at each look at the validation users. If the file is there,
         training goes on from it and ends as if it had never stopped. Whoever keeps the checkpoint deletes it.
     start : bundle whose items the new ones begin with (warm_start.py).
+    most_cases : most validation cases that are asked at a time.
 
     Raises
     ------
@@ -86,14 +88,14 @@ def train(
     num_items = len(vocabulary.item_ids)
     sampler = Sampler(sequences, split.train, config.history_length, training, num_items, device, neighbours)
     training = replace(training, steps=training.steps or steps_for(len(sampler.targets), training.batch_size))
-    cases = comirec_cases(sequences, split.valid, config.history_length, VALIDATION_CASES, training.seed)
+    cases = comirec_cases(sequences, split.valid, config.history_length, most_cases, training.seed)
     run = TrainingRun(model.to(device), sampler, cases, training)
     data = _summarise_data(log)
     trained_on = data | {"fingerprint": _fingerprint(sequences, vocabulary)}
     if state is not None and state.exists():
         run.restore(state, trained_on)
     run.fit(progress, state, trained_on)
-    following = next_item_cases(sequences, split.valid, config.history_length, VALIDATION_CASES, training.seed)
+    following = next_item_cases(sequences, split.valid, config.history_length, most_cases, training.seed)
     if tune_repeat_bonus(model, (cases, following), progress):
         run.best = validate(model, cases)
     return Checkpoint(

@@ -47,6 +47,9 @@ def test_judged_on_the_test_users(checkpoint: Checkpoint, shop: SimulatedShop) -
     assert [one["name"] for one in found[::2]] == ["steady", "item-kNN", "most popular"]
     assert all(one["users"] == found[0]["users"] > 10 for one in found)
     everybody = replace(checkpoint, training=replace(checkpoint.training, test_share=0))
+    few = with_test_metrics(checkpoint, shop.log, progress=False, most_cases=3).figures
+    assert [one["users"] for one in few] == [3] * 6
+    assert found[0]["users"] > 3
     assert with_test_metrics(everybody, shop.log, progress=False).figures == []
 
 

@@ -320,12 +320,24 @@ def test_when_time_ends_training_its_learning_rate_is_near_zero(
     log: InteractionLog, taken: list[tuple[float, float]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = iter(range(1_000_000))  # each step takes one second
+    rate = {"learning_rate": 0.01, "patience": 100}
     monkeypatch.setattr(steps, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
-    train(log, TINY, tiny_training(steps=10_000, max_seconds=50.0, learning_rate=0.01, patience=100), progress=False)
+    train(log, TINY, tiny_training(steps=10_000, max_seconds=50.0, validate_every=10_000, **rate), progress=False)
     rates = [rate for _, rate in taken]
     assert len(rates) == 50
     assert rates == pytest.approx([0.01 * (1 + math.cos(math.pi * second / 50)) / 2 for second in range(50)])
     assert rates[-1] < 0.01 * 0.01
+
+
+@pytest.mark.parametrize(("limit", "seconds"), [({"max_seconds": 30.0}, 30.0), ({"steps": 20}, 20.0)])
+def test_looks_count_within_a_limit(
+    log: InteractionLog, monkeypatch: pytest.MonkeyPatch, limit: dict[str, Any], seconds: float
+) -> None:
+    clock = iter(range(1_000_000))  # each step takes one second, and so does each look
+    monkeypatch.setattr(steps, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+    settings = {"steps": 10_000, "validate_every": 2, "patience": 100, **limit}
+    found = train(log, TINY, tiny_training(**settings), progress=False)
+    assert (found.steps, found.seconds) == (20, seconds)  # 10 looks, after two steps each
 
 
 def test_a_loss_that_is_no_number_ends_training(log: InteractionLog, monkeypatch: pytest.MonkeyPatch) -> None:
