@@ -19,7 +19,9 @@ SECONDS_A_STEP = 0.3  # on a slow machine
 SHORTEST_S, LONGEST_S = 60.0, 600.0
 ONE_INTEREST_SHARE, ONE_INTEREST_S = 1 / 3, 120.0  # one interest is learnt sooner
 SEVERAL_COST = 2.0  # times what a step with one interest costs
-REST_COST = 2.5  # times what all but the training took of the model with one interest, which is not measured
+# Times what all but the training took of the model with one interest, which is not measured: from what is the same
+# for both (export) to what grows with the interests (weighing repeats).
+REST_COSTS = (1.0, 2.5)
 
 
 @dataclass(frozen=True)
@@ -62,14 +64,15 @@ class DemoPlan:
         one_rest : seconds that it took beside, to be prepared, weighed, exported and indexed.
         """
         needed = self.steps * SEVERAL_COST * one_seconds / max(1, one_steps)
-        whole = min(needed, self.seconds) + REST_COST * one_rest
+        low, high = (duration(min(needed, self.seconds) + cost * one_rest) for cost in REST_COSTS)
         parts = "preparing, measuring and indexing" if self.is_evaluated else "preparing and indexing"
-        expected = f"with {parts} expect about {duration(whole)}"
+        expected = f"with {parts} expect about {low} to {high}"
         if needed <= self.seconds:
             return f"training the model: about {duration(needed)}; {expected}"
         return (
             f"training the model: {duration(self.seconds)}; {expected}\n"
-            f"its training has time for about {100 * self.seconds / needed:.0f} % of its steps; --minutes {math.ceil(needed / 60)} would let it take all"
+            f"its training has time for about {100 * self.seconds / needed:.0f} % of its "
+            f"steps; --minutes {math.ceil(needed / 60)} would let it take all"
         )
 
 

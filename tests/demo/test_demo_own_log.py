@@ -91,11 +91,11 @@ def test_too_small_a_log_is_one_sentence(log: InteractionLog, sentence: str) -> 
     [
         (
             30.0,
-            "training the model: about 1 min; with preparing and indexing expect about 1 min 50 s",
+            "training the model: about 1 min; with preparing and indexing expect about 1 min 20 s to 1 min 50 s",
         ),  # 300 steps at 10 a second, and twice that with several interests
         (
             60.0,
-            "training the model: 1 min 30 s; with preparing and indexing expect about 2 min 20 s\n"
+            "training the model: 1 min 30 s; with preparing and indexing expect about 1 min 50 s to 2 min 20 s\n"
             "its training has time for about 75 % of its steps; --minutes 2 would let it take all",
         ),
     ],
