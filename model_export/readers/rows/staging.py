@@ -55,6 +55,10 @@ def workplace() -> Iterator[Workplace]:
             connection.execute("SET enable_progress_bar = true; SET enable_progress_bar_print = false")
             make_macros(connection)
             yield Workplace(connection, folder)
+        except RuntimeError as error:
+            if "interrupted" in str(error).lower():  # as DuckDB says that Ctrl-C came within a call
+                raise KeyboardInterrupt from error
+            raise
         finally:
             _close(connection)
 
