@@ -67,7 +67,7 @@ def _options() -> dict[str, inspect.Parameter]:
 
 
 def _plain(kind: Any) -> Any:
-    """Return a type without the conditions of its values, which commands would show as its name."""
+    """Return a type without conditions of its values, which would be shown as its name."""
     if get_origin(kind) is Annotated:
         return _plain(get_args(kind)[0])
     if get_origin(kind) in (Union, UnionType):

@@ -132,7 +132,7 @@ def _beside(connection: DuckDBPyConnection, beside: Beside, key: str, ids: pd.In
 
 
 def _found(beside: Beside, noun: str, ids: pd.Index, known: pd.Series) -> str:
-    """Say how many of the log's ids a table beside it knows, with an example of both if they are few."""
+    """Say how many of the log's ids a table knows, with an example of both if few."""
     found = int(ids.isin(known).sum())
     said = f"{beside.name}: {found:,} of {len(ids):,} {noun}s found"
     missing = ids[~ids.isin(known)]
@@ -267,7 +267,7 @@ def _key(connection: DuckDBPyConnection, name: str, table: OpenTable, fields: Fi
 
 
 def _with_ids(connection: DuckDBPyConnection, table: OpenTable, ids: pd.Index) -> Column | None:
-    """Return the column that holds most of the log's ids, and at least half of them; None if there is none."""
+    """Return the column that holds most of the log's ids, if it holds half of them."""
     counts = {one: int(ids.isin(_values(connection, table, one)).sum()) for one in table.columns if not one.is_list}
     best = max(counts, key=lambda column: counts[column], default=None)
     return best if best is not None and counts[best] >= LEAST_FOUND * len(ids) > 0 else None

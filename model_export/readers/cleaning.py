@@ -95,7 +95,7 @@ def prices_have_commas(cells: Iterable[str]) -> bool:
 
 
 def points_are_thousands(cells: Iterable[str]) -> bool:
-    """Tell whether all prices with a point have three digits behind it, and several have: 1.299 and 2.500."""
+    """Tell whether points in prices stand before thousands: all have three digits behind."""
     plain = {_AROUND_PRICE.sub("", cell) for cell in cells}
     with_point = [cell for cell in plain if "." in cell]
     return len(with_point) > 1 and all(re.fullmatch(r"[-+]?[1-9]\d{0,2}(\.\d{3})+-?", cell) for cell in with_point)

@@ -119,7 +119,7 @@ def _known(
     own: tuple[OpenTable | None, OpenTable | None],
     notes: list[str],
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return what is known of items and users; the mapping's own files come before the publisher's."""
+    """Return what is known of items and users; the mapping's own files come first."""
     connection, (items, users) = place.connection, own
     item_ids, user_ids = (events[name].cat.remove_unused_categories().cat.categories for name in ("item_id", "user_id"))
     of_items = catalogue.Beside(layout.items) if layout.items else None
@@ -167,7 +167,7 @@ def _nothing_remains(source: str, rows: int, dropped: dict[str, int]) -> str:
 
 
 def _columns(layout: Layout, opened: Opened, fields: Fields) -> dict[str, str]:
-    """Return field -> its columns; where a publisher's format has its own SELECT, only those that the file has."""
+    """Return field -> its columns, of a publisher's format only those in its file."""
     found = fields.described()
     if layout.sql is None:
         return found

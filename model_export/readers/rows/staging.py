@@ -64,7 +64,7 @@ def workplace() -> Iterator[Workplace]:
 
 
 def _close(connection: DuckDBPyConnection) -> None:
-    """End what still runs on a connection, and close it; a further Ctrl-C does not keep it open."""
+    """End what runs on a connection, and close it, also under a further Ctrl-C."""
     deadline = time.monotonic() + CLOSING_S
     while True:
         try:
@@ -188,7 +188,7 @@ def _copy(connection: DuckDBPyConnection, select: str, file: Path, source: str) 
 
 
 def _interrupt_until(connection: DuckDBPyConnection, thread: threading.Thread, done: threading.Event) -> None:
-    """Interrupt a connection until the thread on it is done; a further Ctrl-C does not end the wait.
+    """Interrupt a connection until its thread is done, also under a further Ctrl-C.
 
     An interrupt that comes before the call has begun has no effect, so it is repeated.
     """

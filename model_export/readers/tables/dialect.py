@@ -119,7 +119,7 @@ def _check_rows(
     has_header: bool,
     skip: int,
 ) -> None:
-    """Raise an error that names the first row, where most rows have more cells than there are columns."""
+    """Raise ValueError with the first row, if most have more cells than there are columns."""
     most = _most_cells(rows)
     if most <= len(names) or 2 * sum(len(row) == most for row in rows) <= len(rows):
         return
@@ -154,7 +154,7 @@ def _same_names(file: str, names: Sequence[str], known: Sequence[str]) -> list[s
 
 
 def _first_lines(connection: DuckDBPyConnection, file: str, skip: int) -> tuple[int, list[str], list[int]]:
-    """Return how many lines are before the header, the first lines from there on, and their numbers.
+    """Return the number of lines before the header, and the first lines with their numbers.
 
     Blank lines count as well.
     """

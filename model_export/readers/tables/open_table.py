@@ -124,7 +124,7 @@ def reopen(connection: DuckDBPyConnection, table: OpenTable, dialect: Dialect) -
 
 
 def _by_name(table: OpenTable, dialect: Dialect) -> str:
-    """Return the SELECT of parts of delimited text; columns of one name are one, whatever their places are."""
+    """Return the SELECT of parts of delimited text, whose columns are joined by name."""
     parts: list[tuple[Dialect, list[str]]] = []
     for file, own in zip(table.files, table.dialects, strict=True):
         if not parts or parts[-1][0].names != own.names:
@@ -169,7 +169,7 @@ def _only_kind(parts: Sequence[str], encoding: str | None) -> str:
 def _dialects(
     connection: DuckDBPyConnection, files: Sequence[str], table: Table, known: Sequence[str]
 ) -> tuple[Dialect, tuple[Dialect, ...]]:
-    """Return the dialect of the first file, and those of all; check that they have columns in common."""
+    """Return the first dialect, and those of all files, which have columns in common."""
     first, *others = dialects = [dialect_of(connection, file, table, known) for file in files]
     names = {name.lower() for name in first.names}
     for file, other in zip(files[1:], others, strict=True):

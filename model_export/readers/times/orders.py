@@ -86,7 +86,7 @@ def decide_orders(connection: duckdb.DuckDBPyConnection, relation: str, column: 
 def _decide_year_first(
     connection: duckdb.DuckDBPyConnection, relation: str, column: str, name: str, dates: Seen
 ) -> tuple[int, list[str]]:
-    """Tell whether the month (0) or the day (1) follows the year, and say it if that is not usual."""
+    """Tell whether month (0) or day (1) follows the year, and say it if unusual."""
     by_month, by_day = (dates.sql(column, {YEAR_FIRST: order}) for order in (0, 1))
     rows = f"FROM {relation} WHERE {dates.condition(column)}"
     day_alone = _number(connection, f"SELECT count({by_day}) {rows} AND ({by_month}) IS NULL")
