@@ -181,7 +181,7 @@ ASKED: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("wanted", ASKED, ids=str)
+@pytest.mark.parametrize("wanted", ASKED, ids=lambda wanted: "-".join(wanted) or "plain")  # sets have no one order
 @pytest.mark.parametrize("user_id", ["ann", "bob", "cleo"])
 def test_refused_items_never_come_back(
     recommender: Recommender, store: LmdbStore, planted: Bundle, wanted: dict[str, Any], user_id: str
