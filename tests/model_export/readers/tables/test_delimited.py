@@ -153,7 +153,7 @@ def test_single_quotes_are_found(tmp_path: Path) -> None:
         assert events(log) == [(user, f"{item}, x", *rest) for user, item, *rest in RIGHT]
         assert log.notes == ("log.csv: cells are in single quotes, which are read as no part of them (--quote)",)
     titles = logs.text(
-        [[*row, "'tis o'clock" if n else "it's"] for n, row in enumerate(ROWS)], header=[*HEADER, "title"]
+        [[*row, "it's" if row[1] == ROWS[0][1] else "'tis o'clock"] for row in ROWS], header=[*HEADER, "title"]
     )
     log = read_log(put(tmp_path / "log.csv", titles))
     assert events(log) == RIGHT
