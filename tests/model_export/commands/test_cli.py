@@ -292,8 +292,8 @@ def files(tmp_path: Path, log: Path, checkpoint: Path) -> Path:
             "train log.parquet --model youtube-dnn --num-interests 2",
             "num_interests is 2; the mean .* 1 interest",
         ),
-        ("train small.csv", r"the log has . behaviours .* training needs at least \d+ \(--batch-size\)"),
-        ("train small.csv --model mind", r"the log has . behaviours .* training needs at least \d+ \(--batch-size\)"),
+        ("train small.csv", r"the log has . behaviours .* training needs at least \d+ \(--batch-size\); --batch-size \d+ would do"),
+        ("train small.csv --model mind", r"the log has . behaviours .* training needs at least \d+ \(--batch-size\); --batch-size \d+ would do"),
         ("evaluate nowhere.pt log.parquet", "nowhere.pt does not exist; `mindstream model train` writes .*"),
         ("train log.parquet --until 1999-01-01", r"log.parquet has no events there \(--until 1999-01-01\); it goes .*"),
         (
