@@ -94,9 +94,9 @@ def _cells_of(dialect: Dialect) -> str:
 
 
 def _swallowed(dialect: Dialect) -> str:
-    """Return SQL that counts the lines within cells that look like rows.
+    """Return SQL that counts the lines that stray quotes have made part of cells.
 
-    A stray quote makes one cell of all lines up to the next one. They have as many cells as rows have, numbers and
+    A stray quote makes one cell of all lines up to the next one. Most have as many cells as rows have, numbers and
     times where rows have them, and no blank behind a delimiter as in prose.
     """
     if not dialect.quote or len(dialect.names) < 2:
@@ -108,8 +108,10 @@ def _swallowed(dialect: Dialect) -> str:
     row = rf"(?m)^{between.join([first, *(f'(?:{one})?' for one in others)])}\r?$"
     cells = [quoted(name) for name in dialect.names]
     has_line_end = " OR ".join(f"contains({cell}, chr(10))" for cell in cells)
-    lines = " + ".join(f"coalesce(len(regexp_extract_all({cell}, {literal(row)})), 0)" for cell in cells)
-    return f"CASE WHEN {has_line_end} THEN {lines} ELSE 0 END"
+    has_row = " OR ".join(f"coalesce(regexp_matches({cell}, {literal(row)}), false)" for cell in cells)
+    # One such line tells that the quote is stray; then all lines of the row but its own are lost, whatever they are.
+    lines = " + ".join(f"coalesce(len({cell}) - len(replace({cell}, chr(10), '')), 0)" for cell in cells)
+    return f"CASE WHEN ({has_line_end}) AND ({has_row}) THEN {lines} ELSE 0 END"
 
 
 def _form(pattern: str, other: str) -> str:
