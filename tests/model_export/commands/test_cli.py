@@ -260,6 +260,8 @@ def test_publish_makes_a_bundle_current_once(shell: Shell, exported: Path) -> No
 
 # Mistakes
 
+TOO_SMALL = r"the log has . behaviours .* training needs at least \d+ \(--batch-size\); --batch-size \d+ would do"
+
 
 def say(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
     """The exit status of a command line; a traceback would come out as the exception that it is."""
@@ -292,8 +294,8 @@ def files(tmp_path: Path, log: Path, checkpoint: Path) -> Path:
             "train log.parquet --model youtube-dnn --num-interests 2",
             "num_interests is 2; the mean .* 1 interest",
         ),
-        ("train small.csv", r"the log has . behaviours .* training needs at least \d+ \(--batch-size\); --batch-size \d+ would do"),
-        ("train small.csv --model mind", r"the log has . behaviours .* training needs at least \d+ \(--batch-size\); --batch-size \d+ would do"),
+        ("train small.csv", TOO_SMALL),
+        ("train small.csv --model mind", TOO_SMALL),
         ("evaluate nowhere.pt log.parquet", "nowhere.pt does not exist; `mindstream model train` writes .*"),
         ("train log.parquet --until 1999-01-01", r"log.parquet has no events there \(--until 1999-01-01\); it goes .*"),
         (
