@@ -95,11 +95,21 @@ def _end_quietly_on_ctrl_c() -> None:
     former = sys.excepthook
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        if issubclass(kind, KeyboardInterrupt):
+        if _is_of_ctrl_c(error):
             sys.exit(EXIT_INTERRUPTED)
         former(kind, error, trace)
 
     sys.excepthook = hook
+
+
+def _is_of_ctrl_c(error: BaseException | None) -> bool:
+    """Tell whether an exception is Ctrl-C, or came of it.
+
+    A compiled module (onnxruntime's, for one) makes an ImportError of it.
+    """
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 _end_quietly_on_ctrl_c()

@@ -92,6 +92,15 @@ def test_ctrl_c_during_the_imports_is_no_traceback(module: str, tmp_path: Path) 
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
+def test_an_import_that_ctrl_c_made_fail_is_no_traceback(tmp_path: Path) -> None:
+    instead = (
+        "try:\n    import signal; signal.raise_signal(signal.SIGINT)\n"
+        "except KeyboardInterrupt as error:\n    raise ImportError('initialization failed') from error\n"
+    )
+    done = imports("stream", tmp_path, instead)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
 def test_what_else_goes_wrong_there_is_told_in_full(tmp_path: Path) -> None:
     done = imports("stream", tmp_path, "raise RuntimeError('of another version')")
     assert done.returncode == 1
