@@ -15,7 +15,14 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from mindstream.behaviour_rule import OTHERS, BehaviourRule
 
-__all__ = ["Settings", "load"]
+__all__ = ["PARTITIONERS", "Settings", "load"]
+
+# Name -> whose default it is; what other clients call it.
+PARTITIONERS = {
+    "murmur2": "Java and kafka-python; librdkafka's murmur2, murmur2_random",
+    "crc32": "librdkafka and confluent-kafka; consistent, consistent_random",
+    "fnv1a": "Sarama; librdkafka's fnv1a, fnv1a_random",
+}
 
 
 class Settings(BaseSettings):
@@ -70,6 +77,10 @@ class Settings(BaseSettings):
         default="impression=0,dislike=-1",
         description="weights of event types: above 0 a behaviour, 0 none, below 0 the item is unwanted; *: all others",
     )
+    partitioner: str = Field(
+        default="murmur2",
+        description="how keys are spread over partitions, as by your other producers: murmur2, crc32 or fnv1a",
+    )
     updates_topic: str = Field(
         default="", description="compacted topic to which every new set of capsules is published; empty: none"
     )
@@ -86,6 +97,13 @@ class Settings(BaseSettings):
         le=36_500,
         allow_inf_nan=False,
         description="days without a behaviour after which a user is removed; unset: never",
+    )
+    forgotten_days: float = Field(
+        default=7.0,
+        gt=0,
+        le=36_500,
+        allow_inf_nan=False,
+        description="days for which it is kept that a user was forgotten; no fewer than topics keep events for",
     )
     log: Path | None = Field(default=None, description="interaction log the demo shows; unset: the simulated shop")
     history_length: int = Field(default=100, ge=1, description="behaviours kept for each user, the most recent")
@@ -128,6 +146,14 @@ class Settings(BaseSettings):
         empty = which.field_name == "updates_topic" and not value
         if not empty and (not re.fullmatch(r"[A-Za-z0-9._-]{1,245}", value) or value in (".", "..")):
             raise ValueError("a topic's name has 1 to 245 letters, digits, '.', '_' and '-', and is not '.' or '..'")
+        return value
+
+    @field_validator("partitioner")
+    @classmethod
+    def _is_a_partitioner(cls, value: str) -> str:
+        """Check the name, and say which names of other clients it stands for."""
+        if value not in PARTITIONERS:
+            raise ValueError(f"right is {'; '.join(f'{name} ({whose})' for name, whose in PARTITIONERS.items())}")
         return value
 
     @field_validator("updates_topic")

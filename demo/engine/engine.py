@@ -4,7 +4,7 @@ import random
 import threading
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from demo.engine.live_metrics import Pulse
 from demo.engine.offsets import Offsets
@@ -111,8 +111,10 @@ class Engine:
 
     def _open_cluster(self) -> Cluster:
         """Return the configured Kafka, else the embedded broker: one that runs, or one of our own."""
-        found = existing_cluster(self.settings)
-        return found or self.closing.enter_context(EmbeddedBroker(self.settings.state)).cluster
+        if found := existing_cluster(self.settings):
+            return found
+        broker = self.closing.enter_context(EmbeddedBroker(self.settings.state))
+        return replace(broker.cluster, partitioner=self.settings.partitioner)
 
     def _start_updater(self) -> Updater:
         """Run an updater in a thread."""

@@ -9,7 +9,9 @@ from stream.commands.run import run
 
 __all__ = ["app"]
 
-HELP = "Keep interest capsules fresh: run | produce | replay | broker; ask and mend: show | forget | sweep | dlq."
+HELP = (
+    "Keep interest capsules fresh: run | produce | replay | broker; ask and mend: show | export | forget | sweep | dlq."
+)
 
 app = typer.Typer(help=HELP, no_args_is_help=True, pretty_exceptions_enable=False)
 for command in (run, produce, replay, broker):

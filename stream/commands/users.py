@@ -1,6 +1,9 @@
-"""The commands of one user: `show` what is kept of them, and `forget`, which asks to delete it."""
+"""The commands of one user: `show` and `export` what is kept of them, and `forget`, which asks to delete it."""
 
+import json
 import sys
+import time
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -8,6 +11,8 @@ import typer
 
 from mindstream import settings
 from mindstream.printable import json_line, printable
+from stream.dead_letters.letter import Letter, to_line
+from stream.dead_letters.of_users import letters_of, owners_of
 from stream.events.event import decode
 from stream.events.producer import EventProducer
 from stream.kafka.connect import reachable_cluster
@@ -20,28 +25,69 @@ __all__ = ["app", "as_bytes"]
 EXIT_NOTHING_KEPT = 1
 MOST_BEHAVIOURS = 5  # of an interest, in what people read
 
+Letters = Annotated[
+    bool,
+    typer.Option("--letters/--no-letters", help="Look for dead letters of theirs too, which reads all that there are."),
+]
+
 app = typer.Typer()
 
 
 @app.command()
 def forget(
     users: Annotated[list[str], typer.Argument(metavar="USER", help="user_ids; after -- they may begin with a -.")],
+    letters: Letters = True,
 ) -> None:
     """Ask that everything known of these users be deleted.
 
     That is history, interests, profile and unwanted items.
 
     The updater does it once it reads that. Events and dead letters stay on
-    their topics as long as Kafka keeps them.
+    their topics as long as Kafka keeps them; the dead letters are named here.
     """
     for user in users:  # all of them first, so that a wrong one leaves nothing half done
         decode(None, as_bytes(user))
-    topic = settings.load().topic
-    with EventProducer(reachable_cluster(), topic) as producer:
+    configured, cluster = settings.load(), reachable_cluster()
+    with EventProducer(cluster, configured.topic) as producer:
         for user in users:
             producer.forget(user)
         producer.flush()
-    print(f"asked on {topic} to forget {len(users):,} user{'s' * (len(users) != 1)}")
+    print(f"asked on {configured.topic} to forget {len(users):,} user{'s' * (len(users) != 1)}")
+    if letters:
+        _name_letters(letters_of(cluster, configured.dead_letter_topic, users), configured.dead_letter_topic)
+
+
+def _name_letters(letters: Iterable[Letter], topic: str) -> None:
+    """Say which dead letters there are, one a line."""
+    for number, letter in enumerate(letters):
+        if not number:
+            print(f"their dead letters stay on {topic} as long as Kafka keeps them:")
+        print(printable(f"  {letter.place}  {letter.reason or 'unknown'}  {', '.join(sorted(owners_of(letter)))}"))
+
+
+@app.command()
+def export(
+    user: Annotated[str, typer.Argument(help="user_id; after -- it may begin with a -.")],
+    letters: Letters = True,
+) -> None:
+    """Print everything that is kept of a user as JSON, as for a request for access.
+
+    That is what `show --json` says, every item that was refused, when the user
+    was forgotten, and the dead letters that name the user. Events stay on
+    their topic as long as Kafka keeps them, and are not part of it.
+    """
+    as_bytes(user)
+    configured = settings.load()
+    with open_store(configured) as store:
+        [state] = store.get_many([user])
+    kept = _everything(user, state)
+    if letters:
+        found = letters_of(reachable_cluster(), configured.dead_letter_topic, [user])
+        kept["dead_letters"] = [json.loads(to_line(letter)) for letter in found]
+    print(json_line(kept))
+    if (state is None or state.is_empty) and not kept.get("dead_letters"):
+        print(printable(_nothing_kept(user, state)), file=sys.stderr)
+        raise typer.Exit(EXIT_NOTHING_KEPT)
 
 
 @app.command()
@@ -102,6 +148,35 @@ def _as_json(state: UserState) -> dict[str, Any]:
     }
 
 
+def _everything(user_id: str, state: UserState | None) -> dict[str, Any]:
+    """Return all that a store keeps of a user, as `export` prints it."""
+    kept: dict[str, Any] = {"user_id": user_id, "exported": _iso(int(time.time() * 1000))}
+    if state is None:
+        return kept | {
+            "forgotten": None,
+            "history": [],
+            "interests": [],
+            "feedback": [],
+            "profile": {},
+            "position": None,
+        }
+    return kept | {
+        "forgotten": _iso_or_none(state.forgotten_ms),
+        **_as_json(state),
+        "feedback": [
+            {
+                "item_id": one.item_id,
+                "refused": _iso_or_none(one.rejected_ms),
+                "refused_by": one.rejected_id or None,
+                "wanted_again": _iso_or_none(one.wanted_ms),
+                "wanted_by": one.wanted_id or None,
+            }
+            for one in state.feedback.items
+        ],
+        "profile_time": _iso_or_none(state.profile_time_ms),
+    }
+
+
 def _as_text(state: UserState) -> str:
     """Write a state for people to read."""
     history, interests = state.history, interests_of(state)
@@ -138,3 +213,8 @@ def _place_of(state: UserState) -> str:
 def _iso(time_ms: int) -> str:
     """Write a time in ISO 8601, UTC, to the millisecond."""
     return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _iso_or_none(time_ms: int) -> str | None:
+    """Write a time as `_iso` does; None for 0, which stands for never."""
+    return _iso(time_ms) if time_ms else None

@@ -26,6 +26,7 @@ class Letter:
     source : the same of the record that was no event; empty where the headers do not say it.
     reason, error : one word, and a sentence.
     published_ms : when Kafka got the letter.
+    source_ms : when the record was published that was no event; None where the headers do not say it.
     truncated : bytes of the whole record, where the letter holds its beginning only.
     """
 
@@ -37,6 +38,12 @@ class Letter:
     key: bytes | None
     value: bytes | None
     truncated: int | None = None
+    source_ms: int | None = None
+
+    @property
+    def counts_from_ms(self) -> int:
+        """Return the time by which its event is judged: when it was published first, as far as that is known."""
+        return self.published_ms if self.source_ms is None else self.source_ms
 
 
 class _Line(msgspec.Struct):
@@ -45,6 +52,7 @@ class _Line(msgspec.Struct):
     letter: str
     source: str
     published_ms: int
+    source_ms: int | UnsetType = UNSET
     reason: str = ""
     error: str = ""
     truncated: int | UnsetType = UNSET
@@ -63,7 +71,6 @@ def read_record(record: ConsumerRecord) -> Letter:
     source = ""
     if {"source-topic", "source-partition", "source-offset"} <= set(headers):
         source = f"{headers['source-topic']}[{headers['source-partition']}]@{headers['source-offset']}"
-    size = headers.get("truncated")
     return Letter(
         f"{record.topic}[{record.partition}]@{record.offset}",
         source,
@@ -72,13 +79,22 @@ def read_record(record: ConsumerRecord) -> Letter:
         record.timestamp,
         record.key,
         record.value,
-        int(size) if size and size.isdecimal() else None,
+        _number_in(headers, "truncated"),
+        _number_in(headers, "source-published-ms"),
     )
+
+
+def _number_in(headers: dict[str, str], name: str) -> int | None:
+    """Return the number that a header holds, None where it holds none."""
+    said = headers.get(name, "")
+    return int(said) if said.isdecimal() else None
 
 
 def to_line(letter: Letter) -> str:
     """Write a letter as one line of JSON."""
     line: dict[str, object] = {"letter": letter.place, "source": letter.source, "published_ms": letter.published_ms}
+    if letter.source_ms is not None:
+        line["source_ms"] = letter.source_ms
     line |= {"reason": letter.reason, "error": letter.error}
     if letter.truncated is not None:
         line["truncated"] = letter.truncated
@@ -114,6 +130,7 @@ def from_line(line: bytes) -> Letter:
         _content_of("key", read.key, read.key_base64),
         _content_of("value", read.value, read.value_base64),
         None if read.truncated is UNSET else read.truncated,
+        None if read.source_ms is UNSET else read.source_ms,
     )
 
 

@@ -1,7 +1,8 @@
 """Redriving: dead letters that are events by now go back to the topic they came from, and each is applied once.
 
 An event without an event_id gets the position of its first record as its event_id. However often it is sent, the
-updater applies it once: to a user's history it is a duplicate from then on.
+updater applies it once: to a user's history it is a duplicate from then on. It counts as published when the record was
+that the letter is of, so it does not bring back a user who was forgotten since.
 """
 
 import re
@@ -44,7 +45,7 @@ class Redrive:
         key, value = record_to_send(letter, self.producer.topic)
         if letter.source in self.sent:
             return False
-        self.producer.send_record(key, value)
+        self.producer.send_record(key, value, letter.counts_from_ms)
         self.sent.add(letter.source)
         return True
 
@@ -63,7 +64,7 @@ def record_to_send(letter: Letter, topic: str) -> tuple[bytes, bytes]:
         raise ValueError(f"its source is {letter.source!r}; it must be {topic}[partition]@offset")
     if letter.truncated is not None:
         raise ValueError(f"the letter is truncated: it holds the beginning of {letter.truncated:,} bytes only")
-    event = decode(letter.value, letter.key, letter.published_ms)
+    event = decode(letter.value, letter.key, letter.counts_from_ms)
     if isinstance(event, Forget) or letter.value is None or letter.key is None:
         # Sent again it would delete what came after it. It has no event_id to be known by.
         raise ValueError("it has no value, which forgets a user; that is not redriven: `mindstream stream forget USER`")

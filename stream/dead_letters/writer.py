@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from kafka.consumer.fetcher import ConsumerRecord
 
 from stream.events.event import BadEventError
+from stream.events.published import published_ms
 from stream.kafka.outbox import Outbox
 
 __all__ = ["KEPT_BYTES", "DeadLetter", "write_letters"]
@@ -53,6 +54,7 @@ class DeadLetter:
             "source-topic": self.record.topic,
             "source-partition": self.record.partition,
             "source-offset": self.record.offset,
+            "source-published-ms": published_ms(self.record),
             "reason": self.error.reason,
             "error": self.error,
         }

@@ -18,7 +18,10 @@ class Position(msgspec.Struct, frozen=True, array_like=True, gc=False):
     partition: int
     offset: int
 
+    def same_log(self, other: "Position") -> bool:
+        """Tell whether both stand on one partition of one topic, where offsets tell earlier from later."""
+        return self.partition == other.partition and self.topic_life == other.topic_life
+
     def covers(self, other: "Position") -> bool:
         """Tell whether an event at `other` was applied by the time this one was."""
-        same_log = self.topic_life == other.topic_life and self.partition == other.partition
-        return same_log and other.offset <= self.offset
+        return other.offset <= self.offset and self.same_log(other)

@@ -5,8 +5,10 @@ from typing import Any
 
 from kafka.errors import KafkaError
 
-from stream.events.event import Event, decode, encode, excerpt
+from stream.events.event import Event, Forget, decode, encode, excerpt
+from stream.events.published import header_of
 from stream.kafka.cluster import Cluster, close_producer
+from stream.kafka.topics import check_topic
 
 __all__ = ["EventProducer"]
 
@@ -19,10 +21,11 @@ class EventProducer:
     Raises
     ------
     OSError
-        If no broker answers.
+        If no broker answers, or there is no such topic: it is not made here.
     """
 
     def __init__(self, cluster: Cluster, topic: str) -> None:
+        check_topic(cluster, topic)
         self.topic = topic
         self.producer = cluster.producer()
         self.refused = 0  # events since the last flush
@@ -42,21 +45,59 @@ class EventProducer:
         """
         return self.send_record(*encode(event))
 
-    def forget(self, user_id: str) -> Any:
-        """Ask that everything known of a user be deleted; return a future, as `send` does.
+    def forget(self, user_id: str) -> list[Any]:
+        """Ask that everything known of a user be deleted; return futures, as `send` does.
+
+        A copy goes to every partition, all with the same time: the user's events may lie on any of them, as other
+        producers have other partitioners. The time is the next millisecond, which is waited for, so that what is
+        published from then on is later and what was published before is earlier.
 
         Raises
         ------
         BadEventError, OSError
             As from `send`.
         """
-        return self.send_record(user_id.encode(), None)
-
-    def send_record(self, key: bytes, value: bytes | None) -> Any:
-        """Send an event that is encoded already; its bytes stay as they are, see `send`."""
-        decode(value, key, published_ms=int(time.time() * 1000))
+        now_ms = _now_ms() + 1
+        key = user_id.encode()
+        decode(None, key)
         try:
-            future = self.producer.send(self.topic, key=key, value=value)
+            partitions = sorted(self.producer.partitions_for(self.topic))
+        except KafkaError as error:
+            raise OSError(f"the partitions of {self.topic} are not known: {error}") from error
+        futures = [self._send(key, None, now_ms, partition, stamped_ms=now_ms) for partition in partitions]
+        time.sleep(0.001)
+        return futures
+
+    def send_record(self, key: bytes, value: bytes, published_ms: int | None = None) -> Any:
+        """Send an event that is encoded already; its bytes stay as they are, see `send`.
+
+        Parameters
+        ----------
+        published_ms : when it was published first, where it was; Unix time in milliseconds.
+
+        Raises
+        ------
+        BadEventError, OSError
+            As from `send`.
+        """
+        if isinstance(decode(value, key, _now_ms() if published_ms is None else published_ms), Forget):
+            raise ValueError("a record without a value forgets a user; `forget` sends it, to every partition")
+        return self._send(key, value, published_ms)
+
+    def _send(
+        self,
+        key: bytes,
+        value: bytes | None,
+        published_ms: int | None,
+        partition: int | None = None,
+        stamped_ms: int | None = None,
+    ) -> Any:
+        """Send a record; where it stands for an earlier or for one time, a header says so, see `published`."""
+        headers = [] if published_ms is None else [header_of(published_ms)]
+        try:
+            future = self.producer.send(
+                self.topic, key=key, value=value, headers=headers, partition=partition, timestamp_ms=stamped_ms
+            )
         except KafkaError as error:
             raise OSError(f"the event of user {excerpt(key)} cannot be sent to {self.topic}: {error}") from error
         future.add_errback(self.note)
@@ -111,3 +152,8 @@ class EventProducer:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _now_ms() -> int:
+    """Return the time, Unix time in milliseconds."""
+    return int(time.time() * 1000)

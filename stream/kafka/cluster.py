@@ -3,7 +3,7 @@
 import logging
 import socket
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
@@ -13,6 +13,7 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from mindstream.settings import Settings
 from stream.kafka.handshake import shake_hands
+from stream.kafka.partitioners import partitioner_of
 from stream.kafka.security import PLAINTEXT, Security
 
 __all__ = ["CONNECTED_WITHIN_S", "Cluster", "TopicLife", "close_producer"]
@@ -47,12 +48,14 @@ class Cluster:
     api_version : for a broker that cannot be asked for it (the embedded one); None asks.
     life : identity of all topics of a cluster that starts empty each time; None: each topic has its own topic_id.
     security : TLS and SASL; by default neither.
+    partitioner : of producers, one of `mindstream.settings.PARTITIONERS`.
     """
 
     bootstrap_servers: str
     api_version: tuple[int, ...] | None = None
     life: str | None = None
     security: Security = PLAINTEXT
+    partitioner: str = field(default="murmur2", compare=False)  # another one makes it no other cluster
 
     @classmethod
     def configured(cls, settings: Settings) -> "Cluster | None":
@@ -65,7 +68,7 @@ class Cluster:
         """
         security = Security.configured(settings)
         if settings.bootstrap_servers:
-            return cls(settings.bootstrap_servers, security=security)
+            return cls(settings.bootstrap_servers, security=security, partitioner=settings.partitioner)
         if security.tls or security.sasl:
             raise ValueError(
                 f"KAFKA_SECURITY_PROTOCOL is {security.protocol}, but KAFKA_BOOTSTRAP_SERVERS names no Kafka, and the "
@@ -76,20 +79,26 @@ class Cluster:
     def producer(self) -> KafkaProducer:
         """Make a producer that waits for all replicas and never writes an event twice.
 
+        It makes no topics: a name that is misspelt is an error. Only the embedded broker makes what it is asked for.
+
         Raises
         ------
         OSError
             If no broker answers.
         """
-        return self._client(
+        made = self._client(
             KafkaProducer,
             acks="all",
             linger_ms=0,
+            partitioner=partitioner_of(self.partitioner),
             enable_idempotence=self.life is None,
             max_block_ms=10_000,
             request_timeout_ms=10_000,
             delivery_timeout_ms=20_000,  # also bounds how long close() waits for a broker that is gone
         )
+        # Its option of this name reaches nothing in kafka-python 3.0.12.
+        made._metadata.config["allow_auto_create_topics"] = self.life is not None
+        return made
 
     def consumer(self, group: str | None, **options: Any) -> KafkaConsumer:
         """Make a consumer that commits only when told to, and never jumps to another offset."""

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from mindstream import settings
 from stream.kafka.cluster import Cluster
@@ -25,12 +26,13 @@ def any_cluster() -> Iterator[Cluster]:
         return
     with EmbeddedBroker(settings.load().state) as broker:
         log.info("no Kafka is configured; the embedded broker serves at %s", broker.cluster.bootstrap_servers)
-        yield broker.cluster
+        yield replace(broker.cluster, partitioner=settings.load().partitioner)
 
 
 def existing_cluster(configured: settings.Settings) -> Cluster | None:
     """Return the configured Kafka, else the embedded broker that some process runs, else None."""
-    return Cluster.configured(configured) or running_embedded(configured.state)
+    found = Cluster.configured(configured) or running_embedded(configured.state)
+    return found and replace(found, partitioner=configured.partitioner)
 
 
 def reachable_cluster() -> Cluster:

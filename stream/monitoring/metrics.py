@@ -16,7 +16,7 @@ from stream.monitoring.health import Health
 __all__ = ["AGES_S", "RESULTS", "STALLS", "Metrics"]
 
 RESULTS = (
-    *("applied", "negative", "undone", "overruled", "ignored", "forgotten"),
+    *("applied", "negative", "undone", "overruled", "ignored", "forgotten", "forgotten_before"),
     *("replayed", "duplicate", "dead_letter", "unknown_item", "lost"),
 )
 STALLS = ("store", "dead_letters", "updates")

@@ -1,5 +1,8 @@
 """The state of a user: history, capsules made from it, unwanted items, and the Position of the last applied event.
 
+Who is forgotten is so whatever partition the user's events lie on, and whichever partition is read first: `apply` has
+the rules.
+
 A batch makes thousands of these, so they are msgspec's Structs: a frozen dataclass takes five times as long to make.
 """
 
@@ -15,10 +18,12 @@ from stream.events.position import Position
 from stream.store.feedback import Feedback
 from stream.store.history import History, key_of_event
 
-__all__ = ["DAY_MS", "MARKER_DAYS", "Applied", "UserState", "apply", "encoded", "recomputed"]
+__all__ = ["DAY_MS", "MARKER_DAYS", "Applied", "Arrival", "UserState", "apply", "encoded", "recomputed"]
 
 DAY_MS = 86_400_000
-MARKER_DAYS = 7  # how long it is remembered that a user was forgotten: as long as Kafka keeps events by default
+MARKER_DAYS = 7.0  # how long it is remembered that a user was forgotten: as long as Kafka keeps events by default
+
+Arrival = tuple[Event | Forget, Position, int]  # what came, where it lies, and when it was published (Unix ms)
 
 
 class UserState(msgspec.Struct, frozen=True, gc=False):
@@ -55,16 +60,19 @@ class UserState(msgspec.Struct, frozen=True, gc=False):
         """Tell whether nothing is kept of the user but the marker that there was one."""
         return not self.history.item_ids and not self.feedback.items
 
-    def expires_ms(self, idle_days: float | None) -> int | None:
+    def expires_ms(self, idle_days: float | None, marker_days: float = MARKER_DAYS) -> int | None:
         """Return from when on this user may be removed; None for never.
 
-        That is once the user was idle for so long, or was forgotten some days ago.
+        That is once the user was idle for so long, and was not forgotten within the last `marker_days`.
         """
+        marker_ms = self.forgotten_ms + round(marker_days * DAY_MS)
         if self.is_empty:
-            return self.forgotten_ms + MARKER_DAYS * DAY_MS
+            return marker_ms
         if idle_days is None:
             return None
-        return max([*self.history.event_times_ms[-1:], self.feedback.latest_ms]) + round(idle_days * DAY_MS)
+        last_ms = max([*self.history.event_times_ms[-1:], self.feedback.latest_ms])
+        idle_ms = last_ms + round(idle_days * DAY_MS)
+        return max(idle_ms, marker_ms) if self.forgotten_ms else idle_ms
 
 
 class Applied(msgspec.Struct, frozen=True, gc=False):
@@ -73,12 +81,14 @@ class Applied(msgspec.Struct, frozen=True, gc=False):
     Attributes
     ----------
     read : Position of the state that this was made from, None where nothing was stored.
-    events : how many events were new, of whatever kind.
+    events : how many events were new, of whatever kind, without those of `forgotten_before`.
     behaviours : item_ids of the behaviours that were new, in the order they arrived.
     overruled : how many behaviours more were older than a negative event of their item.
     negative, undone : how many events were negative, and how many took one back.
     duplicates : how many more had an event_id that was there already.
     forgotten : how often the user was forgotten among them.
+    forgotten_before : how many events more are older than the forgetting. Where there are no others the state is as it
+        was, and is written once more so that its marker does not end while such events still come.
     """
 
     user_id: str
@@ -96,6 +106,7 @@ class Applied(msgspec.Struct, frozen=True, gc=False):
     undone: int
     duplicates: int
     forgotten: int
+    forgotten_before: int
 
     def with_capsules(self, capsules: Capsules) -> UserState:
         """Return the state to store, with the capsules of this history."""
@@ -114,13 +125,18 @@ class Applied(msgspec.Struct, frozen=True, gc=False):
 def apply(
     user_id: str,
     state: UserState | None,
-    events: Iterable[tuple[Event | Forget, Position]],
+    arrivals: Iterable[Arrival],
     history_length: int,
     rule: BehaviourRule,
 ) -> Applied | None:
     """Apply a user's events, in the order of their partition, to what is stored.
 
-    An event at or before the stored Position was applied already and is skipped, so a replay changes nothing.
+    An event at or before the stored Position was applied already and is skipped, so a replay changes nothing. A forget
+    has a copy on each partition, and updaters read partitions in any order, so
+
+    - an event that was published before the user was forgotten is left out, on whatever partition it lies;
+    - a forget that is no later than the last one is a copy of it, unless it lies on the partition of the stored
+      Position, behind it: there offsets say that it is later than what was applied.
 
     Parameters
     ----------
@@ -131,44 +147,77 @@ def apply(
     -------
     None where every event was applied before.
     """
-    read = last = state.position if state else None
-    fresh: list[Event | Forget] = []
-    for event, position in events:
-        if last is not None and last.covers(position):
-            continue
-        fresh.append(event)
-        last = position
-    if not fresh or last is None:
+    sifted = _sift(state, arrivals)
+    if sifted.position is None or not (sifted.new or sifted.late):
         return None
-    forgets = [at for at, event in enumerate(fresh) if isinstance(event, Forget)]
-    forgotten_ms = state.forgotten_ms if state else 0
-    if forgets:
-        state, forgotten_ms = None, fresh[forgets[-1]].event_time_ms
-    arrived = [event for event in fresh[forgets[-1] + 1 if forgets else 0 :] if isinstance(event, Event)]
-    taken = _Taken(*(state.history, state.feedback) if state else (History(), Feedback()))
-    for is_behaviour, run in groupby(arrived, lambda event: rule.is_behaviour(event.event_type)):
+    kept = None if sifted.forgets else state
+    taken = _Taken(*(kept.history, kept.feedback) if kept else (History(), Feedback()))
+    for is_behaviour, run in groupby(sifted.events, lambda event: rule.is_behaviour(event.event_type)):
         if is_behaviour:
             taken.behaviours(run, history_length)
         else:
             taken.others(run, rule)
-    profile, profile_time_ms = _latest_profile(state, taken.new)
+    profile, profile_time_ms = _latest_profile(kept, taken.new)
     return Applied(
         user_id,
-        read,
+        state.position if state else None,
         taken.history,
-        last,
+        sifted.position,
         profile,
         profile_time_ms,
-        forgotten_ms,
+        sifted.forgotten_ms,
         taken.feedback,
-        events=len(fresh),
+        events=sifted.new,
         behaviours=tuple(taken.item_ids),
         overruled=taken.overruled,
         negative=taken.negative,
         undone=taken.undone,
         duplicates=taken.duplicates,
-        forgotten=len(forgets),
+        forgotten=sifted.forgets,
+        forgotten_before=sifted.late,
     )
+
+
+class _Sifted(msgspec.Struct, frozen=True, gc=False):
+    """What is new in a user's arrivals.
+
+    Attributes
+    ----------
+    position : of the last of them; the stored one where there are none.
+    forgotten_ms : when the user was last forgotten, with them.
+    events : to be applied, in their order: those since the last forget.
+    new : how many arrivals were new, forgets and what they took among them.
+    forgets : how many of them were forgets.
+    late : how many more were published before the forgetting.
+    """
+
+    position: Position | None
+    forgotten_ms: int
+    events: list[Event]
+    new: int
+    forgets: int
+    late: int
+
+
+def _sift(state: UserState | None, arrivals: Iterable[Arrival]) -> _Sifted:
+    """Tell what of the arrivals is new to a user, by the rules of `apply`."""
+    last, forgotten_ms = (state.position, state.forgotten_ms) if state else (None, 0)
+    events: list[Event] = []
+    new = forgets = late = 0
+    for event, position, published_ms in arrivals:
+        if last is not None and last.covers(position):
+            continue
+        if isinstance(event, Event):
+            if published_ms < forgotten_ms:
+                late += 1  # leaves the Position as it is: on this partition the forget may be still to come
+                continue
+            events.append(event)
+        else:
+            if last is not None and event.event_time_ms <= forgotten_ms and not last.same_log(position):
+                continue
+            events, forgets, forgotten_ms = [], forgets + 1, max(forgotten_ms, event.event_time_ms)
+        new, last = new + 1, position
+    return _Sifted(last, forgotten_ms, events, new, forgets, late)
 
 
 class _Taken:

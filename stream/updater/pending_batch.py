@@ -8,14 +8,15 @@ from kafka import TopicPartition
 
 from mindstream.behaviour_rule import BehaviourRule
 from stream.dead_letters.writer import DeadLetter
-from stream.events.event import BadEventError, Event, Forget, decode
+from stream.events.event import BadEventError, Event, decode
 from stream.events.position import Position
+from stream.events.published import published_ms
 from stream.kafka.batch import RecordBatch
-from stream.store.state import UserState
+from stream.store.state import Arrival, UserState
 
 __all__ = ["PendingBatch", "Stage", "UserEvents", "decode_batch"]
 
-UserEvents = dict[str, list[tuple[Event | Forget, Position]]]  # in the order of each user's partition
+UserEvents = dict[str, list[Arrival]]  # in the order of each user's partition
 
 
 class Stage(StrEnum):
@@ -54,8 +55,8 @@ class PendingBatch:
         self.batch = self.batch.without(partitions)
         kept = {record.partition for record in self.batch.records}
         by_user = {
-            user_id: [(event, position) for event, position in events if position.partition in kept]
-            for user_id, events in self.events.items()
+            user_id: [arrival for arrival in arrivals if arrival[1].partition in kept]
+            for user_id, arrivals in self.events.items()
         }
         self.events = {user_id: events for user_id, events in by_user.items() if events}
         self.letters = [letter for letter in self.letters if letter.record.partition in kept]
@@ -84,13 +85,14 @@ def decode_batch(batch: RecordBatch, topic_life: str, rule: BehaviourRule) -> Pe
     """
     pending = PendingBatch(batch)
     for record in batch.records:
+        published = published_ms(record) if record.headers else record.timestamp
         try:
-            event = decode(record.value, record.key, record.timestamp)
+            event = decode(record.value, record.key, published)
         except BadEventError as error:
             pending.letters.append(DeadLetter(record, error))
             continue
         if isinstance(event, Event) and not rule.counts(event.event_type):
             continue
         position = Position(topic_life, record.partition, record.offset)
-        pending.events.setdefault(event.user_id, []).append((event, position))
+        pending.events.setdefault(event.user_id, []).append((event, position, published))
     return pending

@@ -32,8 +32,6 @@ from mindstream.settings import Settings
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.serving import AnyServing
 from stream.dead_letters.writer import DeadLetter, write_letters
-from stream.events.event import Event, Forget
-from stream.events.position import Position
 from stream.kafka.batch import RecordBatch
 from stream.kafka.cluster import Cluster
 from stream.kafka.outbox import Outbox
@@ -42,7 +40,7 @@ from stream.monitoring.health import Health
 from stream.monitoring.metrics import Metrics
 from stream.monitoring.observer import Observer
 from stream.store.contract import Store
-from stream.store.state import Applied, UserState, apply, encoded
+from stream.store.state import Applied, Arrival, UserState, apply, encoded
 from stream.updater import interest_updates
 from stream.updater.pending_batch import PendingBatch, Stage, UserEvents, decode_batch
 from stream.updater.sweeper import Sweeper
@@ -342,16 +340,18 @@ class Updater:
             self.trouble = None
             self.reader.resume()
 
-    def _count_applied(self, events: Iterable[list[tuple[Event | Forget, Position]]], applied: list[Applied]) -> None:
+    def _count_applied(self, events: Iterable[list[Arrival]], applied: list[Applied]) -> None:
         """Count the events of users who are written, and what became of them."""
         known = self.extractor.bundle.rows
-        self.metrics.count("replayed", sum(map(len, events)) - sum(one.events for one in applied))
+        looked_at = sum(one.events + one.forgotten_before for one in applied)
+        self.metrics.count("replayed", sum(map(len, events)) - looked_at)
         self.metrics.count("applied", sum(len(one.behaviours) for one in applied))
         self.metrics.count("overruled", sum(one.overruled for one in applied))
         self.metrics.count("negative", sum(one.negative for one in applied))
         self.metrics.count("undone", sum(one.undone for one in applied))
         self.metrics.count("duplicate", sum(one.duplicates for one in applied))
         self.metrics.count("forgotten", sum(one.forgotten for one in applied))
+        self.metrics.count("forgotten_before", sum(one.forgotten_before for one in applied))
         self.metrics.count("unknown_item", sum(item_id not in known for one in applied for item_id in one.behaviours))
 
     def _count_stored(self, pending: PendingBatch) -> None:

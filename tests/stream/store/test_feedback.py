@@ -15,14 +15,15 @@ from stream.events.position import Position
 from stream.store import feedback
 from stream.store.codec import to_bytes
 from stream.store.feedback import MOST_ITEMS
-from stream.store.state import DAY_MS, MARKER_DAYS, Applied, UserState, apply
+from stream.store.state import DAY_MS, MARKER_DAYS, Applied, Arrival, UserState, apply
 
 START_MS = 1_720_000_000_000
+NOW_MS = START_MS + 1_000  # when all here is published, after whatever happens
 NO_CAPSULES = Capsules(np.zeros((0, 2), "f4"), np.zeros(0, "f4"), np.zeros((0, 0), "f4"), "v1")
 RULE = BehaviourRule.parse("view=1,cart=2,impression=0,dislike=-1,hide=-2,undislike=undo")
 KINDS = {"+": "view", "-": "dislike", "~": "undislike", "0": "impression"}
 
-Log = list[tuple[Event | Forget, Position]]
+Log = list[Arrival]
 
 
 def log_of(*said: str, first_offset: int = 0) -> Log:
@@ -31,7 +32,7 @@ def log_of(*said: str, first_offset: int = 0) -> Log:
     for offset, one in enumerate(said, start=first_offset):
         what, at, *names = one.split()
         event = Event("anna", what[1:], START_MS + int(at), KINDS[what[0]], event_id=names[0] if names else None)
-        events.append((event, Position("life", 0, offset)))
+        events.append((event, Position("life", 0, offset), NOW_MS))
     return events
 
 
@@ -110,7 +111,7 @@ def test_the_events_are_counted_by_what_they_did() -> None:
 
 def test_each_negative_type_refuses() -> None:
     hidden = Event("anna", "mug", START_MS, "HIDE")
-    assert kept(applied([(hidden, Position("life", 0, 0))])) == ("", "mug")
+    assert kept(applied([(hidden, Position("life", 0, 0), NOW_MS)])) == ("", "mug")
 
 
 def test_a_replay_is_nothing_new() -> None:
@@ -127,15 +128,15 @@ def test_an_event_that_counts_for_nothing_leaves_its_position() -> None:
 def test_a_profile_comes_with_any_event_that_counts() -> None:
     said = {"region": "north"}
     events = [
-        (Event("anna", "mug", START_MS + 5, "dislike", profile=said), Position("life", 0, 0)),
-        (Event("anna", "mug", START_MS + 9, "impression", profile={"region": "south"}), Position("life", 0, 1)),
+        (Event("anna", "mug", START_MS + 5, "dislike", profile=said), Position("life", 0, 0), NOW_MS),
+        (Event("anna", "mug", START_MS + 9, "impression", profile={"region": "south"}), Position("life", 0, 1), NOW_MS),
     ]
     assert applied([*events]).profile == said
 
 
 def test_forgetting_forgets_the_unwanted_items_too() -> None:
     state = state_after("+cup 1", "-mug 2")
-    forget = (Forget("anna", START_MS + 3), Position("life", 0, 2))
+    forget = (Forget("anna", START_MS + 3), Position("life", 0, 2), NOW_MS)
     made = applied([forget], state)
     assert kept(made) == ("", "")
     assert made.with_capsules(NO_CAPSULES).is_empty
@@ -150,7 +151,7 @@ def test_who_has_refused_items_expires_as_others_do(said: list[str], last_ms: in
     state = state_after(*said)
     assert state.expires_ms(None) is None
     assert state.expires_ms(30) == START_MS + last_ms + 30 * DAY_MS
-    made = applied([(Forget("anna", START_MS + 10), Position("life", 0, 9))], state).with_capsules(NO_CAPSULES)
+    made = applied([(Forget("anna", START_MS + 10), Position("life", 0, 9), NOW_MS)], state).with_capsules(NO_CAPSULES)
     assert made.expires_ms(None) == START_MS + 10 + MARKER_DAYS * DAY_MS
 
 
@@ -207,7 +208,7 @@ def test_events_in_their_order_do_what_the_naive_model_does(
     """However they are cut into batches, and whatever is replayed: to the last bit."""
     log = log_of(*(f"{kind}{item} {at}" for at, (item, kind) in enumerate(said)))
     at_once = applied(log, length=length).with_capsules(NO_CAPSULES)
-    expected = Naive(length).after(event for event, _ in log if isinstance(event, Event))
+    expected = Naive(length).after(event for event, *_ in log if isinstance(event, Event))
     assert (at_once.history.item_ids, at_once.unwanted) == expected
     state: UserState | None = None
     for start, end in [*cuts, (len(log), len(log))]:
@@ -234,12 +235,12 @@ def disturbed(draw: st.DrawFn) -> tuple[list[Event], list[Event]]:
 def test_the_state_is_a_function_of_the_set_of_events(both: tuple[list[Event], list[Event]], batch: int) -> None:
     """Whatever is delayed or sent twice: what is kept is what the events in order would have left, to the last bit."""
     events, arrived = both
-    log: Log = [(event, Position("life", 0, offset)) for offset, event in enumerate(arrived)]
+    log: Log = [(event, Position("life", 0, offset), NOW_MS) for offset, event in enumerate(arrived)]
     state: UserState | None = None
     for start in range(0, len(log), batch):
         state = applied(log[start : start + batch], state, 1_000).with_capsules(NO_CAPSULES)
     assert state is not None
     in_order = sorted(events, key=lambda event: (event.event_time_ms, event.event_id))
     assert (state.history.item_ids, state.unwanted) == Naive().after(in_order)
-    expected = applied([(event, Position("life", 0, at)) for at, event in enumerate(in_order)], length=1_000)
+    expected = applied([(event, Position("life", 0, at), NOW_MS) for at, event in enumerate(in_order)], length=1_000)
     assert (state.history, state.feedback) == (expected.history, expected.feedback)

@@ -16,19 +16,18 @@ from stream.events.position import Position
 from stream.store.codec import from_bytes, position_of, to_bytes
 from stream.store.feedback import Feedback, ItemFeedback
 from stream.store.history import History
-from stream.store.state import DAY_MS, MARKER_DAYS, Applied, UserState, apply, recomputed
+from stream.store.state import DAY_MS, MARKER_DAYS, Applied, Arrival, UserState, apply, recomputed
 
 START_MS = 1_720_000_000_000
+NOW_MS = START_MS + 1_000  # when all here is published, after whatever happens
 RULE = BehaviourRule.parse("impression=0,dislike=-1,undislike=undo")
 NO_CAPSULES = Capsules(np.zeros((0, 2), "f4"), np.zeros(0, "f4"), np.zeros((0, 0), "f4"), "v1")
 
 
-def events(
-    items: str, first_offset: int, life: str = "life 1", profile: dict[str, str] | None = None
-) -> list[tuple[Event | Forget, Position]]:
+def events(items: str, first_offset: int, life: str = "life 1", profile: dict[str, str] | None = None) -> list[Arrival]:
     """One event for each letter, a millisecond and an offset apart."""
     return [
-        (Event("anna", item, START_MS + offset, profile=profile), Position(life, 0, offset))
+        (Event("anna", item, START_MS + offset, profile=profile), Position(life, 0, offset), NOW_MS)
         for offset, item in enumerate(items, start=first_offset)
     ]
 
@@ -42,7 +41,7 @@ def stored(items: str, offset: int, profile: dict[str, str] | None = None) -> Us
     return UserState("anna", history, NO_CAPSULES, Position("life 1", 0, offset), profile or {}, profile_time_ms)
 
 
-def applied(state: UserState | None, more: list[tuple[Event | Forget, Position]], length: int = 10) -> Applied:
+def applied(state: UserState | None, more: list[Arrival], length: int = 10) -> Applied:
     made = apply("anna", state, more, length, RULE)
     assert made is not None
     return made
@@ -111,15 +110,15 @@ def test_the_last_profile_of_a_batch_counts() -> None:
     assert applied(None, batch).profile == {"age": "31"}
 
 
-def arriving(*events: Event) -> list[tuple[Event | Forget, Position]]:
+def arriving(*events: Event) -> list[Arrival]:
     """Events in the order they stand in the partition."""
-    return [(event, Position("life 1", 0, offset)) for offset, event in enumerate(events)]
+    return [(event, Position("life 1", 0, offset), NOW_MS) for offset, event in enumerate(events)]
 
 
 def test_a_late_event_takes_its_place_by_event_time() -> None:
-    made = applied(stored("ac", 7), [(Event("anna", "b", START_MS + 6), Position("life 1", 0, 8))])
+    made = applied(stored("ac", 7), [(Event("anna", "b", START_MS + 6), Position("life 1", 0, 8), NOW_MS)])
     assert made.history.item_ids == ("a", "b", "c")  # a was at 6 ms too, and arrived before b
-    made = applied(stored("ac", 7), [(Event("anna", "b", START_MS + 5), Position("life 1", 0, 8))])
+    made = applied(stored("ac", 7), [(Event("anna", "b", START_MS + 5), Position("life 1", 0, 8), NOW_MS)])
     assert made.history.item_ids == ("b", "a", "c")
 
 
@@ -128,7 +127,7 @@ def test_an_event_id_counts_once() -> None:
     made = applied(None, arriving(first, second, first))
     assert (made.history.item_ids, made.behaviours, made.duplicates) == (("a", "b"), ("a", "b"), 1)
     state = made.with_capsules(NO_CAPSULES)
-    again = applied(state, [(second, Position("life 1", 0, 3))])
+    again = applied(state, [(second, Position("life 1", 0, 3), NOW_MS)])
     assert (again.history, again.behaviours, again.duplicates) == (state.history, (), 1)
     assert again.position.offset == 3
 
@@ -140,7 +139,7 @@ def test_without_event_ids_the_same_click_counts_each_time() -> None:
 
 def test_a_late_profile_does_not_replace_a_later_one() -> None:
     late = Event("anna", "b", START_MS - 1, profile={"region": "south"})
-    made = applied(stored("a", 5, {"region": "north"}), [(late, Position("life 1", 0, 6))])
+    made = applied(stored("a", 5, {"region": "north"}), [(late, Position("life 1", 0, 6), NOW_MS)])
     assert made.profile == {"region": "north"}
 
 
@@ -176,7 +175,7 @@ def test_the_state_is_a_function_of_the_set_of_events(
 
 def test_forgetting_leaves_nothing_but_the_position() -> None:
     forget = Forget("anna", START_MS + 100)
-    made = applied(stored("abc", 5, {"age": "30"}), [(forget, Position("life 1", 0, 6))])
+    made = applied(stored("abc", 5, {"age": "30"}), [(forget, Position("life 1", 0, 6), NOW_MS)])
     assert (made.history, made.profile, made.profile_time_ms) == (History(), {}, 0)
     assert (made.position.offset, made.forgotten_ms, made.forgotten) == (6, START_MS + 100, 1)
     assert made.read == Position("life 1", 0, 5)  # what is there is still that
@@ -185,13 +184,13 @@ def test_forgetting_leaves_nothing_but_the_position() -> None:
 
 
 def test_what_comes_after_forgetting_counts() -> None:
-    forget = (Forget("anna", START_MS + 100), Position("life 1", 0, 6))
+    forget = (Forget("anna", START_MS + 100), Position("life 1", 0, 6), START_MS + 100)
     made = applied(stored("abc", 5), [*events("", 0), forget, *events("d", 7)])
     assert (made.history.item_ids, made.behaviours, made.forgotten) == (("d",), ("d",), 1)
 
 
 def test_forgetting_somebody_unknown_is_remembered_too() -> None:
-    made = applied(None, [(Forget("anna", START_MS), Position("life 1", 0, 6))])
+    made = applied(None, [(Forget("anna", START_MS), Position("life 1", 0, 6), NOW_MS)])
     assert made.with_capsules(NO_CAPSULES).expires_ms(None) == START_MS + MARKER_DAYS * DAY_MS
 
 
@@ -322,7 +321,8 @@ def test_what_the_version_before_wrote_is_read_and_written_alike() -> None:
 
 def test_only_who_has_refused_something_is_of_the_newer_format() -> None:
     """What an older process does not know it refuses, as it always did; it never reads a half of it."""
-    refused = applied(stored("ab", 5), [(Event("anna", "a", START_MS + 9, "dislike"), Position("life 1", 0, 6))])
+    dislike = Event("anna", "a", START_MS + 9, "dislike")
+    refused = applied(stored("ab", 5), [(dislike, Position("life 1", 0, 6), NOW_MS)])
     written = to_bytes(refused.with_capsules(NO_CAPSULES))
     assert msgspec.msgpack.decode(written)[0] == 3
     assert msgspec.msgpack.decode(to_bytes(stored("ab", 5)))[0] == 2

@@ -24,7 +24,7 @@ from stream.store.history import History
 from stream.store.lmdb_store import KEYS_AT_ONCE, LmdbStore
 from stream.store.redis_link import Command
 from stream.store.redis_store import RedisStore
-from stream.store.state import DAY_MS, MARKER_DAYS, UserState, apply, recomputed
+from stream.store.state import DAY_MS, MARKER_DAYS, Arrival, UserState, apply, recomputed
 from tests.support.stores import IDLE_DAYS, STORES, idle_since, item_of, overwrite, position_in, state
 
 ROOT = Path(__file__).parents[3]
@@ -157,7 +157,8 @@ def test_users_of_the_version_before_survive_the_upgrade(store: Store) -> None:
     assert (anna.history.item_ids, anna.position.offset, anna.unwanted) == (("mug", "cup"), 5, ())
     newer = Capsules(anna.capsules.vectors, anna.capsules.importance, anna.capsules.routing_weights, "v2")
     assert store.replace_many([(anna, recomputed(anna, newer))]) == 0
-    events = [(Event("anna", "mug", 1_720_000_000_009, "dislike"), Position("life 1", 0, 6))]
+    time_ms = 1_720_000_000_009
+    events: list[Arrival] = [(Event("anna", "mug", time_ms, "dislike"), Position("life 1", 0, 6), time_ms)]
     [swept] = store.get_many(["anna"])
     assert swept is not None
     assert swept.capsules.model_version == "v2"
@@ -174,8 +175,9 @@ def test_who_has_refused_everything_stays(open_store: Opener) -> None:
     """An empty history alone is not the mark of somebody who was forgotten, whose time is over some days after."""
     now_ms = round(time.time() * 1000)
     with open_store(IDLE_DAYS) as store:
-        made = apply("anna", None, [(Event("anna", "mug", now_ms, "dislike"), Position("life 1", 0, 6))], 10, RULE)
-        old = apply("ben", None, [(Event("ben", "mug", 9, "dislike"), Position("life 1", 0, 7))], 10, RULE)
+        place = Position("life 1", 0, 6)
+        made = apply("anna", None, [(Event("anna", "mug", now_ms, "dislike"), place, now_ms)], 10, RULE)
+        old = apply("ben", None, [(Event("ben", "mug", 9, "dislike"), place, now_ms)], 10, RULE)
         assert made is not None
         assert old is not None
         none = Capsules(np.zeros((0, 2), "f4"), np.zeros(0, "f4"), np.zeros((0, 0), "f4"), "v2")

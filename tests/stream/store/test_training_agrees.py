@@ -8,10 +8,9 @@ from mindstream.behaviour_rule import BehaviourRule
 from model_export.data.behaviours import behaviours_of
 from model_export.data.dataset import build_sequences, build_vocabulary
 from model_export.data.interactions import InteractionLog
-from stream.events.event import Event
 from stream.events.position import Position
 from stream.events.replay import events_of
-from stream.store.state import apply
+from stream.store.state import Arrival, apply
 
 RULES = [
     "impression=0,dislike=-1",
@@ -40,10 +39,10 @@ def log_of(seed: int, apart_ms: int) -> InteractionLog:
 
 def served_histories(log: InteractionLog, rule: BehaviourRule) -> dict[str, tuple[list[str], list[int]]]:
     """Items and times of each user's history after the updater has applied every event of the log."""
-    by_user: dict[str, list[tuple[Event, Position]]] = {}
+    by_user: dict[str, list[Arrival]] = {}
     for offset, event in enumerate(events_of(log)):
         if rule.counts(event.event_type):
-            by_user.setdefault(event.user_id, []).append((event, Position("life", 0, offset)))
+            by_user.setdefault(event.user_id, []).append((event, Position("life", 0, offset), event.event_time_ms))
     found = {}
     for user_id, events in by_user.items():
         applied = apply(user_id, None, events, 10_000, rule)

@@ -18,7 +18,7 @@ def record(partition: int, offset: int, key: bytes | None, value: bytes | None) 
         "topic": "clicks",
         "partition": partition,
         "offset": offset,
-        "timestamp": START_MS + 5,
+        "timestamp": START_MS + offset,
         "key": key,
         "value": value,
         "leader_epoch": -1,
@@ -47,8 +47,14 @@ def decoded() -> PendingBatch:
 def test_records_become_events_by_user_and_dead_letters() -> None:
     pending = decoded()
     assert pending.events == {
-        "anna": [(click("anna", "mug"), Position("life", 0, 7)), (click("anna", "bowl"), Position("life", 1, 4))],
-        "ben": [(click("ben", "cup"), Position("life", 1, 3)), (Forget("ben", START_MS + 5), Position("life", 1, 5))],
+        "anna": [
+            (click("anna", "mug"), Position("life", 0, 7), START_MS + 7),
+            (click("anna", "bowl"), Position("life", 1, 4), START_MS + 4),
+        ],
+        "ben": [
+            (click("ben", "cup"), Position("life", 1, 3), START_MS + 3),
+            (Forget("ben", START_MS + 5), Position("life", 1, 5), START_MS + 5),
+        ],
     }
     assert [letter.source for letter in pending.letters] == ["clicks[0]@8", "clicks[1]@6"]
     assert (pending.stage, pending.written, pending.states) == (Stage.STORE, set(), {})
@@ -59,14 +65,14 @@ def test_negative_and_undoing_events_come_through() -> None:
     records = [record(0, offset, *encode(event)) for offset, event in enumerate(events)]
     rule = BehaviourRule.parse("impression=0,dislike=-1,undislike=undo")
     pending = decode_batch(RecordBatch(records), "life", rule)
-    assert [event for event, _ in pending.events["anna"]] == [events[0], events[1], events[4]]
+    assert [event for event, *_ in pending.events["anna"]] == [events[0], events[1], events[4]]
 
 
 def test_what_is_taken_away_drops_out_of_all_parts() -> None:
     pending = decoded()
     pending.drop([TopicPartition("clicks", 1), TopicPartition("clicks", 2)])
     assert [one.offset for one in pending.batch.records] == [7, 8, 9]
-    assert pending.events == {"anna": [(click("anna", "mug"), Position("life", 0, 7))]}
+    assert pending.events == {"anna": [(click("anna", "mug"), Position("life", 0, 7), START_MS + 7)]}
     assert [letter.source for letter in pending.letters] == ["clicks[0]@8"]
     pending.drop([TopicPartition("clicks", 0)])
     assert (list(pending.batch.records), pending.events, pending.letters) == ([], {}, [])
@@ -83,7 +89,7 @@ def test_who_is_written_stays_so_while_partitions_go() -> None:
     pending.note_written(["ben"], [])
     assert set(pending.unwritten()) == {"anna"}
     pending.drop([TopicPartition("clicks", 0)])
-    assert pending.unwritten() == {"anna": [(click("anna", "bowl"), Position("life", 1, 4))]}
+    assert pending.unwritten() == {"anna": [(click("anna", "bowl"), Position("life", 1, 4), START_MS + 4)]}
 
 
 def test_the_stages_are_what_stalls_are_counted_by() -> None:
