@@ -98,12 +98,12 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         description="days without a behaviour after which a user is removed; unset: never",
     )
-    forgotten_days: float = Field(
+    marker_days: float = Field(
         default=7.0,
         gt=0,
         le=36_500,
         allow_inf_nan=False,
-        description="days for which it is kept that a user was forgotten; no fewer than topics keep events for",
+        description="days for which it is remembered that a user was forgotten; no fewer than topics keep events",
     )
     log: Path | None = Field(default=None, description="interaction log the demo shows; unset: the simulated shop")
     history_length: int = Field(default=100, ge=1, description="behaviours kept for each user, the most recent")

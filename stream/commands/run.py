@@ -11,6 +11,7 @@ from model_export.bundle.serving import Serving
 from model_export.bundle.trained_rule import warn_of_another_rule
 from stream.commands.signals import stop_on_signals
 from stream.kafka.connect import any_cluster
+from stream.kafka.topics import warn_of_short_markers
 from stream.monitoring.health import Health
 from stream.monitoring.metrics import Metrics
 from stream.monitoring.server import monitor
@@ -44,6 +45,7 @@ def run() -> None:
     ):
         updater = Updater(cluster, store, serving, settings.load(), metrics, health)
         log.info("model %s; reading %s at %s", serving.version, settings.load().topic, cluster.bootstrap_servers)
+        warn_of_short_markers(cluster, settings.load())
         threading.Thread(target=_report, args=(updater, stop), daemon=True).start()
         threading.Thread(target=remove_idle, args=(store, stop), daemon=True).start()
         updater.run(stop)

@@ -1,19 +1,24 @@
-"""What a broker says of a topic: whether it is there, and for how long it keeps events."""
+"""What a broker says of a topic: whether it is there, and for how long it keeps records."""
 
 import logging
 import time
+from collections.abc import Mapping, Sequence
+from math import ceil
 
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import KafkaError, UnknownTopicOrPartitionError
 
+from mindstream.settings import Settings
 from stream.kafka.cluster import Cluster
 
-__all__ = ["FOR_EVER_MS", "check_topic", "kept_ms"]
+__all__ = ["FOR_EVER_MS", "check_topic", "kept_ms", "warn_of_short_markers"]
 
 log = logging.getLogger(__name__)
 
 KNOWN_WITHIN_S = 2.0  # after another process has just made a topic, not every broker knows it at once
 FOR_EVER_MS = -1  # as Kafka writes it
+DAY_MS = 86_400_000
+MOST_DAYS = 36_500  # of MINDSTREAM_MARKER_DAYS
 
 
 def check_topic(cluster: Cluster, topic: str) -> None:
@@ -39,24 +44,45 @@ def check_topic(cluster: Cluster, topic: str) -> None:
         admin.close()
 
 
-def kept_ms(cluster: Cluster, topic: str) -> int | None:
-    """Return for how long a topic keeps events (milliseconds), FOR_EVER_MS where it deletes none.
+def kept_ms(cluster: Cluster, topics: Sequence[str]) -> dict[str, int]:
+    """Return for how long topics keep records (milliseconds), FOR_EVER_MS where they delete none.
 
-    None where the broker does not say it, or may not say it to us.
+    A topic of which the broker does not say it, or may not say it to us, is left out.
     """
     if cluster.life:
-        return None
+        return {}
+    asked = [ConfigResource(ConfigResourceType.TOPIC, topic, ["retention.ms", "cleanup.policy"]) for topic in topics]
     try:
         admin = cluster.admin()
         try:
-            found = admin.describe_configs(
-                [ConfigResource(ConfigResourceType.TOPIC, topic, ["retention.ms", "cleanup.policy"])],
-                config_filter="all",
-            )
+            found = admin.describe_configs(asked, config_filter="all").get("topic", {})
         finally:
             admin.close()
-        values = {name: one["value"] for name, one in found["topic"][topic].items()}
-        return int(values["retention.ms"]) if "delete" in values["cleanup.policy"] else FOR_EVER_MS
-    except (KafkaError, OSError, KeyError, TypeError, ValueError) as error:
-        log.debug("for how long %s keeps events cannot be asked: %s", topic, error)
-        return None
+    except (KafkaError, OSError) as error:
+        log.debug("for how long %s keep records cannot be asked: %s", topics, error)
+        return {}
+    return {topic: _kept_ms(settings) for topic, settings in found.items() if "retention.ms" in settings}
+
+
+def _kept_ms(configured: Mapping[str, Mapping[str, str]]) -> int:
+    """Return what a topic's configuration says of how long it keeps records."""
+    policy = configured.get("cleanup.policy", {"value": "delete"})["value"]
+    return int(configured["retention.ms"]["value"]) if "delete" in policy else FOR_EVER_MS
+
+
+def warn_of_short_markers(cluster: Cluster, settings: Settings) -> None:
+    """Log a warning where a topic keeps records longer than it is remembered who was forgotten.
+
+    Read again or redriven after that, an old event would bring the user back.
+    """
+    for topic, ms in kept_ms(cluster, [settings.topic, settings.dead_letter_topic]).items():
+        days = ms / DAY_MS
+        if ms == FOR_EVER_MS or days > settings.marker_days:
+            log.warning(
+                "%s keeps records %s, but that a user was forgotten is remembered for %g days: an older event that is "
+                "read again may bring the user back; set MINDSTREAM_MARKER_DAYS to %g or more",
+                topic,
+                "for ever" if ms == FOR_EVER_MS else f"for {days:g} days",
+                settings.marker_days,
+                MOST_DAYS if ms == FOR_EVER_MS else min(MOST_DAYS, ceil(days)),
+            )

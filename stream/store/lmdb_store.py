@@ -14,7 +14,7 @@ import lmdb
 from stream.events.position import Position
 from stream.store.codec import from_bytes, position_of, to_bytes
 from stream.store.contract import LONGEST_KEY, key_of
-from stream.store.state import UserState
+from stream.store.state import MARKER_DAYS, UserState
 
 __all__ = ["KEYS_AT_ONCE", "LmdbStore"]
 
@@ -33,6 +33,7 @@ class LmdbStore:
     ----------
     folder : made if it is not there. One process may open it once only; share the object between threads.
     idle_days : users without a behaviour for so long are removed by `remove_expired`; None: never.
+    marker_days : who was forgotten is remembered as such for so long.
 
     Raises
     ------
@@ -40,8 +41,8 @@ class LmdbStore:
         If the folder cannot be used; the message says why.
     """
 
-    def __init__(self, folder: Path, idle_days: float | None = None) -> None:
-        self.folder, self.idle_days = folder, idle_days
+    def __init__(self, folder: Path, idle_days: float | None = None, marker_days: float = MARKER_DAYS) -> None:
+        self.folder, self.idle_days, self.marker_days = folder, idle_days, marker_days
         folder.mkdir(parents=True, exist_ok=True)
         try:
             # Every commit is synced to disk: Kafka's offsets are committed after it, so what is committed there
@@ -120,7 +121,7 @@ class LmdbStore:
 
     def _is_over(self, value: bytes | None, now_ms: float) -> bool:
         """Tell whether the time of a stored user is over."""
-        expires_ms = from_bytes(value).expires_ms(self.idle_days) if value is not None else None
+        expires_ms = from_bytes(value).expires_ms(self.idle_days, self.marker_days) if value is not None else None
         return expires_ms is not None and expires_ms <= now_ms
 
     def users(self) -> Iterator[str]:

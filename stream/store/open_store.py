@@ -19,7 +19,7 @@ def open_store(settings: Settings) -> Store:
     """
     url = settings.redis.get_secret_value()
     if not url:
-        return LmdbStore(settings.state, settings.idle_days)
+        return LmdbStore(settings.state, settings.idle_days, settings.marker_days)
     from stream.store.redis_store import RedisStore  # here, because redis takes a moment to import
 
-    return RedisStore(url, settings.idle_days)
+    return RedisStore(url, settings.idle_days, settings.marker_days)

@@ -10,7 +10,7 @@ from stream.store.codec import from_bytes, to_bytes
 from stream.store.contract import key_of
 from stream.store.redis_address import parse
 from stream.store.redis_link import Command, Foreign, RedisLink, UnknownScript
-from stream.store.state import UserState
+from stream.store.state import MARKER_DAYS, UserState
 
 __all__ = ["RedisStore"]
 
@@ -56,6 +56,7 @@ class RedisStore:
     ----------
     url : see `redis_address.parse`.
     idle_days : users without a behaviour for so long are removed; None: never. It counts from a user's next write on.
+    marker_days : who was forgotten is remembered as such for so long; the same.
     prefix : of all keys.
 
     Raises
@@ -66,8 +67,10 @@ class RedisStore:
         If Redis cannot be reached, or does not let us in.
     """
 
-    def __init__(self, url: str, idle_days: float | None = None, prefix: str = "mindstream") -> None:
-        self.idle_days = idle_days
+    def __init__(
+        self, url: str, idle_days: float | None = None, marker_days: float = MARKER_DAYS, prefix: str = "mindstream"
+    ) -> None:
+        self.idle_days, self.marker_days = idle_days, marker_days
         self.prefix = f"{prefix}:user:".encode()
         self.link = RedisLink(parse(url))
 
@@ -111,7 +114,7 @@ class RedisStore:
 
     def arguments(self, state: UserState, read: Position | None) -> tuple[bytes, ...]:
         """Return a script's arguments for a state and the position of what it was made from."""
-        expires_ms = state.expires_ms(self.idle_days)
+        expires_ms = state.expires_ms(self.idle_days, self.marker_days)
         expires = b"" if expires_ms is None else b"%d" % expires_ms
         return *_comparable(read), *_comparable(state.position), to_bytes(state), expires
 

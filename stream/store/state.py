@@ -21,7 +21,7 @@ from stream.store.history import History, key_of_event
 __all__ = ["DAY_MS", "MARKER_DAYS", "Applied", "Arrival", "UserState", "apply", "encoded", "recomputed"]
 
 DAY_MS = 86_400_000
-MARKER_DAYS = 7.0  # how long it is remembered that a user was forgotten: as long as Kafka keeps events by default
+MARKER_DAYS = 7.0  # how long it is remembered that a user was forgotten, see `Settings.marker_days`
 
 Arrival = tuple[Event | Forget, Position, int]  # what came, where it lies, and when it was published (Unix ms)
 
