@@ -10,6 +10,7 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.cluster import collect_hosts
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.errors import KafkaError, TopicAlreadyExistsError
+from kafka.net.compat import KafkaNetClient
 
 from mindstream.settings import Settings
 from stream.kafka.handshake import shake_hands
@@ -163,6 +164,8 @@ class Cluster:
         try:
             servers = self.bootstrap_servers.split(",")
             shared = {"bootstrap_servers": servers, "api_version": self.api_version, **ALL_CLIENTS}
+            if self.life is None:
+                shared["kafka_client"] = _AskingClient
             return kind(**shared, **self.security.options(), **options)
         except (KafkaError, OSError, ValueError) as error:
             raise self._no_answer(error) from error
@@ -173,6 +176,19 @@ class Cluster:
             f"no Kafka broker answers at {self.bootstrap_servers} ({error}); "
             "is KAFKA_BOOTSTRAP_SERVERS right and the broker up?"
         )
+
+
+class _AskingClient(KafkaNetClient):  # type: ignore[misc]  # kafka-python has no types
+    """A network client that asks for topics without making them.
+
+    By default a broker with `auto.create.topics.enable` makes each topic that is asked for, so whoever still reads a
+    topic that was deleted brings it back, with the broker's own number of partitions. kafka-python (3.0.12) has an
+    option for it, `allow_auto_create_topics`, which it does not pass on.
+    """
+
+    def __init__(self, *arguments: Any, **configs: Any) -> None:
+        super().__init__(*arguments, **configs)
+        self.cluster.config["allow_auto_create_topics"] = False
 
 
 def close_producer(producer: KafkaProducer, within_s: float) -> None:

@@ -1,12 +1,11 @@
 """A topic on a real Kafka, a store, and updaters that a test moves step by step."""
 
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
-from kafka.errors import TopicAlreadyExistsError
 
 from mindstream.settings import Settings
 from model_export.bundle.bundle import Bundle
@@ -121,9 +120,7 @@ class World:
     def create(self) -> None:
         with self.kafka.admin() as admin:
             shape = {"num_partitions": PARTITIONS, "replication_factor": 1}
-            # A running updater may have brought it back: kafka-python cannot be told not to.
-            with suppress(TopicAlreadyExistsError):
-                admin.create_topics({self.topic: shape})
+            admin.create_topics({self.topic: shape})
             admin.wait_for_topics([self.topic])
 
 

@@ -20,8 +20,10 @@ def test_closing_a_producer_ends_without_the_broker(monkeypatch: pytest.MonkeyPa
     with RealKafka(low_cpu=True) as kafka:
         if not kafka.can_restart:
             pytest.skip("only a broker that was started here can be killed")
+        cluster = Cluster(kafka.bootstrap_servers)
+        cluster.ensure_topics(["clicks"], partitions=1)
         before = threading.active_count()
-        events = EventProducer(Cluster(kafka.bootstrap_servers), "clicks")
+        events = EventProducer(cluster, "clicks")
         events.publish(Event("anna", "mug", 1_720_000_000_000))
         kafka.kill()
         events.send(Event("anna", "bowl", 1_720_000_000_001))

@@ -653,8 +653,6 @@ def test_a_topic_deleted_for_a_while(world: World) -> None:
     world.publish(world.clicks("anna", 0, 1))
     updater = world.updater()
     apply_all(updater, 2)
-    # As on a broker that makes no topics by itself; kafka-python does not pass its option for it on.
-    updater.reader.consumer._cluster.config["allow_auto_create_topics"] = False
     world.delete()
     work(updater, lambda: not updater.reader.partitions(), "the group is without partitions")
     world.create()
