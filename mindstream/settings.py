@@ -46,11 +46,62 @@ class Settings(BaseSettings):
         description="PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL",
     )
     sasl_mechanism: str = Field(
-        default="", validation_alias="KAFKA_SASL_MECHANISM", description="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"
+        default="",
+        validation_alias="KAFKA_SASL_MECHANISM",
+        description="PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER, AWS_MSK_IAM or GSSAPI",
     )
     sasl_username: str = Field(default="", validation_alias="KAFKA_SASL_USERNAME", description="user that SASL names")
     sasl_password: SecretStr | None = Field(
         default=None, validation_alias="KAFKA_SASL_PASSWORD", description="that user's password"
+    )
+    sasl_password_file: Path | None = Field(
+        default=None,
+        validation_alias="KAFKA_SASL_PASSWORD_FILE",
+        description="file with that password instead, read again at each authentication",
+    )
+    oauth_endpoint: str = Field(
+        default="",
+        validation_alias="KAFKA_SASL_OAUTHBEARER_TOKEN_ENDPOINT_URL",
+        description="url at which tokens are asked for, by the client credentials grant",
+    )
+    oauth_client_id: str = Field(
+        default="", validation_alias="KAFKA_SASL_OAUTHBEARER_CLIENT_ID", description="client that the endpoint knows"
+    )
+    oauth_client_secret: SecretStr | None = Field(
+        default=None, validation_alias="KAFKA_SASL_OAUTHBEARER_CLIENT_SECRET", description="that client's secret"
+    )
+    oauth_client_secret_file: Path | None = Field(
+        default=None,
+        validation_alias="KAFKA_SASL_OAUTHBEARER_CLIENT_SECRET_FILE",
+        description="file with that secret instead, read again at each renewal",
+    )
+    oauth_scope: str = Field(
+        default="", validation_alias="KAFKA_SASL_OAUTHBEARER_SCOPE", description="scope that tokens are asked for"
+    )
+    oauth_token: SecretStr | None = Field(
+        default=None,
+        validation_alias="KAFKA_SASL_OAUTHBEARER_TOKEN",
+        description="token that is given, instead of an endpoint",
+    )
+    oauth_token_file: Path | None = Field(
+        default=None,
+        validation_alias="KAFKA_SASL_OAUTHBEARER_TOKEN_FILE",
+        description="file with a token that others renew, read again at each authentication",
+    )
+    oauth_extensions: str = Field(
+        default="",
+        validation_alias="KAFKA_SASL_OAUTHBEARER_EXTENSIONS",
+        description="name=value pairs, comma separated, that go to the broker beside the token",
+    )
+    kerberos_service_name: str = Field(
+        default="",
+        validation_alias="KAFKA_SASL_KERBEROS_SERVICE_NAME",
+        description="name of the brokers' principal in GSSAPI; empty: kafka",
+    )
+    kerberos_domain_name: str = Field(
+        default="",
+        validation_alias="KAFKA_SASL_KERBEROS_DOMAIN_NAME",
+        description="host in the brokers' principal; empty: each broker's own",
     )
     ssl_cafile: Path | None = Field(
         default=None,
@@ -65,6 +116,11 @@ class Settings(BaseSettings):
     )
     ssl_key_password: SecretStr | None = Field(
         default=None, validation_alias="KAFKA_SSL_KEY_PASSWORD", description="password of that key, if it has one"
+    )
+    ssl_key_password_file: Path | None = Field(
+        default=None,
+        validation_alias="KAFKA_SSL_KEY_PASSWORD_FILE",
+        description="file with that password instead, read again for each connection",
     )
     topic: str = Field(default="behaviour-events", description="topic of behaviour events, keyed by user_id")
     group: str = Field(default="mindstream-updater", min_length=1, description="consumer group of the updaters")
@@ -187,7 +243,9 @@ class Settings(BaseSettings):
         return value
 
     @field_validator(
-        "behaviours", "home", "api_key", "instance", "log", "ssl_cafile", "ssl_certfile", "ssl_keyfile", mode="before"
+        *("behaviours", "home", "api_key", "instance", "log", "ssl_cafile", "ssl_certfile", "ssl_keyfile"),
+        *("ssl_key_password_file", "sasl_password_file", "oauth_client_secret_file", "oauth_token_file"),
+        mode="before",
     )
     @classmethod
     def _empty_is_unset(cls, value: object, which: ValidationInfo) -> object:
@@ -197,7 +255,10 @@ class Settings(BaseSettings):
         """
         return cls.model_fields[str(which.field_name)].default if value == "" else value
 
-    @field_validator("sasl_username", "sasl_password", "ssl_key_password")
+    @field_validator(
+        *("sasl_username", "sasl_password", "ssl_key_password", "oauth_client_id", "oauth_client_secret"),
+        *("oauth_scope", "oauth_token"),
+    )
     @classmethod
     def _is_text(cls, value: str | SecretStr | None) -> str | SecretStr | None:
         """Refuse bytes that are not UTF-8.

@@ -3,30 +3,37 @@
 import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
 
-from mindstream.files import why_unreadable
 from mindstream.settings import Settings
+from stream.kafka.credentials import sasl_faults
+from stream.kafka.credentials.certificates import Certificates, FreshContext
+from stream.kafka.credentials.kerberos import Kerberos
+from stream.kafka.credentials.mechanisms import register
+from stream.kafka.credentials.oauth import OAuth
+from stream.kafka.credentials.secret import Secret
+from stream.kafka.credentials.tokens import Tokens
 
 __all__ = ["PLAINTEXT", "Security"]
 
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
-MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
 @dataclass(frozen=True)
 class Security:
-    """TLS and SASL of one cluster. Nothing that prints it shows a password.
+    """TLS and SASL of one cluster. Nothing that prints it shows a secret.
 
     Attributes
     ----------
     protocol, mechanism : of PROTOCOLS and MECHANISMS; the mechanism is empty where the protocol has no SASL.
-    username, password : whom SASL names.
+    username, password, password_file : whom SASL names, for mechanisms with passwords.
     cafile : PEM file of the authorities that sign the brokers' certificates; None: those the system trusts.
-    certfile, keyfile, key_password : our own certificate, where brokers ask for one.
+    certfile, keyfile, key_password, key_password_file : our own certificate, where brokers ask for one.
+    oauth, kerberos : what OAUTHBEARER and GSSAPI need.
 
     Raises
     ------
@@ -42,6 +49,10 @@ class Security:
     certfile: Path | None = None
     keyfile: Path | None = None
     key_password: SecretStr | None = field(default=None, repr=False)
+    password_file: Path | None = None
+    key_password_file: Path | None = None
+    oauth: OAuth = field(default_factory=OAuth)
+    kerberos: Kerberos = field(default_factory=Kerberos)
 
     @classmethod
     def configured(cls, settings: Settings) -> "Security":
@@ -55,6 +66,10 @@ class Security:
             certfile=settings.ssl_certfile,
             keyfile=settings.ssl_keyfile,
             key_password=settings.ssl_key_password,
+            password_file=settings.sasl_password_file,
+            key_password_file=settings.ssl_key_password_file,
+            oauth=OAuth.configured(settings),
+            kerberos=Kerberos(settings.kerberos_service_name, settings.kerberos_domain_name),
         )
 
     def __post_init__(self) -> None:
@@ -63,6 +78,8 @@ class Security:
             raise ValueError(fault)
         if self.tls:
             self.context()
+        if self.sasl:
+            register()
 
     @property
     def tls(self) -> bool:
@@ -74,16 +91,58 @@ class Security:
         """Return whether we say who we are."""
         return self.protocol.startswith("SASL_")
 
+    @property
+    def who(self) -> str:
+        """Return whom we say we are, in words."""
+        if self.mechanism == "OAUTHBEARER":
+            return f"the token of {self.oauth.who}"
+        return f"user {self.username!r}" if self.username else "us"
+
+    @cached_property
+    def tokens(self) -> Tokens:
+        """Return the source of tokens, one for all connections."""
+        return Tokens(self.oauth)
+
+    @property
+    def certificates(self) -> Certificates:
+        """Return the certificates of TLS."""
+        password = Secret("KAFKA_SSL_KEY_PASSWORD", self.key_password, self.key_password_file)
+        return Certificates(self.cafile, self.certfile, self.keyfile, password)
+
+    def context(self) -> ssl.SSLContext:
+        """Make the TLS context of our certificates, as their files are now.
+
+        Raises
+        ------
+        ValueError
+            If a file cannot be read or holds something else, or the key's password is wrong.
+        """
+        return self.certificates.context()
+
+    @property
+    def _password(self) -> Secret:
+        """Return the password of SASL."""
+        return Secret("KAFKA_SASL_PASSWORD", self.password, self.password_file)
+
     def options(self) -> dict[str, Any]:
         """Return the options of kafka-python's clients."""
         options: dict[str, Any] = {"security_protocol": self.protocol}
         if self.tls:
-            options["ssl_context"] = self.context()
+            options["ssl_context"] = FreshContext(self.context)
         if self.sasl:
             options["sasl_mechanism"] = self.mechanism
-            options["sasl_plain_username"] = self._sent_username
-            options["sasl_plain_password"] = _revealed(self.password)
+            options |= self._credentials()
         return options
+
+    def _credentials(self) -> dict[str, Any]:
+        """Return the options by which the mechanism says who we are."""
+        if self.mechanism == "OAUTHBEARER":
+            return {"sasl_oauth_token_provider": self.tokens}
+        if self.mechanism == "GSSAPI":
+            return self.kerberos.options()
+        if self.mechanism == "AWS_MSK_IAM":
+            return {}
+        return {"sasl_plain_username": self._sent_username, "sasl_plain_password": self._password}
 
     @property
     def _sent_username(self) -> str:
@@ -95,49 +154,19 @@ class Security:
             return self.username
         return self.username.replace("=", "=3D").replace(",", "=2C")
 
-    def context(self) -> ssl.SSLContext:
-        """Make the TLS context of our certificates.
-
-        Our own rather than file names, so that a wrong file is found here and not in kafka-python's thread.
-
-        Raises
-        ------
-        ValueError
-            If a file holds something else, or the key's password is wrong.
-        """
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        self._trust(context)
-        if self.certfile:
-            self._identify(context, self.certfile)
-        return context
-
-    def _trust(self, context: ssl.SSLContext) -> None:
-        """Load the authorities that we believe."""
-        if self.cafile is None:
-            context.load_default_certs()
-            return
-        try:
-            context.load_verify_locations(self.cafile)
-        except ssl.SSLError as error:
-            raise ValueError(f"KAFKA_SSL_CAFILE is {self.cafile}, which holds no certificate in PEM: {error}") from None
-
-    def _identify(self, context: ssl.SSLContext, certfile: Path) -> None:
-        """Load our own certificate and its key."""
-        try:  # OpenSSL asks on the terminal for a password that it is not given, so it always gets one
-            context.load_cert_chain(certfile, self.keyfile, password=_revealed(self.key_password))
-        except (ssl.SSLError, ValueError) as error:
-            raise ValueError(
-                f"KAFKA_SSL_CERTFILE ({certfile}) and KAFKA_SSL_KEYFILE ({self.keyfile}) are not a certificate and its "
-                f"key in PEM, or KAFKA_SSL_KEY_PASSWORD is not the key's: {error}"
-            ) from None
-
     def faults(self) -> Iterator[str]:
         """Yield what is wrong, the worst first."""
         if self.protocol not in PROTOCOLS:
             yield f"KAFKA_SECURITY_PROTOCOL is {self.protocol!r}; right is one of {', '.join(PROTOCOLS)}"
         yield from self._faults_of_sasl() if self.sasl else self._set_in_vain("SASL")
-        yield from self._faults_of_tls() if self.tls else self._set_in_vain("SSL")
+        yield from self.certificates.faults() if self.tls else self._set_in_vain("SSL")
+
+    def _faults_of_sasl(self) -> Iterator[str]:
+        """Yield a fault for a mechanism that is not ours, and for what it lacks or has no use for."""
+        yield from sasl_faults.faults(self.protocol, self.mechanism, self.variables())
+        if self.mechanism == "OAUTHBEARER":
+            yield from self.oauth.faults()
+        yield from self._password.faults()
 
     def _set_in_vain(self, kind: str) -> Iterator[str]:
         """Yield a fault for each variable of a kind that has no use.
@@ -149,41 +178,16 @@ class Security:
                 right = ", ".join(one for one in PROTOCOLS if kind in one)
                 yield f"{variable} is set, but KAFKA_SECURITY_PROTOCOL is {self.protocol}; right is one of {right}"
 
-    def _faults_of_sasl(self) -> Iterator[str]:
-        """Yield a fault for a mechanism that is not ours, and for a missing name or password."""
-        if self.mechanism not in MECHANISMS:
-            yield f"KAFKA_SASL_MECHANISM is {self.mechanism!r}; right is one of {', '.join(MECHANISMS)}"
-        for variable in ("KAFKA_SASL_USERNAME", "KAFKA_SASL_PASSWORD"):
-            if not self.variables()[variable]:
-                yield f"{variable} is not set; KAFKA_SECURITY_PROTOCOL {self.protocol} needs a user and a password"
-
-    def _faults_of_tls(self) -> Iterator[str]:
-        """Yield a fault for half of a pair, and for files that cannot be read."""
-        given = self.variables()
-        pairs = [("CERTFILE", "KEYFILE"), ("KEYFILE", "CERTFILE"), ("KEY_PASSWORD", "KEYFILE")]
-        for one, other in pairs:
-            if given[f"KAFKA_SSL_{one}"] and not given[f"KAFKA_SSL_{other}"]:
-                yield f"KAFKA_SSL_{one} is set, but KAFKA_SSL_{other} is not; they go together"
-        for variable, value in given.items():
-            if isinstance(value, Path) and (reason := why_unreadable(value)):
-                yield f"{variable} is {value}, which cannot be read ({reason}); right is a file in PEM"
-
-    def variables(self) -> dict[str, str | Path | None]:
-        """Return variable -> what it says."""
+    def variables(self) -> dict[str, object]:
+        """Return variable -> what it says; empty or None where it is not set."""
         return {
             "KAFKA_SASL_MECHANISM": self.mechanism,
             "KAFKA_SASL_USERNAME": self.username,
-            "KAFKA_SASL_PASSWORD": _revealed(self.password),
-            "KAFKA_SSL_CAFILE": self.cafile,
-            "KAFKA_SSL_CERTFILE": self.certfile,
-            "KAFKA_SSL_KEYFILE": self.keyfile,
-            "KAFKA_SSL_KEY_PASSWORD": _revealed(self.key_password),
+            **self._password.variables(),
+            **self.oauth.variables(),
+            **self.kerberos.variables(),
+            **self.certificates.variables(),
         }
-
-
-def _revealed(secret: SecretStr | None) -> str:
-    """Return a secret in the clear; empty if there is none."""
-    return secret.get_secret_value() if secret else ""
 
 
 PLAINTEXT = Security()
