@@ -4,8 +4,8 @@ Everybody who needs capsules comes here: export (parity), publish (golden histor
 meet capsules of another version.
 """
 
-from collections.abc import Mapping, Sequence
-from itertools import chain
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, count, takewhile
 from typing import cast
 
 import msgspec
@@ -15,11 +15,15 @@ import onnxruntime
 from model_export.bundle.bundle import EXTRACTOR, Bundle, BundleError
 from model_export.bundle.time_gaps import time_gaps
 
-__all__ = ["BATCH", "OUTPUTS", "Capsules", "Extractor", "times_at"]
+__all__ = ["BEHAVIOURS", "OUTPUTS", "Capsules", "Extractor", "times_at"]
 
-BATCH = 64  # users of one run: their behaviours fit a core's cache, a run of more takes longer for each
+BEHAVIOURS = 3_200  # of one run, with padding: they fit a core's cache, a run of more takes longer for each
+SHORTEST = 8  # behaviours that a shorter history is padded to; with less, arithmetic units stay empty
 
 OUTPUTS = ("capsules", "interest_mask", "routing_weights")
+
+
+_Known = tuple[list[int], list[int] | slice]  # what `known_behaviours` returns
 
 
 class Capsules(msgspec.Struct, frozen=True, gc=False):
@@ -66,6 +70,7 @@ class Extractor:
             raise BundleError(f"{bundle.path / EXTRACTOR} cannot be loaded: {error}") from error
         self.bundle = bundle
         self.length = bundle.manifest.history_length
+        self.lengths = _padded_lengths(self.session, self.length)
         # One capsule of one user would be summed up in another order than several.
         self.fewest = 2 if bundle.manifest.num_interests == 1 else 1
         self.reads_gaps = any(node.name == "gaps" for node in self.session.get_inputs())
@@ -82,8 +87,8 @@ class Extractor:
     ) -> list[Capsules]:
         """Return the capsules of many users, in their order.
 
-        A user's capsules do not depend, bit for bit, on who else is in the batch: every history is padded to
-        the same L, so the arithmetic of a user is always the same.
+        A user's capsules do not depend, bit for bit, on who else is in the batch: a history is padded to a length that
+        follows from its own alone, so the arithmetic of a user is always the same.
 
         Parameters
         ----------
@@ -97,36 +102,55 @@ class Extractor:
         -------
         One Capsules a user.
         """
-        capsules: list[Capsules] = []
-        for at in range(0, len(histories), BATCH):
-            part = slice(at, at + BATCH)
-            some = histories[part]
-            times = times_ms[part] if times_ms is not None and self.reads_gaps else None
-            capsules += self._encode_batch(some, profiles[part] if profiles else [{}] * len(some), times)
-        return capsules
+        known = [self.known_behaviours(history) for history in histories]
+        profiles = profiles or [{}] * len(histories)
+        times_ms = times_ms if self.reads_gaps else None
+        of_user: dict[int, Capsules] = {}
+        for users, length in self._runs(np.fromiter((len(rows) for rows, _ in known), np.int64, len(known))):
+            made = self._run_users(
+                [histories[user] for user in users],
+                [known[user] for user in users],
+                [profiles[user] for user in users],
+                [times_ms[user] for user in users] if times_ms is not None else None,
+                length,
+            )
+            of_user.update(zip(users, made, strict=True))
+        return [of_user[user] for user in range(len(histories))]
 
-    def _encode_batch(
+    def _runs(self, counts: np.ndarray) -> Iterator[tuple[list[int], int]]:
+        """Yield the users of each run of the graph, and the length that their behaviours are padded to.
+
+        Parameters
+        ----------
+        counts : int64 (users,), how many behaviours are read of each.
+        """
+        fitting = np.searchsorted(self.lengths, counts)
+        for place, length in enumerate(self.lengths):
+            users, most = np.flatnonzero(fitting == place).tolist(), max(1, BEHAVIOURS // length)
+            yield from ((users[at : at + most], length) for at in range(0, len(users), most))
+
+    def _run_users(
         self,
         histories: Sequence[Sequence[str]],
+        known: Sequence[_Known],
         profiles: Sequence[Mapping[str, str]],
         times_ms: Sequence[Sequence[int]] | None,
+        length: int,
     ) -> list[Capsules]:
-        """Return the capsules of at most BATCH users; arguments are those of `encode`."""
-        known = [self.known_behaviours(history) for history in histories]
+        """Return the capsules of the users of one run, whose behaviours are padded to a length."""
         counts = np.zeros(max(self.fewest, len(known)), dtype=np.int64)
         counts[: len(known)] = [len(item_rows) for item_rows, _ in known]
-        mask = np.arange(self.length) < counts[:, None]  # (B, L)
+        mask = np.arange(length) < counts[:, None]  # (B, L)
         rows = np.zeros(mask.shape, dtype=np.int64)  # (B, L)
         rows[mask] = np.fromiter(chain.from_iterable(item_rows for item_rows, _ in known), np.int64, counts.sum())
         gaps = _gap_matrix(times_ms, [places for _, places in known], mask)
         vectors, active, weights = self.run(rows, mask, self.profile_matrix(profiles, len(counts)), gaps)
         importance = weights.sum(2) / np.maximum(counts, 1)[:, None].astype(np.float32)  # (B, K)
-        version, all_active = self.bundle.version, np.all(active, axis=1)
+        version, kept = self.bundle.version, _kept(active)
         capsules = []
         for user, history in enumerate(histories):
-            kept = slice(None) if all_active[user] else active[user]
-            spread = _spread_weights(weights[user, kept, : counts[user]], known[user][1], len(history))
-            capsules.append(Capsules(vectors[user, kept], importance[user, kept], spread, version))
+            spread = _spread_weights(weights[user, kept[user]], known[user][1], len(history))
+            capsules.append(Capsules(vectors[user, kept[user]], importance[user, kept[user]], spread, version))
         return capsules
 
     def known_behaviours(self, history: Sequence[str]) -> tuple[list[int], list[int] | slice]:
@@ -160,8 +184,8 @@ class Extractor:
         int64 (users, P)
         """
         matrix = np.zeros((users, len(self.profile_rows)), dtype=np.int64)
-        for user, profile in enumerate(profiles):
-            matrix[user] = [rows.get(profile.get(name, ""), 0) for name, rows in self.profile_rows.items()]
+        for field, (name, rows) in enumerate(self.profile_rows.items()):
+            matrix[: len(profiles), field] = [rows.get(profile.get(name, ""), 0) for profile in profiles]
         return matrix
 
     def run(self, rows: np.ndarray, mask: np.ndarray, profile: np.ndarray, gaps: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -196,6 +220,19 @@ class Extractor:
         return inputs
 
 
+def _padded_lengths(session: onnxruntime.InferenceSession, longest: int) -> list[int]:
+    """Return the lengths that histories are padded to, ascending: powers of two, and the longest at the end.
+
+    Most users have few behaviours, and the cost of a run grows with the padding. A graph that is made for one length
+    gets that alone.
+    """
+    [fixed] = [node.shape[1] for node in session.get_inputs() if node.name == "mask"]
+    if isinstance(fixed, int):
+        return [longest]
+    powers = takewhile(lambda length: length < longest, (SHORTEST << doubled for doubled in count()))
+    return [*powers, longest]
+
+
 def _gap_matrix(
     times_ms: Sequence[Sequence[int]] | None, places: Sequence[list[int] | slice], mask: np.ndarray
 ) -> np.ndarray:
@@ -216,8 +253,24 @@ def times_at(times_ms: Sequence[int], places: list[int] | slice) -> Sequence[int
     return times_ms[places] if isinstance(places, slice) else [times_ms[place] for place in places]
 
 
+def _kept(active: np.ndarray) -> list[slice] | list[np.ndarray]:
+    """Return which capsules each user has, as something to index them with.
+
+    Parameters
+    ----------
+    active : bool (B, K)
+    """
+    numbers = active.sum(1)
+    if np.array_equal(active, np.arange(active.shape[1]) < numbers[:, None]):  # a slice is much quicker to take
+        return [slice(number) for number in numbers.tolist()]
+    return list(active)
+
+
 def _spread_weights(weights: np.ndarray, places: list[int] | slice, behaviours: int) -> np.ndarray:
     """Spread routing weights (K', L) over the places in the user's history: (K', T)."""
+    read = places.stop - places.start if isinstance(places, slice) else len(places)
+    if read == behaviours:
+        return weights[:, :read]
     spread = np.zeros((len(weights), behaviours), dtype=np.float32)
-    spread[:, places] = weights
+    spread[:, places] = weights[:, :read]
     return spread

@@ -2,17 +2,19 @@
 
 import hashlib
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
 
 from model_export.bundle.bundle import EXTRACTOR, Bundle, draw_routing_logits
-from model_export.bundle.extractor import BATCH, Capsules, Extractor
+from model_export.bundle.extractor import BEHAVIOURS, Capsules, Extractor
 from model_export.export.bundle_writer import export
 from model_export.export.onnx_graph import write_graph
 from model_export.export.parity import largest_difference, random_histories
@@ -165,9 +167,37 @@ def test_capsules_do_not_depend_on_who_else_is_in_the_batch(
 def test_more_users_than_one_run_takes_keep_their_order(
     extractor: Extractor, histories: list[list[str]], profiles: list[dict[str, str]]
 ) -> None:
-    assert BATCH < 3 * 130
-    assert identical(extractor.encode(3 * histories, 3 * profiles), 3 * extractor.encode(histories, profiles))
+    many = BEHAVIOURS // 130
+    assert identical(extractor.encode(many * histories, many * profiles), many * extractor.encode(histories, profiles))
     assert extractor.encode([]) == []
+
+
+def test_a_history_is_padded_to_the_next_power_of_two_or_what_the_model_reads(
+    extractor: Extractor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shapes: list[tuple[int, ...]] = []
+    run = extractor.run
+
+    def noted(rows: np.ndarray, *others: np.ndarray) -> tuple[np.ndarray, ...]:
+        shapes.append(rows.shape)
+        return run(rows, *others)
+
+    monkeypatch.setattr(extractor, "run", noted)
+    extractor.encode([extractor.bundle.item_ids[:1] * behaviours for behaviours in (20, 9, 1, 30, 8, 16, 0)])
+    assert shapes == [(3, 8), (2, 16), (2, 20)]
+
+
+def test_a_graph_that_is_made_for_one_length_gets_that(bundle: Bundle, tmp_path: Path) -> None:
+    shutil.copytree(bundle.path, tmp_path / "fixed")
+    graph = onnx.load(tmp_path / "fixed" / EXTRACTOR)
+    for one in graph.graph.input:
+        for dimension in one.type.tensor_type.shape.dim:
+            if dimension.dim_param == "length":
+                dimension.dim_value = 20
+    onnx.save(graph, tmp_path / "fixed" / EXTRACTOR)
+    [short] = Extractor(Bundle(tmp_path / "fixed")).encode([bundle.item_ids[:3]])
+    [padded] = Extractor(bundle).encode([bundle.item_ids[:3]])
+    assert np.allclose(short.vectors, padded.vectors, atol=1e-5)
 
 
 @pytest.fixture(scope="module")
