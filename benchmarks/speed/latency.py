@@ -170,4 +170,6 @@ def _report(took_ms: dict[str, np.ndarray], rate: float) -> None:
     print(table(["ms", "p50", "p99"], [(names[name], *(f"{ms:.1f}" for ms in both)) for name, both in found.items()]))
     figures = {f"{name}_p50_ms": both[0] for name, both in found.items()}
     figures |= {f"{name}_p99_ms": both[1] for name, both in found.items()}
-    finish({"p50_ms": figures.pop("stored_p50_ms"), "p99_ms": figures.pop("stored_p99_ms"), **figures, "rate": rate})
+    ours = {f"p{percent}_ms": figures.pop(f"stored_p{percent}_ms") for percent in (50, 99)}
+    over = {f"p{percent}_over_kafka": ours[f"p{percent}_ms"] / figures[f"kafka_p{percent}_ms"] for percent in (50, 99)}
+    finish({**ours, **over, **figures, "rate": rate})
