@@ -28,6 +28,7 @@ class Refusal:
 
 RESPONSES: dict[int | str, dict[str, Any]] = {
     "4XX": {"model": Refusal, "description": "What was asked for is not right; the sentence says what would be."},
+    500: {"model": Refusal, "description": "What is stored of the user cannot be read; the sentence says what to do."},
     503: {"model": Refusal, "description": "The capsule store does not answer; ask again later."},
 }
 

@@ -1,7 +1,7 @@
 """The routes of the HTTP API that read: recommendations, interests, similar items."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -13,6 +13,7 @@ from index.api.metrics import ApiMetrics
 from index.api.requests import Batch, InQuery, ItemInPath, Similar, UserInPath
 from index.api.responses import (
     MADE_BY,
+    UNREADABLE,
     BatchOfRecommendations,
     Interests,
     Recommendations,
@@ -27,7 +28,7 @@ from index.recommend.filters import ResolvedRequest
 from index.recommend.recommender import Recommender
 from index.recommend.request import Request
 from model_export.bundle.serving import Serving
-from stream.store.contract import Store
+from stream.store.contract import Store, read_readable
 from stream.store.state import UserState
 
 __all__ = ["Answers"]
@@ -93,7 +94,7 @@ class Answers:
         """Recommend items to one user."""
         recommender = self.serving.current
         resolved = _resolved(recommender, asked.request())
-        [answer] = self._answers(recommender, resolved, [user_id], self.states([user_id]))
+        [answer] = self._answers(recommender, resolved, [user_id], [self.state(user_id)])
         return _as_json(answer)
 
     def batch(self, asked: Batch) -> Response:
@@ -103,8 +104,9 @@ class Answers:
         resolved = _resolved(recommender, asked.request())
         visitors = [one.state() for one in asked.visitors]
         user_ids: list[str | None] = [*asked.user_ids, *[None] * len(visitors)]
-        states = [*self.states(asked.user_ids), *visitors]
-        return _as_json(BatchOfRecommendations(self._answers(recommender, resolved, user_ids, states)))
+        stored, unreadable = self.states(asked.user_ids)
+        answers = self._answers(recommender, resolved, user_ids, [*stored, *visitors], unreadable)
+        return _as_json(BatchOfRecommendations(answers))
 
     def interests(
         self,
@@ -114,7 +116,7 @@ class Answers:
         """Show the interests of one user."""
         recommender = self.serving.current
         snapshot = recommender.catalogue.current
-        [state] = self.states([user_id])
+        state = self.state(user_id)
         found = recommender.interests_for(state, snapshot)
         capsules = found.vectors.tolist() if vectors else [None] * len(found.interests)
         return _as_json(
@@ -149,21 +151,35 @@ class Answers:
         resolved: ResolvedRequest,
         user_ids: Sequence[str | None],
         states: Sequence[UserState | None],
+        unreadable: Collection[str] = (),
     ) -> list[Recommendations]:
         """Recommend items to users whose states were read, and count the answers."""
         found = recommender.answer(states, resolved)
         answers = [
-            _answer_of(user_id, state, one, resolved.snapshot)
+            _no_answer_of(user_id, one) if user_id in unreadable else _answer_of(user_id, state, one, resolved.snapshot)
             for user_id, state, one in zip(user_ids, states, found, strict=True)
         ]
         for one in answers:
             self.metrics.answer(one.path, one.freshness_s)
         return answers
 
-    def states(self, user_ids: Sequence[str]) -> list[UserState | None]:
-        """Read the states of these users, None for one whose record cannot be read.
+    def state(self, user_id: str) -> UserState | None:
+        """Read the state of one user.
 
-        The log says which.
+        Raises
+        ------
+        HTTPException
+            If it cannot be read, 500; if the store does not answer, 503.
+        """
+        [state], unreadable = self.states([user_id])
+        if unreadable:
+            raise HTTPException(500, _cannot_be_read(user_id))
+        return state
+
+    def states(self, user_ids: Sequence[str]) -> tuple[list[UserState | None], Collection[str]]:
+        """Read the states of these users; name those whose state cannot be read, for whom there is None.
+
+        The log says why.
 
         Raises
         ------
@@ -171,17 +187,20 @@ class Answers:
             If the store does not answer; 503.
         """
         try:
-            return self.store.get_many(user_ids) if user_ids else []
+            found, unreadable = read_readable(self.store, user_ids) if user_ids else ([], {})
         except OSError as error:
             log.warning("a request was not answered: %s", error)
             raise HTTPException(
                 503, "the capsule store does not answer; ask again later", {"Retry-After": "1"}
             ) from error
-        except ValueError as error:
-            if len(user_ids) > 1:
-                return [state for user_id in user_ids for state in self.states([user_id])]
-            log.error("user %r is answered as if not known: %s", user_ids[0], error)
-            return [None]
+        for user_id, reason in unreadable.items():
+            log.error("%s: %s", _cannot_be_read(user_id), reason)
+        return found, unreadable.keys()
+
+
+def _cannot_be_read(user_id: str | None) -> str:
+    """Say that a user cannot be read, and what mends that."""
+    return f"what is stored of user {user_id!r} cannot be read; `mindstream stream repair` says why, and what to do"
 
 
 def _resolved(recommender: Recommender, request: Request) -> ResolvedRequest:
@@ -210,6 +229,11 @@ def _answer_of(
         [response_interest(one, snapshot, MADE_BY) for one in found.interests],
         response_candidates(found, snapshot),
     )
+
+
+def _no_answer_of(user_id: str | None, found: Candidates) -> Recommendations:
+    """Return the answer in a batch for a user who cannot be read: no candidates, since some may be unwanted."""
+    return Recommendations(user_id, UNREADABLE, found.model_version, None, [], [], _cannot_be_read(user_id))
 
 
 def _as_json(answer: Any) -> Response:

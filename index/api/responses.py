@@ -13,6 +13,7 @@ from stream.store.state import UserState
 
 __all__ = [
     "MADE_BY",
+    "UNREADABLE",
     "BatchOfRecommendations",
     "Behaviour",
     "Candidate",
@@ -27,7 +28,13 @@ __all__ = [
 
 MADE_BY = 5  # behaviours that an answer with candidates names of each interest
 
+UNREADABLE = "unreadable"  # the path of a user who is not answered
+
 Served = Annotated[str, Field(description='what served: "capsules", "popular", "popular in category" or "similar"')]
+Fault = Annotated[
+    str | None,
+    Field(description='in a batch, why there are no candidates for this user, and path is "unreadable"; else null'),
+]
 Version = Annotated[str, Field(description="of the model and the index")]
 Freshness = Annotated[
     float | None,
@@ -76,6 +83,7 @@ class Recommendations:
     freshness_s: Freshness
     interests: list[Interest]
     candidates: list[Candidate]
+    error: Fault = None
 
 
 @dataclass(frozen=True)

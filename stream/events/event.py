@@ -34,7 +34,7 @@ EventType = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 EventId = Annotated[str, msgspec.Meta(max_length=128)]
 EventTime = Annotated[int, msgspec.Meta(ge=EARLIEST_MS, le=LATEST_MS)]
 
-REASONS = ("empty", "size", "json", "field", "time", "key")  # why a record is no event
+REASONS = ("empty", "size", "json", "field", "time", "key", "user")  # why a record is not applied
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -71,7 +71,7 @@ class Forget:
 
 
 class BadEventError(ValueError):
-    """A record that is no event.
+    """A record that is no event, or one of a user to whom it cannot be applied.
 
     The message names the field, what it holds and what would be right.
 

@@ -1,12 +1,16 @@
 """The contract of capsule stores, wherever they keep user states; one test suite runs over all of them."""
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol, Self
 
 from stream.events.position import Position
 from stream.store.state import UserState
+from stream.store.unreadable import Unreadable, UnreadableUsersError
 
-__all__ = ["LONGEST_KEY", "Store", "key_of"]
+__all__ = ["LONGEST_KEY", "Store", "key_of", "read_readable", "user_ids_among"]
+
+log = logging.getLogger(__name__)
 
 LONGEST_KEY = 511  # bytes; LMDB refuses to look for a longer one, or for an empty one
 
@@ -21,7 +25,13 @@ class Store(Protocol):
     """
 
     def get_many(self, user_ids: Sequence[str]) -> list[UserState | None]:
-        """Read the states of these users, in order; None for a user that is not known."""
+        """Read the states of these users, in order; None for a user that is not known.
+
+        Raises
+        ------
+        UnreadableUsersError
+            If some cannot be read; it has the states of the others.
+        """
         ...
 
     def put_many(self, states: Iterable[UserState], read: Mapping[str, Position | None] = {}) -> set[str]:
@@ -29,7 +39,8 @@ class Store(Protocol):
 
         A state is refused unless what is stored is still what it was made from: else it lacks what somebody else has
         applied since, who reads another partition, or this one because we were thought dead. Comparing and writing a
-        user is one step, whoever else writes. Whether others may see a part of the batch is for each store to say. What
+        user is one step, whoever else writes. What cannot be read is not written over: who finds that by reading may
+        decide on it (`remove_unreadable`). Whether others may see a part of the batch is for each store to say. What
         was written although the call failed is refused when it is put again: it must be read again before.
 
         Parameters
@@ -64,12 +75,36 @@ class Store(Protocol):
 
         When that is, says `UserState.expires_ms`. A store may also do so by itself.
 
-        Users who cannot be read stay.
+        Users who cannot be read stay, and the log names some.
+        """
+        ...
+
+    def unreadable(self, user_ids: Sequence[str]) -> list[Unreadable]:
+        """Return what is stored of those of these users who cannot be read."""
+        ...
+
+    def remove_unreadable(self, found: Iterable[Unreadable]) -> set[str]:
+        """Remove what could not be read, where it is still stored, bit for bit.
+
+        Returns
+        -------
+        The user_ids of whom something else is stored by now, or nothing.
+        """
+        ...
+
+    def put_back(self, removed: Iterable[Unreadable]) -> set[str]:
+        """Store once more what `remove_unreadable` has removed, where nothing is stored since.
+
+        Returns
+        -------
+        The user_ids of whom something is stored; it stays.
         """
         ...
 
     def users(self) -> Iterator[str]:
         """Yield every user_id that is there all the while.
+
+        Keys among the users' that are no user_id (others have written them) are left out; the log says how many.
 
         LMDB gives them in the order of their bytes.
 
@@ -102,3 +137,40 @@ def key_of(user_id: str) -> bytes:
             f"right is 1 to {LONGEST_KEY} bytes of UTF-8"
         )
     return key
+
+
+def read_readable(store: Store, user_ids: Sequence[str]) -> tuple[list[UserState | None], Mapping[str, str]]:
+    """Read the states of these users; of those who cannot be read, return why.
+
+    Returns
+    -------
+    The states in order, None for who is not known or cannot be read; and user_id -> reason.
+    """
+    try:
+        return store.get_many(user_ids), {}
+    except UnreadableUsersError as error:
+        return error.states, error.users
+
+
+def user_ids_among(keys: Iterable[bytes], where: str) -> Iterator[str]:
+    """Yield the user_ids in keys; say at the end how many keys are none.
+
+    Parameters
+    ----------
+    where : the store, for that sentence.
+    """
+    strays, example = 0, b""
+    for key in keys:
+        try:
+            user_id = key.decode() if 0 < len(key) <= LONGEST_KEY else ""
+        except UnicodeDecodeError:
+            user_id = ""
+        if user_id:
+            yield user_id
+        else:
+            strays, example = strays + 1, key
+    if strays:
+        log.warning(
+            "%d keys in %s are no user_id (1 to %d bytes of UTF-8), such as %r: others wrote them, and they stay",
+            *(strays, where, LONGEST_KEY, example[:50]),
+        )

@@ -2,9 +2,8 @@
 
 import logging
 import time
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Self
@@ -12,9 +11,10 @@ from typing import Self
 import lmdb
 
 from stream.events.position import Position
-from stream.store.codec import from_bytes, position_of, to_bytes
-from stream.store.contract import LONGEST_KEY, key_of
+from stream.store.codec import position_of, to_bytes
+from stream.store.contract import LONGEST_KEY, key_of, user_ids_among
 from stream.store.state import MARKER_DAYS, UserState
+from stream.store.unreadable import Unreadable, state_of, states_in
 
 __all__ = ["KEYS_AT_ONCE", "LmdbStore"]
 
@@ -57,7 +57,7 @@ class LmdbStore:
         keys = [user_id.encode() for user_id in user_ids]
         with self.transaction() as transaction:
             values = [transaction.get(key) if 0 < len(key) <= LONGEST_KEY else None for key in keys]
-        return [from_bytes(value) if value is not None else None for value in values]
+        return states_in(user_ids, values, state_of)
 
     def put_many(self, states: Iterable[UserState], read: Mapping[str, Position | None] = {}) -> set[str]:
         """Write states over what they were made from, see `Store`."""
@@ -65,8 +65,7 @@ class LmdbStore:
         refused = set()
         with self.transaction(write=True) as transaction:
             for user_id, key, value in records:
-                stored = transaction.get(key)
-                if (position_of(stored) if stored is not None else None) == read.get(user_id):
+                if _is_of(transaction.get(key), read.get(user_id)):
                     transaction.put(key, value)
                 else:
                     refused.add(user_id)
@@ -89,26 +88,26 @@ class LmdbStore:
         with self._explained("read"):
             self.environment.reader_check()
         removed, now_ms = 0, time.time() * 1000
-        unreadable: Counter[str] = Counter()
+        unreadable: dict[bytes, str] = {}
         for keys in self._pages():
             over = self._over_among(keys, now_ms, unreadable)
             removed += self.remove(over, now_ms) if over else 0
         if unreadable:
-            [(reason, _)] = unreadable.most_common(1)
-            log.warning("%d users stay, whether their time is over or not: %s", unreadable.total(), reason)
+            named = "; ".join(f"{key.decode(errors='replace')!r}: {why}" for key, why in islice(unreadable.items(), 3))
+            log.warning("%d users stay, whether their time is over or not: %s", len(unreadable), named)
         return removed
 
-    def _over_among(self, keys: list[bytes], now_ms: float, unreadable: Counter[str]) -> list[bytes]:
-        """Return the keys of users whose time is over; count why others cannot be read."""
+    def _over_among(self, keys: list[bytes], now_ms: float, unreadable: dict[bytes, str]) -> list[bytes]:
+        """Return the keys of users whose time is over; note why others cannot be read."""
         with self.transaction() as transaction:
             values = [transaction.get(key) for key in keys]
         over = []
         for key, value in zip(keys, values, strict=True):
             try:
-                if self._is_over(value, now_ms):
+                if self._is_over(key, value, now_ms):
                     over.append(key)
             except ValueError as error:
-                unreadable[str(error)] += 1
+                unreadable[key] = str(error)
         return over
 
     def remove(self, keys: list[bytes], now_ms: float) -> int:
@@ -116,18 +115,50 @@ class LmdbStore:
 
         An event may have come since they were looked at.
         """
+        removed = 0
         with self.transaction(write=True) as transaction:
-            return sum(transaction.delete(key) for key in keys if self._is_over(transaction.get(key), now_ms))
+            for key in keys:
+                with suppress(ValueError):  # unreadable by now
+                    removed += self._is_over(key, transaction.get(key), now_ms) and transaction.delete(key)
+        return removed
 
-    def _is_over(self, value: bytes | None, now_ms: float) -> bool:
+    def _is_over(self, key: bytes, value: bytes | None, now_ms: float) -> bool:
         """Tell whether the time of a stored user is over."""
-        expires_ms = from_bytes(value).expires_ms(self.idle_days, self.marker_days) if value is not None else None
+        state = state_of(key.decode(), value)
+        expires_ms = state.expires_ms(self.idle_days, self.marker_days) if state else None
         return expires_ms is not None and expires_ms <= now_ms
+
+    def unreadable(self, user_ids: Sequence[str]) -> list[Unreadable]:
+        """Return what is stored of those of these users who cannot be read."""
+        found = []
+        with self.transaction() as transaction:
+            stored = [(user_id, transaction.get(key_of(user_id))) for user_id in user_ids]
+        for user_id, value in stored:
+            try:
+                state_of(user_id, value)
+            except ValueError as error:
+                found.append(Unreadable(user_id, str(error), value or b""))
+        return found
+
+    def remove_unreadable(self, found: Iterable[Unreadable]) -> set[str]:
+        """Remove what could not be read, see `Store`."""
+        records = [(one.user_id, key_of(one.user_id), one.stored) for one in found]
+        with self.transaction(write=True) as transaction:
+            return {
+                user_id
+                for user_id, key, stored in records
+                if not (transaction.get(key) == stored and transaction.delete(key))
+            }
+
+    def put_back(self, removed: Iterable[Unreadable]) -> set[str]:
+        """Store once more what was removed, see `Store`."""
+        records = [(one.user_id, key_of(one.user_id), one.stored) for one in removed]
+        with self.transaction(write=True) as transaction:
+            return {user_id for user_id, key, stored in records if not transaction.put(key, stored, overwrite=False)}
 
     def users(self) -> Iterator[str]:
         """Yield every user_id, in the order of their bytes."""
-        for keys in self._pages():
-            yield from (key.decode() for key in keys)
+        yield from user_ids_among((key for keys in self._pages() for key in keys), str(self.folder))
 
     def _pages(self) -> Iterator[list[bytes]]:
         """Yield all keys, some at a time."""
@@ -169,3 +200,11 @@ class LmdbStore:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _is_of(stored: bytes | None, read: Position | None) -> bool:
+    """Tell whether what is stored has the Position that was read."""
+    try:
+        return (None if stored is None else position_of(stored)) == read
+    except ValueError:  # unreadable, which nobody can have read
+        return False

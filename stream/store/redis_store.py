@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Self
 
 from stream.events.position import Position
-from stream.store.codec import from_bytes, to_bytes
-from stream.store.contract import key_of
+from stream.store.codec import to_bytes
+from stream.store.contract import key_of, user_ids_among
 from stream.store.redis_address import parse
 from stream.store.redis_link import Command, Foreign, RedisLink, UnknownScript
 from stream.store.state import MARKER_DAYS, UserState
+from stream.store.unreadable import Unreadable, state_of, states_in
 
 __all__ = ["RedisStore"]
 
@@ -36,6 +37,28 @@ if not stored or redis.sha1hex(stored) ~= ARGV[1] then
     return 1
 end
 redis.call('HSET', KEYS[1], 'state', ARGV[2])
+return 0
+"""
+# What a key holds, of any type, together with what of it should be a state.
+LOOK = """
+local type = redis.call('TYPE', KEYS[1]).ok
+if type == 'hash' then
+    return {redis.call('DUMP', KEYS[1]), type, redis.call('HGET', KEYS[1], 'state')}
+end
+return {redis.call('DUMP', KEYS[1]), type, false}
+"""
+REMOVE = """
+if redis.sha1hex(redis.call('DUMP', KEYS[1]) or '') ~= ARGV[1] then
+    return 1
+end
+redis.call('DEL', KEYS[1])
+return 0
+"""
+PUT_BACK = """
+if redis.call('EXISTS', KEYS[1]) == 1 then
+    return 1
+end
+redis.call('RESTORE', KEYS[1], 0, ARGV[1])
 return 0
 """
 
@@ -78,13 +101,13 @@ class RedisStore:
         """Read the states of these users, see `Store`."""
         keys = [self.prefix + user_id.encode() for user_id in user_ids]
         values = self.link.ask([Command(key, ("HGET", key, "state")) for key in keys], "read")
-        return [self._state_in(key, value) for key, value in zip(keys, values, strict=True)]
+        return states_in(user_ids, values, self._state_in)
 
-    def _state_in(self, key: bytes, value: bytes | Foreign | None) -> UserState | None:
-        """Decode the state that a key holds."""
+    def _state_in(self, user_id: str, value: bytes | Foreign | None) -> UserState | None:
+        """Decode the state that a user's key holds."""
         if isinstance(value, Foreign):
-            raise self.foreign(key, value)
-        return None if value is None else from_bytes(value)
+            raise self.foreign(user_id, value)
+        return state_of(user_id, value)
 
     def put_many(self, states: Iterable[UserState], read: Mapping[str, Position | None] = {}) -> set[str]:
         """Write states over what they were made from, see `Store`."""
@@ -97,7 +120,7 @@ class RedisStore:
     def write(self, script: str, users: Sequence[tuple[str, tuple[bytes, ...]]]) -> set[str]:
         """Run a script for each user with its arguments; return the users it refused.
 
-        Those for whom it returns 1.
+        Those for whom it returns 1, or whose key is of another type.
         """
         records = [(self.prefix + key_of(user_id), arguments) for user_id, arguments in users]
         known_by = _sha(script.encode())
@@ -107,9 +130,6 @@ class RedisStore:
         again = self.link.ask([_put("EVAL", script, *records[place]) for place in unknown], "written")
         for place, reply in zip(unknown, again, strict=True):
             replies[place] = reply
-        for (key, _), reply in zip(records, replies, strict=True):
-            if isinstance(reply, Foreign):
-                raise self.foreign(key, reply)
         return {user_id for (user_id, _), reply in zip(users, replies, strict=True) if reply}
 
     def arguments(self, state: UserState, read: Position | None) -> tuple[bytes, ...]:
@@ -118,12 +138,34 @@ class RedisStore:
         expires = b"" if expires_ms is None else b"%d" % expires_ms
         return *_comparable(read), *_comparable(state.position), to_bytes(state), expires
 
-    def foreign(self, key: bytes, reply: Foreign) -> ValueError:
+    def foreign(self, user_id: str, reply: Foreign) -> ValueError:
         """Return the error that says that another program has written a key."""
+        key = self.prefix + user_id.encode()
         return ValueError(
             f"the key {key.decode(errors='replace')!r} in Redis {self.link.address} holds no user of Mindstream: "
             f"{reply.reason}"
         )
+
+    def unreadable(self, user_ids: Sequence[str]) -> list[Unreadable]:
+        """Return what is stored of those of these users who cannot be read."""
+        keys = [self.prefix + key_of(user_id) for user_id in user_ids]
+        replies = self.link.ask([Command(key, ("EVAL", LOOK, 1, key)) for key in keys], "read")
+        found = []
+        for user_id, (stored, kind, value) in zip(user_ids, replies, strict=True):
+            try:
+                known = kind in (b"none", b"hash")
+                self._state_in(user_id, value if known else Foreign(f"it is a {kind.decode()}"))
+            except ValueError as error:
+                found.append(Unreadable(user_id, str(error), stored))
+        return found
+
+    def remove_unreadable(self, found: Iterable[Unreadable]) -> set[str]:
+        """Remove what could not be read, see `Store`."""
+        return self.write(REMOVE, [(one.user_id, (_sha(one.stored),)) for one in found])
+
+    def put_back(self, removed: Iterable[Unreadable]) -> set[str]:
+        """Store once more what was removed, see `Store`."""
+        return self.write(PUT_BACK, [(one.user_id, (one.stored,)) for one in removed])
 
     def remove_expired(self) -> int:
         """Return 0: Redis removes users by itself."""
@@ -132,8 +174,8 @@ class RedisStore:
     def users(self) -> Iterator[str]:
         """Yield every user_id, in no order; one may come twice."""
         pattern = re.sub(rb"([\[\]*?\\^])", rb"\\\1", self.prefix) + b"*"
-        for key in self.link.keys(pattern):
-            yield key[len(self.prefix) :].decode()
+        keys = (key[len(self.prefix) :] for key in self.link.keys(pattern))
+        yield from user_ids_among(keys, f"Redis {self.link.address}, behind {self.prefix.decode()}")
 
     def close(self) -> None:
         """Close the connections."""

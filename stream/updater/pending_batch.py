@@ -1,6 +1,6 @@
 """A batch on its way from poll to commit: what it was decoded to, and what is done of it."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -15,6 +15,8 @@ from stream.kafka.batch import RecordBatch
 from stream.store.state import Arrival, UserState
 
 __all__ = ["PendingBatch", "Stage", "UserEvents", "decode_batch"]
+
+WAY_BACK = "`mindstream stream repair` mends the user, and `dlq redrive` brings the event back"
 
 UserEvents = dict[str, list[Arrival]]  # in the order of each user's partition
 
@@ -37,7 +39,7 @@ class PendingBatch:
     ----------
     batch : the records.
     events : user_id -> the events of the records that count: behaviours, negative and undoing ones, forgets.
-    letters : the records that are no events.
+    letters : the records that are no events, and those of users who cannot be read.
     stage : the first one that is not done.
     written : users whose events are applied and need not be applied again.
     states : user_id -> state, of those whose state was written in this try and is known to be the latest.
@@ -60,6 +62,18 @@ class PendingBatch:
         }
         self.events = {user_id: events for user_id, events in by_user.items() if events}
         self.letters = [letter for letter in self.letters if letter.record.partition in kept]
+
+    def set_aside(self, unreadable: Mapping[str, str]) -> None:
+        """Make dead letters of the events of users who cannot be read: user_id -> why."""
+        users = {
+            (position.partition, position.offset): user_id
+            for user_id in unreadable
+            for _, position, _ in self.events.pop(user_id, [])
+        }
+        for record in self.batch.records:
+            if (user_id := users.get((record.partition, record.offset))) is not None:
+                error = BadEventError("user", f"user {user_id!r} cannot be read: {unreadable[user_id]}; {WAY_BACK}")
+                self.letters.append(DeadLetter(record, error))
 
     def unwritten(self) -> UserEvents:
         """Return the events of the users who are still to be written."""

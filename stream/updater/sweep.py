@@ -8,7 +8,7 @@ from collections.abc import Callable
 from itertools import islice
 
 from model_export.bundle.extractor import Extractor
-from stream.store.contract import Store
+from stream.store.contract import Store, read_readable
 from stream.store.state import UserState, encoded, recomputed
 
 __all__ = ["PAGE", "Sweep"]
@@ -71,17 +71,10 @@ class Sweep:
         return bool(page)
 
     def read(self, users: list[str]) -> list[UserState]:
-        """Read the states of a page, without those that cannot be read.
-
-        Of them updaters complain.
-        """
-        try:
-            found = self.store.get_many(users)
-        except ValueError as error:
-            if len(users) == 1:
-                log.warning("user %r is not swept: %s", users[0], error)
-                return []
-            return [state for user in users for state in self.read([user])]
+        """Read the states of a page, without those that cannot be read."""
+        found, unreadable = read_readable(self.store, users)
+        for user_id, reason in unreadable.items():
+            log.warning("user %r is not swept: %s", user_id, reason)
         return [state for state in found if state is not None]
 
     def is_old(self, state: UserState) -> bool:

@@ -23,7 +23,7 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 
 from kafka import TopicPartition
@@ -32,6 +32,7 @@ from mindstream.settings import Settings
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.serving import AnyServing
 from stream.dead_letters.writer import DeadLetter, write_letters
+from stream.events.event import Forget
 from stream.kafka.batch import RecordBatch
 from stream.kafka.cluster import Cluster
 from stream.kafka.outbox import Outbox
@@ -39,8 +40,9 @@ from stream.kafka.reader import POLL_MS, EventReader
 from stream.monitoring.health import Health
 from stream.monitoring.metrics import Metrics
 from stream.monitoring.observer import Observer
-from stream.store.contract import Store
+from stream.store.contract import Store, read_readable
 from stream.store.state import Applied, Arrival, UserState, apply, encoded
+from stream.store.unreadable import UnreadableUsersError
 from stream.updater import interest_updates
 from stream.updater.pending_batch import PendingBatch, Stage, UserEvents, decode_batch
 from stream.updater.sweeper import Sweeper
@@ -205,7 +207,11 @@ class Updater:
         """
         for _ in range(MOST_TRIES):
             left = pending.unwritten()
-            made = self.apply(left)
+            try:
+                made = self.apply(left)
+            except UnreadableUsersError as error:
+                self._set_aside(pending, error.users)
+                continue
             if not self.reader.still_reads(pending.batch):
                 return False
             refused = self.write(made)
@@ -217,7 +223,22 @@ class Updater:
             )
             if not refused:
                 return True
-        raise OSError(f"{len(refused)} users of the batch were written by others at each of {MOST_TRIES} tries")
+        raise OSError(
+            f"{len(pending.unwritten())} users of the batch were written by others at each of {MOST_TRIES} tries"
+        )
+
+    def _set_aside(self, pending: PendingBatch, unreadable: Mapping[str, str]) -> None:
+        """Let a batch do without users who cannot be read: their events become dead letters.
+
+        Who is forgotten by the batch needs no reading: what is stored of them is removed instead.
+        """
+        forgotten = [
+            user_id for user_id in unreadable if any(isinstance(one, Forget) for one, *_ in pending.events[user_id])
+        ]
+        self.store.remove_unreadable(self.store.unreadable(forgotten))
+        for user_id in forgotten:
+            log.warning("user %r is forgotten, and could not be read before: %s", user_id, unreadable[user_id])
+        pending.set_aside({user_id: why for user_id, why in unreadable.items() if user_id not in forgotten})
 
     def apply(self, by_user: UserEvents) -> list[tuple[Applied, UserState]]:
         """Make the new states of the users that change.
@@ -274,13 +295,14 @@ class Updater:
         `EventReader.is_sure`). After a stall it need not be. A partition may have come and gone meanwhile, and a user
         whose events lie on several partitions may have been written by another updater, which has published that. So
         what a stall leaves behind is read again (`PendingBatch.note_failure`), and so is a user whose events were all
-        applied before: there we wrote nothing.
+        applied before: there we wrote nothing. Of who cannot be read (any more) there is nothing to say.
         """
         written = pending.states if self.reader.is_sure() else {}
         others = [user_id for user_id in pending.events if user_id not in written]
-        read = dict(zip(others, self._read_states(others), strict=True)) if others else {}
-        latest = {**written, **read}
-        return {user_id: latest[user_id] for user_id in pending.events}
+        with self.metrics.timed("get"), self.observer.timed("store get"):
+            found, unreadable = read_readable(self.store, others) if others else ([], {})
+        latest = {**written, **dict(zip(others, found, strict=True))}
+        return {user_id: latest[user_id] for user_id in pending.events if user_id not in unreadable}
 
     def _commit(self, pending: PendingBatch) -> None:
         """Commit the offsets, and with dead letters wait for it.
@@ -381,14 +403,11 @@ class Updater:
 
         Raises
         ------
-        OSError
-            Also where one cannot be read: going on without it would lose its history, so somebody has to look at it.
+        UnreadableUsersError
+            If some cannot be read.
         """
-        try:
-            with self.metrics.timed("get"), self.observer.timed("store get"):
-                return self.store.get_many(list(user_ids))
-        except ValueError as error:
-            raise OSError(str(error)) from error
+        with self.metrics.timed("get"), self.observer.timed("store get"):
+            return self.store.get_many(list(user_ids))
 
 
 def _log_letters(letters: Iterable[DeadLetter]) -> None:

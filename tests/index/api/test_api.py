@@ -397,9 +397,16 @@ def test_a_record_that_cannot_be_read_is_nobody_s_but_its_user_s(
     client = client_of(app_of(bundle, store, tmp_path)[0])
     with store.environment.begin(write=True) as transaction:
         transaction.put(b"broken", b"\xff\xff")
-    answers = client.post("/recommendations", json={"user_ids": ["ann", "broken"]}).json()["answers"]
-    assert [one["path"] for one in answers] == ["capsules", "popular"]
-    assert "user 'broken' is answered as if not known" in caplog.text
+    answers = client.post("/recommendations", json={"user_ids": ["ann", "broken", "nobody"]}).json()["answers"]
+    assert [one["path"] for one in answers] == ["capsules", "unreadable", "popular"]
+    assert [bool(one["candidates"]) for one in answers] == [True, False, True]
+    said = "what is stored of user 'broken' cannot be read; `mindstream stream repair` says why, and what to do"
+    assert [one["error"] for one in answers] == [None, said, None]
+    for path in ("/users/broken/recommendations", "/users/broken/interests"):
+        answer = client.get(path)
+        assert (answer.status_code, error_of(answer)) == (500, said)
+    assert f"{said}: a stored user cannot be read" in caplog.text
+    assert client.get("/healthz").status_code == 200
 
 
 @pytest.mark.redis

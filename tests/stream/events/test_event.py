@@ -84,7 +84,7 @@ def test_unknown_fields_are_let_pass() -> None:
 
 
 def test_all_reasons_are_listed() -> None:
-    assert {bad.reason for bad in BAD_RECORDS.values()} == set(REASONS)
+    assert {bad.reason for bad in BAD_RECORDS.values()} == set(REASONS) - {"user"}  # which says nothing of the record
 
 
 @pytest.mark.parametrize("bad", BAD_RECORDS.values(), ids=BAD_RECORDS.keys())

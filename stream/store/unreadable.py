@@ -1,0 +1,96 @@
+"""Users whose stored state cannot be read: each is named, and everybody else goes on."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from stream.store.codec import from_bytes
+from stream.store.state import UserState
+
+__all__ = ["Unreadable", "UnreadableUsersError", "state_of", "states_in"]
+
+WAY_ON = "`mindstream stream repair` sets aside what is stored"
+
+_Value = TypeVar("_Value")
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """What is stored of a user, where that is no state which this version reads.
+
+    Attributes
+    ----------
+    reason : one sentence.
+    stored : all of it, as the store gives it and takes it back.
+    """
+
+    user_id: str
+    reason: str
+    stored: bytes
+
+
+class UnreadableUsersError(ValueError):
+    """Some of the users who were asked for cannot be read; the others were.
+
+    Attributes
+    ----------
+    users : user_id -> why.
+    states : as asked for, in order; None for who is not known or cannot be read.
+    """
+
+    def __init__(self, users: Mapping[str, str], states: Sequence[UserState | None]) -> None:
+        [(first, reason), *others] = users.items()
+        who = f"{len(users):,} users cannot be read, of them {first!r}" if others else f"user {first!r} cannot be read"
+        super().__init__(f"{who}: {reason}; {WAY_ON}")
+        self.users, self.states = users, list(states)
+
+
+def states_in(
+    user_ids: Sequence[str], values: Iterable[_Value], read: Callable[[str, _Value], UserState | None]
+) -> list[UserState | None]:
+    """Read the states in what a store gave for these users.
+
+    Parameters
+    ----------
+    read : makes a state of a value; ValueError says why it cannot.
+
+    Raises
+    ------
+    UnreadableUsersError
+        If one or several cannot be read.
+    """
+    found: list[UserState | None] = []
+    faults: dict[str, str] = {}
+    for user_id, value in zip(user_ids, values, strict=True):
+        try:
+            found.append(read(user_id, value))
+        except ValueError as error:
+            faults[user_id] = str(error)
+            found.append(None)
+    if faults:
+        raise UnreadableUsersError(faults, found)
+    return found
+
+
+def state_of(user_id: str, value: bytes | None) -> UserState | None:
+    """Read a user's state, and make sure that it is whole and the user's.
+
+    Raises
+    ------
+    ValueError
+        Says why the bytes are no state of this user.
+    """
+    if value is None:
+        return None
+    state = from_bytes(value)
+    history, capsules = state.history, state.capsules
+    if state.user_id != user_id:
+        raise ValueError(f"the state that is stored there is that of user {state.user_id!r}")
+    if not len(history.item_ids) == len(history.event_times_ms) == len(history.event_ids):
+        raise ValueError(
+            f"the history has {len(history.item_ids)} items, {len(history.event_times_ms)} times and "
+            f"{len(history.event_ids)} event_ids"
+        )
+    if len(capsules.vectors) != len(capsules.importance):
+        raise ValueError(f"there are {len(capsules.vectors)} capsules, and importance of {len(capsules.importance)}")
+    return state
