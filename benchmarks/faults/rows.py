@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from benchmarks.faults.forgetting import other_partitioner
 from benchmarks.faults.found import Found
 from benchmarks.faults.kills import sigkill, sigterm
 from benchmarks.faults.letters import malformed
@@ -66,5 +67,8 @@ ROWS = {
     ),
     "redis-down": Row("Redis killed, later slow by 500 ms", redis_down, {"seconds": 5}, ALIKE | {"evictions"}),
     "duplicates": Row("every event twice, shuffled within 60 s", duplicates, {"events": 10_000}, ALIKE),
+    "other-partitioner": Row(
+        "users forgotten whose events lie elsewhere", other_partitioner, {"events": 3_000}, SAME | {"users_came_back"}
+    ),
     "burst": Row("ten times the usual load", burst, {"seconds": 10}, SAME | {"mb_too_many", "without_backlog"}),
 }

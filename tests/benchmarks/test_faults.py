@@ -14,6 +14,7 @@ from kafka import KafkaProducer
 from msgspec import structs
 
 from benchmarks.faults import command
+from benchmarks.faults.forgetting import came_back
 from benchmarks.faults.found import MUST_BE_ZERO, Found
 from benchmarks.faults.kills import quantiles
 from benchmarks.faults.letters import letters_of, publish_with_bad
@@ -30,6 +31,7 @@ from benchmarks.scenario.world import World
 from model_export.bundle.bundle import Bundle
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.serving import FixedServing
+from stream.events.event import Event
 from stream.events.position import Position
 from stream.events.producer import EventProducer
 from stream.store.lmdb_store import LmdbStore
@@ -49,6 +51,7 @@ TINY: dict[str, dict[str, float]] = {
     "dlq": {"seconds": 1},
     "redis-down": {"seconds": 2},
     "duplicates": {"events": 4_000},
+    "other-partitioner": {"events": 3_000},
     "burst": {"seconds": 4},
 }
 MEASURED = {  # none of these is 0 where a row has done what it is there for
@@ -61,6 +64,7 @@ MEASURED = {  # none of these is 0 where a row has done what it is there for
     "dlq": {"resumed_after_s"},
     "redis-down": {"resumed_after_s", "stall_s"},
     "duplicates": {"events", "duplicates"},
+    "other-partitioner": {"records", "users_forgotten", "left_out", "drain_s"},
     "burst": {"events_per_second", "backlog", "drain_s", "rss_before_mb", "peak_rss_mb", "own_before_mb"},
 }
 EVENTS = 400
@@ -134,6 +138,13 @@ def test_what_a_store_drops_is_noticed(home: Home, monkeypatch: pytest.MonkeyPat
         update(home, lambda updater: updater.counts["applied"] >= EVENTS, "one")
     assert verdict(home, EVENTS) == {"lost": EVENTS / 200, "applied_twice": 0, "users_differing": 1}
     assert verdict(home, EVENTS + 5, undisturbed=False) == {"lost": EVENTS / 200 + 5, "applied_twice": 0}
+
+
+def test_a_forgotten_user_who_came_back_is_noticed() -> None:
+    """Of anna and ben, who are forgotten: an event of before is kept, and one of after."""
+    before = [Event(user, "mug", 1_720_000_000_000, event_id=f"{user}-1") for user in ("anna", "ben", "cleo")]
+    kept = {"anna": ["anna-1"], "ben": ["ben-2"], "cleo": ["cleo-1"]}
+    assert came_back(before, {"anna", "ben", "dora"}, kept) == 1
 
 
 def test_a_difference_counts_each_behaviour(home: Home) -> None:
