@@ -177,9 +177,9 @@ class Answers:
         return state
 
     def states(self, user_ids: Sequence[str]) -> tuple[list[UserState | None], Collection[str]]:
-        """Read the states of these users; name those whose state cannot be read, for whom there is None.
+        """Read the states of these users, and name those who cannot be read.
 
-        The log says why.
+        For them there is None, and the log says why.
 
         Raises
         ------
@@ -232,7 +232,10 @@ def _answer_of(
 
 
 def _no_answer_of(user_id: str | None, found: Candidates) -> Recommendations:
-    """Return the answer in a batch for a user who cannot be read: no candidates, since some may be unwanted."""
+    """Return the answer in a batch for a user who cannot be read.
+
+    It has no candidates: among popular items might be what the user has refused.
+    """
     return Recommendations(user_id, UNREADABLE, found.model_version, None, [], [], _cannot_be_read(user_id))
 
 

@@ -2,7 +2,7 @@
 
 import typer
 
-from stream.commands import dead_letters, sweep, users
+from stream.commands import dead_letters, repair, sweep, users
 from stream.commands.broker import broker
 from stream.commands.produce import produce, replay
 from stream.commands.run import run
@@ -10,7 +10,8 @@ from stream.commands.run import run
 __all__ = ["app"]
 
 HELP = (
-    "Keep interest capsules fresh: run | produce | replay | broker; ask and mend: show | export | forget | sweep | dlq."
+    "Keep interest capsules fresh: run | produce | replay | broker; "
+    "ask and mend: show | export | forget | sweep | repair | dlq."
 )
 
 app = typer.Typer(help=HELP, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -18,4 +19,5 @@ for command in (run, produce, replay, broker):
     app.command()(command)
 app.add_typer(users.app)
 app.add_typer(sweep.app)
+app.add_typer(repair.app)
 app.add_typer(dead_letters.app, name="dlq")

@@ -575,24 +575,6 @@ def test_a_broker_that_does_not_answer_is_trouble(world: World, monkeypatch: pyt
     assert updater.health.problem() is None
 
 
-class UnreadableStore(LmdbStore):
-    """A store with one user who cannot be read, as one that another program wrote."""
-
-    def get_many(self, user_ids: Sequence[str]) -> list[UserState | None]:
-        if "evil" in user_ids:
-            raise ValueError("the key of 'evil' holds no user")
-        return super().get_many(user_ids)
-
-
-def test_a_user_who_cannot_be_read_is_waited_for(world: World, tmp_path: Path) -> None:
-    world.publish(world.clicks("evil", 1))
-    with UnreadableStore(tmp_path / "strange") as strange:
-        updater = world.updater(strange)
-        work(updater, lambda: updater.counts["stalls"] >= 2)
-        assert updater.trouble == "the key of 'evil' holds no user"
-        assert world.committed() == 0
-
-
 def test_a_replay_changes_no_byte(world: World) -> None:
     world.publish([*world.clicks("anna", 1, 2, 3), *world.clicks("ben", 4), *world.clicks("anna", 5, first=3)])
     world.send([(b"anna", b"no event")])
