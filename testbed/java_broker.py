@@ -64,7 +64,7 @@ class JavaBroker:
         self.bootstrap_servers = f"127.0.0.1:{port}"
         self.folder = Path(tempfile.mkdtemp(prefix="mindstream-kafka-"))
         self._java = ["java", "-cp", f"{jars}/*"]
-        self._options = [*(LOW_CPU if low_cpu else ()), "-Xmx1G"]
+        self._options = [*(LOW_CPU if low_cpu else ()), "-Xmx1G", *(listeners.java_options() if listeners else ())]
         self._properties = self.folder / "broker.properties"
         self._log = self.folder / "broker.log"
         self._process: subprocess.Popen[bytes] | None = None

@@ -3,11 +3,16 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["MECHANISMS", "PROTOCOLS", "USER", "Listeners"]
+from testbed.token_issuer import AUDIENCE, ISSUER, TokenIssuer
+
+__all__ = ["MECHANISMS", "NAMES", "OAUTH", "PROTOCOLS", "USER", "Listeners"]
 
 USER = "ann"
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 PROTOCOLS = ("SSL", "SASL_PLAINTEXT", "SASL_SSL")
+# Listeners for OAUTHBEARER alone: SIGNED takes the issuer's tokens, UNSECURED any that says who it is for.
+OAUTH = {"SIGNED": "SASL_SSL", "UNSECURED": "SASL_PLAINTEXT"}
+NAMES = (*PROTOCOLS, *OAUTH)
 LOGIN = "org.apache.kafka.common.security"
 
 PROPERTIES = """\
@@ -19,39 +24,64 @@ ssl.truststore.type=PEM
 ssl.truststore.location={authority}
 listener.name.ssl.ssl.client.auth=required
 """
+# A session is as long as the token is good: then the broker asks for another one.
+OAUTH_PROPERTIES = """\
+listener.name.{name}.sasl.enabled.mechanisms=OAUTHBEARER
+listener.name.{name}.oauthbearer.connections.max.reauth.ms=3600000
+listener.name.{name}.oauthbearer.sasl.jaas.config={login}.oauthbearer.OAuthBearerLoginModule required \
+unsecuredLoginStringClaim_sub="broker";
+"""
+# By default Kafka 4.1 reads a token without looking at its signature, whatever keys it is given.
+SIGNED_PROPERTIES = """\
+listener.name.signed.oauthbearer.sasl.server.callback.handler.class={login}.oauthbearer.\
+OAuthBearerValidatorCallbackHandler
+listener.name.signed.sasl.oauthbearer.jwt.validator.class={login}.oauthbearer.BrokerJwtValidator
+listener.name.signed.sasl.oauthbearer.jwks.endpoint.url={jwks}
+listener.name.signed.sasl.oauthbearer.expected.audience={audience}
+listener.name.signed.sasl.oauthbearer.expected.issuer={issuer}
+listener.name.signed.sasl.oauthbearer.clock.skew.seconds=0
+"""
 
 
 @dataclass(frozen=True)
 class Listeners:
-    """One listener for each of PROTOCOLS: SSL asks for a client's certificate, the SASL ones for USER's password.
+    """One listener for each of NAMES: SSL asks for a client's certificate, SASL_ ones for USER's password.
 
     Attributes
     ----------
-    ports : protocol -> port of 127.0.0.1.
+    ports : name -> port of 127.0.0.1.
     authority, server : PEM files of the certificate authority, and of the broker's key and certificate.
+    issuer : whose tokens SIGNED takes.
     """
 
     ports: dict[str, int]
     authority: Path
     server: Path
     password: str
+    issuer: TokenIssuer
 
-    def address(self, protocol: str) -> str:
+    def address(self, name: str) -> str:
         """Return host:port of a listener."""
-        return f"127.0.0.1:{self.ports[protocol]}"
+        return f"127.0.0.1:{self.ports[name]}"
 
     def added_to(self, properties: str) -> str:
         """Return a broker's properties with these listeners added."""
-        more = "".join(f",{protocol}://{self.address(protocol)}" for protocol in self.ports)
+        more = "".join(f",{name}://{self.address(name)}" for name in self.ports)
         lines = [f"{line}{more}" if _is_listeners(line) else line for line in properties.splitlines()]
         return "\n".join([*lines, self.properties(), *self._logins()]) + "\n"
 
     def properties(self) -> str:
         """Return the properties of all listeners."""
-        themselves = ",".join(f"{protocol}:{protocol}" for protocol in self.ports)
-        return PROPERTIES.format(
+        themselves = ",".join(f"{name}:{OAUTH.get(name, name)}" for name in self.ports)
+        of_all = PROPERTIES.format(
             themselves=themselves, mechanisms=",".join(MECHANISMS), server=self.server, authority=self.authority
         )
+        signed = SIGNED_PROPERTIES.format(login=LOGIN, jwks=self.issuer.jwks.as_uri(), audience=AUDIENCE, issuer=ISSUER)
+        return "".join([of_all, *(OAUTH_PROPERTIES.format(name=one.lower(), login=LOGIN) for one in OAUTH), signed])
+
+    def java_options(self) -> list[str]:
+        """Return the options of Java by which Kafka may read the issuer's keys from a file."""
+        return [f"-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={self.issuer.jwks.as_uri()}"]
 
     def _logins(self) -> list[str]:
         """List the properties that say who may log in.
@@ -64,7 +94,7 @@ class Listeners:
         )
         return [
             f"listener.name.{protocol.lower()}.{mechanism}.sasl.jaas.config={module}"
-            for protocol in self.ports
+            for protocol in PROTOCOLS
             if protocol.startswith("SASL")
             for mechanism, module in modules.items()
         ]

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 RENEWED_AFTER = 0.8  # of a token's life, as Kafka's own client does
 AGAIN_S = 5.0  # between two tries to renew a token that is still good
-LEAST_S = 1.0  # between two askings, also where the broker takes none of the tokens
+LEAST_S = 1.0  # between two askings, also where none gives a token, or the broker takes none of them
 TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]+=*")  # of RFC 6750
 
 
@@ -48,6 +48,7 @@ class Tokens(AbstractTokenProvider):  # type: ignore[misc]  # kafka-python has n
         self.lock = threading.Lock()
         self.kept: _Kept | None = None
         self.asked_at = float("-inf")
+        self.failure: OSError | ValueError | None = None  # of the last asking
 
     def __repr__(self) -> str:
         return f"Tokens({self.oauth!r})"
@@ -67,7 +68,7 @@ class Tokens(AbstractTokenProvider):  # type: ignore[misc]  # kafka-python has n
             If a file cannot be read, or what it holds is no token.
         """
         if not self.oauth.endpoint:
-            return _checked(self.oauth.given_token.reveal().strip(), self.oauth.who)
+            return _checked(self.oauth.given_token.reveal().strip(), self.oauth.given_token.source, self.clock())
         with self.lock:
             if self.kept is None or self.clock() >= self.kept.renew_at:
                 self.kept = self._renewed(self.kept)
@@ -84,16 +85,28 @@ class Tokens(AbstractTokenProvider):  # type: ignore[misc]  # kafka-python has n
                 self.kept = _Kept(self.kept.token, at, at)
 
     def _renewed(self, old: _Kept | None) -> _Kept:
-        """Ask for a token; keep the old one if none comes and it still is good."""
-        now = self.asked_at = self.clock()
+        """Return a new token; the old one if none comes and it still is good."""
+        now = self.clock()
         try:
-            issued = ask_for_token(self.oauth)
-            token = _checked(issued.token, f"what {self.oauth.endpoint} calls an access_token")
+            return self._asked(now)
         except (OSError, ValueError) as error:
             if old is None or now >= old.ends_at:
                 raise
             log.warning("%s; the token before is good for another %.0f s", error, old.ends_at - now)
             return _Kept(old.token, now + AGAIN_S, old.ends_at)
+
+    def _asked(self, now: float) -> _Kept:
+        """Ask the endpoint for a token, unless it has just failed."""
+        if self.failure and now - self.asked_at < LEAST_S:  # a client without a token connects again at once
+            raise self.failure
+        self.asked_at = now
+        try:
+            issued = ask_for_token(self.oauth)
+            token = _checked(issued.token, f"the access_token of {self.oauth.endpoint}", now)
+        except (OSError, ValueError) as error:
+            self.failure = error
+            raise
+        self.failure = None
         life = _life_of(issued, now)
         return _Kept(token, now + life * RENEWED_AFTER, now + life)
 
@@ -116,8 +129,13 @@ def ends_of(token: str) -> float | None:
     return float(ends) if isinstance(ends, int | float) else None
 
 
-def _checked(token: str, source: str) -> str:
-    """Return a token, or raise ValueError without showing it."""
+def _checked(token: str, source: str, now: float) -> str:
+    """Return a token that may be sent; raise ValueError without showing it where it may not."""
     if not TOKEN.fullmatch(token):
         raise ValueError(f"{source} is no token: right are letters, digits and -._~+/ alone (RFC 6750)")
+    ends = ends_of(token)
+    if ends is not None and ends <= now:
+        raise ValueError(
+            f"{source} ended {now - ends:.0f} s ago, by its claim exp; right is a token that is still good"
+        )
     return token

@@ -3,12 +3,10 @@
 import logging
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from kafka import TopicPartition
 from pydantic import SecretStr, ValidationError
 
 import index.__main__
@@ -18,86 +16,21 @@ from mindstream import console, settings
 from mindstream.settings import Settings
 from model_export.bundle.bundle import Bundle
 from model_export.bundle.registry import Registry
-from stream.events.event import Event, decode
-from stream.events.producer import EventProducer
 from stream.kafka.cluster import Cluster
+from stream.kafka.credentials.kerberos import Kerberos
+from stream.kafka.credentials.oauth import OAuth
 from stream.kafka.security import Security
-from testbed import kafka_jars, system_packages
-from testbed.java_broker import JavaBroker, free_ports
-from testbed.listeners import MECHANISMS, PROTOCOLS, USER, Listeners
+from testbed.listeners import MECHANISMS, USER, Listeners
 from testbed.stream_process import StreamProcess
+from tests.stream.kafka.secured import CANARY, configured, goes_through, login, refusal
 from tests.support.certificates import Authority, new_authority
 
-CANARY = "canary-7f3b"
 SASL: dict[str, Any] = {
     "security_protocol": "SASL_PLAINTEXT",
     "sasl_mechanism": "PLAIN",
     "sasl_username": USER,
     "sasl_password": SecretStr(CANARY),
 }
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    system_packages.provide("openssl")
-    return new_authority(tmp_path_factory.mktemp("certificates") / "ours")
-
-
-@pytest.fixture(scope="module")
-def listeners(authority: Authority) -> Iterator[Listeners]:
-    """Those of a running broker; of our own even where the other tests' Kafka is given or in Docker."""
-    system_packages.provide(*kafka_jars.needed_commands())
-    certificate, key = authority.sign("broker", host="127.0.0.1")
-    both = authority.folder / "broker.both"
-    both.write_text(key.read_text() + certificate.read_text())
-    ports = dict(zip(PROTOCOLS, free_ports(len(PROTOCOLS)), strict=True))
-    found = Listeners(ports, authority.certificate, both, CANARY)
-    broker = JavaBroker(kafka_jars.fetch_jars(), found, low_cpu=True)
-    try:
-        broker.start()
-        yield found
-    finally:
-        broker.remove()
-
-
-def configured(listeners: Listeners, protocol: str, **more: Any) -> Cluster:
-    """The cluster that the environment would name."""
-    found = Cluster.configured(
-        Settings(bootstrap_servers=listeners.address(protocol), security_protocol=protocol, **more)
-    )
-    assert found is not None
-    return found
-
-
-def login(mechanism: str, password: str = CANARY) -> dict[str, Any]:
-    return {"sasl_mechanism": mechanism, "sasl_username": USER, "sasl_password": SecretStr(password)}
-
-
-def goes_through(cluster: Cluster, topic: str) -> bool:
-    """Whether an event that is produced is consumed."""
-    cluster.ensure_topics([topic], partitions=1)
-    event = Event("ann", "mug", 1_720_000_000_000)
-    with EventProducer(cluster, topic) as producer:
-        _, offset = producer.publish(event)
-    consumer = cluster.consumer(None, consumer_timeout_ms=80_000)
-    try:
-        consumer.assign([TopicPartition(topic, 0)])
-        consumer.seek(TopicPartition(topic, 0), offset)
-        record = next(consumer)
-        return decode(record.value, record.key, record.timestamp) == event
-    finally:
-        consumer.close()
-
-
-def refusal(cluster: Cluster) -> str:
-    """What is said where the broker does not take us; every client says it."""
-    said = set()
-    for client in (cluster.producer, lambda: cluster.consumer(None), cluster.admin):
-        with pytest.raises(OSError, match="the Kafka broker at") as refused:
-            client()
-        said.add(str(refused.value).split(" (")[0])
-    assert len(said) == 1, said
-    return str(refused.value)
 
 
 @pytest.mark.parametrize("mechanism", MECHANISMS)
@@ -170,7 +103,23 @@ def test_another_protocol_than_the_listener_s(listeners: Listeners, listener: st
     ("given", "sentence"),
     [
         ({"protocol": "TLS"}, "KAFKA_SECURITY_PROTOCOL is 'TLS'; right is one of PLAINTEXT, SSL, SASL_PLAINTEXT, SASL"),
-        ({"mechanism": "OAUTHBEARER"}, "KAFKA_SASL_MECHANISM is 'OAUTHBEARER'; right is one of PLAIN, SCRAM-SHA-256"),
+        ({"mechanism": "DIGEST-MD5"}, "KAFKA_SASL_MECHANISM is 'DIGEST-MD5'; right is one of PLAIN, SCRAM-SHA-256"),
+        ({"mechanism": "OAUTHBEARER"}, "KAFKA_SASL_USERNAME is set, but KAFKA_SASL_MECHANISM is OAUTHBEARER; right is"),
+        ({"password_file": "ca.pem"}, "KAFKA_SASL_PASSWORD and KAFKA_SASL_PASSWORD_FILE are both set; right is one of"),
+        (
+            {"password": None, "password_file": "nowhere"},
+            "KAFKA_SASL_PASSWORD_FILE is .*/nowhere, which cannot be read",
+        ),
+        (
+            {"password": None, "password_file": "empty"},
+            "KAFKA_SASL_PASSWORD_FILE is .*/empty, which is empty; right is a",
+        ),
+        (
+            {"password": None, "password_file": "bytes"},
+            "KAFKA_SASL_PASSWORD_FILE is .*/bytes, which is no text in UTF-8",
+        ),
+        ({"oauth": OAuth(scope="kafka")}, "KAFKA_SASL_OAUTHBEARER_SCOPE is set, but .* is PLAIN; right is OAUTHBEARER"),
+        ({"kerberos": Kerberos("kafka")}, "KAFKA_SASL_KERBEROS_SERVICE_NAME is set, but .* is PLAIN; right is GSSAPI"),
         ({"mechanism": ""}, "KAFKA_SASL_MECHANISM is ''; right is one of"),
         ({"username": ""}, "KAFKA_SASL_USERNAME is not set; KAFKA_SECURITY_PROTOCOL SASL_SSL needs a user and a pass"),
         ({"password": None}, "KAFKA_SASL_PASSWORD is not set; KAFKA_SECURITY_PROTOCOL SASL_SSL needs"),
@@ -184,6 +133,7 @@ def test_another_protocol_than_the_listener_s(listeners: Listeners, listener: st
         ({"certfile": "client.pem"}, "KAFKA_SSL_CERTFILE is set, but KAFKA_SSL_KEYFILE is not; they go together"),
         ({"keyfile": "client.key"}, "KAFKA_SSL_KEYFILE is set, but KAFKA_SSL_CERTFILE is not; they go together"),
         ({"key_password": SecretStr(CANARY)}, "KAFKA_SSL_KEY_PASSWORD is set, but KAFKA_SSL_KEYFILE is not"),
+        ({"key_password_file": "ca.pem"}, "KAFKA_SSL_KEY_PASSWORD_FILE is set, but KAFKA_SSL_KEYFILE is not"),
         ({"cafile": "nowhere.pem"}, r"KAFKA_SSL_CAFILE is .*/nowhere.pem, which cannot be read \(No such file"),
         ({"cafile": "."}, r"KAFKA_SSL_CAFILE is .*, which cannot be read \(Is a directory\); right is a file in PEM"),
         ({"certfile": "client.pem", "keyfile": "nowhere.key"}, "KAFKA_SSL_KEYFILE is .*/nowhere.key, which cannot be"),
@@ -205,6 +155,8 @@ def test_what_is_set_wrong_is_said_before_connecting(
 ) -> None:
     authority.sign("client", password=CANARY)
     (authority.folder / "broker.srl").write_text("no certificate")
+    (authority.folder / "empty").write_text("\n")
+    (authority.folder / "bytes").write_bytes(f"{CANARY}\xff".encode("latin-1"))
     right = {"mechanism": "PLAIN", "username": USER, "password": SecretStr(CANARY), "cafile": "ca.pem"}
     chosen = {"protocol": "SASL_SSL", **right, **given}
     files = {name: authority.folder / value for name, value in chosen.items() if name.endswith("file")}
