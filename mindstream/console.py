@@ -5,6 +5,8 @@ import sys
 from collections.abc import Callable
 from types import TracebackType
 
+from mindstream.repeats import Repeats
+
 __all__ = ["run", "set_up_logs"]
 
 # What takes a while to import is imported where it is used: until this module is there, Ctrl-C is a traceback.
@@ -55,6 +57,7 @@ def _wants_json() -> bool:
 def set_up_logs(as_json: bool) -> None:
     """Log to stderr: errors of all, and what our own rooms say."""
     handler = logging.StreamHandler()
+    handler.addFilter(Repeats("kafka"))  # hundreds of lines a minute while a broker is away
     handler.setFormatter(_json_lines() if as_json else logging.Formatter(TEXT))
     logging.basicConfig(level=logging.ERROR, handlers=[handler])
     for room in (

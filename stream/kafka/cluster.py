@@ -9,7 +9,7 @@ from typing import Any
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.cluster import collect_hosts
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
-from kafka.errors import KafkaError, TopicAlreadyExistsError
+from kafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPartitionError
 from kafka.net.compat import KafkaNetClient
 
 from mindstream.settings import Settings
@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 CONNECTED_WITHIN_S = 5.0
 TOPIC_KNOWN_WITHIN_S = 5.0
+LIFE_ANSWER_MS = 5_000  # a broker that hangs must not keep a reader from its work for longer
 ALL_CLIENTS: dict[str, Any] = {
     "bootstrap_timeout_ms": 10_000,
     "reconnect_backoff_max_ms": 1_000,  # by default clients come back as late as 30 s after the broker
@@ -114,9 +115,9 @@ class Cluster:
             **options,
         )
 
-    def admin(self) -> KafkaAdminClient:
+    def admin(self, **options: Any) -> KafkaAdminClient:
         """Make a client for describing and creating topics."""
-        return self._client(KafkaAdminClient)
+        return self._client(KafkaAdminClient, **options)
 
     def ensure_topics(self, topics: list[str], partitions: int, config: dict[str, str] | None = None) -> None:
         """Create those topics that are not there, with this configuration."""
@@ -245,6 +246,12 @@ class TopicLife:
 
     Apache Kafka gives every life a topic_id. All topics of the embedded broker live as long as the broker.
 
+    Attributes
+    ----------
+    admin : the client that asks; None for the embedded broker.
+    gone : whether the broker said when it was last asked that there is no such topic.
+    trouble : why the broker could not be asked the last time; None where it could.
+
     Raises
     ------
     OSError
@@ -253,11 +260,14 @@ class TopicLife:
 
     def __init__(self, cluster: Cluster, topic: str) -> None:
         self.topic = topic
-        self.admin = None if cluster.life else cluster.admin()
+        self.gone = False
+        self.trouble: str | None = None
+        self.admin = None if cluster.life else cluster.admin(request_timeout_ms=LIFE_ANSWER_MS)
         self.id = cluster.life or self._ask_until_known() or ""
         if not self.id:
             self.close()
-            raise OSError(f"there is no topic {topic} on {cluster.bootstrap_servers}")
+            why = f"cannot be described: {self.trouble}" if self.trouble else "is not there"
+            raise OSError(f"topic {topic} on {cluster.bootstrap_servers} {why}")
 
     def has_changed(self) -> bool:
         """Ask the broker again; tell whether the topic has another life, which `id` is then.
@@ -287,8 +297,9 @@ class TopicLife:
         try:
             [described] = self.admin.describe_topics([self.topic])
         except KafkaError as error:
-            log.warning("topic %s cannot be described: %s", self.topic, error)
+            self.trouble = str(error)
             return None
+        self.trouble, self.gone = None, described["error_code"] == UnknownTopicOrPartitionError.errno
         return str(described["topic_id"]) if described["error_code"] == 0 else None
 
     def close(self) -> None:

@@ -30,11 +30,13 @@ class Commits:
     Attributes
     ----------
     pending : what is not known to be committed, also what is on its way.
+    reached : the offset that was last added for each partition of ours.
     """
 
     def __init__(self, consumer: KafkaConsumer) -> None:
         self.consumer = consumer
         self.pending: Offsets = {}
+        self.reached: dict[TopicPartition, int] = {}
         self.sent: Offsets = {}  # as it was sent, until the broker answers
         self.next_try = 0.0
         self.trouble = ""
@@ -42,6 +44,7 @@ class Commits:
     def add(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
         """Commit these offsets soon."""
         self.pending.update(offsets)
+        self.reached.update({one: offset.offset for one, offset in offsets.items()})
         self.send_pending()
 
     def send_pending(self) -> None:
@@ -75,6 +78,7 @@ class Commits:
     def drop(self, partitions: Collection[TopicPartition]) -> None:
         """Forget partitions that somebody else commits from now on."""
         self.pending = {one: offset for one, offset in self.pending.items() if one not in partitions}
+        self.reached = {one: offset for one, offset in self.reached.items() if one not in partitions}
 
     def finish(self) -> None:
         """Commit everything and wait for it.

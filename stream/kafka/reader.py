@@ -17,6 +17,7 @@ from kafka.errors import (
     IllegalStateError,
     InvalidRequestError,
     KafkaError,
+    KafkaTimeoutError,
     LogTruncationError,
     NoOffsetForPartitionError,
     OffsetOutOfRangeError,
@@ -28,7 +29,8 @@ from mindstream.settings import Settings
 from stream.kafka.batch import RecordBatch
 from stream.kafka.cluster import Cluster, TopicLife
 from stream.kafka.commits import ANSWER_MS, Commits
-from stream.kafka.watchdog import Progress, Watchdog
+from stream.kafka.progress import OpenTransactions, Progress, ask_progress, partition_names
+from stream.kafka.watchdog import Watchdog
 from stream.monitoring.metrics import Metrics
 from stream.monitoring.observer import Observer
 
@@ -43,6 +45,8 @@ JOINED_WITHIN_S = 15.0
 WATCH_S = 10.0
 STUCK_S = 30.0
 STUCK_POLLS = 20
+# Where offsets are not what they were, which `poll` puts right.
+OFFSET_ERRORS = (NoOffsetForPartitionError, LogTruncationError, OffsetOutOfRangeError)
 SURELY_OURS_S = 8.0  # below the session timeout: nobody is given the partitions of one who was awake so recently
 
 
@@ -57,7 +61,8 @@ class EventReader:
     Attributes
     ----------
     ready : set once the group has given this reader its first partitions.
-    trouble : that the broker is away, or which partitions have events and do not move; None where all is well.
+    trouble : why reading does not go on; None where all is well.
+    note : what may look like trouble and is none; None where there is nothing to say.
 
     Raises
     ------
@@ -76,8 +81,10 @@ class EventReader:
         self.settings, self.metrics, self.observer = settings, metrics, observer
         self.ready = threading.Event()
         self.paused = False
+        self.passed_due = False  # whether the topic has just been seen to be the one whose offsets we have
         self.polls = 0
         self.away: str | None = None
+        self.transactions = OpenTransactions()
         self.watchdog, self.watched = Watchdog(STUCK_S, STUCK_POLLS), time.monotonic()
         self.closing = ExitStack()
         try:
@@ -113,6 +120,9 @@ class EventReader:
     def poll(self, timeout_ms: int = POLL_MS) -> list[ConsumerRecord]:
         """Return the next records; those of one partition are in order.
 
+        Who polls again without a `pause` is done with everything that came before, and so its offsets are committed,
+        also those that hold no event: marks of transactions, and what a transaction took back.
+
         Raises
         ------
         OSError
@@ -125,16 +135,18 @@ class EventReader:
         return records
 
     def _check_group(self) -> None:
-        """Look before a poll at the topic's life, the membership and the progress."""
+        """Look before a poll at the topic's life and the membership."""
         if not self.paused:  # what is not finished yet is of the life that is known
             self._check_life()
         self._check_membership()
-        self._check_progress()
 
     def _poll_consumer(self, timeout_ms: int) -> list[ConsumerRecord]:
         """Poll once; put right what Kafka says is wrong, and return no records then."""
         try:
+            self._check_progress()
             self.commits.send_pending()
+            if self.passed_due and not self.paused:
+                self.commit_passed()
             polled = self.consumer.poll(timeout_ms=timeout_ms)
         except FencedInstanceIdError as error:
             raise self._name_taken() from error
@@ -152,7 +164,7 @@ class EventReader:
             self._join_again()
             return []
         except RetriableError as error:
-            log.warning("events cannot be read from %s now: %s", self.settings.topic, error)
+            self._note_away(f"{self.settings.topic} cannot be read: {error}")
             return []
         except KafkaError as error:
             raise OSError(f"events cannot be read from {self.settings.topic}: {error}") from error
@@ -257,6 +269,29 @@ class EventReader:
             return False
         return True
 
+    def commit_passed(self) -> None:
+        """Commit the positions of all partitions, also over offsets that hold no event; done is all before them.
+
+        Raises
+        ------
+        KafkaError
+            If a position is not known, for the reason of which `poll` takes care.
+        """
+        self.passed_due = False
+        try:
+            positions = {one: self.consumer.position(one, timeout_ms=0) for one in self.consumer.assignment()}
+        except KafkaTimeoutError:  # of a partition that came just now
+            return
+        passed = {one: at for one, at in positions.items() if at is not None and at != self.commits.reached.get(one)}
+        if passed:
+            self.commits.add({one: OffsetAndMetadata(at, "", -1) for one, at in passed.items()})
+
+    def finish(self, all_done: bool) -> None:
+        """Commit what the last polls have passed, if all that they brought is done, before a `close`."""
+        if all_done and not self.paused:
+            with suppress(KafkaError):  # what is not committed is passed again
+                self.commit_passed()
+
     def _commit_all(self) -> None:
         """Commit everything at the end.
 
@@ -283,7 +318,14 @@ class EventReader:
         if time.monotonic() - self.life_checked < LIFE_CHECK_S:
             return
         self.life_checked = time.monotonic()
-        self.start_over_if_made_again()
+        was_gone = self.life.gone
+        self.passed_due = not self.start_over_if_made_again() and not self.life.gone
+        if self.life.trouble:
+            self._note_away(self.life.trouble)
+        elif self.away:
+            self.watched = 0.0  # look at once whether all is well
+        if self.life.gone and not was_gone:
+            log.error("%s", self.trouble)
 
     def start_over_if_made_again(self) -> bool:
         """Read a topic from its start if it was made again, and tell whether it was.
@@ -316,33 +358,72 @@ class EventReader:
         if time.monotonic() - self.watched < WATCH_S:
             return
         self.watched = time.monotonic()
-        partitions = self.consumer.assignment()
+        self._make_sure_of_name()
         try:
-            ends = self.consumer.end_offsets(partitions, timeout_ms=ANSWER_MS)
-            positions = {one: self.consumer.position(one, timeout_ms=ANSWER_MS) for one in partitions}
+            progress = ask_progress(self.consumer, self.life.admin, self.consumer.assignment(), ANSWER_MS)
+        except OFFSET_ERRORS:
+            raise
         except KafkaError as error:
-            self.away = f"the broker does not answer: {error}"
-            self.metrics.lag({})  # unknown
+            self.metrics.progress({})  # unknown
+            if not self.life.gone:
+                self._note_away(str(error))
             return
-        self.away = None
-        progress = {one: Progress(positions[one] or 0, ends[one]) for one in partitions}
-        self.metrics.lag({one.partition: found.lag for one, found in progress.items()})
+        self._note_back()
+        self.transactions.look(progress, self.watched)
+        self.metrics.progress({one.partition: (found.lag, found.held) for one, found in progress.items()})
         if not self.paused:
             self._join_again_if_stuck(progress)
+
+    def _make_sure_of_name(self) -> None:
+        """Commit what is committed already, where we have a name that somebody else may have taken over.
+
+        Only a commit tells: kafka-python (3.0.12) stops its heartbeats then without a word.
+        """
+        if self.settings.instance and not self.is_joining() and not self.commits.pending:
+            self.commits.add({one: OffsetAndMetadata(at, "", -1) for one, at in self.commits.reached.items()})
+
+    def _note_away(self, reason: str) -> None:
+        """Take note that the broker does not answer; log the first time."""
+        if self.away is None:
+            log.warning("the broker does not answer (%s); reading goes on when it does", reason)
+            self.away_since = time.monotonic()
+        self.away = f"the broker does not answer: {reason}"
+
+    def _note_back(self) -> None:
+        """Take note that the broker answers; log where it did not before."""
+        if self.away is not None:
+            log.info("the broker answers again, after %.0f s", time.monotonic() - self.away_since)
+        self.away = None
 
     def _join_again_if_stuck(self, progress: dict[TopicPartition, Progress]) -> None:
         """Join again if a partition has had events for long and has not moved."""
         stuck = self.watchdog.stuck(progress, self.watched, self.polls)
         if stuck:
             self.metrics.stuck(len(stuck))
-            log.error("%s has events and did not move for %.0f s; joining again", _partition_names(stuck), STUCK_S)
+            log.error("%s has events and did not move for %.0f s; joining again", partition_names(stuck), STUCK_S)
             self._join_again()
 
     @property
     def trouble(self) -> str | None:
         """Return why reading does not go on; None if all is well."""
         stuck = self.watchdog.found
-        return self.away or (f"{_partition_names(stuck)} has events and does not move" if stuck else None)
+        if self.life.gone:
+            return (
+                f"topic {self.life.topic} is gone from the broker: it was deleted, and is not made again by updaters; "
+                "reading goes on by itself once somebody makes it"
+            )
+        return self.away or (f"{partition_names(stuck)} has events and does not move" if stuck else None)
+
+    @property
+    def note(self) -> str | None:
+        """Return what may look like trouble and is none; None if there is nothing to say."""
+        if not self.consumer.assignment() and not self.is_joining():
+            return "the group gives this updater no partitions: it has more updaters than the topic has partitions"
+        return self.transactions.note
+
+    def waits_for_partitions(self) -> bool:
+        """Tell whether the group has not said yet which partitions are ours."""
+        return not self.consumer.assignment() and self.is_joining()
 
     def _join_again(self) -> None:
         """Leave the group and join it again.
@@ -382,7 +463,8 @@ class EventReader:
             lost = max(0, go_on - offset)  # none where the log was cut off, and ends before what was read
             self.metrics.count("lost", lost)
             where = f"{partition.topic}[{partition.partition}]@{offset}"
-            log.error("%s is gone from the broker; going on at %d, %d events are lost", where, go_on, lost)
+            # Marks of transactions and what compaction left out have offsets too; what is gone cannot be asked.
+            log.error("%s is gone from the broker; going on at %d, up to %d events are lost", where, go_on, lost)
             self.consumer.seek(partition, go_on)
 
 
@@ -397,22 +479,17 @@ class _Rebalances(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-pyt
 
     def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         self.metrics.rebalanced()
-        log.info("now reading %s", _partition_names(assigned))
+        log.info("now reading %s", partition_names(assigned))
 
     def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         if revoked:
-            log.info("no longer reading %s", _partition_names(revoked))
+            log.info("no longer reading %s", partition_names(revoked))
             self.tell(revoked)
 
     def on_partitions_lost(self, lost: Collection[TopicPartition]) -> None:
-        log.warning("thought dead by the group; somebody else reads %s", _partition_names(lost))
+        log.warning("thought dead by the group; somebody else reads %s", partition_names(lost))
         self.tell(lost)
 
     def tell(self, partitions: Collection[TopicPartition]) -> None:
         for told in self.gone:
             told(partitions)
-
-
-def _partition_names(partitions: Collection[TopicPartition]) -> str:
-    """Write partitions as topic[partition], ... for people."""
-    return ", ".join(f"{topic}[{number}]" for topic, number in sorted(partitions)) or "nothing"

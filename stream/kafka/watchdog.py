@@ -1,24 +1,12 @@
-"""A watchdog that notices a partition with events waiting that does not move."""
+"""A watchdog that notices a partition with events to be read that does not move."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from kafka import TopicPartition
 
-__all__ = ["Progress", "Watchdog"]
+from stream.kafka.progress import Progress
 
-
-@dataclass(frozen=True)
-class Progress:
-    """The offsets of a partition: of the next event to read, and of the next to come."""
-
-    position: int
-    end: int
-
-    @property
-    def lag(self) -> int:
-        """Return the number of events that wait."""
-        return max(0, self.end - self.position)
+__all__ = ["Watchdog"]
 
 
 class Watchdog:
@@ -30,7 +18,7 @@ class Watchdog:
 
     Parameters
     ----------
-    patience_s : how long a partition with lag may stand still.
+    patience_s : how long a partition with events to be read may stand still; an open transaction is no reason.
     patience_polls : how many polls too, for each partition that is read: a poll brings records of one or two of them,
         so where batches take long the others wait for their turn.
     """
@@ -41,7 +29,7 @@ class Watchdog:
         self.found: dict[TopicPartition, int] = {}  # the position where it is stuck
 
     def stuck(self, progress: Mapping[TopicPartition, Progress], now: float, polls: int) -> list[TopicPartition]:
-        """Return the partitions that have had lag and stood still longer than the patience.
+        """Return the partitions that have had events to be read and stood still longer than the patience.
 
         `now` is in seconds.
 
@@ -50,7 +38,7 @@ class Watchdog:
         before = self.moved
         self.moved = {
             partition: before[partition]
-            if one.lag and partition in before and before[partition][0] == one.position
+            if one.readable and partition in before and before[partition][0] == one.position
             else (one.position, now, polls)
             for partition, one in progress.items()
         }
@@ -63,7 +51,7 @@ class Watchdog:
         self.found = {
             partition: one.position
             for partition, one in progress.items()
-            if partition in stuck or (one.lag and self.found.get(partition) == one.position)
+            if partition in stuck or (one.readable and self.found.get(partition) == one.position)
         }
         self.moved |= {partition: (progress[partition].position, now, polls) for partition in stuck}
         return stuck

@@ -11,15 +11,27 @@ PATIENCE_S = 30.0
 class Health:
     """The health of a thread, which the thread tells and others ask for.
 
+    Alive means that the thread goes on; only a restart helps one that does not. Ready means that it does its work, for
+    which it may need others to be there.
+
     Parameters
     ----------
     patience_s : seconds without a beat that are no problem yet.
     clock : seconds that only ever grow.
+
+    Attributes
+    ----------
+    waits_for : what the thread still needs before it is ready, as a sentence; None once it has it.
+    note : what may look like a problem and is none, as a sentence; None where there is nothing to say.
+    checks : each returns a sentence where what the thread needs does not answer now; asked from other threads.
     """
 
     def __init__(self, patience_s: float = PATIENCE_S, clock: Callable[[], float] = time.monotonic) -> None:
         self.patience_s, self.clock = patience_s, clock
         self.reason: str | None = None
+        self.waits_for: str | None = "the updater is starting"
+        self.note: str | None = None
+        self.checks: list[Callable[[], str | None]] = []
         self.beat()
 
     def beat(self) -> None:
@@ -34,13 +46,19 @@ class Health:
         """Note that what kept the thread from working is over."""
         self.reason = None
 
-    def problem(self) -> str | None:
-        """Return what is wrong, as a sentence; None if all is well."""
-        if self.reason:
-            return self.reason
+    def silence(self) -> str | None:
+        """Return that the thread has done nothing for too long, as a sentence; None if it is alive."""
         silent_s = self.clock() - self.last
         if silent_s > self.patience_s:
             return (
                 f"the updater has done nothing for {silent_s:.0f} s; {self.patience_s:.0f} s is the most that is usual"
             )
         return None
+
+    def problem(self) -> str | None:
+        """Return what is wrong, as a sentence; None if all is well."""
+        return self.reason or self.silence()
+
+    def unready(self) -> str | None:
+        """Return why the thread does not do its work now, as a sentence; None if it does."""
+        return self.problem() or self.waits_for or next((said for check in self.checks if (said := check())), None)

@@ -51,6 +51,9 @@ class Metrics:
         self._ages = _Ages("mindstream_event_to_stored_seconds", "From Kafka's having an event to its being stored.")
         self.registry.register(self._ages)
         self._lag = self._gauge("lag_events", "Events of a partition that were not read yet.", "partition")
+        self._held = self._gauge(
+            "open_transaction_events", "Events of a partition that wait for the end of a transaction.", "partition"
+        )
         self._bundle = self._gauge("bundle_info", "1 for the model in use.", "version")
         self._swaps = self._counter("bundle_swaps", "Times that another model was taken over.")
         self._bundles_refused = self._counter("bundles_refused", "Faults for which a bundle was refused.")
@@ -58,6 +61,7 @@ class Metrics:
         self._swept = self._counter("sweep_users", "Users whose capsules a sweep has made anew.")
         self._sweeping = self._gauge("sweeping", "1 while a sweep is going on, else 0.")
         self._healthy = self._gauge("healthy", "1 where /healthz says ok, else 0.")
+        self._ready = self._gauge("ready", "1 where /readyz says ok, else 0.")
         self._timers = {"encode": self._encoding} | {one: self._store.labels(one) for one in TIMED[1:]}
         self._partitions: set[int] = set()
         self._show_zeros()
@@ -100,16 +104,22 @@ class Metrics:
         """Time the block: "encode", or the store's "get" or "put"."""
         return cast(AbstractContextManager[object], self._timers[_known(what, TIMED)].time())
 
-    def lag(self, events: Mapping[int, int]) -> None:
-        """Set the lag: partition -> events not read yet.
+    def progress(self, behind: Mapping[int, tuple[int, int]]) -> None:
+        """Set how far behind the reader is.
 
         A partition that is no longer ours has no lag here.
+
+        Parameters
+        ----------
+        behind : partition -> events not read yet, and how many of them wait for nothing but an open transaction.
         """
-        for partition in self._partitions - events.keys():
+        for partition in self._partitions - behind.keys():
             self._lag.remove(str(partition))
-        for partition, behind in events.items():
-            self._lag.labels(str(partition)).set(behind)
-        self._partitions = set(events)
+            self._held.remove(str(partition))
+        for partition, (events, held) in behind.items():
+            self._lag.labels(str(partition)).set(events)
+            self._held.labels(str(partition)).set(held)
+        self._partitions = set(behind)
 
     def bundle(self, version: str) -> None:
         """Set the version of the model in use."""
@@ -137,6 +147,7 @@ class Metrics:
     def watch(self, health: Health) -> None:
         """Show what this Health says whenever it is asked."""
         self._healthy.set_function(lambda: float(health.problem() is None))
+        self._ready.set_function(lambda: float(health.unready() is None))
 
     @property
     def counts(self) -> Counts[str]:

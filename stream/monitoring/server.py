@@ -1,4 +1,8 @@
-"""The HTTP server of an updater: /metrics for Prometheus, /healthz for whoever restarts what is stuck."""
+"""The HTTP server of an updater: /metrics for Prometheus, and three pages of health.
+
+/livez is for whoever restarts what is stuck, /readyz for whoever waits until work is done, and /healthz, which is older
+than both, says everything that the updater knows to be wrong.
+"""
 
 import logging
 import socket
@@ -43,7 +47,12 @@ class Monitor:
 
     def __init__(self, metrics: Metrics, health: Health, host: str, port: int) -> None:
         metrics.watch(health)
-        pages = {"/metrics": make_wsgi_app(metrics.registry), "/healthz": _health_page(health)}
+        pages = {
+            "/metrics": make_wsgi_app(metrics.registry),
+            "/healthz": _health_page(health.problem, lambda: health.note),
+            "/livez": _health_page(health.silence),
+            "/readyz": _health_page(health.unready, lambda: health.note),
+        }
         try:
             self.server = _server_at(host, port)
         except OSError as error:
@@ -81,28 +90,35 @@ def _site(pages: Mapping[str, WSGIApplication]) -> Callable[..., Iterable[bytes]
         page = pages.get(environ["PATH_INFO"])
         if page:
             return page(environ, start_response)
-        return _plain(start_response, "404 Not Found", f"there are {' and '.join(pages)}")
+        return _plain(start_response, "404 Not Found", f"there are {', '.join(pages)}")
 
     return application
 
 
-def _health_page(health: Health) -> Callable[..., Iterable[bytes]]:
-    """Make the page that answers 200 and "ok", or 503 and what is wrong."""
+def _nothing() -> None:
+    """Say nothing."""
+
+
+def _health_page(
+    wrong: Callable[[], str | None], noted: Callable[[], str | None] = _nothing
+) -> Callable[..., Iterable[bytes]]:
+    """Make the page that answers 200 and "ok", or 503 and what is wrong; a line more where there is a note."""
 
     def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        problem = health.problem()
-        return _plain(start_response, "503 Service Unavailable" if problem else "200 OK", problem or "ok")
+        problem, note = wrong(), noted()
+        lines = [problem or "ok", *([note] if note else [])]
+        return _plain(start_response, "503 Service Unavailable" if problem else "200 OK", "\n".join(lines))
 
     return application
 
 
-def _plain(start_response: StartResponse, status: str, line: str) -> Iterable[bytes]:
-    """Answer with one line of text.
+def _plain(start_response: StartResponse, status: str, text: str) -> Iterable[bytes]:
+    """Answer with text.
 
     A list of headers is made each time: wsgiref adds to it.
     """
     start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
-    return [f"{line}\n".encode()]
+    return [f"{text}\n".encode()]
 
 
 def _server_at(host: str, port: int) -> WSGIServer:

@@ -54,6 +54,8 @@ log = logging.getLogger(__name__)
 RETRY_MS = 500
 MOST_TRIES = 10  # of a user whom others write; each time one of them got further
 SWEEPING_MS = 5
+NOBODY = "-"  # whom a question of the store is about that only asks whether it answers
+NO_PARTITIONS_YET = "the group has not given this updater its partitions yet"
 
 
 def collect_less_garbage() -> None:
@@ -101,6 +103,7 @@ class Updater:
         """
         self.store, self.serving, self.settings = store, serving, settings
         self.metrics, self.health, self.observer = metrics or Metrics(), health or Health(), observer or Observer()
+        self.health.checks.append(self._store_away)
         self.extractor = serving.current
         self.metrics.bundle(self.extractor.bundle.version)
         self.sweeper = Sweeper(store, self.metrics, self._publish_swept)
@@ -133,6 +136,10 @@ class Updater:
             while not stop.is_set():
                 self.step()
                 self.tell_health()
+            self.reader.finish(all_done=self.trouble is None)
+        except BaseException as error:
+            self.health.stuck(f"the updater has ended: {error}")
+            raise
         finally:
             self.close()
 
@@ -333,11 +340,21 @@ class Updater:
     def tell_health(self) -> None:
         """Tell the Health that a step is done, and what keeps the updater from working."""
         self.health.beat()
+        self.health.waits_for = NO_PARTITIONS_YET if self.reader.waits_for_partitions() else None
+        self.health.note = self.reader.note
         trouble = self.trouble or self.reader.trouble
         if trouble:
             self.health.stuck(trouble)
         else:
             self.health.well()
+
+    def _store_away(self) -> str | None:
+        """Return why the store cannot be read now; None if it can."""
+        try:
+            self.store.get_many([NOBODY])
+        except (OSError, ValueError) as error:
+            return str(error)
+        return None
 
     def leave_to_others(self, partitions: Collection[TopicPartition]) -> None:
         """Drop what is not finished of partitions that were taken away.

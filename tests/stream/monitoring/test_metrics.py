@@ -93,9 +93,10 @@ def test_ages_of_a_whole_batch(metrics: Metrics) -> None:
 
 
 def test_lag_of_the_partitions_that_are_ours(metrics: Metrics) -> None:
-    metrics.lag({0: 5, 1: 7})
-    metrics.lag({1: 3, 2: 0})
+    metrics.progress({0: (5, 0), 1: (7, 2)})
+    metrics.progress({1: (3, 3), 2: (0, 0)})
     assert [value(metrics, "lag_events", partition=partition) for partition in "012"] == [None, 3, 0]
+    assert [value(metrics, "open_transaction_events", partition=partition) for partition in "012"] == [None, 3, 0]
 
 
 def test_the_model_in_use(metrics: Metrics) -> None:

@@ -106,7 +106,7 @@ def test_metrics_over_http(served: Monitor, metrics: Metrics, health: Health) ->
 
 @pytest.mark.parametrize("path", ["/", "/metric", "/metrics/", "/healthz/x", "/favicon.ico", "/..%2fmetrics"])
 def test_no_other_page_is_there(served: Monitor, path: str) -> None:
-    assert get(served, path) == (404, "there are /metrics and /healthz\n")
+    assert get(served, path) == (404, "there are /metrics, /healthz, /livez, /readyz\n")
 
 
 def test_metrics_are_for_reading(served: Monitor) -> None:

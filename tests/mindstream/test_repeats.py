@@ -1,0 +1,53 @@
+"""A library that repeats itself is heard once, and then now and then; its clock is the test's."""
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from mindstream.repeats import Repeats
+
+
+class Heard(logging.Handler):
+    """A handler that keeps what is let through, by a clock that the test moves."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now, self.lines = 0.0, list[str]()
+        self.addFilter(Repeats("noisy", clock=lambda: self.now))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(self.format(record))
+
+
+@pytest.fixture
+def heard() -> Iterator[Heard]:
+    handler, root = Heard(), logging.getLogger()
+    root.addHandler(handler)
+    yield handler
+    root.removeHandler(handler)
+
+
+def test_the_first_line_of_a_kind_and_one_a_minute_with_a_count(heard: Heard) -> None:
+    noisy = logging.getLogger("noisy.net")
+    for number in range(70):
+        heard.now = number
+        noisy.error("request %d failed", number)
+    assert heard.lines == ["request 0 failed", "request 60 failed (59 lines like this one were left out)"]
+
+
+def test_all_that_say_that_a_broker_is_away_are_of_one_kind(heard: Heard) -> None:
+    try:
+        raise ConnectionResetError("Connection reset by peer")
+    except ConnectionResetError:
+        logging.getLogger("noisy.net").exception("Connection reset: closing the socket")
+    logging.getLogger("noisy.fetcher").error("Fetch to node %d failed: %s", 1, "KafkaConnectionError: 111 ECONNREFUSED")
+    logging.getLogger("noisy.cluster").error("Metadata refresh: failed %s", "NodeNotReadyError: 1")
+    logging.getLogger("noisy.cluster").error("topic %s is not authorized", "clicks")
+    assert heard.lines == ["Connection reset: closing the socket", "topic clicks is not authorized"]
+
+
+def test_others_may_repeat_themselves(heard: Heard) -> None:
+    for _ in range(3):
+        logging.getLogger("noisy2").error("again")
+    assert heard.lines == ["again"] * 3
