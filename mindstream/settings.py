@@ -155,7 +155,7 @@ class Settings(BaseSettings):
         description="days without a behaviour after which a user is removed; unset: never",
     )
     marker_days: float = Field(
-        default=7.0,
+        default=7,
         gt=0,
         le=36_500,
         allow_inf_nan=False,
@@ -243,7 +243,8 @@ class Settings(BaseSettings):
         return value
 
     @field_validator(
-        *("behaviours", "home", "api_key", "instance", "log", "ssl_cafile", "ssl_certfile", "ssl_keyfile"),
+        *("behaviours", "partitioner", "home", "api_key", "instance", "log"),
+        *("ssl_cafile", "ssl_certfile", "ssl_keyfile"),
         *("ssl_key_password_file", "sasl_password_file", "oauth_client_secret_file", "oauth_token_file"),
         mode="before",
     )

@@ -26,10 +26,11 @@ def test_defaults_need_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_empty_value_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compose passes it on; as a path it would be the working folder."""
-    for name in ("HOME", "LOG", "INSTANCE"):
+    for name in ("HOME", "LOG", "INSTANCE", "PARTITIONER"):
         monkeypatch.setenv(f"MINDSTREAM_{name}", "")
     found = settings.load()
     assert (found.home, found.log, found.instance) == (Path(".mindstream"), None, None)
+    assert found.partitioner == "murmur2"
     settings.load.cache_clear()
 
 
@@ -39,6 +40,8 @@ def test_an_empty_value_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
         ("MINDSTREAM_PARTITIONS", "four", "MINDSTREAM_PARTITIONS is 'four': Input should be a valid integer"),
         ("MINDSTREAM_HISTORY_LENGTH", "0", "MINDSTREAM_HISTORY_LENGTH is '0': Input should be greater than"),
         ("MINDSTREAM_IDLE_DAYS", "0", "MINDSTREAM_IDLE_DAYS is '0': Input should be greater than 0"),
+        ("MINDSTREAM_MARKER_DAYS", "0", "MINDSTREAM_MARKER_DAYS is '0': Input should be greater than 0"),
+        ("MINDSTREAM_PARTITIONER", "sticky", "MINDSTREAM_PARTITIONER is 'sticky': right is murmur2 .Java and kafka-"),
         ("MINDSTREAM_IDLE_DAYS", "inf", "MINDSTREAM_IDLE_DAYS is 'inf': Input should be"),
         (
             "MINDSTREAM_TOPIC",

@@ -8,11 +8,13 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from kafka.partitioner import murmur2
 
 from mindstream.settings import Settings
 from model_export.bundle.bundle import Bundle, write_manifest
@@ -52,6 +54,28 @@ def test_one_click(kafka: KafkaShell) -> None:
     [event] = kafka.events()
     assert (event.user_id, event.item_id, event.event_type) == ("anna", "mug", "click")
     assert before <= event.event_time_ms <= time.time() * 1000
+
+
+def test_a_topic_that_is_not_there_is_not_made(kafka: KafkaShell) -> None:
+    kafka.set(topic=f"{kafka.topic}-misspelt")
+    for command in (("produce", "--user", "anna", "--item", "mug"), ("forget", "anna"), ("dlq", "redrive")):
+        assert f"there is no topic {kafka.topic}-misspelt on " in kafka.fails(*command)
+    with kafka.kafka.admin() as admin:
+        assert f"{kafka.topic}-misspelt" not in admin.list_topics()
+
+
+def test_events_go_where_other_producers_send_them(kafka: KafkaShell) -> None:
+    """By murmur2 as by Java, and where it is said by CRC32, as by librdkafka."""
+    users = ["anna", "ben", "cleo", "dora", "emil"]
+    lines = b"".join(ANNA.replace(b"anna", user.encode()) for user in users)
+    for partitioner in ("murmur2", "crc32"):
+        kafka.set(partitioner=partitioner)
+        assert kafka("produce", stdin=lines)[0] == 0
+    places: dict[str, list[int]] = {}
+    for record in sorted(kafka.kafka.records(kafka.topic), key=lambda one: one.timestamp):
+        places.setdefault(record.key.decode(), []).append(record.partition)
+    assert [places[user][1] for user in users] == [zlib.crc32(user.encode()) % 4 for user in users]
+    assert [places[user][0] for user in users] == [murmur2(user.encode()) % 2**31 % 4 for user in users]
 
 
 def test_one_purchase(kafka: KafkaShell) -> None:
@@ -286,7 +310,8 @@ def test_one_address_of_several_is_enough(kafka: KafkaShell) -> None:
         ("replay", ["--format", "--speed", "--limit"]),
         ("broker", []),
         ("show", ["--json"]),
-        ("forget", []),
+        ("export", ["--no-letters"]),
+        ("forget", ["--no-letters"]),
         ("sweep", []),
         ("dlq list", ["--json", "--limit", "--reason"]),
         ("dlq redrive", ["FILE"]),
@@ -303,7 +328,7 @@ def test_help(shell: Shell, command: str, options: list[str], monkeypatch: pytes
 def test_help_names_every_command(shell: Shell) -> None:
     status, said = shell("--help")
     assert status == 0
-    names = ("run", "produce", "replay", "broker", "show", "forget", "sweep", "dlq")
+    names = ("run", "produce", "replay", "broker", "show", "export", "forget", "sweep", "dlq")
     assert [name for name in names if not re.search(rf"(?m)^\W*{name} ", said)] == []
 
 

@@ -1,10 +1,12 @@
-"""One user, as `show` prints them and `forget` deletes them; user_ids are data and may hold anything."""
+"""One user, as `show` and `export` print them and `forget` deletes them; user_ids are data and may hold anything."""
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from kafka import KafkaProducer
 
 from mindstream.settings import Settings
 from model_export.bundle.bundle import Bundle
@@ -17,8 +19,8 @@ from stream.store.lmdb_store import LmdbStore
 from stream.store.state import UserState
 from testbed.real_kafka import RealKafka
 from testbed.stream_process import StreamProcess
-from tests.support.stream_shell import Shell
-from tests.support.updater_world import START_MS, World, work
+from tests.support.stream_shell import KafkaShell, Shell
+from tests.support.updater_world import PARTITIONS, START_MS, World, work
 
 
 @pytest.fixture
@@ -133,6 +135,73 @@ def test_odd_users(shell: Shell, bundle: Bundle, user_id: str) -> None:
     assert json.loads(said)["history"][0]["event_id"] == user_id
 
 
+def test_everything_is_exported(shell: Shell, bundle: Bundle) -> None:
+    """What `show` says, and when and by which event each item was refused."""
+    history = History((bundle.item_ids[3],), (START_MS,), ("e-1",))
+    refused = Feedback((ItemFeedback("pan", START_MS, "e-2", START_MS + 1, "e-3"), ItemFeedback("mug", START_MS)))
+    more = {"profile": {"age": "30"}, "profile_time_ms": START_MS + 2, "forgotten_ms": START_MS - 1_000}
+    keep(shell, bundle, "anna", history, feedback=refused, **more)
+    shown = json.loads(shell("show", "anna", "--json")[1])
+    status, said = shell("export", "anna", "--no-letters")
+    exported = json.loads(said)
+    assert status == 0
+    assert datetime.now(UTC) - datetime.fromisoformat(exported.pop("exported")) < timedelta(minutes=5)
+    assert exported == shown | {
+        "forgotten": "2024-07-03T09:46:39.000Z",
+        "feedback": [
+            {
+                "item_id": "pan",
+                "refused": "2024-07-03T09:46:40.000Z",
+                "refused_by": "e-2",
+                "wanted_again": "2024-07-03T09:46:40.001Z",
+                "wanted_by": "e-3",
+            },
+            {
+                "item_id": "mug",
+                "refused": "2024-07-03T09:46:40.000Z",
+                "refused_by": None,
+                "wanted_again": None,
+                "wanted_by": None,
+            },
+        ],
+        "profile_time": "2024-07-03T09:46:40.002Z",
+    }
+    assert exported["unwanted"] == ["mug"]
+
+
+def test_nothing_is_exported_of_who_is_not_known(shell: Shell, bundle: Bundle) -> None:
+    keep(shell, bundle, "ben", History(), forgotten_ms=START_MS)
+    status, said = shell("export", "anna", "--no-letters")
+    assert (status, json.loads(shell.stdout)["history"], said.splitlines()[1]) == (1, [], "user 'anna' is not known")
+    status, said = shell("export", "ben", "--no-letters")
+    assert (status, json.loads(shell.stdout)["forgotten"]) == (1, "2024-07-03T09:46:40.000Z")
+    assert "Kafka" in shell.fails("export", "anna")  # its letters are a part of it: nothing is left out in silence
+
+
+def test_dead_letters_are_exported_and_named(kafka: KafkaShell) -> None:
+    """By the key, and by the user_id in what is JSON; those of others are not."""
+    of_anna = {b"anna": b"no JSON", b"other": b'{"user_id": "anna", "item_id": ""}'}
+    of_others = {b"ben": b"anna", b"\xff": b'["anna"]', b"annabel": b'{"user_id": 5}'}
+    with KafkaProducer(bootstrap_servers=kafka.kafka.bootstrap_servers) as producer:
+        for key, value in (of_anna | of_others).items():
+            producer.send(f"{kafka.topic}.dlq", key=key, value=value, headers=[("reason", b"field")]).get(80)
+    places = {
+        one.key: f"{one.topic}[{one.partition}]@{one.offset}" for one in kafka.kafka.records(f"{kafka.topic}.dlq")
+    }
+    status, _ = kafka("export", "anna")
+    assert status == 0
+    letters = json.loads(kafka.stdout)["dead_letters"]
+    assert {one["letter"]: one["value"].encode() for one in letters} == {places[k]: v for k, v in of_anna.items()}
+    status, said = kafka("forget", "anna", "ben")
+    asked, heading, *lines = said.splitlines()
+    assert (status, asked) == (0, f"asked on {kafka.topic} to forget 2 users")
+    assert heading == f"their dead letters stay on {kafka.topic}.dlq as long as Kafka keeps them:"
+    expected = {places[b"anna"]: "anna", places[b"other"]: "anna, other", places[b"ben"]: "ben"}
+    assert sorted(lines) == sorted(f"  {place}  field  {whose}" for place, whose in expected.items())
+    assert kafka("forget", "cleo") == (0, f"asked on {kafka.topic} to forget 1 user\n")
+    assert kafka("forget", "anna", "--no-letters")[1].count("\n") == 1
+
+
 def test_what_is_no_user_id(shell: Shell) -> None:
     assert shell.fails("show", "ann\udcff").endswith(r"'ann\udcff' is no user_id: it is not UTF-8" + "\n")
     for user_id in ("ann\udcff", "", "a" * 128):
@@ -150,14 +219,14 @@ def test_forgotten_and_back_again(world: World) -> None:
     with StreamProcess(world.home, "forget", "anna", odd, variables=environment) as command:
         assert command.ends() == 0, command.said
     assert command.said == f"asked on {world.topic} to forget 2 users\n"
-    step_until_committed(world, 7)
+    step_until_committed(world, 5 + 2 * PARTITIONS)  # a copy on each partition
     for user in ("anna", odd):
         status, said = said_of(world, user)
         assert status == 1
         assert f"user {user!r} was forgotten at " in said
     assert shown(world, "ben") == (0, [world.items[5]])
     world.publish([Event("anna", world.items[6], START_MS - 1000, profile={"region": "south"})])
-    step_until_committed(world, 8)
+    step_until_committed(world, 6 + 2 * PARTITIONS)
     assert shown(world, "anna") == (0, [world.items[6]])
     assert world.state("anna").profile == {"region": "south"}
 

@@ -201,7 +201,7 @@ def test_lines_that_cannot_be_sent(world: World, kafka: KafkaShell) -> None:
         ({name: good[name] for name in good if name != "key"}, "both or none of key and key_base64"),
         ({name: good[name] for name in good if name != "source"}, "missing required field `source`"),
         (good | {"value": good["value"].replace("mug", "m" * 513)}, "$.item_id"),
-        (good | {"published_ms": 1_000_000_000_000}, "more than a day after the event was published"),
+        (good | {"source_ms": 1_000_000_000_000}, "more than a day after the event was published"),
     ]
     lines = as_lines(*(one for one, _ in bad)) + b"\xff\n{\n" + as_lines(good, good)
     status, said = kafka("dlq", "redrive", "-", stdin=lines)
@@ -296,6 +296,7 @@ LETTERS = st.builds(
     st.none() | st.binary() | st.text().map(str.encode),
     st.none() | st.binary() | st.text().map(str.encode),
     st.none() | st.integers(0, 10**9),
+    st.none() | st.integers(0, 2**53),
 )
 
 

@@ -14,16 +14,16 @@ from tests.support.stores import item_of, state
 
 
 def test_without_redis_it_is_lmdb_in_the_home(tmp_path: Path) -> None:
-    with open_store(Settings(home=tmp_path, redis=SecretStr(""), idle_days=2.5)) as store:
+    with open_store(Settings(home=tmp_path, redis=SecretStr(""), idle_days=2.5, marker_days=9)) as store:
         assert isinstance(store, LmdbStore)
-        assert (store.folder, store.idle_days) == (tmp_path / "state", 2.5)
+        assert (store.folder, store.idle_days, store.marker_days) == (tmp_path / "state", 2.5, 9.0)
 
 
 def test_with_redis_it_is_that(real_redis: RealRedis, tmp_path: Path) -> None:
-    settings = Settings(home=tmp_path, redis=SecretStr(real_redis.url), idle_days=2.5)
+    settings = Settings(home=tmp_path, redis=SecretStr(real_redis.url), idle_days=2.5, marker_days=9)
     with open_store(settings) as store:
         assert isinstance(store, RedisStore)
-        assert store.idle_days == 2.5
+        assert (store.idle_days, store.marker_days) == (2.5, 9.0)
         store.put_many([state("anna")])
     with RedisStore(real_redis.url) as store:
         assert item_of(store, "anna") is None  # its time was over long ago
