@@ -2,6 +2,10 @@
 
 import logging
 import threading
+from contextlib import suppress
+from typing import Annotated
+
+import typer
 
 from mindstream import settings
 from model_export.bundle.bundle import Bundle
@@ -10,13 +14,16 @@ from model_export.bundle.registry import Registry
 from model_export.bundle.serving import Serving
 from model_export.bundle.trained_rule import warn_of_another_rule
 from stream.commands.signals import stop_on_signals
+from stream.commands.waiting import StoppedError, Waiting
 from stream.kafka.connect import any_cluster
+from stream.kafka.start import parse_start
 from stream.kafka.topics import warn_of_short_markers
 from stream.monitoring.health import Health
 from stream.monitoring.metrics import Metrics
 from stream.monitoring.server import monitor
 from stream.store.contract import Store
 from stream.store.open_store import open_store
+from stream.updater.first_start import check_first_start
 from stream.updater.updater import Updater, collect_less_garbage
 
 __all__ = ["REMOVE_S", "remove_idle", "run"]
@@ -27,23 +34,43 @@ REPORT_S = 10.0
 REMOVE_S = 3600.0
 
 
-def run() -> None:
+def run(
+    wait: Annotated[
+        bool, typer.Option("--wait/--no-wait", help="Wait for a Kafka or Redis that does not answer at the start.")
+    ] = True,
+    start_at: Annotated[
+        str | None,
+        typer.Option(
+            help='Where to begin a topic that is new to the group: "beginning", or a time such as 2026-01-31T12:00:00Z.'
+        ),
+    ] = None,
+) -> None:
     """Consume events and keep every user's capsules fresh, until Ctrl-C or SIGTERM.
 
     A model that is published meanwhile is taken over, and the stored capsules
     are brought to it between events.
     """
+    start_ms = parse_start(start_at)
     stop = stop_on_signals()
     collect_less_garbage()
     metrics, health = Metrics(), Health()
     serving = Serving(Registry(settings.load().models), _warm_extractor, lambda *_: metrics.bundle_refused())
+    waiting = Waiting(stop, health, wait)
+
+    def connected() -> Updater:
+        """Make the updater, unless it has to be said first where it begins."""
+        if start_ms is None:
+            check_first_start(cluster, store, settings.load())
+        return Updater(cluster, store, serving, settings.load(), metrics, health, start_ms=start_ms or 0)
+
     with (
+        suppress(StoppedError),
         monitor(settings.load(), metrics, health),
         any_cluster() as cluster,
-        open_store(settings.load()) as store,
+        waiting.until_made(lambda: open_store(settings.load())) as store,
         serving,
     ):
-        updater = Updater(cluster, store, serving, settings.load(), metrics, health)
+        updater = waiting.until_made(connected)
         log.info("model %s; reading %s at %s", serving.version, settings.load().topic, cluster.bootstrap_servers)
         warn_of_short_markers(cluster, settings.load())
         threading.Thread(target=_report, args=(updater, stop), daemon=True).start()

@@ -9,7 +9,7 @@ from typing import Any
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
 from kafka.cluster import collect_hosts
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
-from kafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPartitionError
+from kafka.errors import KafkaError, RetriableError, TopicAlreadyExistsError, UnknownTopicOrPartitionError
 from kafka.net.compat import KafkaNetClient
 
 from mindstream.settings import Settings
@@ -17,7 +17,7 @@ from stream.kafka.handshake import shake_hands
 from stream.kafka.partitioners import partitioner_of
 from stream.kafka.security import PLAINTEXT, Security
 
-__all__ = ["CONNECTED_WITHIN_S", "Cluster", "TopicLife", "close_producer"]
+__all__ = ["CONNECTED_WITHIN_S", "BrokerAwayError", "Cluster", "TopicLife", "close_producer"]
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +38,10 @@ EMBEDDED_CONSUMER: dict[str, Any] = {
     "session_timeout_ms": 4_000,  # whoever joins after another has left waits that long less a second
     "heartbeat_interval_ms": 1_000,
 }
+
+
+class BrokerAwayError(OSError):
+    """No broker answers now; one may do so later."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,7 @@ class Cluster:
         OSError
             If no broker answers.
         """
-        made = self._client(
+        return self._client(
             KafkaProducer,
             acks="all",
             linger_ms=0,
@@ -98,9 +102,6 @@ class Cluster:
             request_timeout_ms=10_000,
             delivery_timeout_ms=20_000,  # also bounds how long close() waits for a broker that is gone
         )
-        # Its option of this name reaches nothing in kafka-python 3.0.12.
-        made._metadata.config["allow_auto_create_topics"] = self.life is not None
-        return made
 
     def consumer(self, group: str | None, **options: Any) -> KafkaConsumer:
         """Make a consumer that commits only when told to, and never jumps to another offset."""
@@ -129,7 +130,8 @@ class Cluster:
             for topic in sorted(set(topics) - set(admin.list_topics())):
                 _create_topic(admin, topic, partitions, config or {})
         except KafkaError as error:
-            raise OSError(f"topics {topics} on {self.bootstrap_servers} cannot be created: {error}") from error
+            kind = BrokerAwayError if isinstance(error, RetriableError) else OSError
+            raise kind(f"topics {topics} on {self.bootstrap_servers} cannot be created: {error}") from error
         finally:
             admin.close()
 
@@ -173,7 +175,8 @@ class Cluster:
 
     def _no_answer(self, error: Exception) -> OSError:
         """Return the error that says that no broker answers."""
-        return OSError(
+        kind = OSError if isinstance(error, ValueError) else BrokerAwayError  # an address that is none stays so
+        return kind(
             f"no Kafka broker answers at {self.bootstrap_servers} ({error}); "
             "is KAFKA_BOOTSTRAP_SERVERS right and the broker up?"
         )
@@ -266,8 +269,10 @@ class TopicLife:
         self.id = cluster.life or self._ask_until_known() or ""
         if not self.id:
             self.close()
-            why = f"cannot be described: {self.trouble}" if self.trouble else "is not there"
-            raise OSError(f"topic {topic} on {cluster.bootstrap_servers} {why}")
+            where = f"topic {topic} on {cluster.bootstrap_servers}"
+            if self.trouble:
+                raise BrokerAwayError(f"{where} cannot be described: {self.trouble}")
+            raise OSError(f"{where} is not there")
 
     def has_changed(self) -> bool:
         """Ask the broker again; tell whether the topic has another life, which `id` is then.

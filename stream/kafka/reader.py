@@ -30,6 +30,7 @@ from stream.kafka.batch import RecordBatch
 from stream.kafka.cluster import Cluster, TopicLife
 from stream.kafka.commits import ANSWER_MS, Commits
 from stream.kafka.progress import OpenTransactions, Progress, ask_progress, partition_names
+from stream.kafka.start import seek_to_start
 from stream.kafka.watchdog import Watchdog
 from stream.monitoring.metrics import Metrics
 from stream.monitoring.observer import Observer
@@ -57,6 +58,8 @@ class EventReader:
     ----------
     gone : told the partitions that are taken away, while `poll` runs.
     observer : told what was polled and what is committed.
+    start_ms : where to begin partitions of which the group has committed nothing: at the first record of this time
+        (Unix, milliseconds) or later; 0: at the beginning.
 
     Attributes
     ----------
@@ -77,8 +80,9 @@ class EventReader:
         metrics: Metrics,
         gone: Callable[[Collection[TopicPartition]], None],
         observer: Observer,
+        start_ms: int = 0,
     ) -> None:
-        self.settings, self.metrics, self.observer = settings, metrics, observer
+        self.settings, self.metrics, self.observer, self.start_ms = settings, metrics, observer, start_ms
         self.ready = threading.Event()
         self.paused = False
         self.passed_due = False  # whether the topic has just been seen to be the one whose offsets we have
@@ -151,7 +155,7 @@ class EventReader:
         except FencedInstanceIdError as error:
             raise self._name_taken() from error
         except NoOffsetForPartitionError as error:
-            self._start_at_the_beginning(error.args[0])
+            self._start(error.args[0])
             return []
         except LogTruncationError as error:
             log.error("%s; reading its start", error)
@@ -436,10 +440,17 @@ class EventReader:
         self.consumer.unsubscribe()
         self.consumer.subscribe([self.settings.topic], listener=self.listener)
 
-    def _start_at_the_beginning(self, partitions: set[TopicPartition]) -> None:
-        """Read partitions from their beginning.
+    def _start(self, partitions: set[TopicPartition]) -> None:
+        """Begin partitions of which the group has committed nothing."""
+        if self.start_over_if_made_again():
+            return
+        try:
+            seek_to_start(self.consumer, partitions, self.start_ms, ANSWER_MS)
+        except KafkaError as error:
+            self._note_away(f"where to begin cannot be asked: {error}")  # poll will say it again
 
-        They are new to the group, or no longer the log that was read before.
+    def _start_at_the_beginning(self, partitions: set[TopicPartition]) -> None:
+        """Read partitions from their beginning, as they are no longer the log that was read before.
 
         Where they were read before after all, the events are replayed, which changes nothing.
         """

@@ -76,6 +76,7 @@ class Updater:
     serving : the extractor of the current model, which is looked at anew for each batch. Where another one is served,
         the stored capsules are brought to it between batches; with a FixedServing nothing is swept.
     observer : told of each batch.
+    start_ms : where to begin partitions that are new to the group, see `EventReader`.
 
     Attributes
     ----------
@@ -93,6 +94,7 @@ class Updater:
         metrics: Metrics | None = None,
         health: Health | None = None,
         observer: Observer | None = None,
+        start_ms: int = 0,
     ) -> None:
         """Connect and join the consumer group.
 
@@ -116,7 +118,7 @@ class Updater:
                 cluster.ensure_topics([settings.updates_topic], settings.partitions, interest_updates.TOPIC_CONFIG)
             self.outbox = Outbox(cluster)
             self.closing.callback(self.outbox.close)
-            self.reader = EventReader(cluster, settings, self.metrics, self.leave_to_others, self.observer)
+            self.reader = EventReader(cluster, settings, self.metrics, self.leave_to_others, self.observer, start_ms)
             self.closing.callback(self.reader.close)
         except BaseException:
             self.close()

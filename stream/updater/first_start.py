@@ -1,0 +1,74 @@
+"""A first start that needs a decision: a topic that is new, and a store that is not."""
+
+from contextlib import closing
+from itertools import islice
+
+from kafka import TopicPartition
+from kafka.errors import KafkaError
+
+from mindstream.settings import Settings
+from stream.kafka.cluster import BrokerAwayError, Cluster, TopicLife
+from stream.store.contract import Store, read_readable
+
+__all__ = ["check_first_start"]
+
+ANSWER_MS = 10_000
+SAMPLE = 1_000  # users who are looked at: a store that has none of a topic's among so many is another topic's
+
+
+def check_first_start(cluster: Cluster, store: Store, settings: Settings) -> None:
+    """Make sure that a group does not begin a topic whose events the store may have from another one.
+
+    After a move to another cluster the same events have other positions, so they would be applied once more.
+
+    Raises
+    ------
+    ValueError
+        If the store has users of other topics only, and the group has committed nothing on this one.
+    OSError
+        If broker or store cannot be asked.
+    """
+    if cluster.life:  # the embedded broker starts empty each time
+        return
+    lives = _lives_in(store)
+    if not lives:
+        return
+    servers = cluster.bootstrap_servers
+    found = f"the store holds users of {len(lives)} other topic{'s' * (len(lives) > 1)} (or of an earlier life of it)"
+    decide = (
+        "if that is meant, say where to begin, `--start-at beginning` or a time such as "
+        "`--start-at 2026-01-31T12:00:00Z`; events that the store has already would count twice, but for those with "
+        "an event_id"
+    )
+    try:
+        life = TopicLife(cluster, settings.topic)
+    except BrokerAwayError:
+        raise
+    except OSError as error:
+        raise ValueError(
+            f"there is no topic {settings.topic} on {servers}, and {found}: it was deleted, or KAFKA_BOOTSTRAP_SERVERS "
+            f"or MINDSTREAM_TOPIC is another than before. Updaters make no topic then; make it, and {decide}"
+        ) from error
+    life.close()
+    if life.id not in lives and not _has_committed(cluster, settings):
+        where = f"group {settings.group} has committed nothing on topic {settings.topic} of {servers}"
+        raise ValueError(f"{where}, and {found}; {decide}")
+
+
+def _lives_in(store: Store) -> set[str]:
+    """Return the lives of the topics that some users of a store were last written from."""
+    found, _ = read_readable(store, list(islice(store.users(), SAMPLE)))
+    return {state.position.topic_life for state in found if state is not None}
+
+
+def _has_committed(cluster: Cluster, settings: Settings) -> bool:
+    """Tell whether the group has committed an offset on any partition of the topic."""
+    with closing(cluster.consumer(settings.group)) as consumer:  # never subscribes, so it is no member
+        try:
+            partitions = consumer.partitions_for_topic(settings.topic) or ()
+            return any(
+                consumer.committed(TopicPartition(settings.topic, number), timeout_ms=ANSWER_MS) is not None
+                for number in partitions
+            )
+        except KafkaError as error:
+            raise BrokerAwayError(f"what group {settings.group} has committed cannot be asked: {error}") from error
