@@ -41,10 +41,10 @@ class World:
         self.closing = ExitStack()
         self.store: LmdbStore = self.closing.enter_context(LmdbStore(self.settings.state))
 
-    def updater(self, store: Store | None = None, **changed: object) -> Updater:
+    def updater(self, store: Store | None = None, start_ms: int = 0, **changed: object) -> Updater:
         """A new updater; closed with the world where the test does not do that before."""
         settings = self.settings.model_copy(update=changed)
-        updater = Updater(self.cluster, store or self.store, self.serving, settings)
+        updater = Updater(self.cluster, store or self.store, self.serving, settings, start_ms=start_ms)
         self.closing.callback(updater.close)
         return updater
 

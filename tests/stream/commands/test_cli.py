@@ -242,7 +242,9 @@ def test_into_redis(home: Path, bundle: Bundle, real_redis: RealRedis) -> None:
 def test_without_the_redis_that_is_configured(home: Path, bundle: Bundle) -> None:
     Registry(Settings(home=home).models).publish(bundle.path)
     address = f"127.0.0.1:{free_ports(1)[0]}"
-    with StreamProcess(home, "run", variables={"MINDSTREAM_REDIS": f"redis://:s3cret@{address}"}) as command:
+    with StreamProcess(
+        home, "run", "--no-wait", variables={"MINDSTREAM_REDIS": f"redis://:s3cret@{address}"}
+    ) as command:
         assert command.ends() == 2
     assert f"error: the capsule store at Redis {address} cannot be opened: " in command.said
     assert "s3cret" not in command.said
@@ -282,7 +284,7 @@ def test_where_no_kafka_answers(home: Path, bundle: Bundle) -> None:
     Registry(Settings(home=home).models).publish(bundle.path)
     address = f"localhost:{free_ports(1)[0]}"
     start = time.monotonic()
-    with StreamProcess(home, "run", variables={"KAFKA_BOOTSTRAP_SERVERS": address}) as command:
+    with StreamProcess(home, "run", "--no-wait", variables={"KAFKA_BOOTSTRAP_SERVERS": address}) as command:
         assert command.ends() == 2
     assert command.said.startswith(f"error: no Kafka broker answers at {address} (")
     assert command.said.endswith("is KAFKA_BOOTSTRAP_SERVERS right and the broker up?\n")
@@ -305,7 +307,7 @@ def test_one_address_of_several_is_enough(kafka: KafkaShell) -> None:
 @pytest.mark.parametrize(
     ("command", "options"),
     [
-        ("run", []),
+        ("run", ["--wait", "--no-wait", "--start-at"]),
         ("produce", ["--user", "--item", "--type"]),
         ("replay", ["--format", "--speed", "--limit"]),
         ("broker", []),
