@@ -147,6 +147,13 @@ class Settings(BaseSettings):
         default=SecretStr(""),
         description="url of the Redis that holds the capsules, with its password; empty: LMDB in the home",
     )
+    lmdb_gb: float = Field(
+        default=64,
+        ge=0.001,
+        le=65_536,
+        allow_inf_nan=False,
+        description="gigabytes that LMDB's file may grow to; all processes of a store have the same",
+    )
     idle_days: float | None = Field(
         default=None,
         gt=0,

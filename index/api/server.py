@@ -47,7 +47,7 @@ def serve(settings: Settings) -> None:
         return warm(Recommender(bundle, store, overlay, filters))
 
     with (
-        open_store(settings) as store,
+        open_store(settings, read_only=True) as store,
         open_overlay_store(settings) as overlay_store,
         Overlay(overlay_store) as overlay,
         Serving(

@@ -68,7 +68,7 @@ def _filters(category: list[str] | None, where: list[str] | None) -> dict[str, f
 def _recommender() -> Iterator[Recommender]:
     """Open the current bundle over the stores that the configuration names."""
     bundle = Registry(settings.load().models).current()
-    with open_store(settings.load()) as store, open_overlay_store(settings.load()) as overlay_store:
+    with open_store(settings.load(), read_only=True) as store, open_overlay_store(settings.load()) as overlay_store:
         yield Recommender(bundle, store, Overlay(overlay_store))
 
 

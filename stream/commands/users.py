@@ -78,7 +78,7 @@ def export(
     """
     as_bytes(user)
     configured = settings.load()
-    with open_store(configured) as store:
+    with open_store(configured, read_only=True) as store:
         [state] = store.get_many([user])
     kept = _everything(user, state)
     if letters:
@@ -97,7 +97,7 @@ def show(
 ) -> None:
     """Show history, interests, unwanted items, profile and last applied event of a user."""
     as_bytes(user)
-    with open_store(settings.load()) as store:
+    with open_store(settings.load(), read_only=True) as store:
         [state] = store.get_many([user])
     if state is None or state.is_empty:
         print(printable(_nothing_kept(user, state)), file=sys.stderr)

@@ -1,6 +1,8 @@
 """User states in LMDB: embedded, on disk, read and written by several processes of one host."""
 
 import logging
+import mmap
+import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -10,6 +12,8 @@ from typing import Self
 
 import lmdb
 
+from mindstream.files import file_system_of
+from mindstream.host_lock import HostLock
 from stream.events.position import Position
 from stream.store.codec import position_of, to_bytes
 from stream.store.contract import LONGEST_KEY, key_of, user_ids_among
@@ -21,7 +25,24 @@ __all__ = ["KEYS_AT_ONCE", "LmdbStore"]
 log = logging.getLogger(__name__)
 
 KEYS_AT_ONCE = 1_000
-MAP_SIZE = 64 * 2**30  # bytes of address space, not of disk; about 15 million users
+SIZE_GB = 64.0
+GB = 2**30
+READERS_SIZE_GB = 1024.0  # a reader can read whatever size a writer is allowed; it is address space, nothing else
+NETWORKED = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "ceph", "afs", "fuse.sshfs", "fuse.glusterfs")
+# What to do about errors of LMDB; {} is the size in gigabytes.
+ADVICE: dict[type[lmdb.Error], str] = {
+    lmdb.MapFullError: (
+        "it has all the {:g} GB that MINDSTREAM_LMDB_GB allows: set more for all processes that use it and start "
+        "them again, let users who are gone be removed (MINDSTREAM_IDLE_DAYS), or use Redis (MINDSTREAM_REDIS)"
+    ),
+    lmdb.MapResizedError: (
+        "a process whose MINDSTREAM_LMDB_GB is larger than {:g}, which is this one's, has let it grow: set the same "
+        "and start again"
+    ),
+    lmdb.PanicError: "start again, and LMDB goes on from the last commit",
+    lmdb.ReadonlyError: "it was opened to read only",
+}
+OR_REDIS = "or use Redis (MINDSTREAM_REDIS)"
 
 
 class LmdbStore:
@@ -34,23 +55,64 @@ class LmdbStore:
     folder : made if it is not there. One process may open it once only; share the object between threads.
     idle_days : users without a behaviour for so long are removed by `remove_expired`; None: never.
     marker_days : who was forgotten is remembered as such for so long.
+    size_gb : the file grows no further, in units of 2**30 bytes.
+    read_only : nothing that is done through it can change what is stored.
 
     Raises
     ------
     OSError
-        If the folder cannot be used; the message says why.
+        If the folder cannot be used, or processes of another host or container use it; the message says why.
     """
 
-    def __init__(self, folder: Path, idle_days: float | None = None, marker_days: float = MARKER_DAYS) -> None:
-        self.folder, self.idle_days, self.marker_days = folder, idle_days, marker_days
+    def __init__(
+        self,
+        folder: Path,
+        idle_days: float | None = None,
+        marker_days: float = MARKER_DAYS,
+        size_gb: float = SIZE_GB,
+        read_only: bool = False,
+    ) -> None:
+        self.folder, self.idle_days, self.marker_days, self.size_gb = folder, idle_days, marker_days, size_gb
         folder.mkdir(parents=True, exist_ok=True)
+        if (kind := file_system_of(folder)) in NETWORKED:
+            log.warning(
+                "the capsule store %s lies on %s, a file system of the network, on which LMDB may lose what it has "
+                "written; right is a disk of this host (MINDSTREAM_HOME), %s",
+                *(folder, kind, OR_REDIS),
+            )
+        self.host = self._locked()
         try:
-            # Every commit is synced to disk: Kafka's offsets are committed after it, so what is committed there
-            # must survive a power cut here. It costs one sync a batch, not one a user.
-            self.environment = lmdb.open(str(folder), map_size=MAP_SIZE, max_readers=512)
+            if read_only and not (folder / "data.mdb").exists():
+                self._open(size_gb).close()  # which makes it
+            self.environment = self._open(max(size_gb, READERS_SIZE_GB), True) if read_only else self._open(size_gb)
             self.environment.reader_check()  # one that was killed while it read would keep old pages for ever
         except lmdb.Error as error:
+            self.host.close()
             raise OSError(f"the capsule store {folder} cannot be opened: {error}") from error
+
+    def _locked(self) -> HostLock:
+        """Lock the folder for the processes of this host."""
+        try:
+            return HostLock(self.folder / "host.lock")
+        except BlockingIOError as error:
+            raise OSError(
+                f"the capsule store {self.folder} cannot be opened: {error}; LMDB serves processes of one host that "
+                f"see each other: run them in one container (or pid namespace), {OR_REDIS}"
+            ) from error
+        except OSError as error:
+            raise OSError(
+                f"the capsule store {self.folder} cannot be opened: {error.strerror}; "
+                f"who only reads has to be allowed to write into the folder too, for LMDB's locks, {OR_REDIS}"
+            ) from error
+
+    def _open(self, size_gb: float, read_only: bool = False) -> lmdb.Environment:
+        """Open the environment.
+
+        Every commit is synced to disk: Kafka's offsets are committed after it, so what is committed there must survive
+        a power cut here. It costs one sync a batch, not one a user.
+        """
+        size = max(1, round(size_gb * GB / mmap.PAGESIZE)) * mmap.PAGESIZE
+        return lmdb.open(str(self.folder), map_size=size, max_readers=512, readonly=read_only)
 
     def get_many(self, user_ids: Sequence[str]) -> list[UserState | None]:
         """Read the states of these users, see `Store`."""
@@ -185,15 +247,28 @@ class LmdbStore:
 
     @contextmanager
     def _explained(self, done: str) -> Iterator[None]:
-        """Raise an error of LMDB as an OSError that names the folder."""
+        """Raise an error of LMDB as an OSError that names the folder, and what to do."""
         try:
             yield
         except lmdb.Error as error:
-            raise OSError(f"the capsule store {self.folder} cannot be {done}: {error}") from error
+            raise OSError(
+                f"the capsule store {self.folder} cannot be {done}: {error}; {self._advice(error)}"
+            ) from error
+
+    def _advice(self, error: lmdb.Error) -> str:
+        """Return what to do about an error.
+
+        Of a full disk LMDB may say no more than "Input/output error".
+        """
+        for kind, advice in ADVICE.items():
+            if isinstance(error, kind):
+                return advice.format(self.size_gb)
+        return f"its disk has {shutil.disk_usage(self.folder).free / 1e6:,.1f} MB free"
 
     def close(self) -> None:
         """Close the environment."""
         self.environment.close()
+        self.host.close()
 
     def __enter__(self) -> Self:
         return self

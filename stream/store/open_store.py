@@ -7,8 +7,12 @@ from stream.store.lmdb_store import LmdbStore
 __all__ = ["open_store"]
 
 
-def open_store(settings: Settings) -> Store:
+def open_store(settings: Settings, read_only: bool = False) -> Store:
     """Open Redis if MINDSTREAM_REDIS names one, else LMDB in the home; use it in a `with`.
+
+    Parameters
+    ----------
+    read_only : open LMDB so that nothing that goes wrong in this process can damage its file.
 
     Raises
     ------
@@ -19,7 +23,7 @@ def open_store(settings: Settings) -> Store:
     """
     url = settings.redis.get_secret_value()
     if not url:
-        return LmdbStore(settings.state, settings.idle_days, settings.marker_days)
+        return LmdbStore(settings.state, settings.idle_days, settings.marker_days, settings.lmdb_gb, read_only)
     from stream.store.redis_store import RedisStore  # here, because redis takes a moment to import
 
     return RedisStore(url, settings.idle_days, settings.marker_days)
