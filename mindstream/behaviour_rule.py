@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import MappingProxyType
 
 __all__ = ["OTHERS", "UNDO", "BehaviourRule"]
@@ -30,6 +31,10 @@ class BehaviourRule:
     weights: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     undoing: frozenset[str] = frozenset()
     others: float = 1.0
+
+    def __post_init__(self) -> None:
+        # Asked several times for every event, of few types. The cache has an end because types come from outside.
+        object.__setattr__(self, "weight", lru_cache(maxsize=1_000)(self.weight))
 
     @classmethod
     def parse(cls, text: str) -> "BehaviourRule":

@@ -18,11 +18,13 @@ class RecordBatch:
 
     def starts(self) -> dict[TopicPartition, int]:
         """Return the offset of each partition's first record."""
-        return {_partition_of(record): record.offset for record in reversed(self.records)}
+        firsts = {record.partition: record for record in reversed(self.records)}
+        return {_partition_of(record): record.offset for record in firsts.values()}
 
     def ends(self) -> dict[TopicPartition, OffsetAndMetadata]:
         """Return what to commit once all is done: each partition's next offset."""
-        return {_partition_of(one): OffsetAndMetadata(one.offset + 1, "", one.leader_epoch) for one in self.records}
+        lasts = {record.partition: record for record in self.records}
+        return {_partition_of(one): OffsetAndMetadata(one.offset + 1, "", one.leader_epoch) for one in lasts.values()}
 
     def without(self, partitions: Collection[TopicPartition]) -> "RecordBatch":
         """Return the batch without partitions that somebody else reads now."""

@@ -204,6 +204,8 @@ class EventReader:
         A process that slept (SIGSTOP, a host too busy to run it) may have been thought dead. Then it asks the group by
         committing where the batch begins, which only a member may do.
         """
+        if self.is_sure():
+            return True
         starts = batch.starts()
         try:
             self._make_sure({one: end._replace(offset=starts[one]) for one, end in batch.ends().items()})

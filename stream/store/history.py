@@ -1,7 +1,7 @@
 """The history of a user: the most recent behaviours, in the order in which they happened."""
 
 from collections.abc import Iterable
-from operator import itemgetter
+from operator import attrgetter
 
 import msgspec
 
@@ -12,12 +12,13 @@ __all__ = ["NEVER", "History", "Key", "key_of_event"]
 Key = tuple[int, str]  # event_time_ms and event_id ("" if there is none): the order of a user's events
 NEVER: Key = (0, "")  # before every event
 
-_TIME_ORDER = itemgetter(0, 1)  # of (event_time_ms, event_id, item_id)
-
 
 def key_of_event(event: Event) -> Key:
     """Return the place of an event in the order of its user's events."""
     return event.event_time_ms, event.event_id or ""
+
+
+_EVENT_ID = attrgetter("event_id")
 
 
 class History(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -32,6 +33,9 @@ class History(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     def new_of(self, events: Iterable[Event]) -> list[Event]:
         """Return the events whose event_id is not there yet, nor among the events before them."""
+        events = list(events)
+        if not any(map(_EVENT_ID, events)):  # the usual case
+            return events
         known = set(self.event_ids)
         new = []
         for event in events:
@@ -47,25 +51,30 @@ class History(msgspec.Struct, frozen=True, array_like=True, gc=False):
         A late event is sorted in by its event time, so however events are delayed or shuffled the result is the same.
         At the same millisecond event_ids decide; behaviours without one stand in the order they arrived.
         """
-        added = sorted(((one.event_time_ms, one.event_id or "", one.item_id) for one in events), key=_TIME_ORDER)
+        added = list(events)
         if not added:
             return self
-        if self.item_ids and _TIME_ORDER(added[0]) < (self.event_times_ms[-1], self.event_ids[-1]):
-            known = zip(self.event_times_ms, self.event_ids, self.item_ids, strict=True)
-            return History()._appended(sorted([*known, *added], key=_TIME_ORDER), most)
-        return self._appended(added, most)
-
-    def _appended(self, behaviours: list[tuple[int, str, str]], most: int) -> "History":
-        """Return the history with behaviours that come after all of these.
-
-        The usual case, which has to be fast.
-        """
-        times, event_ids, item_ids = zip(*behaviours, strict=True)
-        return History(
-            (self.item_ids + item_ids)[-most:],
-            (self.event_times_ms + times)[-most:],
-            (self.event_ids + event_ids)[-most:],
+        if len(added) > 1:
+            added.sort(key=key_of_event)
+        history = History(
+            (*self.item_ids, *[one.item_id for one in added]),
+            (*self.event_times_ms, *[one.event_time_ms for one in added]),
+            (*self.event_ids, *[one.event_id or "" for one in added]),
         )
+        if self.item_ids and key_of_event(added[0]) < (self.event_times_ms[-1], self.event_ids[-1]):
+            history = history._sorted()
+        return history._last(most)
+
+    def _sorted(self) -> "History":
+        """Return the same behaviours in the order of their times."""
+        order = sorted(range(len(self.item_ids)), key=lambda at: (self.event_times_ms[at], self.event_ids[at]))
+        return History(*(tuple(column[at] for at in order) for column in msgspec.structs.astuple(self)))
+
+    def _last(self, most: int) -> "History":
+        """Return the most recent behaviours."""
+        if len(self.item_ids) <= most:
+            return self
+        return History(self.item_ids[-most:], self.event_times_ms[-most:], self.event_ids[-most:])
 
     def last_key(self, item_id: str) -> Key:
         """Return the place of the last behaviour with an item in the order of events, or NEVER."""

@@ -8,6 +8,7 @@ A batch makes thousands of these, so they are msgspec's Structs: a frozen datacl
 
 from collections.abc import Iterable, Sequence
 from itertools import groupby
+from operator import attrgetter
 
 import msgspec
 
@@ -24,6 +25,9 @@ DAY_MS = 86_400_000
 MARKER_DAYS = 7.0  # how long it is remembered that a user was forgotten, see `Settings.marker_days`
 
 Arrival = tuple[Event | Forget, Position, int]  # what came, where it lies, and when it was published (Unix ms)
+
+
+_EVENT_TYPE = attrgetter("event_type")
 
 
 class UserState(msgspec.Struct, frozen=True, gc=False):
@@ -152,11 +156,14 @@ def apply(
         return None
     kept = None if sifted.forgets else state
     taken = _Taken(*(kept.history, kept.feedback) if kept else (History(), Feedback()))
-    for is_behaviour, run in groupby(sifted.events, lambda event: rule.is_behaviour(event.event_type)):
-        if is_behaviour:
-            taken.behaviours(run, history_length)
-        else:
-            taken.others(run, rule)
+    if all(map(rule.is_behaviour, map(_EVENT_TYPE, sifted.events))):  # the usual case
+        taken.behaviours(sifted.events, history_length)
+    else:
+        for is_behaviour, run in groupby(sifted.events, lambda event: rule.is_behaviour(event.event_type)):
+            if is_behaviour:
+                taken.behaviours(list(run), history_length)
+            else:
+                taken.others(run, rule)
     profile, profile_time_ms = _latest_profile(kept, taken.new)
     return Applied(
         user_id,
@@ -233,9 +240,8 @@ class _Taken:
         self.item_ids: list[str] = []
         self.overruled = self.negative = self.undone = self.duplicates = 0
 
-    def behaviours(self, events: Iterable[Event], history_length: int) -> None:
+    def behaviours(self, arrived: list[Event], history_length: int) -> None:
         """Append behaviours that arrived one after the other."""
-        arrived = list(events)
         new = self.history.new_of(arrived)
         admitted = self.feedback.admitted(new)
         self.history = self.history.extended(admitted, history_length)
