@@ -137,6 +137,18 @@ class Settings(BaseSettings):
         default="murmur2",
         description="how keys are spread over partitions, as by your other producers: murmur2, crc32 or fnv1a",
     )
+    dead_letters: str = Field(
+        default="",
+        validation_alias="MINDSTREAM_DEAD_LETTER_TOPIC",
+        description="topic of the records that are no events; empty: that of the events with .dlq behind it",
+    )
+    dead_letter_bytes: int = Field(
+        default=500_000,
+        ge=0,
+        le=10_000_000,
+        description="most bytes of a key, and of a value, that a dead letter holds",
+    )
+    event_bytes: int = Field(default=100_000, ge=1_000, le=10_000_000, description="most bytes of an event's value")
     updates_topic: str = Field(
         default="", description="compacted topic to which every new set of capsules is published; empty: none"
     )
@@ -202,11 +214,11 @@ class Settings(BaseSettings):
         """
         return str(value).lower() not in ("", "0", "false", "no", "off")
 
-    @field_validator("topic", "updates_topic")
+    @field_validator("topic", "dead_letters", "updates_topic")
     @classmethod
     def _is_a_name_of_a_topic(cls, value: str, which: ValidationInfo) -> str:
         """Check a topic's name by Kafka's own rule, with room for .dlq."""
-        empty = which.field_name == "updates_topic" and not value
+        empty = which.field_name != "topic" and not value
         if not empty and (not re.fullmatch(r"[A-Za-z0-9._-]{1,245}", value) or value in (".", "..")):
             raise ValueError("a topic's name has 1 to 245 letters, digits, '.', '_' and '-', and is not '.' or '..'")
         return value
@@ -219,6 +231,14 @@ class Settings(BaseSettings):
             raise ValueError(f"right is {'; '.join(f'{name} ({whose})' for name, whose in PARTITIONERS.items())}")
         return value
 
+    @field_validator("dead_letters")
+    @classmethod
+    def _is_not_the_topic(cls, value: str, others: ValidationInfo) -> str:
+        """Refuse the topic of the events for dead letters: each would be read as an event that is none."""
+        if value and value == others.data.get("topic", ""):
+            raise ValueError(f"it must be another topic than that of the events ({value})")
+        return value
+
     @field_validator("updates_topic")
     @classmethod
     def _has_a_topic_of_its_own(cls, value: str, others: ValidationInfo) -> str:
@@ -227,7 +247,7 @@ class Settings(BaseSettings):
         Updates among the events would be read as events, and compaction would remove events.
         """
         topic = others.data.get("topic", "")
-        if value and value in (topic, f"{topic}.dlq"):
+        if value and value in (topic, others.data.get("dead_letters") or f"{topic}.dlq"):
             raise ValueError(f"it must be another topic than that of the events ({topic}) and of the dead letters")
         return value
 
@@ -301,7 +321,7 @@ class Settings(BaseSettings):
     @property
     def dead_letter_topic(self) -> str:
         """Return the topic to which records go that cannot be applied."""
-        return f"{self.topic}.dlq"
+        return self.dead_letters or f"{self.topic}.dlq"
 
 
 @cache

@@ -12,6 +12,7 @@ from msgspec import UNSET, UnsetType
 
 from mindstream.printable import json_line
 from stream.events.event import NO_JSON, excerpt
+from stream.kafka.fetch.unreadable_record import UnreadableRecord
 
 __all__ = ["Letter", "from_line", "read_record", "to_line"]
 
@@ -67,6 +68,12 @@ _decoder = msgspec.json.Decoder(_Line)
 
 def read_record(record: ConsumerRecord) -> Letter:
     """Read the letter in a record of a dead letter topic; any record is one."""
+    if isinstance(record, UnreadableRecord):
+        error = f"the letter itself cannot be read: {record.error}"
+        return Letter(
+            f"{record.topic}[{record.partition}]@{record.offset}",
+            *("", "record", error, record.timestamp, record.key, record.value),
+        )
     headers = {name: (value or b"").decode(errors="backslashreplace") for name, value in record.headers}
     source = ""
     if {"source-topic", "source-partition", "source-offset"} <= set(headers):

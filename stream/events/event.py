@@ -13,6 +13,7 @@ __all__ = [
     "EARLIEST_MS",
     "LATEST_MS",
     "LONGEST_USER_ID",
+    "MOST_BYTES",
     "NO_JSON",
     "REASONS",
     "BadEventError",
@@ -25,7 +26,7 @@ __all__ = [
 ]
 
 AHEAD_MS = 86_400_000  # an event of the future would stay the user's last for ever; a day lets wrong time zones pass
-MOST_BYTES = 100_000  # of a value; an event with a rich profile has some hundreds
+MOST_BYTES = 100_000  # of a value, unless it is set otherwise; an event with a rich profile has some hundreds
 LONGEST_USER_ID = 127  # characters, at most 508 bytes; LMDB's keys hold 511
 
 UserId = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_USER_ID)]
@@ -34,7 +35,7 @@ EventType = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 EventId = Annotated[str, msgspec.Meta(max_length=128)]
 EventTime = Annotated[int, msgspec.Meta(ge=EARLIEST_MS, le=LATEST_MS)]
 
-REASONS = ("empty", "size", "json", "field", "time", "key", "user")  # why a record is not applied
+REASONS = ("empty", "size", "json", "field", "time", "key", "user", "record")  # why a record is not applied
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -92,12 +93,16 @@ _decoder = msgspec.json.Decoder(Event)
 _encoder = msgspec.json.Encoder()
 
 
-def decode(value: bytes | None, key: bytes | None, published_ms: int = LATEST_MS) -> Event | Forget:
+def decode(
+    value: bytes | None, key: bytes | None, published_ms: int = LATEST_MS, most_bytes: int = MOST_BYTES
+) -> Event | Forget:
     """Read the event of one Kafka record.
 
     Parameters
     ----------
     published_ms : when Kafka got the record. It is the clock here, so that a replay reads what was read before.
+        Negative where the record does not say it; then no event is of the future.
+    most_bytes : of a value.
 
     Raises
     ------
@@ -106,18 +111,18 @@ def decode(value: bytes | None, key: bytes | None, published_ms: int = LATEST_MS
         user_id. (One user's events are in order only within one partition, so the key has to be the user.)
     """
     if value is None:
-        return Forget(_user_of(key), published_ms)
+        return Forget(_user_of(key), max(0, published_ms))
     if not value:
         raise BadEventError("empty", "the record's value is empty; an event is a JSON object, no value forgets a user")
-    if len(value) > MOST_BYTES:
-        raise BadEventError("size", f"{len(value):,} bytes; an event has at most {MOST_BYTES:,}: {excerpt(value)}")
+    if len(value) > most_bytes:
+        raise BadEventError("size", f"{len(value):,} bytes; an event has at most {most_bytes:,}: {excerpt(value)}")
     try:
         event = _decoder.decode(value)
     except msgspec.ValidationError as error:
         raise BadEventError("field", f"{error}; the value is {excerpt(value)}") from None
     except NO_JSON as error:
         raise BadEventError("json", f"not JSON in UTF-8: {error}; the value is {excerpt(value)}") from None
-    if event.event_time_ms > published_ms + AHEAD_MS:
+    if event.event_time_ms > published_ms + AHEAD_MS and published_ms >= 0:
         raise BadEventError(
             "time",
             f"event_time_ms is {event.event_time_ms}, more than a day after the event was published ({published_ms}); "

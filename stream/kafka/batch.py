@@ -7,6 +7,8 @@ from kafka import TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 from kafka.structs import OffsetAndMetadata
 
+from stream.kafka.fetch.unreadable_record import last_offset_of
+
 __all__ = ["RecordBatch"]
 
 
@@ -24,7 +26,10 @@ class RecordBatch:
     def ends(self) -> dict[TopicPartition, OffsetAndMetadata]:
         """Return what to commit once all is done: each partition's next offset."""
         lasts = {record.partition: record for record in self.records}
-        return {_partition_of(one): OffsetAndMetadata(one.offset + 1, "", one.leader_epoch) for one in lasts.values()}
+        return {
+            _partition_of(one): OffsetAndMetadata(last_offset_of(one) + 1, "", one.leader_epoch)
+            for one in lasts.values()
+        }
 
     def without(self, partitions: Collection[TopicPartition]) -> "RecordBatch":
         """Return the batch without partitions that somebody else reads now."""

@@ -5,14 +5,16 @@ import socket
 import time
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
-from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+from kafka import KafkaAdminClient, KafkaProducer
 from kafka.cluster import collect_hosts
 from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
 from kafka.errors import KafkaError, RetriableError, TopicAlreadyExistsError, UnknownTopicOrPartitionError
 from kafka.net.compat import KafkaNetClient
 
 from mindstream.settings import Settings
+from stream.kafka.fetch.tolerant_fetch import TolerantConsumer
 from stream.kafka.handshake import shake_hands
 from stream.kafka.partitioners import partitioner_of
 from stream.kafka.security import PLAINTEXT, Security
@@ -24,6 +26,7 @@ log = logging.getLogger(__name__)
 CONNECTED_WITHIN_S = 5.0
 TOPIC_KNOWN_WITHIN_S = 5.0
 LIFE_ANSWER_MS = 5_000  # a broker that hangs must not keep a reader from its work for longer
+USUAL_RECORD, HEADERS = 1_048_576, 65_536  # bytes
 ALL_CLIENTS: dict[str, Any] = {
     "bootstrap_timeout_ms": 10_000,
     "reconnect_backoff_max_ms": 1_000,  # by default clients come back as late as 30 s after the broker
@@ -82,10 +85,14 @@ class Cluster:
             )
         return None
 
-    def producer(self) -> KafkaProducer:
+    def producer(self, most_bytes: int = 0) -> KafkaProducer:
         """Make a producer that waits for all replicas and never writes an event twice.
 
         It makes no topics: a name that is misspelt is an error. Only the embedded broker makes what it is asked for.
+
+        Parameters
+        ----------
+        most_bytes : of a record's key, or value, where that is more than Kafka takes by default.
 
         Raises
         ------
@@ -97,16 +104,20 @@ class Cluster:
             acks="all",
             linger_ms=0,
             partitioner=partitioner_of(self.partitioner),
+            max_request_size=max(USUAL_RECORD, 2 * most_bytes + HEADERS),
             enable_idempotence=self.life is None,
             max_block_ms=10_000,
             request_timeout_ms=10_000,
             delivery_timeout_ms=20_000,  # also bounds how long close() waits for a broker that is gone
         )
 
-    def consumer(self, group: str | None, **options: Any) -> KafkaConsumer:
-        """Make a consumer that commits only when told to, and never jumps to another offset."""
-        return self._client(
-            KafkaConsumer,
+    def consumer(self, group: str | None, **options: Any) -> TolerantConsumer:
+        """Make a consumer that commits only when told to, and never jumps to another offset.
+
+        What it cannot parse is an UnreadableRecord among what it brings.
+        """
+        made: TolerantConsumer = self._client(
+            TolerantConsumer,
             group_id=group,
             enable_auto_commit=False,
             auto_offset_reset="none",
@@ -115,6 +126,7 @@ class Cluster:
             **(EMBEDDED_CONSUMER if self.life else REAL_CONSUMER),
             **options,
         )
+        return made
 
     def admin(self, **options: Any) -> KafkaAdminClient:
         """Make a client for describing and creating topics."""
@@ -247,10 +259,13 @@ class TopicLife:
 
     Then it starts at offset 0.
 
-    Apache Kafka gives every life a topic_id. All topics of the embedded broker live as long as the broker.
+    Apache Kafka gives every life a topic_id, since version 2.8. Where a broker gives none, the cluster's and the
+    topic's name stand for it; that the topic was made again shows then where its log ends before what was read. All
+    topics of the embedded broker live as long as the broker.
 
     Attributes
     ----------
+    is_known : whether another life has another id.
     admin : the client that asks; None for the embedded broker.
     gone : whether the broker said when it was last asked that there is no such topic.
     trouble : why the broker could not be asked the last time; None where it could.
@@ -262,7 +277,7 @@ class TopicLife:
     """
 
     def __init__(self, cluster: Cluster, topic: str) -> None:
-        self.topic = topic
+        self.topic, self.is_known = topic, True
         self.gone = False
         self.trouble: str | None = None
         self.admin = None if cluster.life else cluster.admin(request_timeout_ms=LIFE_ANSWER_MS)
@@ -296,16 +311,31 @@ class TopicLife:
         return found
 
     def _ask(self) -> str | None:
-        """Ask the broker for the topic's id; None if it does not say it."""
+        """Ask the broker for the topic's id; None if the broker does not answer, or has no such topic."""
         if self.admin is None:
             return None
         try:
             [described] = self.admin.describe_topics([self.topic])
+            self.trouble, self.gone = None, described["error_code"] == UnknownTopicOrPartitionError.errno
+            if described["error_code"]:
+                return None
+            given = described.get("topic_id")  # none in what brokers before 2.8 answer; some services give a zero
+            return str(given) if given and UUID(str(given)).int else self._id_by_name()
         except KafkaError as error:
             self.trouble = str(error)
             return None
-        self.trouble, self.gone = None, described["error_code"] == UnknownTopicOrPartitionError.errno
-        return str(described["topic_id"]) if described["error_code"] == 0 else None
+
+    def _id_by_name(self) -> str:
+        """Return an identity for a topic that has no id."""
+        assert self.admin is not None
+        if self.is_known:
+            log.warning(
+                "this Kafka gives topics no ids (it is older than 2.8, or a service without them): if topic %s is "
+                "deleted, make it again under another name, since its events could not be told from those of before",
+                self.topic,
+            )
+        self.is_known = False
+        return f"{self.admin.describe_cluster().get('cluster_id') or 'cluster'}/{self.topic}"
 
     def close(self) -> None:
         """Close the connection."""

@@ -29,6 +29,7 @@ from mindstream.settings import Settings
 from stream.kafka.batch import RecordBatch
 from stream.kafka.cluster import Cluster, TopicLife
 from stream.kafka.commits import ANSWER_MS, Commits
+from stream.kafka.fetch.tolerant_fetch import HeldError
 from stream.kafka.progress import OpenTransactions, Progress, ask_progress, partition_names
 from stream.kafka.start import seek_to_start
 from stream.kafka.watchdog import Watchdog
@@ -48,6 +49,11 @@ STUCK_S = 30.0
 STUCK_POLLS = 20
 # Where offsets are not what they were, which `poll` puts right.
 OFFSET_ERRORS = (NoOffsetForPartitionError, LogTruncationError, OffsetOutOfRangeError)
+NO_LIFE = (
+    "the log ends before it, so the topic was deleted and made again, or cut off; its events cannot be told from those "
+    "of before, since this Kafka gives topics no ids (from 2.8 on it does): set another MINDSTREAM_TOPIC, or "
+    "another MINDSTREAM_GROUP with an empty store"
+)
 SURELY_OURS_S = 8.0  # below the session timeout: nobody is given the partitions of one who was awake so recently
 
 
@@ -167,6 +173,8 @@ class EventReader:
         except InvalidRequestError:  # how the embedded broker answers one who joins a group that is just changing
             self._join_again()
             return []
+        except HeldError:  # said already, and other partitions go on
+            polled = {}
         except RetriableError as error:
             self._note_away(f"{self.settings.topic} cannot be read: {error}")
             return []
@@ -378,7 +386,7 @@ class EventReader:
         self.transactions.look(progress, self.watched)
         self.metrics.progress({one.partition: (found.lag, found.held) for one, found in progress.items()})
         if not self.paused:
-            self._join_again_if_stuck(progress)
+            self._join_again_if_stuck({one: found for one, found in progress.items() if one not in self.consumer.held})
 
     def _make_sure_of_name(self) -> None:
         """Commit what is committed already, where we have a name that somebody else may have taken over.
@@ -402,23 +410,32 @@ class EventReader:
         self.away = None
 
     def _join_again_if_stuck(self, progress: dict[TopicPartition, Progress]) -> None:
-        """Join again if a partition has had events for long and has not moved."""
+        """Join again if a partition has had events for long and has not moved.
+
+        Where that was of no use, the log may be damaged there: then it is read around.
+        """
+        before = dict(self.watchdog.found)
         stuck = self.watchdog.stuck(progress, self.watched, self.polls)
+        damaged = [one for one in stuck if before.get(one) == progress[one].position]
+        for partition in damaged:
+            self.consumer.read_around(partition, f"it has sent nothing for {STUCK_S:.0f} s")
         if stuck:
             self.metrics.stuck(len(stuck))
+        if set(stuck) - set(damaged):
             log.error("%s has events and did not move for %.0f s; joining again", partition_names(stuck), STUCK_S)
             self._join_again()
 
     @property
     def trouble(self) -> str | None:
         """Return why reading does not go on; None if all is well."""
+        held = "; ".join(why for why, _ in self.consumer.held.values())
         stuck = self.watchdog.found
         if self.life.gone:
             return (
                 f"topic {self.life.topic} is gone from the broker: it was deleted, and is not made again by updaters; "
                 "reading goes on by itself once somebody makes it"
             )
-        return self.away or (f"{partition_names(stuck)} has events and does not move" if stuck else None)
+        return self.away or held or (f"{partition_names(stuck)} has events and does not move" if stuck else None)
 
     @property
     def note(self) -> str | None:
@@ -473,6 +490,9 @@ class EventReader:
             return
         for partition, offset in gone.items():
             go_on = begins[partition]
+            if go_on <= offset and not self.life.is_known:
+                self.consumer.hold(partition, offset, NO_LIFE)
+                continue
             lost = max(0, go_on - offset)  # none where the log was cut off, and ends before what was read
             self.metrics.count("lost", lost)
             where = f"{partition.topic}[{partition.partition}]@{offset}"

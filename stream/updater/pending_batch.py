@@ -8,10 +8,11 @@ from kafka import TopicPartition
 
 from mindstream.behaviour_rule import BehaviourRule
 from stream.dead_letters.writer import DeadLetter
-from stream.events.event import BadEventError, Event, decode
+from stream.events.event import MOST_BYTES, BadEventError, Event, decode
 from stream.events.position import Position
 from stream.events.published import published_ms
 from stream.kafka.batch import RecordBatch
+from stream.kafka.fetch.unreadable_record import UnreadableRecord
 from stream.store.state import Arrival, UserState
 
 __all__ = ["PendingBatch", "Stage", "UserEvents", "decode_batch"]
@@ -89,24 +90,32 @@ class PendingBatch:
         self.states.clear()
 
 
-def decode_batch(batch: RecordBatch, topic_life: str, rule: BehaviourRule) -> PendingBatch:
+def decode_batch(
+    batch: RecordBatch, topic_life: str, rule: BehaviourRule, most_bytes: int = MOST_BYTES
+) -> PendingBatch:
     """Decode the records of a batch into events by user, and dead letters.
 
     Parameters
     ----------
     topic_life : identity of the topic that the records were read from.
     rule : tells by its event_type whether an event counts; others are ignored.
+    most_bytes : of an event's value.
     """
     pending = PendingBatch(batch)
     for record in batch.records:
+        if isinstance(record, UnreadableRecord):
+            pending.letters.append(DeadLetter(record, BadEventError("record", record.error)))
+            continue
         published = published_ms(record) if record.headers else record.timestamp
         try:
-            event = decode(record.value, record.key, published)
+            event = decode(record.value, record.key, published, most_bytes)
         except BadEventError as error:
             pending.letters.append(DeadLetter(record, error))
             continue
         if isinstance(event, Event) and not rule.counts(event.event_type):
             continue
+        if published < 0:  # a record that does not say it
+            published = event.event_time_ms
         position = Position(topic_life, record.partition, record.offset)
         pending.events.setdefault(event.user_id, []).append((event, position, published))
     return pending

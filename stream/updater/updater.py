@@ -31,7 +31,8 @@ from kafka import TopicPartition
 from mindstream.settings import Settings
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.serving import AnyServing
-from stream.dead_letters.writer import DeadLetter, write_letters
+from stream.dead_letters.letter_log import LetterLog
+from stream.dead_letters.writer import LetterWriter
 from stream.events.event import Forget
 from stream.kafka.batch import RecordBatch
 from stream.kafka.cluster import Cluster
@@ -116,8 +117,10 @@ class Updater:
             cluster.ensure_topics([settings.topic, settings.dead_letter_topic], settings.partitions)
             if settings.updates_topic:
                 cluster.ensure_topics([settings.updates_topic], settings.partitions, interest_updates.TOPIC_CONFIG)
-            self.outbox = Outbox(cluster)
+            self.outbox = Outbox(cluster, settings.dead_letter_bytes)
             self.closing.callback(self.outbox.close)
+            self.letters = LetterWriter(self.outbox, settings.dead_letter_topic, settings.dead_letter_bytes)
+            self.letter_log = LetterLog()
             self.reader = EventReader(cluster, settings, self.metrics, self.leave_to_others, self.observer, start_ms)
             self.closing.callback(self.reader.close)
         except BaseException:
@@ -192,7 +195,7 @@ class Updater:
     def decode(self, batch: RecordBatch) -> PendingBatch:
         """Decode a batch that has just arrived."""
         with self.observer.timed("decode"):
-            return decode_batch(batch, self.reader.life.id, self.settings.rule)
+            return decode_batch(batch, self.reader.life.id, self.settings.rule, self.settings.event_bytes)
 
     def _store(self, pending: PendingBatch) -> bool:
         """Do the store stage if it is due; tell whether the batch is still ours."""
@@ -283,10 +286,10 @@ class Updater:
         if pending.stage is not Stage.DEAD_LETTERS:
             return
         if pending.letters:
-            _log_letters(pending.letters)
-            write_letters(self.outbox, self.settings.dead_letter_topic, pending.letters)
-            for reason, number in Counter(letter.error.reason for letter in pending.letters).items():
-                self.metrics.dead_letter(reason, number)
+            self.letters.write(pending.letters)
+            self.letter_log.note(pending.letters)
+            for letter in pending.letters:
+                self.metrics.dead_letter(letter.error.reason, letter.records)
         pending.stage = Stage.UPDATES
 
     def _publish_updates(self, pending: PendingBatch) -> None:
@@ -344,6 +347,7 @@ class Updater:
         self.health.beat()
         self.health.waits_for = NO_PARTITIONS_YET if self.reader.waits_for_partitions() else None
         self.health.note = self.reader.note
+        self.letter_log.tell()
         trouble = self.trouble or self.reader.trouble
         if trouble:
             self.health.stuck(trouble)
@@ -398,7 +402,7 @@ class Updater:
     def _count_stored(self, pending: PendingBatch) -> None:
         """Count what else a batch was, once all of it is stored."""
         now, records = time.time(), pending.batch.records
-        self.metrics.stored(now - record.timestamp / 1000 for record in records)
+        self.metrics.stored(now - record.timestamp / 1000 for record in records if record.timestamp >= 0)
         wanted = sum(map(len, pending.events.values()))
         self.metrics.count("ignored", len(records) - len(pending.letters) - wanted)
 
@@ -427,10 +431,3 @@ class Updater:
         """
         with self.metrics.timed("get"), self.observer.timed("store get"):
             return self.store.get_many(list(user_ids))
-
-
-def _log_letters(letters: Iterable[DeadLetter]) -> None:
-    """Log where each dead letter came from and what is wrong with it."""
-    for letter in letters:
-        where = {"topic": letter.record.topic, "partition": letter.record.partition, "offset": letter.record.offset}
-        log.warning("dead letter: %s: %s", letter.source, letter.error, extra=where)
