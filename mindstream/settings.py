@@ -234,7 +234,10 @@ class Settings(BaseSettings):
     @field_validator("dead_letters")
     @classmethod
     def _is_not_the_topic(cls, value: str, others: ValidationInfo) -> str:
-        """Refuse the topic of the events for dead letters: each would be read as an event that is none."""
+        """Refuse the topic of the events for dead letters.
+
+        Each would be read as an event that is none.
+        """
         if value and value == others.data.get("topic", ""):
             raise ValueError(f"it must be another topic than that of the events ({value})")
         return value

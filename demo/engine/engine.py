@@ -92,7 +92,7 @@ class Engine:
         self.one = one_interest_recommender(one_interest_models(settings), self.store)
         self.life = TopicLife(self.cluster, settings.topic)
         self.closing.callback(self.life.close)
-        self.producer = self.closing.enter_context(EventProducer(self.cluster, settings.topic))
+        self.producer = self.closing.enter_context(EventProducer(self.cluster, settings.topic, settings.event_bytes))
         self._open_room(Offsets(self.cluster, settings))
         self._wait_for_partitions()
 

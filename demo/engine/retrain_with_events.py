@@ -20,6 +20,7 @@ from model_export.readers import read_log
 from stream.dead_letters.topic_reader import DeadLetterTopic
 from stream.events.event import BadEventError, Event, decode
 from stream.kafka.connect import reachable_cluster
+from stream.kafka.fetch.unreadable_record import UnreadableRecord
 
 __all__ = ["with_events"]
 
@@ -51,8 +52,10 @@ def _events_so_far(chosen: settings.Settings) -> list[Event]:
     with DeadLetterTopic(reachable_cluster(), chosen.topic) as topic:  # reads any topic from its beginning to its end
         for partition, (begin, end) in topic.bounds.items():
             for record in topic.records(partition, begin, end):
+                if isinstance(record, UnreadableRecord):
+                    continue
                 try:
-                    event = decode(record.value, record.key, record.timestamp)
+                    event = decode(record.value, record.key, record.timestamp, chosen.event_bytes)
                 except BadEventError:
                     continue
                 if isinstance(event, Event):  # of all types: the rule is applied to them and the log's together

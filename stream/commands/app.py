@@ -2,7 +2,7 @@
 
 import typer
 
-from stream.commands import dead_letters, repair, sweep, users
+from stream.commands import dead_letters, offsets, repair, sweep, users
 from stream.commands.broker import broker
 from stream.commands.produce import produce, replay
 from stream.commands.run import run
@@ -11,7 +11,7 @@ __all__ = ["app"]
 
 HELP = (
     "Keep interest capsules fresh: run | produce | replay | broker; "
-    "ask and mend: show | export | forget | sweep | repair | dlq."
+    "ask and mend: show | export | forget | sweep | repair | dlq | offsets."
 )
 
 app = typer.Typer(help=HELP, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -21,3 +21,4 @@ app.add_typer(users.app)
 app.add_typer(sweep.app)
 app.add_typer(repair.app)
 app.add_typer(dead_letters.app, name="dlq")
+app.add_typer(offsets.app, name="offsets")

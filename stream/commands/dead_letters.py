@@ -93,7 +93,7 @@ def redrive_letters(
     status is 1 where a line is still wrong; the others are sent all the same.
     """
     cluster = reachable_cluster()
-    with EventProducer(cluster, settings.load().topic) as producer:
+    with EventProducer(cluster, settings.load().topic, settings.load().event_bytes) as producer:
         redrive = Redrive(producer)
         try:
             wrong = _redrive_lines(redrive, file) if file else _redrive_topic(redrive, cluster)

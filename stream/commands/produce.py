@@ -32,7 +32,8 @@ def produce(
         events: Iterable[Event] = [Event(user, item, int(time.time() * 1000), event_type)]
     else:
         events = read_lines(sys.stdin.buffer, "stdin")
-    with EventProducer(reachable_cluster(), settings.load().topic) as producer:
+    configured = settings.load()
+    with EventProducer(reachable_cluster(), configured.topic, configured.event_bytes) as producer:
         published = 0
         try:
             for event in events:

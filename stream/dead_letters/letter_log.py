@@ -41,7 +41,10 @@ class LetterLog:
         self.tell()
 
     def tell(self) -> None:
-        """Say once in a while how many there were; after as long without any, the next ones are named again."""
+        """Say once in a while how many there were.
+
+        After as long without any, the next ones are named again.
+        """
         if self.clock() - self.since < EVERY_S:
             return
         self.since = self.clock()

@@ -10,7 +10,7 @@ import re
 import msgspec
 
 from stream.dead_letters.letter import Letter
-from stream.events.event import Forget, decode
+from stream.events.event import MOST_BYTES, Forget, decode
 from stream.events.producer import EventProducer
 
 __all__ = ["LONGEST_EVENT_ID", "Redrive", "record_to_send", "with_event_id"]
@@ -42,7 +42,7 @@ class Redrive:
         OSError
             If the broker does not answer.
         """
-        key, value = record_to_send(letter, self.producer.topic)
+        key, value = record_to_send(letter, self.producer.topic, self.producer.most_bytes)
         if letter.source in self.sent:
             return False
         self.producer.send_record(key, value, letter.counts_from_ms)
@@ -50,7 +50,7 @@ class Redrive:
         return True
 
 
-def record_to_send(letter: Letter, topic: str) -> tuple[bytes, bytes]:
+def record_to_send(letter: Letter, topic: str, most_bytes: int = MOST_BYTES) -> tuple[bytes, bytes]:
     """Return the key and value to send for a letter.
 
     The key is never made from the value: it was either mended or the user's all along.
@@ -64,7 +64,7 @@ def record_to_send(letter: Letter, topic: str) -> tuple[bytes, bytes]:
         raise ValueError(f"its source is {letter.source!r}; it must be {topic}[partition]@offset")
     if letter.truncated is not None:
         raise ValueError(f"the letter is truncated: it holds the beginning of {letter.truncated:,} bytes only")
-    event = decode(letter.value, letter.key, letter.counts_from_ms)
+    event = decode(letter.value, letter.key, letter.counts_from_ms, most_bytes)
     if isinstance(event, Forget) or letter.value is None or letter.key is None:
         # Sent again it would delete what came after it. It has no event_id to be known by.
         raise ValueError("it has no value, which forgets a user; that is not redriven: `mindstream stream forget USER`")

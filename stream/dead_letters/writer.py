@@ -70,7 +70,6 @@ class DeadLetter:
             "source-partition": self.record.partition,
             "source-offset": self.record.offset,
             "source-published-ms": published_ms(self.record),
-            "source-published-ms": published_ms(self.record),
             "reason": self.error.reason,
             "error": self.error,
         }

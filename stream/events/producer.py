@@ -5,7 +5,7 @@ from typing import Any
 
 from kafka.errors import KafkaError
 
-from stream.events.event import Event, Forget, decode, encode, excerpt
+from stream.events.event import MOST_BYTES, Event, Forget, decode, encode, excerpt
 from stream.events.published import header_of
 from stream.kafka.cluster import Cluster, close_producer
 from stream.kafka.topics import check_topic
@@ -24,10 +24,16 @@ class EventProducer:
         If no broker answers, or there is no such topic: it is not made here.
     """
 
-    def __init__(self, cluster: Cluster, topic: str) -> None:
+    def __init__(self, cluster: Cluster, topic: str, most_bytes: int = MOST_BYTES) -> None:
+        """Connect.
+
+        Parameters
+        ----------
+        most_bytes : of an event's value, as it is encoded.
+        """
         check_topic(cluster, topic)
-        self.topic = topic
-        self.producer = cluster.producer()
+        self.topic, self.most_bytes = topic, most_bytes
+        self.producer = cluster.producer(most_bytes)
         self.refused = 0  # events since the last flush
         self.reason: BaseException | None = None  # of the last refusal
 
@@ -80,7 +86,8 @@ class EventProducer:
         BadEventError, OSError
             As from `send`.
         """
-        if isinstance(decode(value, key, _now_ms() if published_ms is None else published_ms), Forget):
+        now_ms = _now_ms() if published_ms is None else published_ms
+        if isinstance(decode(value, key, now_ms, self.most_bytes), Forget):
             raise ValueError("a record without a value forgets a user; `forget` sends it, to every partition")
         return self._send(key, value, published_ms)
 

@@ -311,7 +311,10 @@ class TopicLife:
         return found
 
     def _ask(self) -> str | None:
-        """Ask the broker for the topic's id; None if the broker does not answer, or has no such topic."""
+        """Ask the broker for the topic's id.
+
+        None if the broker does not answer, or has no such topic.
+        """
         if self.admin is None:
             return None
         try:

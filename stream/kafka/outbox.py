@@ -52,9 +52,9 @@ class Outbox:
             raise OSError(f"{what} cannot be written to {topic}: {error}; their offsets stay uncommitted") from error
 
     def send_fitting(self, topic: str, records: Sequence[Mapping[str, Any]], what: str) -> list[int]:
-        """Publish records and wait, as `send_all` does; return the numbers of those that have to be sent again.
+        """Publish records and wait, as `send_all` does; return those to be sent again.
 
-        These are the records that are too large for the topic, and what was under way together with them.
+        What is returned are their numbers. These are the records that are too large for the topic, and what was under way together with them.
 
         Raises
         ------

@@ -80,16 +80,19 @@ class BatchFrames:
         return self._parsed(self.buffer[self.start : self.next_start])
 
     def next_base(self) -> int | None:
-        """Return the first offset of the batch behind this one, also where that is cut; None if that is not told.
+        """Return the first offset of the batch behind this one, also where that is cut.
 
-        Old formats do not say it.
+        None if that is not told: old formats do not say it.
         """
         if len(self.buffer) - self.next_start <= MAGIC or self.buffer[self.next_start + MAGIC] != 2:
             return None
         return int(struct.unpack_from(">q", self.buffer, self.next_start)[0])
 
     def mend_length(self) -> None:
-        """Go on with the next whole batch where none begins behind a damaged one: its length is damaged then."""
+        """Go on with the next whole batch where none begins behind a damaged one.
+
+        What is damaged then is its length.
+        """
         if self.next_start < len(self.buffer) and not self._is_whole(self.next_start):
             self.next_start = self._whole_from(self.start + 1) or self.next_start
 
@@ -115,7 +118,10 @@ class BatchFrames:
             raise FrameLostError("bytes that are no batch")
 
     def _whole_from(self, start: int) -> int | None:
-        """Return where the first whole batch of today's format begins, from `start` on; None if there is none."""
+        """Return where the first whole batch of today's format begins, from `start` on.
+
+        None if there is none.
+        """
         content = bytes(self.buffer)
         at = content.find(b"\x02", start + MAGIC)
         while at != -1:
@@ -135,7 +141,10 @@ class BatchFrames:
         return bool((DefaultRecordBatch(frame) if magic == 2 else LegacyRecordBatch(frame, magic)).validate_crc())
 
     def _size_at(self, start: int) -> int:
-        """Return the bytes of the batch that begins here, as its length says; it may be damaged, and negative."""
+        """Return the bytes of the batch that begins here, as its length says.
+
+        Damaged, it may be negative.
+        """
         return OVERHEAD + int(struct.unpack_from(">i", self.buffer, start + 8)[0])
 
 

@@ -23,9 +23,9 @@ def name_of(compression_type: int) -> str | None:
 
 
 def missing_package(compression_type: int, magic: int = 2) -> str | None:
-    """Name the package without which batches of this codec cannot be read; None if all is there.
+    """Name the package without which batches of this codec cannot be read.
 
-    A package that was installed meanwhile is taken up.
+    None if all is there. A package that was installed meanwhile is taken up.
 
     Parameters
     ----------

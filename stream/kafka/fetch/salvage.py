@@ -94,7 +94,10 @@ def _parsed(batch: Any, content: bytes) -> _Fields:
 
 
 def _bytes_at(content: bytes, at: int) -> tuple[bytes | None, int]:
-    """Return the bytes that begin with their length here, None if that is negative, and where they end."""
+    """Return the bytes that begin with their length here, and where they end.
+
+    They are None if the length is negative.
+    """
     length, at = decode_varint(content, at)
     if length < 0:
         return None, at
@@ -104,7 +107,10 @@ def _bytes_at(content: bytes, at: int) -> tuple[bytes | None, int]:
 
 
 def _headers_at(content: bytes, at: int) -> Iterator[tuple[bytes | None, bytes | None]]:
-    """Yield the name and the value of each header; the last one must end where the record does."""
+    """Yield the name and the value of each header.
+
+    The last one must end where the record does.
+    """
     count, at = decode_varint(content, at)
     for _ in range(count):
         name, at = _bytes_at(content, at)

@@ -75,7 +75,10 @@ class TolerantConsumer(KafkaConsumer):  # type: ignore[misc]
         self.pause(partition)
 
     def read_around(self, partition: TopicPartition, why: str) -> None:
-        """Fetch the next records of a partition from before its position, at which the broker gives nothing."""
+        """Fetch the next records of a partition from before its position.
+
+        For where the broker gives nothing.
+        """
         if partition not in self.held:
             self._go_around(partition, self.position(partition, timeout_ms=ANSWER_MS), why)
 
@@ -103,7 +106,7 @@ class TolerantConsumer(KafkaConsumer):  # type: ignore[misc]
         return None
 
     def _is_stuck(self, partition: TopicPartition, frames: BatchFrames) -> bool:
-        """Tell whether a fetch has brought nothing by which reading could go on; at the log's end that is usual."""
+        """Tell whether a fetch has brought nothing by which reading could go on."""
         return frames.begins_lost() or (self.around.is_on(partition) and not len(frames.buffer))
 
     def _go_around(self, partition: TopicPartition, offset: int, why: str) -> None:
@@ -133,7 +136,10 @@ class _ReadAround:
         self.positions: dict[TopicPartition, Any] = {}  # the very position that was set for it; any seek makes another
 
     def begin(self, partition: TopicPartition, damaged: int) -> bool:
-        """Fetch from before a damaged offset, further than the last time; return False where that is too far."""
+        """Fetch from before a damaged offset, further than the last time.
+
+        Return False where that is too far.
+        """
         at, back = self.damage.get(partition, (damaged, 0))
         begins = self._first_offset(partition)
         back = max(1, 4 * back) if at == damaged else 1

@@ -26,7 +26,10 @@ class UnreadableRecord(ConsumerRecord):  # type: ignore[misc]  # kafka-python ha
 
     @classmethod
     def at(cls, partition: TopicPartition, first: int, last: int, error: str, **known: Any) -> "UnreadableRecord":
-        """Make the record of some offsets; `known` are fields of ConsumerRecord that could be read."""
+        """Make the record of some offsets.
+
+        `known` are fields of ConsumerRecord that could be read.
+        """
         fields = dict.fromkeys(ConsumerRecord._fields) | {
             "topic": partition.topic,
             "partition": partition.partition,

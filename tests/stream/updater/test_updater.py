@@ -415,9 +415,9 @@ def decodes(monkeypatch: pytest.MonkeyPatch) -> list[bytes | None]:
     """The value of each record that an updater decodes, as often as it does."""
     values: list[bytes | None] = []
 
-    def noted(value: bytes | None, key: bytes | None, published_ms: int) -> Event | Forget:
+    def noted(value: bytes | None, key: bytes | None, published_ms: int, most_bytes: int) -> Event | Forget:
         values.append(value)
-        return decode(value, key, published_ms)
+        return decode(value, key, published_ms, most_bytes)
 
     monkeypatch.setattr("stream.updater.pending_batch.decode", noted)
     return values
