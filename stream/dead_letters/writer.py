@@ -105,6 +105,7 @@ class LetterWriter:
         short = False
         while letters := self._refused(letters, short):
             if short:
+                self.fits = self.most_bytes  # once it takes something, that may be everything
                 raise OSError(
                     f"dead letters cannot be written to {self.topic}: it takes not even their headers; raise its "
                     "max.message.bytes; their offsets stay uncommitted"

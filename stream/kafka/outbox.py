@@ -54,7 +54,8 @@ class Outbox:
     def send_fitting(self, topic: str, records: Sequence[Mapping[str, Any]], what: str) -> list[int]:
         """Publish records and wait, as `send_all` does; return those to be sent again.
 
-        What is returned are their numbers. These are the records that are too large for the topic, and what was under way together with them.
+        What is returned are the numbers of the records that are too large for the topic, and of what was under way
+        together with them.
 
         Raises
         ------
