@@ -166,6 +166,18 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         description="gigabytes that LMDB's file may grow to; all processes of a store have the same",
     )
+    redis_prefix: str = Field(
+        default="mindstream", description="what all keys in Redis begin with; each shop in one Redis needs its own"
+    )
+    redis_password_file: Path | None = Field(
+        default=None, description="file with Redis's password, read again for every new connection; unset: none"
+    )
+    redis_replicas: int = Field(
+        default=0,
+        ge=0,
+        le=100,
+        description="replicas of Redis that must acknowledge a write before offsets are committed",
+    )
     idle_days: float | None = Field(
         default=None,
         gt=0,
@@ -254,6 +266,19 @@ class Settings(BaseSettings):
             raise ValueError(f"it must be another topic than that of the events ({topic}) and of the dead letters")
         return value
 
+    @field_validator("redis_prefix")
+    @classmethod
+    def _is_a_prefix(cls, value: str) -> str:
+        """Check that keys of two prefixes can never be the same.
+
+        Braces would put all users on one node of a Redis Cluster.
+        """
+        if not re.fullmatch(r"[A-Za-z0-9._:-]{1,100}", value) or "user" in value.split(":"):
+            raise ValueError(
+                "right are 1 to 100 letters, digits, '.', '_', '-' and ':', such as shop-a; no part is user"
+            )
+        return value
+
     @field_validator("api_key")
     @classmethod
     def _fits_a_header(cls, value: SecretStr | None) -> SecretStr | None:
@@ -273,7 +298,7 @@ class Settings(BaseSettings):
         return value
 
     @field_validator(
-        *("behaviours", "partitioner", "home", "api_key", "instance", "log"),
+        *("behaviours", "partitioner", "home", "redis_prefix", "redis_password_file", "api_key", "instance", "log"),
         *("ssl_cafile", "ssl_certfile", "ssl_keyfile"),
         *("ssl_key_password_file", "sasl_password_file", "oauth_client_secret_file", "oauth_token_file"),
         mode="before",

@@ -27,8 +27,7 @@ from stream.events.producer import EventProducer
 from stream.kafka.cluster import Cluster, TopicLife
 from stream.kafka.connect import existing_cluster
 from stream.kafka.embedded_broker import EmbeddedBroker, running_embedded
-from stream.store.open_store import open_store
-from stream.store.redis_address import parse
+from stream.store.open_store import open_store, redis_address
 from stream.store.state import UserState
 from stream.updater.updater import Updater
 
@@ -248,11 +247,11 @@ class Engine:
 
     def places(self) -> dict[str, str]:
         """Return where broker and store are, without secrets, and which log is shown."""
-        redis = self.settings.redis.get_secret_value()
+        redis = redis_address(self.settings)
         kind = "embedded" if self.cluster.life else "Apache Kafka"
         return {
             "Broker": f"{kind}, {self.cluster.bootstrap_servers}",
-            "Store": f"Redis, {parse(redis)}" if redis else f"LMDB, {self.settings.state}",
+            "Store": f"Redis, {redis}" if redis else f"LMDB, {self.settings.state}",
             **({"Log": self.settings.log.name} if self.settings.log else {}),
         }
 

@@ -3,6 +3,7 @@
 from index.catalogue.lmdb_overlay import LmdbOverlayStore
 from index.catalogue.overlay_store import OverlayStore
 from mindstream.settings import Settings
+from stream.store.open_store import check_owner, redis_address
 
 __all__ = ["open_overlay_store"]
 
@@ -15,13 +16,20 @@ def open_overlay_store(settings: Settings) -> OverlayStore:
     Raises
     ------
     ValueError
-        If MINDSTREAM_REDIS is no url of a Redis.
+        If MINDSTREAM_REDIS is no url of a Redis, or the stores there are another topic's or group's.
     OSError
         If the store cannot be reached or used.
     """
-    url = settings.redis.get_secret_value()
-    if not url:
+    address = redis_address(settings)
+    if address is None:
         return LmdbOverlayStore(settings.state / "items")
     from index.catalogue.redis_overlay import RedisOverlayStore  # here, because redis takes a moment to import
+    from stream.store.redis.owner import StoreOwner
 
-    return RedisOverlayStore(url)
+    store = RedisOverlayStore(address, settings.redis_prefix)
+    try:
+        check_owner(StoreOwner(store.link, settings.redis_prefix), settings)
+    except BaseException:
+        store.close()
+        raise
+    return store

@@ -4,8 +4,9 @@ from typing import Any, Self
 
 from index.catalogue.item import Item
 from index.catalogue.overlay_store import MOST_ITEMS, Changes, Entries, from_bytes, needs_full_read, to_bytes, too_many
-from stream.store.redis_address import parse
-from stream.store.redis_link import Command, Foreign, RedisLink
+from stream.store.redis.address import RedisAddress, parse
+from stream.store.redis.command import Command, Foreign
+from stream.store.redis.link import RedisLink
 
 __all__ = ["RedisOverlayStore"]
 
@@ -76,7 +77,7 @@ class RedisOverlayStore:
 
     Parameters
     ----------
-    url : see `redis_address.parse`.
+    url : see `redis.address.parse`; or what it has read.
     prefix : of all keys.
 
     Raises
@@ -87,11 +88,11 @@ class RedisOverlayStore:
         If Redis cannot be reached, or does not let us in.
     """
 
-    def __init__(self, url: str, prefix: str = "mindstream") -> None:
+    def __init__(self, url: str | RedisAddress, prefix: str = "mindstream") -> None:
         self.key = f"{prefix}:{{items}}".encode()  # Redis Cluster places a key by what stands in braces
         self.changes, self.last, self.forgotten = (self.key + end for end in (b":changes", b":last", b":forgotten"))
         self.keys = (self.key, self.changes, self.last, self.forgotten)
-        self.link = RedisLink(parse(url), "item store")
+        self.link = RedisLink(parse(url) if isinstance(url, str) else url, "item store")
 
     def write(self, entries: Entries) -> None:
         """See OverlayStore.write."""

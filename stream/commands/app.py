@@ -4,6 +4,7 @@ import typer
 
 from stream.commands import dead_letters, offsets, repair, sweep, users
 from stream.commands.broker import broker
+from stream.commands.owner import owner
 from stream.commands.produce import produce, replay
 from stream.commands.run import run
 
@@ -11,11 +12,11 @@ __all__ = ["app"]
 
 HELP = (
     "Keep interest capsules fresh: run | produce | replay | broker; "
-    "ask and mend: show | export | forget | sweep | repair | dlq | offsets."
+    "ask and mend: show | export | forget | sweep | repair | owner | dlq | offsets."
 )
 
 app = typer.Typer(help=HELP, no_args_is_help=True, pretty_exceptions_enable=False)
-for command in (run, produce, replay, broker):
+for command in (run, produce, replay, broker, owner):
     app.command()(command)
 app.add_typer(users.app)
 app.add_typer(sweep.app)

@@ -8,11 +8,32 @@ from stream.events.position import Position
 from stream.store.state import UserState
 from stream.store.unreadable import Unreadable, UnreadableUsersError
 
-__all__ = ["LONGEST_KEY", "Store", "key_of", "read_readable", "user_ids_among"]
+__all__ = ["LONGEST_KEY", "Claimant", "Store", "key_of", "read_readable", "user_ids_among"]
 
 log = logging.getLogger(__name__)
 
 LONGEST_KEY = 511  # bytes; LMDB refuses to look for a longer one, or for an empty one
+
+
+class Claimant(Protocol):
+    """Who wants to write into a store: an updater of some topic and group.
+
+    Attributes
+    ----------
+    life : identity of the topic, which is another one after it was made again.
+    """
+
+    topic: str
+    group: str
+    life: str
+
+    def cluster_id(self) -> str:
+        """Return the id of the Kafka cluster, empty where it is not known or is a new one each time."""
+        ...
+
+    def is_past_the_start(self) -> bool:
+        """Tell whether the group has committed that it is past events that the topic still has."""
+        ...
 
 
 class Store(Protocol):
@@ -110,6 +131,26 @@ class Store(Protocol):
 
         Redis gives them in no order, and one may come twice where Redis resizes its table meanwhile: to sort, or to
         remember, millions of users would take memory that a reader of a stream of users does not expect to need.
+        """
+        ...
+
+    def claim(self, who: Claimant) -> None:
+        """Make sure that the store is this updater's topic's and group's, before the first write.
+
+        From then on nothing is read or written where the store was emptied, or lacks what it had acknowledged: the
+        events of what is missing are committed, so they would pass for applied.
+
+        Raises
+        ------
+        ValueError
+            If it is another's. The message says whose, and what to set.
+        """
+        ...
+
+    def problem(self) -> str | None:
+        """Return what is wrong with the store, as a sentence; None where nothing is known to be.
+
+        It may ask the store now and then, so it costs a moment.
         """
         ...
 

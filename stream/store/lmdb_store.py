@@ -16,7 +16,7 @@ from mindstream.files import file_system_of
 from mindstream.host_lock import HostLock
 from stream.events.position import Position
 from stream.store.codec import position_of, to_bytes
-from stream.store.contract import LONGEST_KEY, key_of, user_ids_among
+from stream.store.contract import LONGEST_KEY, Claimant, key_of, user_ids_among
 from stream.store.state import MARKER_DAYS, UserState
 from stream.store.unreadable import Unreadable, state_of, states_in
 
@@ -264,6 +264,13 @@ class LmdbStore:
             if isinstance(error, kind):
                 return advice.format(self.size_gb)
         return f"its disk has {shutil.disk_usage(self.folder).free / 1e6:,.1f} MB free"
+
+    def claim(self, who: Claimant) -> None:
+        """Do nothing: a home is one shop's."""
+
+    def problem(self) -> str | None:
+        """Return None: what is wrong with LMDB is said by the call that meets it."""
+        return None
 
     def close(self) -> None:
         """Close the environment."""

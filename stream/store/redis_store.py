@@ -7,9 +7,13 @@ from typing import Self
 
 from stream.events.position import Position
 from stream.store.codec import to_bytes
-from stream.store.contract import key_of, user_ids_among
-from stream.store.redis_address import parse
-from stream.store.redis_link import Command, Foreign, RedisLink, UnknownScript
+from stream.store.contract import Claimant, key_of, user_ids_among
+from stream.store.redis.address import RedisAddress, parse
+from stream.store.redis.command import Command, Foreign, UnknownScript
+from stream.store.redis.guard import StoreGuard
+from stream.store.redis.health import StoreHealth
+from stream.store.redis.link import RedisLink
+from stream.store.redis.owner import StoreOwner
 from stream.store.state import MARKER_DAYS, UserState
 from stream.store.unreadable import Unreadable, state_of, states_in
 
@@ -73,14 +77,16 @@ class RedisStore:
     `put_many` returns when Redis has acknowledged every user. What that is worth is for Redis to say. With
     `appendonly yes` and `appendfsync always` it is on disk; with `everysec` the end of Redis, not only of its machine,
     may take what was acknowledged in the last two seconds, whose offsets Kafka has committed. A failover takes what
-    the replica had not got yet: `WAIT` is not used, and would not rule that out. A Redis that evicts loses users.
+    the replica had not got yet, unless replicas are waited for. A Redis that evicts loses users. Once the store is
+    claimed, what was lost so is noticed before anything is made of it (see `redis.guard`).
 
     Parameters
     ----------
-    url : see `redis_address.parse`.
+    url : see `redis.address.parse`; or what it has read.
     idle_days : users without a behaviour for so long are removed; None: never. It counts from a user's next write on.
     marker_days : who was forgotten is remembered as such for so long; the same.
     prefix : of all keys.
+    replicas : so many of each node must acknowledge a write, once the store is claimed.
 
     Raises
     ------
@@ -91,11 +97,18 @@ class RedisStore:
     """
 
     def __init__(
-        self, url: str, idle_days: float | None = None, marker_days: float = MARKER_DAYS, prefix: str = "mindstream"
+        self,
+        url: str | RedisAddress,
+        idle_days: float | None = None,
+        marker_days: float = MARKER_DAYS,
+        prefix: str = "mindstream",
+        replicas: int = 0,
     ) -> None:
-        self.idle_days, self.marker_days = idle_days, marker_days
+        self.idle_days, self.marker_days, self.replicas = idle_days, marker_days, replicas
         self.prefix = f"{prefix}:user:".encode()
-        self.link = RedisLink(parse(url))
+        self.link = RedisLink(parse(url) if isinstance(url, str) else url)
+        self.owner = StoreOwner(self.link, prefix)
+        self.health = StoreHealth(self.owner)
 
     def get_many(self, user_ids: Sequence[str]) -> list[UserState | None]:
         """Read the states of these users, see `Store`."""
@@ -176,6 +189,15 @@ class RedisStore:
         pattern = re.sub(rb"([\[\]*?\\^])", rb"\\\1", self.prefix) + b"*"
         keys = (key[len(self.prefix) :] for key in self.link.keys(pattern))
         yield from user_ids_among(keys, f"Redis {self.link.address}, behind {self.prefix.decode()}")
+
+    def claim(self, who: Claimant) -> None:
+        """Make sure that the store is this updater's, see `Store`."""
+        owner = self.owner.claim(who, lambda: next(self.users(), None) is None)
+        self.link.guard = StoreGuard(self.owner, owner, self.replicas)
+
+    def problem(self) -> str | None:
+        """Return what is wrong with the store, see `Store`; it is asked for at most every 10 seconds."""
+        return self.health.problem()
 
     def close(self) -> None:
         """Close the connections."""

@@ -45,6 +45,7 @@ from stream.store.contract import Store, read_readable
 from stream.store.state import Applied, Arrival, UserState, apply, encoded
 from stream.store.unreadable import UnreadableUsersError
 from stream.updater import interest_updates
+from stream.updater.claimant import UpdaterClaim
 from stream.updater.pending_batch import PendingBatch, Stage, UserEvents, decode_batch
 from stream.updater.sweeper import Sweeper
 
@@ -102,7 +103,9 @@ class Updater:
         Raises
         ------
         OSError
-            If no broker answers.
+            If no broker answers, or the store does not.
+        ValueError
+            If the store is another topic's or group's.
         """
         self.store, self.serving, self.settings = store, serving, settings
         self.metrics, self.health, self.observer = metrics or Metrics(), health or Health(), observer or Observer()
@@ -123,6 +126,7 @@ class Updater:
             self.letter_log = LetterLog()
             self.reader = EventReader(cluster, settings, self.metrics, self.leave_to_others, self.observer, start_ms)
             self.closing.callback(self.reader.close)
+            store.claim(UpdaterClaim(cluster, settings, self.reader.life.id))
         except BaseException:
             self.close()
             raise
@@ -348,7 +352,7 @@ class Updater:
         self.health.waits_for = NO_PARTITIONS_YET if self.reader.waits_for_partitions() else None
         self.health.note = self.reader.note
         self.letter_log.tell()
-        trouble = self.trouble or self.reader.trouble
+        trouble = self.trouble or self.reader.trouble or self.store.problem()
         if trouble:
             self.health.stuck(trouble)
         else:

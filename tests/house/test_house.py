@@ -25,7 +25,7 @@ ONLY_IN = {
     "hnswlib": "index.search.hnsw",
     "onnxruntime": "model_export.bundle.extractor",
     "pydantic_settings": "mindstream.settings",
-    "redis": "stream.store.redis_link",
+    "redis": "stream.store.redis.client",
 }
 PAGE = ("demo.app", "demo.page.", "demo.serve")  # what may import streamlit
 ENVIRONMENT = {"environ", "environb", "getenv", "getenvb", "putenv", "unsetenv"}

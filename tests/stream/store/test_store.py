@@ -22,7 +22,7 @@ from stream.store.codec import to_bytes
 from stream.store.contract import Store
 from stream.store.history import History
 from stream.store.lmdb_store import KEYS_AT_ONCE, LmdbStore
-from stream.store.redis_link import Command
+from stream.store.redis.command import Command
 from stream.store.redis_store import RedisStore
 from stream.store.state import DAY_MS, MARKER_DAYS, Arrival, UserState, apply, recomputed
 from tests.support.stores import IDLE_DAYS, STORES, idle_since, item_of, overwrite, position_in, state

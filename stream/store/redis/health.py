@@ -1,0 +1,73 @@
+"""What is wrong with a store in Redis: settings that lose users, and users that were lost."""
+
+import logging
+import time
+from typing import Any
+
+from stream.store.redis.owner import StoreOwner
+
+__all__ = ["StoreHealth", "bad_settings"]
+
+log = logging.getLogger(__name__)
+
+ASK_AGAIN_S = 10.0
+
+
+class StoreHealth:
+    """Asks Redis now and then what is wrong.
+
+    Where the link has a guard, that looks at every node; else only the entry of the store is read.
+    """
+
+    def __init__(self, store: StoreOwner) -> None:
+        self.store = store
+        self.asked = -ASK_AGAIN_S
+        self.found: str | None = None
+
+    def problem(self) -> str | None:
+        """Return what is wrong, as a sentence that was found within the last 10 seconds; None if nothing is."""
+        if time.monotonic() - self.asked >= ASK_AGAIN_S:
+            found = self._ask()
+            if found and found != self.found:
+                log.error("%s", found)
+            self.asked, self.found = time.monotonic(), found
+        return self.found
+
+    def _ask(self) -> str | None:
+        """Ask what is wrong now."""
+        try:
+            if self.store.link.guard:
+                self.store.link.ask([], "read")
+                return None
+            owner = self.store.read()
+        except (OSError, ValueError) as error:
+            return str(error)
+        return self.store.loss_of(owner) if owner and owner.lost else None
+
+    def warn_of_settings(self) -> None:
+        """Log the settings of Redis by which it may lose what it has acknowledged, and keys that it has evicted."""
+        try:
+            infos = self.store.link.infos()
+        except OSError as error:  # INFO may be forbidden to us
+            log.debug("%s", error)
+            return
+        for sentence in dict.fromkeys(one for info in infos for one in bad_settings(info)):
+            log.warning("Redis %s: %s", self.store.link.address, sentence)
+
+
+def bad_settings(info: dict[str, Any]) -> list[str]:
+    """Return a sentence for each setting by which a node may lose users; of a node that does not say it, none.
+
+    Parameters
+    ----------
+    info : of redis-py, the reply to INFO.
+    """
+    found = []
+    policy = info.get("maxmemory_policy", "noeviction")
+    if policy != "noeviction":
+        found.append(f"maxmemory-policy is {policy}, by which users are removed to make room; right is noeviction")
+    if evicted := int(info.get("evicted_keys", 0)):
+        found.append(f"it has evicted {evicted:,} keys since it was started, among which may be users")
+    if int(info.get("aof_enabled", 1)) == 0:
+        found.append("appendonly is no, so a restart loses the latest users; right is yes, with appendfsync always")
+    return found
