@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from redis import Redis
+from redis.exceptions import ResponseError
 
 from testbed import child_server, system_packages
 from testbed.java_broker import free_ports
@@ -144,12 +145,30 @@ class RealRedis:
 
 
 class RealRedisCluster:
-    """A Redis Cluster of three primaries without replicas."""
+    """A Redis Cluster of three primaries.
 
-    def __init__(self) -> None:
-        self.buses = free_ports(3)
-        self.nodes = [RealRedis("--cluster-enabled", "yes", "--cluster-port", str(bus)) for bus in self.buses]
-        self.url = f"redis+cluster://{self.nodes[0].address}"
+    Parameters
+    ----------
+    replicas : of each primary.
+    password, tls : as of RealRedis.
+    options : of each redis-server.
+
+    Attributes
+    ----------
+    primaries : the first three nodes, which have the slots at the start.
+    """
+
+    def __init__(self, *options: str, replicas: int = 0, password: str = "", tls: Path | None = None) -> None:
+        self.buses = free_ports(3 * (1 + replicas))
+        own = ["--cluster-enabled", "yes", *(["--tls-cluster", "yes", "--tls-replication", "yes"] if tls else [])]
+        own += ["--masterauth", password] if password else []
+        self.nodes = [
+            RealRedis(*own, "--cluster-port", str(bus), *options, password=password, tls=tls) for bus in self.buses
+        ]
+        self.primaries = self.nodes[:3]
+        scheme, rest = self.primaries[0].url.split("://")
+        login, _, host = rest.replace("/0", "").rpartition("@")
+        self.url = f"{scheme}+cluster://{login + '@' if login else ''}{host}"
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as starting:
@@ -160,16 +179,34 @@ class RealRedisCluster:
         return self
 
     def _introduce(self) -> None:
-        """Give each node a third of the slots, and wait until all know it."""
-        share = -(-SLOTS // len(self.nodes))
+        """Give each primary a third of the slots and its replicas, and wait until all know it."""
+        share = -(-SLOTS // len(self.primaries))
         for number, node in enumerate(self.nodes):
-            slots = (number * share, min(SLOTS, (number + 1) * share) - 1)
             with node.client() as client:
-                client.execute_command("CLUSTER ADDSLOTSRANGE", *slots)
+                if node in self.primaries:
+                    slots = (number * share, min(SLOTS, (number + 1) * share) - 1)
+                    client.execute_command("CLUSTER ADDSLOTSRANGE", *slots)
                 client.execute_command("CLUSTER SET-CONFIG-EPOCH", number + 1)
                 if number:
                     client.execute_command("CLUSTER MEET", "127.0.0.1", self.nodes[0].port, self.buses[0])
         self.wait()
+        for number, node in enumerate(self.nodes[3:]):
+            self._replicate(node, self.primaries[number % 3])
+        self.wait()
+
+    def _replicate(self, node: RealRedis, primary: RealRedis) -> None:
+        """Make a node the replica of another one, once it has heard of that."""
+        with primary.client() as client:
+            name = client.execute_command("CLUSTER MYID").decode()
+        deadline = time.monotonic() + START_SECONDS
+        with node.client() as client:
+            while True:
+                try:
+                    client.execute_command("CLUSTER REPLICATE", name)
+                    return
+                except ResponseError:
+                    assert time.monotonic() < deadline, f"{node.address} has not heard of {primary.address}"
+                    time.sleep(0.05)
 
     def wait(self) -> None:
         """Return once all nodes know who holds all slots."""
@@ -182,7 +219,9 @@ class RealRedisCluster:
         """Tell whether a node knows who holds all slots."""
         with node.client() as client:
             known = client.execute_command("CLUSTER SLOTS")
-            return client.execute_command("CLUSTER INFO")["cluster_state"] == "ok" and len(known) == len(self.nodes)
+            info = client.execute_command("CLUSTER INFO")
+            link = client.info("replication").get("master_link_status", "up")
+        return info["cluster_state"] == "ok" and len(known) == len(self.primaries) and link == "up"
 
     def move(self, key: str, halfway: Callable[[], object]) -> None:
         """Move a key and its slot to another node of the cluster.
@@ -206,7 +245,7 @@ class RealRedisCluster:
 
     def flush(self) -> None:
         """Remove all data."""
-        for node in self.nodes:
+        for node in self.primaries:
             node.flush()
 
     def forget_scripts(self) -> None:
