@@ -6,7 +6,7 @@ import pytest
 
 from stream.store.contract import Store, read_readable
 from stream.store.lmdb_store import LmdbStore
-from stream.store.redis_link import Command
+from stream.store.redis.command import Command
 from stream.store.redis_store import RedisStore
 from stream.store.state import UserState
 from stream.store.unreadable import Unreadable, UnreadableUsersError
