@@ -10,7 +10,7 @@ from stream.repair.set_aside import PAGE
 from stream.store.contract import Store
 from stream.store.lmdb_store import LmdbStore
 from stream.store.open_store import open_store
-from stream.store.redis.link import Command
+from stream.store.redis.command import Command
 from stream.store.redis_store import RedisStore
 from tests.support.stores import item_of, state
 from tests.support.stream_shell import Shell
