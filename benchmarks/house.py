@@ -69,7 +69,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "demo": ("mindstream",),
     "mindstream.commands": ("mindstream", "model_export"),
     "mindstream.cli": ("mindstream",),
-    "testbed": ("mindstream", "model_export"),
+    "testbed": ("mindstream", "model_export", "stream.store"),
     "benchmarks.harness": ("mindstream", "model_export", "stream", "testbed"),
     "benchmarks.scenario": ("mindstream", "model_export", "stream", "testbed", "benchmarks.harness"),
     "benchmarks.quality": ("mindstream", "model_export", "stream", "index", "testbed", "benchmarks.harness"),

@@ -7,7 +7,7 @@ import pandas as pd
 
 from model_export.bundle.bundle import Bundle
 from model_export.bundle.extractor import Extractor
-from stream.store.state import UserState
+from stream.store.state import UserState, routing_weights
 
 __all__ = ["TRAIL", "Coupling", "InterestMap", "coupling", "coupling_table", "evenly", "normalized"]
 
@@ -94,11 +94,13 @@ class Coupling:
     weights: np.ndarray
 
 
-def coupling(state: UserState, bundle: Bundle) -> Coupling:
-    """Return the routing weights of a user's last behaviours."""
+def coupling(state: UserState, extractor: Extractor) -> Coupling:
+    """Return the routing weights of a user's last behaviours, by the model that made the capsules."""
+    bundle = extractor.bundle
+    [weights] = routing_weights(extractor, [state])
     kept = state.history.item_ids[-COUPLED:]
     titles = [bundle.catalogue.title[bundle.rows[one]] if one in bundle.rows else one for one in kept]
-    return Coupling(titles, state.capsules.routing_weights[:, -COUPLED:])
+    return Coupling(titles, weights[:, -COUPLED:])
 
 
 def coupling_table(found: Coupling) -> pd.DataFrame:

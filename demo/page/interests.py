@@ -18,11 +18,12 @@ def show(served: Served, state: UserState | None) -> None:
     if state is None or not len(state.capsules.vectors):
         st.info("Nothing is known of this visitor yet. Click some products, or choose a persona, and watch the map.")
         return
-    interests = interests_of(state)
+    extractor = served.recommender.extractor
+    [interests] = interests_of([state], extractor)
     themes = [theme_of(formed, served.bundle) for formed in formed_by(interests)]
     importance = [interest.importance for interest in interests]
     found = served.map
-    trail = found.trail(state, served.recommender.extractor)
+    trail = found.trail(state, extractor)
     drawn = charts.interest_map(found.sample(), found.behaviours(state), trail, themes, importance)
     st.altair_chart(drawn, width="stretch")
     differing = "categories" if served.categories else "items"
@@ -31,4 +32,4 @@ def show(served: Served, state: UserState | None) -> None:
         f"with your last events. Two of many dimensions: those along which the {differing} differ most."
     )
     st.markdown("**Which behaviour made which interest** (routing weights)")
-    st.altair_chart(charts.heat_map(coupling(state, served.bundle), themes), width="stretch")
+    st.altair_chart(charts.heat_map(coupling(state, extractor), themes), width="stretch")

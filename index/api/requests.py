@@ -20,10 +20,8 @@ MOST_N = 1_000
 MOST_USERS = 100  # of one batch, users and visitors together
 MOST_BEHAVIOURS = 1_000  # of a visitor's history
 MOST_FIELDS = 100  # of a visitor's profile
-NOTHING = np.empty((0, 0), dtype=np.float32)
-NOT_ENCODED = Capsules(
-    NOTHING, np.empty(0, dtype=np.float32), NOTHING, ""
-)  # of no model: whoever reads it encodes the history
+# Of no model: whoever reads it encodes the history.
+NOT_ENCODED = Capsules(np.empty((0, 0), dtype=np.float32), np.empty(0, dtype=np.float32), "")
 
 UserId = Annotated[str, Field(min_length=1, max_length=LONGEST_USER_ID)]
 ItemId = Annotated[str, Field(min_length=1, max_length=LONGEST_ID)]

@@ -148,11 +148,11 @@ class Recommender:
         index = snapshot.over(self.index)
         answers = []
         searches = user_searches(index, resolved, states, excluded, pool_size(request))
-        for state, search in zip(states, searches, strict=True):
-            hits = select_candidates(
-                search.fetch, request, snapshot.vectors, snapshot.category, state.capsules.importance
-            )
-            answers.append(candidates_of_hits(snapshot, hits, interests_of(state), CAPSULES))
+        explained = interests_of(states, self.extractor)
+        for state, search, interests in zip(states, searches, explained, strict=True):
+            importance = state.capsules.importance.astype(np.float32)
+            hits = select_candidates(search.fetch, request, snapshot.vectors, snapshot.category, importance)
+            answers.append(candidates_of_hits(snapshot, hits, interests, CAPSULES))
         return answers
 
     def similar(self, item_id: str, request: Request, snapshot: CatalogueSnapshot | None = None) -> Candidates:
@@ -201,8 +201,8 @@ class Recommender:
         """
         [state] = self.current([state])
         return UserInterests(
-            interests=interests_of(state) if state else [],
-            vectors=state.capsules.vectors if state else np.empty((0, self.bundle.manifest.dim), dtype=np.float32),
+            interests=interests_of([state], self.extractor)[0] if state else [],
+            vectors=(state.capsules.vectors if state else np.empty((0, self.bundle.manifest.dim))).astype(np.float32),
             path=self.path_for(state, snapshot or self.catalogue.current),
             model_version=self.bundle.version,
         )

@@ -72,7 +72,7 @@ def user_searches(
     pool_size : hits that are asked for at first.
     """
     snapshot, allowed = resolved.snapshot, resolved.allowed
-    capsules = [state.capsules.vectors for state in states]
+    capsules = [state.capsules.vectors.astype(np.float32) for state in states]  # stores keep half precision
     owned = [own_items(snapshot.bundle, state.history.item_ids) for state in states]
     unsearched = [rows.union(own.rows.tolist()) for rows, own in zip(excluded, owned, strict=True)]
     pools = index.search_many(capsules, pool_size, unsearched, allowed)

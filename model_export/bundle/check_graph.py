@@ -123,9 +123,11 @@ def check_finite(bundle: Bundle) -> None:
     profiles = [{name: some[rng.integers(len(some))] for name, some in values.items()} for _ in lengths]
     times = [np.cumsum(rng.integers(10**10, size=length)).tolist() for length in lengths]  # up to months apart
     with bundle_errors(bundle.path / EXTRACTOR, "run"):
-        served = Extractor(bundle).encode(histories, profiles, times)
-    for history, capsules in zip(histories, served, strict=True):
-        if not (np.isfinite(capsules.vectors).all() and np.isfinite(capsules.routing_weights).all()):
+        extractor = Extractor(bundle)
+        served = extractor.encode(histories, profiles, times)
+        routed = extractor.routing_weights(histories, profiles, times)
+    for history, capsules, weights in zip(histories, served, routed, strict=True):
+        if not (np.isfinite(capsules.vectors).all() and np.isfinite(weights).all()):
             raise BundleError(
                 f"{bundle.path / EXTRACTOR}: a history of {len(history)} behaviours gives NaN or infinite numbers"
             )

@@ -6,7 +6,7 @@ meet capsules of another version.
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, count, takewhile
-from typing import cast
+from typing import NamedTuple, cast
 
 import msgspec
 import numpy as np
@@ -31,17 +31,33 @@ class Capsules(msgspec.Struct, frozen=True, gc=False):
 
     Attributes
     ----------
-    vectors : float32 (K', d), the interest capsules; only those that the user has, never zeros for unused ones.
+    vectors : float32 (K', d), the interest capsules; only those that the user has, never zeros for unused ones. A store
+        keeps them, and the importance, as float16.
     importance : float32 (K',), the share of the behaviours that flowed into each interest; sums to 1.
-    routing_weights : float32 (K', T), which of the T behaviours made which interest; a behaviour's column sums to 1,
-        or is zero if the bundle does not know its item or it is older than the L that the model reads.
     model_version : version of the bundle that made them.
     """
 
     vectors: np.ndarray
     importance: np.ndarray
-    routing_weights: np.ndarray
     model_version: str
+
+
+class _Routed(NamedTuple):
+    """What one run of the graph makes of some users.
+
+    Attributes
+    ----------
+    users : their places among all.
+    kept : of each, which of the K capsules the user has.
+    vectors (B, K, d), weights (B, K, L) : the graph's outputs.
+    counts : int64 (B,), how many behaviours were read of each.
+    """
+
+    users: list[int]
+    kept: list[slice] | list[np.ndarray]
+    vectors: np.ndarray
+    weights: np.ndarray
+    counts: np.ndarray
 
 
 class Extractor:
@@ -102,20 +118,59 @@ class Extractor:
         -------
         One Capsules a user.
         """
-        known = [self.known_behaviours(history) for history in histories]
-        profiles = profiles or [{}] * len(histories)
-        times_ms = times_ms if self.reads_gaps else None
+        version = self.bundle.version
         of_user: dict[int, Capsules] = {}
+        for users, kept, vectors, weights, counts in self._routed(self._known(histories), profiles, times_ms):
+            importance = weights.sum(2) / np.maximum(counts, 1)[:, None].astype(np.float32)  # (B, K)
+            for row, user in enumerate(users):
+                of_user[user] = Capsules(vectors[row, kept[row]], importance[row, kept[row]], version)
+        return [of_user[user] for user in range(len(histories))]
+
+    def routing_weights(
+        self,
+        histories: Sequence[Sequence[str]],
+        profiles: Sequence[Mapping[str, str]] | None = None,
+        times_ms: Sequence[Sequence[int]] | None = None,
+    ) -> list[np.ndarray]:
+        """Return which behaviours made which interest of each user; no store keeps that.
+
+        Parameters
+        ----------
+        histories, profiles, times_ms : as those of `encode`.
+
+        Returns
+        -------
+        One float32 (K', T) a user, for the T behaviours of the history. A behaviour's column sums to 1, or is zero if
+        the bundle does not know its item or it is older than the L that the model reads.
+        """
+        known = self._known(histories)
+        of_user: dict[int, np.ndarray] = {}
+        for users, kept, _, weights, _ in self._routed(known, profiles, times_ms):
+            for row, user in enumerate(users):
+                of_user[user] = _spread_weights(weights[row, kept[row]], known[user][1], len(histories[user]))
+        return [of_user[user] for user in range(len(histories))]
+
+    def _known(self, histories: Sequence[Sequence[str]]) -> list[_Known]:
+        """Return the behaviours that are read of each user."""
+        return [self.known_behaviours(history) for history in histories]
+
+    def _routed(
+        self,
+        known: Sequence[_Known],
+        profiles: Sequence[Mapping[str, str]] | None,
+        times_ms: Sequence[Sequence[int]] | None,
+    ) -> Iterator[_Routed]:
+        """Run the graph on users, some at a time; `profiles` and `times_ms` are those of `encode`."""
+        profiles = profiles or [{}] * len(known)
+        times_ms = times_ms if self.reads_gaps else None
         for users, length in self._runs(np.fromiter((len(rows) for rows, _ in known), np.int64, len(known))):
-            made = self._run_users(
-                [histories[user] for user in users],
+            yield self._run_users(
+                users,
                 [known[user] for user in users],
                 [profiles[user] for user in users],
                 [times_ms[user] for user in users] if times_ms is not None else None,
                 length,
             )
-            of_user.update(zip(users, made, strict=True))
-        return [of_user[user] for user in range(len(histories))]
 
     def _runs(self, counts: np.ndarray) -> Iterator[tuple[list[int], int]]:
         """Yield the users of each run of the graph, and the length that their behaviours are padded to.
@@ -131,13 +186,13 @@ class Extractor:
 
     def _run_users(
         self,
-        histories: Sequence[Sequence[str]],
+        users: list[int],
         known: Sequence[_Known],
         profiles: Sequence[Mapping[str, str]],
         times_ms: Sequence[Sequence[int]] | None,
         length: int,
-    ) -> list[Capsules]:
-        """Return the capsules of the users of one run, whose behaviours are padded to a length."""
+    ) -> _Routed:
+        """Run the graph on some users, whose behaviours are padded to a length."""
         counts = np.zeros(max(self.fewest, len(known)), dtype=np.int64)
         counts[: len(known)] = [len(item_rows) for item_rows, _ in known]
         mask = np.arange(length) < counts[:, None]  # (B, L)
@@ -145,13 +200,7 @@ class Extractor:
         rows[mask] = np.fromiter(chain.from_iterable(item_rows for item_rows, _ in known), np.int64, counts.sum())
         gaps = _gap_matrix(times_ms, [places for _, places in known], mask)
         vectors, active, weights = self.run(rows, mask, self.profile_matrix(profiles, len(counts)), gaps)
-        importance = weights.sum(2) / np.maximum(counts, 1)[:, None].astype(np.float32)  # (B, K)
-        version, kept = self.bundle.version, _kept(active)
-        capsules = []
-        for user, history in enumerate(histories):
-            spread = _spread_weights(weights[user, kept[user]], known[user][1], len(history))
-            capsules.append(Capsules(vectors[user, kept[user]], importance[user, kept[user]], spread, version))
-        return capsules
+        return _Routed(users, _kept(active), vectors, weights, counts)
 
     def known_behaviours(self, history: Sequence[str]) -> tuple[list[int], list[int] | slice]:
         """Return item rows and places of the last L behaviours of items in the bundle.

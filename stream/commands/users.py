@@ -4,6 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -11,6 +12,9 @@ import typer
 
 from mindstream import settings
 from mindstream.printable import json_line, printable
+from model_export.bundle.bundle import BundleError
+from model_export.bundle.extractor import Extractor
+from model_export.bundle.registry import Registry
 from stream.dead_letters.letter import Letter, to_line
 from stream.dead_letters.of_users import letters_of, owners_of
 from stream.events.event import decode
@@ -18,7 +22,7 @@ from stream.events.producer import EventProducer
 from stream.kafka.connect import reachable_cluster
 from stream.store.interests import ExplainedInterest, interests_of
 from stream.store.open_store import open_store
-from stream.store.state import UserState
+from stream.store.state import UserState, encoded, recomputed
 
 __all__ = ["app", "as_bytes"]
 
@@ -80,7 +84,7 @@ def export(
     configured = settings.load()
     with open_store(configured, read_only=True) as store:
         [state] = store.get_many([user])
-    kept = _everything(user, state)
+    kept = _everything(user, _explained(state, Registry(configured.models)) if state else None)
     if letters:
         found = letters_of(reachable_cluster(), configured.dead_letter_topic, [user])
         kept["dead_letters"] = [json.loads(to_line(letter)) for letter in found]
@@ -102,7 +106,40 @@ def show(
     if state is None or state.is_empty:
         print(printable(_nothing_kept(user, state)), file=sys.stderr)
         raise typer.Exit(EXIT_NOTHING_KEPT)
-    print(json_line(_as_json(state)) if in_json else _as_text(state))
+    shown = _explained(state, Registry(settings.load().models))
+    print(json_line(_as_json(shown)) if in_json else _as_text(shown))
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """A state with its interests explained.
+
+    Attributes
+    ----------
+    state : as stored; with capsules of the current model where the one that made the stored ones is not there any more.
+    """
+
+    state: UserState
+    interests: list[ExplainedInterest]
+
+
+def _explained(state: UserState, registry: Registry) -> _Shown:
+    """Explain the interests in a state by the model that made them, else by the current one; say which if not."""
+    version = state.capsules.model_version
+    if not len(state.capsules.vectors):
+        return _Shown(state, [])
+    try:
+        return _Shown(state, interests_of([state], Extractor(registry.open(version)))[0])
+    except BundleError as error:
+        gone = f"the stored capsules are of model {version}, which cannot be used: {error}"
+    try:
+        extractor = Extractor(registry.current())
+    except BundleError as error:
+        print(printable(f"{gone}; what formed the interests is not known: {error}"), file=sys.stderr)
+        return _Shown(state, [ExplainedInterest(share, []) for share in state.capsules.importance.tolist()])
+    print(printable(f"{gone}; shown is what the current one makes of the history"), file=sys.stderr)
+    state = recomputed(state, encoded(extractor, [state])[0])
+    return _Shown(state, interests_of([state], extractor)[0])
 
 
 def as_bytes(text: str, field: str = "user_id") -> bytes:
@@ -123,12 +160,12 @@ def _nothing_kept(user: str, state: UserState | None) -> str:
     return f"user {user!r} was forgotten at {_iso(state.forgotten_ms)}; nothing has come since"
 
 
-def _as_json(state: UserState) -> dict[str, Any]:
+def _as_json(shown: _Shown) -> dict[str, Any]:
     """Return a state as `show --json` prints it.
 
     The capsules are the vectors of the interests.
     """
-    history = state.history
+    state, history = shown.state, shown.state.history
     behaviours = zip(history.event_times_ms, history.item_ids, history.event_ids, strict=True)
     return {
         "user_id": state.user_id,
@@ -139,7 +176,7 @@ def _as_json(state: UserState) -> dict[str, Any]:
                 "vector": vector,
                 "behaviours": [{"item_id": made_by.item_id, "weight": made_by.weight} for made_by in one.behaviours],
             }
-            for one, vector in zip(interests_of(state), state.capsules.vectors.tolist(), strict=True)
+            for one, vector in zip(shown.interests, state.capsules.vectors.tolist(), strict=True)
         ],
         "unwanted": list(state.unwanted),
         "profile": state.profile,
@@ -148,10 +185,10 @@ def _as_json(state: UserState) -> dict[str, Any]:
     }
 
 
-def _everything(user_id: str, state: UserState | None) -> dict[str, Any]:
+def _everything(user_id: str, shown: _Shown | None) -> dict[str, Any]:
     """Return all that a store keeps of a user, as `export` prints it."""
     kept: dict[str, Any] = {"user_id": user_id, "exported": _iso(int(time.time() * 1000))}
-    if state is None:
+    if shown is None:
         return kept | {
             "forgotten": None,
             "history": [],
@@ -160,9 +197,10 @@ def _everything(user_id: str, state: UserState | None) -> dict[str, Any]:
             "profile": {},
             "position": None,
         }
+    state = shown.state
     return kept | {
         "forgotten": _iso_or_none(state.forgotten_ms),
-        **_as_json(state),
+        **_as_json(shown),
         "feedback": [
             {
                 "item_id": one.item_id,
@@ -177,9 +215,9 @@ def _everything(user_id: str, state: UserState | None) -> dict[str, Any]:
     }
 
 
-def _as_text(state: UserState) -> str:
+def _as_text(shown: _Shown) -> str:
     """Write a state for people to read."""
-    history, interests = state.history, interests_of(state)
+    state, history, interests = shown.state, shown.state.history, shown.interests
     profile = ", ".join(f"{name}={value}" for name, value in sorted(state.profile.items()))
     lines = [
         f"user      {state.user_id}",

@@ -80,7 +80,7 @@ class Store(Protocol):
         ...
 
     def replace_many(self, pairs: Iterable[tuple[UserState, UserState]]) -> int:
-        """Write the second state of each pair where the first is still stored, bit for bit.
+        """Write the second state of each pair where the first is still stored, bit for bit, in whatever format.
 
         So what is made of a state in the background never undoes what anybody has written meanwhile. Comparing and
         writing a user is one step; when it returns the states survive the end of the process.
@@ -91,10 +91,22 @@ class Store(Protocol):
         """
         ...
 
+    def renew_many(self, user_ids: Sequence[str]) -> tuple[int, list[str]]:
+        """Write those of these users anew, in today's format, who are stored in an older one.
+
+        The next write of a user does so too; this is for those whom no event comes for. Nothing else of a user
+        changes, nor when the user's time is over, and what somebody else writes meanwhile stays.
+
+        Returns
+        -------
+        How many were written, and which of these users cannot be read; what is stored of those stays.
+        """
+        ...
+
     def remove_expired(self) -> int:
         """Remove the users whose time is over, and return how many.
 
-        When that is, says `UserState.expires_ms`. A store may also do so by itself.
+        When that is, says `UserState.expires_ms`, by the time of the last `put_many`. A store may also do so by itself.
 
         Users who cannot be read stay, and the log names some.
         """

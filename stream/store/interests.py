@@ -1,12 +1,14 @@
 """The behaviours that formed each of a user's interests, by their routing weights."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from stream.store.state import UserState
+from model_export.bundle.extractor import Extractor
+from stream.store.state import UserState, routing_weights
 
-__all__ = ["ExplainedInterest", "WeightedBehaviour", "interests_of"]
+__all__ = ["ExplainedInterest", "WeightedBehaviour", "explained", "interests_of"]
 
 
 @dataclass(frozen=True)
@@ -34,15 +36,24 @@ class ExplainedInterest:
     behaviours: list[WeightedBehaviour]
 
 
-def interests_of(state: UserState) -> list[ExplainedInterest]:
-    """Explain each interest by the behaviours that formed it.
+def interests_of(states: Sequence[UserState], extractor: Extractor) -> list[list[ExplainedInterest]]:
+    """Explain the interests of users by the behaviours that formed them.
 
-    By the routing weights of the state's capsules.
+    No store keeps routing weights, so they are made again here, in one run for all users.
+
+    Parameters
+    ----------
+    extractor : of the model that made the capsules.
     """
-    capsules = state.capsules
+    both = zip(states, routing_weights(extractor, states), strict=True)
+    return [explained(state, weights) for state, weights in both]
+
+
+def explained(state: UserState, weights: np.ndarray) -> list[ExplainedInterest]:
+    """Explain a user's interests by their routing weights (K', T)."""
     return [
-        ExplainedInterest(float(importance), _strongest(state.history.item_ids, weights))
-        for importance, weights in zip(capsules.importance, capsules.routing_weights, strict=True)
+        ExplainedInterest(float(importance), _strongest(state.history.item_ids, row))
+        for importance, row in zip(state.capsules.importance, weights, strict=True)
     ]
 
 

@@ -3,6 +3,7 @@
 import logging
 import mmap
 import shutil
+import struct
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -15,7 +16,7 @@ import lmdb
 from mindstream.files import file_system_of
 from mindstream.host_lock import HostLock
 from stream.events.position import Position
-from stream.store.codec import position_of, to_bytes
+from stream.store.codec import HEAD, is_at, is_same, renewed, to_bytes
 from stream.store.contract import LONGEST_KEY, Claimant, key_of, user_ids_among
 from stream.store.state import MARKER_DAYS, UserState
 from stream.store.unreadable import Unreadable, state_of, states_in
@@ -43,10 +44,12 @@ ADVICE: dict[type[lmdb.Error], str] = {
     lmdb.ReadonlyError: "it was opened to read only",
 }
 OR_REDIS = "or use Redis (MINDSTREAM_REDIS)"
+WRITTEN = struct.Struct(">I")  # Unix time in seconds, behind a state's bytes; older formats have none
+NOT_KNOWN = WRITTEN.pack(0)
 
 
 class LmdbStore:
-    """States in an LMDB environment: one key a user.
+    """States in an LMDB environment: one key a user, whose value is the state's bytes and when they were written.
 
     A batch is written as a whole, and seen so by everyone.
 
@@ -119,15 +122,16 @@ class LmdbStore:
         keys = [user_id.encode() for user_id in user_ids]
         with self.transaction() as transaction:
             values = [transaction.get(key) if 0 < len(key) <= LONGEST_KEY else None for key in keys]
-        return states_in(user_ids, values, state_of)
+        return states_in(user_ids, values, _state_in)
 
     def put_many(self, states: Iterable[UserState], read: Mapping[str, Position | None] = {}) -> set[str]:
         """Write states over what they were made from, see `Store`."""
-        records = [(state.user_id, key_of(state.user_id), to_bytes(state)) for state in states]
+        written = WRITTEN.pack(int(time.time()))
+        records = [(state.user_id, key_of(state.user_id), to_bytes(state) + written) for state in states]
         refused = set()
         with self.transaction(write=True) as transaction:
             for user_id, key, value in records:
-                if _is_of(transaction.get(key), read.get(user_id)):
+                if is_at(transaction.get(key), read.get(user_id)):
                     transaction.put(key, value)
                 else:
                     refused.add(user_id)
@@ -135,15 +139,34 @@ class LmdbStore:
 
     def replace_many(self, pairs: Iterable[tuple[UserState, UserState]]) -> int:
         """Write states over the very bytes that they replace, see `Store`."""
-        records = [(key_of(new.user_id), to_bytes(old), to_bytes(new)) for old, new in pairs]
+        records = [(new.user_id, key_of(new.user_id), to_bytes(old), to_bytes(new)) for old, new in pairs]
         refused = 0
         with self.transaction(write=True) as transaction:
-            for key, old, new in records:
-                if transaction.get(key) == old:
-                    transaction.put(key, new)
+            for user_id, key, old, new in records:
+                stored, written = _parted(transaction.get(key))
+                if is_same(user_id, stored, old):
+                    transaction.put(key, new + written)
                 else:
                     refused += 1
         return refused
+
+    def renew_many(self, user_ids: Sequence[str]) -> tuple[int, list[str]]:
+        """Write users anew who are stored in an older format, see `Store`."""
+        keys = [(user_id, key_of(user_id)) for user_id in user_ids]
+        with self.transaction() as transaction:
+            older = [one for one in keys if _is_older(transaction.get(one[1]))]
+        if not older:
+            return 0, []
+        unreadable, number = [], 0
+        with self.transaction(write=True) as transaction:
+            for user_id, key in older:
+                value = transaction.get(key)
+                try:
+                    if value is not None and _is_older(value):
+                        number += transaction.put(key, renewed(user_id, value) + NOT_KNOWN)
+                except ValueError:
+                    unreadable.append(user_id)
+        return number, unreadable
 
     def remove_expired(self) -> int:
         """Remove the users whose time is over, see `Store`."""
@@ -186,8 +209,9 @@ class LmdbStore:
 
     def _is_over(self, key: bytes, value: bytes | None, now_ms: float) -> bool:
         """Tell whether the time of a stored user is over."""
-        state = state_of(key.decode(), value)
-        expires_ms = state.expires_ms(self.idle_days, self.marker_days) if state else None
+        state = _state_in(key.decode(), value)
+        [written_s] = WRITTEN.unpack(_parted(value)[1])
+        expires_ms = state.expires_ms(self.idle_days, self.marker_days, written_s * 1000) if state else None
         return expires_ms is not None and expires_ms <= now_ms
 
     def unreadable(self, user_ids: Sequence[str]) -> list[Unreadable]:
@@ -197,7 +221,7 @@ class LmdbStore:
             stored = [(user_id, transaction.get(key_of(user_id))) for user_id in user_ids]
         for user_id, value in stored:
             try:
-                state_of(user_id, value)
+                _state_in(user_id, value)
             except ValueError as error:
                 found.append(Unreadable(user_id, str(error), value or b""))
         return found
@@ -284,9 +308,18 @@ class LmdbStore:
         self.close()
 
 
-def _is_of(stored: bytes | None, read: Position | None) -> bool:
-    """Tell whether what is stored has the Position that was read."""
-    try:
-        return (None if stored is None else position_of(stored)) == read
-    except ValueError:  # unreadable, which nobody can have read
-        return False
+def _state_in(user_id: str, value: bytes | None) -> UserState | None:
+    """Read the state in a value."""
+    return state_of(user_id, _parted(value)[0])
+
+
+def _parted(value: bytes | None) -> tuple[bytes | None, bytes]:
+    """Part a value into the state's bytes and when they were written."""
+    if value is None or not value.startswith(HEAD):
+        return value, NOT_KNOWN
+    return value[: -WRITTEN.size], value[-WRITTEN.size :]
+
+
+def _is_older(value: bytes | None) -> bool:
+    """Tell whether a value is there and is in an older format, or not ours."""
+    return value is not None and not value.startswith(HEAD)

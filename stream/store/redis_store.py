@@ -2,11 +2,12 @@
 
 import hashlib
 import re
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Self
 
 from stream.events.position import Position
-from stream.store.codec import to_bytes
+from stream.store.codec import HEAD, head_of, is_same, renewed, to_bytes
 from stream.store.contract import Claimant, key_of, user_ids_among
 from stream.store.redis.address import RedisAddress, parse
 from stream.store.redis.command import Command, Foreign, UnknownScript
@@ -19,34 +20,52 @@ from stream.store.unreadable import Unreadable, state_of, states_in
 
 __all__ = ["RedisStore"]
 
-# A user is a hash: the state as bytes, and beside it the position that a write is compared with. So the script reads
-# a few bytes instead of unpacking kilobytes, and offsets stay text: Lua's numbers are exact up to 2**53 only.
+# A user is a string: the state as bytes, which begin with the position that a write is compared with. So the script
+# reads a few bytes instead of unpacking all, and compares offsets as bytes: Lua's numbers are exact up to 2**53 only.
+# The versions before kept a hash of log, offset and state; the next write of the user replaces it.
 PUT = """
-local stored = redis.call('HMGET', KEYS[1], 'log', 'offset')
-if (stored[1] or '') ~= ARGV[1] or (stored[2] or '') ~= ARGV[2] then
+local kind = redis.call('TYPE', KEYS[1])['ok']
+local same
+if kind == 'string' then
+    same = ARGV[1] ~= '' and redis.call('GETRANGE', KEYS[1], 0, #ARGV[1] - 1) == ARGV[1]
+elseif kind == 'hash' then
+    local stored = redis.call('HMGET', KEYS[1], 'log', 'offset')
+    same = stored[1] == ARGV[2] and stored[2] == ARGV[3]
+elseif kind == 'none' then
+    same = ARGV[1] == ''
+else
+    return redis.error_reply('WRONGTYPE it is a ' .. kind)
+end
+if not same then
     return 1
 end
-redis.call('HSET', KEYS[1], 'log', ARGV[3], 'offset', ARGV[4], 'state', ARGV[5])
-if ARGV[6] == '' then
-    redis.call('PERSIST', KEYS[1])
-else
-    redis.call('PEXPIREAT', KEYS[1], ARGV[6])
+redis.call('SET', KEYS[1], ARGV[4])
+if ARGV[5] ~= '' then
+    redis.call('PEXPIREAT', KEYS[1], ARGV[5])
 end
 return 0
 """
 # The time at which the user expires stays as it was.
 REPLACE = """
-local stored = redis.call('HGET', KEYS[1], 'state')
+local kind = redis.call('TYPE', KEYS[1])['ok']
+local stored
+if kind == 'hash' then
+    stored = redis.call('HGET', KEYS[1], 'state')
+elseif kind ~= 'none' then
+    stored = redis.call('GET', KEYS[1])
+end
 if not stored or redis.sha1hex(stored) ~= ARGV[1] then
     return 1
 end
-redis.call('HSET', KEYS[1], 'state', ARGV[2])
+redis.call('SET', KEYS[1], ARGV[2], 'KEEPTTL')
 return 0
 """
 # What a key holds, of any type, together with what of it should be a state.
 LOOK = """
 local type = redis.call('TYPE', KEYS[1]).ok
-if type == 'hash' then
+if type == 'string' then
+    return {redis.call('DUMP', KEYS[1]), type, redis.call('GET', KEYS[1])}
+elseif type == 'hash' then
     return {redis.call('DUMP', KEYS[1]), type, redis.call('HGET', KEYS[1], 'state')}
 end
 return {redis.call('DUMP', KEYS[1]), type, false}
@@ -112,9 +131,17 @@ class RedisStore:
 
     def get_many(self, user_ids: Sequence[str]) -> list[UserState | None]:
         """Read the states of these users, see `Store`."""
+        return states_in(user_ids, self._values(user_ids), self._state_in)
+
+    def _values(self, user_ids: Sequence[str]) -> list[bytes | Foreign | None]:
+        """Read the bytes of these users, also from the hashes that the versions before wrote."""
         keys = [self.prefix + user_id.encode() for user_id in user_ids]
-        values = self.link.ask([Command(key, ("HGET", key, "state")) for key in keys], "read")
-        return states_in(user_ids, values, self._state_in)
+        values: list[bytes | Foreign | None] = self.link.ask([Command(key, ("GET", key)) for key in keys], "read")
+        others = [place for place, value in enumerate(values) if isinstance(value, Foreign)]
+        hashes = self.link.ask([Command(keys[place], ("HGET", keys[place], "state")) for place in others], "read")
+        for place, value in zip(others, hashes, strict=True):
+            values[place] = value
+        return values
 
     def _state_in(self, user_id: str, value: bytes | Foreign | None) -> UserState | None:
         """Decode the state that a user's key holds."""
@@ -128,7 +155,34 @@ class RedisStore:
 
     def replace_many(self, pairs: Iterable[tuple[UserState, UserState]]) -> int:
         """Write states over the very bytes that they replace, see `Store`."""
-        return len(self.write(REPLACE, [(new.user_id, (_sha(to_bytes(old)), to_bytes(new))) for old, new in pairs]))
+        states = {new.user_id: (to_bytes(old), to_bytes(new)) for old, new in pairs}
+        refused = self._replace((user_id, *both) for user_id, both in states.items())
+        if not refused:
+            return 0
+        # What is stored may be the same state in an older format, whose bytes only Redis knows.
+        older = self._older(list(refused))
+        same = [(user_id, value) for user_id, value in older if is_same(user_id, value, states[user_id][0])]
+        again = self._replace((user_id, value, states[user_id][1]) for user_id, value in same)
+        return len(refused) - len(same) + len(again)
+
+    def renew_many(self, user_ids: Sequence[str]) -> tuple[int, list[str]]:
+        """Write users anew who are stored in an older format, see `Store`."""
+        records, unreadable = [], []
+        for user_id, value in self._older(user_ids):
+            try:
+                records.append((user_id, value, renewed(user_id, value)))
+            except ValueError:
+                unreadable.append(user_id)
+        return len(records) - len(self._replace(records)), unreadable
+
+    def _older(self, user_ids: Sequence[str]) -> list[tuple[str, bytes]]:
+        """Read the bytes of those of these users that are in an older format, or not ours."""
+        pairs = zip(user_ids, self._values(user_ids), strict=True)
+        return [(user_id, value) for user_id, value in pairs if isinstance(value, bytes) and not value.startswith(HEAD)]
+
+    def _replace(self, records: Iterable[tuple[str, bytes, bytes]]) -> set[str]:
+        """Write bytes of users over these very bytes; return the users of whom others are stored."""
+        return self.write(REPLACE, [(user_id, (_sha(old), new)) for user_id, old, new in records])
 
     def write(self, script: str, users: Sequence[tuple[str, tuple[bytes, ...]]]) -> set[str]:
         """Run a script for each user with its arguments; return the users it refused.
@@ -147,9 +201,9 @@ class RedisStore:
 
     def arguments(self, state: UserState, read: Position | None) -> tuple[bytes, ...]:
         """Return a script's arguments for a state and the position of what it was made from."""
-        expires_ms = state.expires_ms(self.idle_days, self.marker_days)
+        expires_ms = state.expires_ms(self.idle_days, self.marker_days, round(time.time() * 1000))
         expires = b"" if expires_ms is None else b"%d" % expires_ms
-        return *_comparable(read), *_comparable(state.position), to_bytes(state), expires
+        return head_of(read) if read else b"", *_in_hash(read), to_bytes(state), expires
 
     def foreign(self, user_id: str, reply: Foreign) -> ValueError:
         """Return the error that says that another program has written a key."""
@@ -166,7 +220,7 @@ class RedisStore:
         found = []
         for user_id, (stored, kind, value) in zip(user_ids, replies, strict=True):
             try:
-                known = kind in (b"none", b"hash")
+                known = kind in (b"none", b"string", b"hash")
                 self._state_in(user_id, value if known else Foreign(f"it is a {kind.decode()}"))
             except ValueError as error:
                 found.append(Unreadable(user_id, str(error), stored))
@@ -220,8 +274,8 @@ def _put(command: str, script: str | bytes, key: bytes, arguments: tuple[bytes, 
     return Command(key, (command, script, 1, key, *arguments))
 
 
-def _comparable(position: Position | None) -> tuple[bytes, bytes]:
-    """Return the log of a position and its offset in 20 digits; empty if nothing is stored."""
+def _in_hash(position: Position | None) -> tuple[bytes, bytes]:
+    """Return a position as the hashes of the versions before hold it: log, and offset in 20 digits."""
     if position is None:
         return b"", b""
     return f"{position.topic_life}/{position.partition}".encode(), b"%020d" % position.offset

@@ -7,10 +7,12 @@ A batch makes thousands of these, so they are msgspec's Structs: a frozen datacl
 """
 
 from collections.abc import Iterable, Sequence
-from itertools import groupby
+from itertools import accumulate, groupby
 from operator import attrgetter
+from typing import Any
 
 import msgspec
+import numpy as np
 
 from mindstream.behaviour_rule import BehaviourRule
 from model_export.bundle.extractor import Capsules, Extractor
@@ -19,10 +21,22 @@ from stream.events.position import Position
 from stream.store.feedback import Feedback
 from stream.store.history import History, key_of_event
 
-__all__ = ["DAY_MS", "MARKER_DAYS", "Applied", "Arrival", "UserState", "apply", "encoded", "recomputed"]
+__all__ = [
+    "DAY_MS",
+    "MARKER_DAYS",
+    "Applied",
+    "Arrival",
+    "UserState",
+    "apply",
+    "encoded",
+    "in_half_precision",
+    "recomputed",
+    "routing_weights",
+]
 
 DAY_MS = 86_400_000
 MARKER_DAYS = 7.0  # how long it is remembered that a user was forgotten, see `Settings.marker_days`
+LEAST_HALF, MOST_HALF = 2.0**-13, 65_504.0  # of a capsule's largest number, for half precision to keep its digits
 
 Arrival = tuple[Event | Forget, Position, int]  # what came, where it lies, and when it was published (Unix ms)
 
@@ -37,7 +51,7 @@ class UserState(msgspec.Struct, frozen=True, gc=False):
 
     Attributes
     ----------
-    capsules : made from exactly this history and profile.
+    capsules : made from exactly this history and profile; in half precision, see `encoded`.
     position : of the last event that was applied.
     profile : profile field -> value.
     profile_time_ms : event time of the event that said the profile, 0 where none did.
@@ -64,18 +78,23 @@ class UserState(msgspec.Struct, frozen=True, gc=False):
         """Tell whether nothing is kept of the user but the marker that there was one."""
         return not self.history.item_ids and not self.feedback.items
 
-    def expires_ms(self, idle_days: float | None, marker_days: float = MARKER_DAYS) -> int | None:
+    def expires_ms(self, idle_days: float | None, marker_days: float = MARKER_DAYS, written_ms: int = 0) -> int | None:
         """Return from when on this user may be removed; None for never.
 
-        That is once the user was idle for so long, and was not forgotten within the last `marker_days`.
+        That is once the user was idle for so long, and was not forgotten within the last `marker_days`, but not within
+        a day after the last write: while old events are replayed, the user's later ones are still to come.
+
+        Parameters
+        ----------
+        written_ms : when the last event was applied, Unix time; 0 where it is not known.
         """
         marker_ms = self.forgotten_ms + round(marker_days * DAY_MS)
         if self.is_empty:
-            return marker_ms
+            return max(marker_ms, written_ms + DAY_MS)
         if idle_days is None:
             return None
         last_ms = max([*self.history.event_times_ms[-1:], self.feedback.latest_ms])
-        idle_ms = last_ms + round(idle_days * DAY_MS)
+        idle_ms = max(last_ms + round(idle_days * DAY_MS), written_ms + DAY_MS)
         return max(idle_ms, marker_ms) if self.forgotten_ms else idle_ms
 
 
@@ -280,10 +299,46 @@ def _latest_profile(state: UserState | None, events: Sequence[Event]) -> tuple[d
 
 
 def encoded(extractor: Extractor, users: Sequence[UserState | Applied]) -> list[Capsules]:
-    """Compute the capsules that a model makes of these users' histories and profiles."""
-    histories, profiles = [one.history for one in users], [one.profile for one in users]
-    items, times_ms = [one.item_ids for one in histories], [one.event_times_ms for one in histories]
-    return extractor.encode(items, profiles, times_ms)
+    """Compute the capsules that a model makes of these users' histories and profiles, as they are stored."""
+    return in_half_precision(extractor.encode(*_inputs(users)))
+
+
+def routing_weights(extractor: Extractor, users: Sequence[UserState]) -> list[np.ndarray]:
+    """Compute which behaviours made which interest: (K', T) of each user, as `encoded` makes the capsules."""
+    return extractor.routing_weights(*_inputs(users))
+
+
+def _inputs(users: Sequence[UserState | Applied]) -> tuple[list[Any], list[Any], list[Any]]:
+    """Return item ids, profiles and event times of users."""
+    histories = [one.history for one in users]
+    return (
+        [one.item_ids for one in histories],
+        [one.profile for one in users],
+        [one.event_times_ms for one in histories],
+    )
+
+
+def in_half_precision(capsules: Sequence[Capsules]) -> list[Capsules]:
+    """Round capsules to half precision, float16, so that what is in memory is what is stored, in half of the bytes.
+
+    A user with a capsule that this would change by more than a 2,000th of its largest number stays in single
+    precision: one with a number above 65,504, or with none above 2**-13, as a model of uneven norms may make them.
+    """
+    if not capsules:
+        return []
+    vectors = np.concatenate([one.vectors for one in capsules])  # (sum of K', d)
+    importance = np.concatenate([one.importance for one in capsules])
+    with np.errstate(over="ignore"):
+        rounded, shares = vectors.astype(np.float16), importance.astype(np.float16)
+    largest = np.abs(vectors).max(axis=1, initial=0.0)
+    fits = (largest == 0) | ((largest >= LEAST_HALF) & (largest <= MOST_HALF))
+    all_fit = bool(fits.all())
+    ends = accumulate(len(one.vectors) for one in capsules)
+    places = [slice(end - len(one.vectors), end) for one, end in zip(capsules, ends, strict=True)]
+    return [
+        Capsules(rounded[place], shares[place], one.model_version) if all_fit or fits[place].all() else one
+        for one, place in zip(capsules, places, strict=True)
+    ]
 
 
 def recomputed(state: UserState, capsules: Capsules) -> UserState:

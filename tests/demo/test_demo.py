@@ -265,7 +265,7 @@ def test_popular_products_have_one_shelf(few: Bundle) -> None:
 
 def test_last_behaviours_the_newest_first(few: Bundle) -> None:
     items = ("pan", "mug", "cup", "tent", "mat", "wok", "mug", "gone", "cup", "mug")
-    capsules = Capsules(np.zeros((0, 4)), np.zeros(0), np.zeros((0, 10)), "v")
+    capsules = Capsules(np.zeros((0, 4)), np.zeros(0), "v")
     state = UserState("ann", History(items, tuple(range(10)), ("",) * 10), capsules, Position("life", 0, 0))
     assert behaviours_of(None, few) == []
     assert behaviours_of(state, few) == [
@@ -281,7 +281,7 @@ def test_last_behaviours_the_newest_first(few: Bundle) -> None:
 
 
 def test_refused_products_the_newest_first(few: Bundle) -> None:
-    capsules = Capsules(np.zeros((0, 4)), np.zeros(0), np.zeros((0, 0)), "v")
+    capsules = Capsules(np.zeros((0, 4)), np.zeros(0), "v")
     refused = tuple(ItemFeedback(item_id, NOW_MS + at) for at, item_id in enumerate(["mug", "gone", "cup"]))
     state = UserState("ann", History(), capsules, Position("life", 0, 0), feedback=Feedback(refused))
     assert unwanted_of(state, few) == ["Red cup", "gone", "Blue Mug"]

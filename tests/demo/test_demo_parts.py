@@ -167,12 +167,15 @@ def test_the_trail_ends_where_the_interests_are_and_begins_eight_events_ago(bund
 
 
 def test_coupling_is_the_routing_weights(bundle: Bundle, state: UserState) -> None:
-    found = coupling(state, bundle)
+    extractor = Extractor(bundle)
+    found = coupling(state, extractor)
     assert found.titles[-2:] == ["unknown", bundle.catalogue.title[0]]
     table = coupling_table(found)
     assert len(table) == found.weights.size
     last = table[(table["place"] == len(found.titles) - 1)].sort_values("interest")["share"].to_numpy()
-    assert np.allclose(last, state.capsules.routing_weights[:, -1])
+    history = state.history
+    [weights] = extractor.routing_weights([history.item_ids], [state.profile], [history.event_times_ms])
+    assert np.allclose(last, weights[:, -1])
     assert last.sum() == pytest.approx(1, abs=1e-5)
 
 
@@ -193,7 +196,7 @@ def test_charts_can_be_drawn(bundle: Bundle, state: UserState) -> None:
     names = charts.interest_names([camping, Theme(), Theme("bath")])
     assert names == ["1: camping", "2: mixed", "3: mostly bath"]
     assert charts.interest_names([Theme(), Theme()]) == ["interest 1", "interest 2"]  # a log without categories
-    heat = charts.heat_map(coupling(state, bundle), [camping] * len(state.capsules.vectors))
+    heat = charts.heat_map(coupling(state, Extractor(bundle)), [camping] * len(state.capsules.vectors))
     assert heat.to_dict()["mark"]["type"] == "rect"
 
 

@@ -28,9 +28,7 @@ STORES: dict[str, Callable[..., Store]] = {"lmdb": open_lmdb, "redis": RedisStor
 
 def state(user_id: str, item_id: str = "mug", offset: int = 0, life: str = "life 1", partition: int = 0) -> UserState:
     """A user of one behaviour with one capsule."""
-    capsules = Capsules(
-        np.array([[0.6, 0.8]], "f4"), np.array([1.0], "f4"), np.array([[1.0]], "f4"), model_version="v1"
-    )
+    capsules = Capsules(np.array([[0.6, 0.8]], "f4"), np.array([1.0], "f4"), model_version="v1")
     position = Position(life, partition, offset)
     return UserState(user_id, History((item_id,), (1_720_000_000_000,), ("",)), capsules, position)
 

@@ -8,7 +8,9 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import onnx
 import pytest
+from onnx import helper
 
 from index.catalogue.item import Item
 from index.catalogue.lmdb_overlay import LmdbOverlayStore
@@ -20,6 +22,7 @@ from index.search.hnsw import HnswSettings
 from index.search.index_files import build_index
 from model_export.bundle.bundle import (
     CATALOGUE,
+    EXTRACTOR,
     INDEX,
     ITEM_EMBEDDINGS,
     ITEM_IDS,
@@ -35,7 +38,7 @@ from stream.events.position import Position
 from stream.store.feedback import Feedback, ItemFeedback
 from stream.store.history import History
 from stream.store.lmdb_store import LmdbStore
-from stream.store.state import UserState
+from stream.store.state import UserState, in_half_precision
 from tests.support.index_world import run_index
 
 ROOT = Path(__file__).parents[3]
@@ -52,17 +55,24 @@ PLANTED = {
     "neither": ((-1.0, -2.0), 4),
 }
 HISTORY = ("bike-2", "tea-1", "tea-2", "tea-1", "gone", "bike-1")
-TEAS, BIKES = [0.25, 0.75, 0.5, 1.0, 0.0, 0.5], [0.75, 0.25, 0.5, 0.0, 0.0, 0.5]  # share of each behaviour
+# Share of each behaviour that went into the first of two interests; the rest went into the second one.
+TEAS = {"tea-1": 1.0, "tea-2": 0.5, "bike-1": 0.25, "bike-2": 0.25}
 
 
 @pytest.fixture(scope="module")
 def planted(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """The session's bundle with the planted items in place of its own; embeddings are padded with zeros."""
+    """The session's bundle with planted items and a planted graph in place of its own.
+
+    Embeddings are padded with zeros.
+    """
     path = shutil.copytree(bundle.path, tmp_path_factory.mktemp("planted") / "by-hand")
     table = np.zeros((len(PLANTED), bundle.manifest.dim), dtype=np.float32)
     table[:, :2] = [vector for vector, _ in PLANTED.values()]
     np.save(path / ITEM_EMBEDDINGS, table)
-    np.save(path / ROUTING_LOGITS, np.zeros((len(PLANTED), bundle.manifest.num_interests), dtype=np.float32))
+    routing = np.zeros((len(PLANTED), bundle.manifest.num_interests), dtype=np.float32)
+    routing[:, :2] = [(TEAS.get(item_id, 0.0), 1 - TEAS.get(item_id, 0.0)) for item_id in PLANTED]
+    np.save(path / ROUTING_LOGITS, routing)
+    onnx.save(graph_by_hand(onnx.load(path / EXTRACTOR)), path / EXTRACTOR)
     catalogue = {
         "title": [item_id.replace("-", " number ") for item_id in PLANTED],
         "category": [item_id.split("-")[0] for item_id in PLANTED],
@@ -75,6 +85,32 @@ def planted(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     by_hand = replace(bundle.manifest, version="by-hand", items=len(PLANTED), repeat_bonus=[], files=files)
     write_manifest(path, by_hand)
     return Bundle(path)
+
+
+def graph_by_hand(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A graph of the same inputs and outputs for users with two interests, one along each axis.
+
+    An item's routing logits are its routing weights.
+    """
+    graph = model.graph
+    _, interests, dim = (one.dim_value for one in graph.output[0].type.tensor_type.shape.dim)
+    has = np.arange(interests) < 2
+    axes = np.zeros((1, interests, dim), dtype=np.float32)
+    axes[0, [0, 1], [0, 1]] = 1
+    constants = {"axes": axes, "has": has[None], "one": np.array([1]), "minus_one": np.array([-1])}
+    nodes = [
+        helper.make_node("Cast", ["mask"], ["read"], to=onnx.TensorProto.FLOAT),
+        helper.make_node("Unsqueeze", ["read", "one"], ["read_by_interest"]),
+        helper.make_node("Mul", ["routing_logits", "read_by_interest"], ["routing_weights"]),
+        helper.make_node("ReduceMax", ["read", "one"], ["any"], keepdims=1),  # (B, 1)
+        helper.make_node("Cast", ["any"], ["reads_any"], to=onnx.TensorProto.BOOL),
+        helper.make_node("And", ["reads_any", "has"], ["interest_mask"]),
+        helper.make_node("Unsqueeze", ["any", "minus_one"], ["any_by_number"]),
+        helper.make_node("Mul", ["any_by_number", "axes"], ["capsules"]),
+    ]
+    initial = [onnx.numpy_helper.from_array(value, name) for name, value in constants.items()]
+    made = helper.make_graph(nodes, "by hand", graph.input, graph.output, initial)
+    return helper.make_model(made, opset_imports=[helper.make_opsetid("", 18)], ir_version=model.ir_version)
 
 
 @pytest.fixture
@@ -103,8 +139,7 @@ def user(
 def ann(bundle: Bundle) -> UserState:
     """A user with one capsule along each axis."""
     vectors = np.eye(2, bundle.manifest.dim, dtype=np.float32)
-    weights = np.array([TEAS, BIKES], dtype=np.float32)
-    return user("ann", HISTORY, Capsules(vectors, weights.sum(1) / 5, weights, bundle.version))
+    return user("ann", HISTORY, Capsules(vectors, np.array([0.6, 0.4], dtype=np.float32), bundle.version))
 
 
 def test_candidates_name_the_interest_that_brought_each(recommender: Recommender) -> None:
@@ -117,19 +152,18 @@ def test_candidates_name_the_interest_that_brought_each(recommender: Recommender
 
 
 def test_interests_name_the_behaviours_that_formed_them(recommender: Recommender) -> None:
-    """The strongest first, of equal ones the most recent; each item once, with its largest weight."""
+    """The strongest first, of equal ones the most recent; each item once."""
     teas, bikes = recommender.recommend("ann", 1).interests
     assert [(one.item_id, one.weight) for one in teas.behaviours] == [
         ("tea-1", 1.0),
-        ("bike-1", 0.5),
         ("tea-2", 0.5),
+        ("bike-1", 0.25),
         ("bike-2", 0.25),
     ]
     assert [(one.item_id, one.weight) for one in bikes.behaviours] == [
+        ("bike-1", 0.75),
         ("bike-2", 0.75),
-        ("bike-1", 0.5),
         ("tea-2", 0.5),
-        ("tea-1", 0.25),
     ]
     assert (teas.importance, bikes.importance) == pytest.approx((0.6, 0.4))
 
@@ -161,7 +195,7 @@ def test_an_unknown_user_gets_popular_items_marked_as_such(recommender: Recommen
     assert without.item_ids == ["bike-2", "neither"]
 
 
-NO_CAPSULES = Capsules(np.zeros((0, 2), "f4"), np.zeros(0, "f4"), np.zeros((0, 0), "f4"), "by-hand")
+NO_CAPSULES = Capsules(np.zeros((0, 2), "f4"), np.zeros(0, "f4"), "by-hand")
 
 
 def refusing(state: UserState, *item_ids: str) -> UserState:
@@ -267,8 +301,8 @@ def test_any_name_may_be_asked_for(recommender: Recommender, user_id: str) -> No
 def test_capsules_of_another_model_are_made_anew_from_the_history(bundle: Bundle, store: LmdbStore) -> None:
     history = tuple(bundle.item_ids[3:13])
     profile = {"region": "north", "age": "25-34"}
-    [right] = Extractor(bundle).encode([history], [profile])
-    strange = Capsules(np.ones((1, 3), np.float32), np.ones(1, np.float32), np.ones((1, 10), np.float32), "another")
+    [right] = in_half_precision(Extractor(bundle).encode([history], [profile]))
+    strange = Capsules(np.ones((1, 3), np.float32), np.ones(1, np.float32), "another")
     store.put_many([user("new", history, right, profile), user("old", history, strange, profile)])
     recommender = Recommender(bundle, store)
     found = recommender.recommend("old", 20)
@@ -294,8 +328,8 @@ def test_query_prints_a_table_or_json(planted: Bundle, tmp_path: Path) -> None:
     assert (table.returncode, table.stderr) == (0, "")
     assert table.stdout.splitlines() == [
         "model by-hand, path: capsules",
-        "interest 0 (60 % of the behaviours): tea number 1 100 %; bike number 1 50 %; tea number 2 50 %",
-        "interest 1 (40 % of the behaviours): bike number 2 75 %; bike number 1 50 %; tea number 2 50 %",
+        "interest 0 (60 % of the behaviours): tea number 1 100 %; tea number 2 50 %; bike number 1 25 %",
+        "interest 1 (40 % of the behaviours): bike number 1 75 %; bike number 2 75 %; tea number 2 50 %",
         "     2.000  interest 0  tea number 3 (tea)",
         "     1.500  interest 1  bike number 3 (bike)",
         "     1.000  interest 0  both (both)",
@@ -324,19 +358,21 @@ def test_query_prints_a_table_or_json(planted: Bundle, tmp_path: Path) -> None:
 
 
 def test_what_others_wrote_does_nothing_to_the_terminal(planted: Bundle, tmp_path: Path) -> None:
-    """An item_id that no model knows stands in histories as Kafka brought it."""
+    """An item_id stands in a bundle and in histories as somebody's log or Kafka brought it."""
     odd = "gone\x1b[2J\x9b\x7f\u202e\ntwo"
-    Registry(tmp_path / "models").publish(planted.path)
+    path = shutil.copytree(planted.path, tmp_path / "by-hand")
+    (path / ITEM_IDS).write_text(json.dumps([odd if one == "tea-1" else one for one in PLANTED]))
+    files = {name: describe_file(path / name) for name in REQUIRED}
+    write_manifest(path, replace(planted.manifest, files=files))
+    Registry(tmp_path / "models").publish(path)
     state = ann(planted)
-    history = History(("tea-1", odd), state.history.event_times_ms[:2], ("", ""))
-    weights = np.array([[0.2, 0.8], [0, 1]], dtype=np.float32)
-    capsules = Capsules(state.capsules.vectors, weights.mean(1), weights, planted.version)
+    history = History((odd, "tea-2"), state.history.event_times_ms[:2], ("", ""))
     with LmdbStore(tmp_path / "state") as store, LmdbOverlayStore(tmp_path / "state" / "items") as items:
-        store.put_many([msgspec.structs.replace(state, history=history, capsules=capsules)])
+        store.put_many([msgspec.structs.replace(state, history=history)])
         items.write({"tea-2": Item("tea-2", odd, odd)})
     table, found = run_index(tmp_path, "query", "ann"), run_index(tmp_path, "query", "ann", "--json")
     assert all(line.isprintable() for line in table.stdout.splitlines())
-    assert r"gone\x1b[2J\x9b\x7f\u202e\ntwo 80 %" in table.stdout
+    assert r"gone\x1b[2J\x9b\x7f\u202e\ntwo 50 %" in table.stdout
     assert r"gone\x1b[2J\x9b\x7f\u202e\ntwo (gone" in table.stdout
     assert found.stdout.rstrip("\n").isprintable()
     assert json.loads(found.stdout)["interests"][0]["behaviours"][0]["item_id"] == odd

@@ -50,7 +50,7 @@ def identical(one: list[Capsules], other: list[Capsules]) -> bool:
     return len(one) == len(other) and all(
         np.array_equal(getattr(a, part), getattr(b, part))
         for a, b in zip(one, other, strict=True)
-        for part in ("vectors", "importance", "routing_weights")
+        for part in ("vectors", "importance")
     )
 
 
@@ -216,7 +216,7 @@ def test_unused_capsules_are_dropped(behaviours: int, capsules: int, adaptive: E
         [found, same] = serving.encode([history, ["?", *history, "?", "?"]])
         assert found.vectors.shape == same.vectors.shape == (expected, 16)
         assert found.importance.shape == (expected,)
-        assert found.routing_weights.shape == (expected, behaviours)
+        assert serving.routing_weights([history])[0].shape == (expected, behaviours)
         assert found.vectors.dtype == found.importance.dtype == np.float32
         assert found.model_version == serving.bundle.version
         assert (np.abs(found.vectors).sum(1) > 0).all()
@@ -226,16 +226,18 @@ def test_routing_weights_stand_where_the_behaviours_stand(extractor: Extractor) 
     ids = extractor.bundle.item_ids
     history = [ids[5], "unknown", ids[7], ids[5], ids[9], "unknown", *ids[20:25]]
     known = [0, 2, 3, 4, 6, 7, 8, 9, 10]
-    [found, without, backwards] = extractor.encode([history, [history[i] for i in known], history[::-1]])
+    histories = [history, [history[i] for i in known], history[::-1]]
+    [found, without, _] = extractor.encode(histories)
+    [weights, of_known, backwards] = extractor.routing_weights(histories)
     np.testing.assert_array_equal(found.vectors, without.vectors)
-    np.testing.assert_array_equal(found.routing_weights[:, known], without.routing_weights)
-    assert (found.routing_weights[:, [1, 5]] == 0).all()
-    np.testing.assert_allclose(found.routing_weights[:, known].sum(0), 1, atol=1e-6)
-    np.testing.assert_allclose(found.importance, found.routing_weights.sum(1) / len(known), atol=1e-6)
+    np.testing.assert_array_equal(weights[:, known], of_known)
+    assert (weights[:, [1, 5]] == 0).all()
+    np.testing.assert_allclose(weights[:, known].sum(0), 1, atol=1e-6)
+    np.testing.assert_allclose(found.importance, weights.sum(1) / len(known), atol=1e-6)
     # The order of the behaviours says nothing, and the same item flows the same way wherever it stands.
-    np.testing.assert_allclose(found.routing_weights[:, 0], found.routing_weights[:, 3], atol=1e-6)
-    np.testing.assert_allclose(backwards.routing_weights[:, ::-1], found.routing_weights, atol=1e-5)
-    assert np.ptp(found.routing_weights[:, known], axis=1).min() > 0.01  # else being aligned would mean nothing
+    np.testing.assert_allclose(weights[:, 0], weights[:, 3], atol=1e-6)
+    np.testing.assert_allclose(backwards[:, ::-1], weights, atol=1e-5)
+    assert np.ptp(weights[:, known], axis=1).min() > 0.01  # else being aligned would mean nothing
 
 
 def test_the_most_recent_behaviours_count(extractor: Extractor) -> None:
@@ -243,8 +245,9 @@ def test_the_most_recent_behaviours_count(extractor: Extractor) -> None:
     history = [*ids[50:57], "unknown", *ids[:20]]  # L is 20; what is unknown does not use it up
     [found, recent] = extractor.encode([history, ids[:20]])
     np.testing.assert_array_equal(found.vectors, recent.vectors)
-    np.testing.assert_array_equal(found.routing_weights[:, 8:], recent.routing_weights)
-    assert (found.routing_weights[:, :8] == 0).all()
+    [weights, of_recent] = extractor.routing_weights([history, ids[:20]])
+    np.testing.assert_array_equal(weights[:, 8:], of_recent)
+    assert (weights[:, :8] == 0).all()
 
 
 def test_importance_sums_to_one(extractor: Extractor, histories: list[list[str]]) -> None:

@@ -5,18 +5,20 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 from kafka import KafkaProducer
 
 from mindstream.settings import Settings
 from model_export.bundle.bundle import Bundle
-from model_export.bundle.extractor import Extractor
+from model_export.bundle.extractor import Capsules, Extractor
+from model_export.bundle.registry import Registry
 from stream.events.event import Event
 from stream.events.position import Position
 from stream.store.feedback import Feedback, ItemFeedback
 from stream.store.history import History
 from stream.store.lmdb_store import LmdbStore
-from stream.store.state import UserState
+from stream.store.state import UserState, encoded, recomputed, routing_weights
 from testbed.real_kafka import RealKafka
 from testbed.stream_process import StreamProcess
 from tests.support.stream_shell import KafkaShell, Shell
@@ -32,8 +34,11 @@ def world(real_kafka: RealKafka, topic: str, bundle: Bundle, tmp_path: Path) -> 
 
 def keep(shell: Shell, bundle: Bundle, user_id: str, history: History, **more: object) -> UserState:
     """Store a user with capsules of the bundle."""
-    [capsules] = Extractor(bundle).encode([history.item_ids])
-    state = UserState(user_id, history, capsules, Position("life", 2, 15), **more)  # type: ignore[arg-type]
+    none = Capsules(np.zeros((0, bundle.manifest.dim), "f4"), np.zeros(0, "f4"), "")
+    state = UserState(user_id, history, none, Position("life", 2, 15), **more)  # type: ignore[arg-type]
+    state = recomputed(state, encoded(Extractor(bundle), [state])[0])
+    if not shell.settings.models.exists():
+        Registry(shell.settings.models).publish(bundle.path)
     with LmdbStore(shell.settings.state) as store:
         store.put_many([state])
     return state
@@ -59,7 +64,7 @@ def test_everything_kept_is_shown(shell: Shell, bundle: Bundle) -> None:
         "position": "life/2@15",
         "model_version": bundle.version,
     }
-    weights = state.capsules.routing_weights
+    [weights] = routing_weights(Extractor(bundle), [state])
     assert [one["importance"] for one in interests] == pytest.approx(state.capsules.importance.tolist())
     assert [one["vector"] for one in interests] == state.capsules.vectors.tolist()
     for one, row in zip(interests, weights, strict=True):
@@ -209,9 +214,10 @@ def test_what_is_no_user_id(shell: Shell) -> None:
     assert shell("show", "a" * 600)[0] == 1
 
 
-def test_forgotten_and_back_again(world: World) -> None:
+def test_forgotten_and_back_again(world: World, bundle: Bundle) -> None:
     """What comes after it counts, what came before it does not."""
     odd = "\x1b[2J ä"
+    Registry(world.settings.models).publish(bundle.path)
     world.publish([*world.clicks("anna", 1, 2, 3), *world.clicks(odd, 4), *world.clicks("ben", 5)])
     step_until_committed(world, 5)
     assert shown(world, "anna") == (0, [world.items[item] for item in (1, 2, 3)])

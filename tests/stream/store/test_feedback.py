@@ -19,7 +19,7 @@ from stream.store.state import DAY_MS, MARKER_DAYS, Applied, Arrival, UserState,
 
 START_MS = 1_720_000_000_000
 NOW_MS = START_MS + 1_000  # when all here is published, after whatever happens
-NO_CAPSULES = Capsules(np.zeros((0, 2), "f4"), np.zeros(0, "f4"), np.zeros((0, 0), "f4"), "v1")
+NO_CAPSULES = Capsules(np.zeros((0, 2), "f4"), np.zeros(0, "f4"), "v1")
 RULE = BehaviourRule.parse("view=1,cart=2,impression=0,dislike=-1,hide=-2,undislike=undo")
 KINDS = {"+": "view", "-": "dislike", "~": "undislike", "0": "impression"}
 

@@ -17,7 +17,7 @@ from stream.store.state import DAY_MS, Applied, Arrival, UserState, apply
 
 START_MS = 1_720_000_000_000
 RULE = BehaviourRule.parse("impression=0,dislike=-1")
-NO_CAPSULES = Capsules(np.zeros((0, 2), "f4"), np.zeros(0, "f4"), np.zeros((0, 0), "f4"), "v1")
+NO_CAPSULES = Capsules(np.zeros((0, 2), "f4"), np.zeros(0, "f4"), "v1")
 LENGTH = 100
 
 
@@ -34,7 +34,7 @@ def after(*arrivals: Arrival, state: UserState | None = None) -> UserState | Non
     """The state once these were applied one by one, as it comes out of a store."""
     for arrival in arrivals:
         made = apply("anna", state, [arrival], LENGTH, RULE)
-        state = from_bytes(to_bytes(made.with_capsules(NO_CAPSULES))) if made else state
+        state = from_bytes("anna", to_bytes(made.with_capsules(NO_CAPSULES))) if made else state
     return state
 
 
@@ -110,7 +110,7 @@ class World:
         state: UserState | None = None
         for batch in self.batches():
             made = apply("anna", state, batch, LENGTH, RULE)
-            state = from_bytes(to_bytes(made.with_capsules(NO_CAPSULES))) if made else state
+            state = from_bytes("anna", to_bytes(made.with_capsules(NO_CAPSULES))) if made else state
         return state
 
     def batches(self) -> Iterable[Sequence[Arrival]]:

@@ -160,7 +160,7 @@ def test_prefixes_do_not_meet(real_redis: RealRedis) -> None:
 def test_a_key_of_another_program_says_so(place: RealRedis | RealRedisCluster) -> None:
     for server in place.nodes if isinstance(place, RealRedisCluster) else [place]:
         with server.client() as client, suppress(MovedError):  # one of them takes it
-            client.set("mindstream:user:anna", "theirs")
+            client.rpush("mindstream:user:anna", "theirs")
     with RedisStore(place.url) as store:
         store.put_many([state("ben")])
         with pytest.raises(ValueError, match=r"the key 'mindstream:user:anna' in Redis .* holds no user"):
@@ -170,9 +170,12 @@ def test_a_key_of_another_program_says_so(place: RealRedis | RealRedisCluster) -
 
 def test_a_value_that_is_no_state_says_so(real_redis: RealRedis) -> None:
     with RedisStore(real_redis.url) as store, real_redis.client() as client:
-        client.hset("mindstream:user:anna", "state", "theirs")
-        with pytest.raises(ValueError, match="a stored user cannot be read"):
-            store.get_many(["anna"])
+        for command in (["HSET", "mindstream:user:anna", "state", "theirs"], ["SET", "mindstream:user:anna", "theirs"]):
+            client.flushdb()
+            client.execute_command(*command)
+            with pytest.raises(ValueError, match="a stored user cannot be read"):
+                store.get_many(["anna"])
+            assert store.put_many([state("anna")]) == {"anna"}
 
 
 def test_a_full_redis_and_a_replica_refuse_and_are_named(own_redis: RealRedis) -> None:

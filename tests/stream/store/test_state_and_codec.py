@@ -13,15 +13,25 @@ from mindstream.behaviour_rule import BehaviourRule
 from model_export.bundle.extractor import Capsules
 from stream.events.event import Event, Forget
 from stream.events.position import Position
-from stream.store.codec import from_bytes, position_of, to_bytes
+from stream.store.codec import (
+    format_of,
+    from_bytes,
+    head_of,
+    is_at,
+    is_same,
+    position_of,
+    renewed,
+    to_bytes,
+)
 from stream.store.feedback import Feedback, ItemFeedback
 from stream.store.history import History
-from stream.store.state import DAY_MS, MARKER_DAYS, Applied, Arrival, UserState, apply, recomputed
+from stream.store.state import DAY_MS, MARKER_DAYS, Applied, Arrival, UserState, apply, in_half_precision, recomputed
+from testbed.older_states import WRITERS
 
 START_MS = 1_720_000_000_000
 NOW_MS = START_MS + 1_000  # when all here is published, after whatever happens
 RULE = BehaviourRule.parse("impression=0,dislike=-1,undislike=undo")
-NO_CAPSULES = Capsules(np.zeros((0, 2), "f4"), np.zeros(0, "f4"), np.zeros((0, 0), "f4"), "v1")
+NO_CAPSULES = Capsules(np.zeros((0, 2), "f4"), np.zeros(0, "f4"), "v1")
 
 
 def events(items: str, first_offset: int, life: str = "life 1", profile: dict[str, str] | None = None) -> list[Arrival]:
@@ -237,7 +247,6 @@ def test_positions_compare_within_one_partition_of_one_life(other: Position, cov
 
 
 words = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
-floats = st.floats(width=32, allow_nan=False)
 
 
 @st.composite
@@ -245,9 +254,12 @@ def user_states(draw: st.DrawFn) -> UserState:
     """Any state: K' capsules of dimension d, made from T behaviours."""
     capsules, dim, behaviours = draw(st.integers(1, 4)), draw(st.integers(1, 4)), draw(st.integers(0, 5))
 
+    precision = draw(st.sampled_from(["f2", "f4"]))
+
     def matrix(rows: int, columns: int) -> np.ndarray:
+        numbers = st.floats(width=32 if precision == "f4" else 16, allow_nan=False)
         size = rows * columns
-        return np.array(draw(st.lists(floats, min_size=size, max_size=size)), "f4").reshape(rows, columns)
+        return np.array(draw(st.lists(numbers, min_size=size, max_size=size)), precision).reshape(rows, columns)
 
     times = st.lists(st.integers(0, 2**60), min_size=behaviours, max_size=behaviours)
     items = st.lists(words, min_size=behaviours, max_size=behaviours)
@@ -255,8 +267,8 @@ def user_states(draw: st.DrawFn) -> UserState:
     return UserState(
         draw(words),
         History(tuple(draw(items)), tuple(draw(times)), tuple(draw(items))),
-        Capsules(matrix(capsules, dim), matrix(capsules, 1)[:, 0], matrix(capsules, behaviours), draw(words)),
-        Position(draw(words), draw(st.integers(0, 2**31 - 1)), draw(st.integers(0, 2**63 - 1))),
+        Capsules(matrix(capsules, dim), matrix(capsules, 1)[:, 0], draw(words)),
+        Position(draw(words | st.uuids().map(str)), draw(st.integers(0, 2**31 - 1)), draw(st.integers(0, 2**63 - 1))),
         draw(st.dictionaries(words, words, max_size=3)),
         draw(st.integers(0, 2**60)),
         draw(st.integers(0, 2**60)),
@@ -266,16 +278,53 @@ def user_states(draw: st.DrawFn) -> UserState:
 
 @given(user_states())
 def test_bytes_give_the_state_back(state: UserState) -> None:
-    found = from_bytes(to_bytes(state))
+    """Bit for bit, in half or single precision, and with times in no order."""
+    found = from_bytes(state.user_id, to_bytes(state))
     assert (found.user_id, found.history, found.position) == (state.user_id, state.history, state.position)
     assert (found.profile, found.profile_time_ms) == (state.profile, state.profile_time_ms)
     assert (found.forgotten_ms, found.feedback) == (state.forgotten_ms, state.feedback)
     assert found.capsules.model_version == state.capsules.model_version
-    for name in ("vectors", "importance", "routing_weights"):
+    for name in ("vectors", "importance"):
         made, expected = getattr(found.capsules, name), getattr(state.capsules, name)
-        assert (made.dtype, made.shape) == (np.dtype("f4"), expected.shape)
+        assert (made.dtype, made.shape) == (expected.dtype, expected.shape)
         assert made.tobytes() == expected.tobytes()
     assert to_bytes(found) == to_bytes(state)
+
+
+@given(st.lists(user_states(), min_size=2, max_size=2))
+def test_a_state_begins_with_the_head_of_its_position_alone(states: list[UserState]) -> None:
+    """Stores compare positions by that, without decoding anything."""
+    one, other = states
+    assert to_bytes(one).startswith(head_of(one.position))
+    assert to_bytes(one).startswith(head_of(other.position)) is (one.position == other.position)
+    assert is_at(to_bytes(one), other.position) is (one.position == other.position)
+    assert (is_at(None, None), is_at(to_bytes(one), None), is_at(None, one.position)) == (True, False, False)
+
+
+@pytest.mark.parametrize(("behaviours", "most"), [(10, 750), (100, 2000)])
+@pytest.mark.parametrize("step_ms", [61_234_567, 86_400_000 * 90, 1], ids=["hours", "seasons", "at once"])
+def test_a_user_takes_half_of_what_it_took(behaviours: int, most: int, step_ms: int) -> None:
+    """Four capsules of 64 numbers, ids of 8 characters: key and value together, in what LMDB keeps of both."""
+    vectors = np.random.default_rng(0).normal(size=(4, 64)).astype("f4")
+    [capsules] = in_half_precision([Capsules(vectors, np.full(4, 0.25, "f4"), "20261129T235453Z-60c7")])
+    items = tuple(f"{number:08}" for number in range(behaviours))
+    history = History(items, tuple(START_MS + number * step_ms for number in range(behaviours)), ("",) * behaviours)
+    state = UserState("user-001", history, capsules, Position("e902d4ed-ef08-4eb3-9a7a-7314567ee2f6", 7, 123_456_789))
+    assert len(b"user-001" + to_bytes(state)) + 4 <= most
+
+
+def test_capsules_are_rounded_to_what_is_stored() -> None:
+    """By hand: half precision has 11 binary digits. What it would spoil stays: too large, too small, no number."""
+    made = [[1 + 2**-10, 2**-3], [1 + 2**-12, 0.3]], [[70_000.0, 1]], [[2**-14, 2**-20]], [[np.nan, 1]], [[0, -0.0]]
+    shares = np.array([1 / 3], "f4")
+    capsules = [Capsules(np.array(one, "f4"), shares.repeat(len(one)), "v1") for one in made]
+    first, *others, zeros = in_half_precision(capsules)
+    assert {first.vectors.dtype, first.importance.dtype} == {np.dtype("f2")}
+    assert first.vectors.tolist() == [[1 + 2**-10, 0.125], [1, 0.300048828125]]
+    assert first.importance.tolist() == [0.333251953125] * 2
+    assert [one is made for one, made in zip(others, capsules[1:4], strict=True)] == [True] * 3
+    assert np.signbit(zeros.vectors).tolist() == [[False, True]]
+    assert in_half_precision([]) == []
 
 
 @given(user_states())
@@ -294,61 +343,119 @@ def test_another_offset_gives_other_bytes() -> None:
 
 
 def test_recomputing_changes_the_capsules_only() -> None:
-    capsules = Capsules(np.ones((1, 2), "f4"), np.ones(1, "f4"), np.ones((1, 1), "f4"), "v2")
+    capsules = Capsules(np.ones((1, 2), "f4"), np.ones(1, "f4"), "v2")
     made = recomputed(stored("a", 5, {"age": "30"}), capsules)
     assert made.capsules is capsules
     assert replace(made, capsules=NO_CAPSULES) == stored("a", 5, {"age": "30"})
 
 
-# As the version before wrote it, which knew no negative feedback.
-FORMAT_2 = bytes.fromhex(
-    "9a0293a66c69666520310005a4616e6e619392a36d7567a363757092cf0000019077fd3000cf0000019077fd300192a3652d31a081a3616765"
-    "a23330cf0000019077fd300000a2763101c4149a99193fcdcc4c3f0000803f0000803e0000403f"
-)
+# One user as each version wrote it, by the code of that time: two behaviours, two capsules.
+WRITTEN = {
+    "1": "9d01a4616e6e6192a36d7567a363757092cf0000019077fd31f4cf0000019077fd300081a3616765a23330a66c6966652031"
+    "0305a2763102c4109a99193fcdcc4c3fcdcccc3d9a9999bec4080000403f0000803ec4100000803f0000003f000000000000"
+    "003f",
+    "2 at first": "dc001002a66c69666520310305a4616e6e6192a3637570a36d756792cf0000019077fd3000cf0000019077fd31f492a3652d"
+    "31a081a3616765a23330cf0000019077fd3000cf0000018e23f14c00a2763102c4109a99193fcdcc4c3fcdcccc3d9a9999be"
+    "c4080000403f0000803ec4100000803f0000003f000000000000003f",
+    "2": "9a0293a66c69666520310305a4616e6e619392a3637570a36d756792cf0000019077fd3000cf0000019077fd31f492a3652d"
+    "31a081a3616765a23330cf0000019077fd3000cf0000018e23f14c00a2763102c4289a99193fcdcc4c3fcdcccc3d9a9999be"
+    "0000403f0000803e0000803f0000003f000000000000003f",
+    "3": "9b0393a66c69666520310305a4616e6e619392a3637570a36d756792cf0000019077fd3000cf0000019077fd31f492a3652d"
+    "31a081a3616765a23330cf0000019077fd3000cf0000018e23f14c00a2763102c4289a99193fcdcc4c3fcdcccc3d9a9999be"
+    "0000403f0000803e0000803f0000003f000000000000003f919295a370616ecf0000019077fd3064a3652d39cf0000019077"
+    "fd30c8a095a3706f74cf0000019077fd312ca000a0",
+}
 
 
-def test_what_the_version_before_wrote_is_read_and_written_alike() -> None:
-    """So it is replaced where bytes are compared, and stays readable to that version."""
-    state = from_bytes(FORMAT_2)
-    assert state.history == History(("mug", "cup"), (START_MS, START_MS + 1), ("e-1", ""))
-    assert (state.user_id, state.position, state.profile) == ("anna", Position("life 1", 0, 5), {"age": "30"})
-    assert state.capsules.vectors.tolist() == np.array([[0.6, 0.8]], "f4").tolist()
-    assert state.capsules.routing_weights.tolist() == [[0.25, 0.75]]
-    assert state.feedback == Feedback()
-    assert position_of(FORMAT_2) == Position("life 1", 0, 5)
-    assert to_bytes(state) == FORMAT_2
+@pytest.mark.parametrize("version", WRITTEN)
+def test_what_every_version_before_wrote_is_read(version: str) -> None:
+    value = bytes.fromhex(WRITTEN[version])
+    state = from_bytes("anna", value)
+    assert (state.user_id, state.position, state.profile) == ("anna", Position("life 1", 3, 5), {"age": "30"})
+    assert (state.history.item_ids, state.history.event_times_ms) == (("cup", "mug"), (START_MS, START_MS + 500))
+    assert state.history.event_ids == (("", "") if version == "1" else ("e-1", ""))
+    assert (state.profile_time_ms, state.forgotten_ms) == ((0, 0) if version == "1" else (START_MS, 1_710_000_000_000))
+    refused = (ItemFeedback("pan", START_MS + 100, "e-9", START_MS + 200), ItemFeedback("pot", START_MS + 300))
+    assert state.feedback == Feedback(refused if version == "3" else ())
+    half = np.array([[0.6, 0.8], [0.1, -0.3]], "f2").astype("f4")
+    assert (state.capsules.vectors.tolist(), state.capsules.importance.tolist()) == (half.tolist(), [0.75, 0.25])
+    assert (position_of(value), is_at(value, state.position)) == (state.position, True)
+    assert (format_of(value), format_of(to_bytes(state))) == (int(version[0]), 4)
 
 
-def test_only_who_has_refused_something_is_of_the_newer_format() -> None:
-    """What an older process does not know it refuses, as it always did; it never reads a half of it."""
-    dislike = Event("anna", "a", START_MS + 9, "dislike")
-    refused = applied(stored("ab", 5), [(dislike, Position("life 1", 0, 6), NOW_MS)])
-    written = to_bytes(refused.with_capsules(NO_CAPSULES))
-    assert msgspec.msgpack.decode(written)[0] == 3
-    assert msgspec.msgpack.decode(to_bytes(stored("ab", 5)))[0] == 2
-    assert from_bytes(written).unwanted == ("a",)
-    assert position_of(written) == Position("life 1", 0, 6)
+@pytest.mark.parametrize("version", WRITTEN)
+def test_an_older_state_is_written_anew_without_loss(version: str) -> None:
+    value = bytes.fromhex(WRITTEN[version])
+    anew = renewed("anna", value)
+    assert from_bytes("anna", anew).history == from_bytes("anna", value).history
+    assert to_bytes(from_bytes("anna", anew)) == anew == renewed("anna", anew)
+    assert (is_same("anna", value, anew), is_same("anna", anew, anew)) == (True, True)
+    assert (is_same("anna", value, value), is_same("anna", None, anew), is_same("anna", b"theirs", anew)) == (
+        False,
+    ) * 3
+
+
+@pytest.mark.parametrize("version", WRITTEN)
+def test_the_writers_of_older_formats_write_what_those_versions_wrote(version: str) -> None:
+    """All but the routing weights, of which they know nothing: they stand at the end, before the feedback."""
+    value = bytes.fromhex(WRITTEN[version])
+    vectors = np.array([[0.6, 0.8], [0.1, -0.3]], "f4")
+    capsules = Capsules(vectors, np.array([0.75, 0.25], "f4"), "v1")
+    state = replace(from_bytes("anna", value), capsules=capsules)
+    if version == "1":  # in the order of arrival
+        history = state.history
+        state = replace(state, history=History(history.item_ids[::-1], history.event_times_ms[::-1], ("", "")))
+    weights = [np.array(numbers, "<f4").tobytes() for numbers in ([1, 0.5, 0, 0.5], [0.5] * 4)]
+    assert WRITERS[version](state).replace(weights[1], weights[0]) == value
 
 
 BYTES = to_bytes(stored("a", 5))
-OF_ANOTHER_FORMAT = BYTES.replace(b"\x02", b"\x01", 1)  # the first number is the format
-OF_A_LATER_FORMAT = BYTES.replace(b"\x02", b"\x04", 1)
+OF_A_LATER_FORMAT = BYTES.replace(b"\x04", b"\x05", 1)  # the first number is the format
+LATER = "is of format 5; this version of Mindstream reads 1 to 4: a later version wrote it"
 
 
-@pytest.mark.parametrize("read", [from_bytes, position_of])
+def read(value: bytes) -> UserState:
+    return from_bytes("anna", value)
+
+
+@pytest.mark.parametrize("read", [read, position_of])
 @pytest.mark.parametrize(
     ("value", "message"),
     [
         (b"", "cannot be read"),
         (b"some other program's value", "cannot be read"),
         (b'{"user_id":"anna"}', "cannot be read"),
-        (BYTES[:20], "cannot be read"),
-        (OF_ANOTHER_FORMAT, "is of format 1; this version of Mindstream reads 2 and 3: start with an empty store"),
-        (msgspec.msgpack.encode([1, "life 1", 0, 5, "anna"]), "is of format 1; this version of Mindstream reads 2"),
-        (OF_A_LATER_FORMAT, "is of format 4; this version of Mindstream reads 2 and 3: a later version wrote it"),
+        (BYTES[:10], "cannot be read"),
+        (bytes.fromhex(WRITTEN["1"])[:40], "cannot be read"),
+        (msgspec.msgpack.encode([1, "life 1", 0, 5, "anna"]), "cannot be read"),
+        (OF_A_LATER_FORMAT, LATER),
+        (msgspec.msgpack.encode([5, "whatever"]), LATER),
+        (msgspec.msgpack.encode([0, "whatever"]), "is of format 0"),
     ],
-    ids=["empty", "text", "JSON", "cut off", "format 1", "format 1, as it was", "format 4"],
+    ids=["empty", "text", "JSON", "cut off", "1, cut off", "1, others", "5", "5, others", "0"],
 )
 def test_foreign_bytes_are_refused(read: Callable[[bytes], object], value: bytes, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         read(value)
+
+
+@pytest.mark.parametrize(
+    ("field", "wrong"),
+    [
+        ("gaps", b"\0" * 3),
+        ("gaps", b"\0" * 8),
+        ("floats", b"\0" * 7),
+        ("event_ids", ["e-1"]),
+        ("shape", [9, 2]),
+        ("owner", 9),
+    ],
+)
+def test_a_record_whose_parts_do_not_fit_is_refused(field: str, wrong: object) -> None:
+    """Never read as something else: a history without its times, or capsules that are none."""
+    capsules = Capsules(np.ones((1, 2), "f4"), np.ones(1, "f4"), "v1")
+    fields = msgspec.msgpack.decode(to_bytes(replace(stored("ab", 5), capsules=capsules)))
+    names = "format place owner item_ids first_ms unit_ms gaps event_ids profile profile_time_ms forgotten_ms "
+    names += "model_version shape floats feedback"
+    fields[names.split().index(field)] = wrong
+    with pytest.raises(ValueError, match=r"a stored user cannot be read: |the history has 2 items"):
+        from_bytes("anna", msgspec.msgpack.encode(fields))

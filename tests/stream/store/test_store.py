@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from threading import Thread
@@ -25,6 +25,7 @@ from stream.store.lmdb_store import KEYS_AT_ONCE, LmdbStore
 from stream.store.redis.command import Command
 from stream.store.redis_store import RedisStore
 from stream.store.state import DAY_MS, MARKER_DAYS, Arrival, UserState, apply, recomputed
+from testbed.older_states import WRITERS, as_hash
 from tests.support.stores import IDLE_DAYS, STORES, idle_since, item_of, overwrite, position_in, state
 
 ROOT = Path(__file__).parents[3]
@@ -103,9 +104,14 @@ def store(open_store: Opener) -> Iterator[Store]:
         yield store
 
 
+def at(offset: int) -> Position:
+    """Where `state` puts a user's last event."""
+    return Position("life 1", 0, offset)
+
+
 def forgotten_since(user_id: str, days: float) -> UserState:
     """A user who was forgotten some days ago."""
-    none = Capsules(np.zeros((0, 2), "f4"), np.zeros(0, "f4"), np.zeros((0, 0), "f4"), model_version="v1")
+    none = Capsules(np.zeros((0, 2), "f4"), np.zeros(0, "f4"), model_version="v1")
     when = round(time.time() * 1000 - days * DAY_MS)
     return replace(state(user_id), history=History(), capsules=none, forgotten_ms=when)
 
@@ -130,45 +136,68 @@ def test_nobody_is_none(store: Store, user_id: str) -> None:
     assert store.get_many([user_id]) == [None]
 
 
-# As the version before wrote anna, which knew no negative feedback: two behaviours at offset 5 of "life 1".
-FORMAT_2 = bytes.fromhex(
-    "9a0293a66c69666520310005a4616e6e619392a36d7567a363757092cf0000019077fd3000cf0000019077fd300192a3652d31a081a3616765"
-    "a23330cf0000019077fd300000a2763101c4149a99193fcdcc4c3f0000803f0000803e0000403f"
-)
-
-
-def write_bytes(store: Store, value: bytes) -> None:
-    """Write anna as bytes, past the store's own methods."""
+def write_as(version: str, store: Store, state: UserState) -> None:
+    """Write a user as a version before wrote it, past the store's own methods."""
+    value = WRITERS[version](state)
     if isinstance(store, RedisStore):
-        key = store.prefix + b"anna"
-        fields = (b"log", b"life 1/0", b"offset", b"%020d" % 5, b"state", value)
+        key = store.prefix + state.user_id.encode()
+        fields = [part for pair in as_hash(state, value).items() for part in pair]
         store.link.ask([Command(key, ("HSET", key, *fields))], "written")
     else:
         assert isinstance(store, LmdbStore)
         with store.transaction(write=True) as transaction:
-            transaction.put(b"anna", value)
+            transaction.put(state.user_id.encode(), value)
 
 
-def test_users_of_the_version_before_survive_the_upgrade(store: Store) -> None:
-    """They are read, swept and written over; then they may refuse items."""
-    write_bytes(store, FORMAT_2)
-    [anna] = store.get_many(["anna"])
-    assert anna is not None
-    assert (anna.history.item_ids, anna.position.offset, anna.unwanted) == (("mug", "cup"), 5, ())
-    newer = Capsules(anna.capsules.vectors, anna.capsules.importance, anna.capsules.routing_weights, "v2")
-    assert store.replace_many([(anna, recomputed(anna, newer))]) == 0
-    time_ms = 1_720_000_000_009
-    events: list[Arrival] = [(Event("anna", "mug", time_ms, "dislike"), Position("life 1", 0, 6), time_ms)]
-    [swept] = store.get_many(["anna"])
-    assert swept is not None
+def found(store: Store, user_id: str = "anna") -> UserState:
+    [state] = store.get_many([user_id])
+    assert state is not None
+    return state
+
+
+@pytest.mark.parametrize("version", WRITERS)
+def test_users_of_every_version_before_survive_the_upgrade(store: Store, version: str) -> None:
+    """They are read, swept and written over; then they may refuse items. Of nobody else is anything changed."""
+    for user_id in ("anna", "ben"):
+        write_as(version, store, replace(state(user_id, "mug", offset=5), profile={"age": "30"}))
+    before = found(store)
+    assert (before.history, before.position, before.profile) == (state("anna").history, at(5), {"age": "30"})
+    assert store.put_many([state("anna", "bowl", 6), state("ben", "bowl", 6)], {"anna": at(4)}) == {"anna", "ben"}
+    assert to_bytes(found(store)) == to_bytes(before)
+    assert store.replace_many([(of_model(before, "v3"), of_model(before, "v2"))]) == 1
+    assert store.replace_many([(before, of_model(before, "v2"))]) == 0
+    swept = found(store)
     assert swept.capsules.model_version == "v2"
+    assert store.replace_many([(found(store, "ben"), of_model(found(store, "ben"), "v2"))]) == 0
+    time_ms = 1_720_000_000_009
+    events: list[Arrival] = [(Event("anna", "mug", time_ms, "dislike"), at(6), time_ms)]
     made = apply("anna", swept, events, 10, RULE)
     assert made is not None
-    none = Capsules(np.zeros((0, 2), "f4"), np.zeros(0, "f4"), np.zeros((0, 1), "f4"), "v2")
+    none = Capsules(np.zeros((0, 2), "f4"), np.zeros(0, "f4"), "v2")
     assert store.put_many([made.with_capsules(none)], {"anna": made.read}) == set()
-    [after] = store.get_many(["anna"])
-    assert after is not None
-    assert (after.history.item_ids, after.unwanted, after.profile) == (("cup",), ("mug",), {"age": "30"})
+    after = found(store)
+    assert (after.history.item_ids, after.unwanted, after.profile) == ((), ("mug",), {"age": "30"})
+    assert (found(store, "ben").position, sorted(store.users())) == (at(5), ["anna", "ben"])
+
+
+@pytest.mark.parametrize("version", WRITERS)
+def test_an_event_writes_an_older_user_anew(store: Store, version: str) -> None:
+    write_as(version, store, state("anna", "mug", offset=5))
+    assert store.put_many([state("anna", "bowl", 6)], {"anna": at(5)}) == set()
+    assert (item_of(store, "anna"), store.renew_many(["anna"])) == ("bowl", (0, []))
+
+
+def test_those_whom_no_event_comes_for_are_written_anew_on_request(store: Store) -> None:
+    """Each once; a user of today is left alone, and so is one who is not there."""
+    for version in WRITERS:
+        write_as(version, store, state(version, "mug", offset=5))
+    store.put_many([state("today")])
+    everybody = [*WRITERS, "today", "nobody"]
+    before = store.get_many(everybody)
+    assert store.renew_many(everybody) == (len(WRITERS), [])
+    assert store.renew_many(everybody) == (0, [])
+    assert [one and to_bytes(one) for one in store.get_many(everybody)] == [one and to_bytes(one) for one in before]
+    assert sorted(store.users()) == sorted([*WRITERS, "today"])
 
 
 def test_who_has_refused_everything_stays(open_store: Opener) -> None:
@@ -180,8 +209,9 @@ def test_who_has_refused_everything_stays(open_store: Opener) -> None:
         old = apply("ben", None, [(Event("ben", "mug", 9, "dislike"), place, now_ms)], 10, RULE)
         assert made is not None
         assert old is not None
-        none = Capsules(np.zeros((0, 2), "f4"), np.zeros(0, "f4"), np.zeros((0, 0), "f4"), "v2")
-        store.put_many([made.with_capsules(none), old.with_capsules(none)])
+        none = Capsules(np.zeros((0, 2), "f4"), np.zeros(0, "f4"), "v2")
+        with days_ago(2):
+            store.put_many([made.with_capsules(none), old.with_capsules(none)])
         store.remove_expired()
         assert [one and one.unwanted for one in store.get_many(["anna", "ben"])] == [("mug",), None]
 
@@ -315,7 +345,8 @@ def test_what_was_written_meanwhile_is_not_replaced(store: Store, life: str) -> 
 def test_who_is_replaced_expires_no_later(open_store: Opener) -> None:
     with open_store(idle_days=IDLE_DAYS) as store:
         soon = idle_since("anna", IDLE_DAYS - 2 / 86_400)  # in two seconds
-        store.put_many([soon])
+        with days_ago(2):
+            store.put_many([soon])
         assert store.replace_many([(soon, of_model(soon, "v2"))]) == 0
         deadline = time.monotonic() + 480
         while list(store.users()):
@@ -381,11 +412,21 @@ def test_all_are_written_or_none(store: Store, states: Callable[[], Iterator[Use
     assert list(store.users()) == ["anna"]
 
 
+@contextmanager
+def days_ago(days: float) -> Iterator[None]:
+    """Write as if it were some days ago."""
+    now = time.time
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(time, "time", lambda: now() - days * DAY_MS / 1000)
+        yield
+
+
 def test_who_is_idle_or_long_forgotten_is_removed(open_store: Opener) -> None:
     with open_store(IDLE_DAYS) as store:
         gone = [idle_since("anna", IDLE_DAYS + 1), forgotten_since("ben", MARKER_DAYS + 1)]
         kept = [idle_since("cleo", IDLE_DAYS - 1), forgotten_since("dora", MARKER_DAYS - 1), forgotten_since("emil", 0)]
-        store.put_many([*gone, *kept])
+        with days_ago(1.01):
+            store.put_many([*gone, *kept])
         store.remove_expired()
         assert sorted(store.users()) == ["cleo", "dora", "emil"]
         found = store.get_many(["anna", "ben", "cleo", "dora", "emil"])
@@ -393,12 +434,47 @@ def test_who_is_idle_or_long_forgotten_is_removed(open_store: Opener) -> None:
         assert store.remove_expired() == 0
 
 
+def test_nobody_is_removed_within_a_day_of_being_written(open_store: Opener) -> None:
+    """Old events are replayed, and the user's later ones are still to come: all six behaviours are there then.
+
+    Redis used to remove the user after each old one, so that two were left.
+    """
+    now_ms = round(time.time() * 1000)
+    days = [400, 300, 200, 100, 2, 1]  # since each event; four are older than the idle days
+    with open_store(IDLE_DAYS) as store:
+        for offset, ago in enumerate(days):
+            event = Event("anna", f"item-{offset}", now_ms - ago * DAY_MS)
+            [read] = store.get_many(["anna"])
+            made = apply("anna", read, [(event, at(offset), now_ms)], 10, RULE)
+            assert made is not None
+            store.put_many([made.with_capsules(state("anna").capsules)], {"anna": made.read})
+            store.remove_expired()
+        assert found(store).history.item_ids == tuple(f"item-{offset}" for offset in range(6))
+
+
+@pytest.mark.parametrize(("written", "there"), [(0.99, ["anna", "ben"]), (1.01, [])])
+def test_the_day_begins_with_the_last_event_not_with_a_sweep(
+    open_store: Opener, written: float, there: list[str]
+) -> None:
+    """Of a user who was idle all along, and of one who was forgotten long ago."""
+    with open_store(IDLE_DAYS) as store:
+        states = [idle_since("anna", IDLE_DAYS + 9), forgotten_since("ben", MARKER_DAYS + 9)]
+        with days_ago(written):
+            store.put_many(states)
+        if there:
+            store.replace_many([(one, of_model(one, "v2")) for one in states])
+            assert {one.capsules.model_version for one in store.get_many(there) if one} == {"v2"}
+        store.remove_expired()
+        assert sorted(store.users()) == there
+
+
 def test_who_comes_back_is_kept(open_store: Opener) -> None:
     """A user's time starts anew with each behaviour."""
     with open_store(IDLE_DAYS) as store:
         one_second_left = IDLE_DAYS - 1000 / DAY_MS
-        store.put_many([idle_since(user_id, one_second_left) for user_id in ("anna", "ben")])
-        overwrite(store, [replace(idle_since("anna", 0), position=Position("life 1", 0, 1))])
+        with days_ago(2):
+            store.put_many([idle_since(user_id, one_second_left - 2) for user_id in ("anna", "ben")])
+        overwrite(store, [replace(idle_since("anna", 0), position=at(1))])
         time.sleep(1.5)
         store.remove_expired()
         assert list(store.users()) == ["anna"]
@@ -528,8 +604,9 @@ def test_an_lmdb_is_swept_page_by_page_and_who_cannot_be_read_stays(
     gone = [f"gone-{number:04}" for number in range(2 * KEYS_AT_ONCE + 5)]
     unreadable = {b"gone-0000 or not": b"theirs", b"gone-1500 or not": b"\x92\x01\x93\xa4life\x00\x00"}
     with LmdbStore(tmp_path, IDLE_DAYS) as store:
-        store.put_many(idle_since(user_id, IDLE_DAYS + 1) for user_id in gone)
-        store.put_many([idle_since("kept", IDLE_DAYS - 1)])
+        kept = idle_since("kept", IDLE_DAYS - 1)
+        with days_ago(2):
+            store.put_many([*(idle_since(user_id, IDLE_DAYS) for user_id in gone), kept])
         with store.transaction(write=True) as transaction:
             for key, value in unreadable.items():
                 transaction.put(key, value)

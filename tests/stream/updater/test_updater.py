@@ -31,7 +31,7 @@ from stream.store.codec import to_bytes
 from stream.store.contract import Store
 from stream.store.history import History
 from stream.store.lmdb_store import LmdbStore
-from stream.store.state import UserState
+from stream.store.state import UserState, routing_weights
 from stream.updater.updater import MOST_TRIES, Updater
 from testbed.bad_records import BAD_RECORDS
 from testbed.stream_process import wait_until
@@ -168,7 +168,7 @@ def test_unknown_items_stay_in_the_history(world: World) -> None:
     apply_all(updater, 6)
     assert updater.counts["unknown_item"] == 3
     assert world.state("anna").history.item_ids == (world.items[3], world.items[4], "new-0", "new-1")
-    weights = world.state("anna").capsules.routing_weights
+    [weights] = routing_weights(updater.extractor, [world.state("anna")])
     assert weights.shape[1] == 4
     assert weights[:, :2].sum(axis=0) == pytest.approx([1, 1])
     assert weights[:, 2:].sum() == 0
