@@ -600,9 +600,9 @@ def test_what_is_no_store_says_so(tmp_path: Path) -> None:
 def test_an_lmdb_is_swept_page_by_page_and_who_cannot_be_read_stays(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Bytes of another program and a format of before, on several pages. They used to end the sweep for good."""
+    """Bytes of another program and a later format, on several pages. They used to end the sweep for good."""
     gone = [f"gone-{number:04}" for number in range(2 * KEYS_AT_ONCE + 5)]
-    unreadable = {b"gone-0000 or not": b"theirs", b"gone-1500 or not": b"\x92\x01\x93\xa4life\x00\x00"}
+    unreadable = {b"gone-0000 or not": b"theirs", b"gone-1500 or not": b"\x92\x09\x93\xa4life\x00\x00"}
     with LmdbStore(tmp_path, IDLE_DAYS) as store:
         kept = idle_since("kept", IDLE_DAYS - 1)
         with days_ago(2):
@@ -623,7 +623,7 @@ def test_an_lmdb_is_swept_page_by_page_and_who_cannot_be_read_stays(
             assert store.remove_expired() == left
             [warning] = caplog.messages
             assert warning.startswith("2 users stay, whether their time is over or not: 'gone-0000 or not': a stored ")
-            assert "'gone-1500 or not': a stored user is of format 1" in warning
+            assert "'gone-1500 or not': a stored user is of format 9" in warning
         assert sum(removed) == len(gone)
         assert 3 <= len(removed) <= 4
         assert max(removed) <= KEYS_AT_ONCE
