@@ -52,6 +52,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "stream.kafka": ("mindstream", "stream.monitoring"),
     "stream.events": ("mindstream", _DATA, "stream.kafka"),
     "stream.store": ("mindstream", _BUNDLE, "stream.events"),
+    "stream.transfer": (_BUNDLE, "stream.events", "stream.store"),
     "stream.repair": ("stream.events", "stream.store"),
     "stream.dead_letters": ("mindstream", "stream.kafka", "stream.events"),
     "stream.updater": ("mindstream", _BUNDLE, "stream"),

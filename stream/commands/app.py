@@ -2,7 +2,7 @@
 
 import typer
 
-from stream.commands import dead_letters, offsets, repair, sweep, users
+from stream.commands import dead_letters, offsets, repair, store, sweep, users
 from stream.commands.broker import broker
 from stream.commands.owner import owner
 from stream.commands.produce import produce, replay
@@ -12,7 +12,8 @@ __all__ = ["app"]
 
 HELP = (
     "Keep interest capsules fresh: run | produce | replay | broker; "
-    "ask and mend: show | export | forget | sweep | repair | owner | dlq | offsets."
+    "ask and mend: show | export | forget | sweep | repair | owner | dlq | offsets; "
+    "the whole store: migrate | export-store | import-store."
 )
 
 app = typer.Typer(help=HELP, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -21,5 +22,6 @@ for command in (run, produce, replay, broker, owner):
 app.add_typer(users.app)
 app.add_typer(sweep.app)
 app.add_typer(repair.app)
+app.add_typer(store.app)
 app.add_typer(dead_letters.app, name="dlq")
 app.add_typer(offsets.app, name="offsets")
