@@ -7,7 +7,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -222,6 +222,26 @@ class RealRedisCluster:
             info = client.execute_command("CLUSTER INFO")
             link = client.info("replication").get("master_link_status", "up")
         return info["cluster_state"] == "ok" and len(known) == len(self.primaries) and link == "up"
+
+    def fail_over(self, part: int) -> RealRedis:
+        """Kill the node that holds the first, second or third part of the slots; return it once another one does."""
+        holder = self._holder(part, self.nodes)
+        holder.kill()
+        others = [node for node in self.nodes if node is not holder]
+        deadline = time.monotonic() + START_SECONDS
+        while self._holder(part, others) is holder:
+            assert time.monotonic() < deadline, f"no replica has taken over from {holder.address}"
+            time.sleep(0.05)
+        return holder
+
+    def _holder(self, part: int, asked: Sequence[RealRedis]) -> RealRedis:
+        """Return the node that holds the first slot of a part; itself where those that are asked do not agree."""
+        first, found = part * -(-SLOTS // len(self.primaries)), []
+        for node in asked:
+            with node.client() as client:
+                slots = client.execute_command("CLUSTER SLOTS")
+            found += [one[2][1] for one in slots if one[0] <= first <= one[1]]
+        return next(node for node in self.nodes if node.port == max(found, key=found.count))
 
     def move(self, key: str, halfway: Callable[[], object]) -> None:
         """Move a key and its slot to another node of the cluster.

@@ -23,7 +23,7 @@ TURNS_WITHIN_S = 60.0
 
 
 class RealSentinels:
-    """A primary with a replica behind three sentinels, from entering the context until leaving it.
+    """A primary with a replica behind three sentinels, while the context lasts.
 
     Parameters
     ----------
@@ -105,7 +105,7 @@ class RealSentinels:
         self.processes.append(child_server.start(self.folder, command, self.folder / f"{port}.log"))
 
     def _is_complete(self) -> bool:
-        """Tell whether all sentinels know the replica and the other sentinels, and the replica has a copy."""
+        """Tell whether all sentinels know all the others, and the replica has a copy."""
         with self.replica.client() as client:
             has_copy = client.info("replication").get("master_link_status") == "up"
         return has_copy and all(self._knows_all(port) for port in self.ports)

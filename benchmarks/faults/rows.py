@@ -8,6 +8,7 @@ from benchmarks.faults.found import Found
 from benchmarks.faults.kills import sigkill, sigterm
 from benchmarks.faults.letters import malformed
 from benchmarks.faults.outages import broker, dead_letters_refused, redis_down
+from benchmarks.faults.redis import redis_failover, shared_redis
 from benchmarks.faults.traffic import burst, churn, duplicates
 from benchmarks.faults.zombie import zombie
 
@@ -66,6 +67,15 @@ ROWS = {
         ALIKE | LETTERS | {"evictions"},
     ),
     "redis-down": Row("Redis killed, later slow by 500 ms", redis_down, {"seconds": 5}, ALIKE | {"evictions"}),
+    "shared-redis": Row(
+        "two shops on one Redis, which is then emptied", shared_redis, {"seconds": 3}, ALIKE | {"merged", "unnoticed"}
+    ),
+    "redis-failover": Row(
+        "primaries of a Redis Cluster killed under load",
+        redis_failover,
+        {"times": 1},
+        ALIKE | {"lost_without_a_word"},
+    ),
     "duplicates": Row("every event twice, shuffled within 60 s", duplicates, {"events": 10_000}, ALIKE),
     "other-partitioner": Row(
         "users forgotten whose events lie elsewhere", other_partitioner, {"events": 3_000}, SAME | {"users_came_back"}

@@ -38,13 +38,16 @@ class Home:
     Parameters
     ----------
     redis : url of the Redis that holds the capsules; empty: LMDB in the folder.
+    prefix : of the keys there.
 
     Attributes
     ----------
     store : what the updaters write, open here too.
     """
 
-    def __init__(self, kafka: RealKafka, topic: str, folder: Path, bundle: Bundle, redis: str = "") -> None:
+    def __init__(
+        self, kafka: RealKafka, topic: str, folder: Path, bundle: Bundle, redis: str = "", prefix: str = "mindstream"
+    ) -> None:
         self.kafka, self.bundle = kafka, bundle
         self.cluster = Cluster(kafka.bootstrap_servers)
         self.settings = Settings(
@@ -53,6 +56,7 @@ class Home:
             group=f"{topic}-updaters",
             home=folder,
             redis=SecretStr(redis),
+            redis_prefix=prefix,
         )
         Registry(self.settings.models).publish(bundle.path)
         self.store = open_store(self.settings)
@@ -66,15 +70,16 @@ class Home:
             "MINDSTREAM_TOPIC": self.settings.topic,
             "MINDSTREAM_GROUP": self.settings.group,
             "MINDSTREAM_REDIS": self.settings.redis.get_secret_value(),
+            "MINDSTREAM_REDIS_PREFIX": self.settings.redis_prefix,
             **more,
         }
         with StreamProcess(self.settings.home, "run", variables=variables) as command:
             yield command
 
     @contextmanager
-    def run(self) -> Iterator[StreamProcess]:
+    def run(self, **more: str) -> Iterator[StreamProcess]:
         """Start `python -m stream run`, and wait until the group has given it partitions."""
-        with self.start() as command:
+        with self.start(**more) as command:
             yield command.says(f"now reading {self.settings.topic}")
 
     def forget_the_dead(self) -> None:

@@ -28,7 +28,7 @@ class Claimant(Protocol):
     life: str
 
     def cluster_id(self) -> str:
-        """Return the id of the Kafka cluster, empty where it is not known or is a new one each time."""
+        """Return the id of the Kafka cluster; empty if unknown, or new at each start."""
         ...
 
     def is_past_the_start(self) -> bool:

@@ -250,7 +250,7 @@ class RedisStore:
         self.link.guard = StoreGuard(self.owner, owner, self.replicas)
 
     def problem(self) -> str | None:
-        """Return what is wrong with the store, see `Store`; it is asked for at most every 10 seconds."""
+        """Return what is wrong, see `Store`; Redis is asked at most every 10 seconds."""
         return self.health.problem()
 
     def close(self) -> None:

@@ -16,7 +16,9 @@ ANSWER_MS = 10_000
 
 
 class UpdaterClaim:
-    """An updater as the store sees it, see `Claimant`; Kafka is asked only by a store that wants to know.
+    """An updater as the store sees it, see `Claimant`.
+
+    Kafka is asked only by a store that wants to know.
 
     Parameters
     ----------
@@ -28,7 +30,7 @@ class UpdaterClaim:
         self.topic, self.group, self.life = settings.topic, settings.group, life
 
     def cluster_id(self) -> str:
-        """Return the id of the Kafka cluster, empty where it is not known or is a new one each time."""
+        """Return the id of the Kafka cluster; empty if unknown, or new at each start."""
         if self.cluster.life:
             return ""
         admin = self.cluster.admin()

@@ -270,7 +270,7 @@ def _transport(address: RedisAddress, tls: bool) -> dict[str, Any]:
 
 
 def _exchange(redis: Redis, node: Node, commands: Sequence[Command], along: Along | None) -> list[Any]:
-    """Return the replies of one node to its commands, and let `along` look at those to its own."""
+    """Return a node's replies to its commands; `along` looks at those to its own."""
     if along is None:
         return _ask(redis, commands)
     before, after = along.before(node), along.after(node)

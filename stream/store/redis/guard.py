@@ -58,7 +58,7 @@ class StoreGuard:
             )
 
     def check_owner(self, entry: Sequence[bytes | None] | Foreign) -> None:
-        """Raise if the entry that says whose store it is has gone, is another one, or tells of a loss."""
+        """Raise if the owner's entry has gone, is another one, or tells of a loss."""
         if isinstance(entry, Foreign):
             raise OSError(self.store.foreign())
         found = Owner.of(entry)
@@ -123,7 +123,7 @@ class _Writing:
 
     def after(self, node: Node) -> Sequence[Command]:
         mark = self.guard.marks.on(node)
-        left = Command(mark, ("SET", mark, self.number, "EX", KEPT_S))
+        left = Command(mark, ("SETEX", mark, KEPT_S, self.number))
         wait = Command(mark, ("WAIT", self.guard.replicas, REPLICATED_WITHIN_MS))
         return [left, wait] if self.guard.replicas else [left]
 

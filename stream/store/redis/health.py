@@ -25,7 +25,7 @@ class StoreHealth:
         self.found: str | None = None
 
     def problem(self) -> str | None:
-        """Return what is wrong, as a sentence that was found within the last 10 seconds; None if nothing is."""
+        """Return what is wrong, as found within the last 10 seconds; None if nothing is."""
         if time.monotonic() - self.asked >= ASK_AGAIN_S:
             found = self._ask()
             if found and found != self.found:
@@ -45,7 +45,7 @@ class StoreHealth:
         return self.store.loss_of(owner) if owner and owner.lost else None
 
     def warn_of_settings(self) -> None:
-        """Log the settings of Redis by which it may lose what it has acknowledged, and keys that it has evicted."""
+        """Log the settings of Redis by which it loses users, and keys that it has evicted."""
         try:
             infos = self.store.link.infos()
         except OSError as error:  # INFO may be forbidden to us
@@ -56,7 +56,9 @@ class StoreHealth:
 
 
 def bad_settings(info: dict[str, Any]) -> list[str]:
-    """Return a sentence for each setting by which a node may lose users; of a node that does not say it, none.
+    """Return a sentence for each setting by which a node may lose users.
+
+    A setting that the node does not say is taken for right.
 
     Parameters
     ----------

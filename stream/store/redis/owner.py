@@ -1,5 +1,6 @@
 """Whose store it is: an entry in Redis that names the shop, and what of its users was lost."""
 
+import logging
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -11,6 +12,8 @@ from stream.store.redis.command import Command, Foreign
 from stream.store.redis.link import RedisLink
 
 __all__ = ["Owner", "StoreOwner"]
+
+log = logging.getLogger(__name__)
 
 FORMAT = "1"
 ACCEPT = "`mindstream stream owner --take`"
@@ -147,6 +150,7 @@ class StoreOwner:
         if found.lost and not who.is_past_the_start():
             found = replace(found, lost="")  # the topic is read from its start: all that it has comes again
             self._write("HDEL", "lost")
+            log.info("topic %s is read from its start, which brings back what the store lacked", who.topic)
         found = replace(found, cluster=cluster or found.cluster, life=who.life)
         self._write("HSET", *found.words())
         return found
@@ -163,7 +167,7 @@ class StoreOwner:
         self._write("HDEL", "lost")
 
     def note_loss(self, owner: Owner, why: str) -> Owner:
-        """Write down that something was lost, for all processes and those that come; return the entry.
+        """Write down that something was lost, for all processes; return the entry.
 
         Where it cannot be written down now, it is remembered in what is returned.
         """
