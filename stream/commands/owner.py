@@ -36,7 +36,7 @@ def owner(
         store = StoreOwner(link, configured.redis_prefix)
         if take:
             store.take(configured.topic, configured.group)
-        print(printable(_as_text(store)))
+        print(_as_text(store))
     finally:
         link.close()
 
@@ -46,7 +46,7 @@ def _as_text(store: "StoreOwner") -> str:
     where = f"the store at Redis {store.link.address} under the prefix {store.prefix!r}"
     found = store.read()
     if found is None:
-        return f"{where} belongs to nobody yet"
+        return printable(f"{where} belongs to nobody yet")
     made = datetime.fromtimestamp(int(found.made_ms or 0) / 1000, UTC).isoformat(timespec="seconds")
     lines = [
         f"{where} belongs to topic {found.topic!r} and group {found.group!r}",
@@ -54,4 +54,4 @@ def _as_text(store: "StoreOwner") -> str:
         f"made    {made if found.made_ms else 'not known'}",
         f"lost    {found.lost or 'nothing that was noticed'}",
     ]
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))

@@ -142,3 +142,16 @@ def test_redis_and_its_password_are_never_shown(monkeypatch: pytest.MonkeyPatch)
     assert (found.redis.get_secret_value(), found.idle_days) == ("redis://:s3cret@localhost", 0.5)
     assert "s3cret" not in f"{found} {found!r}"
     settings.load.cache_clear()
+
+
+@pytest.mark.parametrize("prefix", ["shop a", "{shop}", "a*", "a:user", "user:a", "x" * 101])
+def test_a_prefix_in_redis_that_may_meet_another_is_refused(monkeypatch: pytest.MonkeyPatch, prefix: str) -> None:
+    monkeypatch.setenv("MINDSTREAM_REDIS_PREFIX", prefix)
+    with pytest.raises(ValueError, match=r"MINDSTREAM_REDIS_PREFIX is .*right are 1 to 100 letters"):
+        settings.load()
+
+
+def test_a_prefix_in_redis(monkeypatch: pytest.MonkeyPatch) -> None:
+    for given, found in (("", "mindstream"), ("prod:shop-a", "prod:shop-a"), ("superuser", "superuser")):
+        monkeypatch.setenv("MINDSTREAM_REDIS_PREFIX", given)
+        assert Settings().redis_prefix == found

@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 FORMAT = "1"
 ACCEPT = "`mindstream stream owner --take`"
-REPLAY = "stop the updaters, set the group's offsets back to the topic's start, and start them again"
+REPLAY = "stop the updaters, `mindstream stream offsets set all earliest`, and start them again"
 
 # ARGV: why something was lost or empty, then name and value of each field in turn. The entry is made where there is
 # none; of what was lost the first reason stays, and nothing is said of another shop's store.

@@ -17,6 +17,7 @@ from stream.store.redis.marks import Marks
 from stream.store.redis_store import RedisStore
 from testbed.real_redis import RealRedis, RealRedisCluster
 from tests.support.stores import item_of, overwrite, state
+from tests.support.stream_shell import Shell
 
 pytestmark = pytest.mark.redis
 
@@ -244,6 +245,28 @@ def test_settings_of_redis_that_lose_users_are_said(
         client.config_set("maxmemory-policy", "noeviction")
     [record] = caplog.records
     assert f"Redis {real_redis.address}: maxmemory-policy is allkeys-lru" in record.getMessage()
+
+
+def test_the_command_says_whose_it_is_and_takes_it(real_redis: RealRedis, shell: Shell) -> None:
+    shell.set(redis=SecretStr(real_redis.url), topic="views")
+    assert "under the prefix 'mindstream' belongs to nobody yet" in shell("owner")[1]
+    with RedisStore(real_redis.url) as store:
+        store.claim(Shop())
+        write(store)
+        status, said = shell("owner")
+        assert (status, "belongs to topic 'clicks' and group 'updaters'\ncluster kafka-1\n" in said) == (0, True)
+        assert "lost    nothing that was noticed" in said
+        real_redis.flush()
+        with pytest.raises(OSError, match=LACKS):
+            store.get_many(["user-7"])
+        assert "lost    the entry that says whose store it is has gone" in shell("owner")[1]
+        said = shell("owner", "--take")[1]
+        assert "belongs to topic 'views' and group 'mindstream-updater'" in said
+        assert "lost    nothing that was noticed" in said
+        with pytest.raises(OSError, match=r"belongs to topic 'views'.* not to topic 'clicks'"):
+            store.get_many(["user-7"])
+    shell.set(redis=SecretStr(""))
+    assert "the store is LMDB in" in shell("owner")[1]
 
 
 def test_what_a_node_says_of_itself() -> None:
