@@ -16,7 +16,7 @@ def why_unreadable(file: Path) -> str | None:
 
 
 def file_system_of(folder: Path) -> str:
-    """Return the type of the file system that a folder lies on, such as "ext4"; "" if it is not known."""
+    """Return the type of the file system that a folder lies on, such as "ext4", or ""."""
     try:
         mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
     except OSError:  # not Linux

@@ -9,6 +9,7 @@ from benchmarks.faults.kills import sigkill, sigterm
 from benchmarks.faults.letters import malformed
 from benchmarks.faults.outages import broker, dead_letters_refused, redis_down
 from benchmarks.faults.redis import redis_failover, shared_redis
+from benchmarks.faults.stores import unreadable_user
 from benchmarks.faults.traffic import burst, churn, duplicates
 from benchmarks.faults.zombie import zombie
 
@@ -81,4 +82,10 @@ ROWS = {
         "users forgotten whose events lie elsewhere", other_partitioner, {"events": 3_000}, SAME | {"users_came_back"}
     ),
     "burst": Row("ten times the usual load", burst, {"seconds": 10}, SAME | {"mb_too_many", "without_backlog"}),
+    "unreadable-user": Row(
+        "stored users who cannot be read, then repaired",
+        unreadable_user,
+        {"events": 2_000},
+        ALIKE | LETTERS | {"still_unreadable"},
+    ),
 }

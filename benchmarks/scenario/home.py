@@ -65,16 +65,24 @@ class Home:
     @contextmanager
     def start(self, **more: str) -> Iterator[StreamProcess]:
         """Start `python -m stream run`, with more variables; kill it at the end of the block."""
-        variables = {
+        with StreamProcess(self.settings.home, "run", variables=self._variables() | more) as command:
+            yield command
+
+    def does(self, *arguments: str) -> StreamProcess:
+        """Run another command of `python -m stream` to its end."""
+        with StreamProcess(self.settings.home, *arguments, variables=self._variables()) as command:
+            command.ends()
+        return command
+
+    def _variables(self) -> dict[str, str]:
+        """Return what a process of this home has in its environment."""
+        return {
             "KAFKA_BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
             "MINDSTREAM_TOPIC": self.settings.topic,
             "MINDSTREAM_GROUP": self.settings.group,
             "MINDSTREAM_REDIS": self.settings.redis.get_secret_value(),
             "MINDSTREAM_REDIS_PREFIX": self.settings.redis_prefix,
-            **more,
         }
-        with StreamProcess(self.settings.home, "run", variables=variables) as command:
-            yield command
 
     @contextmanager
     def run(self, **more: str) -> Iterator[StreamProcess]:
