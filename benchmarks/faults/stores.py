@@ -18,7 +18,7 @@ from stream.events.event import Event, encode
 from stream.events.producer import EventProducer
 from stream.store.contract import Store
 from stream.store.lmdb_store import LmdbStore
-from stream.store.redis_link import Command
+from stream.store.redis.command import Command
 from stream.store.redis_store import RedisStore
 from testbed.real_redis import RealRedis
 
