@@ -24,7 +24,7 @@ def published_ms(record: ConsumerRecord) -> int:
     A header that is no such time is passed over: the record's own timestamp counts then.
     """
     stamped: int = record.timestamp
-    for name, value in record.headers:
+    for name, value in record.headers or ():
         if name == HEADER and value and value.isdigit() and len(value) <= 18:
             said = int(value)
             return said if said <= stamped + AHEAD_MS else stamped

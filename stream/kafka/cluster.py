@@ -88,8 +88,6 @@ class Cluster:
     def producer(self, most_bytes: int = 0) -> KafkaProducer:
         """Make a producer that waits for all replicas and never writes an event twice.
 
-        It makes no topics: a name that is misspelt is an error. Only the embedded broker makes what it is asked for.
-
         Parameters
         ----------
         most_bytes : of a record's key, or value, where that is more than Kafka takes by default.
