@@ -20,6 +20,11 @@ def configure(kafka: RealKafka, topic: str, **options: str) -> None:
         admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, changed)])
 
 
+def said_in(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What is said of topics, in the order of their names; clients may say more on a busy machine."""
+    return sorted(one.getMessage() for one in caplog.records if one.name == "stream.kafka.topics")
+
+
 def test_no_producer_makes_a_topic(real_kafka: RealKafka, topic: str) -> None:
     """The broker makes topics that clients ask for, unless they say that it must not."""
     cluster, missing = Cluster(real_kafka.bootstrap_servers), f"{topic}-misspelt"
@@ -38,19 +43,19 @@ def test_how_long_topics_keep_records(real_kafka: RealKafka, topic: str, caplog:
     both = [topic, f"{topic}.dlq"]
     assert kept_ms(cluster, [*both, f"{topic}-nowhere"]) == dict.fromkeys(both, WEEK_MS)
     warn_of_short_markers(cluster, settings)
-    assert caplog.text == ""
+    assert said_in(caplog) == []
     configure(real_kafka, both[0], retention_ms=str(WEEK_MS + 1))
     configure(real_kafka, both[1], retention_ms="-1")
     assert kept_ms(cluster, both) == {both[0]: WEEK_MS + 1, both[1]: FOR_EVER_MS}
     with caplog.at_level(logging.WARNING):
         warn_of_short_markers(cluster, settings)
-    first, second = sorted(record.getMessage() for record in caplog.records)
-    assert first.startswith(f"{both[0]} keeps records for 7 days, ") or "for 7" in first
+    first, second = said_in(caplog)
+    assert first.startswith(f"{both[0]} keeps records for 7 days, ")
     assert first.endswith("set MINDSTREAM_MARKER_DAYS to 8 or more")
     assert second.startswith(f"{both[1]} keeps records for ever, ")
     caplog.clear()
     warn_of_short_markers(cluster, settings.model_copy(update={"marker_days": 8.0}))
-    assert [record.getMessage()[: len(both[1])] for record in caplog.records] == [both[1]]
+    assert [one.split(" ")[0] for one in said_in(caplog)] == [both[1]]
 
 
 def test_compaction_keeps_records_for_ever(real_kafka: RealKafka, topic: str) -> None:
@@ -58,5 +63,5 @@ def test_compaction_keeps_records_for_ever(real_kafka: RealKafka, topic: str) ->
     assert kept_ms(Cluster(real_kafka.bootstrap_servers), [topic]) == {topic: FOR_EVER_MS}
 
 
-def test_where_nobody_can_be_asked_nothing_is_said(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_embedded_broker_is_not_asked() -> None:
     assert kept_ms(Cluster("127.0.0.1:1", life="embedded"), ["any"]) == {}
