@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
@@ -68,6 +69,11 @@ class RealKafka:
     def can_restart(self) -> bool:
         """Tell whether `kill` and `restart` work: only if the broker is our own process."""
         return self._java is not None
+
+    @property
+    def data(self) -> Path:
+        """Return the folder with the logs of the broker, which must be our own process."""
+        return self._own_broker("looked into").folder / "data"
 
     def stop(self) -> None:
         """Stop what was started here and drop its data; a Kafka that was given stays as it is."""

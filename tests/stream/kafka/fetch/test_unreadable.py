@@ -1,0 +1,124 @@
+"""What the client cannot parse, on a real Kafka: it becomes dead letters, and everything else is applied."""
+
+import pytest
+from kafka import KafkaProducer, TopicPartition
+
+from stream.dead_letters.letter import Letter, read_record
+from stream.dead_letters.topic_reader import DeadLetterTopic
+from stream.events.event import encode
+from stream.kafka.fetch.unreadable_record import UnreadableRecord
+from testbed.damaged_log import DAMAGES, NotText, damage_batch
+from tests.support.updater_world import World, work
+
+BATCHES, IN_A_BATCH = 4, 3
+SALVAGED = {"too few records", "too many records"}  # the checksum is right, and each record is where it should be
+CUTS = {"length too large"}  # a broker gives nothing then, as at the end of a log
+
+
+@pytest.fixture
+def _own_broker(world: World) -> None:
+    if not world.kafka.can_restart:
+        pytest.skip("the broker's disk is not here")
+
+
+def publish_batches(world: World, user_id: str, partition: int) -> None:
+    """Twelve clicks of a user, in four batches."""
+    clicks = world.clicks(user_id, *range(BATCHES * IN_A_BATCH))
+    with KafkaProducer(bootstrap_servers=world.kafka.bootstrap_servers, linger_ms=500) as producer:
+        for number, click in enumerate(clicks):
+            key, value = encode(click)
+            producer.send(world.topic, key=key, value=value, partition=partition)
+            if number % IN_A_BATCH == IN_A_BATCH - 1:
+                producer.flush()
+
+
+def letters_of(world: World, count: int) -> list[Letter]:
+    return [read_record(record) for record in world.dead_letters(count)]
+
+
+@pytest.mark.usefixtures("_own_broker")
+def test_a_damaged_batch_becomes_one_dead_letter(world: World) -> None:
+    """The others of its partition, before and behind it, are applied; so are those of other partitions."""
+    users = dict(zip(sorted(DAMAGES.keys() - SALVAGED - CUTS), range(100), strict=False))
+    for how, number in users.items():
+        publish_batches(world, how, number % 4)
+    for how, number in reversed(users.items()):  # the later ones first: behind damage no batch is found
+        damage_batch(world.kafka.data, world.topic, number % 4, BATCHES * (number // 4) + 1, how)
+    lost = IN_A_BATCH * len(users)
+    updater = world.updater()
+    work(updater, lambda: updater.counts["applied"] + updater.counts["dead_letter"] == 12 * len(users))
+    assert updater.counts["dead_letter"] == lost
+    rest = [item for item in range(12) if item // IN_A_BATCH != 1]
+    assert {how: world.history(how) for how in users} == dict.fromkeys(users, rest)
+    found = {one.source: one for one in letters_of(world, len(users))}
+    for number in users.values():
+        letter = found[f"{world.topic}[{number % 4}]@{12 * (number // 4) + 3}"]
+        assert (letter.reason, letter.key, letter.value) == ("record", None, b"")
+        assert letter.error.startswith("the batch is ")
+    assert world.committed() == 12 * len(users)
+    assert updater.reader.trouble is None
+
+
+@pytest.mark.usefixtures("_own_broker")
+@pytest.mark.parametrize("how", sorted(SALVAGED))
+def test_records_that_are_where_they_should_be_are_read(world: World, how: str) -> None:
+    publish_batches(world, "anna", 0)
+    damage_batch(world.kafka.data, world.topic, 0, 1, how)
+    updater = world.updater()
+    work(updater, lambda: world.committed() == 12)
+    assert world.history("anna") == list(range(12))
+    assert updater.counts["dead_letter"] == 0
+
+
+@pytest.mark.usefixtures("_own_broker")
+@pytest.mark.parametrize("begins", [0, 3, 4, 6])
+def test_where_the_broker_gives_nothing_it_is_read_around(world: World, begins: int) -> None:
+    """The watchdog says so after a minute; here at once."""
+    publish_batches(world, "anna", 0)
+    damage_batch(world.kafka.data, world.topic, 0, 1, "length too large")
+    partition = TopicPartition(world.topic, 0)
+    consumer = world.cluster.consumer(None)
+    world.closing.callback(consumer.close)
+    consumer.assign([partition])
+    consumer.seek(partition, begins)
+    found = [one for _ in range(2) for one in consumer.poll(500).get(partition, [])]
+    if begins or consumer.position(partition) < 12:
+        consumer.read_around(partition, "it sends nothing")
+    while consumer.position(partition) < 12:
+        found += consumer.poll(500).get(partition, [])
+    unreadable = [(one.offset, one.last_offset) for one in found if isinstance(one, UnreadableRecord)]
+    assert unreadable == ([(max(begins, 3), 5)] if begins < 6 else [])
+    assert [one.offset for one in found if not isinstance(one, UnreadableRecord)] == [
+        offset for offset in range(12) if offset >= begins and offset not in (3, 4, 5)
+    ]
+
+
+@pytest.mark.parametrize("codec", [None, "lz4"])
+def test_a_header_whose_name_is_no_text(world: World, codec: str | None) -> None:
+    """Key and value are in the letter, the other records of the batch are applied, and redriving helps."""
+    clicks = [encode(one) for one in world.clicks("anna", 0, 1, 2, 3, 4)]
+    with KafkaProducer(
+        bootstrap_servers=world.kafka.bootstrap_servers, linger_ms=500, compression_type=codec
+    ) as producer:
+        for number, (key, value) in enumerate(clicks):
+            headers = [("trace", b"7"), (NotText("odd"), b"x")] if number % 2 else [("trace", b"7")]
+            producer.send(world.topic, key=key, value=value, headers=headers, partition=0)
+    updater = world.updater()
+    work(updater, lambda: updater.counts["applied"] + updater.counts["dead_letter"] == 5)
+    assert world.history("anna") == [0, 2, 4]
+    letters = sorted(letters_of(world, 2), key=lambda one: one.source)
+    assert [one.source for one in letters] == [f"{world.topic}[0]@1", f"{world.topic}[0]@3"]
+    assert [(one.key, one.value) for one in letters] == [clicks[1], clicks[3]]
+    assert letters[0].error == r"the name of a header is not UTF-8: b'name-\xff'"
+    assert world.committed() == 5
+
+
+def test_a_dead_letter_that_cannot_be_read_is_listed(world: World) -> None:
+    """The topic of dead letters is read in the same way."""
+    letter = {"key": b"anna", "value": b"{", "headers": [(NotText("odd"), b"x")], "partition": 0}
+    with KafkaProducer(bootstrap_servers=world.kafka.bootstrap_servers) as producer:
+        producer.send(world.settings.dead_letter_topic, **letter)
+    with DeadLetterTopic(world.cluster, world.settings.dead_letter_topic) as topic:
+        [found] = topic
+    assert (found.reason, found.key, found.value) == ("record", b"anna", b"{")
+    assert found.error.startswith("the letter itself cannot be read: the name of a header")
