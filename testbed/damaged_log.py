@@ -66,7 +66,7 @@ def damage_batch(data: Path, topic: str, partition: int, number: int, how: str) 
         stream.write(batch)
 
 
-def _frames(content: bytes) -> Iterator[tuple[int, int]]:
+def _frames(content: bytearray) -> Iterator[tuple[int, int]]:
     """Yield where each batch of a log begins and ends."""
     start = 0
     while start + OVERHEAD <= len(content):

@@ -8,6 +8,7 @@ from benchmarks.faults.found import Found
 from benchmarks.faults.kills import sigkill, sigterm
 from benchmarks.faults.letters import malformed
 from benchmarks.faults.outages import broker, dead_letters_refused, redis_down
+from benchmarks.faults.records import codecs, unparsable
 from benchmarks.faults.redis import redis_failover, shared_redis
 from benchmarks.faults.stores import unreadable_user
 from benchmarks.faults.traffic import burst, churn, duplicates
@@ -61,6 +62,8 @@ ROWS = {
         "second updater joins and leaves every 5 s", churn, {"seconds": 30}, ALIKE | LETTERS | {"stuck_partitions"}
     ),
     "malformed": Row("1 % of the records are no events", malformed, {"events": 5_000}, ALIKE | LETTERS),
+    "codecs": Row("batches of each codec, from two clients", codecs, {"events": 4_000}, ALIKE | LETTERS),
+    "unparsable": Row("damaged batches, headers that are no text", unparsable, {"rounds": 4}, ALIKE | LETTERS),
     "dlq": Row(
         "dead letter topic takes nothing for a while",
         dead_letters_refused,

@@ -26,15 +26,18 @@ __all__ = ["events_on", "verdict"]
 UNDISTURBED_WITHIN_S = 900.0
 
 
-def verdict(home: Home, acknowledged: int = 0, undisturbed: bool = True) -> dict[str, int]:
+def verdict(
+    home: Home, acknowledged: int = 0, undisturbed: bool = True, published: list[Event] | None = None
+) -> dict[str, int]:
     """Count what is lost, applied twice, or not as an undisturbed updater makes it.
 
     Parameters
     ----------
     acknowledged : what the broker has said that it has; fewer on the topic are lost as well.
     undisturbed : whether to apply the topic once more for comparison.
+    published : the events that have to be applied, where the topic cannot be read without an updater's reader.
     """
-    published = events_on(home)
+    published = events_on(home) if published is None else published
     found = difference(behaviours_of(published), behaviours_in(states_of(home.store)))
     found["lost"] += max(0, acknowledged - len(published))
     if undisturbed:

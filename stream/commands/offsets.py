@@ -146,10 +146,15 @@ def _move(offsets: GroupOffsets, standings: dict[int, Standing], to: dict[int, i
 def _meaning(name: str, standing: Standing, at: int) -> str:
     """Say what it means to go on at an offset."""
     if at > standing.next:
-        return f"{name}: {at - standing.next:,} records ({standing.next} to {at - 1}) are passed over and never applied"
+        return f"{name}: {_offsets_of(standing.next, at)} passed over and never applied"
     if at < standing.next:
-        return f"{name}: {standing.next - at:,} records ({at} to {standing.next - 1}) are read again"
+        return f"{name}: {_offsets_of(at, standing.next)} read again"
     return f"{name}: goes on at {at}, as before"
+
+
+def _offsets_of(first: int, end: int) -> str:
+    """Write in words the offsets from the first to the one before the end."""
+    return f"offset {first} is" if end == first + 1 else f"{end - first:,} offsets ({first} to {end - 1}) are"
 
 
 def _confirmed() -> bool:
