@@ -1,5 +1,6 @@
 """What a Kafka client cannot parse, on a real broker: damaged batches of its log, and names that are no text."""
 
+import itertools
 import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -58,7 +59,7 @@ def damage_batch(data: Path, topic: str, partition: int, number: int, how: str) 
     """
     log = data / f"{topic}-{partition}" / f"{0:020}.log"
     content = bytearray(log.read_bytes())
-    start, end = list(_frames(content))[number]
+    start, end = next(itertools.islice(_frames(content), number, None))
     batch = content[start:end]
     DAMAGES[how](batch)
     with log.open("r+b") as stream:  # in its place: the broker has the file open

@@ -35,7 +35,7 @@ WHOLE = ("too few records", "too many records")
 DAMAGED = tuple(name for name in DAMAGES if name not in (*WHOLE, "length too large"))  # which takes a minute to notice
 
 
-def codecs(world: World, events: int = 20_000) -> Found:
+def codecs(world: World, events: int = 8_000) -> Found:
     """Publish batches of each codec by two clients, with topics of our own that are compressed too."""
     senders = [(name, send) for name in CODECS for send in (_by_kafka_python, _by_librdkafka)]
     with world.home() as home:
