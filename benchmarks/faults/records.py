@@ -19,7 +19,7 @@ from benchmarks.scenario.verdict import verdict
 from benchmarks.scenario.world import PARTITIONS, World
 from stream.events.event import Event, encode
 from stream.events.producer import EventProducer
-from testbed.damaged_log import DAMAGES, NotText, damage_batch
+from testbed.bad_records import DAMAGES, NotText, damage_batch
 
 __all__ = ["codecs", "unparsable"]
 

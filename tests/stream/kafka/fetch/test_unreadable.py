@@ -7,7 +7,7 @@ from stream.dead_letters.letter import Letter, read_record
 from stream.dead_letters.topic_reader import DeadLetterTopic
 from stream.events.event import encode
 from stream.kafka.fetch.unreadable_record import UnreadableRecord
-from testbed.damaged_log import DAMAGES, NotText, damage_batch
+from testbed.bad_records import DAMAGES, NotText, damage_batch
 from tests.support.updater_world import World, work
 
 BATCHES, IN_A_BATCH = 4, 3
