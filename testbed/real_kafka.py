@@ -85,14 +85,18 @@ class RealKafka:
             container.stop()
 
     def records(self, topic: str) -> list[ConsumerRecord]:
-        """Read all records that are on a topic now, one partition after the other."""
-        with KafkaConsumer(bootstrap_servers=self.bootstrap_servers, max_poll_records=10_000) as consumer:
+        """Read all records that are on a topic now, one partition after the other.
+
+        Without those that a transaction took back, or has not committed yet.
+        """
+        options = {"max_poll_records": 10_000, "isolation_level": "read_committed"}
+        with KafkaConsumer(bootstrap_servers=self.bootstrap_servers, **options) as consumer:
             partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
             consumer.assign(partitions)
             consumer.seek_to_beginning()
-            count = sum(consumer.end_offsets(partitions).values())
+            ends = consumer.end_offsets(partitions)
             found: list[ConsumerRecord] = []
-            while len(found) < count:
+            while any(consumer.position(one) < ends[one] for one in partitions):
                 for records in consumer.poll(timeout_ms=1_000).values():
                     found += records
         return sorted(found, key=lambda record: record.partition)

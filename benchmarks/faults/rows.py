@@ -11,6 +11,7 @@ from benchmarks.faults.outages import broker, dead_letters_refused, redis_down
 from benchmarks.faults.records import codecs, unparsable
 from benchmarks.faults.redis import redis_failover, shared_redis
 from benchmarks.faults.stores import unreadable_user
+from benchmarks.faults.topics import deleted_topic, open_transaction
 from benchmarks.faults.traffic import burst, churn, duplicates
 from benchmarks.faults.zombie import zombie
 
@@ -90,5 +91,17 @@ ROWS = {
         unreadable_user,
         {"events": 2_000},
         ALIKE | LETTERS | {"still_unreadable"},
+    ),
+    "open-transaction": Row(
+        "a transaction stays open, others are taken back",
+        open_transaction,
+        {"transactions": 20, "open_s": 1},
+        ALIKE | {"lag_not_said", "stuck_partitions", "not_caught_up", "lost_by_the_broker"},
+    ),
+    "deleted-topic": Row(
+        "topic deleted, later made again",
+        deleted_topic,
+        {"events": 500, "gone_s": 2},
+        SAME | {"made_again_by_updaters", "gone_not_said", "not_ready_again", "lost_by_the_broker"},
     ),
 }

@@ -64,7 +64,7 @@ def _applied_undisturbed(home: Home) -> dict[str, bytes]:
     Dead letters are written again.
     """
     settings = home.settings.model_copy(update={"group": f"{home.settings.topic}-{uuid.uuid4().hex}"})
-    total = home.published()
+    total = len(home.records())
     with (
         tempfile.TemporaryDirectory() as folder,
         LmdbStore(Path(folder)) as store,

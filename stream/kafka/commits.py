@@ -31,19 +31,21 @@ class Commits:
     ----------
     pending : what is not known to be committed, also what is on its way.
     reached : the offset that was last added for each partition of ours.
+    notes : what is committed beside the offset of a partition, for whoever reads it next; nothing where none is here.
     """
 
     def __init__(self, consumer: KafkaConsumer) -> None:
         self.consumer = consumer
         self.pending: Offsets = {}
         self.reached: dict[TopicPartition, int] = {}
+        self.notes: dict[TopicPartition, str] = {}
         self.sent: Offsets = {}  # as it was sent, until the broker answers
         self.next_try = 0.0
         self.trouble = ""
 
     def add(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
         """Commit these offsets soon."""
-        self.pending.update(offsets)
+        self.pending.update(self.noted(offsets))
         self.reached.update({one: offset.offset for one, offset in offsets.items()})
         self.send_pending()
 
@@ -79,6 +81,17 @@ class Commits:
         """Forget partitions that somebody else commits from now on."""
         self.pending = {one: offset for one, offset in self.pending.items() if one not in partitions}
         self.reached = {one: offset for one, offset in self.reached.items() if one not in partitions}
+        self.notes = {one: note for one, note in self.notes.items() if one not in partitions}
+
+    def note(self, partitions: Collection[TopicPartition], text: str) -> None:
+        """Commit a note beside the offsets of these partitions, soon and from now on."""
+        self.notes.update(dict.fromkeys(partitions, text))
+        known = {one: OffsetAndMetadata(self.reached[one], "", -1) for one in partitions if one in self.reached}
+        self.add(known | {one: offset for one, offset in self.pending.items() if one in known})
+
+    def noted(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> Offsets:
+        """Return offsets as they are to be committed, with their notes."""
+        return {one: offset._replace(metadata=self.notes.get(one, "")) for one, offset in offsets.items()}
 
     def finish(self) -> None:
         """Commit everything and wait for it.

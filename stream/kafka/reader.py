@@ -239,7 +239,7 @@ class EventReader:
         if self.is_sure():
             return
         try:
-            self.consumer.commit(dict(done), timeout_ms=ANSWER_MS)
+            self.consumer.commit(self.commits.noted(done), timeout_ms=ANSWER_MS)
         except KafkaError as error:
             raise OSError(f"the group gives no answer, or has taken partitions away: {error}") from error
         self.sure = time.monotonic()
@@ -270,6 +270,26 @@ class EventReader:
             if wait:
                 self.finish_commits()
         self.observer.committed(batch.records)
+
+    def read_notes(self, partitions: Collection[int]) -> dict[int, str]:
+        """Return what was committed last beside the offsets of these partitions; nothing where that is not known."""
+        try:
+            found = {
+                number: self.consumer.committed(self._partition(number), metadata=True, timeout_ms=ANSWER_MS)
+                for number in sorted(partitions)
+            }
+        except KafkaError as error:
+            log.debug("what was noted of %s cannot be read: %s", sorted(partitions), error)
+            return {}
+        return {number: one.metadata for number, one in found.items() if one is not None}
+
+    def write_notes(self, partitions: Collection[int], text: str) -> None:
+        """Commit a note beside the offsets of these partitions, from now on."""
+        self.commits.note([self._partition(number) for number in partitions], text)
+
+    def _partition(self, number: int) -> TopicPartition:
+        """Return the partition of that number."""
+        return TopicPartition(self.settings.topic, number)
 
     def finish_commits(self) -> bool:
         """Wait until everything that is done is committed, and tell whether it is.

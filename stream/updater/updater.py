@@ -112,7 +112,6 @@ class Updater:
         self.health.checks.append(self._store_away)
         self.extractor = serving.current
         self.metrics.bundle(self.extractor.bundle.version)
-        self.sweeper = Sweeper(store, self.metrics, self._publish_swept)
         self.trouble: str | None = None
         self.pending = PendingBatch()
         self.closing = ExitStack()
@@ -127,6 +126,7 @@ class Updater:
             self.reader = EventReader(cluster, settings, self.metrics, self.leave_to_others, self.observer, start_ms)
             self.closing.callback(self.reader.close)
             store.claim(UpdaterClaim(cluster, settings, self.reader.life.id))
+            self.sweeper = Sweeper(store, self.metrics, self._publish_swept, self.reader)
         except BaseException:
             self.close()
             raise

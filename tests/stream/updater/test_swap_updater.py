@@ -93,6 +93,61 @@ def test_at_its_start_an_updater_sweeps_what_another_model_has_left(world: World
     assert set(versions(world).values()) == {"second"}
 
 
+def test_where_updaters_come_and_go_nobody_walks_again(world: World, later: Bundle) -> None:
+    """It is noted beside the offsets that a partition is of the model; another model takes the note back."""
+    users = [f"user-{number}" for number in range(20)]
+    world.publish(click for user_id in users for click in world.clicks(user_id, 401))
+    first = following(world)
+    work(first, lambda: first.counts["applied"] == 20 and first.sweeper.sweep is None)
+    second = following(world)
+
+    def shared() -> bool:
+        first.step()
+        second.step()
+        return len(second.reader.partitions()) == 2 and second.sweeper.sweep is None
+
+    wait_until(shared, "the second updater has half of the partitions")
+    assert looked_at(second) == 0
+    first.close()
+    work(second, lambda: len(second.reader.partitions()) == 4 and second.sweeper.sweep is None)
+    assert looked_at(second) == 0
+    take_over(second, "second")
+    work(second, lambda: second.counts["swept"] == 20 and second.sweeper.sweep is None)
+    assert looked_at(second) == 20
+    second.close()
+    third = following(world)
+    work(third, lambda: len(third.reader.partitions()) == 4)
+    world.publish(world.clicks("user-0", 402, first=1))
+    work(third, lambda: third.counts["applied"] == 1)
+    assert looked_at(third) == 0
+    third.close()
+    Registry(world.settings.models).point_to("first")
+    fourth = following(world)
+    work(fourth, lambda: fourth.counts["swept"] == 20)
+    assert set(versions(world).values()) == {"first"}
+
+
+def looked_at(updater: Updater) -> int:
+    """How many users its sweeps have looked at."""
+    return int(updater.metrics.registry.get_sample_value("mindstream_sweep_looked_at_total") or 0)
+
+
+def test_a_walk_that_did_not_end_is_not_noted(world: World, later: Bundle) -> None:
+    world.publish([*world.clicks("anna", 401), *world.clicks("ben", 402)])
+    first = following(world)
+    work(first, lambda: first.counts["applied"] == 2 and first.sweeper.sweep is None)
+    first.sweeper.waits_until = float("inf")  # it takes the model over, and comes no further
+    take_over(first, "second")
+    world.publish(world.clicks("anna", 403, first=1))
+    work(first, lambda: first.counts["applied"] == 3)
+    first.close()
+    assert versions(world) == {"anna": "second", "ben": "first"}
+    Registry(world.settings.models).point_to("first")  # rolled back: the note of before must not hide anna
+    again = following(world)
+    work(again, lambda: again.counts["swept"] == 1)
+    assert set(versions(world).values()) == {"first"}
+
+
 def test_with_a_fixed_model_nothing_is_swept(world: World, later: Bundle) -> None:
     world.publish(world.clicks("anna", 401))
     updater = following(world)
