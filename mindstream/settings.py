@@ -198,8 +198,10 @@ class Settings(BaseSettings):
     demo_updater: bool = Field(
         default=True, description="whether the demo runs an updater of its own; false where another one runs"
     )
-    metrics_port: int = Field(default=0, ge=0, le=65535, description="port of /metrics and /healthz; 0: none")
-    metrics_host: str = Field(default="127.0.0.1", description="address at which /metrics and /healthz are served")
+    metrics_port: int = Field(
+        default=0, ge=0, le=65535, description="port of /metrics, /livez, /readyz and /healthz; 0: none"
+    )
+    metrics_host: str = Field(default="127.0.0.1", description="address at which they are served")
     api_host: str = Field(default="127.0.0.1", description="address at which the HTTP API is served")
     api_port: int = Field(default=8000, ge=0, le=65535, description="its port; 0: any that is free")
     api_key: SecretStr | None = Field(

@@ -52,20 +52,7 @@ def _open_router(answers: Answers, metrics: ApiMetrics) -> APIRouter:
     async def begin() -> Response:
         return RedirectResponse("/docs")
 
-    @router.head("/healthz", include_in_schema=False)
-    @router.get(
-        "/healthz",
-        response_class=PlainTextResponse,
-        responses={503: {"description": "What is wrong."}},
-        description='200 and "ok", or 503 and what is wrong.',
-    )
-    def health() -> Response:
-        """Tell whether the store answers."""
-        try:
-            answers.states(["healthz"])
-        except HTTPException as error:
-            return PlainTextResponse(f"{error.detail}\n", error.status_code)
-        return PlainTextResponse("ok\n")
+    _add_health(router, answers)
 
     @router.get("/metrics", response_class=PlainTextResponse, description="Counts and times, for Prometheus.")
     def show() -> Response:
@@ -73,3 +60,31 @@ def _open_router(answers: Answers, metrics: ApiMetrics) -> APIRouter:
         return Response(metrics.page(answers.serving.current.bundle.version), media_type=PROMETHEUS)
 
     return router
+
+
+def _add_health(router: APIRouter, answers: Answers) -> None:
+    """Add the pages of health: /livez for whoever restarts, /readyz (as /healthz) for whoever sends requests."""
+
+    @router.head("/livez", include_in_schema=False)
+    @router.get("/livez", response_class=PlainTextResponse, description='200 and "ok"; without an answer, restart it.')
+    async def alive() -> Response:
+        """Tell that the process answers."""
+        return PlainTextResponse("ok\n")
+
+    def ready() -> Response:
+        """Tell whether the store answers."""
+        try:
+            answers.states(["healthz"])
+        except HTTPException as error:
+            return PlainTextResponse(f"{error.detail}\n", error.status_code)
+        return PlainTextResponse("ok\n")
+
+    for path in ("/readyz", "/healthz"):
+        router.head(path, include_in_schema=False)(ready)
+        router.get(
+            path,
+            response_class=PlainTextResponse,
+            responses={503: {"description": "What is wrong."}},
+            description='200 and "ok", or 503 and what is wrong.',
+            operation_id=path[1:],
+        )(ready)

@@ -316,7 +316,8 @@ class EventReader:
             positions = {one: self.consumer.position(one, timeout_ms=0) for one in self.consumer.assignment()}
         except KafkaTimeoutError:  # of a partition that came just now
             return
-        passed = {one: at for one, at in positions.items() if at is not None and at != self.commits.reached.get(one)}
+        reached = self.commits.reached  # a position may be before it for a while, see `TolerantConsumer`
+        passed = {one: at for one, at in positions.items() if at is not None and at > reached.get(one, -1)}
         if passed:
             self.commits.add({one: OffsetAndMetadata(at, "", -1) for one, at in passed.items()})
 
@@ -493,8 +494,9 @@ class EventReader:
 
         Where they were read before after all, the events are replayed, which changes nothing.
         """
-        self.start_over_if_made_again()
-        self.consumer.seek_to_beginning(*partitions)
+        if not self.start_over_if_made_again():
+            self.commits.drop(partitions)
+            self.consumer.seek_to_beginning(*partitions)
 
     def _recover_offsets(self, gone: dict[TopicPartition, int]) -> None:
         """Go on where the log begins after the broker removed what comes next.

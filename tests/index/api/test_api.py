@@ -427,12 +427,13 @@ def test_without_its_store_it_says_so_and_comes_back(
                 assert error_of(answer) == "the capsule store does not answer; ask again later"
         assert redis.address in caplog.text
         assert KEY not in caplog.text
-        assert (client.get("/healthz").status_code, client.get("/metrics").status_code) == (503, 200)
+        statuses = {path: client.get(f"/{path}").status_code for path in ("healthz", "readyz", "livez", "metrics")}
+        assert statuses == {"healthz": 503, "readyz": 503, "livez": 200, "metrics": 200}
         visitor = client.post("/recommendations", json={"visitors": [{"history": bundle.item_ids[:9]}]})
         assert visitor.json()["answers"][0]["path"] == "capsules"  # this needs no store
         redis.start()
         assert client.get("/users/ann/recommendations").json()["path"] == "capsules"
-        assert client.get("/healthz").text == "ok\n"
+        assert client.get("/readyz").text == client.get("/healthz").text == "ok\n"
 
 
 def test_refused_items_are_in_no_answer_whatever_is_asked(bundle: Bundle, tmp_path: Path) -> None:
