@@ -19,7 +19,7 @@ from model_export.bundle.bundle import Bundle
 from stream.store.lmdb_store import LmdbStore
 from tests.support.api_world import app_of, user
 
-OPERATIONS = 10
+OPERATIONS = 12
 EXAMPLES = 25  # of each operation and mode
 CHECKS = [
     schemathesis.checks.not_a_server_error,
