@@ -55,6 +55,8 @@ TINY: dict[str, dict[str, float]] = {
     "duplicates": {"events": 4_000},
     "other-partitioner": {"events": 3_000},
     "burst": {"seconds": 4},
+    "open-transaction": {"transactions": 10, "open_s": 0},
+    "deleted-topic": {"events": 200, "gone_s": 1},
 }
 MEASURED = {  # none of these is 0 where a row has done what it is there for
     "sigkill": {"kills", "bad_records", "recovery_p50_s", "recovery_p99_s"},
@@ -70,6 +72,8 @@ MEASURED = {  # none of these is 0 where a row has done what it is there for
     "duplicates": {"events", "duplicates"},
     "other-partitioner": {"records", "users_forgotten", "left_out", "drain_s"},
     "burst": {"events_per_second", "backlog", "drain_s", "rss_before_mb", "peak_rss_mb", "own_before_mb"},
+    "open-transaction": {"transactions", "taken_back", "held", "drain_s"},
+    "deleted-topic": {"events", "resumed_after_s"},
 }
 EVENTS = 400
 
