@@ -33,7 +33,7 @@ from stream.kafka.reader import MOST_RECORDS, POLL_MS
 from stream.monitoring.observer import Observer
 from stream.store.lmdb_store import LmdbStore
 from stream.store.state import UserState
-from stream.updater.updater import Updater, collect_less_garbage
+from stream.updater.updater import Updater, collect_less_garbage, take_turns_sooner
 
 __all__ = ["main"]
 
@@ -265,6 +265,7 @@ def main(given: str) -> None:
     task = msgspec.json.decode(given, type=Task)
     told = _listen()
     collect_less_garbage()  # as `python -m stream run` does
+    take_turns_sooner()
     worker: _Worker = _Updating(task) if task.what == UPDATE else _Reading(task)
     try:
         report = _work(worker, told)

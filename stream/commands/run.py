@@ -24,7 +24,7 @@ from stream.monitoring.server import monitor
 from stream.store.contract import Store
 from stream.store.open_store import open_store
 from stream.updater.first_start import check_first_start
-from stream.updater.updater import Updater, collect_less_garbage
+from stream.updater.updater import Updater, collect_less_garbage, take_turns_sooner
 
 __all__ = ["REMOVE_S", "remove_idle", "run"]
 
@@ -53,6 +53,7 @@ def run(
     start_ms = parse_start(start_at)
     stop = stop_on_signals()
     collect_less_garbage()
+    take_turns_sooner()
     metrics, health = Metrics(), Health()
     serving = Serving(Registry(settings.load().models), _warm_extractor, lambda *_: metrics.bundle_refused())
     waiting = Waiting(stop, health, wait)

@@ -15,12 +15,13 @@ log = logging.getLogger(__name__)
 Offsets = dict[TopicPartition, OffsetAndMetadata]
 
 ANSWER_MS = 5_000  # a broker that is away must not keep us longer from hearing that we should stop
+EVERY_S = 0.1  # a commit costs the broker and the client as much as some events do
 AGAIN_S = 0.5  # between two tries of what the broker did not take
 LOST_S = 60.0  # longer than the client waits for an answer: none comes any more
 
 
 class Commits:
-    """Offsets to be committed, one commit on its way at a time.
+    """Offsets to be committed, one commit on its way at a time, and not too many a second.
 
     What is added meanwhile goes with the next.
 
@@ -40,7 +41,7 @@ class Commits:
         self.reached: dict[TopicPartition, int] = {}
         self.notes: dict[TopicPartition, str] = {}
         self.sent: Offsets = {}  # as it was sent, until the broker answers
-        self.next_try = 0.0
+        self.next_try = self.next_commit = 0.0
         self.trouble = ""
 
     def add(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
@@ -50,13 +51,13 @@ class Commits:
         self.send_pending()
 
     def send_pending(self) -> None:
-        """Send what is pending, if the broker has answered the last commit.
+        """Send what is pending, if it is time and the broker has answered the last commit.
 
         A poll of the consumer brings answers.
         """
         now = time.monotonic()
         if self.pending and now >= self.next_try:
-            self.sent, self.next_try = dict(self.pending), now + LOST_S
+            self.sent, self.next_try, self.next_commit = dict(self.pending), now + LOST_S, now + EVERY_S
             self.consumer.commit_async(dict(self.sent), callback=partial(self.answered, self.sent))
 
     def answered(self, sent: Offsets, _: Offsets, answer: object) -> None:
@@ -66,7 +67,7 @@ class Commits:
         """
         failed = isinstance(answer, Exception)
         if sent is self.sent:
-            self.next_try = time.monotonic() + AGAIN_S if failed else 0.0
+            self.next_try = time.monotonic() + AGAIN_S if failed else self.next_commit
         if not failed:
             self._note_committed(sent)
         elif str(answer) != self.trouble:

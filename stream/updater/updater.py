@@ -20,6 +20,7 @@ group does not take the updater for dead.
 
 import gc
 import logging
+import sys
 import threading
 import time
 from collections import Counter
@@ -49,11 +50,12 @@ from stream.updater.claimant import UpdaterClaim
 from stream.updater.pending_batch import PendingBatch, Stage, UserEvents, decode_batch
 from stream.updater.sweeper import Sweeper
 
-__all__ = ["MOST_TRIES", "Updater", "collect_less_garbage"]
+__all__ = ["MOST_TRIES", "Updater", "collect_less_garbage", "take_turns_sooner"]
 
 log = logging.getLogger(__name__)
 
 RETRY_MS = 500
+TURN_S = 0.0005
 MOST_TRIES = 10  # of a user whom others write; each time one of them got further
 SWEEPING_MS = 5
 NOBODY = "-"  # whom a question of the store is about that only asks whether it answers
@@ -68,6 +70,15 @@ def collect_less_garbage() -> None:
     """
     gc.freeze()
     gc.set_threshold(50_000, 10, 10)
+
+
+def take_turns_sooner() -> None:
+    """Make Python's threads take turns ten times as often.
+
+    For a process that does nothing but update. Kafka's client works in a thread of its own, and whoever has waited for
+    disk or network waits for its turn as well: 5 ms by default, longer than a small batch takes.
+    """
+    sys.setswitchinterval(TURN_S)
 
 
 class Updater:
