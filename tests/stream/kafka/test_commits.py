@@ -52,6 +52,17 @@ def at(offset: int) -> OffsetAndMetadata:
     return OffsetAndMetadata(offset, "", -1)
 
 
+def test_a_commit_waits_its_time_after_the_one_before(group: Group, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stream.kafka.commits.EVERY_S", 1_000.0)
+    group.commits.add({group.first: at(1)})
+    group.settle()
+    group.commits.add({group.first: at(2)})
+    assert group.commits.pending == {group.first: at(2)}
+    assert group.commits.sent == {group.first: at(1)}  # the second one is not on its way
+    group.commits.finish()  # who stops does not wait for that
+    assert group.committed() == [2, None]
+
+
 def test_what_is_added_meanwhile_goes_with_the_next_commit(group: Group) -> None:
     group.commits.add({group.first: at(1)})
     group.commits.add({group.first: at(2)})
