@@ -78,9 +78,12 @@ def test_the_command_ends_with_its_figures(
     started = time.monotonic()
     latency.main(rate=50, seconds=2)
     figures = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert set(figures) == {"p50_ms", "p99_ms", "rate"} | {
+    assert set(figures) == {"p50_ms", "p99_ms", "p50_over_kafka", "p99_over_kafka", "rate"} | {
         f"{way}_p{part}_ms" for way in ("producer", "polled", "kafka") for part in (50, 99)
     }
     assert all(value > 0 for value in figures.values())
+    for part in ("p50", "p99"):
+        over = figures[f"{part}_ms"] / figures[f"kafka_{part}_ms"]
+        assert figures[f"{part}_over_kafka"] == pytest.approx(over, rel=0.01)  # figures are rounded
     assert figures["polled_p50_ms"] < figures["p50_ms"] <= figures["p99_ms"]
     assert figures["p99_ms"] < 1000 * (time.monotonic() - started)

@@ -39,6 +39,7 @@ KEYS = {
     "batching_peer_events_per_s",
     "batching_ratio",
     "decode_only_events_per_s",
+    "decode_ratio",
     "two_process_speedup",
 }
 
