@@ -8,25 +8,34 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from testbed.java_broker import free_ports
 
-__all__ = ["prepared", "running_demo"]
+__all__ = ["RunningDemo", "prepared", "running_demo"]
 
 ROOT = Path(__file__).parents[1]
 UP_WITHIN_S = 360
 NOTHING_ELSE = {"KAFKA_BOOTSTRAP_SERVERS": "", "MINDSTREAM_REDIS": "", "MINDSTREAM_LOG": ""}
 
 
+@dataclass(frozen=True)
+class RunningDemo:
+    """A demo: the address of its page, and its process."""
+
+    address: str
+    pid: int
+
+
 @contextmanager
-def running_demo(home: Path) -> Iterator[str]:
-    """Run a demo on this home; yield its address as soon as it listens."""
+def running_demo(home: Path) -> Iterator[RunningDemo]:
+    """Run a demo on this home; yield it as soon as it listens."""
     [port] = free_ports(1)
     with _started(home, "--port", str(port)) as process:
         try:
             _wait_until_it_listens(port, process)
-            yield f"http://localhost:{port}"
+            yield RunningDemo(f"http://localhost:{port}", process.pid)
         finally:
             process.send_signal(signal.SIGINT)
             process.wait(timeout=120)

@@ -1,6 +1,7 @@
 """The demo as a visitor meets it: start to page, and click to other recommendations on the screen, in a real browser.
 
-The page runs in Chromium beside the demo, on a home of its own with the present model, or one that is trained for it.
+Also what it costs where nothing happens, with the page open and without. The page runs in Chromium beside the demo, on a
+home of its own with the present model, or one that is trained for it.
 """
 
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
+import psutil
 import typer
 from playwright.sync_api import Browser, Page, sync_playwright
 from tqdm import tqdm
@@ -21,12 +23,14 @@ from mindstream import settings
 from testbed import system_packages
 from testbed.demo_process import prepared, running_demo
 
-__all__ = ["home_in", "main", "report"]
+__all__ = ["home_in", "idle_percent", "main", "processor_s", "report"]
 
 SIZE = {"width": 1400, "height": 1000}
 PAGE_MS = 120_000
 SECONDS_MS = 30_000
 WARM_UP = 5  # clicks that do not count
+IDLE_S = 20.0
+CALM_AFTER_S = 5.0  # what a click has started is over by then
 PAUSE_MS = 300  # between clicks; nobody clicks faster for long
 COLOURS = 256  # of a picture; 100 kB is the most that git is given
 PARTS_OF_A_HOME = ("models", "models-one", "log.parquet")
@@ -51,15 +55,18 @@ def main(
     with tempfile.TemporaryDirectory() as folder, _browser() as chromium:
         home = home_in(Path(folder))
         started = time.perf_counter()
-        with running_demo(home) as address:
+        with running_demo(home) as demo:
             page = chromium.new_page(viewport=SIZE)  # type: ignore[arg-type]
-            _open_page(page, address)
+            _open_page(page, demo.address)
             page_s = time.perf_counter() - started
             if pictures:
                 _take(page, pictures)
                 return
             taken = _click_through(page, clicks)
-    report(page_s, taken)
+            open_percent = idle_percent(demo.pid)
+            page.close()
+            alone_percent = idle_percent(demo.pid)
+    report(page_s, taken, open_percent, alone_percent)
 
 
 def home_in(folder: Path) -> Path:
@@ -108,12 +115,31 @@ def _click_through(page: Page, clicks: int) -> list[float]:
     return taken[WARM_UP:]
 
 
-def report(page_s: float, taken: list[float]) -> None:
+def idle_percent(pid: int, seconds: float = IDLE_S, calm_after_s: float = CALM_AFTER_S) -> float:
+    """Measure the processor time of a process and its children, in percent of one core."""
+    time.sleep(calm_after_s)
+    before, start = processor_s(pid), time.perf_counter()
+    time.sleep(seconds)
+    return 100 * (processor_s(pid) - before) / (time.perf_counter() - start)
+
+
+def processor_s(pid: int) -> float:
+    """Return the seconds of processor time that a process and its children have taken so far."""
+    demo = psutil.Process(pid)
+    taken = [one.cpu_times() for one in (demo, *demo.children(recursive=True))]
+    return sum(one.user + one.system for one in taken)
+
+
+def report(page_s: float, taken: list[float], open_percent: float, alone_percent: float) -> None:
     """Print what was measured."""
     p50, p99 = (float(np.percentile(taken, percent)) for percent in (50, 99))
     print(f"\n`python -m demo` to recommendations on the page: {page_s:.1f} s")
     print(f"click to other recommendations on the screen, {len(taken)} clicks: p50 {p50:.0f} ms, p99 {p99:.0f} ms")
-    finish({"page_s": page_s, "click_p50_ms": p50, "click_p99_ms": p99, "clicks": len(taken)})
+    print(
+        f"nothing happens: {open_percent:.1f} % of a core with one page open, {alone_percent:.1f} % with nobody there"
+    )
+    clicked = {"click_p50_ms": p50, "click_p99_ms": p99, "clicks": len(taken)}
+    finish({"page_s": page_s, **clicked, "idle_percent_of_core": max(open_percent, alone_percent)})
 
 
 def _take(page: Page, folder: Path) -> None:

@@ -29,6 +29,7 @@ from stream.kafka.connect import existing_cluster
 from stream.kafka.embedded_broker import EmbeddedBroker, running_embedded
 from stream.store.open_store import open_store, redis_address
 from stream.store.state import UserState
+from stream.updater.rest import Rest
 from stream.updater.updater import Updater
 
 __all__ = ["CANDIDATES", "Click", "Engine"]
@@ -69,6 +70,7 @@ class Engine:
         self.stop = threading.Event()
         self.going = threading.Event()  # not set: the updater is paused
         self.going.set()
+        self.rest = Rest()
         self.failure: BaseException | None = None
         try:
             self.open()
@@ -118,7 +120,7 @@ class Engine:
     def _start_updater(self) -> Updater:
         """Run an updater in a thread."""
         extractors = self.closing.enter_context(Serving(self.registry, Extractor))
-        updater = Updater(self.cluster, self.store, extractors, self.settings)
+        updater = Updater(self.cluster, self.store, extractors, self.settings, observer=self.rest)
         thread = threading.Thread(target=self._keep_updating, args=(updater,), name="updater", daemon=True)
         thread.start()
         self.closing.callback(thread.join, 10)
@@ -136,8 +138,10 @@ class Engine:
         try:
             while not self.stop.is_set():
                 self.going.wait()
-                updater.step()
+                updater.step(self.rest.poll_ms())
                 updater.tell_health()
+                if self.cluster.life:  # Kafka itself answers a fetch when there is something
+                    self.rest.take()
         except Exception as error:  # shown on the page: nothing changes there any more
             self.failure = error
         finally:
@@ -175,6 +179,7 @@ class Engine:
         for event in events[:-1]:
             self.producer.send(event)
         partition, offset = self.producer.publish(events[-1])
+        self.rest.wake()
         if self.settings.rule.counts(events[-1].event_type):  # no updater notes the position of the others
             self.wait_for(events[-1].user_id, Position(self.life.id, partition, offset))
 

@@ -169,9 +169,14 @@ class Updater:
 
     # The way of a batch, from here on in its order.
 
-    def step(self) -> None:
-        """Do one batch, from poll to commit, or try again the one that could not be finished."""
-        arrived = self._poll()  # 1; may take partitions from the pending batch
+    def step(self, poll_ms: int = POLL_MS) -> None:
+        """Do one batch, from poll to commit, or try again the one that could not be finished.
+
+        Parameters
+        ----------
+        poll_ms : how long to wait for events.
+        """
+        arrived = self._poll(poll_ms)  # 1; may take partitions from the pending batch
         self.follow()
         if self.trouble:
             self.reader.rewind(arrived)  # of partitions that were assigned just now: their turn comes
@@ -201,11 +206,11 @@ class Updater:
         self._publish_updates(pending)  # 7
         self._commit(pending)  # 8
 
-    def _poll(self) -> RecordBatch:
+    def _poll(self, poll_ms: int) -> RecordBatch:
         """Return the next records, or none where the pending batch has to be finished first."""
         if self.trouble:
             self.reader.pause()  # also what was assigned since
-        return RecordBatch(self.reader.poll(self._patience_ms()))
+        return RecordBatch(self.reader.poll(self._patience_ms(poll_ms)))
 
     def decode(self, batch: RecordBatch) -> PendingBatch:
         """Decode a batch that has just arrived."""
@@ -341,11 +346,11 @@ class Updater:
 
     # What happens beside and between batches.
 
-    def _patience_ms(self) -> int:
+    def _patience_ms(self, poll_ms: int) -> int:
         """Return how long to wait for events."""
         if self.trouble:
             return RETRY_MS
-        return SWEEPING_MS if self.sweeper.is_at_work() else POLL_MS
+        return SWEEPING_MS if self.sweeper.is_at_work() else poll_ms
 
     def follow(self) -> None:
         """Work from this batch on with the model that is served now."""

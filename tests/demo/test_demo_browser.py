@@ -22,8 +22,8 @@ def demo(bundle: Bundle, shop: SimulatedShop, tmp_path_factory: pytest.TempPathF
     """Address of a running demo with published models and the embedded broker."""
     one = made_once(tmp_path_factory, "one-interest", partial(one_interest_bundle, shop))
     home = home_of(bundle, shop, tmp_path_factory.mktemp("home"), one).home
-    with running_demo(home) as address:
-        yield address
+    with running_demo(home) as running:
+        yield running.address
 
 
 def opened(page: Page, address: str) -> None:
