@@ -1,7 +1,7 @@
 """The demo as a visitor meets it: start to page, and click to other recommendations on the screen, in a real browser.
 
-Also what it costs where nothing happens, with the page open and without. The page runs in Chromium beside the demo, on a
-home of its own with the present model, or one that is trained for it.
+Also what it costs where nothing happens, with the page open and without. The page runs in Chromium beside the demo, on
+a home of its own with the present model, or one that is trained for it.
 """
 
 import shutil

@@ -27,9 +27,10 @@ from stream.events.producer import EventProducer
 from stream.kafka.cluster import Cluster, TopicLife
 from stream.kafka.connect import existing_cluster
 from stream.kafka.embedded_broker import EmbeddedBroker, running_embedded
+from stream.kafka.reader import POLL_MS
 from stream.store.open_store import open_store, redis_address
 from stream.store.state import UserState
-from stream.updater.rest import Rest
+from stream.updater.rest import LOOK_MS, Rest
 from stream.updater.updater import Updater
 
 __all__ = ["CANDIDATES", "Click", "Engine"]
@@ -138,14 +139,22 @@ class Engine:
         try:
             while not self.stop.is_set():
                 self.going.wait()
-                updater.step(self.rest.poll_ms())
-                updater.tell_health()
-                if self.cluster.life:  # Kafka itself answers a fetch when there is something
-                    self.rest.take()
+                self._step(updater)
         except Exception as error:  # shown on the page: nothing changes there any more
             self.failure = error
         finally:
             updater.close()
+
+    def _step(self, updater: Updater) -> None:
+        """Do one batch, and rest after it if the embedded broker has had nothing for a while.
+
+        Apache Kafka answers a fetch when there is something, so there waiting costs nothing.
+        """
+        resting = self.cluster.life is not None and self.rest.is_due() and not updater.reader.is_joining()
+        updater.step(LOOK_MS if resting else POLL_MS)
+        updater.tell_health()
+        if resting:
+            self.rest.take()
 
     @property
     def served(self) -> Served:

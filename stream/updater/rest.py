@@ -6,14 +6,13 @@ from collections.abc import Callable, Sequence
 
 from kafka.consumer.fetcher import ConsumerRecord
 
-from stream.kafka.reader import POLL_MS
 from stream.monitoring.observer import Observer
 
-__all__ = ["Rest"]
+__all__ = ["LOOK_MS", "Rest"]
 
 AWAKE_S = 2.0  # after the last event, or the last call to `wake`
 LOOK_EVERY_S = 0.25
-LOOK_MS = 1  # it only sends a fetch; what that brings, the next look takes
+LOOK_MS = 25  # a little longer than the embedded broker lets a fetch wait
 
 
 class Rest(Observer):
@@ -42,16 +41,11 @@ class Rest(Observer):
         self.awake_until = self.clock() + AWAKE_S
         self.woken.set()
 
-    def is_over(self) -> bool:
-        """Tell whether to poll without a rest."""
-        return self.clock() < self.awake_until
-
-    def poll_ms(self) -> int:
-        """Return how long the next poll may wait for events."""
-        return POLL_MS if self.is_over() else LOOK_MS
+    def is_due(self) -> bool:
+        """Tell whether nothing has come for a while."""
+        return self.clock() >= self.awake_until
 
     def take(self) -> None:
         """Rest until the next look is due, or an event is announced."""
-        if not self.is_over():
-            self.woken.wait(LOOK_EVERY_S)
+        self.woken.wait(LOOK_EVERY_S)
         self.woken.clear()
