@@ -36,7 +36,10 @@ DAMAGED = tuple(name for name in DAMAGES if name not in (*WHOLE, "length too lar
 
 
 def codecs(world: World, events: int = 8_000) -> Found:
-    """Publish batches of each codec by two clients, with topics of our own that are compressed too."""
+    """Publish batches of each codec by two clients.
+
+    Topics of our own are compressed too.
+    """
     senders = [(name, send) for name in CODECS for send in (_by_kafka_python, _by_librdkafka)]
     with world.home() as home:
         _compress(home)
@@ -89,7 +92,7 @@ def _by_librdkafka(home: Home, name: str, records: Iterable[tuple[bytes, bytes]]
 
 
 def unparsable(world: World, rounds: int = 4) -> Found:
-    """Damage batches of each kind on the broker's disk, among records with names that are no text.
+    """Damage batches on the broker's disk, among records with names that are no text.
 
     The updater is killed in between.
     """

@@ -10,8 +10,8 @@ import typer
 
 from mindstream import settings
 from mindstream.printable import json_line
+from stream.commands.group_offsets import GroupOffsets, Standing
 from stream.kafka.connect import reachable_cluster
-from stream.kafka.offsets import GroupOffsets, Standing
 
 __all__ = ["app"]
 
