@@ -10,14 +10,22 @@ from stream.events.producer import EventProducer
 from stream.kafka.cluster import Cluster
 from stream.kafka.topics import FOR_EVER_MS, kept_ms, warn_of_short_markers
 from testbed.real_kafka import RealKafka
+from testbed.stream_process import wait_until
 
 WEEK_MS = 7 * 86_400_000
 
 
 def configure(kafka: RealKafka, topic: str, **options: str) -> None:
     changed = {name.replace("_", "."): (AlterConfigOp.SET, value) for name, value in options.items()}
+    asked = [ConfigResource(ConfigResourceType.TOPIC, topic, list(changed))]
     with kafka.admin() as admin:
+
+        def is_known() -> bool:
+            found = admin.describe_configs(asked, config_filter="all")["topic"][topic]
+            return all(found[name]["value"] == value for name, (_, value) in changed.items())
+
         admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, changed)])
+        wait_until(is_known, "the broker knows its topic's configuration")
 
 
 def said_in(caplog: pytest.LogCaptureFixture) -> list[str]:

@@ -12,6 +12,7 @@ from stream.events.event import Event, encode
 from stream.events.producer import EventProducer
 from stream.events.published import HEADER
 from stream.updater.updater import Updater
+from testbed.stream_process import wait_until
 from tests.support.stream_shell import KafkaShell
 from tests.support.updater_world import PARTITIONS, World, work
 
@@ -29,6 +30,20 @@ def publish(world: World, events: list[Event], options: dict[str, Any]) -> int:
     [partition] = places
     assert partition is not None
     return partition
+
+
+def stamp_records(world: World, by: str) -> None:
+    """Have the topic's records stamped by their producers (CreateTime), or by the broker (LogAppendTime)."""
+    name = "message.timestamp.type"
+    with world.kafka.admin() as admin:
+
+        def is_known() -> bool:
+            asked = [ConfigResource(ConfigResourceType.TOPIC, world.topic, [name])]
+            found = admin.describe_configs(asked, config_filter="all")["topic"][world.topic]
+            return bool(found[name]["value"] == by)
+
+        admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, world.topic, {name: (AlterConfigOp.SET, by)})])
+        wait_until(is_known, "the broker knows who stamps records")
 
 
 def waiting_updater(world: World) -> Updater:
@@ -71,9 +86,7 @@ def test_forgotten_whoever_produces(world: World, theirs: dict[str, str]) -> Non
 @pytest.mark.parametrize("stamped_by", ["CreateTime", "LogAppendTime"])
 def test_a_redriven_letter_does_not_bring_a_user_back(world: World, kafka: KafkaShell, stamped_by: str) -> None:
     """Though it is sent long after; a letter of another user is applied."""
-    change = {"message.timestamp.type": (AlterConfigOp.SET, stamped_by)}
-    with world.kafka.admin() as admin:
-        admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, world.topic, change)])
+    stamp_records(world, stamped_by)
     good = [encode(one) for one in (*world.clicks("anna", 1), *world.clicks("ben", 2))]
     world.send([(key, value.replace(b"item_id", b"item")) for key, value in good])
     with EventProducer(world.cluster, world.topic) as producer:
@@ -94,9 +107,7 @@ def test_a_redriven_letter_does_not_bring_a_user_back(world: World, kafka: Kafka
 
 def test_a_topic_whose_broker_stamps_records(world: World) -> None:
     """The copies of a forget have different timestamps there, and are one request all the same."""
-    change = {"message.timestamp.type": (AlterConfigOp.SET, "LogAppendTime")}
-    with world.kafka.admin() as admin:
-        admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, world.topic, change)])
+    stamp_records(world, "LogAppendTime")
     updater = waiting_updater(world)
     partition = publish(world, world.clicks("anna", 1), {})
     with EventProducer(world.cluster, world.topic) as producer:
