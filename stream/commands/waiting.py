@@ -70,13 +70,6 @@ def may_come_back(error: OSError) -> bool:
     cause = error.__cause__
     if isinstance(error, BrokerAwayError) or not type(cause).__module__.startswith("redis."):
         return isinstance(error, BrokerAwayError)
-    from redis import exceptions  # here, because it takes a moment to import, and is there already
+    from stream.store.redis.client import is_away  # here, because redis takes a moment to import, and is there already
 
-    refused = (exceptions.AuthenticationError, exceptions.AuthorizationError)  # ConnectionErrors by name only
-    away = (
-        exceptions.ConnectionError,
-        exceptions.TimeoutError,
-        exceptions.ClusterDownError,
-        exceptions.RedisClusterException,
-    )
-    return isinstance(cause, away) and not isinstance(cause, refused)
+    return is_away(cause)

@@ -11,6 +11,7 @@ from redis.cluster import ClusterNode
 from redis.exceptions import (
     AskError,
     AuthenticationError,
+    AuthorizationError,
     ClusterDownError,
     ConnectionError,
     NoScriptError,
@@ -27,7 +28,7 @@ from redis.sentinel import Sentinel
 from stream.store.redis.address import RedisAddress
 from stream.store.redis.command import Command, Foreign, UnknownScript
 
-__all__ = ["ANSWERS_WITHIN_S", "ELSEWHERE", "FAILURES", "Along", "Client", "Node", "connect", "understood"]
+__all__ = ["ANSWERS_WITHIN_S", "ELSEWHERE", "FAILURES", "Along", "Client", "Node", "connect", "is_away", "understood"]
 
 ANSWERS_WITHIN_S = 5.0
 CONNECTS_WITHIN_S = 2.0
@@ -297,6 +298,13 @@ def _ask(redis: Redis, commands: Sequence[Command]) -> list[Any]:
         for command in commands:
             pipeline.execute_command(*command.words)
         return pipeline.execute(raise_on_error=False)
+
+
+def is_away(error: BaseException | None) -> bool:
+    """Tell whether a failure says that nobody answered, and not that we were refused."""
+    refused = (AuthenticationError, AuthorizationError)  # ConnectionErrors by name only
+    away = (ConnectionError, TimeoutError, ClusterDownError, RedisClusterException)
+    return isinstance(error, away) and not isinstance(error, refused) and not isinstance(error.__cause__, refused)
 
 
 def understood(reply: Any) -> Any:
