@@ -10,13 +10,14 @@ from benchmarks import house
 from benchmarks.faults import command as faults
 from benchmarks.quality import accuracy, cold, freshness, logs, planted
 from benchmarks.retrieval import command as retrieval
-from benchmarks.speed import api, demo, extractor, latency, reading, throughput, training
+from benchmarks.speed import api, cost, demo, extractor, latency, reading, throughput, training
 from benchmarks.swap import command as swap
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
 app.command("accuracy")(accuracy.main)
 app.command("api")(api.main)
 app.command("cold")(cold.main)
+app.command("cost")(cost.main)
 app.command("demo")(demo.main)
 app.command("extractor")(extractor.main)
 app.command("faults")(faults.main)

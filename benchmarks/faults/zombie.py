@@ -139,7 +139,7 @@ def writes(home: Home, redis: RealRedis | None) -> int:
     if not redis:
         return home.writes()
     with redis.client() as client:
-        return int(client.info("commandstats").get("cmdstat_set", {}).get("calls", 0))
+        return int(client.info("commandstats").get("cmdstat_mset", {}).get("calls", 0))
 
 
 def _wait_until_quiet(home: Home, sleeper: StreamProcess) -> None:

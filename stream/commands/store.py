@@ -90,7 +90,7 @@ def export_store(file: UsersFile) -> None:
     Updaters may run meanwhile; each user is as of the moment it is read.
     """
     unreadable = _Unreadable()
-    with open_store(settings.load()) as store, _progress("exporting") as bar:
+    with open_store(settings.load(), read_only=True) as store, _progress("exporting") as bar:
         write_users(file, _states_of(store, unreadable, bar))
         size = file.stat().st_size
     print(f"{bar.n - unreadable.count:,} users in {file}, {size:,} bytes")
