@@ -73,7 +73,7 @@ def open_transaction(world: World, held: int = 20, transactions: int = 200, open
         producer.begin_transaction()
         _produce(home, producer, islice(events, held))
         said = _comes_true(lambda: updater.total("open_transaction_events") == updater.total("lag_events") == held)
-        noted = "is behind an open transaction" in updater.page("readyz")[1]
+        noted = _comes_true(lambda: "is behind an open transaction" in updater.page("readyz")[1])
         time.sleep(open_s)
         stays_ready = updater.is_ready()
         producer.commit_transaction(60)
