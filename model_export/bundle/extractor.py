@@ -13,6 +13,7 @@ import numpy as np
 import onnxruntime
 
 from model_export.bundle.bundle import EXTRACTOR, Bundle, BundleError
+from model_export.bundle.half_precision import in_half, keeps_digits
 from model_export.bundle.time_gaps import time_gaps
 
 __all__ = ["BEHAVIOURS", "OUTPUTS", "Capsules", "Extractor", "times_at"]
@@ -100,6 +101,7 @@ class Extractor:
         histories: Sequence[Sequence[str]],
         profiles: Sequence[Mapping[str, str]] | None = None,
         times_ms: Sequence[Sequence[int]] | None = None,
+        half: bool = False,
     ) -> list[Capsules]:
         """Return the capsules of many users, in their order.
 
@@ -113,6 +115,7 @@ class Extractor:
         profiles : profile field -> value of each user; unknown fields and values count as unknown.
         times_ms : when the behaviours of each history were, Unix time in milliseconds; without it they are taken as of
             one visit. Read by models that have the input `gaps`.
+        half : round to half precision, but for users with a capsule whose digits that would spoil (see `keeps_digits`).
 
         Returns
         -------
@@ -122,8 +125,10 @@ class Extractor:
         of_user: dict[int, Capsules] = {}
         for users, kept, vectors, weights, counts in self._routed(self._known(histories), profiles, times_ms):
             importance = weights.sum(2) / np.maximum(counts, 1)[:, None].astype(np.float32)  # (B, K)
+            found = _halved(vectors, importance) if half else [(vectors, importance)] * len(counts)
             for row, user in enumerate(users):
-                of_user[user] = Capsules(vectors[row, kept[row]], importance[row, kept[row]], version)
+                its_vectors, its_importance = found[row]
+                of_user[user] = Capsules(its_vectors[row, kept[row]], its_importance[row, kept[row]], version)
         return [of_user[user] for user in range(len(histories))]
 
     def routing_weights(
@@ -300,6 +305,17 @@ def _gap_matrix(
 def times_at(times_ms: Sequence[int], places: list[int] | slice) -> Sequence[int]:
     """Return the times at these places of a history."""
     return times_ms[places] if isinstance(places, slice) else [times_ms[place] for place in places]
+
+
+def _halved(vectors: np.ndarray, importance: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return for each user where to find vectors and importance: in half precision, or as they are.
+
+    Parameters
+    ----------
+    vectors, importance : float32 (B, K, d) and (B, K).
+    """
+    halves = in_half(vectors), in_half(importance)
+    return [halves if kept else (vectors, importance) for kept in np.all(keeps_digits(vectors), axis=1)]
 
 
 def _kept(active: np.ndarray) -> list[slice] | list[np.ndarray]:

@@ -5,6 +5,7 @@ A user with 10 behaviours, 4 interests and d = 64 takes about 720 bytes, and one
 """
 
 import struct
+from collections.abc import Sequence
 from functools import lru_cache
 from itertools import accumulate
 from math import gcd
@@ -168,9 +169,9 @@ def _packed(times_ms: tuple[int, ...]) -> tuple[int, bytes | list[int]]:
 
 def _times_in(record: _Record) -> tuple[int, ...]:
     """Return the event times of a record."""
-    gaps = record.gaps
+    gaps: Sequence[int] | bytes = record.gaps
     if isinstance(gaps, bytes):
-        gaps = list(struct.unpack(f"<{len(gaps) // 4}I", gaps))
+        gaps = struct.unpack(f"<{len(gaps) // 4}I", gaps)
     if record.unit_ms != 1:
         gaps = [gap * record.unit_ms for gap in gaps]
     return tuple(accumulate(gaps, initial=record.first_ms)) if record.item_ids else ()

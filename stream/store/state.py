@@ -16,6 +16,7 @@ import numpy as np
 
 from mindstream.behaviour_rule import BehaviourRule
 from model_export.bundle.extractor import Capsules, Extractor
+from model_export.bundle.half_precision import in_half, keeps_digits
 from stream.events.event import Event, Forget
 from stream.events.position import Position
 from stream.store.feedback import Feedback
@@ -36,7 +37,6 @@ __all__ = [
 
 DAY_MS = 86_400_000
 MARKER_DAYS = 7.0  # how long it is remembered that a user was forgotten, see `Settings.marker_days`
-LEAST_HALF, MOST_HALF = 2.0**-13, 65_504.0  # of a capsule's largest number, for half precision to keep its digits
 
 Arrival = tuple[Event | Forget, Position, int]  # what came, where it lies, and when it was published (Unix ms)
 
@@ -300,7 +300,7 @@ def _latest_profile(state: UserState | None, events: Sequence[Event]) -> tuple[d
 
 def encoded(extractor: Extractor, users: Sequence[UserState | Applied]) -> list[Capsules]:
     """Compute the capsules that a model makes of these users' histories and profiles, as they are stored."""
-    return in_half_precision(extractor.encode(*_inputs(users)))
+    return extractor.encode(*_inputs(users), half=True)
 
 
 def routing_weights(extractor: Extractor, users: Sequence[UserState]) -> list[np.ndarray]:
@@ -328,10 +328,7 @@ def in_half_precision(capsules: Sequence[Capsules]) -> list[Capsules]:
         return []
     vectors = np.concatenate([one.vectors for one in capsules])  # (sum of K', d)
     importance = np.concatenate([one.importance for one in capsules])
-    with np.errstate(over="ignore"):
-        rounded, shares = vectors.astype(np.float16), importance.astype(np.float16)
-    largest = np.abs(vectors).max(axis=1, initial=0.0)
-    fits = (largest == 0) | ((largest >= LEAST_HALF) & (largest <= MOST_HALF))
+    rounded, shares, fits = in_half(vectors), in_half(importance), keeps_digits(vectors)
     all_fit = bool(fits.all())
     ends = accumulate(len(one.vectors) for one in capsules)
     places = [slice(end - len(one.vectors), end) for one, end in zip(capsules, ends, strict=True)]

@@ -187,6 +187,26 @@ def test_a_history_is_padded_to_the_next_power_of_two_or_what_the_model_reads(
     assert shapes == [(3, 8), (2, 16), (2, 20)]
 
 
+def test_capsules_come_in_half_precision_where_that_keeps_their_digits(
+    extractor: Extractor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second user's capsules are made a hundred million times as large, which half precision does not hold."""
+    run, larger = extractor.run, np.array([1, 1e8, 1], dtype=np.float32)[:, None, None]
+
+    def scaled(*inputs: np.ndarray) -> tuple[np.ndarray, ...]:
+        vectors, *others = run(*inputs)
+        return vectors * larger, *others
+
+    monkeypatch.setattr(extractor, "run", scaled)
+    histories = [extractor.bundle.item_ids[:number] for number in (3, 4, 5)]
+    whole, halved = extractor.encode(histories), extractor.encode(histories, half=True)
+    assert [one.vectors.dtype.itemsize for one in halved] == [2, 4, 2]
+    assert [one.importance.dtype.itemsize for one in halved] == [2, 4, 2]
+    for one, half in zip(whole, halved, strict=True):
+        assert np.array_equal(half.vectors, one.vectors.astype(half.vectors.dtype))
+        assert np.array_equal(half.importance, one.importance.astype(half.importance.dtype))
+
+
 def test_a_graph_that_is_made_for_one_length_gets_that(bundle: Bundle, tmp_path: Path) -> None:
     shutil.copytree(bundle.path, tmp_path / "fixed")
     graph = onnx.load(tmp_path / "fixed" / EXTRACTOR)
