@@ -27,7 +27,7 @@ def test_a_rest_is_due_once_nothing_has_come_for_a_while() -> None:
         clock.now += later
         due.append(resting.is_due())
         if happens == "records":
-            resting.polled(["a record"])  # type: ignore[list-item]
+            resting.polled(["a record"])
         if happens == "no records":
             resting.polled([])
         if happens == "wake":
