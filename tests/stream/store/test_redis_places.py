@@ -115,6 +115,8 @@ def test_a_primary_of_a_cluster_that_dies_takes_nothing_with_it_that_a_replica_h
             assert store.problem() is None
             with pytest.raises(OSError, match="only 0 of 1 replicas"):  # the new primary has none
                 write(store, "bowl", 2)
+            with pytest.raises(OSError, match="only 0 of 1 replicas"):  # what is left to write is nothing
+                store.put_many([])
             cluster.primaries[0].start()  # as its replica
             wait_until(goes_through(lambda: write(store, "bowl", 2)), "it is in step")
             assert {item_of(store, user) for user in USERS} == {"bowl"}
