@@ -40,7 +40,9 @@ def shared_redis(world: World, seconds: float = 10.0) -> Found:
                 their_load.stop()
                 for home in (one, other):
                     home.catches_up()
-        apart = sums(verdict(home, its.acknowledged) for home, its in ((one, load), (other, their_load)))
+        apart = sums(
+            verdict(home, its.acknowledged, undisturbed=False) for home, its in ((one, load), (other, their_load))
+        )
         world.say("Redis is emptied")
         unnoticed, whole = _emptied(world, redis, one, other)
     faults = sums([apart, whole]) | {"merged": merged, "unnoticed": unnoticed}
