@@ -60,7 +60,10 @@ class Repeats(logging.Filter):
         return True
 
     def _left_out(self, kind: Hashable) -> int | None:
-        """Return how many lines of a kind were left out before this one; None if this one is left out too."""
+        """Return how many lines of a kind were left out before this one.
+
+        None if this one is left out too.
+        """
         now = self.clock()
         known = self.kinds.get(kind)
         if known is not None and now - known.passed < self.every_s:

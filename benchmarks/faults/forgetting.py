@@ -19,7 +19,7 @@ AFTER = 10  # one event in so many is published after the forgetting
 
 
 def other_partitioner(world: World, events: int = 12_000) -> Found:
-    """Forget every other user behind a backlog that librdkafka has spread over all partitions, by CRC32."""
+    """Forget every other user behind a backlog that librdkafka has spread by CRC32."""
     with world.home() as home:
         published = list(islice(clicks(home.bundle.item_ids, event_ids=True), events))
         before, after = published[: -events // AFTER], published[-events // AFTER :]
@@ -61,6 +61,9 @@ def _expected_after(before: Iterable[Event], forgotten: set[str], after: Iterabl
 
 
 def came_back(before: Iterable[Event], forgotten: set[str], kept: Mapping[str, Sequence[str]]) -> int:
-    """Count the forgotten users of whom an event from before is kept; `kept` is user_id -> event_ids."""
+    """Count the forgotten users of whom an event from before is kept.
+
+    `kept` is user_id -> event_ids.
+    """
     old = {event.event_id for event in before}
     return sum(not old.isdisjoint(kept.get(user_id, ())) for user_id in forgotten)

@@ -23,7 +23,7 @@ NODE_TIMEOUT_MS = 2_000
 
 
 def shared_redis(world: World, seconds: float = 10.0) -> Found:
-    """Let two shops use one Redis, first by mistake under one prefix; then empty it under load.
+    """Let two shops use one Redis, by mistake under one prefix; empty it under load.
 
     The second shop is refused, and goes on under a prefix of its own. Once Redis was emptied neither applies anything
     over the gap, and both are whole again when they have read their topics from the start.
@@ -59,7 +59,10 @@ def _is_let_in(home: Home) -> int:
 
 
 def _emptied(world: World, redis: RealRedis, *homes: Home) -> tuple[int, dict[str, int]]:
-    """Empty Redis while updaters of all homes run; return who has not noticed, and what a replay makes of it."""
+    """Empty Redis while updaters of all homes run.
+
+    Return who has not noticed, and what a replay makes of it.
+    """
     unnoticed, whole = 0, []
     with homes[0].run() as first, homes[1].run() as second:
         redis.flush()

@@ -13,6 +13,7 @@ from benchmarks.faults.redis import redis_failover, shared_redis
 from benchmarks.faults.stores import unreadable_user
 from benchmarks.faults.topics import deleted_topic, open_transaction
 from benchmarks.faults.traffic import burst, churn, duplicates
+from benchmarks.faults.upgrade import upgrade
 from benchmarks.faults.zombie import zombie
 
 __all__ = ["ROWS", "SAME", "Row"]
@@ -85,6 +86,7 @@ ROWS = {
     "other-partitioner": Row(
         "users forgotten whose events lie elsewhere", other_partitioner, {"events": 3_000}, SAME | {"users_came_back"}
     ),
+    "upgrade": Row("a store that versions before have written", upgrade, {"events": 4_000}, ALIKE),
     "burst": Row("ten times the usual load", burst, {"seconds": 10}, SAME | {"mb_too_many", "without_backlog"}),
     "unreadable-user": Row(
         "stored users who cannot be read, then repaired",

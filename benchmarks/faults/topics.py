@@ -63,7 +63,10 @@ class Monitored:
 
 
 def open_transaction(world: World, held: int = 20, transactions: int = 200, open_s: float = 35.0) -> Found:
-    """Publish in transactions, some of which are taken back, and let one stay open longer than the watchdog waits."""
+    """Publish in transactions, some of which are taken back or stay open.
+
+    One stays open longer than the watchdog waits.
+    """
     with world.home() as home, Monitored(home) as updater:
         wait_until(updater.is_ready, "/readyz says ok")
         events = clicks(home.bundle.item_ids, event_ids=True)
@@ -105,7 +108,10 @@ def _transactional(home: Home) -> Producer:
 
 
 def _publish_transactions(home: Home, producer: Producer, events: Iterator[Event], transactions: int) -> int:
-    """Publish transactions of three events each and take every fifth back; return how many were."""
+    """Publish transactions of three events each and take every fifth back.
+
+    Return how many were taken back.
+    """
     taken_back = 0
     for number in range(transactions):
         producer.begin_transaction()
@@ -127,7 +133,10 @@ def _produce(home: Home, producer: Producer, events: Iterable[Event]) -> None:
 
 
 def deleted_topic(world: World, events: int = 2_000, gone_s: float = 15.0) -> Found:
-    """Delete the topic under two updaters, on a broker that makes what is asked for, and make it again later."""
+    """Delete the topic under two updaters, and make it again later.
+
+    The broker makes what is asked for.
+    """
     with world.home() as home, Monitored(home) as one, Monitored(home) as two:
         wait_until(lambda: one.is_ready() and two.is_ready(), "both updaters are ready")
         published = list(islice(clicks(home.bundle.item_ids), 2 * events))

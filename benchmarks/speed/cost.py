@@ -19,6 +19,7 @@ import typer
 from redis import Redis
 from tqdm import tqdm
 
+from benchmarks.harness.older_states import as_hash, format_2
 from benchmarks.harness.report import finish
 from model_export.bundle.bundle import Bundle
 from model_export.bundle.extractor import Capsules, Extractor
@@ -31,7 +32,6 @@ from stream.store.history import History
 from stream.store.lmdb_store import LmdbStore
 from stream.store.redis_store import RedisStore
 from stream.store.state import UserState, in_half_precision
-from testbed.older_states import as_hash, format_2
 from testbed.real_redis import RealRedis
 from testbed.small_model import small_checkpoint
 
@@ -128,7 +128,10 @@ def cost_of(states: Sequence[UserState], redis: RealRedis) -> _Cost:
 
 
 def cost_of_before(states: Sequence[UserState], redis: RealRedis) -> _Cost:
-    """Measure the same users as the version before kept them: single precision, weights, and a hash in Redis."""
+    """Measure the same users as the version before kept them.
+
+    That is in single precision, with routing weights, and as a hash in Redis.
+    """
     values = {state.user_id: format_2(state) for state in states}
     with tempfile.TemporaryDirectory() as folder, lmdb.open(folder, map_size=2**36) as environment:
 

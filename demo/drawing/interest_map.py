@@ -95,7 +95,10 @@ class Coupling:
 
 
 def coupling(state: UserState, extractor: Extractor) -> Coupling:
-    """Return the routing weights of a user's last behaviours, by the model that made the capsules."""
+    """Return the routing weights of a user's last behaviours.
+
+    They are of the model that made the capsules.
+    """
     bundle = extractor.bundle
     [weights] = routing_weights(extractor, [state])
     kept = state.history.item_ids[-COUPLED:]

@@ -63,7 +63,10 @@ def _open_router(answers: Answers, metrics: ApiMetrics) -> APIRouter:
 
 
 def _add_health(router: APIRouter, answers: Answers) -> None:
-    """Add the pages of health: /livez for whoever restarts, /readyz (as /healthz) for whoever sends requests."""
+    """Add the pages of health: /livez, /readyz and /healthz.
+
+    The first is for whoever restarts, the others for whoever sends requests.
+    """
 
     @router.head("/livez", include_in_schema=False)
     @router.get("/livez", response_class=PlainTextResponse, description='200 and "ok"; without an answer, restart it.')

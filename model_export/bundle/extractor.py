@@ -178,7 +178,7 @@ class Extractor:
             )
 
     def _runs(self, counts: np.ndarray) -> Iterator[tuple[list[int], int]]:
-        """Yield the users of each run of the graph, and the length that their behaviours are padded to.
+        """Yield the users of each run of the graph, and the length of their padding.
 
         Parameters
         ----------
@@ -275,7 +275,9 @@ class Extractor:
 
 
 def _padded_lengths(session: onnxruntime.InferenceSession, longest: int) -> list[int]:
-    """Return the lengths that histories are padded to, ascending: powers of two, and the longest at the end.
+    """Return the lengths that histories are padded to, ascending.
+
+    They are powers of two, and the longest at the end.
 
     Most users have few behaviours, and the cost of a run grows with the padding. A graph that is made for one length
     gets that alone.
@@ -308,7 +310,9 @@ def times_at(times_ms: Sequence[int], places: list[int] | slice) -> Sequence[int
 
 
 def _halved(vectors: np.ndarray, importance: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return for each user where to find vectors and importance: in half precision, or as they are.
+    """Return for each user where to find vectors and importance.
+
+    They are in half precision, or as they are.
 
     Parameters
     ----------

@@ -124,7 +124,10 @@ class _Shown:
 
 
 def _explained(state: UserState, registry: Registry) -> _Shown:
-    """Explain the interests in a state by the model that made them, else by the current one; say which if not."""
+    """Explain the interests in a state by the model that made them.
+
+    If that is gone, by the current one, which is said.
+    """
     version = state.capsules.model_version
     if not len(state.capsules.vectors):
         return _Shown(state, [])

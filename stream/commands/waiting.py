@@ -66,7 +66,10 @@ class Waiting:
 
 
 def may_come_back(error: OSError) -> bool:
-    """Tell whether what failed may work later without anybody changing a setting: nobody answered."""
+    """Tell whether what failed may work later, since nobody answered.
+
+    Nobody has to change a setting for it.
+    """
     cause = error.__cause__
     if isinstance(error, BrokerAwayError) or not type(cause).__module__.startswith("redis."):
         return isinstance(error, BrokerAwayError)

@@ -43,7 +43,10 @@ class Letter:
 
     @property
     def counts_from_ms(self) -> int:
-        """Return the time by which its event is judged: when it was published first, as far as that is known."""
+        """Return when the letter's event was published first, as far as that is known.
+
+        By that time it is judged.
+        """
         return self.published_ms if self.source_ms is None else self.source_ms
 
 

@@ -25,7 +25,7 @@ _decoder = msgspec.json.Decoder(_Named)
 
 
 def owners_of(letter: Letter) -> set[str]:
-    """Return the user_ids that a letter names: in its key, and in its value where that is JSON."""
+    """Return the user_ids in a letter's key, and in its value if that is JSON."""
     owners = set()
     with suppress(UnicodeDecodeError):
         owners.add((letter.key or b"").decode())

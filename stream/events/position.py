@@ -19,7 +19,10 @@ class Position(msgspec.Struct, frozen=True, array_like=True, gc=False):
     offset: int
 
     def same_log(self, other: "Position") -> bool:
-        """Tell whether both stand on one partition of one topic, where offsets tell earlier from later."""
+        """Tell whether both stand on one partition of one topic.
+
+        There offsets tell earlier from later.
+        """
         return self.partition == other.partition and self.topic_life == other.topic_life
 
     def covers(self, other: "Position") -> bool:

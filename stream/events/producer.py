@@ -99,7 +99,10 @@ class EventProducer:
         partition: int | None = None,
         stamped_ms: int | None = None,
     ) -> Any:
-        """Send a record; where it stands for an earlier or for one time, a header says so, see `published`."""
+        """Send a record, with a header if it stands for another time.
+
+        See `published`.
+        """
         headers = [] if published_ms is None else [header_of(published_ms)]
         try:
             future = self.producer.send(

@@ -41,7 +41,7 @@ class Progress:
 
     @property
     def held(self) -> int:
-        """Return the number of records that wait for the end of a transaction, and for nothing else."""
+        """Return the number of records that wait for nothing but a transaction's end."""
         return 0 if self.readable else self.lag
 
 
@@ -80,7 +80,10 @@ class OpenTransactions:
         self.now = 0.0
 
     def look(self, progress: Mapping[TopicPartition, Progress], now: float) -> None:
-        """Take note of the progress at `now` (seconds); log a transaction that is open for long, and its end."""
+        """Take note of the progress at `now` (seconds).
+
+        Log a transaction that is open for long, and its end.
+        """
         self.now, before = now, self.since
         self.held = {partition: one.held for partition, one in progress.items() if one.held}
         self.since = {

@@ -272,7 +272,10 @@ class EventReader:
         self.observer.committed(batch.records)
 
     def read_notes(self, partitions: Collection[int]) -> dict[int, str]:
-        """Return what was committed last beside the offsets of these partitions; nothing where that is not known."""
+        """Return what was committed last beside the offsets of these partitions.
+
+        A partition of which that is not known is left out.
+        """
         try:
             found = {
                 number: self.consumer.committed(self._partition(number), metadata=True, timeout_ms=ANSWER_MS)
@@ -304,7 +307,9 @@ class EventReader:
         return True
 
     def commit_passed(self) -> None:
-        """Commit the positions of all partitions, also over offsets that hold no event; done is all before them.
+        """Commit the positions of all partitions, also over offsets that hold no event.
+
+        All before them must be done.
 
         Raises
         ------
@@ -322,7 +327,10 @@ class EventReader:
             self.commits.add({one: OffsetAndMetadata(at, "", -1) for one, at in passed.items()})
 
     def finish(self, all_done: bool) -> None:
-        """Commit what the last polls have passed, if all that they brought is done, before a `close`."""
+        """Commit what the last polls have passed, before a `close`.
+
+        Only if all that they brought is done.
+        """
         if all_done and not self.paused:
             with suppress(KafkaError):  # what is not committed is passed again
                 self.commit_passed()
@@ -410,7 +418,7 @@ class EventReader:
             self._join_again_if_stuck({one: found for one, found in progress.items() if one not in self.consumer.held})
 
     def _make_sure_of_name(self) -> None:
-        """Commit what is committed already, where we have a name that somebody else may have taken over.
+        """Commit what is committed already, to hear whether our name is taken over.
 
         Only a commit tells: kafka-python (3.0.12) stops its heartbeats then without a word.
         """
@@ -490,7 +498,7 @@ class EventReader:
             self._note_away(f"where to begin cannot be asked: {error}")  # poll will say it again
 
     def _start_at_the_beginning(self, partitions: set[TopicPartition]) -> None:
-        """Read partitions from their beginning, as they are no longer the log that was read before.
+        """Read partitions from their beginning, as their log is another one now.
 
         Where they were read before after all, the events are replayed, which changes nothing.
         """

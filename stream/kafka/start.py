@@ -14,7 +14,9 @@ BEGINNING = "beginning"
 
 
 def parse_start(text: str | None) -> int | None:
-    """Return the Unix time in milliseconds at which to begin, 0 for the beginning, None where nothing is said.
+    """Return the Unix time in milliseconds at which to begin.
+
+    0 is the beginning; None: nothing is said.
 
     Raises
     ------
@@ -37,7 +39,9 @@ def parse_start(text: str | None) -> int | None:
 def seek_to_start(
     consumer: KafkaConsumer, partitions: Collection[TopicPartition], start_ms: int, within_ms: int
 ) -> None:
-    """Move a consumer to the first record of a time or later; to the end of a partition that has none.
+    """Move a consumer to the first record of a time or later.
+
+    A partition that has none is read from its end.
 
     Parameters
     ----------

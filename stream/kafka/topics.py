@@ -45,7 +45,9 @@ def check_topic(cluster: Cluster, topic: str) -> None:
 
 
 def kept_ms(cluster: Cluster, topics: Sequence[str]) -> dict[str, int]:
-    """Return for how long topics keep records (milliseconds), FOR_EVER_MS where they delete none.
+    """Return for how long topics keep records, in milliseconds.
+
+    FOR_EVER_MS if they delete none.
 
     A topic of which the broker does not say it, or may not say it to us, is left out.
     """
@@ -71,7 +73,7 @@ def _kept_ms(configured: Mapping[str, Mapping[str, str]]) -> int:
 
 
 def warn_of_short_markers(cluster: Cluster, settings: Settings) -> None:
-    """Log a warning where a topic keeps records longer than it is remembered who was forgotten.
+    """Log a warning if a topic keeps records longer than markers of forgotten users stay.
 
     Read again or redriven after that, an old event would bring the user back.
     """

@@ -29,7 +29,7 @@ class Watchdog:
         self.found: dict[TopicPartition, int] = {}  # the position where it is stuck
 
     def stuck(self, progress: Mapping[TopicPartition, Progress], now: float, polls: int) -> list[TopicPartition]:
-        """Return the partitions that have had events to be read and stood still longer than the patience.
+        """Return the partitions with events that stood still longer than the patience.
 
         `now` is in seconds.
 

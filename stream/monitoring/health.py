@@ -47,7 +47,7 @@ class Health:
         self.reason = None
 
     def silence(self) -> str | None:
-        """Return that the thread has done nothing for too long, as a sentence; None if it is alive."""
+        """Return a sentence if the thread has done nothing for too long; None if it is alive."""
         silent_s = self.clock() - self.last
         if silent_s > self.patience_s:
             return (

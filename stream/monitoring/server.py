@@ -102,7 +102,10 @@ def _nothing() -> None:
 def _health_page(
     wrong: Callable[[], str | None], noted: Callable[[], str | None] = _nothing
 ) -> Callable[..., Iterable[bytes]]:
-    """Make the page that answers 200 and "ok", or 503 and what is wrong; a line more where there is a note."""
+    """Make the page that answers 200 and "ok", or 503 and what is wrong.
+
+    A note is a line more.
+    """
 
     def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         problem, note = wrong(), noted()

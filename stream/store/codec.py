@@ -122,7 +122,7 @@ def to_bytes(state: UserState) -> bytes:
 
 
 def head_of(position: Position) -> bytes:
-    """Return the bytes that a state of this format with this position begins with, and no other state."""
+    """Return the bytes that a state with this position begins with, and no other state."""
     return HEAD + _encoder.encode(_place_of(position))
 
 
@@ -154,7 +154,10 @@ def _unpacked_life(packed: bytes) -> str:
 
 
 def _packed(times_ms: tuple[int, ...]) -> tuple[int, bytes | list[int]]:
-    """Return the differences of times, and the unit that they are in; a larger one only where they need it."""
+    """Return the differences of times, and the unit that they are in.
+
+    It is larger than a millisecond only if they need it.
+    """
     gaps = list(map(sub, times_ms[1:], times_ms))
     try:
         return 1, struct.pack(f"<{len(gaps)}I", *gaps)
@@ -258,7 +261,9 @@ def position_of(value: bytes) -> Position:
 
 
 def is_at(value: bytes | None, position: Position | None) -> bool:
-    """Tell whether a stored state has this position; None stands for nothing stored, and is at None.
+    """Tell whether a stored state has this position.
+
+    None stands for nothing stored, and is at None.
 
     What cannot be read is at none: nobody can have read it.
     """
@@ -284,7 +289,7 @@ def renewed(user_id: str, value: bytes) -> bytes:
 
 
 def is_same(user_id: str, value: bytes | None, written: bytes) -> bool:
-    """Tell whether a stored state, in whatever format, is the one that `to_bytes` wrote as these bytes."""
+    """Tell whether a stored state, of any format, is the one that gives these bytes."""
     if value is None or value.startswith(HEAD):
         return value == written
     try:

@@ -80,7 +80,9 @@ class Store(Protocol):
         ...
 
     def replace_many(self, pairs: Iterable[tuple[UserState, UserState]]) -> int:
-        """Write the second state of each pair where the first is still stored, bit for bit, in whatever format.
+        """Write the second state of each pair if the first is still stored, bit for bit.
+
+        In whatever format.
 
         So what is made of a state in the background never undoes what anybody has written meanwhile. Comparing and
         writing a user is one step; when it returns the states survive the end of the process.

@@ -84,7 +84,7 @@ _decoder_3 = msgspec.msgpack.Decoder(_Record3)
 
 
 def state_in(value: bytes, found: int) -> UserState:
-    """Read a state of an older format, with its capsules in half precision as they would be made today.
+    """Read a state of an older format, with its capsules rounded as today.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def state_in(value: bytes, found: int) -> UserState:
 
 
 def _state_1(record: _Record1) -> UserState:
-    """Read format 1; its behaviours come into the order of their times, as histories are since."""
+    """Read format 1, with its behaviours in the order of their times."""
     behaviours = sorted(zip(record.event_times_ms, record.item_ids, strict=True), key=lambda one: one[0])
     item_ids, times_ms = tuple(one[1] for one in behaviours), tuple(one[0] for one in behaviours)
     return UserState(

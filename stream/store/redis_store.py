@@ -276,7 +276,7 @@ def _put(command: str, script: str | bytes, key: bytes, arguments: tuple[bytes, 
 
 
 def _in_hash(position: Position | None) -> tuple[bytes, bytes]:
-    """Return a position as the hashes of the versions before hold it: log, and offset in 20 digits."""
+    """Return a position as older hashes hold it: log, and offset in 20 digits."""
     if position is None:
         return b"", b""
     return f"{position.topic_life}/{position.partition}".encode(), b"%020d" % position.offset

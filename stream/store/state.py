@@ -299,12 +299,15 @@ def _latest_profile(state: UserState | None, events: Sequence[Event]) -> tuple[d
 
 
 def encoded(extractor: Extractor, users: Sequence[UserState | Applied]) -> list[Capsules]:
-    """Compute the capsules that a model makes of these users' histories and profiles, as they are stored."""
+    """Compute the capsules of these users' histories and profiles, as they are stored."""
     return extractor.encode(*_inputs(users), half=True)
 
 
 def routing_weights(extractor: Extractor, users: Sequence[UserState]) -> list[np.ndarray]:
-    """Compute which behaviours made which interest: (K', T) of each user, as `encoded` makes the capsules."""
+    """Compute which behaviours made which interest: (K', T) of each user.
+
+    By the same run of the model as `encoded`.
+    """
     return extractor.routing_weights(*_inputs(users))
 
 
@@ -319,7 +322,9 @@ def _inputs(users: Sequence[UserState | Applied]) -> tuple[list[Any], list[Any],
 
 
 def in_half_precision(capsules: Sequence[Capsules]) -> list[Capsules]:
-    """Round capsules to half precision, float16, so that what is in memory is what is stored, in half of the bytes.
+    """Round capsules to half precision (float16).
+
+    So what is in memory is what is stored, in half of the bytes.
 
     A user with a capsule that this would change by more than a 2,000th of its largest number stays in single
     precision: one with a number above 65,504, or with none above 2**-13, as a model of uneven norms may make them.

@@ -29,7 +29,9 @@ class Imported:
 
 
 def import_users(store: Store, states: Iterable[UserState]) -> Iterator[Imported]:
-    """Write users where the store has nothing or something older of them; yield what became of each page.
+    """Write users of whom the store has nothing, or something older.
+
+    Yield what became of each page.
 
     Raises
     ------

@@ -17,7 +17,7 @@ SAMPLE = 1_000  # users who are looked at: a store that has none of a topic's am
 
 
 def check_first_start(cluster: Cluster, store: Store, settings: Settings) -> None:
-    """Make sure that a group does not begin a topic whose events the store may have from another one.
+    """Refuse to begin a topic whose events the store may have from another one.
 
     After a move to another cluster the same events have other positions, so they would be applied once more.
 

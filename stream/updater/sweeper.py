@@ -23,7 +23,7 @@ class Notes(Protocol):
     """What an updater leaves for whoever reads a partition after it, until that is overwritten."""
 
     def read_notes(self, partitions: Collection[int]) -> Mapping[int, str]:
-        """Return the last note of each of these partitions; nothing where there is none, or it is not known."""
+        """Return the last note of each of these partitions that is known."""
         ...
 
     def write_notes(self, partitions: Collection[int], text: str) -> None:
@@ -92,7 +92,10 @@ class Sweeper:
         return partitions - swept
 
     def _note(self, partitions: Collection[int], text: str) -> None:
-        """Leave a note; wait where it takes back what was noted before, as that must not outlive the first write."""
+        """Leave a note, and wait for it if it takes back what was noted before.
+
+        That must not outlive the first write.
+        """
         if self.notes is not None:
             self.notes.write_notes(partitions, text)
             if not text:
@@ -105,7 +108,7 @@ class Sweeper:
         self.metrics.sweeping(True)
 
     def _is_mine(self, state: UserState) -> bool:
-        """Tell whether the user's events come to this updater, and the user may be of another model."""
+        """Tell whether the user is this updater's, and may be of another model."""
         return state.position.partition in self.behind
 
     def is_at_work(self) -> bool:

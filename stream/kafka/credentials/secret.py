@@ -31,7 +31,10 @@ class Secret:
         return f"{self.variable}_FILE ({self.file})" if self.file else self.variable
 
     def variables(self) -> dict[str, object]:
-        """Return variable -> what it says, a value as SecretStr; empty or None where it is not set."""
+        """Return variable -> what it says, a value as SecretStr.
+
+        Empty or None if it is not set.
+        """
         given = self.value if self.value and self.value.get_secret_value() else None
         return {self.variable: given, f"{self.variable}_FILE": self.file}
 

@@ -112,7 +112,10 @@ class Tokens(AbstractTokenProvider):  # type: ignore[misc]  # kafka-python has n
 
 
 def _life_of(issued: Issued, now: float) -> float:
-    """Return how many seconds a token lives; 0, so that each connection gets its own, where nothing says it."""
+    """Return how many seconds a token lives.
+
+    0 if nothing says it, so that each connection gets its own.
+    """
     if issued.expires_in_s is not None:
         return issued.expires_in_s
     ends = ends_of(issued.token)
@@ -120,7 +123,7 @@ def _life_of(issued: Issued, now: float) -> float:
 
 
 def ends_of(token: str) -> float | None:
-    """Return when a token ends by its own word (the claim exp of a JWT), in seconds since 1970."""
+    """Return when a token ends by its claim exp (of a JWT), in seconds since 1970."""
     try:
         _, claims, _ = token.split(".")
         ends = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))["exp"]

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from benchmarks.harness.older_states import WRITERS
 from mindstream.behaviour_rule import BehaviourRule
 from model_export.bundle.extractor import Capsules
 from stream.events.event import Event, Forget
@@ -26,7 +27,6 @@ from stream.store.codec import (
 from stream.store.feedback import Feedback, ItemFeedback
 from stream.store.history import History
 from stream.store.state import DAY_MS, MARKER_DAYS, Applied, Arrival, UserState, apply, in_half_precision, recomputed
-from testbed.older_states import WRITERS
 
 START_MS = 1_720_000_000_000
 NOW_MS = START_MS + 1_000  # when all here is published, after whatever happens

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from benchmarks.harness.older_states import WRITERS, as_hash
 from mindstream.behaviour_rule import BehaviourRule
 from model_export.bundle.extractor import Capsules
 from stream.events.event import Event
@@ -25,7 +26,6 @@ from stream.store.lmdb_store import KEYS_AT_ONCE, LmdbStore
 from stream.store.redis.command import Command
 from stream.store.redis_store import RedisStore
 from stream.store.state import DAY_MS, MARKER_DAYS, Arrival, UserState, apply, recomputed
-from testbed.older_states import WRITERS, as_hash
 from tests.support.stores import IDLE_DAYS, STORES, idle_since, item_of, overwrite, position_in, state
 
 ROOT = Path(__file__).parents[3]

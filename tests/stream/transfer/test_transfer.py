@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 from pydantic import SecretStr
 
+from benchmarks.harness.older_states import WRITERS
 from model_export.bundle.extractor import Capsules
 from stream.events.position import Position
 from stream.store.codec import HEAD, from_bytes, to_bytes
@@ -19,7 +20,6 @@ from stream.store.redis_store import RedisStore
 from stream.store.state import UserState
 from stream.transfer.files import read_users, write_users
 from stream.transfer.into_store import Imported, import_users, is_newer
-from testbed.older_states import WRITERS
 from testbed.real_redis import RealRedis
 from tests.support.stores import item_of, position_in, state
 from tests.support.stream_shell import Shell
