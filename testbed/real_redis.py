@@ -224,7 +224,10 @@ class RealRedisCluster:
         return info["cluster_state"] == "ok" and len(known) == len(self.primaries) and link == "up"
 
     def fail_over(self, part: int) -> RealRedis:
-        """Kill the node that holds the first, second or third part of the slots; return it once another one does."""
+        """Kill the node that holds the first, second or third part of the slots.
+
+        Return it once another one holds them.
+        """
         holder = self._holder(part, self.nodes)
         holder.kill()
         others = [node for node in self.nodes if node is not holder]
@@ -235,7 +238,10 @@ class RealRedisCluster:
         return holder
 
     def _holder(self, part: int, asked: Sequence[RealRedis]) -> RealRedis:
-        """Return the node that holds the first slot of a part; itself where those that are asked do not agree."""
+        """Return the node that holds the first slot of a part.
+
+        Itself if those that are asked do not agree.
+        """
         first, found = part * -(-SLOTS // len(self.primaries)), []
         for node in asked:
             with node.client() as client:

@@ -21,7 +21,7 @@ __all__ = ["upgrade", "write_older"]
 
 
 def upgrade(world: World, events: int = 20_000) -> Found:
-    """Put users back into the formats of before, in LMDB and in Redis, and go on with updaters.
+    """Put users back into older formats, in LMDB and in Redis, and go on with updaters.
 
     Every other event comes before that, and the others after it; every third user is migrated between.
     """
@@ -36,7 +36,10 @@ def upgrade(world: World, events: int = 20_000) -> Found:
 
 
 def _upgraded(home: Home, redis: RealRedis | None, events: int) -> tuple[dict[str, int], int]:
-    """Upgrade one store; return what is wrong with it then, and how many users were in older formats."""
+    """Upgrade one store.
+
+    Return what is wrong with it then, and how many users were in older formats.
+    """
     coming = list(islice(clicks(home.bundle.item_ids), events))
     _apply(home, coming[::2])
     older = write_older(home, redis)
@@ -58,7 +61,9 @@ def _apply(home: Home, events: Iterable[Event]) -> None:
 
 
 def write_older(home: Home, redis: RealRedis | None) -> int:
-    """Write all users as the versions before did, in turn in each of their formats; return how many.
+    """Write all users as the versions before did, in turn in each of their formats.
+
+    Return how many.
 
     The first format does not know when a profile was said, so no user with one is written in it.
     """

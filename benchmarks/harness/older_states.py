@@ -19,7 +19,7 @@ def _numbers(array: np.ndarray) -> bytes:
 
 
 def _weights(state: UserState) -> np.ndarray:
-    """Return routing weights (K', T) such as stood there: every behaviour in equal shares in all interests."""
+    """Return routing weights (K', T): each behaviour in equal shares in all interests."""
     number, behaviours = len(state.capsules.vectors), len(state.history.item_ids)
     return np.full((number, behaviours), 1 / max(number, 1), dtype=np.float32)
 
