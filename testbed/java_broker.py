@@ -13,8 +13,8 @@ from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from testbed import child_server
+from testbed.access.listeners import Listeners
 from testbed.kafka_jars import tail
-from testbed.listeners import Listeners
 
 __all__ = ["PORTS", "JavaBroker", "free_ports"]
 

@@ -14,8 +14,8 @@ from kafka.errors import KafkaError, RetriableError, TopicAlreadyExistsError, Un
 from kafka.net.compat import KafkaNetClient
 
 from mindstream.settings import Settings
+from stream.kafka.credentials.handshake import shake_hands
 from stream.kafka.fetch.tolerant_fetch import TolerantConsumer
-from stream.kafka.handshake import shake_hands
 from stream.kafka.partitioners import partitioner_of
 from stream.kafka.security import PLAINTEXT, Security
 

@@ -1,1 +1,1 @@
-"""How a cluster knows us: secrets, tokens and certificates, each read again when a connection is made."""
+"""How a cluster knows us: secrets, tokens and certificates, read again for each connection, and what brokers answer."""

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from testbed import system_packages
-from testbed.listeners import Listeners
+from testbed.access.listeners import Listeners
 from tests.stream.kafka.secured import running_broker
 from tests.support.certificates import Authority, new_authority
 

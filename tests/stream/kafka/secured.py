@@ -18,9 +18,9 @@ from stream.kafka.reader import EventReader
 from stream.monitoring.metrics import Metrics
 from stream.monitoring.observer import Observer
 from testbed import kafka_jars, system_packages
+from testbed.access.listeners import NAMES, OAUTH, USER, Listeners
+from testbed.access.token_issuer import TokenIssuer
 from testbed.java_broker import JavaBroker, free_ports
-from testbed.listeners import NAMES, OAUTH, USER, Listeners
-from testbed.token_issuer import TokenIssuer
 from tests.support.certificates import Authority
 
 CANARY = "canary-7f3b"  # stands in every secret, and must stand nowhere else

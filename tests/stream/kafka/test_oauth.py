@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from testbed.listeners import Listeners
+from testbed.access.listeners import Listeners
+from testbed.access.token_issuer import TokenEndpoint, TokenIssuer, unsecured
 from testbed.stream_process import wait_until
-from testbed.token_issuer import TokenEndpoint, TokenIssuer, unsecured
 from tests.stream.kafka.secured import CANARY, Traffic, configured, goes_through, refusal, settings_for
 
 

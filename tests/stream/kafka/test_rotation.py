@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from stream.kafka.credentials.certificates import Certificates, FreshContext
 from stream.kafka.credentials.secret import Secret
 from testbed import system_packages
-from testbed.listeners import USER
+from testbed.access.listeners import USER
 from testbed.stream_process import wait_until
 from tests.stream.kafka.secured import CANARY, Traffic, running_broker, settings_for, sign_broker
 from tests.support.certificates import Authority, new_authority

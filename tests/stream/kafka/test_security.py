@@ -20,7 +20,7 @@ from stream.kafka.cluster import Cluster
 from stream.kafka.credentials.kerberos import Kerberos
 from stream.kafka.credentials.oauth import OAuth
 from stream.kafka.security import Security
-from testbed.listeners import MECHANISMS, USER, Listeners
+from testbed.access.listeners import MECHANISMS, USER, Listeners
 from testbed.stream_process import StreamProcess
 from tests.stream.kafka.secured import CANARY, configured, goes_through, login, refusal
 from tests.support.certificates import Authority, new_authority

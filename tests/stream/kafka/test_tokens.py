@@ -16,7 +16,7 @@ from stream.kafka.credentials.kerberos import Kerberos
 from stream.kafka.credentials.oauth import OAuth
 from stream.kafka.credentials.tokens import Tokens
 from stream.kafka.security import Security
-from testbed.token_issuer import TokenEndpoint, unsecured
+from testbed.access.token_issuer import TokenEndpoint, unsecured
 from tests.stream.kafka.secured import CANARY
 
 NOW = 2_000_000_000.0

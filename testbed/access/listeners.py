@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from testbed.token_issuer import AUDIENCE, ISSUER, TokenIssuer
+from testbed.access.token_issuer import AUDIENCE, ISSUER, TokenIssuer
 
 __all__ = ["MECHANISMS", "NAMES", "OAUTH", "PROTOCOLS", "USER", "Listeners"]
 
