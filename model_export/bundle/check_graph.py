@@ -1,6 +1,7 @@
 """Checks of a bundle's ONNX graph: its inputs and outputs, and the capsules it gives."""
 
 import json
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -62,16 +63,16 @@ def _check_dimensions(bundle: Bundle, inputs: dict[str, Any]) -> None:
 
 
 def _check_shapes(bundle: Bundle) -> None:
-    """Check that the graph takes any number of users and gives outputs of the right shapes."""
+    """Check that the graph takes any number of users and every length of padding."""
     manifest, extractor = bundle.manifest, Extractor(bundle)
-    for users in (1, 3):
-        mask = np.ones((users, manifest.history_length), dtype=bool)
+    for users, length in product((1, 3), extractor.lengths):
+        mask = np.ones((users, length), dtype=bool)
         profile = np.zeros((users, len(manifest.profile_fields)), dtype=np.int64)
         with bundle_errors(bundle.path / EXTRACTOR, "run"):
             rows = gaps = np.zeros(mask.shape, dtype=np.int64)
             found = extractor.run(rows, mask, profile, gaps)
         interests = (users, manifest.num_interests)
-        right = ((*interests, manifest.dim), interests, (*interests, manifest.history_length))
+        right = ((*interests, manifest.dim), interests, (*interests, length))
         for name, array, shape in zip(OUTPUTS, found, right, strict=True):
             if array.shape != shape:
                 raise BundleError(f"{bundle.path / EXTRACTOR} gives {name} of shape {array.shape}; right is {shape}")
