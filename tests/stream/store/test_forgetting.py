@@ -151,7 +151,7 @@ def several_partitions(draw: st.DrawFn) -> World:
 
 
 @given(several_partitions())
-@settings(max_examples=300)
+@settings(deadline=None, max_examples=300)
 def test_forgotten_on_whatever_partitions(world: World) -> None:
     """However partitions are read, and whatever is read again: nothing of before, everything after."""
     state = world.read()
@@ -178,7 +178,7 @@ def any_clocks(draw: st.DrawFn) -> World:
 
 
 @given(any_clocks())
-@settings(max_examples=300)
+@settings(deadline=None, max_examples=300)
 def test_forgotten_whatever_the_clocks_say(world: World) -> None:
     """Nothing of before, though its time is later; of what came after, all but what says that it is older."""
     assert items(world.read()) == "".join(world.expected)
