@@ -86,6 +86,8 @@ redis.call('RESTORE', KEYS[1], 0, ARGV[1])
 return 0
 """
 
+NO_STATE = "it is a hash without a state"
+
 
 class RedisStore:
     """States in Redis: one key a user, which Redis itself removes when its time is over.
@@ -142,6 +144,11 @@ class RedisStore:
         hashes = self.link.ask([Command(keys[place], ("HGET", keys[place], "state")) for place in others], "read")
         for place, value in zip(others, hashes, strict=True):
             values[place] = value
+        # Another program's hash has no state; where there is nothing any more, the user has expired meanwhile.
+        empty = [place for place in others if values[place] is None]
+        kinds = self.link.ask([Command(keys[place], ("TYPE", keys[place])) for place in empty], "read")
+        for place, kind in zip(empty, kinds, strict=True):
+            values[place] = Foreign(NO_STATE) if kind == b"hash" else None
         return values
 
     def _state_in(self, user_id: str, value: bytes | Foreign | None) -> UserState | None:
@@ -221,8 +228,11 @@ class RedisStore:
         found = []
         for user_id, (stored, kind, value) in zip(user_ids, replies, strict=True):
             try:
-                known = kind in (b"none", b"string", b"hash")
-                self._state_in(user_id, value if known else Foreign(f"it is a {kind.decode()}"))
+                if kind not in (b"none", b"string", b"hash"):
+                    value = Foreign(f"it is a {kind.decode()}")
+                elif kind == b"hash" and value is None:
+                    value = Foreign(NO_STATE)
+                self._state_in(user_id, value)
             except ValueError as error:
                 found.append(Unreadable(user_id, str(error), stored))
         return found

@@ -53,11 +53,21 @@ def make_another_type(store: Store) -> None:
     return None
 
 
+def make_another_hash(store: Store) -> None:
+    """The type of users of the versions before; it used to be taken for nobody, and to refuse every write."""
+    if not isinstance(store, RedisStore):
+        return rewrite(store, "anna", lambda _: b"\x90")  # an empty array
+    ask(store, "anna", "DEL")
+    ask(store, "anna", "HSET", b"theirs", b"1")
+    return None
+
+
 SPOILED: dict[str, Callable[[Store], None]] = {
     "no state": lambda store: rewrite(store, "anna", lambda _: b"theirs"),
     "nothing": lambda store: rewrite(store, "anna", lambda _: b""),
     "cut off": lambda store: rewrite(store, "anna", lambda value: value[: len(value) // 2]),
     "another type": make_another_type,
+    "another hash": make_another_hash,
 }
 
 
