@@ -23,7 +23,8 @@ def test_a_rest_is_due_once_nothing_has_come_for_a_while() -> None:
     clock = Clock()
     resting = Rest(clock)
     due = []
-    for later, happens in [(0.0, "nothing"), (AWAKE_S, "records"), (1.0, "no records"), (AWAKE_S - 1, "wake"), (0.1, "")]:
+    steps = [(0.0, "nothing"), (AWAKE_S, "records"), (1.0, "no records"), (AWAKE_S - 1, "wake"), (0.1, "")]
+    for later, happens in steps:
         clock.now += later
         due.append(resting.is_due())
         if happens == "records":
