@@ -11,7 +11,7 @@ from stream.monitoring.observer import Observer
 __all__ = ["LOOK_MS", "Rest"]
 
 AWAKE_S = 2.0  # after the last event, or the last call to `wake`
-LOOK_EVERY_S = 0.25
+LOOK_EVERY_S = 0.5
 LOOK_MS = 25  # a little longer than the embedded broker lets a fetch wait
 
 
@@ -19,7 +19,7 @@ class Rest(Observer):
     """A rest between two steps, which ends at once for those who know that an event comes.
 
     The embedded broker lets a fetch wait for some milliseconds only, so whoever polls without a rest asks it again and
-    again. Events that nobody has announced are read a quarter of a second later, those that follow them at once.
+    again. Events that nobody has announced are read half a second later, those that follow them at once.
 
     Parameters
     ----------

@@ -45,7 +45,9 @@ listener.name.signed.sasl.oauthbearer.clock.skew.seconds=0
 
 @dataclass(frozen=True)
 class Listeners:
-    """One listener for each of NAMES: SSL asks for a client's certificate, SASL_ ones for USER's password.
+    """One listener for each of NAMES.
+
+    SSL asks for a client's certificate, those of SASL_ for USER's password.
 
     Attributes
     ----------
