@@ -2,11 +2,9 @@
 
 import time
 
-from kafka.admin import ConfigResource
-
 from benchmarks.faults.found import Found
 from benchmarks.faults.letters import letters_of, publish_with_bad
-from benchmarks.scenario.home import Home, counted
+from benchmarks.scenario.home import counted
 from benchmarks.scenario.load import Load
 from benchmarks.scenario.verdict import verdict
 from benchmarks.scenario.watch import Watch
@@ -88,18 +86,19 @@ def _evictions(command: StreamProcess) -> int:
 
 
 def dead_letters_refused(world: World, seconds: float = 30.0) -> Found:
-    """Let the dead letter topic take nothing for a while.
+    """Let the dead letter topic take nothing for a while: it is deleted, and made again.
 
     Reading pauses, and goes on by itself.
     """
     with world.home() as home, home.run() as command, Load(home) as load:
         home.applies_more_than(0)
-        _allow(home, 1)
+        with home.kafka.admin() as admin:
+            admin.delete_topics([home.settings.dead_letter_topic])
         injected = publish_with_bad(home, events=0, bad=20)
         command.says(PAUSED)
         world.say(f"no dead letters for {seconds:.0f} s")
         time.sleep(seconds)
-        _allow(home, 1_000_000)
+        home.cluster.ensure_topics([home.settings.dead_letter_topic], home.settings.partitions)
         reopened = time.monotonic()
         command.says("reading goes on")
         resumed_s = time.monotonic() - reopened
@@ -109,10 +108,3 @@ def dead_letters_refused(world: World, seconds: float = 30.0) -> Found:
         letters = letters_of(home, injected)
         found = verdict(home, load.acknowledged) | letters.faults() | {"evictions": _evictions(command)}
     return Found(found, {"resumed_after_s": resumed_s, "drain_s": drain_s, "letters_twice": letters.twice})
-
-
-def _allow(home: Home, most_bytes: int) -> None:
-    """Allow records of the dead letter topic to be so large."""
-    with home.kafka.admin() as admin:
-        changed = {"max.message.bytes": str(most_bytes)}
-        admin.alter_configs([ConfigResource("TOPIC", home.settings.dead_letter_topic, changed)])

@@ -139,7 +139,8 @@ def writes(home: Home, redis: RealRedis | None) -> int:
     if not redis:
         return home.writes()
     with redis.client() as client:
-        return int(client.info("commandstats").get("cmdstat_mset", {}).get("calls", 0))
+        stats = client.info("commandstats")
+    return sum(int(stats.get(f"cmdstat_{command}", {}).get("calls", 0)) for command in ("mset", "set"))
 
 
 def _wait_until_quiet(home: Home, sleeper: StreamProcess) -> None:

@@ -698,7 +698,7 @@ def our_threads() -> set[threading.Thread]:
     return {thread for thread in threading.enumerate() if thread.name in ("updater", "traffic", "shopper", "serving")}
 
 
-def broken(*_: object) -> None:
+def broken(*_: object, **__: object) -> None:
     raise RuntimeError("out of order")
 
 

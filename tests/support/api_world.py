@@ -30,7 +30,7 @@ def user(bundle: Bundle, user_id: str, items: Sequence[str], profile: dict[str, 
     """A user as the updater stores one; all behaviours are of one visit, as those of visitors are."""
     last_ms = round((time.time() - AGE_S) * 1000)
     times = tuple(last_ms - back for back in reversed(range(len(items))))
-    [capsules] = Extractor(bundle).encode([items], [profile or {}], [times])
+    [capsules] = Extractor(bundle).encode([items], [profile or {}], [times], half=True)
     history = History(tuple(items), times, ("",) * len(items))
     return UserState(user_id, history, capsules, Position("life", 0, 7), profile or {})
 
