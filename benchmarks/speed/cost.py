@@ -1,9 +1,9 @@
 """The bytes of a stored user, as the stores keep one and as the version before kept one, and what that costs.
 
 Users have K = 4 capsules of d = 64, ids of 8 characters, and events hours apart to the millisecond. Each is written
-twice, in random orders and in batches, as updaters do: so LMDB's pages are as full as they are in use. The price is a
-list price of three large clouds, as of 2026: a GB of SSD for a month, and a GB of memory-optimised machines for a
-month (a managed Redis is about twice that); nothing of it is doubled for replicas.
+twice, in random orders and in batches, as updaters do: so LMDB's pages are as full as they are in use. The default
+prices are round figures to reckon with, not a list: a GB of SSD and a GB of memory for a month. Give your own by
+--disk and --memory. Nothing is doubled for replicas.
 """
 
 import random
