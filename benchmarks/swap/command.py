@@ -123,7 +123,7 @@ def _users_of(
     user_ids: Sequence[str], histories: Sequence[Sequence[str]], extractor: Extractor, partitions: Sequence[int]
 ) -> list[UserState]:
     """Make users as an updater stores them."""
-    rows = zip(user_ids, histories, extractor.encode(histories), partitions, strict=True)
+    rows = zip(user_ids, histories, extractor.encode(histories, half=True), partitions, strict=True)
     return [
         UserState(
             user_id,

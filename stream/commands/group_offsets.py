@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Self
 
 from kafka import TopicPartition
+from kafka.admin import OffsetSpec
 from kafka.errors import KafkaError, NoError
 from kafka.structs import OffsetAndMetadata
 
@@ -60,6 +61,7 @@ class GroupOffsets:
         check_topic(cluster, settings.topic)
         self.topic, self.group = settings.topic, settings.group
         self.admin = cluster.admin()
+        self.is_embedded = cluster.life is not None  # which knows no transactions
         self.consumer = cluster.consumer(settings.group)  # never subscribes, so it is no member
 
     def standings(self) -> dict[int, Standing]:
@@ -68,6 +70,9 @@ class GroupOffsets:
             ours = [TopicPartition(self.topic, one) for one in sorted(self.consumer.partitions_for_topic(self.topic))]
             first = self.consumer.beginning_offsets(ours, timeout_ms=ANSWER_MS)
             ends = self.consumer.end_offsets(ours, timeout_ms=ANSWER_MS)
+            if not self.is_embedded:  # what lies behind an open transaction waits too
+                highs = self.admin.list_partition_offsets(dict.fromkeys(ours, OffsetSpec.LATEST))
+                ends = {one: max(end, highs[one].offset) for one, end in ends.items()}
             done = {one: self.consumer.committed(one, timeout_ms=ANSWER_MS) for one in ours}
         except KafkaError as error:
             raise OSError(f"the broker does not say where group {self.group} stands: {error}") from error

@@ -31,7 +31,7 @@ class Commits:
     Attributes
     ----------
     pending : what is not known to be committed, also what is on its way.
-    reached : the offset that was last added for each partition of ours.
+    reached : the offset that was last added for each partition of ours, or committed before.
     notes : what is committed beside the offset of a partition, for whoever reads it next; nothing where none is here.
     """
 
@@ -83,6 +83,13 @@ class Commits:
         self.pending = {one: offset for one, offset in self.pending.items() if one not in partitions}
         self.reached = {one: offset for one, offset in self.reached.items() if one not in partitions}
         self.notes = {one: note for one, note in self.notes.items() if one not in partitions}
+
+    def know(self, committed: Mapping[TopicPartition, int]) -> None:
+        """Take note of offsets that are committed already.
+
+        So a note may stand beside them before anything more is read.
+        """
+        self.reached = {**committed, **self.reached}
 
     def note(self, partitions: Collection[TopicPartition], text: str) -> None:
         """Commit a note beside the offsets of these partitions, soon and from now on."""

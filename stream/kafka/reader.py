@@ -284,7 +284,9 @@ class EventReader:
         except KafkaError as error:
             log.debug("what was noted of %s cannot be read: %s", sorted(partitions), error)
             return {}
-        return {number: one.metadata for number, one in found.items() if one is not None}
+        known = {number: one for number, one in found.items() if one is not None}
+        self.commits.know({self._partition(number): one.offset for number, one in known.items()})
+        return {number: one.metadata for number, one in known.items()}
 
     def write_notes(self, partitions: Collection[int], text: str) -> None:
         """Commit a note beside the offsets of these partitions, from now on."""

@@ -1,5 +1,6 @@
 """A first start that needs a decision: a topic that is new, and a store that is not."""
 
+import logging
 from contextlib import closing
 from itertools import islice
 
@@ -9,8 +10,11 @@ from kafka.errors import KafkaError
 from mindstream.settings import Settings
 from stream.kafka.cluster import BrokerAwayError, Cluster, TopicLife
 from stream.store.contract import Store, read_readable
+from stream.updater.claimant import UpdaterClaim
 
 __all__ = ["check_first_start"]
+
+log = logging.getLogger(__name__)
 
 ANSWER_MS = 10_000
 SAMPLE = 1_000  # users who are looked at: a store that has none of a topic's among so many is another topic's
@@ -32,6 +36,7 @@ def check_first_start(cluster: Cluster, store: Store, settings: Settings) -> Non
         return
     lives = _lives_in(store)
     if not lives:
+        _warn_of_lost_users(cluster, settings)
         return
     servers = cluster.bootstrap_servers
     found = f"the store holds users of {len(lives)} other topic{'s' * (len(lives) > 1)} (or of an earlier life of it)"
@@ -53,6 +58,17 @@ def check_first_start(cluster: Cluster, store: Store, settings: Settings) -> Non
     if life.id not in lives and not _has_committed(cluster, settings):
         where = f"group {settings.group} has committed nothing on topic {settings.topic} of {servers}"
         raise ValueError(f"{where}, and {found}; {decide}")
+
+
+def _warn_of_lost_users(cluster: Cluster, settings: Settings) -> None:
+    """Log a warning if the group has committed events that a store without users cannot have."""
+    if UpdaterClaim(cluster, settings, life="").is_past_the_start():
+        log.warning(
+            "the store has no users, and group %s has committed that it is past events that topic %s still has; if "
+            "the users were lost (a folder that was deleted, another MINDSTREAM_HOME or MINDSTREAM_REDIS than before), "
+            "stop the updaters, `mindstream stream offsets set all earliest`, and start them again",
+            *(settings.group, settings.topic),
+        )
 
 
 def _lives_in(store: Store) -> set[str]:

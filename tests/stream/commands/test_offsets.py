@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
+from kafka import KafkaProducer
 
 from stream.commands import offsets as command
 from tests.support.stream_shell import KafkaShell
@@ -37,6 +38,17 @@ def test_what_is_shown(read: KafkaShell) -> None:
         {"partition": 3, **empty},
     ]
     assert "        2            4            0            9            6\n" in read("offsets", "show")[1]
+
+
+def test_what_waits_behind_an_open_transaction_is_lag(read: KafkaShell, world: World) -> None:
+    options = {"bootstrap_servers": world.kafka.bootstrap_servers, "transactional_id": world.topic}
+    with KafkaProducer(**options) as producer:
+        producer.init_transactions()
+        producer.begin_transaction()
+        for _ in range(3):
+            producer.send(world.topic, key=b"anna", value=b"no event", partition=2).get(80)
+        assert standing(read)[2] == {"partition": 2, "committed": 4, "first": 0, "last": 12, "lag": 9}
+        producer.abort_transaction()
 
 
 def test_skipped_records_are_never_applied(read: KafkaShell, world: World) -> None:

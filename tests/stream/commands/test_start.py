@@ -17,6 +17,7 @@ from stream.commands.waiting import may_come_back
 from stream.events.event import encode
 from stream.kafka.cluster import BrokerAwayError
 from stream.kafka.start import parse_start
+from stream.store.lmdb_store import LmdbStore
 from stream.updater.first_start import check_first_start
 from testbed.java_broker import free_ports
 from testbed.real_kafka import RealKafka
@@ -128,6 +129,19 @@ def test_a_new_topic_needs_a_word_where_the_store_is_of_another(world: World) ->
     check_first_start(world.cluster, world.store, others)  # and the store does: a replay changes nothing
     with pytest.raises(ValueError, match="there is no topic moved"):
         check_first_start(world.cluster, world.store, world.settings.model_copy(update={"topic": "moved"}))
+
+
+def test_a_store_that_lost_its_users_is_said(world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    world.publish(world.clicks("anna", 1, 2))
+    updater = world.updater()
+    work(updater, lambda: updater.counts["applied"] == 2)
+    updater.close()
+    caplog.clear()
+    check_first_start(world.cluster, world.store, world.settings)
+    with LmdbStore(tmp_path / "another") as empty:
+        check_first_start(world.cluster, empty, world.settings)
+    [said] = [one.getMessage() for one in caplog.records if one.name == "stream.updater.first_start"]
+    assert f"the store has no users, and group {world.settings.group} has committed" in said
 
 
 def test_starting_at_a_time(world: World) -> None:

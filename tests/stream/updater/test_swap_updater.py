@@ -99,6 +99,7 @@ def test_where_updaters_come_and_go_nobody_walks_again(world: World, later: Bund
     world.publish(click for user_id in users for click in world.clicks(user_id, 401))
     first = following(world)
     work(first, lambda: first.counts["applied"] == 20 and first.sweeper.sweep is None)
+    assert first.reader.finish_commits()  # of notes too; they are sent a moment later otherwise
     second = following(world)
 
     def shared() -> bool:
