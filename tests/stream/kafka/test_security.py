@@ -237,7 +237,11 @@ def home(tmp_path: Path, bundle: Bundle) -> Path:
 
 def arguments(command: str, home: Path) -> list[str]:
     """A command with the options that it needs."""
-    options = {"produce": ["--user", "ann", "--item", "mug"], "replay": [str(home.with_name("log.csv"))]}
+    options = {
+        "produce": ["--user", "ann", "--item", "mug"],
+        "replay": [str(home.with_name("log.csv"))],
+        "run": ["--no-wait"],
+    }
     return [command, *options.get(command, [])]
 
 

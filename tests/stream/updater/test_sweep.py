@@ -48,7 +48,7 @@ TIMES_MS = (1, 86_400_000, 90_000_000, 90_060_000)  # of every user; models read
 def user(extractor: Extractor, number: int, offset: int = 7) -> UserState:
     """One of many users, on one of four partitions."""
     history = tuple(extractor.bundle.item_ids[number % 50 : number % 50 + 4])
-    [capsules] = extractor.encode([history], times_ms=[TIMES_MS])
+    [capsules] = extractor.encode([history], times_ms=[TIMES_MS], half=True)
     return UserState(
         f"user-{number:04}", History(history, TIMES_MS, ("",) * 4), capsules, Position("life", number % 4, offset)
     )
@@ -80,12 +80,12 @@ def test_all_capsules_become_those_of_the_model(store: LmdbStore, old: Extractor
 def test_profiles_count_and_who_was_forgotten_stays_so(store: LmdbStore, old: Extractor, new: Extractor) -> None:
     profile = {"region": "north", "age": "25-34"}
     known = replace(user(old, 1), profile=profile)
-    [none] = old.encode([()])
+    [none] = old.encode([()], half=True)
     gone = replace(user(old, 2), history=History(), capsules=none, forgotten_ms=5)
     store.put_many([known, gone])
     Sweep(store, new).step()
     found = store.get_many([known.user_id, gone.user_id])
-    right = new.encode([known.history.item_ids, ()], [profile, {}], [TIMES_MS, ()])
+    right = new.encode([known.history.item_ids, ()], [profile, {}], [TIMES_MS, ()], half=True)
     assert [to_bytes(one) for one in found if one] == [
         to_bytes(recomputed(before, capsules)) for before, capsules in zip((known, gone), right, strict=True)
     ]
@@ -94,7 +94,7 @@ def test_profiles_count_and_who_was_forgotten_stays_so(store: LmdbStore, old: Ex
 def test_what_is_written_meanwhile_is_not_undone(store: LmdbStore, old: Extractor, new: Extractor) -> None:
     """A later event, one after the topic was made again, or the capsules of a model that is newer still."""
     store.put_many(user(old, number) for number in range(4))
-    [newest] = new.encode([user(old, 2).history.item_ids], times_ms=[TIMES_MS])
+    [newest] = new.encode([user(old, 2).history.item_ids], times_ms=[TIMES_MS], half=True)
     meanwhile = [
         user(old, 0, offset=8),
         replace(user(old, 1), position=Position("another life", 1, 0)),
