@@ -22,6 +22,7 @@ from kafka.errors import (
     NoOffsetForPartitionError,
     OffsetOutOfRangeError,
     RetriableError,
+    SaslAuthenticationFailedError,
 )
 from kafka.structs import MemberState, OffsetAndMetadata
 
@@ -175,7 +176,7 @@ class EventReader:
             return []
         except HeldError:  # said already, and other partitions go on
             polled = {}
-        except RetriableError as error:
+        except (RetriableError, SaslAuthenticationFailedError) as error:  # a token may end on its way, a secret change
             self._note_away(f"{self.settings.topic} cannot be read: {error}")
             return []
         except KafkaError as error:

@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 
 import pytest
 from kafka import KafkaProducer, TopicPartition
+from kafka.errors import SaslAuthenticationFailedError
 
 from stream.events.event import encode
 from stream.kafka.progress import OpenTransactions, Progress
@@ -174,3 +175,18 @@ def test_a_topic_that_is_gone_is_said_and_stays_gone(
     updater.tell_health()
     assert updater.health.unready() is None
     assert world.history("anna") == [0, 1, 2]
+
+
+def test_who_is_refused_while_reading_waits_and_says_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As by a token that ended on its way."""
+    world.publish(world.clicks("anna", 0))
+    updater = world.updater()
+    with monkeypatch.context() as patched:
+        patched.setattr(updater.reader.consumer, "poll", refused)
+        assert updater.reader.poll() == []
+        assert "invalid_token" in (updater.reader.trouble or "")
+    work(updater, lambda: updater.counts["applied"] == 1)
+
+
+def refused(**_: object) -> None:
+    raise SaslAuthenticationFailedError("invalid_token")
