@@ -7,6 +7,7 @@ from kafka.errors import KafkaError
 
 from mindstream.settings import Settings
 from stream.kafka.cluster import Cluster
+from stream.kafka.progress import ask_standings
 
 __all__ = ["Offsets", "TopicProgress"]
 
@@ -43,19 +44,14 @@ class Offsets:
     def read(self) -> TopicProgress:
         """Ask the broker how far the updaters are now."""
         try:
-            partitions = self.partitions(self.settings.topic)
-            begins = self.consumer.beginning_offsets(partitions, timeout_ms=ANSWER_MS)
-            ends = self.consumer.end_offsets(partitions, timeout_ms=ANSWER_MS)
-            done = [self.consumer.committed(one, timeout_ms=ANSWER_MS) or begins[one] for one in partitions]
-            letters = self.partitions(self.settings.dead_letter_topic)
+            standings = ask_standings(self.consumer, None, self.settings.topic, ANSWER_MS).values()
+            numbers = self.consumer.partitions_for_topic(self.settings.dead_letter_topic) or ()
+            letters = [TopicPartition(self.settings.dead_letter_topic, number) for number in numbers]
             buried = self.consumer.end_offsets(letters, timeout_ms=ANSWER_MS)
         except KafkaError as error:
             raise OSError(f"the broker does not say how far {self.settings.topic} was read: {error}") from error
-        return TopicProgress(sum(ends.values()), sum(done), sum(buried.values()))
-
-    def partitions(self, topic: str) -> list[TopicPartition]:
-        """Return the partitions of a topic."""
-        return [TopicPartition(topic, number) for number in self.consumer.partitions_for_topic(topic) or ()]
+        written, done = sum(one.end for one in standings), sum(one.committed or one.first for one in standings)
+        return TopicProgress(written, done, sum(buried.values()))
 
     def close(self) -> None:
         """Close the connection to the broker."""

@@ -1,51 +1,21 @@
 """Where a group stands on a topic, and setting that anew while nobody of the group is at work."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 from kafka import TopicPartition
-from kafka.admin import OffsetSpec
 from kafka.errors import KafkaError, NoError
 from kafka.structs import OffsetAndMetadata
 
 from mindstream.settings import Settings
 from stream.kafka.cluster import Cluster
+from stream.kafka.progress import Standing, ask_standings
 from stream.kafka.topics import check_topic
 
-__all__ = ["GroupOffsets", "Standing"]
+__all__ = ["GroupOffsets"]
 
 ANSWER_MS = 10_000
-
-
-@dataclass(frozen=True)
-class Standing:
-    """Offsets of one partition.
-
-    Attributes
-    ----------
-    committed : of the next record to read; None where nothing was read yet.
-    first : of the first record that there is.
-    end : behind the last one.
-    """
-
-    committed: int | None
-    first: int
-    end: int
-
-    @property
-    def next(self) -> int:
-        """Return the offset at which reading goes on.
-
-        What is gone from the broker is not waited for.
-        """
-        return self.first if self.committed is None else max(self.committed, self.first)
-
-    @property
-    def lag(self) -> int:
-        """Return how many offsets are still to be read."""
-        return max(0, self.end - self.next)
 
 
 class GroupOffsets:
@@ -61,22 +31,17 @@ class GroupOffsets:
         check_topic(cluster, settings.topic)
         self.topic, self.group = settings.topic, settings.group
         self.admin = cluster.admin()
-        self.is_embedded = cluster.life is not None  # which knows no transactions
+        self.is_embedded = cluster.life is not None
         self.consumer = cluster.consumer(settings.group)  # never subscribes, so it is no member
 
     def standings(self) -> dict[int, Standing]:
         """Return partition -> where the group stands."""
+        admin = None if self.is_embedded else self.admin  # which knows no transactions
         try:
-            ours = [TopicPartition(self.topic, one) for one in sorted(self.consumer.partitions_for_topic(self.topic))]
-            first = self.consumer.beginning_offsets(ours, timeout_ms=ANSWER_MS)
-            ends = self.consumer.end_offsets(ours, timeout_ms=ANSWER_MS)
-            if not self.is_embedded:  # what lies behind an open transaction waits too
-                highs = self.admin.list_partition_offsets(dict.fromkeys(ours, OffsetSpec.LATEST))
-                ends = {one: max(end, highs[one].offset) for one, end in ends.items()}
-            done = {one: self.consumer.committed(one, timeout_ms=ANSWER_MS) for one in ours}
+            found = ask_standings(self.consumer, admin, self.topic, ANSWER_MS)
         except KafkaError as error:
             raise OSError(f"the broker does not say where group {self.group} stands: {error}") from error
-        return {one.partition: Standing(done[one], first[one], ends[one]) for one in ours}
+        return {one.partition: standing for one, standing in found.items()}
 
     def offset_at(self, partition: int, time_ms: int) -> int | None:
         """Return the offset of the first record of that time or later; None if there is none."""

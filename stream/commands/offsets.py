@@ -10,8 +10,9 @@ import typer
 
 from mindstream import settings
 from mindstream.printable import json_line
-from stream.commands.group_offsets import GroupOffsets, Standing
+from stream.commands.group_offsets import GroupOffsets
 from stream.kafka.connect import reachable_cluster
+from stream.kafka.progress import Standing
 
 __all__ = ["app"]
 

@@ -1,4 +1,4 @@
-"""The progress of a reader: what the broker says of its partitions, and what an open transaction holds back."""
+"""How far readers are: what the broker says of partitions and groups, and what an open transaction holds back."""
 
 import logging
 from collections.abc import Collection, Mapping
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.admin import OffsetSpec
 
-__all__ = ["HELD_S", "OpenTransactions", "Progress", "ask_progress", "partition_names"]
+__all__ = ["HELD_S", "OpenTransactions", "Progress", "Standing", "ask_progress", "ask_standings", "partition_names"]
 
 log = logging.getLogger(__name__)
 
@@ -60,14 +60,69 @@ def ask_progress(
     KafkaError
         If the broker does not answer in time.
     """
-    # In this order: what comes between the questions is then in `stable`, and not taken for held back.
+    ends = _ask_ends(consumer, admin, partitions, within_ms)
+    return {one: Progress(consumer.position(one, timeout_ms=within_ms) or 0, *ends[one]) for one in partitions}
+
+
+def _ask_ends(
+    consumer: KafkaConsumer, admin: KafkaAdminClient | None, partitions: Collection[TopicPartition], within_ms: int
+) -> dict[TopicPartition, tuple[int, int]]:
+    """Ask for the last stable offset and the high watermark of each partition, see `Progress`."""
+    # In this order: what comes between the questions is then in `stables`, and not taken for held back.
     highs = admin.list_partition_offsets(dict.fromkeys(partitions, OffsetSpec.LATEST)) if admin and partitions else {}
     stables = consumer.end_offsets(partitions, timeout_ms=within_ms)
-    found = {}
-    for one in partitions:
-        position, stable = consumer.position(one, timeout_ms=within_ms) or 0, stables[one]
-        found[one] = Progress(position, stable, max(stable, highs[one].offset if one in highs else 0))
-    return found
+    return {one: (stable, max(stable, highs[one].offset if one in highs else 0)) for one, stable in stables.items()}
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Offsets of one partition, by which a group stands on it.
+
+    Attributes
+    ----------
+    committed : of the next record to read; None where nothing was read yet.
+    first : of the first record that there is.
+    end : behind the last one.
+    """
+
+    committed: int | None
+    first: int
+    end: int
+
+    @property
+    def next(self) -> int:
+        """Return the offset at which reading goes on.
+
+        What is gone from the broker is not waited for.
+        """
+        return self.first if self.committed is None else max(self.committed, self.first)
+
+    @property
+    def lag(self) -> int:
+        """Return how many offsets are still to be read."""
+        return max(0, self.end - self.next)
+
+
+def ask_standings(
+    consumer: KafkaConsumer, admin: KafkaAdminClient | None, topic: str, within_ms: int
+) -> dict[TopicPartition, Standing]:
+    """Ask the broker where a consumer's group stands on a topic; none if there is no such topic.
+
+    Parameters
+    ----------
+    admin : asked for the high watermark, which is the end then; None: the end is the last stable offset.
+
+    Raises
+    ------
+    KafkaError
+        If the broker does not answer in time.
+    """
+    partitions = [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
+    firsts = consumer.beginning_offsets(partitions, timeout_ms=within_ms)
+    ends = _ask_ends(consumer, admin, partitions, within_ms)
+    return {
+        one: Standing(consumer.committed(one, timeout_ms=within_ms), firsts[one], ends[one][1]) for one in partitions
+    }
 
 
 class OpenTransactions:

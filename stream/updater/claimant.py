@@ -2,11 +2,11 @@
 
 import logging
 
-from kafka import TopicPartition
 from kafka.errors import KafkaError
 
 from mindstream.settings import Settings
-from stream.kafka.cluster import Cluster
+from stream.kafka.cluster import BrokerAwayError, Cluster
+from stream.kafka.progress import Standing, ask_standings
 
 __all__ = ["UpdaterClaim"]
 
@@ -50,14 +50,26 @@ class UpdaterClaim:
         OSError
             If the broker does not say it.
         """
+        return any((one.committed or 0) > one.first for one in self._standings())
+
+    def has_begun(self) -> bool:
+        """Tell whether the group has committed an offset on any partition of the topic.
+
+        Raises
+        ------
+        OSError
+            If the broker does not say it.
+        """
+        return any(one.committed is not None for one in self._standings())
+
+    def _standings(self) -> list[Standing]:
+        """Ask where the group stands on each partition."""
         consumer = self.cluster.consumer(self.group)  # never subscribes, so it is no member
         try:
-            numbers = consumer.partitions_for_topic(self.topic) or ()
-            partitions = [TopicPartition(self.topic, number) for number in numbers]
-            starts = consumer.beginning_offsets(partitions, timeout_ms=ANSWER_MS)
-            done = {one: consumer.committed(one, timeout_ms=ANSWER_MS) for one in partitions}
+            return list(ask_standings(consumer, None, self.topic, ANSWER_MS).values())
         except KafkaError as error:
-            raise OSError(f"what group {self.group} has committed on {self.topic} cannot be read: {error}") from error
+            raise BrokerAwayError(
+                f"what group {self.group} has committed on {self.topic} cannot be read: {error}"
+            ) from error
         finally:
             consumer.close(autocommit=False)
-        return any((offset or 0) > starts[one] for one, offset in done.items())

@@ -1,11 +1,7 @@
 """A first start that needs a decision: a topic that is new, and a store that is not."""
 
 import logging
-from contextlib import closing
 from itertools import islice
-
-from kafka import TopicPartition
-from kafka.errors import KafkaError
 
 from mindstream.settings import Settings
 from stream.kafka.cluster import BrokerAwayError, Cluster, TopicLife
@@ -16,7 +12,6 @@ __all__ = ["check_first_start"]
 
 log = logging.getLogger(__name__)
 
-ANSWER_MS = 10_000
 SAMPLE = 1_000  # users who are looked at: a store that has none of a topic's among so many is another topic's
 
 
@@ -34,9 +29,9 @@ def check_first_start(cluster: Cluster, store: Store, settings: Settings) -> Non
     """
     if cluster.life:  # the embedded broker starts empty each time
         return
-    lives = _lives_in(store)
+    lives, claim = _lives_in(store), UpdaterClaim(cluster, settings, life="")
     if not lives:
-        _warn_of_lost_users(cluster, settings)
+        _warn_of_lost_users(claim, settings)
         return
     servers = cluster.bootstrap_servers
     found = f"the store holds users of {len(lives)} other topic{'s' * (len(lives) > 1)} (or of an earlier life of it)"
@@ -55,14 +50,14 @@ def check_first_start(cluster: Cluster, store: Store, settings: Settings) -> Non
             f"or MINDSTREAM_TOPIC is another than before. Updaters make no topic then; make it, and {decide}"
         ) from error
     life.close()
-    if life.id not in lives and not _has_committed(cluster, settings):
+    if life.id not in lives and not claim.has_begun():
         where = f"group {settings.group} has committed nothing on topic {settings.topic} of {servers}"
         raise ValueError(f"{where}, and {found}; {decide}")
 
 
-def _warn_of_lost_users(cluster: Cluster, settings: Settings) -> None:
+def _warn_of_lost_users(claim: UpdaterClaim, settings: Settings) -> None:
     """Log a warning if the group has committed events that a store without users cannot have."""
-    if UpdaterClaim(cluster, settings, life="").is_past_the_start():
+    if claim.is_past_the_start():
         log.warning(
             "the store has no users, and group %s has committed that it is past events that topic %s still has; if "
             "the users were lost (a folder that was deleted, another MINDSTREAM_HOME or MINDSTREAM_REDIS than before), "
@@ -75,16 +70,3 @@ def _lives_in(store: Store) -> set[str]:
     """Return the lives of the topics that some users of a store were last written from."""
     found, _ = read_readable(store, list(islice(store.users(), SAMPLE)))
     return {state.position.topic_life for state in found if state is not None}
-
-
-def _has_committed(cluster: Cluster, settings: Settings) -> bool:
-    """Tell whether the group has committed an offset on any partition of the topic."""
-    with closing(cluster.consumer(settings.group)) as consumer:  # never subscribes, so it is no member
-        try:
-            partitions = consumer.partitions_for_topic(settings.topic) or ()
-            return any(
-                consumer.committed(TopicPartition(settings.topic, number), timeout_ms=ANSWER_MS) is not None
-                for number in partitions
-            )
-        except KafkaError as error:
-            raise BrokerAwayError(f"what group {settings.group} has committed cannot be asked: {error}") from error
