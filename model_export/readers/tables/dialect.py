@@ -238,7 +238,8 @@ def _has_single_quotes(lines: Sequence[str], delimiter: str) -> bool:
     # Where a cell holds a delimiter, it is in pieces without quotes.
     whole = [row for row in plain[1:] if len(row) == len(cut[0])]
     quoted = any(all(re.fullmatch(r"\s*'.*'\s*", row[place]) for row in whole) for place in range(len(cut[0])))
-    return (quoted and bool(whole)) or {len(row) for row in plain} != widths
+    # A stray one joins lines, and all that it joins has one number of cells too.
+    return (quoted and bool(whole)) or ({len(row) for row in plain} != widths and len(cut) == len(plain))
 
 
 def _most_cells(rows: Sequence[Sequence[str]]) -> int:
