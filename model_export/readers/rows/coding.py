@@ -1,8 +1,8 @@
 """Rows of a log as integer codes: 17 bytes a behaviour, whatever its ids are."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -56,11 +56,6 @@ class CodedRows:
     event_type: pd.Categorical
     order: np.ndarray
     dropped: dict[str, int]
-
-    def with_losses(self, lost: Mapping[str, int]) -> "CodedRows":
-        """Return the rows with lines that were lost before there were rows: reason -> lines."""
-        together = {reason: lost.get(reason, 0) + self.dropped.get(reason, 0) for reason in (*lost, *self.dropped)}
-        return replace(self, dropped=together)
 
     def take(self, rows: np.ndarray) -> "CodedRows":
         """Return some of the rows, or all in another order; words without a row stay."""
