@@ -5,6 +5,7 @@ and kafka-python take murmur2, librdkafka (C, C++, Python, Go, .NET, Node) CRC32
 """
 
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 from kafka.partitioner import DefaultPartitioner, Partitioner
@@ -14,15 +15,15 @@ __all__ = ["partitioner_of"]
 
 def partitioner_of(name: str) -> Partitioner:
     """Make the partitioner that goes by a name of `Settings.partitioner`."""
-    return _PARTITIONERS[name]()
+    return _HashPartitioner(_HASHES[name]) if name in _HASHES else DefaultPartitioner()
 
 
 class _HashPartitioner(DefaultPartitioner):  # type: ignore[misc]  # kafka-python has no types
     """A partitioner of keys by a hash; a record without a key goes anywhere."""
 
-    def hash(self, key: bytes) -> int:
-        """Return the hash of a key, at least 0."""
-        raise NotImplementedError
+    def __init__(self, hash_of: Callable[[bytes], int]) -> None:
+        super().__init__()
+        self.hash_of = hash_of
 
     def partition(
         self,
@@ -37,26 +38,18 @@ class _HashPartitioner(DefaultPartitioner):  # type: ignore[misc]  # kafka-pytho
         if not serialized_key:
             return int(super().partition(topic, key, None, value, serialized_value, cluster))
         partitions = sorted(cluster.partitions_for_topic(topic))
-        return int(partitions[self.hash(serialized_key) % len(partitions)])
+        return int(partitions[self.hash_of(serialized_key) % len(partitions)])
 
 
-class _Crc32(_HashPartitioner):
-    """librdkafka's `consistent` and `consistent_random`."""
-
-    def hash(self, key: bytes) -> int:
-        """Return the CRC32 of a key."""
-        return zlib.crc32(key)
-
-
-class _Fnv1a(_HashPartitioner):
-    """Sarama's `HashPartitioner`, and librdkafka's `fnv1a` and `fnv1a_random`."""
-
-    def hash(self, key: bytes) -> int:
-        """Return the 32-bit FNV-1a of a key, taken as a signed number and made positive."""
-        found = 0x811C9DC5
-        for byte in key:
-            found = (found ^ byte) * 0x01000193 & 0xFFFFFFFF
-        return found if found < 1 << 31 else (1 << 32) - found
+def _fnv1a(key: bytes) -> int:
+    """Return the 32-bit FNV-1a of a key, taken as a signed number and made positive."""
+    found = 0x811C9DC5
+    for byte in key:
+        found = (found ^ byte) * 0x01000193 & 0xFFFFFFFF
+    return found if found < 1 << 31 else (1 << 32) - found
 
 
-_PARTITIONERS: dict[str, type[Partitioner]] = {"murmur2": DefaultPartitioner, "crc32": _Crc32, "fnv1a": _Fnv1a}
+_HASHES: dict[str, Callable[[bytes], int]] = {
+    "crc32": zlib.crc32,  # librdkafka's `consistent` and `consistent_random`
+    "fnv1a": _fnv1a,  # Sarama's `HashPartitioner`, and librdkafka's `fnv1a` and `fnv1a_random`
+}
