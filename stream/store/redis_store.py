@@ -22,8 +22,7 @@ __all__ = ["RedisStore"]
 
 # A user is a string: the state as bytes, which begin with the position that a write is compared with. So the script
 # reads a few bytes instead of unpacking all, and compares offsets as bytes: Lua's numbers are exact up to 2**53 only.
-# The versions before kept a hash of log, offset and state; the next write of the user replaces it. MSET is SET here, by
-# a name of its own, so that Redis's statistics tell writes of users from those of marks.
+# The versions before kept a hash of log, offset and state; the next write of the user replaces it.
 PUT = """
 local kind = redis.call('TYPE', KEYS[1])['ok']
 local same
@@ -40,7 +39,7 @@ end
 if not same then
     return 1
 end
-redis.call('MSET', KEYS[1], ARGV[4])
+redis.call('SET', KEYS[1], ARGV[4])
 if ARGV[5] ~= '' then
     redis.call('PEXPIREAT', KEYS[1], ARGV[5])
 end
