@@ -106,7 +106,7 @@ class Standing:
 def ask_standings(
     consumer: KafkaConsumer, admin: KafkaAdminClient | None, topic: str, within_ms: int
 ) -> dict[TopicPartition, Standing]:
-    """Ask the broker where a consumer's group stands on a topic; none if there is no such topic.
+    """Ask where a consumer's group stands on a topic; none if there is no such topic.
 
     Parameters
     ----------
