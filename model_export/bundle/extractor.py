@@ -19,6 +19,7 @@ from model_export.bundle.time_gaps import time_gaps
 __all__ = ["BEHAVIOURS", "OUTPUTS", "Capsules", "Extractor", "times_at"]
 
 BEHAVIOURS = 3_200  # of one run, with padding: they fit a core's cache, a run of more takes longer for each
+FEWEST = 2  # users of one run: a product of a matrix with one row is summed up in another order than with several
 SHORTEST = 8  # behaviours that a shorter history is padded to; with less, arithmetic units stay empty
 
 OUTPUTS = ("capsules", "interest_mask", "routing_weights")
@@ -88,8 +89,6 @@ class Extractor:
         self.bundle = bundle
         self.length = bundle.manifest.history_length
         self.lengths = _padded_lengths(self.session, self.length)
-        # One capsule of one user would be summed up in another order than several.
-        self.fewest = 2 if bundle.manifest.num_interests == 1 else 1
         self.reads_gaps = any(node.name == "gaps" for node in self.session.get_inputs())
         self.profile_rows = {
             name: {value: row for row, value in enumerate(values, start=1)}
@@ -198,7 +197,7 @@ class Extractor:
         length: int,
     ) -> _Routed:
         """Run the graph on some users, whose behaviours are padded to a length."""
-        counts = np.zeros(max(self.fewest, len(known)), dtype=np.int64)
+        counts = np.zeros(max(FEWEST, len(known)), dtype=np.int64)
         counts[: len(known)] = [len(item_rows) for item_rows, _ in known]
         mask = np.arange(length) < counts[:, None]  # (B, L)
         rows = np.zeros(mask.shape, dtype=np.int64)  # (B, L)

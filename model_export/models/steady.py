@@ -67,13 +67,7 @@ class SteadyExtractor(nn.Module):
         return unit_length(self.apply_maps(capsules)) * active[:, :, None], active, routing
 
     def apply_maps(self, capsules: Tensor) -> Tensor:
-        """Multiply each capsule (B, K, d) by the map of its slot.
-
-        The graph multiplies user by user: how a product over all users rounds depends on how many there are, and torch
-        alone would copy the maps for each of them.
-        """
-        if torch.onnx.is_in_onnx_export():
-            return (capsules[:, :, None, :] @ self.maps).squeeze(2)  # (B, K, 1, d) @ (K, d, d) -> (B, K, d)
+        """Multiply each capsule (B, K, d) by the map of its slot: one product a slot, over all users."""
         return (capsules.transpose(0, 1) @ self.maps).transpose(0, 1)  # (K, B, d) @ (K, d, d) -> (B, K, d)
 
     def pooling_weights(self, mask: Tensor, gaps: Tensor | None) -> Tensor:
