@@ -110,7 +110,7 @@ def to_bytes(state: UserState) -> bytes:
             times_ms[0] if times_ms else 0,
             *_packed(times_ms),
             history.event_ids if any(history.event_ids) else (),
-            dict(sorted(state.profile.items())),
+            dict(sorted(state.profile.items())) if state.profile else state.profile,
             state.profile_time_ms,
             state.forgotten_ms,
             capsules.model_version,

@@ -56,12 +56,13 @@ class History(msgspec.Struct, frozen=True, array_like=True, gc=False):
             return self
         if len(added) > 1:
             added.sort(key=key_of_event)
-        history = History(
-            (*self.item_ids, *[one.item_id for one in added]),
-            (*self.event_times_ms, *[one.event_time_ms for one in added]),
-            (*self.event_ids, *[one.event_id or "" for one in added]),
-        )
-        if self.item_ids and key_of_event(added[0]) < (self.event_times_ms[-1], self.event_ids[-1]):
+            columns = [(one.item_id, one.event_time_ms, one.event_id or "") for one in added]
+            item_ids, times_ms, event_ids = zip(*columns, strict=True)
+        else:  # the usual case, which has to be fast
+            [one] = added
+            item_ids, times_ms, event_ids = (one.item_id,), (one.event_time_ms,), (one.event_id or "",)
+        history = History(self.item_ids + item_ids, self.event_times_ms + times_ms, self.event_ids + event_ids)
+        if self.item_ids and (times_ms[0], event_ids[0]) < (self.event_times_ms[-1], self.event_ids[-1]):
             history = history._sorted()
         return history._last(most)
 
