@@ -110,8 +110,9 @@ class Applied(msgspec.Struct, frozen=True, gc=False):
     negative, undone : how many events were negative, and how many took one back.
     duplicates : how many more had an event_id that was there already.
     forgotten : how often the user was forgotten among them.
-    forgotten_before : how many events more are older than the forgetting. Where there are no others the state is as it
-        was, and is written once more so that its marker does not end while such events still come.
+    forgotten_before : how many events more are older than the forgetting, or were taken by it. Where there are no
+        others the state is as it was, and is written once more so that its marker does not end while such events still
+        come.
     """
 
     user_id: str
@@ -212,9 +213,9 @@ class _Sifted(msgspec.Struct, frozen=True, gc=False):
     position : of the last of them; the stored one where there are none.
     forgotten_ms : when the user was last forgotten, with them.
     events : to be applied, in their order: those since the last forget.
-    new : how many arrivals were new, forgets and what they took among them.
+    new : how many arrivals were new, forgets among them.
     forgets : how many of them were forgets.
-    late : how many more were published before the forgetting.
+    late : how many more were left out because a forgetting came after them.
     """
 
     position: Position | None
@@ -241,6 +242,8 @@ def _sift(state: UserState | None, arrivals: Iterable[Arrival]) -> _Sifted:
         else:
             if last is not None and event.event_time_ms <= forgotten_ms and not last.same_log(position):
                 continue
+            late += len(events)
+            new -= len(events)
             events, forgets, forgotten_ms = [], forgets + 1, max(forgotten_ms, event.event_time_ms)
         new, last = new + 1, position
     return _Sifted(last, forgotten_ms, events, new, forgets, late)

@@ -52,6 +52,13 @@ def test_a_forget_on_another_partition_is_read_before_older_events() -> None:
     assert (made.forgotten_before, made.events, made.forgotten, made.behaviours) == (3, 1, 0, ("d",))
 
 
+def test_what_a_forget_takes_of_its_own_batch_is_counted() -> None:
+    taken = [click(item, 0, offset, published=offset) for offset, item in enumerate("abc")]
+    made = apply("anna", None, [*taken, forget(0, 3, published=3), click("d", 0, 4, published=4)], LENGTH, RULE)
+    assert made is not None
+    assert (made.forgotten_before, made.events, made.forgotten, made.behaviours) == (3, 2, 1, ("d",))
+
+
 def test_what_is_older_alone_leaves_the_state_as_it_is() -> None:
     """But it is written once more, so that it is kept while such events still come."""
     state = after(forget(3, 0, published=50))
