@@ -50,6 +50,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "model_export.commands": ("mindstream", "model_export"),
     "stream.monitoring": ("mindstream",),
     "stream.kafka": ("mindstream", "stream.monitoring"),
+    "stream.kafka.group": ("mindstream", "stream.monitoring", "stream.kafka"),
     "stream.events": ("mindstream", _DATA, "stream.kafka"),
     "stream.store": ("mindstream", _BUNDLE, "stream.events"),
     "stream.transfer": (_BUNDLE, "stream.events", "stream.store"),

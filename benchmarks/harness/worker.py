@@ -29,7 +29,7 @@ from model_export.bundle.serving import FixedServing
 from stream.events.event import decode
 from stream.events.position import Position
 from stream.kafka.cluster import Cluster
-from stream.kafka.reader import MOST_RECORDS, POLL_MS
+from stream.kafka.group.reader import MOST_RECORDS, POLL_MS
 from stream.monitoring.observer import Observer
 from stream.store.lmdb_store import LmdbStore
 from stream.store.state import UserState

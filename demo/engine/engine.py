@@ -24,10 +24,11 @@ from model_export.readers import read_log
 from stream.events.event import Event
 from stream.events.position import Position
 from stream.events.producer import EventProducer
-from stream.kafka.cluster import Cluster, TopicLife
+from stream.kafka.cluster import Cluster
 from stream.kafka.connect import existing_cluster
 from stream.kafka.embedded_broker import EmbeddedBroker, running_embedded
-from stream.kafka.reader import POLL_MS
+from stream.kafka.group.reader import POLL_MS
+from stream.kafka.topic_life import TopicLife
 from stream.store.open_store import open_store, redis_address
 from stream.store.state import UserState
 from stream.updater.rest import LOOK_MS, Rest

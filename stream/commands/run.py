@@ -16,7 +16,7 @@ from model_export.bundle.trained_rule import warn_of_another_rule
 from stream.commands.signals import stop_on_signals
 from stream.commands.waiting import StoppedError, Waiting
 from stream.kafka.connect import any_cluster
-from stream.kafka.start import parse_start
+from stream.kafka.group.start import parse_start
 from stream.kafka.topics import warn_of_short_markers
 from stream.monitoring.health import Health
 from stream.monitoring.metrics import Metrics

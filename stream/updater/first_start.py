@@ -4,7 +4,8 @@ import logging
 from itertools import islice
 
 from mindstream.settings import Settings
-from stream.kafka.cluster import BrokerAwayError, Cluster, TopicLife
+from stream.kafka.cluster import BrokerAwayError, Cluster
+from stream.kafka.topic_life import TopicLife
 from stream.store.contract import Store, read_readable
 from stream.updater.claimant import UpdaterClaim
 

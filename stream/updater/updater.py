@@ -2,14 +2,14 @@
 
 One batch goes this way, see `Updater.step` and `Updater.finish`:
 
-    1. poll        records from Kafka                        stream/kafka/reader.py
+    1. poll        records from Kafka                        stream/kafka/group/reader.py
     2. decode      events by user, and dead letters          stream/updater/pending_batch.py
     3. apply       events to the stored histories            stream/store/state.py
     4. encode      histories to capsules                     model_export/bundle/extractor.py
     5. write       states, each over the one it came from    stream/store/contract.py
     6. publish     dead letters                              stream/dead_letters/writer.py
     7. publish     interest updates, where they are wanted   stream/updater/interest_updates.py
-    8. commit      offsets                                   stream/kafka/commits.py
+    8. commit      offsets                                   stream/kafka/group/commits.py
 
 Offsets are committed last. A crash before that replays the events; the Position in each user's state tells those that
 were applied already, so the replay changes nothing. A state is written only over the one that it was made from: a user
@@ -37,8 +37,8 @@ from stream.dead_letters.writer import LetterWriter
 from stream.events.event import Forget
 from stream.kafka.batch import RecordBatch
 from stream.kafka.cluster import Cluster
+from stream.kafka.group.reader import POLL_MS, EventReader
 from stream.kafka.outbox import Outbox
-from stream.kafka.reader import POLL_MS, EventReader
 from stream.monitoring.health import Health
 from stream.monitoring.metrics import Metrics
 from stream.monitoring.observer import Observer

@@ -16,7 +16,7 @@ from model_export.bundle.registry import Registry
 from stream.commands.waiting import may_come_back
 from stream.events.event import encode
 from stream.kafka.cluster import BrokerAwayError
-from stream.kafka.start import parse_start
+from stream.kafka.group.start import parse_start
 from stream.store.lmdb_store import LmdbStore
 from stream.updater.first_start import check_first_start
 from testbed.java_broker import free_ports

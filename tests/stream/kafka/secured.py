@@ -14,7 +14,7 @@ from mindstream.settings import Settings
 from stream.events.event import Event, decode
 from stream.events.producer import EventProducer
 from stream.kafka.cluster import Cluster
-from stream.kafka.reader import EventReader
+from stream.kafka.group.reader import EventReader
 from stream.monitoring.metrics import Metrics
 from stream.monitoring.observer import Observer
 from testbed import kafka_jars, system_packages

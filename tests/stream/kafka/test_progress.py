@@ -21,8 +21,8 @@ PARTITION = 2  # to which all records of this file go
 
 @pytest.fixture
 def watched(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stream.kafka.reader.WATCH_S", 0.2)
-    monkeypatch.setattr("stream.kafka.reader.LIFE_CHECK_S", 0.2)
+    monkeypatch.setattr("stream.kafka.group.reader.WATCH_S", 0.2)
+    monkeypatch.setattr("stream.kafka.group.reader.LIFE_CHECK_S", 0.2)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from stream.kafka.cluster import TopicLife
+from stream.kafka.topic_life import TopicLife
 from testbed.stream_process import wait_until
 from tests.support.updater_world import World, work
 

@@ -24,7 +24,7 @@ from stream.events.event import Event, Forget, decode, encode
 from stream.events.position import Position
 from stream.kafka.batch import RecordBatch
 from stream.kafka.cluster import Cluster
-from stream.kafka.reader import LIFE_CHECK_S
+from stream.kafka.group.reader import LIFE_CHECK_S
 from stream.monitoring.metrics import STALLS
 from stream.monitoring.observer import PARTS, Observer
 from stream.store.codec import to_bytes
@@ -282,7 +282,7 @@ def test_one_who_slept_asks_before_writing(world: World, monkeypatch: pytest.Mon
 def test_one_who_only_was_slow_goes_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     slow = world.updater()
     work(slow, slow.reader.ready.is_set)
-    monkeypatch.setattr("stream.kafka.reader.SURELY_OURS_S", 0.0)  # it asks each time
+    monkeypatch.setattr("stream.kafka.group.reader.SURELY_OURS_S", 0.0)  # it asks each time
     world.publish(world.clicks("anna", 1, 2))
     apply_all(slow, 2)
     assert world.committed() == 2
@@ -316,7 +316,7 @@ def test_a_user_is_forgotten(world: World) -> None:
 def test_a_partition_that_stands_still_is_noticed(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("stream.kafka.reader.WATCH_S", 0.1)
+    monkeypatch.setattr("stream.kafka.group.reader.WATCH_S", 0.1)
     updater = world.updater()
     work(updater, updater.reader.ready.is_set)
     updater.reader.watchdog.patience_s = 0.5
@@ -564,7 +564,7 @@ def test_of_two_with_the_same_name_the_first_ends(world: World) -> None:
 def test_a_broker_that_does_not_answer_is_trouble(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     updater = world.updater()
     work(updater, updater.reader.ready.is_set)
-    monkeypatch.setattr("stream.kafka.reader.WATCH_S", 0.0)
+    monkeypatch.setattr("stream.kafka.group.reader.WATCH_S", 0.0)
 
     def silent(*_: object, **__: object) -> None:
         raise KafkaTimeoutError("silence")
@@ -690,7 +690,7 @@ def test_a_join_that_is_forgotten_is_made_again(world: World, monkeypatch: pytes
         admin.create_partitions({world.topic: PARTITIONS + 2})
     updater.reader.consumer.topics()  # so that it knows of them at once, and not in some seconds
     monkeypatch.setattr("stream.updater.updater.POLL_MS", 1)
-    monkeypatch.setattr("stream.kafka.reader.JOINED_WITHIN_S", 1.0)
+    monkeypatch.setattr("stream.kafka.group.reader.JOINED_WITHIN_S", 1.0)
     work(updater, lambda: len(updater.reader.partitions()) == PARTITIONS + 2, "it has all partitions")
     world.publish(click for number in range(20) for click in world.clicks(f"user-{number}", number))
     apply_all(updater, 20)

@@ -2,8 +2,8 @@
 
 from kafka import TopicPartition
 
+from stream.kafka.group.watchdog import Watchdog
 from stream.kafka.progress import Progress
-from stream.kafka.watchdog import Watchdog
 
 ONE, TWO = TopicPartition("events", 1), TopicPartition("events", 2)
 

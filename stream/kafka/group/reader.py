@@ -28,12 +28,13 @@ from kafka.structs import MemberState, OffsetAndMetadata
 
 from mindstream.settings import Settings
 from stream.kafka.batch import RecordBatch
-from stream.kafka.cluster import Cluster, TopicLife
-from stream.kafka.commits import ANSWER_MS, Commits
+from stream.kafka.cluster import Cluster
 from stream.kafka.fetch.tolerant_fetch import HeldError
+from stream.kafka.group.commits import ANSWER_MS, Commits
+from stream.kafka.group.start import seek_to_start
+from stream.kafka.group.watchdog import Watchdog
 from stream.kafka.progress import OpenTransactions, Progress, ask_progress, partition_names
-from stream.kafka.start import seek_to_start
-from stream.kafka.watchdog import Watchdog
+from stream.kafka.topic_life import TopicLife
 from stream.monitoring.metrics import Metrics
 from stream.monitoring.observer import Observer
 

@@ -9,7 +9,7 @@ from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 from kafka.errors import CommitFailedError, KafkaError, KafkaTimeoutError, RebalanceInProgressError
 
 from stream.kafka.cluster import Cluster
-from stream.kafka.commits import Commits
+from stream.kafka.group.commits import Commits
 from testbed.real_kafka import RealKafka
 from testbed.stream_process import wait_until
 
@@ -53,7 +53,7 @@ def at(offset: int) -> OffsetAndMetadata:
 
 
 def test_a_commit_waits_its_time_after_the_one_before(group: Group, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stream.kafka.commits.EVERY_S", 1_000.0)
+    monkeypatch.setattr("stream.kafka.group.commits.EVERY_S", 1_000.0)
     group.commits.add({group.first: at(1)})
     group.settle()
     group.commits.add({group.first: at(2)})
@@ -96,7 +96,7 @@ def test_what_the_broker_did_not_take_is_tried_again(
     """Also without anything new: the topic may be quiet."""
     group.commits.pending = {group.first: at(2), group.second: at(1)}
     group.commits.sent = {group.first: at(1), group.second: at(1)}
-    with caplog.at_level(logging.WARNING, logger="stream.kafka.commits"):
+    with caplog.at_level(logging.WARNING, logger="stream.kafka.group.commits"):
         group.commits.answered(group.commits.sent, {}, error)
     assert "offsets not committed" in caplog.text
     assert group.commits.pending == {group.first: at(2), group.second: at(1)}
