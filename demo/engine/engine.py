@@ -151,7 +151,7 @@ class Engine:
 
         Apache Kafka answers a fetch when there is something, so there waiting costs nothing.
         """
-        resting = self.cluster.life is not None and self.rest.is_due() and not updater.reader.is_joining()
+        resting = self.cluster.life is not None and self.rest.is_due() and not updater.reader.membership.is_joining()
         updater.step(LOOK_MS if resting else POLL_MS)
         updater.tell_health()
         if resting:

@@ -1,1 +1,1 @@
-"""Kafka: the cluster, the way in, the reader of the group and its commits."""
+"""Kafka: the cluster, its topics, the ways in and out; the group that reads, the fetching, the credentials."""

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from functools import partial
 
 from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError, KafkaTimeoutError
 from kafka.structs import OffsetAndMetadata
 
 __all__ = ["ANSWER_MS", "Commits"]
@@ -50,6 +51,25 @@ class Commits:
         self.reached.update({one: offset.offset for one, offset in offsets.items()})
         self.send_pending()
 
+    def add_passed(self) -> None:
+        """Commit the positions of all partitions, also over offsets that hold no event.
+
+        All before them must be done.
+
+        Raises
+        ------
+        KafkaError
+            If a position is not known, for the reason of which the reader's `poll` takes care.
+        """
+        try:
+            positions = {one: self.consumer.position(one, timeout_ms=0) for one in self.consumer.assignment()}
+        except KafkaTimeoutError:  # of a partition that came just now
+            return
+        # A position may be before what was reached for a while, see `TolerantConsumer`.
+        passed = {one: at for one, at in positions.items() if at is not None and at > self.reached.get(one, -1)}
+        if passed:
+            self.add({one: OffsetAndMetadata(at, "", -1) for one, at in passed.items()})
+
     def send_pending(self) -> None:
         """Send what is pending, if it is time and the broker has answered the last commit.
 
@@ -91,6 +111,22 @@ class Commits:
         """
         self.reached = {**committed, **self.reached}
 
+    def read_notes(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, str]:
+        """Return what was committed last beside the offsets of these partitions.
+
+        A partition of which that is not known is left out.
+        """
+        try:
+            found = {
+                one: self.consumer.committed(one, metadata=True, timeout_ms=ANSWER_MS) for one in sorted(partitions)
+            }
+        except KafkaError as error:
+            log.debug("what was noted of %s cannot be read: %s", sorted(partitions), error)
+            return {}
+        known = {one: committed for one, committed in found.items() if committed is not None}
+        self.know({one: committed.offset for one, committed in known.items()})
+        return {one: committed.metadata for one, committed in known.items()}
+
     def note(self, partitions: Collection[TopicPartition], text: str) -> None:
         """Commit a note beside the offsets of these partitions, soon and from now on."""
         self.notes.update(dict.fromkeys(partitions, text))
@@ -113,3 +149,15 @@ class Commits:
         if everything:
             self.consumer.commit(dict(everything), timeout_ms=ANSWER_MS)
             self._note_committed(everything)
+
+    def try_finish(self) -> bool:
+        """Commit everything and wait for it; tell whether it is committed.
+
+        If not, it is tried again later.
+        """
+        try:
+            self.finish()
+        except KafkaError as error:
+            log.warning("offsets not committed: %s; until they are, the events may be read again", error)
+            return False
+        return True

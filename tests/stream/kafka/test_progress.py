@@ -21,8 +21,8 @@ PARTITION = 2  # to which all records of this file go
 
 @pytest.fixture
 def watched(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stream.kafka.group.reader.WATCH_S", 0.2)
-    monkeypatch.setattr("stream.kafka.group.reader.LIFE_CHECK_S", 0.2)
+    monkeypatch.setattr("stream.kafka.group.progress_watch.WATCH_S", 0.2)
+    monkeypatch.setattr("stream.kafka.group.life_watch.LIFE_CHECK_S", 0.2)
 
 
 @contextmanager
@@ -77,7 +77,7 @@ def test_a_transaction_is_noted_at_once_and_logged_after_long(caplog: pytest.Log
 def test_an_open_transaction_is_lag_and_no_reason_to_join_again(world: World, watched: None) -> None:
     updater = world.updater()
     work(updater, updater.reader.ready.is_set)
-    updater.reader.watchdog.patience_s = updater.reader.watchdog.patience_polls = 0
+    updater.reader.watch.watchdog.patience_s = updater.reader.watch.watchdog.patience_polls = 0
     with transactional(world) as producer:
         producer.begin_transaction()
         send(world, producer, *range(20))
@@ -160,7 +160,7 @@ def test_a_topic_that_is_gone_is_said_and_stays_gone(
     work(updater, lambda: updater.counts["applied"] == 2)
     with caplog.at_level(logging.ERROR):
         world.delete()
-        work(updater, lambda: not updater.reader.partitions() and not updater.reader.is_joining())
+        work(updater, lambda: not updater.reader.partitions() and not updater.reader.membership.is_joining())
         for _ in range(20):
             updater.step()
     updater.tell_health()

@@ -24,7 +24,7 @@ from stream.events.event import Event, Forget, decode, encode
 from stream.events.position import Position
 from stream.kafka.batch import RecordBatch
 from stream.kafka.cluster import Cluster
-from stream.kafka.group.reader import LIFE_CHECK_S
+from stream.kafka.group.life_watch import LIFE_CHECK_S
 from stream.monitoring.metrics import STALLS
 from stream.monitoring.observer import PARTS, Observer
 from stream.store.codec import to_bytes
@@ -247,7 +247,7 @@ def test_a_topic_made_again_while_the_store_is_out_of_order(world: World, tmp_pa
         work(updater, lambda: updater.counts["stalls"] >= 1 and len(updater.pending.batch.records) == 10)
         world.make_again()
         world.publish(world.clicks("anna", 20, 21, first=10))
-        updater.reader.life_checked -= LIFE_CHECK_S
+        updater.reader.life_watch.checked -= LIFE_CHECK_S
         work(updater, lambda: updater.counts["stalls"] >= 3)
         full.works = True
         apply_all(updater, 12)
@@ -272,7 +272,7 @@ def test_one_who_slept_asks_before_writing(world: World, monkeypatch: pytest.Mon
     other = world.updater()
     apply_all(other, 2)
     before = world.stored_bytes()
-    monkeypatch.setattr(sleeper.reader, "sure", 0.0)
+    monkeypatch.setattr(sleeper.reader.membership, "sure", 0.0)
     sleeper.finish(sleeper.decode(RecordBatch(arrived)))
     assert (sleeper.counts["applied"], world.stored_bytes()) == (0, before)
     world.publish(world.clicks("anna", 3, first=2))
@@ -282,7 +282,7 @@ def test_one_who_slept_asks_before_writing(world: World, monkeypatch: pytest.Mon
 def test_one_who_only_was_slow_goes_on(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     slow = world.updater()
     work(slow, slow.reader.ready.is_set)
-    monkeypatch.setattr("stream.kafka.group.reader.SURELY_OURS_S", 0.0)  # it asks each time
+    monkeypatch.setattr("stream.kafka.group.membership.SURELY_OURS_S", 0.0)  # it asks each time
     world.publish(world.clicks("anna", 1, 2))
     apply_all(slow, 2)
     assert world.committed() == 2
@@ -316,10 +316,10 @@ def test_a_user_is_forgotten(world: World) -> None:
 def test_a_partition_that_stands_still_is_noticed(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("stream.kafka.group.reader.WATCH_S", 0.1)
+    monkeypatch.setattr("stream.kafka.group.progress_watch.WATCH_S", 0.1)
     updater = world.updater()
     work(updater, updater.reader.ready.is_set)
-    updater.reader.watchdog.patience_s = 0.5
+    updater.reader.watch.watchdog.patience_s = 0.5
     updater.reader.consumer.pause(*updater.reader.partitions())  # nobody means to: as if it were stuck
     world.publish(world.clicks("anna", 1, 2))
     with caplog.at_level(logging.ERROR):
@@ -463,8 +463,8 @@ def test_one_who_slept_after_writing_announces_what_is_stored(world: World, upda
     class Slept(LmdbStore):
         def put_many(self, states: Iterable[UserState], read: Mapping[str, Position | None] = {}) -> set[str]:
             refused = super().put_many(states, read)
-            if updater.reader.sure:
-                updater.reader.sure = 0.0
+            if updater.reader.membership.sure:
+                updater.reader.membership.sure = 0.0
                 theirs.append(overtake(self, "anna"))
             return refused
 
@@ -564,7 +564,7 @@ def test_of_two_with_the_same_name_the_first_ends(world: World) -> None:
 def test_a_broker_that_does_not_answer_is_trouble(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     updater = world.updater()
     work(updater, updater.reader.ready.is_set)
-    monkeypatch.setattr("stream.kafka.group.reader.WATCH_S", 0.0)
+    monkeypatch.setattr("stream.kafka.group.progress_watch.WATCH_S", 0.0)
 
     def silent(*_: object, **__: object) -> None:
         raise KafkaTimeoutError("silence")
@@ -622,7 +622,7 @@ def test_a_topic_made_again_while_running(world: World, events: int, caplog: pyt
     apply_all(updater, 10)
     world.make_again()
     if events > 10:  # else the old offset is beyond the new end, which is noticed before the next check
-        updater.reader.life_checked -= LIFE_CHECK_S
+        updater.reader.life_watch.checked -= LIFE_CHECK_S
     with caplog.at_level(logging.WARNING):
         updater.step()
         world.publish(world.clicks("anna", *range(events), first=10))
@@ -690,7 +690,7 @@ def test_a_join_that_is_forgotten_is_made_again(world: World, monkeypatch: pytes
         admin.create_partitions({world.topic: PARTITIONS + 2})
     updater.reader.consumer.topics()  # so that it knows of them at once, and not in some seconds
     monkeypatch.setattr("stream.updater.updater.POLL_MS", 1)
-    monkeypatch.setattr("stream.kafka.group.reader.JOINED_WITHIN_S", 1.0)
+    monkeypatch.setattr("stream.kafka.group.membership.JOINED_WITHIN_S", 1.0)
     work(updater, lambda: len(updater.reader.partitions()) == PARTITIONS + 2, "it has all partitions")
     world.publish(click for number in range(20) for click in world.clicks(f"user-{number}", number))
     apply_all(updater, 20)
@@ -760,7 +760,7 @@ def test_an_updater_thought_dead_changes_nothing(
         world.publish(world.clicks("anna", 2, 3, first=2))
         apply_all(quick, 4)
         if slept:
-            slow.reader.sure = 0.0
+            slow.reader.membership.sure = 0.0
 
     late_store.meanwhile = overtake
     with caplog.at_level(logging.WARNING):
@@ -783,7 +783,7 @@ def test_events_of_a_user_on_two_partitions_are_all_kept(world: World, late_stor
     def settled() -> bool:
         second.step()
         shares = {len(one.reader.partitions()) for one in both}
-        return shares == {PARTITIONS // 2} and not any(one.reader.is_joining() for one in both)
+        return shares == {PARTITIONS // 2} and not any(one.reader.membership.is_joining() for one in both)
 
     work(first, settled, "the partitions are shared")
     ours, theirs = (min(one.partition for one in each.reader.partitions()) for each in both)
