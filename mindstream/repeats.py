@@ -11,8 +11,8 @@ __all__ = ["Repeats"]
 
 # Whatever a client of Kafka says, in many words and several times a second, while one broker is away.
 AWAY = re.compile(
-    r"KafkaConnectionError|NodeNotReadyError|KafkaTimeoutError|RequestTimedOut|ECONN|Connection reset|Broken pipe"
-    r"|socket disconnected|No node available|CoordinatorNotAvailable",
+    r"ConnectionError|TimeoutError|NodeNotReadyError|RequestTimedOut|CoordinatorNotAvailable|No node available|ECONN"
+    r"|Connection ?(reset|refused|aborted)|Broken ?pipe|timed out|No route to host|socket disconnected",
     re.IGNORECASE,
 )
 
@@ -29,7 +29,8 @@ class Repeats(logging.Filter):
     """A filter, for a handler, that lets few of the lines of one library through.
 
     Lines are of one kind where they are made of the same words but for the values in them; so are all that say that
-    a broker cannot be reached. What is let through after others were left out says how many.
+    a broker cannot be reached, in the line or in the exception that it shows. What is let through after others were
+    left out says how many. An exception of sockets or files stands in the line, without its traceback.
 
     Parameters
     ----------
@@ -48,15 +49,20 @@ class Repeats(logging.Filter):
         """Tell whether a line is let through; those of other libraries are."""
         if not super().filter(record):
             return True
-        is_away = AWAY.search(record.getMessage()) is not None
+        error = record.exc_info[1] if record.exc_info else None
+        is_away = AWAY.search(f"{record.getMessage()} {_words_of(error)}") is not None
         with self.lock:
             left_out = self._left_out("away" if is_away else (record.name, record.msg))
         if left_out is None:
             return False
-        if is_away:
-            record.exc_info = record.exc_text = None  # a traceback of sockets
+        said = record.getMessage()
+        if error is not None and (is_away or isinstance(error, OSError)):  # a traceback of sockets
+            record.exc_info = record.exc_text = None
+            said += f" ({_words_of(error)})"
         if left_out:
-            record.msg, record.args = f"{record.getMessage()} ({left_out} lines like this one were left out)", ()
+            said += f" ({left_out} lines like this one were left out)"
+        if said != record.getMessage():
+            record.msg, record.args = said, ()
         return True
 
     def _left_out(self, kind: Hashable) -> int | None:
@@ -71,3 +77,8 @@ class Repeats(logging.Filter):
             return None
         self.kinds[kind] = _Kind(now)
         return known.left_out if known else 0
+
+
+def _words_of(error: BaseException | None) -> str:
+    """Write an exception as its traceback ends; nothing where there is none."""
+    return "" if error is None else f"{type(error).__name__}: {error}".removesuffix(": ")
