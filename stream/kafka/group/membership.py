@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import KafkaError
+from kafka.errors import InvalidRequestError, KafkaError
 from kafka.structs import MemberState, OffsetAndMetadata
 
 from mindstream.settings import Settings
@@ -21,6 +21,17 @@ JOINED_WITHIN_S = 15.0
 SURELY_OURS_S = 8.0  # below the session timeout: nobody is given the partitions of one who was awake so recently
 
 
+class _GroupChanging(logging.Filter):
+    """A filter that leaves out the client's error where a group is just changing, which `join_changed` says."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Tell whether a line is about anything else."""
+        return not (isinstance(record.args, tuple) and any(isinstance(one, InvalidRequestError) for one in record.args))
+
+
+CHANGING = _GroupChanging()
+
+
 class Membership:
     """The place of a consumer in its group.
 
@@ -33,6 +44,7 @@ class Membership:
     def __init__(self, consumer: KafkaConsumer, commits: Commits, listener: Rebalances, settings: Settings) -> None:
         self.consumer, self.commits, self.listener, self.settings = consumer, commits, listener, settings
         self.joined = self.sure = time.monotonic()
+        logging.getLogger("kafka.coordinator").addFilter(CHANGING)  # once, however often it is added
 
     def join(self) -> None:
         """Join the group with the next polls."""
@@ -52,6 +64,14 @@ class Membership:
         elif time.monotonic() - self.joined > JOINED_WITHIN_S:
             log.warning("group %s was not joined within %.0f s; trying again", self.settings.group, JOINED_WITHIN_S)
             self.join_again()
+
+    def join_changed(self) -> None:
+        """Join a group again that was changing while we joined.
+
+        So the embedded broker answers with an InvalidRequestError, where others say that it is rebalancing.
+        """
+        log.info("group %s is changing; joining it again", self.settings.group)
+        self.join_again()
 
     def join_again(self) -> None:
         """Leave the group and join it again.

@@ -150,7 +150,7 @@ class EventReader:
             self.reset.after(error)
             return []
         except InvalidRequestError:  # how the embedded broker answers one who joins a group that is just changing
-            self.membership.join_again()
+            self.membership.join_changed()
             return []
         except (RetriableError, SaslAuthenticationFailedError) as error:  # a token may end on its way, a secret change
             self.contact.lost(f"{self.settings.topic} cannot be read: {error}")

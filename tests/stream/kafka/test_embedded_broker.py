@@ -225,7 +225,9 @@ def test_the_broker_gone_the_brake_says_so(tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.slow
-def test_a_second_updater_joins_while_the_first_one_works(bundle: Bundle, tmp_path: Path) -> None:
+def test_a_second_updater_joins_while_the_first_one_works(
+    bundle: Bundle, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     users = [f"user-{number}" for number in range(12)]
     with (
         EmbeddedBroker(tmp_path / "state") as broker,
@@ -243,6 +245,7 @@ def test_a_second_updater_joins_while_the_first_one_works(bundle: Bundle, tmp_pa
 
         wait_until(applied, "all events are applied", within_s=480)  # that broker's groups take their time
         assert sorted({*one.users(), *other.users()}) == sorted(users)
+    assert [line for line in caplog.messages if "SyncGroup" in line] == []  # the client's word for a changing group
 
 
 @contextmanager
