@@ -11,7 +11,7 @@ from kafka.errors import KafkaError, UnknownTopicOrPartitionError
 from mindstream.settings import Settings
 from stream.kafka.cluster import Cluster
 
-__all__ = ["FOR_EVER_MS", "check_topic", "kept_ms", "warn_of_short_markers"]
+__all__ = ["FOR_EVER_MS", "check_topic", "is_gone", "kept_ms", "warn_of_short_markers"]
 
 log = logging.getLogger(__name__)
 
@@ -26,20 +26,41 @@ def check_topic(cluster: Cluster, topic: str) -> None:
 
     The embedded broker makes a topic when it is asked for, so there every topic is.
     """
+    try:
+        gone = is_gone(cluster, topic, KNOWN_WITHIN_S)
+    except KafkaError as error:
+        raise OSError(f"the broker does not say whether there is a topic {topic}: {error}") from error
+    if gone:
+        raise OSError(
+            f"there is no topic {topic} on {cluster.bootstrap_servers}; is MINDSTREAM_TOPIC right? Where updaters have "
+            "read it before, it was deleted, and nobody makes it again but you: with as many partitions as it had "
+            f"(`kafka-topics.sh --create --topic {topic} --partitions N`), and updaters go on. Where all is new, the "
+            "first updater makes it (`mindstream stream run`)"
+        )
+
+
+def is_gone(cluster: Cluster, topic: str, known_within_s: float = 0.0) -> bool:
+    """Tell whether the broker says that there is no such topic.
+
+    Parameters
+    ----------
+    known_within_s : how long to ask again: not every broker knows a topic at once that was just made.
+
+    Raises
+    ------
+    OSError, KafkaError
+        If the broker cannot be asked, or refuses the answer.
+    """
     if cluster.life:
-        return
-    deadline = time.monotonic() + KNOWN_WITHIN_S
+        return False
+    deadline = time.monotonic() + known_within_s
     admin = cluster.admin()
     try:
         while admin.describe_topics([topic])[0]["error_code"] == UnknownTopicOrPartitionError.errno:
             if time.monotonic() > deadline:
-                raise OSError(
-                    f"there is no topic {topic} on {cluster.bootstrap_servers}; is MINDSTREAM_TOPIC right? "
-                    "The first updater makes it (`mindstream stream run`)"
-                )
+                return True
             time.sleep(0.1)
-    except KafkaError as error:
-        raise OSError(f"the broker does not say whether there is a topic {topic}: {error}") from error
+        return False
     finally:
         admin.close()
 

@@ -12,6 +12,8 @@ from stream.dead_letters.writer import DeadLetter
 from stream.events.event import BadEventError
 from tests.support.updater_world import World, work
 
+MANY = 30  # at ten seconds for each of them, a test would take too long
+
 
 def allow(world: World, topic: str, most_bytes: int) -> None:
     with world.kafka.admin() as admin:
@@ -52,6 +54,25 @@ def test_only_headers_fit(world: World) -> None:
     assert letter.truncated == 90_400
     assert letter.reason == "json"
     assert len(letter.error) == 100
+
+
+def test_a_topic_that_is_gone_is_said_and_written_to_once_it_is_made_again(world: World) -> None:
+    """However many letters wait, none of them waits for the topic by itself."""
+    topic, updater = world.settings.dead_letter_topic, world.updater()
+    world.send([(b"anna", b"{")])
+    work(updater, lambda: updater.counts["dead_letter"] == 1)  # the client knows the topic
+    with world.kafka.admin() as admin:
+        admin.delete_topics([topic])
+    world.send([(b"anna", b"{")] * MANY)
+    work(updater, lambda: updater.trouble is not None)
+    said = f"topic {topic} is gone from {world.kafka.bootstrap_servers}; make it again, or restart an updater, which"
+    for _ in range(2):  # one whose client knows it, and one of a new client
+        assert said in str(updater.trouble)
+        updater.step()
+    world.cluster.ensure_topics([topic], partitions=1)
+    work(updater, lambda: updater.counts["dead_letter"] == 1 + MANY)
+    assert len(world.kafka.records(topic)) == MANY
+    assert updater.trouble is None
 
 
 def test_sizes_and_the_topic_are_settings(world: World) -> None:

@@ -1,5 +1,6 @@
 """The updater on a real Kafka: every event is applied once, whatever fails, and nothing is committed too early."""
 
+import io
 import json
 import logging
 import threading
@@ -17,6 +18,7 @@ from kafka.errors import KafkaTimeoutError, RebalanceInProgressError
 from msgspec import structs
 from msgspec.structs import replace
 
+from mindstream.repeats import Repeats
 from model_export.bundle.bundle import Bundle
 from stream.dead_letters.letter_log import NAMED
 from stream.dead_letters.writer import KEPT_BYTES
@@ -899,7 +901,7 @@ def test_one_who_stops_while_the_group_changes_waits_to_commit(world: World, mon
 
     monkeypatch.setattr(commits, "send_pending", lambda: None)  # nothing is committed before the end
     monkeypatch.setattr(commits, "finish", changing)
-    monkeypatch.setattr(updater.reader, "is_joining", lambda: tries < 3)
+    monkeypatch.setattr(updater.reader.membership, "is_joining", lambda: tries < 3)
 
     def applied() -> bool:
         updater.step()
@@ -911,20 +913,37 @@ def test_one_who_stops_while_the_group_changes_waits_to_commit(world: World, mon
     assert (tries, world.committed()) == (3, 3)
 
 
-def test_after_an_outage_it_goes_on(world: World, caplog: pytest.LogCaptureFixture) -> None:
+@contextmanager
+def logged_as_by_commands() -> Iterator[io.StringIO]:
+    """What is logged from here on at the level of errors, by the client of Kafka as commands show it."""
+    handler = logging.StreamHandler(io.StringIO())
+    handler.setLevel(logging.ERROR)
+    handler.setFormatter(logging.Formatter("%(name)s: %(message)s"))
+    handler.addFilter(Repeats("kafka"))
+    logging.getLogger().addHandler(handler)
+    try:
+        yield handler.stream
+    finally:
+        logging.getLogger().removeHandler(handler)
+
+
+def test_after_an_outage_it_goes_on(world: World) -> None:
     if not world.kafka.can_restart:
         pytest.skip("only a broker that was started here can be killed")
     world.publish(world.clicks("anna", 0))
     updater = world.updater()
     apply_all(updater, 1)
-    world.kafka.kill()
-    for _ in range(3):
-        updater.step()
-    world.kafka.restart()
-    world.publish(world.clicks("anna", 1, first=1))
-    apply_all(updater, 2)
+    with logged_as_by_commands() as said:
+        world.kafka.kill()
+        for _ in range(3):
+            updater.step()
+        world.kafka.restart()
+        world.publish(world.clicks("anna", 1, first=1))
+        apply_all(updater, 2)
     assert world.history("anna") == [0, 1]
     assert updater.counts["replayed"] == 0
+    lines = said.getvalue().splitlines()
+    assert [line.split(".")[0] for line in lines] in (["kafka"], ["kafka", "kafka"]), lines
 
 
 def test_a_failed_start_leaves_nothing_open(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
