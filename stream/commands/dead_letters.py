@@ -35,21 +35,30 @@ def list_letters(
     limit: Annotated[int | None, typer.Option(help="Show the first letters only.", min=1)] = None,
     reason: Annotated[str, typer.Option(help=f"Only these: {', '.join(REASONS)}.")] = "",
 ) -> None:
-    """List every dead letter on the topic: where it came from and what is wrong."""
+    """List every dead letter on the topic: where it came from and what is wrong.
+
+    Where a record was read again, from offsets of before or after a crash,
+    its later letters are marked as copies.
+    """
     if reason not in ("", *REASONS):
         raise ValueError(f"--reason is {reason!r}; right is one of {', '.join(REASONS)}")
     reasons: Counter[str] = Counter()
+    copies, first = 0, dict[tuple[str, int | None], str]()  # record -> its first letter
     with _on_the_topic(reachable_cluster()) as letters:
         for letter in letters:
             if reason not in ("", letter.reason):
                 continue
-            print(to_line(letter) if as_json else _text_of(letter))
+            place = first.setdefault(letter.record, letter.place)
+            copy_of = place if place != letter.place else None
+            print(to_line(letter, copy_of) if as_json else _text_of(letter, copy_of))
             reasons[letter.reason or "unknown"] += 1
+            copies += copy_of is not None
             if reasons.total() == limit:
                 break
     if not as_json and reasons:
         by_reason = ", ".join(f"{count:,} {printable(one)}" for one, count in reasons.most_common())
-        print(f"{_letters_of(reasons.total())}: {by_reason}")
+        again = f"; {copies:,} of them copies: their records were read again" if copies else ""
+        print(f"{_letters_of(reasons.total())}: {by_reason}{again}")
 
 
 @contextmanager
@@ -61,7 +70,7 @@ def _on_the_topic(cluster: Cluster) -> Iterator[Iterable[Letter]]:
     topic = settings.load().dead_letter_topic
     with DeadLetterTopic(cluster, topic) as found:
         if not found.bounds:
-            print(f"there is no topic {topic}; the first updater makes it", file=sys.stderr)
+            print(f"there is no topic {topic}; updaters make it when they start", file=sys.stderr)
         elif not len(found):
             print(f"no dead letters on {topic}", file=sys.stderr)
         quiet = not sys.stderr.isatty() or sys.stdout.isatty()  # letters on the same terminal show how far it is
@@ -69,10 +78,11 @@ def _on_the_topic(cluster: Cluster) -> Iterator[Iterable[Letter]]:
             yield bar
 
 
-def _text_of(letter: Letter) -> str:
+def _text_of(letter: Letter, copy_of: str | None) -> str:
     """Write a letter in one line for people."""
+    copy = f"  (copy of {copy_of})" if copy_of else ""
     cut = f"  (the beginning of {letter.truncated:,} bytes)" if letter.truncated is not None else ""
-    return printable(f"{letter.source or letter.place}  {letter.reason or 'unknown'}  {letter.error}{cut}")
+    return printable(f"{letter.source or letter.place}  {letter.reason or 'unknown'}  {letter.error}{cut}{copy}")
 
 
 def _letters_of(count: int) -> str:
@@ -88,9 +98,10 @@ def redrive_letters(
 ) -> None:
     """Send mended letters back, or without FILE all that are events by today's rules.
 
-    Doing it again is harmless: the updater knows them by their event_id,
-    which is the source position where they had none. With FILE the exit
-    status is 1 where a line is still wrong; the others are sent all the same.
+    Each record is sent once, however many letters there are of it. Doing it
+    again is harmless: the updater knows the events by their event_id, which
+    is the source position where they had none. With FILE the exit status is 1
+    where a line is still wrong; the others are sent all the same.
     """
     cluster = reachable_cluster()
     with EventProducer(cluster, settings.load().topic, settings.load().event_bytes) as producer:
@@ -106,18 +117,15 @@ def redrive_letters(
 
 
 def _redrive_topic(redrive: Redrive, cluster: Cluster) -> int:
-    """Send every letter that is an event; return how many are none."""
+    """Send every letter that is an event; return how many records are none, by any of their letters."""
+    wrong = set()
     with _on_the_topic(cluster) as letters:
-        return sum(not _is_sent(redrive, letter) for letter in letters)
-
-
-def _is_sent(redrive: Redrive, letter: Letter) -> bool:
-    """Send a letter; return False if it holds no event."""
-    try:
-        redrive.send(letter)
-    except ValueError:
-        return False
-    return True
+        for letter in letters:
+            try:
+                redrive.send(letter)
+            except ValueError:
+                wrong.add(letter.record)
+    return len(wrong - redrive.sent)
 
 
 def _redrive_lines(redrive: Redrive, file: Path) -> int:

@@ -42,6 +42,15 @@ class Letter:
     source_ms: int | None = None
 
     @property
+    def record(self) -> tuple[str, int | None]:
+        """Return what tells the record from all others: its place, and when it was published there.
+
+        A record that is read again, from offsets of before or after a crash, leaves another letter, a copy. One at the
+        same place of a topic that was made again is another record. A letter that does not say its source is its own.
+        """
+        return (self.source, self.source_ms) if self.source else (self.place, None)
+
+    @property
     def counts_from_ms(self) -> int:
         """Return when the letter's event was published first, as far as that is known.
 
@@ -100,14 +109,21 @@ def _number_in(headers: dict[str, str], name: str) -> int | None:
     return int(said) if said.isdecimal() else None
 
 
-def to_line(letter: Letter) -> str:
-    """Write a letter as one line of JSON."""
+def to_line(letter: Letter, copy_of: str | None = None) -> str:
+    """Write a letter as one line of JSON.
+
+    Parameters
+    ----------
+    copy_of : the place of the first letter of the same record, where this is not the first.
+    """
     line: dict[str, object] = {"letter": letter.place, "source": letter.source, "published_ms": letter.published_ms}
     if letter.source_ms is not None:
         line["source_ms"] = letter.source_ms
     line |= {"reason": letter.reason, "error": letter.error}
     if letter.truncated is not None:
         line["truncated"] = letter.truncated
+    if copy_of is not None:
+        line["copy_of"] = copy_of
     return json_line(line | _field("key", letter.key) | _field("value", letter.value))
 
 

@@ -19,16 +19,16 @@ LONGEST_EVENT_ID = 128  # characters; a topic's name alone may have 249
 
 
 class Redrive:
-    """One pass over dead letters.
+    """One pass over dead letters, which sends the event of each record once.
 
     Attributes
     ----------
-    sent : the source of each letter that was sent.
+    sent : the records that were sent, see `Letter.record`.
     """
 
     def __init__(self, producer: EventProducer) -> None:
         self.producer = producer
-        self.sent: set[str] = set()
+        self.sent: set[tuple[str, int | None]] = set()
 
     def send(self, letter: Letter) -> bool:
         """Send the event in a letter; return False if its record was sent before.
@@ -42,11 +42,11 @@ class Redrive:
         OSError
             If the broker does not answer.
         """
-        key, value = record_to_send(letter, self.producer.topic, self.producer.most_bytes)
-        if letter.source in self.sent:
+        if letter.record in self.sent:
             return False
+        key, value = record_to_send(letter, self.producer.topic, self.producer.most_bytes)
         self.producer.send_record(key, value, letter.counts_from_ms)
-        self.sent.add(letter.source)
+        self.sent.add(letter.record)
         return True
 
 

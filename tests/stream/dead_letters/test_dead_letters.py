@@ -117,7 +117,7 @@ def test_no_letters_and_no_topic(kafka: KafkaShell) -> None:
     kafka.set(topic=f"{kafka.topic}-nowhere")
     for options in ([], ["--json"]):
         status, said = kafka("dlq", "list", *options)
-        assert (status, said) == (0, f"there is no topic {kafka.topic}-nowhere.dlq; the first updater makes it\n")
+        assert (status, said) == (0, f"there is no topic {kafka.topic}-nowhere.dlq; updaters make it when they start\n")
         assert kafka.stdout == ""
 
 
@@ -133,14 +133,15 @@ def test_a_reason_that_there_is_not(shell: Shell) -> None:
 
 def test_on_the_embedded_broker(shell: Shell) -> None:
     with EmbeddedBroker(Settings(home=shell.settings.home).state) as broker:
-        assert shell("dlq", "list")[1] == "there is no topic behaviour-events.dlq; the first updater makes it\n"
+        assert shell("dlq", "list")[1] == "there is no topic behaviour-events.dlq; updaters make it when they start\n"
         producer = broker.cluster.producer()
-        headers = [("source-topic", b"behaviour-events"), ("source-partition", b"1"), ("source-offset", b"7")]
-        for value in (b"\xff", event(event_id="e-1")):
-            producer.send("behaviour-events.dlq", key=b"anna", value=value, headers=headers).get(80)
+        headers = [("source-topic", b"behaviour-events"), ("source-partition", b"1")]
+        for offset, value in ((b"7", b"\xff"), (b"8", event(event_id="e-1"))):
+            at = [*headers, ("source-offset", offset)]
+            producer.send("behaviour-events.dlq", key=b"anna", value=value, headers=at).get(80)
         producer.close()
         _, said = shell("dlq", "list")
-        assert said.count("behaviour-events[1]@7  unknown  ") == 2
+        assert all(f"behaviour-events[1]@{offset}  unknown  " in said for offset in (7, 8))
         assert shell("dlq", "redrive")[1] == "sent 1 event to behaviour-events; 1 dead letter still wrong\n"
 
 
@@ -186,6 +187,30 @@ def test_what_is_an_event_by_now_is_sent(world: World, kafka: KafkaShell) -> Non
         assert world.state("anna").history.event_ids == (f"{world.topic}[0]@1", f"{world.topic}[0]@2")
         assert world.state("anna").history.item_ids == ("mug", "bowl")
     assert list(world.store.users()) == ["anna"]
+
+
+def test_records_that_are_read_again_leave_copies(world: World, kafka: KafkaShell) -> None:
+    """They are marked and counted, and each record is sent back once."""
+    sources = bury(world, (b"anna", b"{"), (b"cleo", event("ben")))
+    kafka.set(group=world.settings.group)
+    assert kafka("offsets", "set", "all", "earliest", "--yes")[0] == 0
+    updater = world.updater()
+    work(updater, lambda: updater.counts["dead_letter"] == 2)
+    updater.close()
+    status, said = kafka("dlq", "list")
+    *lines, counts = said.splitlines()
+    assert counts == "4 dead letters: 2 json, 2 key; 2 of them copies: their records were read again"
+    assert status == 0
+    for source in sources:
+        assert [f"  (copy of {world.topic}.dlq[" in line for line in lines if line.startswith(source)] == [False, True]
+    kafka("dlq", "list", "--json")
+    letters = [json.loads(line) for line in kafka.stdout.splitlines()]
+    first, copy = (one for one in letters if one["source"] == sources[1])
+    assert (first.get("copy_of"), copy["copy_of"]) == (None, first["letter"])
+    mended = as_lines(first | {"key": "ben"}, copy | {"key": "ben"}, first | {"key": "ben", "source_ms": START_MS})
+    assert kafka("dlq", "redrive", "-", stdin=mended)[0] == 0
+    assert kafka.stdout == f"sent 2 events to {world.topic}; 0 dead letters still wrong\n"  # another life's is another
+    assert kafka("dlq", "redrive")[1] == f"sent 0 events to {world.topic}; 2 dead letters still wrong\n"
 
 
 def test_lines_that_cannot_be_sent(world: World, kafka: KafkaShell) -> None:
