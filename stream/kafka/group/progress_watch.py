@@ -45,6 +45,7 @@ class ProgressWatch:
         self.metrics, self.contact = metrics, contact
         self.transactions = OpenTransactions()
         self.watchdog, self.watched = Watchdog(STUCK_S, STUCK_POLLS), time.monotonic()
+        self.tried: dict[TopicPartition, int] = {}  # the position at which joining again was tried last
 
     def look_soon(self) -> None:
         """Look with the next `check`, however short ago the last one was."""
@@ -87,9 +88,9 @@ class ProgressWatch:
 
         Where that was of no use, the log may be damaged there: then it is read around.
         """
-        before = dict(self.watchdog.found)
         stuck = self.watchdog.stuck(progress, self.watched, polls)
-        damaged = [one for one in stuck if before.get(one) == progress[one].position]
+        damaged = [one for one in stuck if self.tried.get(one) == progress[one].position]
+        self.tried |= {one: progress[one].position for one in stuck}
         for partition in damaged:
             self.consumer.read_around(partition, f"it has sent nothing for {STUCK_S:.0f} s")
         if stuck:

@@ -92,6 +92,40 @@ def test_where_the_broker_gives_nothing_it_is_read_around(world: World, begins: 
     ]
 
 
+@pytest.mark.usefixtures("_own_broker")
+def test_the_watchdog_has_it_read_around_where_joining_again_did_not_help(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the watchdog looks while the group has no partitions for it."""
+    publish_batches(world, "anna", 0)
+    damage_batch(world.kafka.data, world.topic, 0, 1, "length too large")
+    updater = world.updater()
+    work(updater, lambda: updater.counts["applied"] == 3)  # the batch before
+    reader, done = updater.reader, list[str]()
+    monkeypatch.setattr("stream.kafka.group.progress_watch.WATCH_S", 0.1)
+    reader.watch.watchdog.patience_s, reader.watch.watchdog.patience_polls = 0.5, 1
+    join_again, read_around = reader.membership.join_again, reader.consumer.read_around
+
+    def joining() -> None:
+        done.append("joins again")
+        join_again()
+        assert not reader.partitions()
+        reader.watch.look_soon()
+        reader.watch.check(reader.polls, paused=False)
+
+    def reading(partition: TopicPartition, why: str) -> None:
+        done.append("reads around")
+        read_around(partition, why)
+
+    monkeypatch.setattr(reader.membership, "join_again", joining)
+    monkeypatch.setattr(reader.consumer, "read_around", reading)
+    work(updater, lambda: updater.counts["applied"] == 9)
+    assert done[:2] == ["joins again", "reads around"]
+    assert updater.counts["dead_letter"] == 3
+    assert world.history("anna") == [0, 1, 2, *range(6, 12)]
+    assert world.committed() == 12
+
+
 @pytest.mark.parametrize("codec", [None, "lz4"])
 def test_a_header_whose_name_is_no_text(world: World, codec: str | None) -> None:
     """Key and value are in the letter, the other records of the batch are applied, and redriving helps."""
