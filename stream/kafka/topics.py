@@ -34,8 +34,8 @@ def check_topic(cluster: Cluster, topic: str) -> None:
         raise OSError(
             f"there is no topic {topic} on {cluster.bootstrap_servers}; is MINDSTREAM_TOPIC right? Where updaters have "
             "read it before, it was deleted, and nobody makes it again but you: with as many partitions as it had "
-            f"(`kafka-topics.sh --create --topic {topic} --partitions N`), and updaters go on. Where all is new, the "
-            "first updater makes it (`mindstream stream run`)"
+            f"(`kafka-topics.sh --create --topic {topic} --partitions N`); updaters that run go on by themselves. "
+            "Where all is new, the first updater makes it (`mindstream stream run`)"
         )
 
 

@@ -36,8 +36,12 @@ def said_in(caplog: pytest.LogCaptureFixture) -> list[str]:
 def test_no_producer_makes_a_topic(real_kafka: RealKafka, topic: str) -> None:
     """The broker makes topics that clients ask for, unless they say that it must not."""
     cluster, missing = Cluster(real_kafka.bootstrap_servers), f"{topic}-misspelt"
-    with pytest.raises(OSError, match=f"there is no topic {missing} on {real_kafka.bootstrap_servers}; is MINDSTREAM"):
+    with pytest.raises(
+        OSError, match=f"there is no topic {missing} on {real_kafka.bootstrap_servers}; is MIND"
+    ) as said:
         EventProducer(cluster, missing)
+    assert "it was deleted, and nobody makes it again but you" in str(said.value)
+    assert f"--create --topic {missing} --partitions" in str(said.value)
     with cluster.producer() as producer:
         producer.config["max_block_ms"] = 500
         with pytest.raises(Exception, match="Failed to update metadata"):
