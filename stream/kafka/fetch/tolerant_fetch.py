@@ -99,6 +99,11 @@ class TolerantConsumer(KafkaConsumer):  # type: ignore[misc]
         except (CorruptRecordError, UnknownError) as error:  # what the broker answers where it cannot read its log
             self._go_around(partition, offset, type(error).__name__)
             return None
+        except KafkaError as error:
+            if type(error) is not KafkaError:
+                raise
+            self._go_around(partition, offset, "it sends no whole batch")  # the client has no error of its own for it
+            return None
         if parsed is None or not self._is_stuck(partition, parsed.frames):
             return parsed
         parsed.drain()

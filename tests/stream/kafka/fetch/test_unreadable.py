@@ -1,13 +1,20 @@
 """What the client cannot parse, on a real Kafka: it becomes dead letters, and everything else is applied."""
 
+from collections.abc import Callable, Collection
+from contextlib import suppress
+
 import pytest
 from kafka import KafkaProducer, TopicPartition
+from kafka.consumer.fetcher import CompletedFetch
+from kafka.errors import CorruptRecordError, KafkaError, UnknownError
 
 from stream.dead_letters.letter import Letter, read_record
 from stream.dead_letters.topic_reader import DeadLetterTopic
 from stream.events.event import encode
+from stream.kafka.fetch.tolerant_fetch import HeldError
 from stream.kafka.fetch.unreadable_record import UnreadableRecord
 from testbed.bad_records import DAMAGES, NotText, damage_batch
+from testbed.stream_process import wait_until
 from tests.support.updater_world import World, work
 
 BATCHES, IN_A_BATCH = 4, 3
@@ -90,6 +97,93 @@ def test_where_the_broker_gives_nothing_it_is_read_around(world: World, begins: 
     assert [one.offset for one in found if not isinstance(one, UnreadableRecord)] == [
         offset for offset in range(12) if offset >= begins and offset not in (3, 4, 5)
     ]
+
+
+def error_of(kind: type[KafkaError]) -> Callable[[CompletedFetch], None]:
+    """An answer that is this error."""
+
+    def answer(completed: CompletedFetch) -> None:
+        raise kind()
+
+    return answer
+
+
+def answer_of(content: bytes) -> Callable[[CompletedFetch], None]:
+    """An answer of these bytes."""
+
+    def answer(completed: CompletedFetch) -> None:
+        completed.partition_data.records = content
+
+    return answer
+
+
+REFUSALS = {
+    "corrupt": error_of(CorruptRecordError),
+    "unknown": error_of(UnknownError),
+    "nothing": answer_of(b""),
+    "zeros": answer_of(bytes(100)),
+    "cut off": answer_of(bytes(8) + b"\x40" + bytes(100)),
+}
+
+
+class Refused:
+    """A consumer at offset 6 of 12, to which the broker refuses to send what begins at some offsets.
+
+    What it answers there depends on its version and on the damage; that alone is put on.
+    """
+
+    def __init__(self, world: World, monkeypatch: pytest.MonkeyPatch, how: str, offsets: Collection[int]) -> None:
+        publish_batches(world, "anna", 0)
+        self.partition, self.consumer = TopicPartition(world.topic, 0), world.cluster.consumer(None)
+        world.closing.callback(self.consumer.close)
+        self.consumer.assign([self.partition])
+        self.consumer.seek(self.partition, 6)
+        self.parse, self.how, self.offsets = self.consumer._parse, how, offsets
+        self.fetched, self.found = list[int](), list[int]()
+        monkeypatch.setattr(self.consumer, "_parse", self.answer)
+
+    def answer(self, completed: CompletedFetch) -> object:
+        if completed.fetched_offset not in self.fetched:
+            self.fetched.append(completed.fetched_offset)
+        if completed.fetched_offset in self.offsets:
+            REFUSALS[self.how](completed)
+        return self.parse(completed)
+
+    def poll(self) -> int:
+        """The position after a poll, whose offsets are added to `found`."""
+        self.found += [one.offset for one in self.consumer.poll(200).get(self.partition, [])]
+        return int(self.consumer.position(self.partition))
+
+
+@pytest.mark.parametrize("how", REFUSALS)
+def test_where_the_broker_refuses_it_is_read_from_further_before(
+    world: World, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    refused = Refused(world, monkeypatch, how, offsets={5, 6})
+    if how == "nothing":  # as at the end of a log: that something is wrong says the watchdog
+        refused.consumer.read_around(refused.partition, "it sends nothing")
+    wait_until(lambda: refused.poll() == 12, "all are read")
+    assert refused.found == list(range(6, 12))
+    assert refused.fetched[-2:] == [5, 2]  # one offset before, then four
+
+
+@pytest.mark.parametrize("how", sorted(REFUSALS.keys() - {"nothing"}))
+def test_where_the_broker_refuses_all_the_partition_is_held(
+    world: World, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    refused = Refused(world, monkeypatch, how, offsets=range(12))
+
+    def is_held() -> bool:
+        with suppress(HeldError):
+            refused.poll()
+        return refused.partition in refused.consumer.held
+
+    wait_until(is_held, "it is held")
+    why, _ = refused.consumer.held[refused.partition]
+    assert why.startswith(f"{world.topic}[0]@6: the broker cannot read its log here (")
+    assert refused.fetched == [6, 5, 2, 0]
+    assert refused.consumer.position(refused.partition) == 6
+    assert refused.found == []
 
 
 @pytest.mark.usefixtures("_own_broker")
