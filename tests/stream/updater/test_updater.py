@@ -943,7 +943,7 @@ def test_after_an_outage_it_goes_on(world: World) -> None:
     assert world.history("anna") == [0, 1]
     assert updater.counts["replayed"] == 0
     lines = said.getvalue().splitlines()
-    assert [line.split(".")[0] for line in lines] in (["kafka"], ["kafka", "kafka"]), lines
+    assert len(lines) <= 3, lines  # of hundreds, with tracebacks
 
 
 def test_a_failed_start_leaves_nothing_open(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
