@@ -99,6 +99,27 @@ def test_where_the_broker_gives_nothing_it_is_read_around(world: World, begins: 
     ]
 
 
+@pytest.mark.usefixtures("_own_broker")
+def test_behind_a_damaged_mark_of_a_transaction_nothing_else_is_taken_back(world: World) -> None:
+    """Two events that are taken back and the mark that says so, then two of the same producer that stay."""
+    clicks = [encode(one) for one in world.clicks("anna", 0, 1, 2, 3)]
+    options = {"transactional_id": world.topic, "linger_ms": 500}
+    with KafkaProducer(bootstrap_servers=world.kafka.bootstrap_servers, **options) as producer:
+        producer.init_transactions()
+        for events, end in ((clicks[:2], producer.abort_transaction), (clicks[2:], producer.commit_transaction)):
+            producer.begin_transaction()
+            for key, value in events:
+                producer.send(world.topic, key=key, value=value, partition=0)
+            producer.flush()
+            end()
+    damage_batch(world.kafka.data, world.topic, 0, 1, "checksum")
+    updater = world.updater()
+    work(updater, lambda: world.committed() == 6)
+    assert world.history("anna") == [2, 3]
+    [letter] = letters_of(world, 1)
+    assert letter.source == f"{world.topic}[0]@2"
+
+
 def error_of(kind: type[KafkaError]) -> Callable[[CompletedFetch], None]:
     """An answer that is this error."""
 
@@ -143,8 +164,7 @@ class Refused:
         monkeypatch.setattr(self.consumer, "_parse", self.answer)
 
     def answer(self, completed: CompletedFetch) -> object:
-        if completed.fetched_offset not in self.fetched:
-            self.fetched.append(completed.fetched_offset)
+        self.fetched.append(completed.fetched_offset)
         if completed.fetched_offset in self.offsets:
             REFUSALS[self.how](completed)
         return self.parse(completed)
