@@ -74,6 +74,12 @@ def _set(batch: bytearray, at: int, form: str, value: int, checked: bool = True)
         struct.pack_into(">I", batch, CRC, calc_crc32c(memoryview(batch)[ATTRIBUTES:]))
 
 
+def _claim(batch: bytearray, records: int) -> None:
+    """Let a batch say that it has so many records, in both places."""
+    _set(batch, LAST_DELTA, ">i", records - 1, checked=False)
+    _set(batch, COUNT, ">i", records, checked=False)
+
+
 DAMAGES: dict[str, Callable[[bytearray], None]] = {
     "checksum": _flip,
     "unknown format": lambda batch: _set(batch, MAGIC, ">b", 9, checked=False),
@@ -81,11 +87,14 @@ DAMAGES: dict[str, Callable[[bytearray], None]] = {
     "unknown codec": lambda batch: _set(batch, ATTRIBUTES, ">h", 7),
     "wrong codec": lambda batch: _set(batch, ATTRIBUTES, ">h", 4),
     "length too small": lambda batch: _set(batch, LENGTH, ">i", 3, checked=False),
+    "length cut": lambda batch: _set(batch, LENGTH, ">i", len(batch) - OVERHEAD - 7, checked=False),
+    "length grown": lambda batch: _set(batch, LENGTH, ">i", len(batch) - OVERHEAD + 7, checked=False),
     "length negative": lambda batch: _set(batch, LENGTH, ">i", -100, checked=False),
     "length too large": lambda batch: _set(batch, LENGTH, ">i", 2**30, checked=False),
     "last offset": lambda batch: _set(batch, LAST_DELTA, ">i", 1_000, checked=False),
     "too few records": lambda batch: _set(batch, COUNT, ">i", 1),
     "too many records": lambda batch: _set(batch, COUNT, ">i", 1_000),
+    "claims": lambda batch: _claim(batch, 1_000),
     "zeros": lambda batch: batch.__setitem__(slice(None), bytes(len(batch))),
 }
 

@@ -5,14 +5,14 @@ from contextlib import suppress
 
 import pytest
 from kafka import KafkaProducer, TopicPartition
-from kafka.consumer.fetcher import CompletedFetch
+from kafka.consumer.fetcher import CompletedFetch, ConsumerRecord
 from kafka.errors import CorruptRecordError, KafkaError, UnknownError
 
 from stream.dead_letters.letter import Letter, read_record
 from stream.dead_letters.topic_reader import DeadLetterTopic
 from stream.events.event import encode
 from stream.kafka.fetch.tolerant_fetch import HeldError
-from stream.kafka.fetch.unreadable_record import UnreadableRecord
+from stream.kafka.fetch.unreadable_record import UnreadableRecord, last_offset_of
 from testbed.bad_records import DAMAGES, NotText, damage_batch
 from testbed.stream_process import wait_until
 from tests.support.updater_world import World, work
@@ -97,6 +97,41 @@ def test_where_the_broker_gives_nothing_it_is_read_around(world: World, begins: 
     assert [one.offset for one in found if not isinstance(one, UnreadableRecord)] == [
         offset for offset in range(12) if offset >= begins and offset not in (3, 4, 5)
     ]
+
+
+@pytest.mark.usefixtures("_own_broker")
+@pytest.mark.parametrize("how", ["checksum", "unknown codec"])
+def test_reading_may_begin_within_a_damaged_batch(world: World, how: str) -> None:
+    publish_batches(world, "anna", 0)
+    damage_batch(world.kafka.data, world.topic, 0, 1, how)
+    partition, consumer = TopicPartition(world.topic, 0), world.cluster.consumer(None)
+    world.closing.callback(consumer.close)
+    consumer.assign([partition])
+    consumer.seek(partition, 4)
+    found = list[ConsumerRecord]()
+
+    def all_found() -> bool:
+        found.extend(consumer.poll(200).get(partition, []))
+        return int(consumer.position(partition)) == 12
+
+    wait_until(all_found, "all are read")
+    assert [(one.offset, last_offset_of(one)) for one in found] == [(4, 5), *((at, at) for at in range(6, 12))]
+
+
+@pytest.mark.usefixtures("_own_broker")
+@pytest.mark.parametrize("how", ["checksum", "claims", "last offset"])
+def test_damage_at_the_end_of_a_log_takes_nothing_that_comes_later(world: World, how: str) -> None:
+    """What the batch says of its offsets counts where it agrees with itself, and as far as there are any."""
+    publish_batches(world, "anna", 0)
+    damage_batch(world.kafka.data, world.topic, 0, BATCHES - 1, how)
+    updater = world.updater()
+    work(updater, lambda: updater.counts["applied"] + updater.counts["dead_letter"] == 12)
+    publish_batches(world, "ben", 0)
+    work(updater, lambda: world.committed() == 24)
+    assert (world.history("anna"), world.history("ben")) == (list(range(9)), list(range(12)))
+    letters = [read_record(record).source for record in world.kafka.records(world.settings.dead_letter_topic)]
+    offsets = [9, 10, 11] if how == "last offset" else [9]
+    assert letters == [f"{world.topic}[0]@{offset}" for offset in offsets]
 
 
 @pytest.mark.usefixtures("_own_broker")
