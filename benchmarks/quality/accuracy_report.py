@@ -52,14 +52,14 @@ def print_report(
 
 
 def _in_one_list(models: dict[str, list[TrainingResult]], baselines: list[RankerResult]) -> list[RankerResult]:
-    """Return the baselines, each model's mean, and then what models give with fresh routing logits."""
+    """Return the baselines, each model's mean, and the means with fresh routing logits."""
     means = [mean_result(name, [training.result for training in trainings]) for name, trainings in models.items()]
     redrawn = [[training.fresh for training in trainings if training.fresh] for trainings in models.values()]
     return [*baselines, *means, *(mean_result(some[0].name, some) for some in redrawn if some)]
 
 
 def _print_tables(together: list[RankerResult], test: Cases, vectors: np.ndarray) -> None:
-    """Print what has a row for each ranker: metrics, spread, and recall by the length of the input."""
+    """Print the tables with a row for each ranker: metrics, spread, recall by length."""
     print(metrics_table([summarise_metrics(result.name, result.metrics) for result in together]))
     print("\nwith the items of the input (the last 20 behaviours) left out\n")
     print(metrics_table([summarise_metrics(result.name, result.unseen) for result in together]))
@@ -74,7 +74,7 @@ def _print_tables(together: list[RankerResult], test: Cases, vectors: np.ndarray
 def _figures(
     trainings: list[TrainingResult], mine: RankerResult, knn: RankerResult, single: RankerResult
 ) -> dict[str, float]:
-    """Return a model's figures beside item-kNN's and those of the same with a single interest; shares in %."""
+    """Return the figures of a model, of item-kNN and of one interest; shares in %."""
     return {
         **{name.replace("@", ""): 100 * float(values.mean()) for name, values in mine.metrics.items()},
         "recall50_unseen": recall50(mine.unseen),

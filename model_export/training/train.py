@@ -101,12 +101,12 @@ class _Learnt:
 
     @property
     def valid(self) -> tuple[Sequences, np.ndarray, int]:
-        """Return what validation cases are cut from: sequences, whose of them, the behaviours that may be read."""
+        """Return what validation cases are cut from: sequences, users, most behaviours."""
         return self.sequences, self.split.valid, self.config.history_length
 
 
 def _learnt_from(log: InteractionLog, config: ModelConfig, training: TrainingConfig) -> _Learnt:
-    """Build the vocabulary and sequences of a log, and draw the users that are held out."""
+    """Build the vocabulary and sequences of a log, and draw the held-out users."""
     vocabulary = build_vocabulary(log)
     if not config.reads_profile:
         vocabulary = replace(vocabulary, profile_fields={})
