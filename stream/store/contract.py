@@ -4,6 +4,8 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol, Self
 
+from mindstream.counted import counted
+from mindstream.printable import printable
 from stream.events.position import Position
 from stream.store.state import UserState
 from stream.store.unreadable import Unreadable, UnreadableUsersError
@@ -226,6 +228,6 @@ def user_ids_among(keys: Iterable[bytes], where: str) -> Iterator[str]:
             strays, example = strays + 1, key
     if strays:
         log.warning(
-            "%d keys in %s are no user_id (1 to %d bytes of UTF-8), such as %r: others wrote them, and they stay",
-            *(strays, where, LONGEST_KEY, example[:50]),
+            "%s in %s cannot be a user_id (1 to %d bytes of UTF-8), such as '%s': others wrote there, and it stays",
+            *(counted(strays, "key"), where, LONGEST_KEY, printable(example[:50].decode(errors="backslashreplace"))),
         )

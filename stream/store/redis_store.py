@@ -175,9 +175,12 @@ class RedisStore:
     def renew_many(self, user_ids: Sequence[str]) -> tuple[int, list[str]]:
         """Write users anew who are stored in an older format, see `Store`."""
         records, unreadable = [], []
-        for user_id, value in self._older(user_ids):
+        for user_id, value in zip(user_ids, self._values(user_ids), strict=True):
             try:
-                records.append((user_id, value, renewed(user_id, value)))
+                if isinstance(value, bytes) and not value.startswith(HEAD):
+                    records.append((user_id, value, renewed(user_id, value)))
+                else:
+                    self._state_in(user_id, value)
             except ValueError:
                 unreadable.append(user_id)
         return len(records) - len(self._replace(records)), unreadable

@@ -4,6 +4,7 @@ import logging
 import time
 from typing import Any
 
+from mindstream.counted import counted
 from stream.store.redis.owner import StoreOwner
 
 __all__ = ["StoreHealth", "bad_settings"]
@@ -69,7 +70,7 @@ def bad_settings(info: dict[str, Any]) -> list[str]:
     if policy != "noeviction":
         found.append(f"maxmemory-policy is {policy}, by which users are removed to make room; right is noeviction")
     if evicted := int(info.get("evicted_keys", 0)):
-        found.append(f"it has evicted {evicted:,} keys since it was started, among which may be users")
+        found.append(f"it has evicted {counted(evicted, 'key')} since it was started, among which may be users")
     if int(info.get("aof_enabled", 1)) == 0:
         found.append("appendonly is no, so a restart loses the latest users; right is yes, with appendfsync always")
     return found
