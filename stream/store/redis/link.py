@@ -72,6 +72,11 @@ class RedisLink:
         with self._explained("read"):
             return self.client.infos()
 
+    def configured(self, name: str) -> list[str]:
+        """Return what each node that holds keys has for a setting of its own."""
+        with self._explained("read"):
+            return self.client.configured(name)
+
     def close(self) -> None:
         """Close the connections."""
         self.client.close()
