@@ -29,7 +29,7 @@ from kafka.structs import MemberState, OffsetAndMetadata
 from mindstream.settings import Settings
 from stream.kafka.batch import RecordBatch
 from stream.kafka.cluster import Cluster, TopicLife
-from stream.kafka.commits import ANSWER_MS, Commits
+from stream.kafka.commits import ANSWER_MS, Commits, parts_of
 from stream.kafka.fetch.tolerant_fetch import HeldError
 from stream.kafka.progress import OpenTransactions, Progress, ask_progress, partition_names
 from stream.kafka.start import seek_to_start
@@ -287,7 +287,7 @@ class EventReader:
             return {}
         known = {number: one for number, one in found.items() if one is not None}
         self.commits.know({self._partition(number): one.offset for number, one in known.items()})
-        return {number: one.metadata for number, one in known.items()}
+        return {number: parts_of(one.metadata)[0] for number, one in known.items()}
 
     def write_notes(self, partitions: Collection[int], text: str) -> None:
         """Commit a note beside the offsets of these partitions, from now on."""

@@ -37,6 +37,10 @@ class Claimant(Protocol):
         """Tell whether the group has committed that it is past events that the topic still has."""
         ...
 
+    def noted_marks(self) -> Sequence[str]:
+        """Return what `Store.marks` said when the offsets of each partition were committed."""
+        ...
+
 
 class Store(Protocol):
     """A capsule store. All methods may be called from several threads.
@@ -160,6 +164,13 @@ class Store(Protocol):
         ------
         ValueError
             If it is another's. The message says whose, and what to set.
+        """
+        ...
+
+    def marks(self) -> str:
+        """Return what tells a later claim that all we have written is still there; empty where nothing need.
+
+        It goes beside the offsets that are committed after the writes, and comes back as `Claimant.noted_marks`.
         """
         ...
 

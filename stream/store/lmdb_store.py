@@ -294,6 +294,10 @@ class LmdbStore:
     def claim(self, who: Claimant) -> None:
         """Do nothing: a home is one shop's."""
 
+    def marks(self) -> str:
+        """Return nothing: each write is on disk before it is acknowledged."""
+        return ""
+
     def problem(self) -> str | None:
         """Return None: what is wrong with LMDB is said by the call that meets it."""
         return None

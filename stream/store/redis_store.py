@@ -130,6 +130,7 @@ class RedisStore:
         self.link = RedisLink(parse(url) if isinstance(url, str) else url)
         self.owner = StoreOwner(self.link, prefix)
         self.health = StoreHealth(self.owner)
+        self.guard: StoreGuard | None = None
 
     def get_many(self, user_ids: Sequence[str]) -> list[UserState | None]:
         """Read the states of these users, see `Store`."""
@@ -260,7 +261,11 @@ class RedisStore:
     def claim(self, who: Claimant) -> None:
         """Make sure that the store is this updater's, see `Store`."""
         owner = self.owner.claim(who, lambda: next(self.users(), None) is None)
-        self.link.guard = StoreGuard(self.owner, owner, self.replicas)
+        self.link.guard = self.guard = StoreGuard(self.owner, owner, self.replicas)
+
+    def marks(self) -> str:
+        """Return what a later claim knows our writes by, see `Store`."""
+        return self.guard.note() if self.guard else ""
 
     def problem(self) -> str | None:
         """Return what is wrong, see `Store`; Redis is asked at most every 10 seconds."""

@@ -1,7 +1,8 @@
 """Whose store it is in a Redis that others share, and whether it still has what it acknowledged."""
 
 import logging
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from mindstream.settings import Settings
 from stream.store.open_store import open_store
 from stream.store.redis.client import Node
 from stream.store.redis.health import StoreHealth, bad_settings
-from stream.store.redis.marks import Marks
+from stream.store.redis.marks import KEPT_S, Marks, marks_in
 from stream.store.redis_store import RedisStore
 from testbed.real_redis import RealRedis, RealRedisCluster
 from tests.support.stores import item_of, overwrite, state
@@ -34,12 +35,16 @@ class Shop:
     life: str = "life 1"
     cluster: str = "kafka-1"
     past: bool = False
+    noted: Sequence[str] = ()
 
     def cluster_id(self) -> str:
         return self.cluster
 
     def is_past_the_start(self) -> bool:
         return self.past
+
+    def noted_marks(self) -> Sequence[str]:
+        return self.noted
 
 
 @pytest.fixture(params=["redis", "redis-cluster"])
@@ -309,6 +314,39 @@ def test_the_command_says_whose_it_is_and_takes_it(real_redis: RealRedis, shell:
     status, said = shell("owner")
     assert (status, "the store is LMDB in" in said) == (0, True)
     assert "belongs to that home; --take is for a store in Redis" in shell.fails("owner", "--take", "--yes")
+
+
+def test_a_node_that_was_emptied_while_nobody_wrote_is_noticed_by_the_next_claim(
+    real_redis_cluster: RealRedisCluster,
+) -> None:
+    """By what the last one has noted beside its offsets, whichever node it was."""
+    for node in real_redis_cluster.nodes:
+        real_redis_cluster.flush()
+        with RedisStore(real_redis_cluster.url) as store:
+            store.claim(Shop())
+            write(store)
+            noted = [store.marks()]
+        for empty, lost in ((False, False), (True, True)):
+            if empty:
+                node.flush()
+            with RedisStore(real_redis_cluster.url) as store:
+                store.claim(Shop(past=True, noted=noted))
+                assert (LACKS in str(store.problem())) is lost
+
+
+def test_marks_come_back_from_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    marks = Marks("shop:a")
+    assert marks.note("id") == ""  # nothing was acknowledged
+    odd = Node("odd", lambda key: key[-1] % 2 == 1)
+    marks.confirm(marks.on(odd), 17)
+    note = marks.note("id")
+    [found] = marks_in(["", "of another program", note], "shop:a")
+    assert (found.store, found.key, found.number) == ("id", marks.on(odd), 17)
+    monkeypatch.setattr(time, "time", lambda: found.at_s + KEPT_S)  # by then the key has expired
+    assert list(marks_in([note], "shop:a")) == []
+    for place in range(1_000):  # nodes
+        marks.confirm(f"shop:a:written:{marks.process}:{place}".encode(), place)
+    assert len(marks.note("id")) <= 2_000
 
 
 def test_what_a_node_says_of_itself() -> None:
