@@ -388,7 +388,7 @@ _USELESS_WITHOUT = {
 
 
 def _refuse_in_vain(found: Settings) -> None:
-    """Raise ValueError if something is set that has no effect, as what it belongs to is not set.
+    """Raise ValueError for what has no effect, as what it belongs to is not set.
 
     Someone believes that users are in Redis, or that Kafka asks for a password.
     """

@@ -9,9 +9,9 @@ import typer
 
 from mindstream import settings
 from mindstream.printable import json_line
-from stream.commands.confirm import Sure, confirm
-from stream.commands.group_offsets import GroupOffsets
+from stream.commands.endings import Sure, confirm
 from stream.kafka.connect import reachable_cluster
+from stream.kafka.group_offsets import GroupOffsets
 from stream.kafka.progress import Standing
 
 __all__ = ["app"]

@@ -8,9 +8,9 @@ import typer
 from mindstream import settings
 from mindstream.printable import printable
 from mindstream.settings import Settings
-from stream.commands.confirm import Sure, confirm
-from stream.commands.group_offsets import members_of
+from stream.commands.endings import Sure, confirm
 from stream.kafka.connect import reachable_cluster
+from stream.kafka.group_offsets import members_of
 from stream.store.open_store import redis_address
 from stream.updater.claimant import UpdaterClaim
 
@@ -82,7 +82,7 @@ def _take(store: "StoreOwner", found: "Owner | None", configured: Settings, yes:
 
 
 def _look_at_kafka(found: "Owner | None", configured: Settings) -> tuple[str, list[str]]:
-    """Return the id of the Kafka cluster that is set, and what cannot be told of the updaters there.
+    """Return the id of the Kafka cluster, and what cannot be told of updaters there.
 
     Raises
     ------

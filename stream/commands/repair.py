@@ -13,7 +13,7 @@ from mindstream import settings
 from mindstream.counted import counted
 from mindstream.files import check_readable, check_writable
 from mindstream.printable import printable
-from stream.commands.unreadable import EXIT_UNREADABLE
+from stream.commands.endings import EXIT_UNREADABLE
 from stream.commands.users import as_bytes
 from stream.repair.set_aside import RIGHT, RIGHT_NEW, find_unreadable, put_back, read_file, remove
 from stream.store.contract import Store

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from mindstream import settings
 from mindstream.counted import counted
-from stream.commands.unreadable import end_with
+from stream.commands.endings import end_with
 from stream.store.contract import Store, read_readable
 from stream.store.open_store import open_store
 from stream.store.state import UserState

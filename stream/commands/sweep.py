@@ -10,7 +10,7 @@ from mindstream.counted import counted
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.registry import Registry
 from model_export.bundle.serving import Serving
-from stream.commands.unreadable import end_with
+from stream.commands.endings import end_with
 from stream.store.open_store import open_store
 from stream.store.state import UserState
 from stream.updater.sweep import Sweep

@@ -168,7 +168,7 @@ class Store(Protocol):
         ...
 
     def marks(self) -> str:
-        """Return what tells a later claim that all we have written is still there; empty where nothing need.
+        """Return by what a later claim sees that our writes are there; empty for nothing.
 
         It goes beside the offsets that are committed after the writes, and comes back as `Claimant.noted_marks`.
         """

@@ -67,7 +67,10 @@ def check_source(file: Path) -> None:
 
 
 def check_target(file: Path) -> None:
-    """Raise ValueError if a file is there or its name says not what is in it, OSError if it cannot be written."""
+    """Raise ValueError for a file that is there or has a wrong name, OSError if it cannot be.
+
+    It cannot be where nobody may write in its folder, or there is none.
+    """
     _check_name(file)
     if file.exists():
         raise ValueError(f"{file} is there already; right is {RIGHT_NEW}")
@@ -88,7 +91,7 @@ def pages(all_of_them: Iterable[_One], size: int = PAGE) -> Iterator[list[_One]]
 
 
 def write_users(file: Path, states: Iterable[UserState]) -> int:
-    """Write users to a new file, which is there under its name once it is whole; return how many.
+    """Write users to a new file and return how many; it has its name once it is whole.
 
     Raises
     ------

@@ -74,7 +74,7 @@ class Sweep:
         return bool(page)
 
     def read(self, users: list[str]) -> list[UserState]:
-        """Read the states of a page, without those that cannot be read; the log names the first of those."""
+        """Read the states of a page; the log names the first of those that cannot be read."""
         found, unreadable = read_readable(self.store, users)
         for user_id in self.unreadable.add(unreadable):
             log.warning("user %r is not swept: %s", user_id, unreadable[user_id])

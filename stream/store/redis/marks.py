@@ -41,7 +41,7 @@ class NotedMark:
 
 
 def marks_in(notes: Iterable[str], prefix: str) -> Iterator[NotedMark]:
-    """Yield the marks of notes that `Marks.note` has written, as far as they must be there still."""
+    """Yield the marks of notes by `Marks.note`, as far as they must be there still."""
     for note in notes:
         for store, process, listed in re.findall(r"^(\w+) (\w+)((?: \d+=\d+@\d+)+)$", note):
             for place, number, at_s in re.findall(r"(\d+)=(\d+)@(\d+)", listed):
@@ -98,7 +98,7 @@ class Marks:
         return found is None or int(found) < number
 
     def note(self, store: str) -> str:
-        """Return what `marks_in` reads: the marks that were acknowledged; empty where there are none.
+        """Return the marks that were acknowledged, as `marks_in` reads them, or "".
 
         Parameters
         ----------

@@ -162,7 +162,7 @@ class StoreOwner:
         return found
 
     def _is_behind(self, found: Owner, notes: Sequence[str]) -> bool:
-        """Tell whether the store lacks marks that updaters have noted beside the offsets that they committed.
+        """Tell whether the store lacks marks that were noted beside committed offsets.
 
         Marks of another store count only where some of them are here: else the users were brought here from there.
         """

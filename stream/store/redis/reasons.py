@@ -93,7 +93,7 @@ MEANINGS: tuple[tuple[str, str], ...] = (
 
 
 def reason_of(error: BaseException) -> str:
-    """Say what a failure means and what to do, with Redis's or the client's own words in brackets.
+    """Say what a failure means and what to do, with the words of Redis in brackets.
 
     What is in no row of the table stays in its own words.
     """

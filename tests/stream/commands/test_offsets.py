@@ -7,7 +7,7 @@ import pytest
 from kafka import KafkaProducer
 from pydantic import SecretStr
 
-from stream.commands import confirm
+from stream.commands import endings
 from stream.store.redis_store import RedisStore
 from testbed.real_redis import RealRedis
 from tests.support.stream_shell import KafkaShell
@@ -110,7 +110,7 @@ def test_a_store_is_not_taken_from_updaters_at_work(
         assert "there is nothing to take" in kafka("owner", "--take", "--yes")[1]
         updater.close()
         kafka.set(group="others")
-        monkeypatch.setattr(confirm, "_is_meant", lambda: False)
+        monkeypatch.setattr(endings, "_is_meant", lambda: False)
         status, said = kafka("owner", "--take")
         assert (status, "nothing was changed" in said) == (1, True)
         assert f"belongs to topic '{world.settings.topic}' and group '{world.settings.group}'" in kafka("owner")[1]
@@ -122,7 +122,7 @@ def test_people_are_asked(read: KafkaShell, monkeypatch: pytest.MonkeyPatch) -> 
     status, said = read("offsets", "skip", "2")
     assert (status, said.splitlines()[-1]) == (2, "error: nobody can be asked here; --yes says that it is meant")
     for answer, status, committed in ((False, 1, 4), (True, 0, 5)):
-        monkeypatch.setattr(confirm, "_is_meant", lambda answer=answer: answer)
+        monkeypatch.setattr(endings, "_is_meant", lambda answer=answer: answer)
         assert read("offsets", "skip", "2")[0] == status
         assert standing(read)[2]["committed"] == committed
 
