@@ -371,9 +371,43 @@ def load() -> Settings:
     """
     _refuse_former_variables(os.environ)
     try:
-        return Settings()
+        found = Settings()
     except ValidationError as error:
         raise ValueError(_sentence(dict(error.errors()[0]))) from None
+    _refuse_in_vain(found)
+    return found
+
+
+# What has no effect while another variable is not set -> that one, and what is used then instead.
+_USELESS_WITHOUT = {
+    "redis_": ("redis", "users are kept in LMDB"),
+    **dict.fromkeys(
+        ("security_", "sasl_", "oauth_", "kerberos_", "ssl_"), ("bootstrap_servers", "the embedded broker is used")
+    ),
+}
+
+
+def _refuse_in_vain(found: Settings) -> None:
+    """Raise ValueError for what has no effect, as what it belongs to is not set.
+
+    Someone believes that users are in Redis, or that Kafka asks for a password.
+    """
+    for name, field in Settings.model_fields.items():
+        for beginning, (needed, instead) in _USELESS_WITHOUT.items():
+            value = getattr(found, name)
+            given = value.get_secret_value() if isinstance(value, SecretStr) else value
+            if not name.startswith(beginning) or not given or value == field.default:
+                continue
+            if getattr(found, needed) == Settings.model_fields[needed].default:
+                raise ValueError(
+                    f"{_variable_of(name)} is set, but {_variable_of(needed)} is not, so it has no effect and "
+                    f"{instead}; set {_variable_of(needed)} too, or unset {_variable_of(name)}"
+                )
+
+
+def _variable_of(name: str) -> str:
+    """Return the variable that a field is read from."""
+    return str(Settings.model_fields[name].validation_alias or f"MINDSTREAM_{name.upper()}")
 
 
 def _refuse_former_variables(environment: Mapping[str, str]) -> None:

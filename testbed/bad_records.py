@@ -32,7 +32,7 @@ BAD_RECORDS = {
     "cut off": BadRecord(GOOD[:30], "json", ('{"user_id":"anna","item_id":"m', "truncated")),
     "two events": BadRecord(GOOD + GOOD, "json", ("trailing", "1720000000000")),
     "not UTF-8": BadRecord(GOOD.replace(b"anna", b"\xe9va"), "json", (r"\xe9va", "utf-8")),
-    "half a surrogate pair": BadRecord(GOOD.replace(b"mug", rb"\ud800"), "json", ("surrogate", r"\\ud800")),
+    "half a surrogate pair": BadRecord(GOOD.replace(b"mug", rb"\ud800"), "json", ("surrogate", r"\ud800")),
     "nested too deep": BadRecord(GOOD[:-1] + b',"x":' + b"[" * 90_000, "json", ("recursion", "anna")),
     "a list": BadRecord(b'["anna","mug"]', "field", ("Expected `object`, got `array`", '["anna","mug"]')),
     "wrong type": BadRecord(GOOD.replace(b'"mug"', b"7"), "field", ("$.item_id", "got `int`", '"item_id":7')),

@@ -37,16 +37,29 @@ def print_report(
     single_interest : what the same with one interest is called; it need not be there.
     vectors : float (items, d), see `diversity`.
     """
-    together = [
-        *baselines,
-        *(mean_result(name, [training.result for training in trainings]) for name, trainings in models.items()),
-    ]
-    redrawn = [[training.fresh for training in trainings if training.fresh] for trainings in models.values()]
-    together += [mean_result(trainings[0].name, trainings) for trainings in redrawn if trainings]
+    together = _in_one_list(models, baselines)
     by_name = {result.name: result for result in together}
     mine, knn, single = by_name[main_model], by_name["item-kNN"], by_name.get(single_interest, by_name[main_model])
     seeds = len(models[main_model])
     print(f"\n{len(test):,} test users; means of {seeds} training(s); in brackets the 95 % interval over users\n")
+    _print_tables(together, test, vectors)
+    print(f"\n{table(['', 'slot cosine', 'event cosine', 'seconds per 1,000 steps'], _geometry(models))}\n")
+    print(comparison_sentence(mine, knn))
+    if single is not mine:
+        print(comparison_sentence(mine, single))
+    counts = {"model": main_model, "users": len(test), "seeds": seeds}
+    finish(counts | _figures(models[main_model], mine, knn, single))
+
+
+def _in_one_list(models: dict[str, list[TrainingResult]], baselines: list[RankerResult]) -> list[RankerResult]:
+    """Return the baselines, each model's mean, and the means with fresh routing logits."""
+    means = [mean_result(name, [training.result for training in trainings]) for name, trainings in models.items()]
+    redrawn = [[training.fresh for training in trainings if training.fresh] for trainings in models.values()]
+    return [*baselines, *means, *(mean_result(some[0].name, some) for some in redrawn if some)]
+
+
+def _print_tables(together: list[RankerResult], test: Cases, vectors: np.ndarray) -> None:
+    """Print the tables with a row for each ranker: metrics, spread, recall by length."""
     print(metrics_table([summarise_metrics(result.name, result.metrics) for result in together]))
     print("\nwith the items of the input (the last 20 behaviours) left out\n")
     print(metrics_table([summarise_metrics(result.name, result.unseen) for result in together]))
@@ -56,26 +69,23 @@ def print_report(
     print("\nR@50 of users by how many behaviours are read; each group's users in the first row\n")
     counts = ["", *(f"{int(group.sum()):,}" for group in groups.values())]
     print(table(["behaviours", *groups], [counts, *(_by_length(result, groups) for result in together)]))
-    print(f"\n{table(['', 'slot cosine', 'event cosine', 'seconds per 1,000 steps'], _geometry(models))}\n")
-    print(comparison_sentence(mine, knn))
-    if single is not mine:
-        print(comparison_sentence(mine, single))
-    finish(
-        {
-            "model": main_model,
-            "users": len(test),
-            "seeds": seeds,
-            **{name.replace("@", ""): 100 * float(values.mean()) for name, values in mine.metrics.items()},
-            "recall50_unseen": recall50(mine.unseen),
-            "hr50_unseen": 100 * float(mine.unseen["hr@50"].mean()),
-            "recall50_knn": recall50(knn.metrics),
-            "recall50_k1": recall50(single.metrics),
-            "recall50_valid": 100 * mine.valid,
-            "slot_cosine": _mean_slot(models[main_model]),
-            "event_cosine": _mean_event(models[main_model]),
-            "seconds_per_1000_steps": _mean_seconds(models[main_model]),
-        }
-    )
+
+
+def _figures(
+    trainings: list[TrainingResult], mine: RankerResult, knn: RankerResult, single: RankerResult
+) -> dict[str, float]:
+    """Return the figures of a model, of item-kNN and of one interest; shares in %."""
+    return {
+        **{name.replace("@", ""): 100 * float(values.mean()) for name, values in mine.metrics.items()},
+        "recall50_unseen": recall50(mine.unseen),
+        "hr50_unseen": 100 * float(mine.unseen["hr@50"].mean()),
+        "recall50_knn": recall50(knn.metrics),
+        "recall50_k1": recall50(single.metrics),
+        "recall50_valid": 100 * mine.valid,
+        "slot_cosine": _mean_slot(trainings),
+        "event_cosine": _mean_event(trainings),
+        "seconds_per_1000_steps": _mean_seconds(trainings),
+    }
 
 
 def _spread(result: RankerResult, vectors: np.ndarray) -> tuple[str, ...]:

@@ -13,6 +13,8 @@ from index.catalogue.item import Item, from_line, to_json
 from index.catalogue.open_overlay_store import open_overlay_store
 from index.catalogue.overlay import Overlay
 from mindstream import settings
+from mindstream.counted import counted
+from mindstream.files import lines_of
 from mindstream.printable import escaped, json_escape, printable
 from model_export.bundle.registry import Registry
 
@@ -52,7 +54,7 @@ def load(
             raise ValueError(f"{file}: {len(wrong):,} of {len(good) + len(wrong):,} lines are no items; none was added")
         for at in tqdm(range(0, len(good), AT_A_TIME), desc="adding", unit="batch", disable=None):
             catalogue.put_many(good[at : at + AT_A_TIME])
-        print(f"{len(good):,} items added")
+        print(f"{counted(len(good), 'item')} added")
 
 
 @app.command(help="Never recommend an item again, whatever later models know, until it is restored or added again.")
@@ -94,7 +96,7 @@ def show() -> None:
 def prune() -> None:
     """Drop the entries that change nothing by now."""
     with _open_catalogue() as catalogue:
-        print(f"{catalogue.prune():,} entries dropped, {len(catalogue.entries()):,} are left")
+        print(f"{counted(catalogue.prune(), 'entry', 'entries')} dropped, {len(catalogue.entries()):,} left")
 
 
 @contextmanager
@@ -108,15 +110,15 @@ def _open_catalogue() -> Iterator[Catalogue]:
 def _read(file: Path, catalogue: Catalogue) -> tuple[list[Item], list[str]]:
     """Read the items of a file, and what is wrong with its other lines; skip empty ones."""
     good, wrong = [], []
-    with file.open("rb") as lines:
-        for number, line in enumerate(tqdm(lines, desc="reading", unit="line", disable=None), start=1):
-            if line.strip():
-                try:
-                    item = from_line(line)
-                    catalogue.check(item)
-                    good.append(item)
-                except ValueError as error:
-                    wrong.append(f"line {number}: {error}")
+    lines = lines_of(file, "a file of JSON lines, one item a line")
+    for number, line in enumerate(tqdm(lines, desc="reading", unit="line", disable=None), start=1):
+        if line.strip():
+            try:
+                item = from_line(line)
+                catalogue.check(item)
+                good.append(item)
+            except ValueError as error:
+                wrong.append(f"line {number}: {error}")
     return good, wrong
 
 

@@ -134,7 +134,8 @@ class ItemKnn:
         scores = (recent @ self.similarity).toarray()
         if self.settings.own:
             scores += self.settings.own * self.largest * recent.toarray()
-        return np.asarray(scores + self.tie)
+        scores += self.tie
+        return np.asarray(scores)
 
 
 def tune_item_knn(

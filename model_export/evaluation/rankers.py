@@ -20,7 +20,7 @@ __all__ = [
 ]
 
 BATCH = 512  # cases ranked at a time, at most
-SCORES = 1 << 24  # scores at a time, or one case's
+SCORES = 1 << 19  # scores at a time, or one case's: more than the processor's caches hold take twice as long
 TUNED_AT = 50  # N of the recall that tuning looks at
 TUNING_CASES = 3_000  # validation cases that it looks at, at most
 
@@ -114,8 +114,8 @@ def top_columns(scores: np.ndarray, n: int) -> np.ndarray:
     -------
     int64 (C, n), -1 if there are fewer
     """
-    some = min(n, scores.shape[1])
-    unsorted = np.argpartition(-scores, some - 1, axis=1)[:, :some]
+    others = max(0, scores.shape[1] - n)
+    unsorted = np.argpartition(scores, others, axis=1)[:, others:]  # several times as fast as from the other end
     found = np.take_along_axis(scores, unsorted, 1)
     order = np.lexsort((unsorted, -found), axis=1)  # equal scores: in the order of the items
     top, found = np.take_along_axis(unsorted, order, 1), np.take_along_axis(found, order, 1)

@@ -67,7 +67,10 @@ class SteadyExtractor(nn.Module):
         return unit_length(self.apply_maps(capsules)) * active[:, :, None], active, routing
 
     def apply_maps(self, capsules: Tensor) -> Tensor:
-        """Multiply each capsule (B, K, d) by the map of its slot: one product a slot, over all users."""
+        """Multiply each capsule (B, K, d) by the map of its slot.
+
+        As one product a slot, over all users.
+        """
         return (capsules.transpose(0, 1) @ self.maps).transpose(0, 1)  # (K, B, d) @ (K, d, d) -> (B, K, d)
 
     def pooling_weights(self, mask: Tensor, gaps: Tensor | None) -> Tensor:

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from model_export.data.dataset import (
 )
 from model_export.data.interactions import InteractionLog
 from model_export.evaluation.cases import Cases, comirec_cases, next_item_cases
-from model_export.evaluation.split import split_of
+from model_export.evaluation.split import Split, split_of
 from model_export.models.checkpoint import Checkpoint, new_model
 from model_export.models.interest_model import InterestModel
 from model_export.models.model_config import ModelConfig
@@ -72,7 +72,41 @@ def train(
     if config.repeats and training.loss == "label-aware":
         raise ValueError(f"repeats is True with the loss {training.loss!r}; right is joint, which learns it")
     torch.manual_seed(training.seed)  # what NumPy draws has generators of its own
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    learnt = _learnt_from(log, config, training)
+    run = _new_run(learnt, training, start, most_cases)
+    data = _summarise_data(log)
+    trained_on = data | {"fingerprint": _fingerprint(learnt.sequences, learnt.vocabulary)}
+    if state is not None and state.exists():
+        run.restore(state, trained_on)
+    run.fit(progress, state, trained_on)
+    following = next_item_cases(*learnt.valid, most_cases, training.seed)
+    if tune_repeat_bonus(run.model, (run.cases, following), progress):
+        run.best = validate(run.model, run.cases)
+    return _checkpoint(log, learnt, run, data)
+
+
+@dataclass(frozen=True)
+class _Learnt:
+    """What a model learns from.
+
+    Attributes
+    ----------
+    config : the settings of the model, without what the log says nothing of.
+    """
+
+    config: ModelConfig
+    vocabulary: Vocabulary
+    sequences: Sequences
+    split: Split
+
+    @property
+    def valid(self) -> tuple[Sequences, np.ndarray, int]:
+        """Return what validation cases are cut from: sequences, users, most behaviours."""
+        return self.sequences, self.split.valid, self.config.history_length
+
+
+def _learnt_from(log: InteractionLog, config: ModelConfig, training: TrainingConfig) -> _Learnt:
+    """Build the vocabulary and sequences of a log, and draw the held-out users."""
     vocabulary = build_vocabulary(log)
     if not config.reads_profile:
         vocabulary = replace(vocabulary, profile_fields={})
@@ -80,35 +114,37 @@ def train(
     # What the log says nothing of would drift without reason.
     repeats = config.repeats and repeated_share(sequences) >= LEAST_REPEATED
     config = replace(config, time_gaps=config.time_gaps and log.timed, repeats=repeats)
-    split = split_of(training, sequences.user_ids, log.sides)
-    model = new_model(config, vocabulary)
-    neighbours = prepare_items(model, sequences, split.train, training)
+    return _Learnt(config, vocabulary, sequences, split_of(training, sequences.user_ids, log.sides))
+
+
+def _new_run(learnt: _Learnt, training: TrainingConfig, start: Bundle | None, most_cases: int) -> TrainingRun:
+    """Make a new model and all that its training asks for; see `train`."""
+    sequences, users = learnt.sequences, learnt.split.train
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model = new_model(learnt.config, learnt.vocabulary)
+    neighbours = prepare_items(model, sequences, users, training)
     if start is not None:
-        warm_start(model, vocabulary, start)
-    num_items = len(vocabulary.item_ids)
-    sampler = Sampler(sequences, split.train, config.history_length, training, num_items, device, neighbours)
+        warm_start(model, learnt.vocabulary, start)
+    num_items = len(learnt.vocabulary.item_ids)
+    sampler = Sampler(sequences, users, learnt.config.history_length, training, num_items, device, neighbours)
     training = replace(training, steps=training.steps or steps_for(len(sampler.targets), training.batch_size))
-    cases = comirec_cases(sequences, split.valid, config.history_length, most_cases, training.seed)
-    run = TrainingRun(model.to(device), sampler, cases, training)
-    data = _summarise_data(log)
-    trained_on = data | {"fingerprint": _fingerprint(sequences, vocabulary)}
-    if state is not None and state.exists():
-        run.restore(state, trained_on)
-    run.fit(progress, state, trained_on)
-    following = next_item_cases(sequences, split.valid, config.history_length, most_cases, training.seed)
-    if tune_repeat_bonus(model, (cases, following), progress):
-        run.best = validate(model, cases)
+    return TrainingRun(model.to(device), sampler, comirec_cases(*learnt.valid, most_cases, training.seed), training)
+
+
+def _checkpoint(log: InteractionLog, learnt: _Learnt, run: TrainingRun, data: dict[str, Any]) -> Checkpoint:
+    """Return the trained model with what describes it."""
+    vocabulary, sequences = learnt.vocabulary, learnt.sequences
     return Checkpoint(
-        model=model.cpu(),
+        model=run.model.cpu(),
         vocabulary=vocabulary,
-        popularity=item_counts(sequences, np.arange(len(sequences.user_ids)), num_items),
+        popularity=item_counts(sequences, np.arange(len(sequences.user_ids)), len(vocabulary.item_ids)),
         catalogue=catalogue_of(log, vocabulary),
         data=data,
-        training=training,
+        training=run.training,
         validation=run.best,
         steps=run.step,
         seconds=run.seconds,
-        histories=_histories_with_times(cases.sample(KEPT_HISTORIES, training.seed), vocabulary),
+        histories=_histories_with_times(run.cases.sample(KEPT_HISTORIES, run.training.seed), vocabulary),
     )
 
 

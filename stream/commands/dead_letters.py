@@ -5,12 +5,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Annotated
+from typing import Annotated
 
 import typer
 from tqdm import tqdm
 
 from mindstream import settings
+from mindstream.counted import counted
+from mindstream.files import check_readable, lines_of
 from mindstream.printable import printable
 from stream.dead_letters.letter import Letter, from_line, to_line
 from stream.dead_letters.redrive import Redrive
@@ -23,6 +25,7 @@ from stream.kafka.connect import reachable_cluster
 __all__ = ["app"]
 
 EXIT_STILL_WRONG = 1
+RIGHT = "a file with lines of `mindstream stream dlq list --json`, or - for stdin"
 
 HELP = "Dead letters, the records that are no events: list | redrive."
 
@@ -58,7 +61,7 @@ def list_letters(
     if not as_json and reasons:
         by_reason = ", ".join(f"{count:,} {printable(one)}" for one, count in reasons.most_common())
         again = f"; {copies:,} of them copies: their records were read again" if copies else ""
-        print(f"{_letters_of(reasons.total())}: {by_reason}{again}")
+        print(f"{counted(reasons.total(), 'dead letter')}: {by_reason}{again}")
 
 
 @contextmanager
@@ -85,11 +88,6 @@ def _text_of(letter: Letter, copy_of: str | None) -> str:
     return printable(f"{letter.source or letter.place}  {letter.reason or 'unknown'}  {letter.error}{cut}{copy}")
 
 
-def _letters_of(count: int) -> str:
-    """Write a number of dead letters in words."""
-    return f"{count:,} dead letter{'s' * (count != 1)}"
-
-
 @app.command("redrive")
 def redrive_letters(
     file: Annotated[
@@ -103,6 +101,8 @@ def redrive_letters(
     is the source position where they had none. With FILE the exit status is 1
     where a line is still wrong; the others are sent all the same.
     """
+    if file is not None and str(file) != "-":
+        check_readable(file, RIGHT)
     cluster = reachable_cluster()
     with EventProducer(cluster, settings.load().topic, settings.load().event_bytes) as producer:
         redrive = Redrive(producer)
@@ -110,8 +110,8 @@ def redrive_letters(
             wrong = _redrive_lines(redrive, file) if file else _redrive_topic(redrive, cluster)
         finally:
             producer.flush()
-        sent = len(redrive.sent)
-        print(f"sent {sent:,} event{'s' * (sent != 1)} to {producer.topic}; {_letters_of(wrong)} still wrong")
+        sent = counted(len(redrive.sent), "event")
+        print(f"sent {sent} to {producer.topic}; {counted(wrong, 'dead letter')} still wrong")
     if file and wrong:
         raise typer.Exit(EXIT_STILL_WRONG)
 
@@ -131,27 +131,16 @@ def _redrive_topic(redrive: Redrive, cluster: Cluster) -> int:
 def _redrive_lines(redrive: Redrive, file: Path) -> int:
     """Send what the lines of a file hold; return how many are still wrong, and say which."""
     wrong = 0
-    with _opened(file) as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            try:
-                if not redrive.send(letter := from_line(line)):
-                    _say(file, number, f"{letter.source} stands in a line above; not sent again")
-            except ValueError as error:
-                wrong += 1
-                _say(file, number, str(error))
+    for number, line in enumerate(lines_of(file, RIGHT), start=1):
+        if not line.strip():
+            continue
+        try:
+            if not redrive.send(letter := from_line(line)):
+                _say(file, number, f"{letter.source} stands in a line above; not sent again")
+        except ValueError as error:
+            wrong += 1
+            _say(file, number, str(error))
     return wrong
-
-
-@contextmanager
-def _opened(file: Path) -> Iterator[IO[bytes]]:
-    """Open the file, or stdin for -."""
-    if str(file) == "-":
-        yield sys.stdin.buffer
-        return
-    with file.open("rb") as stream:
-        yield stream
 
 
 def _say(file: Path, number: int, what: str) -> None:

@@ -1,6 +1,5 @@
 """The commands `offsets show`, `set` and `skip`: where the updaters stand on the topic, and moving them."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -10,19 +9,16 @@ import typer
 
 from mindstream import settings
 from mindstream.printable import json_line
-from stream.commands.group_offsets import GroupOffsets
+from stream.commands.endings import Sure, confirm
 from stream.kafka.connect import reachable_cluster
+from stream.kafka.group_offsets import GroupOffsets
 from stream.kafka.progress import Standing
 
 __all__ = ["app"]
 
 HELP = "Where the updaters stand on the topic: show | set | skip."
 
-EXIT_NOT_CONFIRMED = 1
-
 app = typer.Typer(help=HELP, no_args_is_help=True, pretty_exceptions_enable=False)
-
-Sure = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
 @app.command()
@@ -137,9 +133,7 @@ def _move(offsets: GroupOffsets, standings: dict[int, Standing], to: dict[int, i
     """Set offsets, once people have confirmed what that means."""
     for partition, at in to.items():
         print(_meaning(f"{offsets.topic}[{partition}]", standings[partition], at))
-    if not yes and not _confirmed():
-        print("nothing was changed", file=sys.stderr)
-        raise typer.Exit(EXIT_NOT_CONFIRMED)
+    confirm(yes)
     offsets.commit(to)
     print(f"group {offsets.group} goes on there")
 
@@ -156,10 +150,3 @@ def _meaning(name: str, standing: Standing, at: int) -> str:
 def _offsets_of(first: int, end: int) -> str:
     """Write in words the offsets from the first to the one before the end."""
     return f"offset {first} is" if end == first + 1 else f"{end - first:,} offsets ({first} to {end - 1}) are"
-
-
-def _confirmed() -> bool:
-    """Ask on the terminal; what is no terminal must say --yes."""
-    if not sys.stdin.isatty():
-        raise ValueError("nobody can be asked here; --yes says that it is meant")
-    return typer.confirm("Is that meant?")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mindstream import settings
+from mindstream.counted import counted
 from mindstream.log_options import LogPath, takes_log
 from mindstream.mapping import Mapping
 from stream.commands.users import as_bytes
@@ -46,7 +47,7 @@ def produce(
 
 def _say_published(count: int) -> None:
     """Say on stderr how many events were published, after Ctrl-C too."""
-    print(f"published {count:,} event{'s' * (count != 1)} to {settings.load().topic}", file=sys.stderr)
+    print(f"published {counted(count, 'event')} to {settings.load().topic}", file=sys.stderr)
 
 
 @takes_log

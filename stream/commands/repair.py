@@ -10,20 +10,23 @@ import typer
 from tqdm import tqdm
 
 from mindstream import settings
+from mindstream.counted import counted
+from mindstream.files import check_readable, check_writable
 from mindstream.printable import printable
+from stream.commands.endings import EXIT_UNREADABLE
 from stream.commands.users import as_bytes
-from stream.repair.set_aside import find_unreadable, put_back, read_file, remove
+from stream.repair.set_aside import RIGHT, RIGHT_NEW, find_unreadable, put_back, read_file, remove
 from stream.store.contract import Store
 from stream.store.open_store import open_store
-from stream.store.unreadable import Unreadable
+from stream.store.unreadable import Unreadable, UnreadableTally
 
 __all__ = ["app"]
 
-EXIT_UNREADABLE = 1
 WHAT_NEXT = (
     "they start anew with their next event; `mindstream stream dlq redrive` brings back those that became dead letters "
     "meanwhile, and docs/operating.md says how to have the older ones applied again"
 )
+NOBODY = "all users who are stored, and were looked at, can be read"
 ADVICE = (
     "--set-aside FILE moves what is stored of them into a file, so that they start anew; --delete deletes it; "
     "if a later version wrote it, use that one"
@@ -55,6 +58,10 @@ def repair(
         raise ValueError("--put-back takes all users of its file, and no user_ids")
     for user in users or []:
         as_bytes(user)
+    if back is not None:
+        check_readable(back, RIGHT)
+    if set_aside is not None:
+        check_writable(set_aside, RIGHT_NEW)
     with open_store(settings.load()) as store:
         if back is not None:
             _put_back(store, back)
@@ -76,13 +83,15 @@ def _progress(users: Iterable[str]) -> Iterator[Iterable[str]]:
 
 def _list(found: Iterable[Unreadable]) -> None:
     """Print the users who cannot be read, and what can be done."""
-    count = 0
+    unreadable = UnreadableTally()
     for one in found:
-        count += 1
-        print(printable(f"{one.user_id}  {one.reason}"))
-    print(f"{_users(count)} cannot be read" + (f": {ADVICE}" if count else ""), file=sys.stderr)
-    if count:
+        if one.user_id not in unreadable.seen:
+            print(printable(f"{one.user_id}  {one.reason}"))
+        unreadable.add([one.user_id])
+    if unreadable.count:
+        print(f"{counted(unreadable.count, 'user')} cannot be read: {ADVICE}", file=sys.stderr)
         raise typer.Exit(EXIT_UNREADABLE)
+    print(NOBODY, file=sys.stderr)
 
 
 def _remove(store: Store, found: Iterable[Unreadable], file: Path | None) -> None:
@@ -93,7 +102,7 @@ def _remove(store: Store, found: Iterable[Unreadable], file: Path | None) -> Non
         if not is_removed:
             print(printable(f"{user}  was written meanwhile, and is left as it is"))
     done = "deleted" if file is None else f"set aside in {file}"
-    print(f"{_users(count)} {done}" + (f"; {WHAT_NEXT}" if count else ""))
+    print(f"{counted(count, 'user')} {done}; {WHAT_NEXT}" if count else NOBODY)
 
 
 def _put_back(store: Store, file: Path) -> None:
@@ -103,11 +112,6 @@ def _put_back(store: Store, file: Path) -> None:
         print(printable(f"{user}  has begun anew since, which is left as it is"))
     for user, reason in outcome.still.items():
         print(printable(f"{user}  still cannot be read: {reason}"))
-    print(f"{_users(len(outcome.back))} put back")
+    print(f"{counted(len(outcome.back), 'user')} put back")
     if outcome.still:
         raise typer.Exit(EXIT_UNREADABLE)
-
-
-def _users(count: int) -> str:
-    """Write a number of users in words."""
-    return f"{count:,} user{'s' * (count != 1)}"

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from mindstream import settings
+from mindstream.counted import counted
 from model_export.bundle.bundle import Bundle
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.registry import Registry
@@ -105,6 +106,6 @@ def remove_idle(store: Store, stop: threading.Event) -> None:
     while not stop.wait(REMOVE_S):
         try:
             if removed := store.remove_expired():
-                log.info("removed %d users whose time was over", removed)
+                log.info("removed %s whose time was over", counted(removed, "user"))
         except (OSError, ValueError) as error:
             log.warning("users whose time is over stay for now: %s", error)

@@ -2,7 +2,7 @@
 
 import signal
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Never
@@ -11,45 +11,22 @@ import typer
 from tqdm import tqdm
 
 from mindstream import settings
-from mindstream.printable import printable
+from mindstream.counted import counted
+from stream.commands.endings import end_with
 from stream.store.contract import Store, read_readable
 from stream.store.open_store import open_store
 from stream.store.state import UserState
-from stream.transfer.files import pages, read_users, right_name, write_users
+from stream.store.unreadable import UnreadableTally
+from stream.transfer.files import check_source, check_target, pages, read_users, write_users
 from stream.transfer.into_store import import_users
 
 __all__ = ["app"]
 
-EXIT_UNREADABLE = 1
-NAMED = 3  # of those who cannot be read; `repair` lists all
 UsersFile = Annotated[
     Path, typer.Argument(metavar="FILE", help="JSON lines (.jsonl, .jsonl.gz) or Parquet (.parquet).")
 ]
 
 app = typer.Typer()
-
-
-class _Unreadable:
-    """The users who cannot be read: how many, and a few of them."""
-
-    def __init__(self) -> None:
-        self.count, self.examples = 0, list[str]()
-
-    def add(self, user_ids: Iterable[str]) -> None:
-        """Note some more."""
-        for user_id in user_ids:
-            self.count += 1
-            self.examples = [*self.examples, user_id][:NAMED]
-
-    def end(self) -> None:
-        """Say who they are and end with status 1, if there are any."""
-        if self.count:
-            named = ", ".join(map(repr, self.examples))
-            say = (
-                f"{self.count:,} users cannot be read and stay as they are, such as {named}: `mindstream stream repair`"
-            )
-            print(printable(say), file=sys.stderr)
-            raise typer.Exit(EXIT_UNREADABLE)
 
 
 @contextmanager
@@ -60,7 +37,7 @@ def _progress(doing: str) -> Iterator["tqdm[Never]"]:
             yield bar
         except KeyboardInterrupt:
             bar.close()
-            print(f"stopped after {bar.n:,} users; start it again for the rest", file=sys.stderr)
+            print(f"stopped after {counted(int(bar.n), 'user')}; start it again for the rest", file=sys.stderr)
             raise typer.Exit(128 + signal.SIGINT) from None
 
 
@@ -71,7 +48,7 @@ def migrate() -> None:
     The next event of a user does so by itself; this is for the others. It may
     be stopped and started again, and updaters may run meanwhile.
     """
-    unreadable, written = _Unreadable(), 0
+    unreadable, written = UnreadableTally(), 0
     with open_store(settings.load()) as store, _progress("migrating") as bar:
         for page in pages(store.users()):
             renewed, faults = store.renew_many(page)
@@ -79,8 +56,8 @@ def migrate() -> None:
             unreadable.add(faults)
             bar.update(len(page))
             bar.set_postfix(written=written)
-    print(f"{bar.n:,} users looked at, {written:,} written in today's format")
-    unreadable.end()
+    print(f"{counted(int(bar.n), 'user')} looked at, {written:,} written in today's format")
+    end_with(unreadable)
 
 
 @app.command("export-store")
@@ -89,15 +66,16 @@ def export_store(file: UsersFile) -> None:
 
     Updaters may run meanwhile; each user is as of the moment it is read.
     """
-    unreadable = _Unreadable()
+    check_target(file)
+    unreadable = UnreadableTally()
     with open_store(settings.load(), read_only=True) as store, _progress("exporting") as bar:
-        write_users(file, _states_of(store, unreadable, bar))
+        written = write_users(file, _states_of(store, unreadable, bar))
         size = file.stat().st_size
-    print(f"{bar.n - unreadable.count:,} users in {file}, {size:,} bytes")
-    unreadable.end()
+    print(f"{counted(written, 'user')} in {file}, {counted(size, 'byte')}")
+    end_with(unreadable)
 
 
-def _states_of(store: Store, unreadable: _Unreadable, bar: "tqdm[Never]") -> Iterator[UserState]:
+def _states_of(store: Store, unreadable: UnreadableTally, bar: "tqdm[Never]") -> Iterator[UserState]:
     """Yield the states of all users of a store."""
     for page in pages(store.users()):
         states, faults = read_readable(store, page)
@@ -113,14 +91,13 @@ def import_store(file: UsersFile) -> None:
     It may be stopped and started again, and updaters may run meanwhile: a
     user is written over what was read only.
     """
-    if not right_name(file).is_file():
-        raise ValueError(f"there is no file {file}")
-    unreadable, written, kept = _Unreadable(), 0, 0
+    check_source(file)
+    unreadable, written, kept = UnreadableTally(), 0, 0
     with open_store(settings.load()) as store, _progress("importing") as bar:
         for outcome in import_users(store, read_users(file)):
             written, kept = written + outcome.written, kept + outcome.kept
             unreadable.add(outcome.unreadable)
             bar.update(outcome.written + outcome.kept + len(outcome.unreadable))
             bar.set_postfix(written=written)
-    print(f"{written:,} users written, {kept:,} left as they are: what is stored of them is as new")
-    unreadable.end()
+    print(f"{counted(written, 'user')} written, {kept:,} left as stored, which is as new")
+    end_with(unreadable)

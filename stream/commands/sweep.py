@@ -6,9 +6,11 @@ import typer
 from tqdm import tqdm
 
 from mindstream import settings
+from mindstream.counted import counted
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.registry import Registry
 from model_export.bundle.serving import Serving
+from stream.commands.endings import end_with
 from stream.store.open_store import open_store
 from stream.store.state import UserState
 from stream.updater.sweep import Sweep
@@ -48,10 +50,11 @@ def sweep() -> None:
             print(f"stopped: {_outcome(walk)}")
             raise typer.Exit(128 + signal.SIGINT) from None
     print(f"done: {_outcome(walk)}")
+    end_with(walk.unreadable)
 
 
 def _outcome(walk: Sweep) -> str:
     """Say what a walk has done."""
-    return f"{walk.looked_at:,} users looked at, the capsules of {walk.swept:,} made anew" + (
+    return f"{counted(walk.looked_at, 'user')} looked at, the capsules of {walk.swept:,} made anew" + (
         f", {walk.overtaken:,} written by others meanwhile" if walk.overtaken else ""
     )

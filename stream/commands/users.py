@@ -11,13 +11,14 @@ from typing import Annotated, Any
 import typer
 
 from mindstream import settings
+from mindstream.counted import counted
 from mindstream.printable import json_line, printable
 from model_export.bundle.bundle import BundleError
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.registry import Registry
 from stream.dead_letters.letter import Letter, to_line
 from stream.dead_letters.of_users import letters_of, owners_of
-from stream.events.event import decode
+from stream.events.event import LONGEST_USER_ID
 from stream.events.producer import EventProducer
 from stream.kafka.connect import reachable_cluster
 from stream.store.interests import ExplainedInterest, interests_of
@@ -50,13 +51,13 @@ def forget(
     their topics as long as Kafka keeps them; the dead letters are named here.
     """
     for user in users:  # all of them first, so that a wrong one leaves nothing half done
-        decode(None, as_bytes(user))
+        _check_user_id(user)
     configured, cluster = settings.load(), reachable_cluster()
     with EventProducer(cluster, configured.topic) as producer:
         for user in users:
             producer.forget(user)
         producer.flush()
-    print(f"asked on {configured.topic} to forget {len(users):,} user{'s' * (len(users) != 1)}")
+    print(f"asked on {configured.topic} to forget {counted(len(users), 'user')}")
     if letters:
         _name_letters(letters_of(cluster, configured.dead_letter_topic, users), configured.dead_letter_topic)
 
@@ -154,6 +155,14 @@ def as_bytes(text: str, field: str = "user_id") -> bytes:
         return text.encode()
     except UnicodeEncodeError:
         raise ValueError(f"{text!r} is no {field}: it is not UTF-8") from None
+
+
+def _check_user_id(text: str) -> None:
+    """Raise ValueError if no event can have a user_id of a command line."""
+    as_bytes(text)
+    if not 1 <= len(text) <= LONGEST_USER_ID:
+        said = f"{text[:50]!r} ({counted(len(text), 'character')})"
+        raise ValueError(f"USER is {said}, which no event can have; right is 1 to {LONGEST_USER_ID} characters")
 
 
 def _nothing_kept(user: str, state: UserState | None) -> str:

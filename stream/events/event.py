@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 
 from mindstream.limits import EARLIEST_MS, LATEST_MS
+from mindstream.printable import printable
 
 __all__ = [
     "AHEAD_MS",
@@ -157,7 +158,8 @@ def excerpt(value: bytes | None, most: int = 200) -> str:
     """Return the beginning of some bytes, printable, for messages."""
     if value is None:
         return "missing"
-    return repr(value[:most]) + ("..." if len(value) > most else "")
+    text = printable(value[:most].decode(errors="backslashreplace"))
+    return f"'{text}'" + ("..." if len(value) > most else "")
 
 
 def read_lines(lines: Iterable[bytes], source: str) -> Iterable[Event]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from kafka.errors import KafkaError
 
+from mindstream.counted import counted
 from stream.events.event import MOST_BYTES, Event, Forget, decode, encode, excerpt
 from stream.events.published import header_of
 from stream.kafka.cluster import Cluster, close_producer
@@ -151,7 +152,7 @@ class EventProducer:
             raise OSError(f"events sent to {self.topic} were not acknowledged: {error}") from error
         refused, self.refused = self.refused, 0
         if refused:
-            raise OSError(f"{refused} events were not accepted by {self.topic}: {self.reason}")
+            raise OSError(f"{self.topic} did not accept {counted(refused, 'event')}: {self.reason}")
 
     def close(self) -> None:
         """Close the connection; what is not acknowledged in time is given up."""

@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 def monitor(settings: Settings, metrics: Metrics, health: Health) -> AbstractContextManager["Monitor | None"]:
     """Start the Monitor that the environment asks for; none if MINDSTREAM_METRICS_PORT is 0."""
     if not settings.metrics_port:
+        if settings.metrics_host != type(settings).model_fields["metrics_host"].default:
+            log.warning("MINDSTREAM_METRICS_HOST is set and has no effect, as MINDSTREAM_METRICS_PORT is not")
         return nullcontext()
     return Monitor(metrics, health, settings.metrics_host, settings.metrics_port)
 

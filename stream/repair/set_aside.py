@@ -3,19 +3,24 @@
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from io import RawIOBase
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
+from mindstream.files import file_errors, lines_of
 from stream.events.event import NO_JSON, excerpt
 from stream.store.contract import Store, read_readable
 from stream.store.unreadable import Unreadable
 
-__all__ = ["PAGE", "PutBack", "find_unreadable", "put_back", "read_file", "remove", "write_file"]
+__all__ = ["PAGE", "RIGHT", "RIGHT_NEW", "PutBack", "find_unreadable", "put_back", "read_file", "remove", "write_file"]
 
 PAGE = 500  # users who are read, removed or put back at a time
+
+RIGHT = "a file that `mindstream stream repair --set-aside` wrote"
+RIGHT_NEW = "a file that may be written, new or of an earlier --set-aside, on a disk with room for it"
 
 _One = TypeVar("_One")
 _encoder = msgspec.json.Encoder()
@@ -51,17 +56,36 @@ class PutBack:
 def find_unreadable(store: Store, user_ids: Iterable[str]) -> Iterator[Unreadable]:
     """Yield what is stored of those of these users who cannot be read."""
     for page in _pages(user_ids):
+        page = list(dict.fromkeys(page))  # Redis may name a user twice
         _, unreadable = read_readable(store, page)
         if unreadable:
             yield from store.unreadable(list(unreadable))
 
 
 def write_file(found: Sequence[Unreadable], file: Path) -> None:
-    """Append users to a file, and return once they are on disk."""
-    with file.open("ab") as stream:
-        stream.writelines(_encoder.encode(_Line(one.user_id, one.reason, one.stored)) + b"\n" for one in found)
-        stream.flush()
-        os.fsync(stream.fileno())
+    """Append users to a file, and return once they are on disk.
+
+    Raises
+    ------
+    OSError
+        Names the file, which is then as it was before.
+    """
+    lines = b"".join(_encoder.encode(_Line(one.user_id, one.reason, one.stored)) + b"\n" for one in found)
+    with file_errors(file, "written", RIGHT_NEW), file.open("ab", buffering=0) as stream:
+        end = stream.tell()
+        try:
+            _write_all(stream, lines)
+            os.fsync(stream.fileno())
+        except OSError:
+            stream.truncate(end)  # half a line would make the next one unreadable
+            raise
+
+
+def _write_all(stream: RawIOBase, content: bytes) -> None:
+    """Write all of it, where the system may take a part at a time."""
+    left = memoryview(content)
+    while left:
+        left = left[stream.write(left) or 0 :]
 
 
 def read_file(file: Path) -> list[Unreadable]:
@@ -71,15 +95,19 @@ def read_file(file: Path) -> list[Unreadable]:
     ------
     ValueError
         Names the file and the line that is none of ours.
+    OSError
+        If it cannot be read.
     """
     found = []
-    with file.open("rb") as stream:
-        for number, line in enumerate(stream, start=1):
-            try:
-                read = _decoder.decode(line)
-            except NO_JSON as error:
-                raise ValueError(f"{file}, line {number}: {error}; the line is {excerpt(line)}") from None
-            found.append(Unreadable(read.user_id, read.reason, read.stored))
+    for number, line in enumerate(lines_of(file, RIGHT), start=1):
+        try:
+            read = _decoder.decode(line)
+        except UnicodeDecodeError:
+            raise ValueError(f"{file}, line {number} is not UTF-8; right is {RIGHT}") from None
+        except NO_JSON as error:
+            said = f"{error}; the line is {excerpt(line)}"
+            raise ValueError(f"{file}, line {number}: {said}; right is {RIGHT}") from None
+        found.append(Unreadable(read.user_id, read.reason, read.stored))
     return found
 
 

@@ -4,6 +4,8 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol, Self
 
+from mindstream.counted import counted
+from mindstream.printable import printable
 from stream.events.position import Position
 from stream.store.state import UserState
 from stream.store.unreadable import Unreadable, UnreadableUsersError
@@ -33,6 +35,10 @@ class Claimant(Protocol):
 
     def is_past_the_start(self) -> bool:
         """Tell whether the group has committed that it is past events that the topic still has."""
+        ...
+
+    def noted_marks(self) -> Sequence[str]:
+        """Return what `Store.marks` said when the offsets of each partition were committed."""
         ...
 
 
@@ -161,6 +167,13 @@ class Store(Protocol):
         """
         ...
 
+    def marks(self) -> str:
+        """Return by what a later claim sees that our writes are there; empty for nothing.
+
+        It goes beside the offsets that are committed after the writes, and comes back as `Claimant.noted_marks`.
+        """
+        ...
+
     def problem(self) -> str | None:
         """Return what is wrong with the store, as a sentence; None where nothing is known to be.
 
@@ -226,6 +239,6 @@ def user_ids_among(keys: Iterable[bytes], where: str) -> Iterator[str]:
             strays, example = strays + 1, key
     if strays:
         log.warning(
-            "%d keys in %s are no user_id (1 to %d bytes of UTF-8), such as %r: others wrote them, and they stay",
-            *(strays, where, LONGEST_KEY, example[:50]),
+            "%s in %s cannot be a user_id (1 to %d bytes of UTF-8), such as '%s': others wrote there, and it stays",
+            *(counted(strays, "key"), where, LONGEST_KEY, printable(example[:50].decode(errors="backslashreplace"))),
         )

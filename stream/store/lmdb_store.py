@@ -13,6 +13,7 @@ from typing import Self
 
 import lmdb
 
+from mindstream.counted import counted
 from mindstream.files import file_system_of
 from mindstream.host_lock import HostLock
 from stream.events.position import Position
@@ -154,10 +155,12 @@ class LmdbStore:
         """Write users anew who are stored in an older format, see `Store`."""
         keys = [(user_id, key_of(user_id)) for user_id in user_ids]
         with self.transaction() as transaction:
-            older = [one for one in keys if _is_older(transaction.get(one[1]))]
+            stored = [(*one, transaction.get(one[1])) for one in keys]
+        older = [(user_id, key) for user_id, key, value in stored if _is_older(value)]
+        unreadable = [user_id for user_id, _, value in stored if not _is_older(value) and _why_not(user_id, value)]
         if not older:
-            return 0, []
-        unreadable, number = [], 0
+            return 0, unreadable
+        number = 0
         with self.transaction(write=True) as transaction:
             for user_id, key in older:
                 value = transaction.get(key)
@@ -179,7 +182,8 @@ class LmdbStore:
             removed += self.remove(over, now_ms) if over else 0
         if unreadable:
             named = "; ".join(f"{key.decode(errors='replace')!r}: {why}" for key, why in islice(unreadable.items(), 3))
-            log.warning("%d users stay, whether their time is over or not: %s", len(unreadable), named)
+            stay = counted(len(unreadable), "user")
+            log.warning("%s cannot be read, and cannot expire: %s", stay, named)
         return removed
 
     def _over_among(self, keys: list[bytes], now_ms: float, unreadable: dict[bytes, str]) -> list[bytes]:
@@ -220,10 +224,8 @@ class LmdbStore:
         with self.transaction() as transaction:
             stored = [(user_id, transaction.get(key_of(user_id))) for user_id in user_ids]
         for user_id, value in stored:
-            try:
-                _state_in(user_id, value)
-            except ValueError as error:
-                found.append(Unreadable(user_id, str(error), value or b""))
+            if reason := _why_not(user_id, value):
+                found.append(Unreadable(user_id, reason, value or b""))
         return found
 
     def remove_unreadable(self, found: Iterable[Unreadable]) -> set[str]:
@@ -292,6 +294,10 @@ class LmdbStore:
     def claim(self, who: Claimant) -> None:
         """Do nothing: a home is one shop's."""
 
+    def marks(self) -> str:
+        """Return nothing: each write is on disk before it is acknowledged."""
+        return ""
+
     def problem(self) -> str | None:
         """Return None: what is wrong with LMDB is said by the call that meets it."""
         return None
@@ -311,6 +317,15 @@ class LmdbStore:
 def _state_in(user_id: str, value: bytes | None) -> UserState | None:
     """Read the state in a value."""
     return state_of(user_id, _parted(value)[0])
+
+
+def _why_not(user_id: str, value: bytes | None) -> str | None:
+    """Return why a value cannot be read; None where it can, or there is none."""
+    try:
+        _state_in(user_id, value)
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 def _parted(value: bytes | None) -> tuple[bytes | None, bytes]:

@@ -35,6 +35,8 @@ def open_store(settings: Settings, read_only: bool = False) -> Store:
         return LmdbStore(settings.state, settings.idle_days, settings.marker_days, settings.lmdb_gb, read_only)
     from stream.store.redis_store import RedisStore  # here, because redis takes a moment to import
 
+    if settings.lmdb_gb != type(settings).model_fields["lmdb_gb"].default:
+        log.warning("MINDSTREAM_LMDB_GB is set and has no effect, as MINDSTREAM_REDIS is set: users are kept there")
     prefix, replicas = settings.redis_prefix, settings.redis_replicas
     store = RedisStore(address, settings.idle_days, settings.marker_days, prefix, replicas)
     try:

@@ -130,6 +130,7 @@ class RedisStore:
         self.link = RedisLink(parse(url) if isinstance(url, str) else url)
         self.owner = StoreOwner(self.link, prefix)
         self.health = StoreHealth(self.owner)
+        self.guard: StoreGuard | None = None
 
     def get_many(self, user_ids: Sequence[str]) -> list[UserState | None]:
         """Read the states of these users, see `Store`."""
@@ -175,9 +176,12 @@ class RedisStore:
     def renew_many(self, user_ids: Sequence[str]) -> tuple[int, list[str]]:
         """Write users anew who are stored in an older format, see `Store`."""
         records, unreadable = [], []
-        for user_id, value in self._older(user_ids):
+        for user_id, value in zip(user_ids, self._values(user_ids), strict=True):
             try:
-                records.append((user_id, value, renewed(user_id, value)))
+                if isinstance(value, bytes) and not value.startswith(HEAD):
+                    records.append((user_id, value, renewed(user_id, value)))
+                else:
+                    self._state_in(user_id, value)
             except ValueError:
                 unreadable.append(user_id)
         return len(records) - len(self._replace(records)), unreadable
@@ -257,7 +261,11 @@ class RedisStore:
     def claim(self, who: Claimant) -> None:
         """Make sure that the store is this updater's, see `Store`."""
         owner = self.owner.claim(who, lambda: next(self.users(), None) is None)
-        self.link.guard = StoreGuard(self.owner, owner, self.replicas)
+        self.link.guard = self.guard = StoreGuard(self.owner, owner, self.replicas)
+
+    def marks(self) -> str:
+        """Return what a later claim knows our writes by, see `Store`."""
+        return self.guard.note() if self.guard else ""
 
     def problem(self) -> str | None:
         """Return what is wrong, see `Store`; Redis is asked at most every 10 seconds."""

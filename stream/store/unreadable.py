@@ -4,11 +4,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from mindstream.counted import counted
 from stream.store.codec import from_bytes
 from stream.store.state import UserState
 
-__all__ = ["Unreadable", "UnreadableUsersError", "state_of", "states_in"]
+__all__ = ["NAMED", "Unreadable", "UnreadableTally", "UnreadableUsersError", "state_of", "states_in"]
 
+NAMED = 3  # of those who cannot be read; `repair` lists all
 WAY_ON = "`mindstream stream repair` sets aside what is stored"
 
 _Value = TypeVar("_Value")
@@ -27,6 +29,32 @@ class Unreadable:
     user_id: str
     reason: str
     stored: bytes
+
+
+class UnreadableTally:
+    """The users of a store who were found unreadable: how many, each once, and a few of them."""
+
+    def __init__(self) -> None:
+        self.seen: set[str] = set()  # while Redis resizes its table it may name a user twice
+        self.examples: list[str] = []
+
+    @property
+    def count(self) -> int:
+        """Return how many they are."""
+        return len(self.seen)
+
+    def add(self, user_ids: Iterable[str]) -> list[str]:
+        """Note some more, and return those of them who are among the first few."""
+        known = len(self.examples)
+        for user_id in user_ids:
+            if user_id not in self.seen and len(self.examples) < NAMED:
+                self.examples.append(user_id)
+            self.seen.add(user_id)
+        return self.examples[known:]
+
+    def __str__(self) -> str:
+        more = " and others" if self.count > len(self.examples) else ""
+        return f"{counted(self.count, 'user')} cannot be read ({', '.join(map(repr, self.examples))}{more})"
 
 
 class UnreadableUsersError(ValueError):

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from mindstream.counted import counted
 from stream.store.contract import Store, read_readable
 from stream.store.state import UserState
 from stream.transfer.files import pages
@@ -61,7 +62,7 @@ def _import_page(store: Store, states: Sequence[UserState], rows: int) -> Import
         left = [state for state, _ in newer if state.user_id in refused]
         if not left:
             return Imported(written, rows - written - len(faults), faults)
-    raise OSError(f"{len(left)} users were written by others at each of {MOST_TRIES} tries; import once more")
+    raise OSError(f"others wrote {counted(len(left), 'user')} at each of {MOST_TRIES} tries; import once more")
 
 
 def is_newer(one: UserState, other: UserState) -> bool:

@@ -3,6 +3,7 @@
 import logging
 from itertools import islice
 
+from mindstream.counted import counted
 from mindstream.settings import Settings
 from stream.kafka.cluster import BrokerAwayError, Cluster
 from stream.kafka.topic_life import TopicLife
@@ -35,7 +36,7 @@ def check_first_start(cluster: Cluster, store: Store, settings: Settings) -> Non
         _warn_of_lost_users(claim, settings)
         return
     servers = cluster.bootstrap_servers
-    found = f"the store holds users of {len(lives)} other topic{'s' * (len(lives) > 1)} (or of an earlier life of it)"
+    found = f"the store holds users of {counted(len(lives), 'other topic')} (or of an earlier life of it)"
     decide = (
         "if that is meant, say where to begin, `--start-at beginning` or a time such as "
         "`--start-at 2026-01-31T12:00:00Z`; events that the store has already would count twice, but for those with "

@@ -10,6 +10,7 @@ from itertools import islice
 from model_export.bundle.extractor import Extractor
 from stream.store.contract import Store, read_readable
 from stream.store.state import UserState, encoded, recomputed
+from stream.store.unreadable import UnreadableTally
 
 __all__ = ["PAGE", "Sweep"]
 
@@ -39,12 +40,14 @@ class Sweep:
     ----------
     looked_at, swept, overtaken : users so far; those whose capsules are new; those who were written by somebody else
         between reading and writing, who stay as those wrote them.
+    unreadable : users so far who cannot be read; they stay as they are.
     """
 
     def __init__(self, store: Store, extractor: Extractor, mine: Callable[[UserState], bool] = _everybody) -> None:
         self.store, self.extractor, self.mine = store, extractor, mine
         self.users = store.users()
         self.looked_at = self.swept = self.overtaken = 0
+        self.unreadable = UnreadableTally()
 
     def step(self, before_writing: Callable[[list[UserState]], None] = _nothing) -> bool:
         """Do the next page of users; tell whether there was one.
@@ -71,10 +74,10 @@ class Sweep:
         return bool(page)
 
     def read(self, users: list[str]) -> list[UserState]:
-        """Read the states of a page, without those that cannot be read."""
+        """Read the states of a page; the log names the first of those that cannot be read."""
         found, unreadable = read_readable(self.store, users)
-        for user_id, reason in unreadable.items():
-            log.warning("user %r is not swept: %s", user_id, reason)
+        for user_id in self.unreadable.add(unreadable):
+            log.warning("user %r is not swept: %s", user_id, unreadable[user_id])
         return [state for state in found if state is not None]
 
     def is_old(self, state: UserState) -> bool:

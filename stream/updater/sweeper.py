@@ -145,6 +145,8 @@ class Sweeper:
         self._note(self.behind, _note_of(sweep.extractor))
         self.behind = frozenset()
         self._end()
+        if sweep.unreadable.count:
+            log.warning("not swept: %s; `mindstream stream repair` lists all", sweep.unreadable)
         if sweep.swept:
             took_s = time.monotonic() - self.began
             log.info(

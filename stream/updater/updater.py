@@ -137,6 +137,7 @@ class Updater:
             self.reader = EventReader(cluster, settings, self.metrics, self.leave_to_others, self.observer, start_ms)
             self.closing.callback(self.reader.close)
             store.claim(UpdaterClaim(cluster, settings, self.reader.life.id))
+            self.reader.commits.marks = store.marks
             self.sweeper = Sweeper(store, self.metrics, self._publish_swept, self.reader)
         except BaseException:
             self.close()

@@ -151,6 +151,35 @@ def test_a_prefix_in_redis_that_may_meet_another_is_refused(monkeypatch: pytest.
         settings.load()
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "needed"),
+    [
+        ("MINDSTREAM_REDIS_PASSWORD_FILE", "password", "MINDSTREAM_REDIS"),
+        ("MINDSTREAM_REDIS_REPLICAS", "1", "MINDSTREAM_REDIS"),
+        ("MINDSTREAM_REDIS_PREFIX", "shop-a", "MINDSTREAM_REDIS"),
+        ("KAFKA_SECURITY_PROTOCOL", "SSL", "KAFKA_BOOTSTRAP_SERVERS"),
+        ("KAFKA_SASL_PASSWORD", "s3cret", "KAFKA_BOOTSTRAP_SERVERS"),
+        ("KAFKA_SASL_OAUTHBEARER_SCOPE", "kafka", "KAFKA_BOOTSTRAP_SERVERS"),
+        ("KAFKA_SSL_CAFILE", "ca.pem", "KAFKA_BOOTSTRAP_SERVERS"),
+    ],
+)
+def test_what_has_no_effect_is_refused(variable: str, value: str, needed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MINDSTREAM_REDIS", "KAFKA_BOOTSTRAP_SERVERS"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv(variable, value)
+    said = f"{variable} is set, but {needed} is not, so it has no effect and .*; set {needed} too, or unset {variable}"
+    with pytest.raises(ValueError, match=f"^{said}$") as failure:
+        settings.load()
+    assert "s3cret" not in str(failure.value)
+    monkeypatch.setenv(needed, "redis://r" if needed == "MINDSTREAM_REDIS" else "kafka:9092")
+    settings.load()
+    settings.load.cache_clear()
+    for name, empty in ((needed, ""), (variable, "0" if value == "1" else "")):  # as Compose passes it on
+        monkeypatch.setenv(name, empty)
+    settings.load()
+    settings.load.cache_clear()
+
+
 def test_a_prefix_in_redis(monkeypatch: pytest.MonkeyPatch) -> None:
     for given, found in (("", "mindstream"), ("prod:shop-a", "prod:shop-a"), ("superuser", "superuser")):
         monkeypatch.setenv("MINDSTREAM_REDIS_PREFIX", given)

@@ -2,14 +2,14 @@
 
 import logging
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError, KafkaTimeoutError
 from kafka.structs import OffsetAndMetadata
 
-__all__ = ["ANSWER_MS", "Commits"]
+__all__ = ["ANSWER_MS", "Commits", "parts_of"]
 
 log = logging.getLogger(__name__)
 
@@ -18,7 +18,14 @@ Offsets = dict[TopicPartition, OffsetAndMetadata]
 ANSWER_MS = 5_000  # a broker that is away must not keep us longer from hearing that we should stop
 EVERY_S = 0.1  # a commit costs the broker and the client as much as some events do
 AGAIN_S = 0.5  # between two tries of what the broker did not take
+BETWEEN = "\t"  # a note and the marks
 LOST_S = 60.0  # longer than the client waits for an answer: none comes any more
+
+
+def parts_of(metadata: str) -> tuple[str, str]:
+    """Part what was committed beside an offset into the note and the marks of the store."""
+    note, _, marks = metadata.partition(BETWEEN)
+    return note, marks
 
 
 class Commits:
@@ -34,6 +41,7 @@ class Commits:
     pending : what is not known to be committed, also what is on its way.
     reached : the offset that was last added for each partition of ours, or committed before.
     notes : what is committed beside the offset of a partition, for whoever reads it next; nothing where none is here.
+    marks : says what else is committed beside each offset: by what the writes before it are known.
     """
 
     def __init__(self, consumer: KafkaConsumer) -> None:
@@ -41,6 +49,7 @@ class Commits:
         self.pending: Offsets = {}
         self.reached: dict[TopicPartition, int] = {}
         self.notes: dict[TopicPartition, str] = {}
+        self.marks: Callable[[], str] = str
         self.sent: Offsets = {}  # as it was sent, until the broker answers
         self.next_try = self.next_commit = 0.0
         self.trouble = ""
@@ -125,7 +134,7 @@ class Commits:
             return {}
         known = {one: committed for one, committed in found.items() if committed is not None}
         self.know({one: committed.offset for one, committed in known.items()})
-        return {one: committed.metadata for one, committed in known.items()}
+        return {one: parts_of(committed.metadata)[0] for one, committed in known.items()}
 
     def note(self, partitions: Collection[TopicPartition], text: str) -> None:
         """Commit a note beside the offsets of these partitions, soon and from now on."""
@@ -134,8 +143,10 @@ class Commits:
         self.add(known | {one: offset for one, offset in self.pending.items() if one in known})
 
     def noted(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> Offsets:
-        """Return offsets as they are to be committed, with their notes."""
-        return {one: offset._replace(metadata=self.notes.get(one, "")) for one, offset in offsets.items()}
+        """Return offsets as they are to be committed, with their notes and the store's marks."""
+        marks = self.marks()
+        end = f"{BETWEEN}{marks}" if marks else ""
+        return {one: offset._replace(metadata=self.notes.get(one, "") + end) for one, offset in offsets.items()}
 
     def finish(self) -> None:
         """Commit everything and wait for it.

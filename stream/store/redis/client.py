@@ -93,6 +93,10 @@ class Client(Protocol):
         """Return the reply of each node that holds keys to INFO."""
         ...
 
+    def configured(self, name: str) -> list[str]:
+        """Return what each node that holds keys has for a setting of its own (CONFIG GET)."""
+        ...
+
     def look_again(self) -> None:
         """Find out who serves by now."""
         ...
@@ -144,6 +148,9 @@ class _Single:
 
     def infos(self) -> list[dict[str, Any]]:
         return [self.redis.info()]
+
+    def configured(self, name: str) -> list[str]:
+        return _configured(self.redis, name)
 
     def look_again(self) -> None:
         """Connect anew by the next call: behind the same name another node may have taken over."""
@@ -216,6 +223,10 @@ class _Cluster:
 
     def infos(self) -> list[dict[str, Any]]:
         return [self.redis.get_redis_connection(node).info() for node in self.redis.get_primaries()]
+
+    def configured(self, name: str) -> list[str]:
+        nodes = [self.redis.get_redis_connection(node) for node in self.redis.get_primaries()]
+        return [value for node in nodes for value in _configured(node, name)]
 
     def look_again(self) -> None:
         """Learn who holds what by now: after a failover the next call goes to the new node."""
@@ -298,6 +309,11 @@ def _ask(redis: Redis, commands: Sequence[Command]) -> list[Any]:
         for command in commands:
             pipeline.execute_command(*command.words)
         return pipeline.execute(raise_on_error=False)
+
+
+def _configured(redis: Redis, name: str) -> list[str]:
+    """Return what a node has for a setting; nothing where it does not know it."""
+    return [value.decode() if isinstance(value, bytes) else str(value) for value in redis.config_get(name).values()]
 
 
 def is_away(error: BaseException | None) -> bool:

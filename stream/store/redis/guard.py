@@ -50,6 +50,10 @@ class StoreGuard:
             self.marks.forget()  # from here on it is the owner's entry that says so
             raise OSError(self.store.loss_of(self.owner)) from None
 
+    def note(self) -> str:
+        """Return the marks of what was acknowledged, for whoever opens the store after us."""
+        return self.marks.note(self.owner.id)
+
     def check_mark(self, mark: bytes, found: bytes | None) -> None:
         """Raise if a mark is not there, or an older one is."""
         if self.marks.is_lost(mark, found):

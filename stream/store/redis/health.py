@@ -2,8 +2,11 @@
 
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from mindstream.counted import counted
 from stream.store.redis.owner import StoreOwner
 
 __all__ = ["StoreHealth", "bad_settings"]
@@ -11,6 +14,18 @@ __all__ = ["StoreHealth", "bad_settings"]
 log = logging.getLogger(__name__)
 
 ASK_AGAIN_S = 10.0
+NO_FILE = "appendonly is no, so a restart loses the latest users; right is yes, with appendfsync always"
+# appendfsync -> what it may cost; offsets are committed once Redis has acknowledged.
+LOSES = {
+    "everysec": (
+        "appendfsync is everysec, so a crash may take what it has acknowledged in the last two seconds, which is not "
+        "read again; right is always"
+    ),
+    "no": (
+        "appendfsync is no, so a crash of its host may take what it has acknowledged in the last half minute or so, "
+        "which is not read again; right is always"
+    ),
+}
 
 
 class StoreHealth:
@@ -45,14 +60,28 @@ class StoreHealth:
         return self.store.loss_of(owner) if owner and owner.lost else None
 
     def warn_of_settings(self) -> None:
-        """Log the settings of Redis by which it loses users, and keys that it has evicted."""
-        try:
-            infos = self.store.link.infos()
-        except OSError as error:  # INFO may be forbidden to us
-            log.debug("%s", error)
-            return
-        for sentence in dict.fromkeys(one for info in infos for one in bad_settings(info)):
+        """Log the settings of Redis by which it loses users, and keys that it has evicted.
+
+        What we may not ask (INFO, CONFIG GET) is taken for right.
+        """
+        said: list[str] = []
+        with _whatever_is_allowed():
+            said += [one for info in self.store.link.infos() for one in bad_settings(info)]
+        with _whatever_is_allowed():
+            said += [LOSES[one] for one in self.store.link.configured("appendfsync") if one in LOSES]
+        if NO_FILE in said:  # then it does not matter when that would be written
+            said = [one for one in said if one not in LOSES.values()]
+        for sentence in dict.fromkeys(said):
             log.warning("Redis %s: %s", self.store.link.address, sentence)
+
+
+@contextmanager
+def _whatever_is_allowed() -> Iterator[None]:
+    """Let a question go unanswered."""
+    try:
+        yield
+    except OSError as error:
+        log.debug("%s", error)
 
 
 def bad_settings(info: dict[str, Any]) -> list[str]:
@@ -69,7 +98,7 @@ def bad_settings(info: dict[str, Any]) -> list[str]:
     if policy != "noeviction":
         found.append(f"maxmemory-policy is {policy}, by which users are removed to make room; right is noeviction")
     if evicted := int(info.get("evicted_keys", 0)):
-        found.append(f"it has evicted {evicted:,} keys since it was started, among which may be users")
+        found.append(f"it has evicted {counted(evicted, 'key')} since it was started, among which may be users")
     if int(info.get("aof_enabled", 1)) == 0:
-        found.append("appendonly is no, so a restart loses the latest users; right is yes, with appendfsync always")
+        found.append(NO_FILE)
     return found

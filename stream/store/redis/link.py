@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from stream.store.redis.address import RedisAddress
 from stream.store.redis.client import ELSEWHERE, FAILURES, Along, Client, connect, understood
 from stream.store.redis.command import Command
+from stream.store.redis.reasons import reason_of
 
 __all__ = ["Guard", "RedisLink"]
 
@@ -71,6 +72,11 @@ class RedisLink:
         with self._explained("read"):
             return self.client.infos()
 
+    def configured(self, name: str) -> list[str]:
+        """Return what each node that holds keys has for a setting of its own."""
+        with self._explained("read"):
+            return self.client.configured(name)
+
     def close(self) -> None:
         """Close the connections."""
         self.client.close()
@@ -83,5 +89,5 @@ class RedisLink:
         except FAILURES as error:
             if isinstance(error, ELSEWHERE) and doing != "opened":
                 self.client.look_again()
-            reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-            raise OSError(f"the {self.holding} at Redis {self.address} cannot be {doing}: {reason}") from error
+            where = f"the {self.holding} at Redis {self.address}"
+            raise OSError(f"{where} cannot be {doing}: {reason_of(error)}") from error

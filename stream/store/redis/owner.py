@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from stream.store.contract import Claimant
 from stream.store.redis.command import Command, Foreign
 from stream.store.redis.link import RedisLink
+from stream.store.redis.marks import marks_in
 
 __all__ = ["Owner", "StoreOwner"]
 
@@ -44,6 +45,7 @@ class Owner:
     cluster : id of the Kafka cluster, empty where it is not known.
     life : of the topic, as it was last.
     lost : how and when it was seen that users were lost; empty where none were.
+    taken_ms : when people took the store last, and with it accepted what was lost before.
     """
 
     topic: str
@@ -54,6 +56,7 @@ class Owner:
     made_ms: str = ""
     format: str = FORMAT
     lost: str = ""
+    taken_ms: str = ""
 
     @classmethod
     def of(cls, entry: Sequence[bytes | None]) -> "Owner | None":
@@ -147,6 +150,9 @@ class StoreOwner:
             found = self.check(who.topic, who.group) or new
         if found.cluster and cluster and found.cluster != cluster:
             raise ValueError(self._other_cluster(found, cluster))
+        if not found.lost and self._is_behind(found, who.noted_marks()) and who.is_past_the_start():
+            self._make(found, _said("a write that was acknowledged is gone since updaters ran last"))
+            found = self.check(who.topic, who.group) or found
         if found.lost and not who.is_past_the_start():
             found = replace(found, lost="")  # the topic is read from its start: all that it has comes again
             self._write("HDEL", "lost")
@@ -155,6 +161,21 @@ class StoreOwner:
         self._write("HSET", *found.words())
         return found
 
+    def _is_behind(self, found: Owner, notes: Sequence[str]) -> bool:
+        """Tell whether the store lacks marks that were noted beside committed offsets.
+
+        Marks of another store count only where some of them are here: else the users were brought here from there.
+        """
+        noted = [one for one in marks_in(notes, self.prefix) if one.at_s * 1000 > int(found.taken_ms or 0)]
+        latest = {one.key: one for one in sorted(noted, key=lambda one: one.number)}
+        replies = self.link.ask([Command(key, ("GET", key)) for key in latest], "read")
+        is_here = any(isinstance(reply, bytes) for reply in replies)
+        return any(
+            not isinstance(reply, bytes) or int(reply) < one.number
+            for one, reply in zip(latest.values(), replies, strict=True)
+            if is_here or one.store == found.id
+        )
+
     def take(self, topic: str, group: str) -> None:
         """Make the store this shop's, whosever it was, and accept what was lost.
 
@@ -162,7 +183,7 @@ class StoreOwner:
         """
         found = self.read()
         found = found or Owner(topic, group, uuid.uuid4().hex, made_ms=_now_ms())
-        kept = replace(found, topic=topic, group=group, cluster="")
+        kept = replace(found, topic=topic, group=group, cluster="", taken_ms=_now_ms())
         self._write("HSET", *kept.words())
         self._write("HDEL", "lost")
 

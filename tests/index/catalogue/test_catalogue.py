@@ -545,5 +545,8 @@ def test_the_command_line_loads_a_file(home: Path, bundle: Bundle, tmp_path: Pat
     )
     file.write_text("\n".join(good))
     assert items_command("load", str(file)).stdout == "3 items added\n"
+    for wrong, why in ((tmp_path / "none.jsonl", "No such file or directory"), (tmp_path, "Is a directory")):
+        said = str(items_command("load", str(wrong)).exception)
+        assert said == f"{wrong} cannot be read: {why}; right is a file of JSON lines, one item a line"
     listed = items_command("list").stdout
     assert listed.splitlines() == good

@@ -205,8 +205,11 @@ def test_a_training_that_is_not_gone_on_with_starts_anew(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-def test_evaluate_prints_a_table_and_json(shell: Shell, checkpoint: Path, log: Path) -> None:
-    said, blank, header, _, *rows, last = shell.succeed("evaluate", checkpoint, log).splitlines()
+def test_evaluate_prints_a_table_and_json(
+    checkpoint: Path, log: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert say(monkeypatch, "evaluate", checkpoint, log) == 0
+    said, blank, header, _, *rows, last = capsys.readouterr().out.splitlines()
     expected = evaluate(load(checkpoint), read_log(log), progress=False)
     assert (said, blank) == (f"comirec: {expected[0].users} users; in brackets the 95 % interval", "")
     assert header.split() == ["%", "R@20", "HR@20", "N@20", "R@50", "HR@50", "N@50"]

@@ -65,16 +65,15 @@ def test_batches_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         assert not name.startswith("recall") or values.tolist() == pytest.approx(slow)
 
 
-@pytest.mark.slow
-def test_thousands_of_labels_need_little_memory() -> None:
+def test_hundreds_of_labels_need_little_memory() -> None:
     top = np.tile(np.arange(50), (4_000, 1))
-    labels = np.broadcast_to(np.arange(2_000), (4_000, 2_000))  # takes no memory itself
+    labels = np.broadcast_to(np.arange(500), (4_000, 500))  # takes no memory itself
     tracemalloc.start()
     found = metrics_per_case(top, labels)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert set(found["recall@50"].tolist()) == {50 / 2_000}
-    assert peak < 2e8  # every candidate beside every label would take 4e8
+    assert set(found["recall@50"].tolist()) == {50 / 500}
+    assert peak < 4e7  # every candidate beside every label would take 1e8
 
 
 def test_the_interval_of_a_known_sample() -> None:

@@ -19,7 +19,7 @@ from model_export.models.presets import DEFAULT, preset
 from model_export.models.training_config import TrainingConfig
 from model_export.training.train import train
 
-TRAINING = TrainingConfig(steps=300, batch_size=128, negatives=512, validate_every=100)
+TRAINING = TrainingConfig(steps=200, batch_size=128, negatives=512, validate_every=100)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def trained(shop: SimulatedShop) -> Checkpoint:
 @pytest.fixture(scope="module")
 def trained_default(shop: SimulatedShop) -> Checkpoint:
     default = preset(DEFAULT)
-    short = replace(default.training, steps=300, batch_size=128, validate_every=100)
+    short = replace(default.training, steps=200, batch_size=128, validate_every=100)
     return train(shop.log, default.model, short, progress=False)
 
 

@@ -5,8 +5,11 @@ from datetime import UTC, datetime
 
 import pytest
 from kafka import KafkaProducer
+from pydantic import SecretStr
 
-from stream.commands import offsets as command
+from stream.commands import endings
+from stream.store.redis_store import RedisStore
+from testbed.real_redis import RealRedis
 from tests.support.stream_shell import KafkaShell
 from tests.support.updater_world import World, work
 
@@ -93,11 +96,33 @@ def test_nobody_is_at_work(read: KafkaShell, world: World) -> None:
     assert "stop its updaters first" in said
 
 
+@pytest.mark.redis
+def test_a_store_is_not_taken_from_updaters_at_work(
+    kafka: KafkaShell, world: World, real_redis: RealRedis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with RedisStore(real_redis.url) as store:
+        updater = world.updater(store)
+        work(updater, updater.reader.ready.is_set)
+        kafka.set(redis=SecretStr(real_redis.url), group="others")
+        status, said = kafka("owner", "--take", "--yes")
+        assert (status, f"error: updaters of group '{world.settings.group}' are at work (" in said) == (2, True)
+        kafka.set(group=world.settings.group)  # its own updaters wait for that
+        assert "there is nothing to take" in kafka("owner", "--take", "--yes")[1]
+        updater.close()
+        kafka.set(group="others")
+        monkeypatch.setattr(endings, "_is_meant", lambda: False)
+        status, said = kafka("owner", "--take")
+        assert (status, "nothing was changed" in said) == (1, True)
+        assert f"belongs to topic '{world.settings.topic}' and group '{world.settings.group}'" in kafka("owner")[1]
+        assert "belongs to topic" in kafka("owner", "--take", "--yes")[1]
+        assert "and group 'others'" in kafka("owner")[1]
+
+
 def test_people_are_asked(read: KafkaShell, monkeypatch: pytest.MonkeyPatch) -> None:
     status, said = read("offsets", "skip", "2")
     assert (status, said.splitlines()[-1]) == (2, "error: nobody can be asked here; --yes says that it is meant")
     for answer, status, committed in ((False, 1, 4), (True, 0, 5)):
-        monkeypatch.setattr(command, "_confirmed", lambda answer=answer: answer)
+        monkeypatch.setattr(endings, "_is_meant", lambda answer=answer: answer)
         assert read("offsets", "skip", "2")[0] == status
         assert standing(read)[2]["committed"] == committed
 

@@ -211,6 +211,8 @@ def test_what_is_no_user_id(shell: Shell) -> None:
     assert shell.fails("show", "ann\udcff").endswith(r"'ann\udcff' is no user_id: it is not UTF-8" + "\n")
     for user_id in ("ann\udcff", "", "a" * 128):
         shell.fails("forget", "anna", user_id)  # before anything is sent: there is no Kafka here
+    said = "error: USER is '' (0 characters), which no event can have; right is 1 to 127 characters\n"
+    assert shell.fails("forget", "") == said
     assert shell("show", "a" * 600)[0] == 1
 
 

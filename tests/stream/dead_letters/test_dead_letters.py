@@ -242,8 +242,10 @@ def test_lines_that_cannot_be_sent(world: World, kafka: KafkaShell) -> None:
     assert world.state("anna").history.event_ids == (source,)
 
 
-def test_a_file_that_is_not_there(kafka: KafkaShell) -> None:
-    assert "nowhere.jsonl" in kafka("dlq", "redrive", "nowhere.jsonl")[1]
+def test_a_file_that_is_not_there_is_said_before_anything_is_connected(shell: Shell, tmp_path: Path) -> None:
+    right = "right is a file with lines of `mindstream stream dlq list --json`, or - for stdin\n"
+    for file, why in ((tmp_path / "nowhere.jsonl", "No such file or directory"), (tmp_path, "Is a directory")):
+        assert shell.fails("dlq", "redrive", str(file)) == f"error: {file} cannot be read: {why}; {right}"
 
 
 def test_the_truncated_are_refused(world: World, kafka: KafkaShell) -> None:

@@ -109,7 +109,7 @@ def test_the_longest_user_id_fits_into_a_key_of_lmdb(user_id: str) -> None:
 
 @pytest.mark.parametrize("length", [0, 1, 200])
 def test_a_short_excerpt_is_whole(length: int) -> None:
-    assert excerpt(b"x" * length) == repr(b"x" * length)
+    assert excerpt(b"x" * length) == repr("x" * length)
 
 
 @pytest.mark.parametrize("byte", [b"x", b"\xff", b"'", b'"'])

@@ -1,7 +1,8 @@
 """Whose store it is in a Redis that others share, and whether it still has what it acknowledged."""
 
 import logging
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from mindstream.settings import Settings
 from stream.store.open_store import open_store
 from stream.store.redis.client import Node
 from stream.store.redis.health import StoreHealth, bad_settings
-from stream.store.redis.marks import Marks
+from stream.store.redis.marks import KEPT_S, Marks, marks_in
 from stream.store.redis_store import RedisStore
 from testbed.real_redis import RealRedis, RealRedisCluster
 from tests.support.stores import item_of, overwrite, state
@@ -34,12 +35,16 @@ class Shop:
     life: str = "life 1"
     cluster: str = "kafka-1"
     past: bool = False
+    noted: Sequence[str] = ()
 
     def cluster_id(self) -> str:
         return self.cluster
 
     def is_past_the_start(self) -> bool:
         return self.past
+
+    def noted_marks(self) -> Sequence[str]:
+        return self.noted
 
 
 @pytest.fixture(params=["redis", "redis-cluster"])
@@ -243,8 +248,41 @@ def test_settings_of_redis_that_lose_users_are_said(
         client.config_set("maxmemory-policy", "allkeys-lru")
         open_store(settings(real_redis, tmp_path)).close()
         client.config_set("maxmemory-policy", "noeviction")
-    [record] = caplog.records
-    assert f"Redis {real_redis.address}: maxmemory-policy is allkeys-lru" in record.getMessage()
+        for value in ("everysec", "no"):
+            client.config_set("appendfsync", value)
+            open_store(settings(real_redis, tmp_path)).close()
+        client.config_set("appendonly", "no")
+        open_store(settings(real_redis, tmp_path)).close()
+        client.config_set("appendonly", "yes")
+        client.acl_setuser("ann", enabled=True, nopass=True, keys=["*"], commands=["+@all", "-config", "-info"])
+        with RedisStore(f"redis://ann:any@{real_redis.address}") as forbidden:
+            forbidden.health.warn_of_settings()
+        client.acl_deluser("ann")
+        client.config_set("appendfsync", "always")
+    said = [record.getMessage().removeprefix(f"Redis {real_redis.address}: ") for record in caplog.records]
+    assert [one.split(",")[0] for one in said] == [
+        "maxmemory-policy is allkeys-lru",
+        "appendfsync is everysec",
+        "appendfsync is no",
+        "appendonly is no",
+    ]
+
+
+def test_appendfsync_of_one_node_of_a_cluster_is_said(
+    real_redis_cluster: RealRedisCluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    with real_redis_cluster.nodes[1].client() as client, RedisStore(real_redis_cluster.url) as store:
+        client.config_set("appendfsync", "everysec")
+        store.health.warn_of_settings()
+        client.config_set("appendfsync", "always")
+    assert [record.getMessage().count("appendfsync is everysec") for record in caplog.records] == [1]
+
+
+def test_a_size_of_lmdb_has_no_effect_in_redis(
+    real_redis: RealRedis, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    open_store(settings(real_redis, tmp_path, lmdb_gb=2)).close()
+    assert "MINDSTREAM_LMDB_GB is set and has no effect, as MINDSTREAM_REDIS is set" in caplog.text
 
 
 def test_the_command_says_whose_it_is_and_takes_it(real_redis: RealRedis, shell: Shell) -> None:
@@ -260,13 +298,55 @@ def test_the_command_says_whose_it_is_and_takes_it(real_redis: RealRedis, shell:
         with pytest.raises(OSError, match=LACKS):
             store.get_many(["user-7"])
         assert "lost    the entry that says whose store it is has gone" in shell("owner")[1]
-        said = shell("owner", "--take")[1]
-        assert "belongs to topic 'views' and group 'mindstream-updater'" in said
-        assert "lost    nothing that was noticed" in said
+        assert "nobody can be asked here; --yes says that it is meant" in shell("owner", "--take")[1]
+        said = shell("owner")[1]
+        assert "belongs to topic 'clicks'" in said
+        said = shell("owner", "--take", "--yes")[1]
+        assert "will be of topic 'views' and group 'mindstream-updater'; updaters of topic 'clicks'" in said
+        assert "whether updaters of it are at work cannot be told (no Kafka is configured" in said
+        assert "what was lost is given up, and updaters go on without it: the entry that says" in said
+        assert said.endswith("it belongs to topic 'views' and group 'mindstream-updater' now\n")
+        assert "lost    nothing that was noticed" in shell("owner")[1]
+        assert "there is nothing to take" in shell("owner", "--take")[1]
         with pytest.raises(OSError, match=r"belongs to topic 'views'.* not to topic 'clicks'"):
             store.get_many(["user-7"])
     shell.set(redis=SecretStr(""))
-    assert "the store is LMDB in" in shell("owner")[1]
+    status, said = shell("owner")
+    assert (status, "the store is LMDB in" in said) == (0, True)
+    assert "belongs to that home; --take is for a store in Redis" in shell.fails("owner", "--take", "--yes")
+
+
+def test_a_node_that_was_emptied_while_nobody_wrote_is_noticed_by_the_next_claim(
+    real_redis_cluster: RealRedisCluster,
+) -> None:
+    """By what the last one has noted beside its offsets, whichever node it was."""
+    for node in real_redis_cluster.nodes:
+        real_redis_cluster.flush()
+        with RedisStore(real_redis_cluster.url) as store:
+            store.claim(Shop())
+            write(store)
+            noted = [store.marks()]
+        for empty, lost in ((False, False), (True, True)):
+            if empty:
+                node.flush()
+            with RedisStore(real_redis_cluster.url) as store:
+                store.claim(Shop(past=True, noted=noted))
+                assert (LACKS in str(store.problem())) is lost
+
+
+def test_marks_come_back_from_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    marks = Marks("shop:a")
+    assert marks.note("id") == ""  # nothing was acknowledged
+    odd = Node("odd", lambda key: key[-1] % 2 == 1)
+    marks.confirm(marks.on(odd), 17)
+    note = marks.note("id")
+    [found] = marks_in(["", "of another program", note], "shop:a")
+    assert (found.store, found.key, found.number) == ("id", marks.on(odd), 17)
+    monkeypatch.setattr(time, "time", lambda: found.at_s + KEPT_S)  # by then the key has expired
+    assert list(marks_in([note], "shop:a")) == []
+    for place in range(1_000):  # nodes
+        marks.confirm(f"shop:a:written:{marks.process}:{place}".encode(), place)
+    assert len(marks.note("id")) <= 2_000
 
 
 def test_what_a_node_says_of_itself() -> None:

@@ -31,6 +31,9 @@ class Shop:
     def is_past_the_start(self) -> bool:
         return False
 
+    def noted_marks(self) -> list[str]:
+        return []
+
 
 def tls_folder(folder: Path) -> Path:
     """A folder with ca.pem, and server.pem and server.key of 127.0.0.1 that it vouches for."""

@@ -622,7 +622,7 @@ def test_an_lmdb_is_swept_page_by_page_and_who_cannot_be_read_stays(
             caplog.clear()
             assert store.remove_expired() == left
             [warning] = caplog.messages
-            assert warning.startswith("2 users stay, whether their time is over or not: 'gone-0000 or not': a stored ")
+            assert warning.startswith("2 users cannot be read, and cannot expire: 'gone-0000 or not': a stored ")
             assert "'gone-1500 or not': a stored user is of format 9" in warning
         assert sum(removed) == len(gone)
         assert 3 <= len(removed) <= 4

@@ -9,7 +9,7 @@ from stream.store.lmdb_store import LmdbStore
 from stream.store.redis.command import Command
 from stream.store.redis_store import RedisStore
 from stream.store.state import UserState
-from stream.store.unreadable import Unreadable, UnreadableUsersError
+from stream.store.unreadable import Unreadable, UnreadableTally, UnreadableUsersError
 from tests.support.stores import STORES, item_of, state
 
 NO_USER_IDS = (b"\xff\xfe", b"x" * 600)  # a key of LMDB cannot be so long
@@ -166,6 +166,14 @@ def test_keys_that_are_no_user_ids_are_passed_over_and_said(store: Store, caplog
                 transaction.put(name, b"theirs")
     assert list(store.users()) == ["anna"]
     [said] = caplog.messages
-    assert said.startswith(f"{len(strays)} keys in ")
-    assert "no user_id" in said
+    assert said.startswith(f"{len(strays)} key{'s' * (len(strays) > 1)} in ")
+    assert "cannot be a user_id" in said
     assert store.remove_expired() == 0
+
+
+def test_a_tally_counts_each_user_once_and_names_the_first() -> None:
+    tally = UnreadableTally()
+    assert tally.add(["anna"]) == ["anna"]
+    assert str(tally) == "1 user cannot be read ('anna')"
+    assert tally.add(["anna", "ben", "cleo", "dora"]) == ["ben", "cleo"]
+    assert str(tally) == "4 users cannot be read ('anna', 'ben', 'cleo' and others)"

@@ -1,10 +1,15 @@
 """Users out of a store, through a file, into a store of any kind: all of them, and the newer ones win."""
 
+import gzip
+import io
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from msgspec.structs import replace
 from pydantic import SecretStr
@@ -154,7 +159,7 @@ def test_an_updater_that_writes_meanwhile_is_not_undone(tmp_path: Path) -> None:
 def test_who_is_written_all_the_time_ends_an_import_in_one_sentence(tmp_path: Path) -> None:
     with Overtaken(tmp_path) as store:
         store.times = 99
-        with pytest.raises(OSError, match="1 users were written by others at each of 10 tries"):
+        with pytest.raises(OSError, match="others wrote 1 user at each of 10 tries"):
             list(import_users(store, [state("anna", "file", 99)]))
 
 
@@ -167,8 +172,8 @@ def test_users_move_from_lmdb_to_redis_and_back(shell: Shell, real_redis: RealRe
     assert status == 0
     assert said.startswith(f"4 users in {there}, ")
     shell.set(redis=SecretStr(real_redis.url))
-    assert "4 users written, 0 left as they are" in shell("import-store", there)[1]
-    assert "0 users written, 4 left as they are" in shell("import-store", there)[1]
+    assert "4 users written, 0 left as stored" in shell("import-store", there)[1]
+    assert "0 users written, 4 left as stored" in shell("import-store", there)[1]
     with RedisStore(real_redis.url) as store:
         found = store.get_many([one.user_id for one in plain()])
         assert [one and to_bytes(one) for one in found] == [to_bytes(one) for one in plain()]
@@ -209,7 +214,7 @@ def test_who_cannot_be_read_is_named_and_the_others_are_done(shell: Shell, tmp_p
         status, said = shell(*command)
         assert status == 1
         assert done in said
-        assert "1 users cannot be read and stay as they are, such as 'cleo': `mindstream stream repair`" in said
+        assert "1 user cannot be read ('cleo'); what is stored stays, and `mindstream stream repair` lists all" in said
     status, said = shell("import-store", str(file))
     assert (status, "0 users written, 2 left" in said) == (0, True)
     with LmdbStore(shell.settings.state) as store, store.transaction() as transaction:
@@ -217,5 +222,60 @@ def test_who_cannot_be_read_is_named_and_the_others_are_done(shell: Shell, tmp_p
 
 
 def test_a_wrong_file_is_one_sentence(shell: Shell, tmp_path: Path) -> None:
-    assert "there is no file" in shell.fails("import-store", str(tmp_path / "none.jsonl"))
+    none = tmp_path / "none.jsonl"
+    right = "right is a file that `mindstream stream export-store` wrote\n"
+    said = shell.fails("import-store", str(none))
+    assert said == f"error: {none} cannot be read: No such file or directory; {right}"
     assert "ends in none of" in shell.fails("import-store", str(tmp_path / "users.csv"))
+    away = tmp_path / "away" / "users.jsonl"
+    said = shell.fails("export-store", str(away))
+    assert said.startswith(
+        f"error: {away} cannot be written: there is no folder {away.parent}; right is the name of a "
+    )
+    assert not shell.settings.state.exists()  # no store was made for that
+
+
+def packed_wrong() -> bytes:
+    """What begins and ends as gzip does, and is damaged between."""
+    packed = bytearray(gzip.compress(bytes(range(256)) * 100))
+    packed[20:23] = b"\xff\xff\xff"
+    return bytes(packed)
+
+
+def table_wrong() -> bytes:
+    """What begins and ends as Parquet does, and is damaged between."""
+    stream = io.BytesIO()
+    pq.write_table(pa.table({"user_id": [f"user-{number}" for number in range(9_000)]}), stream)
+    table = bytearray(stream.getvalue())
+    table[4:60] = b"\xff" * 56
+    return bytes(table)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("a.jsonl.gz", b"{}", "is no gzip file, or a damaged one"),
+        ("b.jsonl.gz", b"", "is cut off"),
+        ("c.jsonl.gz", packed_wrong(), "is no gzip file, or a damaged one"),
+        ("d.jsonl", b'{"user_id": "\xff"}', "line 1 is not UTF-8"),
+        ("e.jsonl", gzip.compress(b"{}"), "line 1: JSON is malformed"),
+        ("f.parquet", b"PAR1", "is no Parquet file, or a damaged one"),
+        ("g.parquet", table_wrong(), "is no Parquet file, or a damaged one"),
+        ("h.parquet", None, "cannot be read: Is a directory"),
+        ("i.jsonl", None, "cannot be read: Is a directory"),
+    ],
+)
+def test_a_file_that_is_something_else_is_named_and_what_is_right(
+    name: str, content: bytes | None, why: str, shell: Shell, tmp_path: Path
+) -> None:
+    file = tmp_path / name
+    if content is None:
+        file.mkdir()
+    else:
+        file.write_bytes(content)
+    status, said = shell("import-store", str(file))
+    assert status == 2
+    [sentence] = [line for line in said.splitlines() if line.startswith("error: ")]
+    assert re.fullmatch(
+        rf"error: {file}[, ]+{why}.*; right is a file that `mindstream stream export-store` wrote", sentence
+    )

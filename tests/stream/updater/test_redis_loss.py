@@ -63,6 +63,65 @@ def test_nothing_is_applied_over_a_gap_and_a_replay_closes_it(
         assert replaying.health.problem() is None
 
 
+Backup = dict[bytes, tuple[int, bytes]]
+
+
+def back_up(redis: RealRedis, pattern: str = "*") -> Backup:
+    """What Redis holds now: key -> its time to live and its value."""
+    with redis.client() as client:
+        return {key: (max(0, client.pttl(key)), client.dump(key)) for key in client.keys(pattern)}
+
+
+def put_back(redis: RealRedis, backup: Backup) -> None:
+    """Replace what Redis holds."""
+    redis.flush()
+    with redis.client() as client:
+        for key, (lives_ms, value) in backup.items():
+            client.restore(key, lives_ms, value)
+
+
+def test_what_redis_loses_while_no_updater_runs_is_noticed_at_the_next_start(
+    world: World, real_redis: RealRedis
+) -> None:
+    """An older backup that is put back, or a power cut that takes Redis and updaters."""
+
+    def kept() -> list[int]:
+        with RedisStore(real_redis.url) as reader:
+            return behaviours(reader)
+
+    def run(first: int, until: int) -> str | None:
+        """Let a new updater go on until each user has so many behaviours, or say why it does not."""
+        publish(world, first)
+        with RedisStore(real_redis.url) as store:
+            updater = world.updater(store)
+            work(updater, lambda: updater.trouble is not None or kept() == [until] * 8)
+            updater.close()
+            return updater.trouble
+
+    assert run(0, until=3) is None
+    older = back_up(real_redis)
+    assert run(3, until=6) is None  # nothing is amiss at a start where nothing was lost
+    newer, users = back_up(real_redis), back_up(real_redis, "mindstream:user:*")  # six of each
+
+    put_back(real_redis, older)
+    said = str(run(6, until=9))
+    assert "lacks users, or the last events of some: a write that was acknowledged is gone since updaters ran" in said
+    assert "`mindstream stream offsets set all earliest`" in said
+    assert kept() == [3] * 8  # nothing was applied over the gap
+    with RedisStore(real_redis.url) as store:
+        store.owner.take(world.settings.topic, world.settings.group)  # to go on without
+    assert run(9, until=9) is None
+    assert run(12, until=12) is None  # nor is it said again
+
+    put_back(real_redis, newer)
+    assert "a write that was acknowledged is gone" in str(run(15, until=18))
+    rewind(world)
+    assert run(18, until=21) is None
+
+    put_back(real_redis, users)  # and nothing else, as users are brought into another Redis
+    assert run(21, until=9) is None
+
+
 def rewind(world: World) -> None:
     """Set the group's offsets back to the start, as an operator does."""
     start = OffsetAndMetadata(0, "", -1)

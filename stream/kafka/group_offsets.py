@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
-from kafka import TopicPartition
+from kafka import KafkaAdminClient, TopicPartition
 from kafka.errors import KafkaError, NoError
 from kafka.structs import OffsetAndMetadata
 
@@ -13,9 +13,24 @@ from stream.kafka.cluster import Cluster
 from stream.kafka.progress import Standing, ask_standings
 from stream.kafka.topics import check_topic
 
-__all__ = ["GroupOffsets"]
+__all__ = ["GroupOffsets", "members_of"]
 
 ANSWER_MS = 10_000
+
+
+def members_of(admin: KafkaAdminClient, group: str) -> list[str]:
+    """Name who is at work for a group: client, host, and the instance where it has a name.
+
+    Raises
+    ------
+    OSError
+        If the broker does not say it.
+    """
+    try:
+        found = admin.describe_groups([group])[group]["members"]
+    except KafkaError as error:
+        raise OSError(f"the broker does not say who is in group {group}: {error}") from error
+    return [f"{one.get('group_instance_id') or one['client_id']} at {one['client_host'].lstrip('/')}" for one in found]
 
 
 class GroupOffsets:
@@ -54,13 +69,7 @@ class GroupOffsets:
 
     def members(self) -> list[str]:
         """Name who is at work for the group: client, host, and the instance where it has a name."""
-        try:
-            found = self.admin.describe_groups([self.group])[self.group]["members"]
-        except KafkaError as error:
-            raise OSError(f"the broker does not say who is in group {self.group}: {error}") from error
-        return [
-            f"{one.get('group_instance_id') or one['client_id']} at {one['client_host'].lstrip('/')}" for one in found
-        ]
+        return members_of(self.admin, self.group)
 
     def commit(self, offsets: Mapping[int, int]) -> None:
         """Let the group go on at other offsets.
