@@ -117,7 +117,10 @@ def redrive_letters(
 
 
 def _redrive_topic(redrive: Redrive, cluster: Cluster) -> int:
-    """Send every letter that is an event; return how many records are none, by any of their letters."""
+    """Send every letter that is an event; return how many records are none.
+
+    A record is none where none of its letters is one.
+    """
     wrong = set()
     with _on_the_topic(cluster) as letters:
         for letter in letters:

@@ -43,7 +43,7 @@ class Letter:
 
     @property
     def record(self) -> tuple[str, int | None]:
-        """Return what tells the record from all others: its place, and when it was published there.
+        """Return what tells the record from all others: its place and time.
 
         A record that is read again, from offsets of before or after a crash, leaves another letter, a copy. One at the
         same place of a topic that was made again is another record. A letter that does not say its source is its own.

@@ -90,7 +90,10 @@ class Outbox:
         return errors
 
     def _send(self, topic: str, records: Sequence[Mapping[str, Any]]) -> tuple[dict[int, Any], dict[int, KafkaError]]:
-        """Give records to the producer; return the futures, and why some were not taken, by their numbers."""
+        """Give records to the producer.
+
+        Return the futures, and why some were not taken, by their numbers.
+        """
         futures: dict[int, Any] = {}
         errors: dict[int, KafkaError] = {}
         for number, record in enumerate(records):
@@ -103,7 +106,7 @@ class Outbox:
         return futures, errors
 
     def _wait(self, future: Any, patience_s: float, topic: str, what: str) -> None:
-        """Wait for the broker to acknowledge a record, and ask meanwhile whether the topic is there."""
+        """Wait for a record's acknowledgement; ask meanwhile whether the topic is there."""
         try:
             future.get(timeout=min(patience_s, ASKED_AFTER_S))
         except KafkaTimeoutError:

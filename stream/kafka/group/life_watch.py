@@ -29,7 +29,7 @@ class LifeWatch:
         self.checked, self.is_same = time.monotonic(), False
 
     def check(self) -> None:
-        """Look at the topic if it is time to, and read it from its start where it was made again."""
+        """Look at the topic if it is time to; start over where it was made again."""
         if time.monotonic() - self.checked < LIFE_CHECK_S:
             return
         self.checked = time.monotonic()

@@ -107,9 +107,9 @@ class Membership:
             self.sure = time.monotonic()
 
     def make_sure(self, done: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
-        """Ask the group, by a commit of `done`, whether these partitions are still ours; only a member may commit.
+        """Ask the group, by a commit of `done`, whether these partitions are still ours.
 
-        All before the offsets must be done.
+        Only a member may commit. All before the offsets must be done.
 
         Raises
         ------

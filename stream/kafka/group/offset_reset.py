@@ -47,7 +47,10 @@ class OffsetReset:
         self.metrics, self.start_ms = metrics, start_ms
 
     def after(self, error: KafkaError) -> None:
-        """Put right what one of OFFSET_ERRORS says; what cannot be asked now, the next poll says again."""
+        """Put right what one of OFFSET_ERRORS says.
+
+        What cannot be asked now, the next poll says again.
+        """
         if isinstance(error, LogTruncationError):
             log.error("%s; reading its start", error)
         if self.start_over_if_made_again():

@@ -254,7 +254,10 @@ class EventReader:
         self.commits.note([TopicPartition(self.settings.topic, number) for number in partitions], text)
 
     def finish_commits(self) -> bool:
-        """Wait until everything that is done is committed, and tell whether it is; if not, it is tried again later."""
+        """Wait until everything that is done is committed, and tell whether it is.
+
+        If not, it is tried again later.
+        """
         return self.commits.try_finish()
 
     def finish(self, all_done: bool) -> None:
