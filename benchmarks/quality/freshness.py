@@ -116,7 +116,8 @@ def _published(log: InteractionLog, cluster: Cluster, updater: Updater, what: st
 
 def _apply(updater: Updater, records: Sequence[ConsumerRecord]) -> None:
     """Decode, apply and write a batch, as the updater does before it commits."""
-    updater.write(updater.apply(updater.decode(RecordBatch(records)).events))
+    events = updater.decode(RecordBatch(records)).events
+    updater.users.write(updater.users.change(events, updater.extractor))
 
 
 def _one_event_a_user(records: Iterable[ConsumerRecord]) -> list[list[ConsumerRecord]]:

@@ -4,7 +4,7 @@ One batch goes this way, see `Updater.step` and `Updater.finish`:
 
     1. poll        records from Kafka                        stream/kafka/group/reader.py
     2. decode      events by user, and dead letters          stream/updater/pending_batch.py
-    3. apply       events to the stored histories            stream/store/state.py
+    3. apply       events to the stored histories            stream/updater/user_states.py, stream/store/state.py
     4. encode      histories to capsules                     model_export/bundle/extractor.py
     5. write       states, each over the one it came from    stream/store/contract.py
     6. publish     dead letters                              stream/dead_letters/writer.py
@@ -22,9 +22,8 @@ import gc
 import logging
 import sys
 import threading
-import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 
 from kafka import TopicPartition
@@ -42,13 +41,15 @@ from stream.kafka.outbox import Outbox
 from stream.monitoring.health import Health
 from stream.monitoring.metrics import Metrics
 from stream.monitoring.observer import Observer
-from stream.store.contract import Store, read_readable
-from stream.store.state import Applied, Arrival, UserState, apply, encoded
+from stream.store.contract import Store
+from stream.store.state import UserState
 from stream.store.unreadable import UnreadableUsersError
 from stream.updater import interest_updates
 from stream.updater.claimant import UpdaterClaim
-from stream.updater.pending_batch import PendingBatch, Stage, UserEvents, decode_batch
+from stream.updater.pending_batch import PendingBatch, Stage, decode_batch
 from stream.updater.sweeper import Sweeper
+from stream.updater.tally import count_applied, count_stored
+from stream.updater.user_states import UserStates
 
 __all__ = ["MOST_TRIES", "Updater", "collect_less_garbage", "take_turns_sooner"]
 
@@ -121,6 +122,7 @@ class Updater:
         self.store, self.serving, self.settings = store, serving, settings
         self.metrics, self.health, self.observer = metrics or Metrics(), health or Health(), observer or Observer()
         self.health.checks.append(self._store_away)
+        self.users = UserStates(store, settings, self.metrics, self.observer)
         self.extractor = serving.current
         self.metrics.bundle(self.extractor.bundle.version)
         self.trouble: str | None = None
@@ -224,7 +226,7 @@ class Updater:
             return self.reader.still_reads(pending.batch)
         if not self.update(pending):
             return False
-        self._count_stored(pending)
+        count_stored(self.metrics, pending)
         pending.stage = Stage.DEAD_LETTERS
         return True
 
@@ -241,19 +243,17 @@ class Updater:
         for _ in range(MOST_TRIES):
             left = pending.unwritten()
             try:
-                made = self.apply(left)
+                changed = self.users.change(left, self.extractor)
             except UnreadableUsersError as error:
                 self._set_aside(pending, error.users)
                 continue
             if not self.reader.still_reads(pending.batch):
                 return False
-            refused = self.write(made)
-            taken = [(applied, state) for applied, state in made if state.user_id not in refused]
+            refused = self.users.write(changed)
+            taken = [(applied, state) for applied, state in changed if state.user_id not in refused]
             pending.note_written(left.keys() - refused, (state for _, state in taken))
-            self._count_applied(
-                [events for user_id, events in left.items() if user_id not in refused],
-                [applied for applied, _ in taken],
-            )
+            events = [events for user_id, events in left.items() if user_id not in refused]
+            count_applied(self.metrics, events, [one for one, _ in taken], self.extractor.bundle.rows)
             if not refused:
                 return True
         raise OSError(
@@ -273,35 +273,6 @@ class Updater:
             log.warning("user %r is forgotten, and could not be read before: %s", user_id, unreadable[user_id])
         pending.set_aside({user_id: why for user_id, why in unreadable.items() if user_id not in forgotten})
 
-    def apply(self, by_user: UserEvents) -> list[tuple[Applied, UserState]]:
-        """Make the new states of the users that change.
-
-        All events of a user are applied together, encoded once.
-        """
-        with self.observer.timed("apply"):
-            states = self._read_states(by_user)
-            length, rule = self.settings.history_length, self.settings.rule
-            pairs = zip(by_user.items(), states, strict=True)
-            applied = [apply(user_id, state, events, length, rule) for (user_id, events), state in pairs]
-            return self._encode([one for one in applied if one is not None])
-
-    def _encode(self, users: list[Applied]) -> list[tuple[Applied, UserState]]:
-        """Compute the capsules of users with new events, in one run of the model."""
-        with self.metrics.timed("encode"), self.observer.timed("encode"):
-            capsules = encoded(self.extractor, users)
-        return [(one, one.with_capsules(made)) for one, made in zip(users, capsules, strict=True)]
-
-    def write(self, made: list[tuple[Applied, UserState]]) -> set[str]:
-        """Write states; return the users whose states are refused.
-
-        Others have written them since they were read.
-        """
-        read = {one.user_id: one.read for one, _ in made}
-        with self.metrics.timed("put"), self.observer.timed("store put"):
-            refused = self.store.put_many((state for _, state in made), read)
-        self.metrics.refused(len(refused))
-        return refused
-
     def _write_dead_letters(self, pending: PendingBatch) -> None:
         """Write the dead letters; they must be on the broker before their offsets are committed."""
         if pending.stage is not Stage.DEAD_LETTERS:
@@ -317,12 +288,6 @@ class Updater:
         """Publish the interests of the batch's users as they are stored.
 
         Also of those whose events were all applied before: whoever applied them may have died before saying so.
-        """
-        if self.settings.updates_topic:
-            interest_updates.publish_updates(self.outbox, self.settings.updates_topic, self._latest_states(pending))
-
-    def _latest_states(self, pending: PendingBatch) -> dict[str, UserState | None]:
-        """Return the states of a batch's users: as just written, or else as stored.
 
         What was just written is the latest: nobody else has the partitions, and that is sure for some seconds (see
         `EventReader.is_sure`). After a stall it need not be. A partition may have come and gone meanwhile, and a user
@@ -330,12 +295,9 @@ class Updater:
         what a stall leaves behind is read again (`PendingBatch.note_failure`), and so is a user whose events were all
         applied before: there we wrote nothing. Of who cannot be read (any more) there is nothing to say.
         """
-        written = pending.states if self.reader.is_sure() else {}
-        others = [user_id for user_id in pending.events if user_id not in written]
-        with self.metrics.timed("get"), self.observer.timed("store get"):
-            found, unreadable = read_readable(self.store, others) if others else ([], {})
-        latest = {**written, **dict(zip(others, found, strict=True))}
-        return {user_id: latest[user_id] for user_id in pending.events if user_id not in unreadable}
+        if self.settings.updates_topic:
+            latest = self.users.latest(pending.events, pending.states if self.reader.is_sure() else {})
+            interest_updates.publish_updates(self.outbox, self.settings.updates_topic, latest)
 
     def _commit(self, pending: PendingBatch) -> None:
         """Commit the offsets, and with dead letters wait for it.
@@ -406,27 +368,6 @@ class Updater:
             self.trouble = None
             self.reader.resume()
 
-    def _count_applied(self, events: Iterable[list[Arrival]], applied: list[Applied]) -> None:
-        """Count the events of users who are written, and what became of them."""
-        known = self.extractor.bundle.rows
-        looked_at = sum(one.events + one.forgotten_before for one in applied)
-        self.metrics.count("replayed", sum(map(len, events)) - looked_at)
-        self.metrics.count("applied", sum(len(one.behaviours) for one in applied))
-        self.metrics.count("overruled", sum(one.overruled for one in applied))
-        self.metrics.count("negative", sum(one.negative for one in applied))
-        self.metrics.count("undone", sum(one.undone for one in applied))
-        self.metrics.count("duplicate", sum(one.duplicates for one in applied))
-        self.metrics.count("forgotten", sum(one.forgotten for one in applied))
-        self.metrics.count("forgotten_before", sum(one.forgotten_before for one in applied))
-        self.metrics.count("unknown_item", sum(item_id not in known for one in applied for item_id in one.behaviours))
-
-    def _count_stored(self, pending: PendingBatch) -> None:
-        """Count what else a batch was, once all of it is stored."""
-        now, records = time.time(), pending.batch.records
-        self.metrics.stored(now - record.timestamp / 1000 for record in records if record.timestamp >= 0)
-        wanted = sum(map(len, pending.events.values()))
-        self.metrics.count("ignored", len(records) - len(pending.letters) - wanted)
-
     def _publish_swept(self, states: Sequence[UserState]) -> None:
         """Publish the interests of these users before they are written.
 
@@ -441,14 +382,3 @@ class Updater:
             self.reader.make_sure_of_all()
             users = {state.user_id: state for state in states}
             interest_updates.publish_updates(self.outbox, self.settings.updates_topic, users)
-
-    def _read_states(self, user_ids: Collection[str]) -> list[UserState | None]:
-        """Read the stored states of these users.
-
-        Raises
-        ------
-        UnreadableUsersError
-            If some cannot be read.
-        """
-        with self.metrics.timed("get"), self.observer.timed("store get"):
-            return self.store.get_many(list(user_ids))
