@@ -258,7 +258,7 @@ def table_wrong() -> bytes:
         ("b.jsonl.gz", b"", "is cut off"),
         ("c.jsonl.gz", packed_wrong(), "is no gzip file, or a damaged one"),
         ("d.jsonl", b'{"user_id": "\xff"}', "line 1 is not UTF-8"),
-        ("e.jsonl", gzip.compress(b"{}"), "line 1: JSON is malformed"),
+        ("e.jsonl", gzip.compress(b"{}", mtime=0), "line 1: JSON is malformed"),
         ("f.parquet", b"PAR1", "is no Parquet file, or a damaged one"),
         ("g.parquet", table_wrong(), "is no Parquet file, or a damaged one"),
         ("h.parquet", None, "cannot be read: Is a directory"),
