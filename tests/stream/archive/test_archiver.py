@@ -1,0 +1,181 @@
+"""Archivers on a real Kafka: what is on the topic is in the archive once, whoever reads it."""
+
+import os
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from mindstream.settings import Settings
+from model_export.readers import read_log
+from stream.archive.archive import Archive
+from stream.archive.archiver import Archiver, Pace
+from stream.archive.decoding import StrictDecoder
+from stream.archive.metrics import ArchiveMetrics
+from stream.events.event import Event
+from stream.events.producer import EventProducer
+from stream.kafka.cluster import Cluster
+from stream.monitoring.health import Health
+from testbed.real_kafka import RealKafka
+from testbed.stream_process import StreamProcess, wait_until
+from tests.support.archived import DAY_MS, NOON_MS, rows_in
+
+NEVER = Pace(every_s=3_600, events=1_000_000)
+USERS = ("ann", "ben", "cat", "dan", "eve")
+
+
+class Shop:
+    """A topic on the real Kafka, and the archivers of its archive."""
+
+    def __init__(self, kafka: RealKafka, topic: str, folder: Path) -> None:
+        self.kafka, self.topic, self.home = kafka, topic, folder / "home"
+        self.folder = self.home / "events"
+        self.settings = Settings(bootstrap_servers=kafka.bootstrap_servers, topic=topic, group=topic, home=self.home)
+        self.closing = ExitStack()
+
+    def archiver(self, pace: Pace = NEVER) -> Archiver:
+        """A new archiver; closed with the shop."""
+        archive = Archive(self.folder, self.topic)
+        cluster, decoder = Cluster(self.kafka.bootstrap_servers), StrictDecoder(100_000)
+        made = Archiver(cluster, archive, decoder, self.settings, pace, ArchiveMetrics(), Health(who="archiver"))
+        self.closing.callback(made.close)
+        return made
+
+    def publish(self, first: int, last: int, forget: str = "") -> None:
+        """Publish events of these numbers, four a day; then forget a user."""
+        with EventProducer(Cluster(self.kafka.bootstrap_servers), self.topic) as producer:
+            for number in range(first, last):
+                user_id = USERS[number % len(USERS)]
+                producer.send(Event(user_id, f"mug-{number}", NOON_MS + number * DAY_MS // 4))
+            if forget:
+                producer.forget(forget)
+            producer.flush()
+
+    def command(self, *arguments: str) -> StreamProcess:
+        """`python -m stream archive` on this topic."""
+        variables = {
+            "KAFKA_BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
+            "MINDSTREAM_TOPIC": self.topic,
+            "MINDSTREAM_GROUP": self.topic,
+        }
+        self.home.mkdir(exist_ok=True)
+        process = StreamProcess(self.home, "archive", *arguments, variables=variables)
+        self.closing.enter_context(process)
+        return process
+
+    def on_topic(self) -> Counter[tuple[str, int, int]]:
+        """user_id, partition and offset of every event on the topic."""
+        records = [record for record in self.kafka.records(self.topic) if record.value is not None]
+        return Counter((record.key.decode(), record.partition, record.offset) for record in records)
+
+    def archived(self) -> Counter[tuple[str, int, int]]:
+        """The same of every row of the archive."""
+        return Counter({(row[0], *row[2:]): count for row, count in rows_in(self.folder).items()})
+
+
+@pytest.fixture
+def shop(real_kafka: RealKafka, topic: str, tmp_path: Path) -> Iterator[Shop]:
+    shop = Shop(real_kafka, topic, tmp_path)
+    with shop.closing:
+        yield shop
+
+
+def work(archiver: Archiver, until: Callable[[], object], what: str) -> None:
+    def done() -> object:
+        archiver.step(50)
+        return until()
+
+    wait_until(done, what)
+
+
+def held(archiver: Archiver) -> int:
+    return sum(len(part.rows) for part in archiver.parts.values())
+
+
+def test_one_who_was_thought_dead_writes_nothing_twice(shop: Shop) -> None:
+    shop.publish(0, 40)
+    first = shop.archiver()
+    work(first, lambda: held(first) == 40, "the first archiver has read the topic")
+    shop.kafka.remove_members(shop.settings.archive_group)
+    second = shop.archiver()
+    work(second, lambda: held(second) == 40, "the second archiver has read the topic")
+    second.cut()
+    assert shop.archived() == shop.on_topic()
+    first.cut()
+    assert shop.archived() == shop.on_topic()
+    assert first.metrics.archive_counts["left_to_others"] == 40
+    second.close()
+    shop.publish(40, 60)
+    work(first, lambda: held(first) == 20, "the first archiver goes on where the archive ends")
+    first.cut()
+    assert shop.archived() == shop.on_topic()
+
+
+def test_the_archive_says_where_to_go_on_and_not_the_group(shop: Shop) -> None:
+    """The group has committed all; an archive that was lost begins anew, and one that is there goes on."""
+    shop.publish(0, 20)
+    first = shop.archiver()
+    work(first, lambda: held(first) == 20, "all is read")
+    first.cut()
+    first.reader.finish_commits()
+    first.close()
+    shop.folder.rename(shop.home / "elsewhere")
+    again = shop.archiver()
+    work(again, lambda: held(again) == 20, "all is read from the beginning")
+    again.cut()
+    again.close()
+    assert shop.archived() == shop.on_topic()
+    last = shop.archiver()
+    shop.publish(20, 25)
+    work(last, lambda: held(last) >= 5, "only what is new is read")
+    assert held(last) == 5
+
+
+def test_where_nothing_can_be_written_reading_pauses_and_goes_on(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    shop.publish(0, 10)
+    archiver = shop.archiver(Pace(every_s=0, events=10))
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        work(archiver, lambda: archiver.trouble, "the disk is full")
+        archiver.tell_health()
+        assert "No space left" in str(archiver.health.unready())
+        shop.publish(10, 20)
+        archiver.step()
+        assert held(archiver) <= 10
+    work(archiver, lambda: not archiver.trouble and not archiver.holds(), "it is written")
+    work(archiver, lambda: sum(shop.archived().values()) == 20, "what came meanwhile is written too")
+    archiver.tell_health()
+    assert archiver.health.unready() is None
+    assert shop.archived() == shop.on_topic()
+
+
+def test_the_command_from_kill_to_log(shop: Shop) -> None:
+    shop.publish(0, 30)
+    one = shop.command("--every", "0.5").says(" archived; ", 60)
+    one.end(signal.SIGKILL)
+    shop.kafka.remove_members(shop.settings.archive_group)
+    shop.publish(30, 60, forget="ann")
+    shop.publish(60, 70)
+    with EventProducer(Cluster(shop.kafka.bootstrap_servers), shop.topic) as producer:
+        producer.producer.send(shop.topic, key=b"ann", value=b"no event")
+    two = shop.command("--every", "60")
+    two.says("now reading", 60)
+    assert two.end(signal.SIGTERM) == 0, two.said
+    three = shop.command("--once")
+    assert three.ends() == 0, three.said
+    assert "'unreadable (json)': 1" in two.said + three.said
+    expected = {row for row in shop.on_topic() if row[0] != "ann"}
+    after = [row for row in shop.archived() if row[0] == "ann"]
+    assert set(shop.archived().values()) == {1}
+    assert set(shop.archived()) - set(after) == expected
+    assert len(after) == 2  # of the ten events of 60 to 69
+    log = read_log(shop.folder)
+    assert len(log.events) == 58
+    assert log.dropped == {}
+    assert three.ends() == 0
