@@ -49,9 +49,7 @@ def wanted_places(records: Sequence[ConsumerRecord]) -> tuple[set[Place], set[Pl
     of_users: dict[str, list[tuple[Forget, ConsumerRecord]]] = {}
     for one, record in asked:
         of_users.setdefault(one.user_id, []).append((one, record))
-    taken = {
-        _place(record) for event, record in events if _is_forgotten(event, record, of_users.get(event.user_id, []))
-    }
+    taken = {_place(record) for event, record in events if _is_forgotten(record, of_users.get(event.user_id, ()))}
     return {_place(record) for _, record in events} - taken, taken
 
 

@@ -10,7 +10,7 @@ from functools import partial
 import pyarrow as pa
 
 from stream.archive.archive import Archive
-from stream.archive.merging import Size, mergeable, plan_merges
+from stream.archive.merging import MOST_ROWS, Size, mergeable, plan_merges
 from stream.archive.metrics import ArchiveMetrics
 from stream.archive.names import ArchiveFile
 from stream.archive.state import Erasure
@@ -23,6 +23,9 @@ LOOK_S = 60.0  # between two looks at what there is to do
 ERASE_S = 600.0  # between two rounds of erasures, which look at all files
 MERGE_S = 3_600.0  # between two merges of days that are over: a large file is written anew for what was late
 AGAIN_S = 2.0  # after somebody was found reading
+FINISH_S = 600.0  # for which they are waited for at the end
+ALL = "upkeep"  # among the files, what concerns all of them
+UNKNOWN = Size(MOST_ROWS, frozenset())  # of a file that cannot be read: it is merged with none
 
 
 class Upkeep:
@@ -58,7 +61,7 @@ class Upkeep:
         except OSError as error:
             if str(error) not in self.failed.values():
                 log.error("upkeep of the archive %s waits: %s", self.archive.path, error)
-            self.failed["upkeep"] = str(error)
+            self.failed[ALL] = str(error)
             self.next_try = now + AGAIN_S
             return False
         self.todo.popleft()
@@ -88,18 +91,27 @@ class Upkeep:
         self.todo += [partial(self._with, run[0], partial(self._merge, run)) for run in self._merges(files, merge)]
 
     def finish(self, stopped: Callable[[float], bool]) -> None:
-        """Do all that there is to do; readers are waited for.
+        """Do all that there is to do; readers are waited for, but not for ever.
 
         Parameters
         ----------
         stopped : waits for so many seconds, and tells whether to stop.
+
+        Raises
+        ------
+        OSError
+            If something cannot be written.
         """
         self.todo.clear()
         self.next_try = self.clock()
         self.look()
-        while self.todo:
-            if not self.step() and stopped(AGAIN_S / 4):
+        until = self.clock() + FINISH_S
+        while self.todo and ALL not in self.failed:
+            if not self.step() and (stopped(AGAIN_S / 4) or self.clock() > until):
+                log.warning("upkeep of the archive %s is left to the next time: somebody reads it", self.archive.path)
                 return
+        if ALL in self.failed:
+            raise OSError(f"upkeep of the archive {self.archive.path} is not done: {self.failed[ALL]}")
 
     @property
     def trouble(self) -> str | None:
@@ -117,7 +129,7 @@ class Upkeep:
                 return []
             except (OSError, pa.ArrowException) as error:
                 self._note_failure(one, error)
-                return []
+                self.sizes[one] = UNKNOWN
         return plan_merges(self.sizes, today if of_days_over else date.min)
 
     def _with(self, file: ArchiveFile, work: Callable[[ArchiveFile], None]) -> None:
