@@ -15,7 +15,7 @@ from benchmarks.scenario.home import Home, counted
 from benchmarks.scenario.load import Load
 from benchmarks.scenario.verdict import verdict
 from benchmarks.scenario.world import World
-from mindstream.archive_folder import OWN
+from mindstream.archive.folder import OWN
 from stream.events.producer import EventProducer
 from testbed.stream_process import StreamProcess, wait_until
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 from kafka.consumer.fetcher import ConsumerRecord
 
-from mindstream.archive_folder import reading
+from mindstream.archive.folder import reading
 from stream.events.event import BadEventError, Forget, decode
 from stream.events.published import published_ms
 

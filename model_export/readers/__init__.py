@@ -5,7 +5,7 @@
 
 from pathlib import Path
 
-from mindstream.archive_folder import reading
+from mindstream.archive.folder import reading
 from mindstream.mapping import AS_IT_IS, Mapping, load_mapping
 from model_export.data.interactions import InteractionLog
 from model_export.readers.own_table import is_own_table, read_own_table, write_table

@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mindstream.archive_folder import STATE, ArchiveFolder, Change
+from mindstream.archive.folder import STATE, ArchiveFolder, Change
 from stream.archive.columns import table_of
 from stream.archive.cutting import Cut, Part, plan_cut
 from stream.archive.erasing import sieve_of

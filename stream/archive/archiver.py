@@ -1,7 +1,7 @@
 """The archiver: events from the topic into the archive, each once, whoever is killed or thought dead.
 
 What was read is kept in memory until it is a cut. A cut and how far the topic is then in the archive are written as one
-change (`mindstream.archive_folder`), and then the offsets are committed, so that others see them. Where reading goes on
+change (`mindstream.archive.folder`), and then the offsets are committed, so that others see them. Where reading goes on
 says the archive alone: after a crash, after partitions moved, and to one who was thought dead and writes late, whose
 cut does not begin where the archive ends and is not taken.
 """
@@ -21,6 +21,7 @@ from stream.archive.archive import Archive
 from stream.archive.columns import Row
 from stream.archive.cutting import Cut, Part
 from stream.archive.decoding import Decoder
+from stream.archive.goal import Goal
 from stream.archive.metrics import ArchiveMetrics
 from stream.archive.reader import ArchiveReader
 from stream.archive.state import Erasure, Log
@@ -29,11 +30,11 @@ from stream.events.event import BadEventError, Event, Forget
 from stream.events.published import published_ms
 from stream.kafka.cluster import Cluster
 from stream.kafka.fetch.unreadable_record import UnreadableRecord, last_offset_of
+from stream.kafka.group.reader import POLL_MS
 from stream.kafka.progress import partition_names
-from stream.kafka.reader import POLL_MS
 from stream.monitoring.health import Health
 
-__all__ = ["Archiver", "Pace", "check_first_archive"]
+__all__ = ["Archiver", "Pace"]
 
 log = logging.getLogger(__name__)
 
@@ -108,8 +109,8 @@ class Archiver:
 
     def _work(self, stop: threading.Event, once: bool) -> None:
         try:
-            goal = _Goal(self) if once else None
-            while not stop.is_set() and not (goal and goal.is_reached()):
+            goal = Goal(self.reader) if once else None
+            while not stop.is_set() and not (goal and not self.trouble and goal.is_reached(self.parts)):
                 self.step()
                 self.tell_health()
             self.cut()
@@ -267,58 +268,3 @@ def _add(part: Part, place: Log, offset: int, number: int, one: Event | Forget, 
         part.rows.append(Row(one, place[1], offset, number, published))
     else:
         part.erasures.append(Erasure(one.user_id, one.event_time_ms, *place, offset))
-
-
-class _Goal:
-    """The ends of the partitions, as they were when each was first ours."""
-
-    def __init__(self, archiver: Archiver) -> None:
-        self.archiver = archiver
-        self.ends: dict[TopicPartition, int] = {}
-
-    def is_reached(self) -> bool:
-        """Tell whether all that was on our partitions has been read."""
-        reader = self.archiver.reader
-        ours = reader.partitions()
-        begun = {TopicPartition(reader.settings.topic, number) for _, number in self.archiver.parts}
-        if not ours or reader.is_joining() or self.archiver.trouble or ours - begun:
-            return self._has_none()
-        if ours - self.ends.keys():
-            try:
-                self.ends = reader.ends() | self.ends
-            except OSError as error:
-                log.warning("%s", error)
-                return False
-        return all(reader.position(one) >= self.ends[one] for one in ours)
-
-    def _has_none(self) -> bool:
-        """Tell whether other members of the group have all partitions, so that there is nothing to do."""
-        reader = self.archiver.reader
-        if reader.partitions() or reader.is_joining() or reader.note is None:
-            return False
-        log.warning("other archivers of group %s have all partitions: nothing is left to do", reader.settings.group)
-        return True
-
-
-def check_first_archive(archive: Archive, life: str, start_ms: int | None) -> None:
-    """Refuse to go on with a topic whose events the archive may have from another one.
-
-    After a move to another cluster the same events have other offsets, so they would be archived once more.
-
-    Parameters
-    ----------
-    life : identity of the topic as it is now.
-    start_ms : where to begin it, where that was said.
-
-    Raises
-    ------
-    ValueError
-        If the archive holds other topics' events only, and it was not said where to begin.
-    """
-    known = archive.state().progress
-    if known and life not in known and start_ms is None:
-        raise ValueError(
-            f"the archive {archive.path} holds another topic of the name {archive.topic} (another cluster, or an "
-            "earlier life of it); if that is meant, say where to begin: `--start-at beginning`, or a time such as "
-            "`--start-at 2026-01-31T12:00:00Z`; events that the archive has already would be in it twice"
-        )

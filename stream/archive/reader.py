@@ -10,9 +10,9 @@ from kafka.errors import IllegalStateError, KafkaError
 from mindstream.settings import Settings
 from stream.kafka.batch import RecordBatch
 from stream.kafka.cluster import Cluster
-from stream.kafka.commits import ANSWER_MS
-from stream.kafka.reader import EventReader
-from stream.kafka.start import seek_to_start
+from stream.kafka.group.commits import ANSWER_MS
+from stream.kafka.group.reader import EventReader
+from stream.kafka.group.start import seek_to_start
 from stream.monitoring.metrics import Metrics
 from stream.monitoring.observer import Observer
 
@@ -42,10 +42,10 @@ class ArchiveReader(EventReader):
         self.holds = holds
         super().__init__(cluster, settings, metrics, gone, Observer())
 
-    def commit_passed(self) -> None:
+    def _commit_passed(self) -> None:
         """Commit the positions of all partitions, unless what was read on the way there is not archived."""
         if not self.holds():
-            super().commit_passed()
+            super()._commit_passed()
 
     def go_to(self, partition: TopicPartition, offset: int | None, start_ms: int) -> bool:
         """Read a partition on at an offset; tell whether that could be done.

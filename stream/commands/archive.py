@@ -10,14 +10,15 @@ import typer
 from mindstream import settings
 from mindstream.settings import Settings
 from stream.archive.archive import Archive
-from stream.archive.archiver import Archiver, Pace, check_first_archive
+from stream.archive.archiver import Archiver, Pace
 from stream.archive.decoding import StrictDecoder
+from stream.archive.first_start import check_first_archive
 from stream.archive.metrics import ArchiveMetrics
 from stream.commands.starting.signals import stop_on_signals
 from stream.commands.starting.waiting import StoppedError, Waiting
 from stream.kafka.cluster import BrokerAwayError, Cluster
 from stream.kafka.connect import reachable_cluster
-from stream.kafka.start import parse_start
+from stream.kafka.group.start import parse_start
 from stream.kafka.topics import check_topic
 from stream.monitoring.health import Health
 from stream.monitoring.server import monitor

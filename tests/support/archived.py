@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from mindstream.archive_folder import reading
+from mindstream.archive.folder import reading
 from stream.archive.archive import Archive
 from stream.archive.columns import Row
 from stream.archive.cutting import Part

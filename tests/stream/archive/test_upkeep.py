@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from mindstream.archive_folder import ArchiveFolder, Change, reading
+from mindstream.archive.folder import ArchiveFolder, Change, reading
 from model_export.readers import read_log
 from stream.archive import upkeep
 from stream.archive.archive import Archive
@@ -79,7 +79,7 @@ def test_upkeep_waits_for_readers_and_adding_does_not(tmp_path: Path) -> None:
     with reading(tmp_path / "day=2025-11-24"):
         assert not made.step()
         assert archive.files() == files
-        added = Topic("life", [EVENTS]).parts(archive, 99)
+        added = Topic("life", [list(EVENTS)]).parts(archive, 99)
         assert archive.cut(added, NOON_MS).counts["archived"] == 12
     finish(archive)
     assert archive.files() != files

@@ -15,18 +15,18 @@ import errno
 import fcntl
 import json
 import os
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from mindstream.archive.locks import held_lock, sync
 
 __all__ = ["OWN", "STATE", "ArchiveFolder", "Change", "reading"]
 
 OWN = "_archive"  # readers of tables pass over names that begin so
 STATE = f"{OWN}/state.json"  # how far the topic is read, and who was forgotten; `stream.archive.state` has its form
 WAIT_S = 30.0
-AGAIN_S = 0.02
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class ArchiveFolder:
             self.new.mkdir(parents=True, exist_ok=True)
             for name in ("writer.lock", "reader.lock"):
                 os.close(os.open(self.own / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666))
-            _sync(self.own)
+            sync(self.own)
         except OSError as error:
             raise OSError(f"the archive {self.path} cannot be written: {error.strerror or error}") from error
 
@@ -84,7 +84,7 @@ class ArchiveFolder:
             If others change it all the time.
         """
         busy = f"the archive {self.path} is being changed by another process, for more than {wait_s:.0f} s now"
-        with _locked(self.own / "writer.lock", fcntl.LOCK_EX, wait_s, busy):
+        with held_lock(self.own / "writer.lock", fcntl.LOCK_EX, wait_s, busy):
             if self._replaces():
                 with self.without_readers(wait_s):
                     self._finish()
@@ -101,7 +101,7 @@ class ArchiveFolder:
         BlockingIOError
             If somebody reads.
         """
-        with _locked(self.own / "reader.lock", fcntl.LOCK_EX, wait_s, f"somebody reads the archive {self.path}"):
+        with held_lock(self.own / "reader.lock", fcntl.LOCK_EX, wait_s, f"somebody reads the archive {self.path}"):
             yield
 
     @contextmanager
@@ -115,7 +115,7 @@ class ArchiveFolder:
         """
         busy = f"the archive {self.path} is being changed, for more than {wait_s:.0f} s now"
         while True:
-            with _locked(self.own / "reader.lock", fcntl.LOCK_SH, wait_s, busy):
+            with held_lock(self.own / "reader.lock", fcntl.LOCK_SH, wait_s, busy):
                 if not self._replaces():
                     yield
                     return
@@ -146,12 +146,12 @@ class ArchiveFolder:
         draft.write_text(json.dumps(content), encoding="utf-8")
         self.written(draft)
         os.replace(draft, self.journal)
-        _sync(self.own)
+        sync(self.own)
         self._finish()
 
     def written(self, file: Path) -> None:
         """Wait until a file is on the disk."""
-        _sync(file)
+        sync(file)
 
     def _replaces(self) -> bool:
         """Tell whether a change that replaces files is half done."""
@@ -178,12 +178,12 @@ class ArchiveFolder:
             (self.path / path).unlink(missing_ok=True)
         for folder in {(self.path / path).parent for path in (*added.values(), *removed)}:
             with suppress(FileNotFoundError):
-                _sync(folder)
+                sync(folder)
         for folder in {(self.path / path).parent for path in removed}:
             _remove_if_empty(folder)
-        _sync(self.path)
+        sync(self.path)
         self.journal.unlink()
-        _sync(self.own)
+        sync(self.own)
 
     def _move_in(self, source: Path, target: Path) -> None:
         target.parent.mkdir(exist_ok=True)
@@ -220,41 +220,9 @@ def reading(path: str | Path) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def _locked(file: Path, kind: int, wait_s: float, busy: str) -> Iterator[None]:
-    """Hold a lock on a file; where others hold it for longer than we wait, say that it is busy."""
-    descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)  # enough for a lock, and works on what we may only read
-    try:
-        deadline = time.monotonic() + wait_s
-        while not _try_to_lock(descriptor, kind):
-            if time.monotonic() >= deadline:
-                raise BlockingIOError(errno.EAGAIN, busy)
-            time.sleep(AGAIN_S)
-        yield
-    finally:
-        os.close(descriptor)  # gives the lock back
-
-
-def _try_to_lock(descriptor: int, kind: int) -> bool:
-    try:
-        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
 def _remove_if_empty(folder: Path) -> None:
     try:
         folder.rmdir()
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
             raise
-
-
-def _sync(place: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk."""
-    descriptor = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
