@@ -269,7 +269,10 @@ class Settings(BaseSettings):
     @field_validator("archivers")
     @classmethod
     def _is_not_the_updaters_group(cls, value: str, others: ValidationInfo) -> str:
-        """Refuse the updaters' group for archivers: they would share the partitions, so each would lack events."""
+        """Refuse the updaters' group for archivers.
+
+        They would share the partitions, so each would lack events.
+        """
         if value and value == others.data.get("group"):
             raise ValueError(f"it must be another group than that of the updaters ({value})")
         return value

@@ -136,7 +136,9 @@ def sigterm(world: World, times: int = 10) -> Found:
 
 
 def archive_kills(world: World, kills: int = 50, least_amid: int = 1) -> Found:
-    """Kill archivers at random points under load, each fourth while it starts, and forget users meanwhile.
+    """Kill archivers at random points under load, and forget users meanwhile.
+
+    Each fourth is killed while it starts.
 
     Parameters
     ----------
@@ -181,7 +183,7 @@ def _forget_one(home: Home, number: int) -> str:
 
 
 def _wait_for_a_change(folder: Path) -> None:
-    """Return once an archiver is writing files, or after some seconds in which that was not seen."""
+    """Return once an archiver is writing files, or where that is not seen for some seconds."""
     deadline = time.monotonic() + 5
     while not _is_half_done(folder) and time.monotonic() < deadline:
         time.sleep(0.0005)

@@ -35,7 +35,10 @@ def archive_faults(folder: Path, records: Sequence[ConsumerRecord], acknowledged
 
 
 def wanted_places(records: Sequence[ConsumerRecord]) -> tuple[set[Place], set[Place]]:
-    """Return where the events lie that belong into an archive, and those of users who were forgotten after them."""
+    """Return where the events lie that belong into an archive, and those that do not.
+
+    Not those of users who were forgotten after them.
+    """
     events, asked = [], list[tuple[Forget, ConsumerRecord]]()
     for record in records:
         try:

@@ -76,7 +76,9 @@ class ArchiveFolder:
 
     @contextmanager
     def writing(self, wait_s: float = WAIT_S) -> Iterator[None]:
-        """Change the folder alone, after what a process that was killed has left half done is finished.
+        """Change the folder while nobody else does.
+
+        What a process that was killed has left half done is finished first.
 
         Raises
         ------

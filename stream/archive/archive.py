@@ -158,7 +158,7 @@ class Archive:
         return len(table) - len(kept)
 
     def _touches(self, place: Path) -> bool:
-        """Tell whether a file has a forgotten user's rows, which most have not; nobody has to wait for that."""
+        """Tell whether a file has forgotten users' rows; readers need not wait for that."""
         try:
             return sieve_of(self.state()).touches(
                 pq.read_table(place, columns=["user_id"], partitioning=None)["user_id"]
@@ -199,7 +199,7 @@ class Archive:
         self.folder.commit(Change(added, removed, replaces=True))
 
     def _written(self, tables: Mapping[str, pa.Table]) -> dict[str, str]:
-        """Write tables to files on their way; return their names there -> their paths in the folder."""
+        """Write tables (path -> table) to files on their way; return name there -> path."""
         for number, table in enumerate(tables.values()):
             place = self.folder.new / str(number)
             pq.write_table(table, place, compression="zstd")

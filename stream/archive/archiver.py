@@ -132,7 +132,7 @@ class Archiver:
             self.upkeep.step()
 
     def take(self, records: Collection[ConsumerRecord]) -> None:
-        """Keep records until the next cut; of partitions that are new here, go to where the archive ends."""
+        """Keep records until the next cut; begin partitions that are new here."""
         known = {log[1] for log in self.parts if log[0] == self.reader.life.id}
         self._begin([one for one in self.reader.partitions() if one.partition not in known])
         for record in records:
@@ -140,7 +140,10 @@ class Archiver:
                 self._keep(record)
 
     def _begin(self, partitions: Collection[TopicPartition]) -> None:
-        """Read partitions from where the archive ends; what was polled of them by now is read again from there."""
+        """Read partitions from where the archive ends.
+
+        What was polled of them by now is read again from there.
+        """
         if not partitions:
             return
         state, life = self.archive.state(), self.reader.life.id
@@ -150,7 +153,10 @@ class Archiver:
                 self.parts[life, one.partition] = Part(base)
 
     def _keep(self, record: ConsumerRecord) -> None:
-        """Keep what a record holds; what cannot be read is counted, the updaters make dead letters of it."""
+        """Keep the events of a record.
+
+        One that cannot be read is counted; the updaters make its dead letter.
+        """
         place = self.reader.life.id, record.partition
         part = self.parts[place]
         if not part.passed(record.offset, last_offset_of(record)):

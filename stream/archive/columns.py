@@ -66,9 +66,9 @@ def _profile_columns(profiles: Sequence[dict[str, str]]) -> dict[str, pa.Array]:
 
 
 def _fields_with_columns(profiles: Iterable[dict[str, str]]) -> list[str]:
-    """Return the fields that get columns: the most frequent, of those that differ in upper case alone one.
+    """Return the fields that get columns: the most frequent.
 
-    Readers of Parquet take names that differ in upper case for the same.
+    Of those that differ in upper case alone it is one: readers of Parquet take such names for the same.
     """
     counted = Counter(name for one in profiles for name in one)
     chosen: dict[str, str] = {}

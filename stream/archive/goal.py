@@ -41,7 +41,7 @@ class Goal:
         return all(self.reader.position(one) >= self.ends[one] for one in ours)
 
     def _has_none(self) -> bool:
-        """Tell whether other members of the group have all partitions, so that there is nothing to do."""
+        """Tell whether other members of the group have all partitions."""
         if self.reader.membership.is_joining() or self.reader.note is None:
             return False
         log.warning(

@@ -24,7 +24,10 @@ class Size:
 
 
 def mergeable(files: Iterable[ArchiveFile], today: date) -> list[ArchiveFile]:
-    """Return the files that may become one with others: of days before `today` all, else where they are many."""
+    """Return the files that may become one with others.
+
+    Of days before `today` that is all of them, of others where they are many.
+    """
     return [one for group in _groups(files, today) for one in group]
 
 

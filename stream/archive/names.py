@@ -38,7 +38,7 @@ class ArchiveFile:
 
 
 def as_archive_file(path: str) -> ArchiveFile | None:
-    """Return the file that has a path in the folder; None where the path is not one of the archive's."""
+    """Return the file that has a path in the folder; None for what is not the archive's."""
     found = _NAME.fullmatch(path)
     if found is None:
         return None
@@ -80,7 +80,7 @@ _EPOCH = date(1970, 1, 1)
 
 
 def oldest_kept(keep_days: int | None, now_ms: int) -> date:
-    """Return the oldest day that is kept: that of today and so many before it; without a number all are."""
+    """Return the oldest day that is kept: so many before today; all where none is given."""
     if keep_days is None:
         return date.min
     return datetime.fromtimestamp(now_ms / 1000, UTC).date() - timedelta(days=keep_days)

@@ -43,7 +43,7 @@ class ArchiveReader(EventReader):
         super().__init__(cluster, settings, metrics, gone, Observer())
 
     def _commit_passed(self) -> None:
-        """Commit the positions of all partitions, unless what was read on the way there is not archived."""
+        """Commit the positions of all partitions, unless something read is not archived yet."""
         if not self.holds():
             super()._commit_passed()
 

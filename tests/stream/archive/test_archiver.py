@@ -14,6 +14,7 @@ from model_export.readers import read_log
 from stream.archive.archive import Archive
 from stream.archive.archiver import Archiver, Pace
 from stream.archive.decoding import StrictDecoder
+from stream.archive.first_start import check_first_archive
 from stream.archive.metrics import ArchiveMetrics
 from stream.events.event import Event
 from stream.events.producer import EventProducer
@@ -53,6 +54,13 @@ class Shop:
             if forget:
                 producer.forget(forget)
             producer.flush()
+
+    def make_again(self) -> None:
+        """Delete the topic, and create it with the same shape."""
+        with self.kafka.admin() as admin:
+            admin.delete_topics([self.topic])
+            wait_until(lambda: self.topic not in admin.list_topics(), "the topic is deleted")
+            admin.create_topics({self.topic: {"num_partitions": 4, "replication_factor": 1}}, wait_for_metadata=True)
 
     def command(self, *arguments: str) -> StreamProcess:
         """`python -m stream archive` on this topic."""
@@ -153,6 +161,25 @@ def test_where_nothing_can_be_written_reading_pauses_and_goes_on(shop: Shop, mon
     archiver.tell_health()
     assert archiver.health.unready() is None
     assert shop.archived() == shop.on_topic()
+
+
+def test_a_topic_that_is_made_again_is_read_from_its_start(shop: Shop) -> None:
+    """What was read of the topic before it was deleted is archived too: nobody could read it again."""
+    shop.publish(0, 20)
+    archiver = shop.archiver()
+    work(archiver, lambda: held(archiver) == 20, "the topic is read")
+    shop.make_again()
+    shop.publish(20, 25)
+    work(archiver, lambda: not archiver.holds() or held(archiver) >= 25, "the topic is noticed to be another one")
+    work(archiver, lambda: held(archiver) + sum(rows_in(shop.folder).values()) == 25, "it is read from its start")
+    archiver.cut()
+    found = rows_in(shop.folder)
+    assert set(found.values()) == {1}
+    assert sorted(Counter(life for _, life, *_ in found).values()) == [5, 20]
+    with pytest.raises(ValueError, match=r"holds another topic .* `--start-at beginning`"):
+        check_first_archive(archiver.archive, "a third life", None)
+    check_first_archive(archiver.archive, "a third life", 0)
+    check_first_archive(archiver.archive, archiver.reader.life.id, None)
 
 
 def test_the_command_from_kill_to_log(shop: Shop) -> None:
