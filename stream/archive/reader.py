@@ -47,6 +47,13 @@ class ArchiveReader(EventReader):
         if not self.holds():
             super()._commit_passed()
 
+    @property
+    def note(self) -> str | None:
+        """Return what may look like trouble and is none; None if there is nothing to say."""
+        if not self.partitions() and not self.membership.is_joining():
+            return "the group gives this archiver no partitions: it has more archivers than the topic has partitions"
+        return super().note
+
     def go_to(self, partition: TopicPartition, offset: int | None, start_ms: int) -> bool:
         """Read a partition on at an offset; tell whether that could be done.
 

@@ -77,11 +77,13 @@ class Upkeep:
         """
         self.next_look = self.clock() + LOOK_S
         self.failed = {}
+        due = (
+            self.archive.state().due if erase else []
+        )  # first: what is written after it was known is without those rows
         files = self.archive.files()
         if files and files[0].day < self.archive.oldest(now_ms()):
             self.todo.append(self._remove_older)
             files = [one for one in files if one.day >= self.archive.oldest(now_ms())]
-        due = self.archive.state().due if erase else []
         if due:
             self.next_round = self.clock() + ERASE_S
             self.todo += [partial(self._with, one, self._erase) for one in files]
