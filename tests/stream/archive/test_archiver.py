@@ -2,12 +2,14 @@
 
 import os
 import signal
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Producer
 
 from mindstream.settings import Settings
 from model_export.readers import read_log
@@ -16,9 +18,10 @@ from stream.archive.archiver import Archiver, Pace
 from stream.archive.decoding import StrictDecoder
 from stream.archive.first_start import check_first_archive
 from stream.archive.metrics import ArchiveMetrics
-from stream.events.event import Event
+from stream.events.event import Event, encode
 from stream.events.producer import EventProducer
 from stream.kafka.cluster import Cluster
+from stream.kafka.embedded_broker import EmbeddedBroker
 from stream.monitoring.health import Health
 from testbed.real_kafka import RealKafka
 from testbed.stream_process import StreamProcess, wait_until
@@ -161,6 +164,41 @@ def test_where_nothing_can_be_written_reading_pauses_and_goes_on(shop: Shop, mon
     archiver.tell_health()
     assert archiver.health.unready() is None
     assert shop.archived() == shop.on_topic()
+
+
+def test_once_ends_behind_what_a_transaction_took_back(shop: Shop) -> None:
+    """One partition has events, one nothing but marks of a transaction, and two are empty."""
+    producer = Producer(
+        {"bootstrap.servers": shop.kafka.bootstrap_servers, "transactional.id": shop.topic, "partitioner": "murmur2"}
+    )
+    producer.init_transactions()
+    for partition, ends in (
+        (0, producer.commit_transaction),
+        (0, producer.abort_transaction),
+        (1, producer.abort_transaction),
+    ):
+        producer.begin_transaction()
+        for number in range(5):
+            key, value = encode(Event("ann", f"mug-{number}", NOON_MS))
+            producer.produce(shop.topic, value, key, partition=partition)
+        ends()
+    shop.archiver().run_once(threading.Event())
+    assert sorted(shop.archived()) == [("ann", 0, offset) for offset in range(5)]
+
+
+def test_once_on_the_embedded_broker(tmp_path: Path) -> None:
+    settings = Settings(topic="clicks", group="shop", home=tmp_path)
+    with EmbeddedBroker(settings.state) as broker:
+        broker.cluster.ensure_topics(["clicks"], 4)
+        with EventProducer(broker.cluster, "clicks") as producer:
+            for number in range(20):
+                producer.send(Event(USERS[number % 5], f"mug-{number}", NOON_MS))
+            producer.flush()
+        archive, metrics = Archive(settings.archive, "clicks"), ArchiveMetrics()
+        decoder, health = StrictDecoder(100_000), Health()
+        Archiver(broker.cluster, archive, decoder, settings, NEVER, metrics, health).run_once(threading.Event())
+    assert sum(rows_in(settings.archive).values()) == 20
+    assert metrics.said == {"archived": 20, "files_written": len(archive.files())}
 
 
 def test_a_topic_that_is_made_again_is_read_from_its_start(shop: Shop) -> None:
