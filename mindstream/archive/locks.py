@@ -27,7 +27,8 @@ def held_lock(file: Path, kind: int, wait_s: float, busy: str) -> Iterator[None]
     BlockingIOError
         Says `busy`.
     """
-    descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)  # enough for a lock, and works on what we may only read
+    mode = os.O_RDONLY if kind == fcntl.LOCK_SH else os.O_RDWR  # without it NFS gives nobody a lock alone
+    descriptor = os.open(file, mode | os.O_CLOEXEC)
     try:
         deadline = time.monotonic() + wait_s
         while not _try_to_lock(descriptor, kind):

@@ -1,6 +1,7 @@
 """Upkeep of the archive, and reading meanwhile."""
 
 import logging
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -86,6 +87,10 @@ def test_upkeep_waits_for_readers_and_adding_does_not(tmp_path: Path) -> None:
     assert len(rows_in(tmp_path)) == 24
 
 
+def read_only(*_: object) -> None:
+    raise OSError(30, "Read-only file system")
+
+
 def test_a_reader_finishes_what_a_killed_archiver_has_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed between the journal and the first rename: the rows are there once, before and after."""
     archive = archived(tmp_path, EVENTS)
@@ -95,6 +100,12 @@ def test_a_reader_finishes_what_a_killed_archiver_has_left(tmp_path: Path, monke
         assert archive.merge([first, second])
     assert (tmp_path / "_archive" / "journal.json").exists()
     assert (tmp_path / first.path).exists()
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", read_only)
+        with pytest.raises(
+            OSError, match=r"left half changed .* \(Read-only file system\); start `mindstream stream archive`"
+        ):
+            read_log(tmp_path)
     assert len(read_log(str(tmp_path / "day=*" / "*.parquet")).events) == 24
     assert not (tmp_path / "_archive" / "journal.json").exists()
     assert not (tmp_path / first.path).exists()
