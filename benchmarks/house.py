@@ -56,6 +56,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "stream.transfer": ("mindstream", _BUNDLE, "stream.events", "stream.store"),
     "stream.repair": ("mindstream", "stream.events", "stream.store"),
     "stream.dead_letters": ("mindstream", "stream.kafka", "stream.events"),
+    "stream.archive": ("mindstream", "stream.monitoring", "stream.kafka", "stream.events"),
     "stream.updater": ("mindstream", _BUNDLE, "stream"),
     "stream.commands": ("mindstream", _BUNDLE, _READERS, "stream"),
     "index.search": (_BUNDLE,),

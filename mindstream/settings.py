@@ -192,6 +192,16 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         description="days for which it is remembered that a user was forgotten; no fewer than topics keep events",
     )
+    archive_folder: Path | None = Field(
+        default=None,
+        validation_alias="MINDSTREAM_ARCHIVE",
+        description="folder of the archive of events; unset: events/ in the home",
+    )
+    archivers: str = Field(
+        default="",
+        validation_alias="MINDSTREAM_ARCHIVE_GROUP",
+        description="consumer group of the archivers; empty: that of the updaters with -archive behind it",
+    )
     log: Path | None = Field(default=None, description="interaction log the demo shows; unset: the simulated shop")
     history_length: int = Field(default=100, ge=1, description="behaviours kept for each user, the most recent")
     partitions: int = Field(default=4, ge=1, description="partitions of topics that Mindstream creates")
@@ -256,6 +266,17 @@ class Settings(BaseSettings):
             raise ValueError(f"it must be another topic than that of the events ({value})")
         return value
 
+    @field_validator("archivers")
+    @classmethod
+    def _is_not_the_updaters_group(cls, value: str, others: ValidationInfo) -> str:
+        """Refuse the updaters' group for archivers.
+
+        They would share the partitions, so each would lack events.
+        """
+        if value and value == others.data.get("group"):
+            raise ValueError(f"it must be another group than that of the updaters ({value})")
+        return value
+
     @field_validator("updates_topic")
     @classmethod
     def _has_a_topic_of_its_own(cls, value: str, others: ValidationInfo) -> str:
@@ -301,6 +322,7 @@ class Settings(BaseSettings):
 
     @field_validator(
         *("behaviours", "partitioner", "home", "redis_prefix", "redis_password_file", "api_key", "instance", "log"),
+        "archive_folder",
         *("ssl_cafile", "ssl_certfile", "ssl_keyfile"),
         *("ssl_key_password_file", "sasl_password_file", "oauth_client_secret_file", "oauth_token_file"),
         mode="before",
@@ -342,6 +364,16 @@ class Settings(BaseSettings):
     def state(self) -> Path:
         """Return the folder of the capsule store and of the embedded broker's address."""
         return self.home / "state"
+
+    @property
+    def archive(self) -> Path:
+        """Return the folder of the archive of events."""
+        return self.archive_folder or self.home / "events"
+
+    @property
+    def archive_group(self) -> str:
+        """Return the consumer group of the archivers."""
+        return self.archivers or f"{self.group}-archive"
 
     @property
     def rule(self) -> BehaviourRule:

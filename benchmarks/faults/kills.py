@@ -1,27 +1,33 @@
-"""Updaters that are killed, and updaters that are told to stop."""
+"""Updaters and archivers that are killed, and updaters that are told to stop."""
 
 import random
 import signal
 import time
+from pathlib import Path
 
 import numpy as np
 
 from benchmarks.faults.found import Found
 from benchmarks.faults.letters import letters_of
+from benchmarks.scenario.archived import archive_faults, wanted_places
 from benchmarks.scenario.comparison import states_of
 from benchmarks.scenario.home import Home, counted
 from benchmarks.scenario.load import Load
 from benchmarks.scenario.verdict import verdict
 from benchmarks.scenario.world import World
+from mindstream.archive.folder import OWN
+from stream.events.producer import EventProducer
 from testbed.stream_process import StreamProcess, wait_until
 
-__all__ = ["quantiles", "sigkill", "sigterm"]
+__all__ = ["archive_kills", "quantiles", "sigkill", "sigterm"]
 
 APPLIES_WITHIN_S = 120.0
 AFTER_A_WRITE, WHILE_STARTING = 0, 3  # turns of four; in the others at any moment after the first event
 EIGHTH, SECOND = 8, 1  # of eight kills one is left to the broker
 KILL_RATE = 100.0  # events a second: so few that a store with those of all the kills is quickly read
 BAD_EVERY = 20  # events; so often that a kill meets a batch with dead letters now and then
+FORGET_EVERY = 3  # kills
+USERS = 200  # of the first clicks
 
 
 def sigkill(world: World, kills: int = 100, least_between: int = 1) -> Found:
@@ -127,3 +133,63 @@ def sigterm(world: World, times: int = 10) -> Found:
         found = verdict(home, load.acknowledged)
     faults = found | {"reprocessed_after_sigterm": again, "members_left_behind": members}
     return Found(faults, {"stops": times, **quantiles("stop", stops)})
+
+
+def archive_kills(world: World, kills: int = 50, least_amid: int = 1) -> Found:
+    """Kill archivers at random points under load, and forget users meanwhile.
+
+    Each fourth is killed while it starts.
+
+    Parameters
+    ----------
+    least_amid : kills in the midst of a change of the folder without which the row has not shown what it has to.
+    """
+    amid, forgotten = 0, set[str]()
+    with world.home() as home, Load(home, KILL_RATE, BAD_EVERY) as load:
+        folder = home.settings.archive
+        for number in range(kills):
+            world.say(f"kill {number + 1} of {kills}")
+            if number % FORGET_EVERY == 1:
+                forgotten.add(_forget_one(home, number))
+            with home.archive("--every", "0.1", "--rows", "100") as command:
+                if number % 4 != WHILE_STARTING:
+                    command.says(" archived; ", APPLIES_WITHIN_S)
+                time.sleep(random.uniform(0, 4 if number % 4 == WHILE_STARTING else 1))
+                if number % 4 == AFTER_A_WRITE:
+                    _wait_for_a_change(folder)
+                command.end(signal.SIGKILL)
+            amid += _is_half_done(folder)
+            home.kafka.remove_members(home.settings.archive_group)
+        load.stop()
+        world.say("catching up")
+        started = time.monotonic()
+        ended = home.does("archive", "--once").process.returncode
+        drain_s = time.monotonic() - started
+        records = home.records()
+        faults = archive_faults(folder, records, load.acknowledged)
+    faults |= {"ended_badly": int(ended != 0), "kills_amid_too_few": max(0, least_amid - amid)}
+    wanted, left_out = wanted_places(records)
+    figures = {"kills": kills, "kills_amid_a_change": amid, "records": len(records), "users_forgotten": len(forgotten)}
+    return Found(faults, figures | {"events": len(wanted), "events_forgotten": len(left_out), "drain_s": drain_s})
+
+
+def _forget_one(home: Home, number: int) -> str:
+    """Forget a user who has events on the topic by now."""
+    user_id = f"user-{number % USERS}"
+    with EventProducer(home.cluster, home.settings.topic) as producer:
+        producer.forget(user_id)
+        producer.flush()
+    return user_id
+
+
+def _wait_for_a_change(folder: Path) -> None:
+    """Return once an archiver is writing files, or where that is not seen for some seconds."""
+    deadline = time.monotonic() + 5
+    while not _is_half_done(folder) and time.monotonic() < deadline:
+        time.sleep(0.0005)
+
+
+def _is_half_done(folder: Path) -> bool:
+    """Tell whether files of an archive are on their way, or in the journal."""
+    own = folder / OWN
+    return (own / "journal.json").exists() or any((own / "new").glob("*"))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from benchmarks.faults.forgetting import other_partitioner
 from benchmarks.faults.found import Found
-from benchmarks.faults.kills import sigkill, sigterm
+from benchmarks.faults.kills import archive_kills, sigkill, sigterm
 from benchmarks.faults.letters import malformed
 from benchmarks.faults.outages import broker, dead_letters_refused, redis_down
 from benchmarks.faults.records import codecs, unparsable
@@ -52,6 +52,12 @@ ROWS = {
         sigterm,
         {"times": 2},
         ALIKE | {"reprocessed_after_sigterm", "members_left_behind"},
+    ),
+    "archive-kills": Row(
+        "archiver killed at random points",
+        archive_kills,
+        {"kills": 5, "least_amid": 0},
+        SAME | {"forgotten_left", "invented", "ended_badly", "kills_amid_too_few"},
     ),
     "broker": Row("broker killed and restarted", broker, {"times": 1}, ALIKE | {"lost_by_the_broker"}),
     "zombie": Row(

@@ -68,6 +68,12 @@ class Home:
         with StreamProcess(self.settings.home, "run", variables=self._variables() | more) as command:
             yield command
 
+    @contextmanager
+    def archive(self, *options: str) -> Iterator[StreamProcess]:
+        """Start `python -m stream archive`; kill it at the end of the block."""
+        with StreamProcess(self.settings.home, "archive", *options, variables=self._variables()) as command:
+            yield command
+
     def does(self, *arguments: str) -> StreamProcess:
         """Run another command of `python -m stream` to its end."""
         with StreamProcess(self.settings.home, *arguments, variables=self._variables()) as command:

@@ -5,6 +5,7 @@
 
 from pathlib import Path
 
+from mindstream.archive.folder import reading
 from mindstream.mapping import AS_IT_IS, Mapping, load_mapping
 from model_export.data.interactions import InteractionLog
 from model_export.readers.own_table import is_own_table, read_own_table, write_table
@@ -22,7 +23,8 @@ def read_log(path: str | Path, mapping: Mapping = AS_IT_IS) -> InteractionLog:
     Parameters
     ----------
     path : str or Path
-        A file, a folder of parts or of a publisher's files, a glob, or the address of an object store.
+        A file, a folder of parts or of a publisher's files, a glob, or the address of an object store. An archive is
+        read as it is between two changes.
     mapping : Mapping
         Which column is which, and how the files are to be read; by default both are told by the files.
 
@@ -36,4 +38,5 @@ def read_log(path: str | Path, mapping: Mapping = AS_IT_IS) -> InteractionLog:
     """
     if mapping == AS_IT_IS and is_own_table(path):
         return read_own_table(path)
-    return read(layout_of(str(path), mapping), path)
+    with reading(path):
+        return read(layout_of(str(path), mapping), path)

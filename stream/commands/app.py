@@ -3,6 +3,7 @@
 import typer
 
 from stream.commands import dead_letters, offsets, repair, store, sweep, users
+from stream.commands.archive import archive
 from stream.commands.broker import broker
 from stream.commands.owner import owner
 from stream.commands.produce import produce, replay
@@ -11,13 +12,13 @@ from stream.commands.run import run
 __all__ = ["app"]
 
 HELP = (
-    "Keep interest capsules fresh: run | produce | replay | broker; "
+    "Keep interest capsules fresh: run | archive | produce | replay | broker; "
     "ask and mend: show | export | forget | sweep | repair | owner | dlq | offsets; "
     "the whole store: migrate | export-store | import-store."
 )
 
 app = typer.Typer(help=HELP, no_args_is_help=True, pretty_exceptions_enable=False)
-for command in (run, produce, replay, broker, owner):
+for command in (run, archive, produce, replay, broker, owner):
     app.command()(command)
 app.add_typer(users.app)
 app.add_typer(sweep.app)

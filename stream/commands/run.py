@@ -14,8 +14,8 @@ from model_export.bundle.extractor import Extractor
 from model_export.bundle.registry import Registry
 from model_export.bundle.serving import Serving
 from model_export.bundle.trained_rule import warn_of_another_rule
-from stream.commands.signals import stop_on_signals
-from stream.commands.waiting import StoppedError, Waiting
+from stream.commands.starting.signals import stop_on_signals
+from stream.commands.starting.waiting import StoppedError, Waiting
 from stream.kafka.connect import any_cluster
 from stream.kafka.group.start import parse_start
 from stream.kafka.topics import warn_of_short_markers

@@ -18,6 +18,7 @@ class Health:
     ----------
     patience_s : seconds without a beat that are no problem yet.
     clock : seconds that only ever grow.
+    who : what the process is called in sentences.
 
     Attributes
     ----------
@@ -26,10 +27,12 @@ class Health:
     checks : each returns a sentence where what the thread needs does not answer now; asked from other threads.
     """
 
-    def __init__(self, patience_s: float = PATIENCE_S, clock: Callable[[], float] = time.monotonic) -> None:
-        self.patience_s, self.clock = patience_s, clock
+    def __init__(
+        self, patience_s: float = PATIENCE_S, clock: Callable[[], float] = time.monotonic, who: str = "updater"
+    ) -> None:
+        self.patience_s, self.clock, self.who = patience_s, clock, who
         self.reason: str | None = None
-        self.waits_for: str | None = "the updater is starting"
+        self.waits_for: str | None = f"the {who} is starting"
         self.note: str | None = None
         self.checks: list[Callable[[], str | None]] = []
         self.beat()
@@ -50,9 +53,8 @@ class Health:
         """Return a sentence if the thread has done nothing for too long; None if it is alive."""
         silent_s = self.clock() - self.last
         if silent_s > self.patience_s:
-            return (
-                f"the updater has done nothing for {silent_s:.0f} s; {self.patience_s:.0f} s is the most that is usual"
-            )
+            most = f"{self.patience_s:.0f} s is the most that is usual"
+            return f"the {self.who} has done nothing for {silent_s:.0f} s; {most}"
         return None
 
     def problem(self) -> str | None:

@@ -44,6 +44,7 @@ from testbed.stream_process import wait_until
 TINY: dict[str, dict[str, float]] = {
     "sigkill": {"kills": 3, "least_between": 0},
     "sigterm": {"times": 1},
+    "archive-kills": {"kills": 2, "least_amid": 0},
     "broker": {"times": 1},
     "zombie": {"times": 1},
     "churn": {"seconds": 8},
@@ -65,6 +66,7 @@ TINY: dict[str, dict[str, float]] = {
 MEASURED = {  # none of these is 0 where a row has done what it is there for
     "sigkill": {"kills", "bad_records", "recovery_p50_s", "recovery_p99_s"},
     "sigterm": {"stops", "stop_p50_s", "stop_p99_s"},
+    "archive-kills": {"kills", "records", "users_forgotten", "events", "events_forgotten", "drain_s"},
     "broker": {"outages", "outage_s", "resumed_after_s"},  # it may die when no event waits
     "zombie": {"stops", "takeover_s"},
     "churn": {"joins", "joins_given_partitions", "bad_records"},

@@ -65,6 +65,11 @@ def test_an_empty_value_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
             "view=0,*=0",
             "MINDSTREAM_BEHAVIOURS is 'view=0,[*]=0': no event type weighs more than",
         ),
+        (
+            "MINDSTREAM_ARCHIVE_GROUP",
+            "mindstream-updater",
+            "MINDSTREAM_ARCHIVE_GROUP is 'mindstream-updater': it must be another group than that of the updaters",
+        ),
         ("MINDSTREAM_DEMO_UPDATER", "perhaps", "MINDSTREAM_DEMO_UPDATER is 'perhaps': Input should be a valid boolean"),
     ],
 )

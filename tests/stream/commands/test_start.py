@@ -13,7 +13,7 @@ from redis.exceptions import AuthenticationError, ConnectionError
 from mindstream.settings import Settings
 from model_export.bundle.bundle import Bundle
 from model_export.bundle.registry import Registry
-from stream.commands.waiting import may_come_back
+from stream.commands.starting.waiting import may_come_back
 from stream.events.event import encode
 from stream.kafka.cluster import BrokerAwayError
 from stream.kafka.group.start import parse_start
