@@ -57,6 +57,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "stream.repair": ("mindstream", "stream.events", "stream.store"),
     "stream.dead_letters": ("mindstream", "stream.kafka", "stream.events"),
     "stream.updater": ("mindstream", _BUNDLE, "stream"),
+    "stream.schema": ("mindstream", "stream"),
     "stream.commands": ("mindstream", _BUNDLE, _READERS, "stream"),
     "index.search": (_BUNDLE,),
     "index.catalogue": ("mindstream", _BUNDLE, "stream.store", "index.search"),

@@ -8,6 +8,7 @@ from contextlib import closing
 import uvicorn
 
 from index.api.app import create_app
+from index.api.auth import LOOPBACK, takes_events
 from index.api.metrics import ApiMetrics
 from index.catalogue.open_overlay_store import open_overlay_store
 from index.catalogue.overlay import Overlay
@@ -19,6 +20,7 @@ from model_export.bundle.bundle import Bundle
 from model_export.bundle.registry import Registry
 from model_export.bundle.serving import Serving
 from model_export.bundle.trained_rule import warn_of_another_rule
+from stream.events.publisher import EventPublisher
 from stream.store.open_store import open_store
 
 __all__ = ["serve", "warm"]
@@ -27,7 +29,6 @@ log = logging.getLogger(__name__)
 
 BACKLOG = 1_024  # connections that wait to be taken
 LAST_ANSWERS_S = 10  # how long an end waits for what is being answered
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def serve(settings: Settings) -> None:
@@ -36,7 +37,7 @@ def serve(settings: Settings) -> None:
     Raises
     ------
     ValueError
-        If no model can be served.
+        If no model can be served, or events are taken and what the settings say of Kafka is not right.
     OSError
         If the store cannot be used, or the address cannot be listened at.
     """
@@ -55,10 +56,13 @@ def serve(settings: Settings) -> None:
             make_recommender,
             lambda *_: metrics.bundle_refused(),
         ) as serving,
+        EventPublisher(settings) as publisher,
         closing(_listening(settings.api_host, settings.api_port)) as listener,
     ):
+        if takes_events(settings):
+            publisher.check()
         config = uvicorn.Config(
-            create_app(serving, store, settings, metrics),
+            create_app(serving, store, settings, metrics, publisher),
             lifespan="off",
             log_config=None,
             access_log=False,  # addresses name users

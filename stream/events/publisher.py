@@ -1,0 +1,157 @@
+"""One producer that many threads publish with; it is opened when it is first needed, and replaced when it fails."""
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from typing import Self
+
+from kafka.errors import KafkaError
+
+from mindstream.settings import Settings
+from stream.events.posted import PostedRecord
+from stream.events.producer import EventProducer
+from stream.kafka.cluster import Cluster
+from stream.kafka.connect import existing_cluster
+from stream.kafka.topics import NoTopicError
+
+__all__ = ["EventPublisher", "NotPublishedError"]
+
+log = logging.getLogger(__name__)
+
+ACKNOWLEDGED_WITHIN_S = 10.0
+
+
+class NotPublishedError(OSError):
+    """Records that Kafka has not acknowledged; the message is for whoever sent them, and names no address.
+
+    Attributes
+    ----------
+    in_doubt : whether some of them may have been written; else none was.
+    """
+
+    def __init__(self, message: str, in_doubt: bool = False) -> None:
+        super().__init__(message)
+        self.in_doubt = in_doubt
+
+
+class EventPublisher:
+    """A publisher of events for many threads at once.
+
+    A producer of kafka-python (3.0.12) that was refused a record for good may refuse all that come later, and one whose
+    embedded broker has ended knows no other; so after any failure a new one takes its place.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._lock = threading.Lock()
+        self._producer: EventProducer | None = None
+        self._failure = ""
+        self._failed_at = 0.0
+        self._leaving: list[threading.Thread] = []  # each closes a producer that has failed
+        self._closed = False
+
+    def check(self) -> None:
+        """Raise ValueError, which names the variable, if what the settings say of Kafka cannot be right."""
+        Cluster.configured(self.settings)
+
+    def publish(self, records: Sequence[PostedRecord]) -> None:
+        """Publish records, and return when Kafka has acknowledged all.
+
+        Raises
+        ------
+        NotPublishedError
+            If it does not so in time, or cannot be asked.
+        """
+        producer = self._connected()
+        deadline = time.monotonic() + ACKNOWLEDGED_WITHIN_S
+        futures = []
+        try:
+            for record in records:
+                futures.append(producer.send_record(*record))
+            for future in futures:
+                future.get(timeout=max(0.0, deadline - time.monotonic()))
+        except (KafkaError, OSError) as error:
+            self._replace(producer)
+            log.warning("%d events of a request are not acknowledged: %s", len(records), error)
+            raise _not_acknowledged(len(records), bool(futures)) from error
+
+    def _connected(self) -> EventProducer:
+        """Return the producer; open one if there is none.
+
+        A try that failed while a thread waited for its turn counts for that thread too: else, while Kafka is away, each
+        would wait for all that came before it.
+        """
+        asked = time.monotonic()
+        with self._lock:
+            if self._closed:
+                raise NotPublishedError("events are not taken any more, since the API is ending; nothing was written")
+            if self._producer is None:
+                if self._failure and self._failed_at >= asked:
+                    raise NotPublishedError(self._failure)
+                try:
+                    self._producer = self._opened()
+                except NotPublishedError as failure:
+                    self._failure, self._failed_at = str(failure), time.monotonic()
+                    raise
+            return self._producer
+
+    def _opened(self) -> EventProducer:
+        """Open a producer on the Kafka that there is now; for an embedded broker that is another one each time."""
+        topic = self.settings.topic
+        try:
+            cluster = existing_cluster(self.settings)
+            if cluster is None:
+                raise NotPublishedError(
+                    "there is no Kafka to take events: KAFKA_BOOTSTRAP_SERVERS is not set where the API runs, and no "
+                    "embedded broker runs for its home; nothing was written"
+                )
+            return EventProducer(cluster, topic, self.settings.event_bytes)
+        except NotPublishedError:
+            raise
+        except NoTopicError as error:
+            raise NotPublishedError(
+                f"Kafka has no topic {topic} to take events; the first updater makes it (`mindstream stream run`); "
+                "nothing was written"
+            ) from error
+        except (OSError, ValueError, KafkaError) as error:
+            log.warning("events cannot be published: %s", error)
+            raise NotPublishedError("Kafka does not answer, so nothing was written; send it again later") from error
+
+    def _replace(self, producer: EventProducer) -> None:
+        """Leave a producer that has failed to a thread that closes it; the next records get a new one."""
+        with self._lock:
+            if self._producer is not producer:
+                return  # another thread was quicker
+            self._producer = None
+            self._leaving = [one for one in self._leaving if one.is_alive()]
+            self._leaving.append(threading.Thread(target=producer.close, name="closing a producer"))
+            self._leaving[-1].start()
+
+    def close(self) -> None:
+        """Close the connections; what is not acknowledged in time is given up."""
+        with self._lock:
+            self._closed = True
+            producer, self._producer = self._producer, None
+        if producer is not None:
+            producer.close()
+        for thread in self._leaving:
+            thread.join()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _not_acknowledged(records: int, in_doubt: bool) -> NotPublishedError:
+    """Say that Kafka has not acknowledged records, and what may have become of them."""
+    if not in_doubt:
+        return NotPublishedError("Kafka takes no events now, so nothing was written; send it again later")
+    return NotPublishedError(
+        f"Kafka has not acknowledged {'the event' if records == 1 else f'all {records:,} events'} within "
+        f"{ACKNOWLEDGED_WITHIN_S:.0f} s, so what was sent may have been written or not; send it again: what has an "
+        "event_id, or came with an Idempotency-Key, counts once",
+        in_doubt=True,
+    )
