@@ -17,10 +17,9 @@ from stream.events.event_schema import EXAMPLE, posted_schema
 from stream.events.posted import (
     LONGEST_REQUEST_KEY,
     MOST_EVENTS,
-    BadBodyError,
     BadEventsError,
+    BadRequestError,
     EventFault,
-    check_request_key,
     records_in,
 )
 from stream.events.publisher import EventPublisher, NotPublishedError
@@ -141,15 +140,13 @@ class _Intake:
         """Publish the events of a body, or answer what is wrong; count them."""
         now_ms = int(time.time() * 1000)
         try:
-            if request_key:
-                check_request_key(request_key)
             records = records_in(body, now_ms, request_key, self.most_bytes)
             self.publisher.publish(records)
         except BadEventsError as error:
             self.metrics.events("refused", len(error.faults))
             self.metrics.events("not_written", error.events - len(error.faults))
             return _as_json(EventsRefused(str(error), list(error.faults)), 422)
-        except BadBodyError as error:
+        except BadRequestError as error:
             raise HTTPException(422, str(error)) from None
         except NotPublishedError as error:
             self.metrics.events("in_doubt" if error.in_doubt else "not_written", len(records))

@@ -17,11 +17,10 @@ from stream.events.event import MOST_BYTES, NO_JSON, BadEventError, decode, exce
 __all__ = [
     "LONGEST_REQUEST_KEY",
     "MOST_EVENTS",
-    "BadBodyError",
     "BadEventsError",
+    "BadRequestError",
     "EventFault",
     "PostedRecord",
-    "check_request_key",
     "records_in",
 ]
 
@@ -54,8 +53,8 @@ class EventFault:
     error: str
 
 
-class BadBodyError(ValueError):
-    """A body that is neither an event nor a list of events."""
+class BadRequestError(ValueError):
+    """A request whose body is neither an event nor a list of events, or whose key cannot name events."""
 
 
 class BadEventsError(ValueError):
@@ -89,10 +88,10 @@ _fields_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _head_decoder = msgspec.json.Decoder(_Head)
 
 
-def check_request_key(key: str) -> None:
-    """Raise ValueError unless the idempotency key of a request can be part of an event_id."""
-    if not re.fullmatch(rf"[!-~]{{1,{LONGEST_REQUEST_KEY}}}", key):
-        raise ValueError(
+def _check_key(key: str) -> None:
+    """Raise BadRequestError unless the idempotency key of a request can be part of an event_id."""
+    if key and not re.fullmatch(rf"[!-~]{{1,{LONGEST_REQUEST_KEY}}}", key):
+        raise BadRequestError(
             f"the header Idempotency-Key is {excerpt(key.encode())}; right are 1 to {LONGEST_REQUEST_KEY} visible "
             "ASCII characters without spaces, such as a UUID"
         )
@@ -110,11 +109,12 @@ def records_in(body: bytes, now_ms: int, request_key: str = "", most_bytes: int 
 
     Raises
     ------
-    BadBodyError
-        If it is no JSON, or has no event or more than MOST_EVENTS.
+    BadRequestError
+        If the body is no JSON, or has no event or more than MOST_EVENTS, or the key cannot be part of an event_id.
     BadEventsError
         If any event is not valid: names each.
     """
+    _check_key(request_key)
     values = _values_in(body)
     records: list[PostedRecord] = []
     faults: list[EventFault] = []
@@ -135,11 +135,13 @@ def _values_in(body: bytes) -> list[bytes]:
         whole = bytes(msgspec.json.decode(body, type=msgspec.Raw))
         values = [whole] if whole.startswith(b"{") else [bytes(one) for one in _list_decoder.decode(whole)]
     except msgspec.ValidationError:
-        raise BadBodyError(f"the body is {excerpt(body)}; right is an event (an object), or a list of them") from None
+        raise BadRequestError(
+            f"the body is {excerpt(body)}; right is an event (an object), or a list of them"
+        ) from None
     except NO_JSON as error:
-        raise BadBodyError(f"the body is no JSON in UTF-8: {error}") from None
+        raise BadRequestError(f"the body is no JSON in UTF-8: {error}") from None
     if not 1 <= len(values) <= MOST_EVENTS:
-        raise BadBodyError(f"the body has {len(values):,} events; right are 1 to {MOST_EVENTS:,}")
+        raise BadRequestError(f"the body has {len(values):,} events; right are 1 to {MOST_EVENTS:,}")
     return values
 
 
