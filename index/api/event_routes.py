@@ -24,7 +24,7 @@ from stream.events.posted import (
 )
 from stream.events.publisher import EventPublisher, NotPublishedError
 
-__all__ = ["EVENTS", "EventsAccepted", "EventsRefused", "events_router"]
+__all__ = ["EVENTS", "EventsAccepted", "EventsNotTaken", "EventsRefused", "events_router"]
 
 EVENTS = "/events"
 THREADS = 64  # each waits for the broker's answer to one request
@@ -62,10 +62,21 @@ class EventsRefused:
     )
 
 
+@dataclass(frozen=True)
+class EventsNotTaken:
+    """The answer where Kafka does not take the events of a request."""
+
+    error: str
+    in_doubt: Annotated[bool, Field(description="whether some may have been written; if not, none was")]
+
+
 RESPONSES: dict[int | str, dict[str, Any]] = {
     202: {"model": EventsAccepted, "description": "Kafka has acknowledged all events."},
     422: {"model": EventsRefused, "description": "What is not valid, and why; nothing was written."},
-    503: {"description": "Kafka does not take the events; the sentence says whether some may have been written."},
+    503: {
+        "model": EventsNotTaken,
+        "description": "Kafka does not take the events; the sentence says whether some may have been written.",
+    },
 }
 _BODY: dict[str, Any] = {
     "required": True,
@@ -127,9 +138,8 @@ class _Intake:
     async def take(self, body: bytes, request_key: str) -> Response:
         """Publish the events of a body without holding up the event loop."""
         if self.waiting >= MOST_WAITING:
-            raise HTTPException(
-                503, f"{self.waiting:,} requests with events wait for Kafka; nothing was written", RETRY_AFTER
-            )
+            full = f"{self.waiting:,} requests with events wait for Kafka; nothing was written"
+            return _as_json(EventsNotTaken(full, in_doubt=False), 503, RETRY_AFTER)
         self.waiting += 1
         try:
             return await asyncio.wrap_future(self.threads.submit(self._publish, body, request_key))
@@ -150,11 +160,13 @@ class _Intake:
             raise HTTPException(422, str(error)) from None
         except NotPublishedError as error:
             self.metrics.events("in_doubt" if error.in_doubt else "not_written", len(records))
-            raise HTTPException(503, str(error), RETRY_AFTER) from error
+            return _as_json(EventsNotTaken(str(error), error.in_doubt), 503, RETRY_AFTER)
         self.metrics.events("accepted", len(records))
         return _as_json(EventsAccepted(len(records), now_ms), 202)
 
 
-def _as_json(answer: EventsAccepted | EventsRefused, status: int) -> Response:
+def _as_json(
+    answer: EventsAccepted | EventsRefused | EventsNotTaken, status: int, headers: dict[str, str] | None = None
+) -> Response:
     """Write an answer by msgspec."""
-    return Response(msgspec.json.encode(answer), status, media_type=JSON)
+    return Response(msgspec.json.encode(answer), status, headers, JSON)
