@@ -79,6 +79,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "benchmarks.retrieval": ("model_export", "index", "benchmarks.harness"),
     "benchmarks.speed": ("mindstream", "model_export", "stream", "index", "testbed", "benchmarks.harness"),
     "benchmarks.faults": ("mindstream", "model_export", "stream", "testbed", "benchmarks"),
+    "benchmarks.events": ("mindstream", "model_export", "stream", "testbed", "benchmarks.harness"),
     "benchmarks.swap": ("mindstream", "model_export", "stream", "index", "testbed", "benchmarks"),
     "benchmarks": ("mindstream", _EVALUATION),
 }
