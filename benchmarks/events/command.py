@@ -35,7 +35,7 @@ from testbed.stream_process import wait_until
 __all__ = ["main", "report"]
 
 PARTITIONS = 4
-AWAY_S = 2.0  # between the broker's end and its new start
+AWAY_S = (2.0, 15.0)  # between the broker's end and its new start, in turn: within the API's patience, and beyond
 ACCEPTS_WITHIN_S = 120.0
 
 
@@ -73,10 +73,10 @@ def _under_outages(
     with ExitStack() as running:
         for client in clients:
             running.enter_context(client)
-        for _ in tqdm(range(outages), desc="outages"):
+        for number in tqdm(range(outages), desc="outages"):
             time.sleep(seconds + random.uniform(0, 1))
             kafka.kill()
-            time.sleep(AWAY_S)
+            time.sleep(AWAY_S[number % 2])
             kafka.restart()
             resumed.append(_until_accepted(clients))
         time.sleep(seconds)

@@ -160,7 +160,8 @@ class _Intake:
             raise HTTPException(422, str(error)) from None
         except NotPublishedError as error:
             self.metrics.events("in_doubt" if error.in_doubt else "not_written", len(records))
-            return _as_json(EventsNotTaken(str(error), error.in_doubt), 503, RETRY_AFTER)
+            answer = EventsNotTaken(str(error), error.in_doubt)
+            return _as_json(answer, 413) if error.too_large else _as_json(answer, 503, RETRY_AFTER)
         self.metrics.events("accepted", len(records))
         return _as_json(EventsAccepted(len(records), now_ms), 202)
 

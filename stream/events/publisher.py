@@ -4,9 +4,9 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
-from typing import Self
+from typing import Any, Self
 
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, MessageSizeTooLargeError, RecordListTooLargeError
 
 from mindstream.settings import Settings
 from stream.events.posted import PostedRecord
@@ -20,6 +20,7 @@ __all__ = ["EventPublisher", "NotPublishedError"]
 log = logging.getLogger(__name__)
 
 ACKNOWLEDGED_WITHIN_S = 10.0
+TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 
 
 class NotPublishedError(OSError):
@@ -28,11 +29,12 @@ class NotPublishedError(OSError):
     Attributes
     ----------
     in_doubt : whether some of them may have been written; else none was.
+    too_large : whether one is larger than the topic takes, so that it is of no use to send them again.
     """
 
-    def __init__(self, message: str, in_doubt: bool = False) -> None:
+    def __init__(self, message: str, in_doubt: bool = False, too_large: bool = False) -> None:
         super().__init__(message)
-        self.in_doubt = in_doubt
+        self.in_doubt, self.too_large = in_doubt, too_large
 
 
 class EventPublisher:
@@ -50,6 +52,7 @@ class EventPublisher:
         self._failed_at = 0.0
         self._leaving: list[threading.Thread] = []  # each closes a producer that has failed
         self._closed = False
+        self._unpublished = 0  # requests since the last one that was published
 
     def check(self) -> None:
         """Raise ValueError, which names the variable, if what the settings say of Kafka cannot be right."""
@@ -61,20 +64,41 @@ class EventPublisher:
         Raises
         ------
         NotPublishedError
-            If it does not so in time, or cannot be asked.
+            If it does not do so in time, or cannot be asked.
         """
-        producer = self._connected()
+        try:
+            self._publish(self._connected(), records)
+        except NotPublishedError as error:
+            self._note(error)
+            raise
+        if self._unpublished:
+            self._note(None)
+
+    def _publish(self, producer: EventProducer, records: Sequence[PostedRecord]) -> None:
+        """Send records and wait for the broker; leave a producer that fails."""
         deadline = time.monotonic() + ACKNOWLEDGED_WITHIN_S
-        futures = []
+        futures: list[Any] = []
+        acknowledged = 0
         try:
             for record in records:
                 futures.append(producer.send_record(*record))
             for future in futures:
                 future.get(timeout=max(0.0, deadline - time.monotonic()))
+                acknowledged += 1
         except (KafkaError, OSError) as error:
             self._replace(producer)
-            log.warning("%d events of a request are not acknowledged: %s", len(records), error)
+            if isinstance(error, TOO_LARGE):
+                raise _too_large(acknowledged, records) from error
             raise _not_acknowledged(len(records), bool(futures)) from error
+
+    def _note(self, failure: NotPublishedError | None) -> None:
+        """Log that events are not published, once until they are again."""
+        with self._lock:
+            before, self._unpublished = self._unpublished, self._unpublished + 1 if failure else 0
+        if failure and not before:
+            log.warning("posted events are not published: %s (%s)", failure, failure.__cause__ or "no more is known")
+        elif before and not failure:
+            log.info("posted events are published again; %d requests were told that theirs are not", before)
 
     def _connected(self) -> EventProducer:
         """Return the producer; open one if there is none.
@@ -115,7 +139,6 @@ class EventPublisher:
                 "nothing was written"
             ) from error
         except (OSError, ValueError, KafkaError) as error:
-            log.warning("events cannot be published: %s", error)
             raise NotPublishedError("Kafka does not answer, so nothing was written; send it again later") from error
 
     def _replace(self, producer: EventProducer) -> None:
@@ -143,6 +166,16 @@ class EventPublisher:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _too_large(place: int, records: Sequence[PostedRecord]) -> NotPublishedError:
+    """Say that the topic does not take the record at a place of a request for its size."""
+    return NotPublishedError(
+        f"the event at place {place} has {len(records[place].value):,} bytes, which is more than the topic takes (its "
+        f"max.message.bytes); {'nothing was written' if len(records) == 1 else 'the others may have been written'}",
+        in_doubt=len(records) > 1,
+        too_large=True,
+    )
 
 
 def _not_acknowledged(records: int, in_doubt: bool) -> NotPublishedError:

@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2
 import pytest
 from fastapi import FastAPI
+from kafka.admin import AlterConfigOp, ConfigResource, ConfigResourceType
 from kafka.consumer.fetcher import ConsumerRecord
 
 from mindstream.settings import Settings
@@ -18,6 +20,7 @@ from stream.events.publisher import EventPublisher
 from stream.kafka import cluster
 from stream.store.lmdb_store import LmdbStore
 from testbed.real_kafka import RealKafka
+from testbed.stream_process import wait_until
 from tests.support.api_world import app_of
 
 CONNECTIONS = 50
@@ -96,9 +99,33 @@ def test_no_topic_is_made(
         assert f"{topic}-misspelt" not in admin.list_topics()
 
 
-def test_a_broker_that_is_killed_loses_nothing_that_was_acknowledged(
-    app: FastAPI, real_kafka: RealKafka, topic: str, monkeypatch: pytest.MonkeyPatch
+def test_an_event_that_is_too_large_for_the_topic_is_named_and_holds_up_nobody(
+    app: FastAPI, real_kafka: RealKafka, topic: str
 ) -> None:
+    resource = ConfigResource(ConfigResourceType.TOPIC, topic, {"max.message.bytes": (AlterConfigOp.SET, "20000")})
+    with real_kafka.admin() as admin:
+        admin.alter_configs([resource])
+    large = click("large", 1).replace(b"1.10", b'"' + b"x" * 30_000 + b'"')
+
+    def refused() -> bool:  # once the broker knows it
+        [(status, text)] = post(app, b"[" + click("small", 1) + b"," + large + b"]")
+        return status == 413 and "the event at place 1 has 30,0" in text and json.loads(text)["in_doubt"]
+
+    wait_until(refused, "a large event is refused")
+    [(status, text)] = post(app, large)
+    assert (status, text.count("nothing was written"), json.loads(text)["in_doubt"]) == (413, 1, False)
+    assert [status for status, _ in post(app, click("after", 1))] == [202]
+    assert by_key(real_kafka.records(topic))["after"] == [click("after", 1)]
+
+
+def test_a_broker_that_is_killed_loses_nothing_that_was_acknowledged(
+    app: FastAPI,
+    real_kafka: RealKafka,
+    topic: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, publishing.__name__)
     if not real_kafka.can_restart:
         pytest.skip("only a broker that was started here can be killed")
     [(status, _)] = post(app, click("before", 1))
@@ -118,6 +145,10 @@ def test_a_broker_that_is_killed_loses_nothing_that_was_acknowledged(
         real_kafka.restart()
     monkeypatch.undo()
     assert {status for status, _ in post(app, *[click("after", place) for place in range(5)])} == {202}
+    lines = [line.getMessage() for line in caplog.records if line.name == publishing.__name__]
+    assert len(lines) == 2, lines
+    assert lines[0].startswith("posted events are not published: Kafka has not acknowledged all 2 events")
+    assert lines[1] == f"posted events are published again; {1 + CONNECTIONS} requests were told that theirs are not"
     found = by_key(real_kafka.records(topic))
     assert (found.keys() - {"doubt"}, found["before"]) == ({"before", "after"}, [click("before", 1)])
     assert sorted(found["after"]) == [click("after", place) for place in range(5)]
