@@ -314,7 +314,7 @@ class Settings(BaseSettings):
     @field_validator("cors_origins")
     @classmethod
     def _are_origins(cls, value: str) -> str:
-        """Check that each is an origin as browsers write it: no path, no slash at the end, lower case."""
+        """Check that each is an origin as browsers write it: lower case, without a path or slash."""
         for origin in value.split(",") if value else ():
             if origin != "*" and not _ORIGIN.fullmatch(origin.strip()):
                 raise ValueError(

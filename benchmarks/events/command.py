@@ -97,7 +97,12 @@ def _until_accepted(clients: Sequence[Client]) -> float:
 
 
 def report(posted: Sequence[Posted], records: Sequence[tuple[bytes, bytes]], resumed: Sequence[float]) -> bool:
-    """Print what became of the requests, and the figures as the last line; tell whether all faults are 0."""
+    """Print what became of the requests, and the figures as the last line.
+
+    Returns
+    -------
+    Whether all that must be 0 is, and something was accepted at all.
+    """
     found = verdict(posted, records)
     requests = Counter(one.result for one in posted)
     events = Counter(one.result for one in posted for _ in one.values)

@@ -18,7 +18,7 @@ AS_BEARER = HTTPBearer(auto_error=False)
 
 
 def key_guard(key: SecretStr | None, variable: str = "MINDSTREAM_API_KEY") -> list[Any]:
-    """Return the dependencies of the routes that need the key of a variable; none if no key is set."""
+    """Return the dependencies of routes that need the key of a variable; none without a key."""
     if key is None:
         return []
     right = key.get_secret_value().encode()
@@ -40,7 +40,10 @@ def key_guard(key: SecretStr | None, variable: str = "MINDSTREAM_API_KEY") -> li
 
 
 def takes_events(settings: Settings) -> bool:
-    """Tell whether events can be posted: by a key of their own, or where only this host asks and no key is set."""
+    """Tell whether events can be posted.
+
+    They can with a key of their own, or where no key is set and only this host can ask.
+    """
     return settings.write_key is not None or (settings.api_key is None and settings.api_host in LOOPBACK)
 
 

@@ -21,19 +21,25 @@ EXAMPLE: dict[str, Any] = {
 
 
 def schema_of(kind: type[msgspec.Struct]) -> dict[str, Any]:
-    """Return the JSON Schema of a class of messages, in one piece; its description is the docstring's first line."""
+    """Return the JSON Schema of a class of messages, in one piece.
+
+    Its description is the docstring's first line.
+    """
     [schema], components = msgspec.json.schema_components([kind], ref_template="{name}")
     found: dict[str, Any] = deepcopy(components[schema["$ref"]])
     return found | {"description": str(kind.__doc__).partition("\n")[0]}
 
 
 def event_schema() -> dict[str, Any]:
-    """Return the JSON Schema of an event on Kafka; fields that it does not name are allowed, and passed over."""
+    """Return the JSON Schema of an event on Kafka.
+
+    Fields that it does not name are allowed, and passed over.
+    """
     return {"$schema": DIALECT, **schema_of(Event), "examples": [EXAMPLE]}
 
 
 def posted_schema() -> dict[str, Any]:
-    """Return the JSON Schema of an event as it may be posted: without a time it gets that of the request."""
+    """Return the JSON Schema of an event as it may be posted, with or without a time."""
     schema = schema_of(Event)
     time = schema["properties"]["event_time_ms"]
     schema["properties"]["event_time_ms"] = {

@@ -89,7 +89,7 @@ _head_decoder = msgspec.json.Decoder(_Head)
 
 
 def _check_key(key: str) -> None:
-    """Raise BadRequestError unless the idempotency key of a request can be part of an event_id."""
+    """Raise BadRequestError unless the key of a request can be part of an event_id."""
     if key and not re.fullmatch(rf"[!-~]{{1,{LONGEST_REQUEST_KEY}}}", key):
         raise BadRequestError(
             f"the header Idempotency-Key is {excerpt(key.encode())}; right are 1 to {LONGEST_REQUEST_KEY} visible "

@@ -55,7 +55,7 @@ class EventPublisher:
         self._unpublished = 0  # requests since the last one that was published
 
     def check(self) -> None:
-        """Raise ValueError, which names the variable, if what the settings say of Kafka cannot be right."""
+        """Raise ValueError, which names the variable, if the settings of Kafka are not right."""
         Cluster.configured(self.settings)
 
     def publish(self, records: Sequence[PostedRecord]) -> None:
@@ -121,7 +121,10 @@ class EventPublisher:
             return self._producer
 
     def _opened(self) -> EventProducer:
-        """Open a producer on the Kafka that there is now; for an embedded broker that is another one each time."""
+        """Open a producer on the Kafka that there is now.
+
+        An embedded broker is another one after each start.
+        """
         topic = self.settings.topic
         try:
             cluster = existing_cluster(self.settings)
@@ -142,7 +145,7 @@ class EventPublisher:
             raise NotPublishedError("Kafka does not answer, so nothing was written; send it again later") from error
 
     def _replace(self, producer: EventProducer) -> None:
-        """Leave a producer that has failed to a thread that closes it; the next records get a new one."""
+        """Leave a producer that has failed to a thread that closes it; others get a new one."""
         with self._lock:
             if self._producer is not producer:
                 return  # another thread was quicker

@@ -39,7 +39,7 @@ OPTIONAL = ("source-last-offset", "truncated")
 
 
 def asyncapi_document(settings: Settings) -> dict[str, Any]:
-    """Return the topics of these settings as an AsyncAPI document, ready to be written as JSON or YAML."""
+    """Return the topics of these settings as an AsyncAPI document, made of plain values."""
     return {
         "asyncapi": ASYNCAPI,
         "info": {"title": "Mindstream", "version": "1", "description": ABOUT},
@@ -164,7 +164,7 @@ def _schemas() -> dict[str, Any]:
 
 
 def _in_draft_7(schema: Any) -> Any:
-    """Return a JSON Schema in the words of draft 7, which is what AsyncAPI's own schemas are written in."""
+    """Return a JSON Schema in the words of draft 7, as AsyncAPI's own schemas are."""
     if isinstance(schema, list):
         return [_in_draft_7(one) for one in schema]
     if not isinstance(schema, dict):
