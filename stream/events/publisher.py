@@ -20,6 +20,7 @@ __all__ = ["EventPublisher", "NotPublishedError"]
 log = logging.getLogger(__name__)
 
 ACKNOWLEDGED_WITHIN_S = 10.0
+TRIED_AGAIN_S = 1.0  # after a producer could not be opened
 TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 
 
@@ -46,7 +47,8 @@ class EventPublisher:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # held while a producer is opened
+        self._counting = threading.Lock()
         self._producer: EventProducer | None = None
         self._failure = ""
         self._failed_at = 0.0
@@ -89,11 +91,12 @@ class EventPublisher:
             self._replace(producer)
             if isinstance(error, TOO_LARGE):
                 raise _too_large(acknowledged, records) from error
-            raise _not_acknowledged(len(records), bool(futures)) from error
+            reason = error.__cause__ or error  # Kafka's own; ours may name a user, which no log does
+            raise _not_acknowledged(len(records), bool(futures)) from reason
 
     def _note(self, failure: NotPublishedError | None) -> None:
         """Log that events are not published, once until they are again."""
-        with self._lock:
+        with self._counting:
             before, self._unpublished = self._unpublished, self._unpublished + 1 if failure else 0
         if failure and not before:
             log.warning("posted events are not published: %s (%s)", failure, failure.__cause__ or "no more is known")
@@ -103,15 +106,15 @@ class EventPublisher:
     def _connected(self) -> EventProducer:
         """Return the producer; open one if there is none.
 
-        A try that failed while a thread waited for its turn counts for that thread too: else, while Kafka is away, each
-        would wait for all that came before it.
+        A try that failed counts for those who waited meanwhile, and for who comes soon after: else, while Kafka is
+        away, each would wait for all that came before it.
         """
         asked = time.monotonic()
         with self._lock:
             if self._closed:
                 raise NotPublishedError("events are not taken any more, since the API is ending; nothing was written")
             if self._producer is None:
-                if self._failure and self._failed_at >= asked:
+                if self._failure and asked - self._failed_at < TRIED_AGAIN_S:
                     raise NotPublishedError(self._failure)
                 try:
                     self._producer = self._opened()
@@ -146,9 +149,11 @@ class EventPublisher:
 
     def _replace(self, producer: EventProducer) -> None:
         """Leave a producer that has failed to a thread that closes it; others get a new one."""
+        if self._producer is not producer:
+            return  # another thread was quicker; it may hold the lock for seconds
         with self._lock:
             if self._producer is not producer:
-                return  # another thread was quicker
+                return
             self._producer = None
             self._leaving = [one for one in self._leaving if one.is_alive()]
             self._leaving.append(threading.Thread(target=producer.close, name="closing a producer"))
