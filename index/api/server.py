@@ -41,7 +41,9 @@ def serve(settings: Settings) -> None:
     OSError
         If the store cannot be used, or the address cannot be listened at.
     """
-    filters, metrics = Filters(), ApiMetrics()
+    filters, metrics, publisher = Filters(), ApiMetrics(), EventPublisher(settings)
+    if takes_events(settings):
+        publisher.check()
 
     def make_recommender(bundle: Bundle) -> Recommender:
         warn_of_another_rule(bundle, settings.rule)
@@ -56,11 +58,9 @@ def serve(settings: Settings) -> None:
             make_recommender,
             lambda *_: metrics.bundle_refused(),
         ) as serving,
-        EventPublisher(settings) as publisher,
+        publisher,
         closing(_listening(settings.api_host, settings.api_port)) as listener,
     ):
-        if takes_events(settings):
-            publisher.check()
         config = uvicorn.Config(
             create_app(serving, store, settings, metrics, publisher),
             lifespan="off",

@@ -80,6 +80,10 @@ def test_a_model_of_another_rule_is_said_once(bundle: Bundle, tmp_path: Path) ->
     [
         ({}, "error: no model was published in"),
         ({"MINDSTREAM_API_PORT": "port"}, "error: MINDSTREAM_API_PORT is 'port': Input should be a valid integer"),
+        (
+            {"KAFKA_SECURITY_PROTOCOL": "SSL", "KAFKA_BOOTSTRAP_SERVERS": ""},
+            "error: KAFKA_SECURITY_PROTOCOL is SSL, but KAFKA_BOOTSTRAP_SERVERS names no Kafka",
+        ),
         ({"MINDSTREAM_API_KEY": f"{KEY}\n"}, "error: MINDSTREAM_API_KEY is not right (its value is a secret): right"),
     ],
 )
