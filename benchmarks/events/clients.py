@@ -77,7 +77,7 @@ class Client(Background):
     def _post(self, connection: http.client.HTTPConnection) -> None:
         """Post a request, and note what becomes of it; raise what the connection raises."""
         events = [self._event() for _ in range(self.choose.randint(1, MOST_EVENTS))]
-        is_bad = (len(self.posted) + 1) % BAD_EVERY == 0
+        is_bad = len(self.posted) % BAD_EVERY == 1
         body = events[0] if len(events) == 1 and not is_bad else f"[{' , '.join([*events, *[BAD] * is_bad])}]"
         at, result = time.monotonic(), UNEXPECTED
         try:

@@ -32,7 +32,7 @@ from testbed.real_kafka import RealKafka
 from testbed.small_model import small_checkpoint
 from testbed.stream_process import wait_until
 
-__all__ = ["main", "report"]
+__all__ = ["main", "post_under_outages", "report"]
 
 PARTITIONS = 4
 AWAY_S = (2.0, 15.0)  # between the broker's end and its new start, in turn: within the API's patience, and beyond
@@ -53,13 +53,13 @@ def main(
         Registry(home / "models").publish(export(small_checkpoint(simulate(300, seed=1)), home, progress=False).path)
         create_topic(Cluster(kafka.bootstrap_servers), topic, PARTITIONS)
         with served(home, bootstrap_servers=kafka.bootstrap_servers, topic=topic) as port:
-            posted, resumed = _under_outages(kafka, port, outages, connections, seconds)
+            posted, resumed = post_under_outages(kafka, port, outages, connections, seconds)
         records = [(record.key, record.value) for record in kafka.records(topic)]
     if not report(posted, records, resumed):
         raise typer.Exit(1)
 
 
-def _under_outages(
+def post_under_outages(
     kafka: RealKafka, port: int, outages: int, connections: int, seconds: float
 ) -> tuple[list[Posted], list[float]]:
     """Post while the broker is killed and started again.
