@@ -141,8 +141,8 @@ class EventPublisher:
             raise
         except NoTopicError as error:
             raise NotPublishedError(
-                f"Kafka has no topic {topic} to take events; the first updater makes it (`mindstream stream run`); "
-                "nothing was written"
+                f"Kafka has no topic {topic} to take events; where all is new the first updater makes it (`mindstream "
+                "stream run`), and one that was deleted has to be made again; nothing was written"
             ) from error
         except (OSError, ValueError, KafkaError) as error:
             raise NotPublishedError("Kafka does not answer, so nothing was written; send it again later") from error

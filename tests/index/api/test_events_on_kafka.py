@@ -93,7 +93,10 @@ def test_no_topic_is_made(
     with EventPublisher(known) as publisher, LmdbStore(tmp_path / "state") as store:
         answers = post(app_of(bundle, store, tmp_path, publisher)[0], *[click("ann", 1)] * 3)
     for status, text in answers:
-        assert (status, f"Kafka has no topic {topic}-misspelt to take events; the first updater" in text) == (503, True)
+        assert (
+            status,
+            f"Kafka has no topic {topic}-misspelt to take events; where all is new the first updater" in text,
+        ) == (503, True)
         assert real_kafka.bootstrap_servers not in text
     with real_kafka.admin() as admin:
         assert f"{topic}-misspelt" not in admin.list_topics()
