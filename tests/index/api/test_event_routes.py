@@ -74,7 +74,7 @@ def test_what_is_accepted_and_refused_is_said_and_counted(client: TestClient) ->
     [
         (b"{", {}, 422, "the body is no JSON in UTF-8"),
         (b"[]", {}, 422, "the body has 0 events; right are 1 to 1,000"),
-        (b"{}", {"Idempotency-Key": "a b"}, 422, "the header Idempotency-Key is b'a b'; right are 1 to 120 visible"),
+        (b"{}", {"Idempotency-Key": "a b"}, 422, "the header Idempotency-Key is 'a b'; right are 1 to 120 visible"),
         (b"{}", {"Content-Type": "text/plain"}, 415, "right is the header Content-Type: application/json"),
         (b"{}", {"Content-Type": ""}, 415, "right is the header Content-Type: application/json"),
         (b" " * (MOST_BYTES + 1), {}, 413, "the most is 1,000,000 bytes"),
