@@ -26,11 +26,12 @@ def test_defaults_need_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_empty_value_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compose passes it on; as a path it would be the working folder."""
-    for name in ("HOME", "LOG", "INSTANCE", "PARTITIONER"):
+    for name in ("HOME", "LOG", "INSTANCE", "PARTITIONER", "WRITE_KEY", "CORS_ORIGINS"):
         monkeypatch.setenv(f"MINDSTREAM_{name}", "")
     found = settings.load()
     assert (found.home, found.log, found.instance) == (Path(".mindstream"), None, None)
     assert found.partitioner == "murmur2"
+    assert (found.write_key, found.allowed_origins) == (None, ())
     settings.load.cache_clear()
 
 
