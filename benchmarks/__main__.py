@@ -7,6 +7,7 @@ from mindstream import console
 
 # isort: split
 from benchmarks import house
+from benchmarks.events import command as events
 from benchmarks.faults import command as faults
 from benchmarks.quality import accuracy, cold, freshness, logs, planted
 from benchmarks.retrieval import command as retrieval
@@ -19,6 +20,7 @@ app.command("api")(api.main)
 app.command("cold")(cold.main)
 app.command("cost")(cost.main)
 app.command("demo")(demo.main)
+app.command("events")(events.main)
 app.command("extractor")(extractor.main)
 app.command("faults")(faults.main)
 app.command("freshness")(freshness.main)

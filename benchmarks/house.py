@@ -58,6 +58,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "stream.dead_letters": ("mindstream", "stream.kafka", "stream.events"),
     "stream.archive": ("mindstream", "stream.monitoring", "stream.kafka", "stream.events"),
     "stream.updater": ("mindstream", _BUNDLE, "stream"),
+    "stream.schema": ("mindstream", "stream"),
     "stream.commands": ("mindstream", _BUNDLE, _READERS, "stream"),
     "index.search": (_BUNDLE,),
     "index.catalogue": ("mindstream", _BUNDLE, "stream.store", "index.search"),
@@ -79,6 +80,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "benchmarks.retrieval": ("model_export", "index", "benchmarks.harness"),
     "benchmarks.speed": ("mindstream", "model_export", "stream", "index", "testbed", "benchmarks.harness"),
     "benchmarks.faults": ("mindstream", "model_export", "stream", "testbed", "benchmarks"),
+    "benchmarks.events": ("mindstream", "model_export", "stream", "testbed", "benchmarks.harness"),
     "benchmarks.swap": ("mindstream", "model_export", "stream", "index", "testbed", "benchmarks"),
     "benchmarks": ("mindstream", _EVALUATION),
 }

@@ -23,6 +23,7 @@ PARTITIONERS = {
     "crc32": "librdkafka and confluent-kafka; consistent, consistent_random",
     "fnv1a": "Sarama; librdkafka's fnv1a, fnv1a_random",
 }
+_ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:\d{1,5})?")
 
 
 class Settings(BaseSettings):
@@ -217,6 +218,13 @@ class Settings(BaseSettings):
     api_key: SecretStr | None = Field(
         default=None, description="what clients of the HTTP API must name; unset: everybody may ask"
     )
+    write_key: SecretStr | None = Field(
+        default=None,
+        description="what clients must name who post events; unset: only an API without a key on a loopback takes any",
+    )
+    cors_origins: str = Field(
+        default="", description="origins, comma separated, whose pages may post events from browsers; empty: none"
+    )
     log_format: Literal["text", "json"] = Field(
         default="text", description="text, or json: one JSON object a line, for programs that collect logs"
     )
@@ -302,7 +310,7 @@ class Settings(BaseSettings):
             )
         return value
 
-    @field_validator("api_key")
+    @field_validator("api_key", "write_key")
     @classmethod
     def _fits_a_header(cls, value: SecretStr | None) -> SecretStr | None:
         """Check that the key can stand in an HTTP header.
@@ -311,6 +319,29 @@ class Settings(BaseSettings):
         """
         if value is not None and not re.fullmatch(r"[!-~]+", value.get_secret_value()):
             raise ValueError("right are visible ASCII characters without spaces")
+        return value
+
+    @field_validator("write_key")
+    @classmethod
+    def _may_not_read(cls, value: SecretStr | None, others: ValidationInfo) -> SecretStr | None:
+        """Refuse the API's own key for events.
+
+        A key for events lies on the pages of a shop, and whoever has it could read every user.
+        """
+        if value is not None and value == others.data.get("api_key"):
+            raise ValueError("it must be another one than MINDSTREAM_API_KEY, with which every user can be read")
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, value: str) -> str:
+        """Check that each is an origin as browsers write it: lower case, without a path or slash."""
+        for origin in value.split(",") if value else ():
+            if origin != "*" and not _ORIGIN.fullmatch(origin.strip()):
+                raise ValueError(
+                    f"{origin.strip()!r} is no origin; right are *, or scheme and host as browsers write them, without "
+                    "a path and with commas between them, such as https://shop.example,https://www.shop.example:8443"
+                )
         return value
 
     @field_validator("behaviours")
@@ -323,6 +354,7 @@ class Settings(BaseSettings):
     @field_validator(
         *("behaviours", "partitioner", "home", "redis_prefix", "redis_password_file", "api_key", "instance", "log"),
         "archive_folder",
+        "write_key",
         *("ssl_cafile", "ssl_certfile", "ssl_keyfile"),
         *("ssl_key_password_file", "sasl_password_file", "oauth_client_secret_file", "oauth_token_file"),
         mode="before",
@@ -349,6 +381,11 @@ class Settings(BaseSettings):
         if any("\ud800" <= character <= "\udfff" for character in text):
             raise ValueError("it must be UTF-8")
         return value
+
+    @property
+    def allowed_origins(self) -> tuple[str, ...]:
+        """Return the origins whose pages may post events; `*` stands for all."""
+        return tuple(origin.strip() for origin in self.cors_origins.split(",") if origin.strip())
 
     @property
     def cache(self) -> Path:

@@ -5,7 +5,6 @@ sent by this one. Beside it in the same run, as ceilings: the same server's /hea
 about as long as an answer and needs no user. The first two seconds of each do not count.
 """
 
-import re
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ import typer
 
 from benchmarks.harness.http_load import PATIENCE_S, LoadReport, LoadTask
 from benchmarks.harness.report import finish
+from benchmarks.harness.served_api import served
 from benchmarks.harness.task import UPDATE, Task
 from benchmarks.harness.worker_process import ROOT, WorkerProcess, do_events, share_partitions, wait
 from benchmarks.harness.workload import create_topic, synthetic, trained_for_a_moment
@@ -41,10 +41,6 @@ PARTITIONS = 2
 USERS = 1_000
 EVENTS_BEFORE = 20_000  # so that every user has a history when the load begins
 CEILING_S = 5.0
-SERVE = (
-    "from index.api.server import serve; from mindstream.console import set_up_logs; "
-    "from mindstream.settings import Settings; set_up_logs(False); serve(Settings("
-)
 
 
 @dataclass(frozen=True)
@@ -75,7 +71,7 @@ def main(
         topic = f"api-{home.name}"
         create_topic(cluster, topic, PARTITIONS)
         task = Task(UPDATE, cluster.bootstrap_servers, topic, str(home), str(bundle.path))
-        with WorkerProcess(task) as worker, EventProducer(cluster, topic) as producer, _served(home) as port:
+        with WorkerProcess(task) as worker, EventProducer(cluster, topic) as producer, served(home) as port:
             share_partitions([worker], PARTITIONS)
             do_events([worker], 0)
             _fill(log, producer, worker)
@@ -88,35 +84,6 @@ def main(
                 static = _load(LoadTask(port, ["/openapi.json"], connections, min(seconds, CEILING_S)))
             worker.finish()
     report(found, healthz, static, n=n, connections=connections, seconds=seconds, events=events_a_second)
-
-
-@contextmanager
-def _served(home: Path) -> Iterator[int]:
-    """Run the API of a home as a process, and give its port.
-
-    What the environment says does not count.
-
-    Raises
-    ------
-    OSError
-        If it does not begin, or does not end cleanly.
-    """
-    script = f"{SERVE}home={str(home)!r}, redis='', api_host='127.0.0.1', api_port=0, api_key=None))"
-    process = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    try:
-        said = process.stdout.readline()
-        where = re.search(r"http://[\d.]+:(\d+)", said)
-        if where is None:
-            raise OSError(f"the API did not begin; it said {said!r}, see above")
-        yield int(where[1])
-        process.terminate()
-        if status := process.wait(PATIENCE_S):
-            raise OSError(f"the API ended with status {status}; see above")
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
 
 
 def _fill(log: InteractionLog, producer: EventProducer, worker: WorkerProcess) -> None:

@@ -3,14 +3,17 @@
 from fastapi import APIRouter, FastAPI, HTTPException, Response
 from fastapi.responses import PlainTextResponse, RedirectResponse
 
-from index.api.auth import key_guard
+from index.api.auth import key_guard, write_guard
+from index.api.cors import CrossOrigin
 from index.api.errors import RESPONSES, Sized, add_refusals
+from index.api.event_routes import EVENTS, events_router
 from index.api.item_routes import items_router
 from index.api.metrics import ApiMetrics, Watched
 from index.api.recommendation_routes import Answers
 from index.recommend.recommender import Recommender
 from mindstream.settings import Settings
 from model_export.bundle.serving import Serving
+from stream.events.publisher import EventPublisher
 from stream.store.contract import Store
 
 __all__ = ["create_app"]
@@ -22,9 +25,18 @@ PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def create_app(
-    serving: Serving[Recommender], store: Store, settings: Settings, metrics: ApiMetrics | None = None
+    serving: Serving[Recommender],
+    store: Store,
+    settings: Settings,
+    metrics: ApiMetrics | None = None,
+    publisher: EventPublisher | None = None,
 ) -> FastAPI:
-    """Make the application over what is served, a store and the settings."""
+    """Make the application over what is served, a store and the settings.
+
+    Parameters
+    ----------
+    publisher : of the events that are posted, closed by whoever made it; None: one of the application's own.
+    """
     metrics = metrics or ApiMetrics()
     answers = Answers(serving, store, metrics)
     app = FastAPI(
@@ -35,11 +47,15 @@ def create_app(
         redoc_url=None,
     )
     app.add_middleware(Sized)
+    if settings.allowed_origins:
+        app.add_middleware(CrossOrigin, origins=settings.allowed_origins, path=EVENTS)
     app.add_middleware(Watched, metrics=metrics)  # the last one is the outermost
     add_refusals(app)
     guard = key_guard(settings.api_key)
     for router in (answers.router(), items_router(serving)):
         app.include_router(router, dependencies=guard, responses=RESPONSES)
+    events = events_router(publisher or EventPublisher(settings), settings, metrics)
+    app.include_router(events, dependencies=write_guard(settings), responses=RESPONSES)
     app.include_router(_open_router(answers, metrics))
     return app
 

@@ -5,11 +5,13 @@ import time
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["ApiMetrics", "Watched"]
+__all__ = ["EVENT_RESULTS", "ApiMetrics", "Watched"]
 
 METHODS = ("GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS")
 OTHER = "other"  # what clients make up is counted together
 WORK_S = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10)
+# In doubt is what was sent and not acknowledged; not written also what came with an event that was refused.
+EVENT_RESULTS = ("accepted", "refused", "not_written", "in_doubt")
 AGES_S = (0.1, 1, 10, 60, 600, 3_600, 86_400, 604_800)
 
 
@@ -34,6 +36,11 @@ class ApiMetrics:
         self._freshness = Histogram(
             "mindstream_api_freshness_seconds", "Age of the last behaviour in an answer.", buckets=AGES_S, registry=here
         )
+        self._events = Counter(
+            "mindstream_api_events", "Events that were posted, by what became of them.", ("result",), registry=here
+        )
+        for result in EVENT_RESULTS:
+            self._events.labels(result)  # so that each is there from the beginning, with 0
         self._bundle = Gauge("mindstream_bundle_info", "1 for the model in use.", ("version",), registry=here)
         self._refused = Counter("mindstream_bundles_refused", "Faults for which a bundle was refused.", registry=here)
 
@@ -47,6 +54,10 @@ class ApiMetrics:
         self._answers.labels(path).inc()
         if freshness_s is not None:
             self._freshness.observe(freshness_s)
+
+    def events(self, result: str, count: int) -> None:
+        """Count posted events of which the same became: one of EVENT_RESULTS."""
+        self._events.labels(result).inc(count)
 
     def bundle_refused(self) -> None:
         """Count a bundle that was refused; what was served goes on."""

@@ -8,6 +8,7 @@ from contextlib import closing
 import uvicorn
 
 from index.api.app import create_app
+from index.api.auth import LOOPBACK, takes_events
 from index.api.metrics import ApiMetrics
 from index.catalogue.open_overlay_store import open_overlay_store
 from index.catalogue.overlay import Overlay
@@ -19,6 +20,7 @@ from model_export.bundle.bundle import Bundle
 from model_export.bundle.registry import Registry
 from model_export.bundle.serving import Serving
 from model_export.bundle.trained_rule import warn_of_another_rule
+from stream.events.publisher import EventPublisher
 from stream.store.open_store import open_store
 
 __all__ = ["serve", "warm"]
@@ -27,7 +29,6 @@ log = logging.getLogger(__name__)
 
 BACKLOG = 1_024  # connections that wait to be taken
 LAST_ANSWERS_S = 10  # how long an end waits for what is being answered
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def serve(settings: Settings) -> None:
@@ -36,11 +37,13 @@ def serve(settings: Settings) -> None:
     Raises
     ------
     ValueError
-        If no model can be served.
+        If no model can be served, or events are taken and what the settings say of Kafka is not right.
     OSError
         If the store cannot be used, or the address cannot be listened at.
     """
-    filters, metrics = Filters(), ApiMetrics()
+    filters, metrics, publisher = Filters(), ApiMetrics(), EventPublisher(settings)
+    if takes_events(settings):
+        publisher.check()
 
     def make_recommender(bundle: Bundle) -> Recommender:
         warn_of_another_rule(bundle, settings.rule)
@@ -55,10 +58,11 @@ def serve(settings: Settings) -> None:
             make_recommender,
             lambda *_: metrics.bundle_refused(),
         ) as serving,
+        publisher,
         closing(_listening(settings.api_host, settings.api_port)) as listener,
     ):
         config = uvicorn.Config(
-            create_app(serving, store, settings, metrics),
+            create_app(serving, store, settings, metrics, publisher),
             lifespan="off",
             log_config=None,
             access_log=False,  # addresses name users

@@ -30,11 +30,30 @@ AHEAD_MS = 86_400_000  # an event of the future would stay the user's last for e
 MOST_BYTES = 100_000  # of a value, unless it is set otherwise; an event with a rich profile has some hundreds
 LONGEST_USER_ID = 127  # characters, at most 508 bytes; LMDB's keys hold 511
 
-UserId = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST_USER_ID)]
-ItemId = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
-EventType = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
-EventId = Annotated[str, msgspec.Meta(max_length=128)]
-EventTime = Annotated[int, msgspec.Meta(ge=EARLIEST_MS, le=LATEST_MS)]
+# The descriptions are those of the schema of events that others get.
+UserId = Annotated[
+    str,
+    msgspec.Meta(min_length=1, max_length=LONGEST_USER_ID, description="the user; also the key of the event's record"),
+]
+ItemId = Annotated[str, msgspec.Meta(min_length=1, max_length=512, description="the item")]
+EventType = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=64, description="what was done: click, cart, buy, dislike, ...")
+]
+EventId = Annotated[
+    str, msgspec.Meta(max_length=128, description="your own name of the event; one that is sent twice counts once")
+]
+EventTime = Annotated[
+    int,
+    msgspec.Meta(
+        ge=EARLIEST_MS,
+        le=LATEST_MS,
+        description="when, Unix time in milliseconds; at most a day after the event is published",
+    ),
+]
+Profile = Annotated[
+    dict[str, str],
+    msgspec.Meta(description="profile field -> value, where it is known or changed; replaces the profile known so far"),
+]
 
 REASONS = ("empty", "size", "json", "field", "time", "key", "user", "record")  # why a record is not applied
 
@@ -56,7 +75,7 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     event_time_ms: EventTime
     event_type: EventType = "click"
     event_id: EventId | None = None
-    profile: dict[str, str] | None = None
+    profile: Profile | None = None
 
 
 @dataclass(frozen=True, slots=True)

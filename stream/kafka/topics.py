@@ -11,7 +11,7 @@ from kafka.errors import KafkaError, UnknownTopicOrPartitionError
 from mindstream.settings import Settings
 from stream.kafka.cluster import Cluster
 
-__all__ = ["FOR_EVER_MS", "check_topic", "is_gone", "kept_ms", "warn_of_short_markers"]
+__all__ = ["FOR_EVER_MS", "NoTopicError", "check_topic", "is_gone", "kept_ms", "warn_of_short_markers"]
 
 log = logging.getLogger(__name__)
 
@@ -21,8 +21,12 @@ DAY_MS = 86_400_000
 MOST_DAYS = 36_500  # of MINDSTREAM_MARKER_DAYS
 
 
+class NoTopicError(OSError):
+    """The broker answers, and has no such topic."""
+
+
 def check_topic(cluster: Cluster, topic: str) -> None:
-    """Raise OSError if there is no such topic, or if the broker cannot be asked.
+    """Raise NoTopicError if there is no such topic, and OSError if the broker cannot be asked.
 
     The embedded broker makes a topic when it is asked for, so there every topic is.
     """
@@ -31,7 +35,7 @@ def check_topic(cluster: Cluster, topic: str) -> None:
     except KafkaError as error:
         raise OSError(f"the broker does not say whether there is a topic {topic}: {error}") from error
     if gone:
-        raise OSError(
+        raise NoTopicError(
             f"there is no topic {topic} on {cluster.bootstrap_servers}; is MINDSTREAM_TOPIC right? Where updaters have "
             "read it before, it was deleted, and nobody makes it again but you: with as many partitions as it had "
             f"(`kafka-topics.sh --create --topic {topic} --partitions N`); updaters that run go on by themselves. "

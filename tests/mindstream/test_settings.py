@@ -26,11 +26,12 @@ def test_defaults_need_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_an_empty_value_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compose passes it on; as a path it would be the working folder."""
-    for name in ("HOME", "LOG", "INSTANCE", "PARTITIONER"):
+    for name in ("HOME", "LOG", "INSTANCE", "PARTITIONER", "WRITE_KEY", "CORS_ORIGINS"):
         monkeypatch.setenv(f"MINDSTREAM_{name}", "")
     found = settings.load()
     assert (found.home, found.log, found.instance) == (Path(".mindstream"), None, None)
     assert found.partitioner == "murmur2"
+    assert (found.write_key, found.allowed_origins) == (None, ())
     settings.load.cache_clear()
 
 
@@ -48,6 +49,10 @@ def test_an_empty_value_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
             "clicks/today",
             "MINDSTREAM_TOPIC is 'clicks/today': a topic's name has 1 to 245 letters",
         ),
+        ("MINDSTREAM_WRITE_KEY", "a b", "MINDSTREAM_WRITE_KEY is not right .its value is a secret.: right are visible"),
+        ("MINDSTREAM_CORS_ORIGINS", "https://shop.example/", "'https://shop.example/' is no origin; right are"),
+        ("MINDSTREAM_CORS_ORIGINS", "https://a.example, shop.example", "'shop.example' is no origin; right are"),
+        ("MINDSTREAM_CORS_ORIGINS", "https://Shop.example", "'https://Shop.example' is no origin; right are"),
         ("MINDSTREAM_TOPIC", "x" * 246, "1 to 245"),  # its dead letters have four more
         ("MINDSTREAM_TOPIC", "..", "is not '.' or '..'"),
         ("MINDSTREAM_TOPIC", "", "MINDSTREAM_TOPIC is '': a topic's name"),
@@ -189,3 +194,26 @@ def test_a_prefix_in_redis(monkeypatch: pytest.MonkeyPatch) -> None:
     for given, found in (("", "mindstream"), ("prod:shop-a", "prod:shop-a"), ("superuser", "superuser")):
         monkeypatch.setenv("MINDSTREAM_REDIS_PREFIX", given)
         assert Settings().redis_prefix == found
+
+
+def test_who_may_write_may_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MINDSTREAM_API_KEY", "canary-1")
+    monkeypatch.setenv("MINDSTREAM_WRITE_KEY", "canary-1")
+    with pytest.raises(
+        ValueError, match=r"MINDSTREAM_WRITE_KEY is not right .*another one than MINDSTREAM_API_KEY"
+    ) as raised:
+        settings.load()
+    assert "canary" not in str(raised.value)
+    monkeypatch.setenv("MINDSTREAM_WRITE_KEY", "canary-2")
+    assert settings.load().allowed_origins == ()
+    settings.load.cache_clear()
+
+
+def test_origins_are_as_browsers_write_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MINDSTREAM_CORS_ORIGINS", "https://shop.example, http://localhost:3000,http://[::1]:80")
+    origins = ("https://shop.example", "http://localhost:3000", "http://[::1]:80")
+    assert settings.load().allowed_origins == origins
+    settings.load.cache_clear()
+    monkeypatch.setenv("MINDSTREAM_CORS_ORIGINS", "*")
+    assert settings.load().allowed_origins == ("*",)
+    settings.load.cache_clear()

@@ -19,6 +19,7 @@ from model_export.bundle.extractor import Extractor
 from model_export.bundle.registry import Registry
 from model_export.bundle.serving import Serving
 from stream.events.position import Position
+from stream.events.publisher import EventPublisher
 from stream.store.contract import Store
 from stream.store.history import History
 from stream.store.state import UserState
@@ -35,7 +36,9 @@ def user(bundle: Bundle, user_id: str, items: Sequence[str], profile: dict[str, 
     return UserState(user_id, history, capsules, Position("life", 0, 7), profile or {})
 
 
-def app_of(bundle: Bundle, store: Store, folder: Path, **settings: object) -> tuple[FastAPI, Serving[Recommender]]:
+def app_of(
+    bundle: Bundle, store: Store, folder: Path, publisher: EventPublisher | None = None, **settings: object
+) -> tuple[FastAPI, Serving[Recommender]]:
     """The application over a registry of its own, and what it serves."""
     registry = Registry(folder / "models")
     registry.publish(bundle.path)
@@ -46,7 +49,8 @@ def app_of(bundle: Bundle, store: Store, folder: Path, **settings: object) -> tu
         lambda current: warm(Recommender(current, store, overlay)),
         lambda *_: metrics.bundle_refused(),
     )
-    return create_app(serving, store, Settings(home=folder, **settings), metrics), serving  # type: ignore[arg-type]
+    known = Settings(home=folder, **settings)  # type: ignore[arg-type]
+    return create_app(serving, store, known, metrics, publisher), serving
 
 
 def client_of(app: FastAPI) -> TestClient:

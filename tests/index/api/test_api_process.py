@@ -80,6 +80,10 @@ def test_a_model_of_another_rule_is_said_once(bundle: Bundle, tmp_path: Path) ->
     [
         ({}, "error: no model was published in"),
         ({"MINDSTREAM_API_PORT": "port"}, "error: MINDSTREAM_API_PORT is 'port': Input should be a valid integer"),
+        (
+            {"KAFKA_SECURITY_PROTOCOL": "SASL_SSL", "KAFKA_BOOTSTRAP_SERVERS": "localhost:9"},
+            "error: KAFKA_SASL_MECHANISM is ''; right is one of PLAIN",
+        ),
         ({"MINDSTREAM_API_KEY": f"{KEY}\n"}, "error: MINDSTREAM_API_KEY is not right (its value is a secret): right"),
     ],
 )

@@ -15,11 +15,14 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from mindstream.settings import Settings
 from model_export.bundle.bundle import Bundle
+from stream.events.publisher import EventPublisher
+from stream.kafka.embedded_broker import EmbeddedBroker
 from stream.store.lmdb_store import LmdbStore
 from tests.support.api_world import app_of, user
 
-OPERATIONS = 12
+OPERATIONS = 13
 EXAMPLES = 25  # of each operation and mode
 CHECKS = [
     schemathesis.checks.not_a_server_error,
@@ -31,9 +34,14 @@ CHECKS = [
 
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
 def test_the_api_keeps_to_its_schema(mode: GenerationMode, bundle: Bundle, tmp_path: Path) -> None:
-    with LmdbStore(tmp_path / "state") as store:
+    known = Settings(home=tmp_path, bootstrap_servers="")
+    with (
+        EmbeddedBroker(known.state),  # takes the events
+        EventPublisher(known) as publisher,
+        LmdbStore(tmp_path / "users") as store,
+    ):
         store.put_many([user(bundle, "0", bundle.item_ids[:9])])  # a name that examples like
-        app, _ = app_of(bundle, store, tmp_path)
+        app, _ = app_of(bundle, store, tmp_path, publisher)
         schema = schemathesis.openapi.from_asgi("/openapi.json", app)
         operations = [one.ok() for one in schema.get_all_operations() if isinstance(one, Ok)]
         assert len(operations) == OPERATIONS

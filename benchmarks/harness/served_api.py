@@ -1,0 +1,47 @@
+"""The HTTP API as a process of its own, for benchmarks."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+__all__ = ["served"]
+
+ROOT = Path(__file__).parents[2]
+ENDS_WITHIN_S = 60.0
+SERVE = (
+    "from index.api.server import serve; from mindstream.console import set_up_logs; "
+    "from mindstream.settings import Settings; set_up_logs(False); serve(Settings(**{}))"
+)
+
+
+@contextmanager
+def served(home: Path, **settings: str) -> Iterator[int]:
+    """Run the API of a home as a process, and give its port.
+
+    What the environment says of it does not count.
+
+    Raises
+    ------
+    OSError
+        If it does not begin, or does not end cleanly.
+    """
+    ours: dict[str, object] = {"redis": "", "api_host": "127.0.0.1", "api_port": 0, "api_key": None, "write_key": None}
+    script = SERVE.format(ours | settings | {"home": str(home)})
+    process = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        said = process.stdout.readline()
+        where = re.search(r"http://[\d.]+:(\d+)", said)
+        if where is None:
+            raise OSError(f"the API did not begin; it said {said!r}, see above")
+        yield int(where[1])
+        process.terminate()
+        if status := process.wait(ENDS_WITHIN_S):
+            raise OSError(f"the API ended with status {status}; see above")
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
