@@ -2,7 +2,7 @@
 
 import duckdb
 
-from model_export.readers.cleaning import BLANKS, MISSING
+from mindstream.parsing.ids import BLANKS, MISSING
 from model_export.readers.sql import literal
 
 __all__ = ["NUMBER", "cells_of", "literal", "matches", "number_of_text", "present", "tidy", "trimmed", "type_of"]

@@ -7,30 +7,29 @@ from string import Template
 import duckdb
 
 from mindstream.limits import EARLIEST_MS, LATEST_MS
+from mindstream.parsing.time_formats import UNIT_NAMES, named_unit
 from model_export.readers.times.cells import literal
 
-__all__ = ["UNIT_NAMES", "NumberReading", "in_unit", "read_numbers"]
+__all__ = ["NumberReading", "in_unit", "read_numbers"]
 
 # Milliseconds of a number: $v is the number as DOUBLE, $i as BIGINT. The range from EARLIEST_MS to LATEST_MS in one
 # unit does not meet that in another.
 _PER_SECOND = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
 _LARGER = {"milliseconds": "seconds", "microseconds": "milliseconds", "nanoseconds": "microseconds"}
-_MILLISECONDS = {
-    "seconds": "TRY_CAST(floor(round($v * 1e6) / 1e3) AS BIGINT)",
-    "milliseconds": "TRY_CAST(floor($v) AS BIGINT)",
-    "microseconds": "($i // 1000)",
-    "nanoseconds": "($i // 1000000)",
-    "days": "TRY_CAST(round($v * 86400000) AS BIGINT)",
-    "excel": "TRY_CAST(round(($v - 25569) * 86400000) AS BIGINT)",  # day 25569 is 1970-01-01
-}
-UNIT_NAMES = tuple(_MILLISECONDS)
-
-_SUFFIXES = {
-    "seconds": ("_s", "_sec", "_secs", "_seconds"),
-    "milliseconds": ("_ms", "_msec", "_millis", "_milliseconds"),
-    "microseconds": ("_us", "_usec", "_micros", "_microseconds"),
-    "nanoseconds": ("_ns", "_nsec", "_nanos", "_nanoseconds"),
-}
+_MILLISECONDS = dict(
+    zip(
+        UNIT_NAMES,
+        (
+            "TRY_CAST(floor(round($v * 1e6) / 1e3) AS BIGINT)",
+            "TRY_CAST(floor($v) AS BIGINT)",
+            "($i // 1000)",
+            "($i // 1000000)",
+            "TRY_CAST(round($v * 86400000) AS BIGINT)",
+            "TRY_CAST(round(($v - 25569) * 86400000) AS BIGINT)",  # day 25569 is 1970-01-01
+        ),
+        strict=True,
+    )
+)
 
 # The end of the year 9999 in a unit is what some write for "never"; in the next smaller unit it is January 1978.
 _NEVER_MS = (253_370_764_800_000, 253_402_300_800_000)
@@ -107,7 +106,7 @@ def read_numbers(connection: duckdb.DuckDBPyConnection, numbers: str, name: str)
     ValueError
         If the numbers may as well be dates in another order of digits (2506151506); names one and the formats.
     """
-    named = _named_unit(name)
+    named = named_unit(name)
     if named == "milliseconds":
         return in_unit(named)
     counts = _count(connection, numbers)
@@ -135,13 +134,6 @@ def read_numbers(connection: duckdb.DuckDBPyConnection, numbers: str, name: str)
     notes = [f"times are read as {_DIGITS[length]}" for length in digits]
     notes += [f"times are read as {one.said}" for one in ticks]
     return NumberReading(sql, (*notes, *(_say_units(units, main) if not ticks else ())))
-
-
-def _named_unit(name: str) -> str | None:
-    """Return the unit that a column's name ends in."""
-    spelled = "".join(f"_{one.lower()}" if one.isupper() else one for one in name)  # timeMs -> time_ms
-    ends = (name.lower(), spelled)
-    return next((unit for unit, ours in _SUFFIXES.items() if any(one.endswith(ours) for one in ends)), None)
 
 
 def _reads(unit: str, length: int) -> bool:
