@@ -3,7 +3,21 @@
 import re
 from dataclasses import dataclass
 
-__all__ = ["CLOCK", "ISO", "ISO_OFFSET", "ORDERS", "YEAR_FIRST", "ZONES", "Writing", "writing_of"]
+from mindstream.parsing.ids import BLANKS
+
+__all__ = [
+    "CLOCK",
+    "ISO",
+    "ISO_OFFSET",
+    "ODD_BLANKS",
+    "ORDERS",
+    "TIDY",
+    "YEAR_FIRST",
+    "ZONES",
+    "Writing",
+    "tidied",
+    "writing_of",
+]
 
 # Minutes from UTC: RFC 5322, section 4.3, and Europe's and East Asia's. CST, IST and BST have several meanings.
 ZONES = {
@@ -56,6 +70,26 @@ _TOKENS = {
 _OFFSET = re.compile(r"[+-]\d\d(?::?\d\d)?(?![\d:])")
 
 
+ODD_BLANKS = BLANKS.replace(" ", "") + "\u200e\u200f "  # and marks of direction
+
+# Pattern, and what stands in its place everywhere; in this order.
+TIDY = (
+    (f"[{ODD_BLANKS}]+", " "),
+    (r"^ ?\\?/Date\((-?\d+)(?:[+-]\d{4})?\)\\?/ ?$", r"\1"),  # .NET's JSON: milliseconds
+    (r"\[[A-Za-z_]+/[A-Za-z_/]+\]$", ""),  # Java: the region behind an offset
+    (r" ?\([^()]*\) *$", ""),  # JavaScript: the zone's name behind an offset
+    (r"""^[ \["'(]+|[ \]"');,.]+$""", ""),
+    (r"(?i) ?\b([ap])\. ?m\b\.?", r" \1m"),
+    (r"(?i)(\d)(?:st|nd|rd|th)\b", r"\1"),
+    (r"(?i)\b(jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)\.", r"\1"),
+    (r"(?i)\bsept\b", "Sep"),
+    (r"(\d{4}\D*) at (\d)", r"\1 \2"),
+    (r"(UTC|GMT)([+-])(\d)$", r"\1\20\3"),
+    (r"^(\d{9,}),(\d+)$", r"\1.\2"),
+    (r"^(\d{4}):(\d\d):(\d\d)\b", r"\1-\2-\3"),  # cameras
+)
+
+
 @dataclass(frozen=True)
 class Writing:
     """One way to write a time.
@@ -84,6 +118,13 @@ _ISO_DATE = r"\d{4}[-/]\d{1,2}[-/]\d{1,2}"
 _ISO_CLOCK = r"[T ]\d{1,2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?"
 ISO = Writing(rf"{_ISO_DATE}(?:{_ISO_CLOCK}(?:Z| Z| UTC| GMT)?)?", (), YEAR_FIRST, cast="TIMESTAMP")
 ISO_OFFSET = Writing(rf"{_ISO_DATE}{_ISO_CLOCK}[+-]\d\d(?::?\d\d)?", (), YEAR_FIRST, cast="TIMESTAMPTZ")
+
+
+def tidied(text: str) -> str:
+    """Return a text without odd blanks, quotes, brackets, and the th of 15th."""
+    for pattern, instead in TIDY:
+        text = re.sub(pattern, re.sub(r"\\(\d)", r"\\g<\1>", instead), text)
+    return text
 
 
 @dataclass(frozen=True)
