@@ -32,6 +32,9 @@ class Mapping(BaseModel):
     item: str | None = Field(default=None, description=f"{_COLUMN} of the item's id")
     time: str | None = Field(default=None, description=f"{_COLUMN} of the time; date,time are joined")
     type: str | None = Field(default=None, description=f"{_COLUMN} of the event type")
+    event_id: str | None = Field(
+        default=None, description="name of a record's own id in a topic, by which it counts once; not used of logs"
+    )
     value: str | None = Field(default=None, description=f"{_COLUMN} of a rating, which --min-value looks at")
     title: str | None = Field(default=None, description=f"{_COLUMN} of the item's title")
     category: str | None = Field(default=None, description=f"{_COLUMN} of the item's category")

@@ -1,6 +1,7 @@
 """The names in the events that trackers send, as logs and topics have them."""
 
 __all__ = [
+    "ALIASES",
     "CALL_TIMES",
     "CLOUD_ITEMS",
     "CLOUD_TIMES",
@@ -12,6 +13,9 @@ __all__ = [
     "SNOWPLOW_PRODUCT_SCHEMA",
     "WITHOUT_PRODUCT",
 ]
+
+# Another name of a format -> its own.
+ALIASES = {"segment": "track-calls", "rudderstack": "track-calls"}
 
 WITHOUT_PRODUCT = "without a product (page views and the like)"
 

@@ -20,6 +20,7 @@ __all__ = [
     "BadEventError",
     "Event",
     "Forget",
+    "check_size",
     "decode",
     "encode",
     "excerpt",
@@ -113,10 +114,8 @@ def decode(
     """
     if value is None:
         return Forget(_user_of(key), max(0, published_ms))
-    if not value:
-        raise BadEventError("empty", "the record's value is empty; an event is a JSON object, no value forgets a user")
-    if len(value) > most_bytes:
-        raise BadEventError("size", f"{len(value):,} bytes; an event has at most {most_bytes:,}: {excerpt(value)}")
+    if not 0 < len(value) <= most_bytes:
+        check_size(value, most_bytes)
     try:
         event = _decoder.decode(value)
     except msgspec.ValidationError as error:
@@ -132,6 +131,14 @@ def decode(
     if key != event.user_id.encode():
         raise BadEventError("key", f"the record's key is {excerpt(key)}; it must be the user_id {event.user_id!r}")
     return event
+
+
+def check_size(value: bytes, most_bytes: int) -> None:
+    """Raise BadEventError if a value is empty or too large."""
+    if not value:
+        raise BadEventError("empty", "the record's value is empty; an event is a JSON object, no value forgets a user")
+    if len(value) > most_bytes:
+        raise BadEventError("size", f"{len(value):,} bytes; an event has at most {most_bytes:,}: {excerpt(value)}")
 
 
 def _user_of(key: bytes | None) -> str:

@@ -123,7 +123,7 @@ def _in_one_order(text: str, formats: Sequence[str], separator: str) -> int:
 
     With the year first the month follows.
     """
-    found = {}
+    found: dict[int, str] = {}
     for one in formats:
         try:
             found.setdefault(in_format(text, one), one)
@@ -144,7 +144,7 @@ def _iso(text: str) -> int | None:
     if (found := _ISO.fullmatch(text)) is None:
         return None
     year, month, day, hour, minute, second, fraction, _, offset, offset_minutes = found.groups()
-    zone = UTC
+    zone: timezone = UTC
     if offset is not None:
         shift = timedelta(hours=int(offset), minutes=int(offset[0] + (offset_minutes or "00")))
         zone = timezone(shift)

@@ -1,0 +1,268 @@
+"""The events of JSON records of the one shape that a mapping expects, decoded straight into what is looked for.
+
+A record that is anything else (a field missing, of another type, not clean) is left to `any_shape`, which gives the
+same events where both give some.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from operator import attrgetter
+from typing import Any, ClassVar
+
+import msgspec
+
+from mindstream.limits import EARLIEST_MS, LATEST_MS, LONGEST_EVENT_TYPE, LONGEST_ITEM_ID, LONGEST_USER_ID
+from mindstream.parsing.ids import clean_text
+from stream.events.event import AHEAD_MS, NO_JSON, Event
+from stream.events.mapped.any_shape import USUAL_TYPE
+from stream.events.mapped.cells import id_of
+from stream.events.mapped.event_ids import LONGEST_EVENT_ID, numbered, own_id
+from stream.events.mapped.paths import TIMESTAMP
+from stream.events.mapped.plan import Plan
+
+__all__ = ["ReadEvents", "one_shape"]
+
+NOTHING = "nothing"  # the attribute of what a mapping does not name
+_EPOCH, _MS = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
+_ID, _WORD, _TIME = str | int | None, str | None, str | int | None
+
+PLAIN_MS = 1_000_000_000_000  # a number with fewer digits may be a date as well
+MOST_KNOWN = 50_000
+
+ReadEvents = Callable[[bytes, int, str | None], list[Event] | None]
+Tree = dict[str, Any]  # name -> what is nested in it, or the type of a value
+
+
+class _Shape(msgspec.Struct, gc=False):
+    """A record, or an object in it, with only what is looked for."""
+
+    nothing: ClassVar[None] = None
+
+
+class _Known(dict[Any, str | None]):
+    """Values as they came -> the id or word in them, each cleaned once; None if it is missing or too long.
+
+    Half of a cache's time is the call of its function, so what is known is looked up.
+    """
+
+    def __init__(self, clean: Callable[[Any], str | None], longest: int) -> None:
+        super().__init__()
+        self.clean, self.longest = clean, longest
+
+    def __missing__(self, value: Any) -> str | None:
+        """Clean a value, and remember what it is."""
+        if len(self) >= MOST_KNOWN:
+            self.clear()
+        found = self.clean(value)
+        self[value] = found if found is not None and len(found) <= self.longest else None
+        return self[value]
+
+
+def one_shape(plan: Plan) -> ReadEvents | None:
+    """Make the function that reads the events of a plan's shape; None where that is not so simple.
+
+    It takes a record's value, when it was published (Unix ms) and the id of the events without one of their own; it
+    returns None for a record of another shape, and for one to be left out.
+    """
+    fields = (*plan.user, *plan.item, *plan.time, *plan.type, *plan.event_id)
+    homes = {path.home for path in plan.item if path.home}
+    if (
+        plan.prepare
+        or plan.joined
+        or plan.min_value is not None
+        or len(homes) > 1
+        or plan.reader.format
+        or plan.reader.unit
+    ):
+        return None
+    if any(path.is_of_record and path.text != TIMESTAMP for path in fields) or _needs_rows(plan):
+        return None
+    try:
+        return _made(plan)
+    except (_TwoMeaningsError, ValueError, TypeError):
+        return None
+
+
+def _needs_rows(plan: Plan) -> bool:
+    """Tell whether fields beside the item stand in lists, or lists in lists."""
+    others = (*plan.user, *plan.time, *plan.type, *plan.event_id)
+    return any(path.lists for path in others) or any(
+        len(path.lists) > 1 or not path.lists[0].names for path in plan.item if path.lists
+    )
+
+
+class _TwoMeaningsError(Exception):
+    """A name that is a value for one field and an object for another."""
+
+
+def _made(plan: Plan) -> ReadEvents:
+    """Make the structs of a plan's names, and the reader."""
+    root: Tree = {}
+    within: Tree = {}
+    attributes: dict[str, list[str]] = {
+        "user": [_put(root, path.names, _ID) for path in plan.user],
+        "time": [_put(root, path.names, _TIME) for path in plan.time if path.text != TIMESTAMP],
+        "type": [_put(root, path.names, _WORD) for path in plan.type],
+        "event_id": [_put(root, path.names, _WORD) for path in plan.event_id],
+        "calls": [_put(root, plan.calls[0].names, _WORD)] if plan.calls else [],
+        "single": [_put(root, path.names, _ID) for path in plan.item if not path.lists],
+        "within": [_put(within, path.names, _ID) for path in plan.item if path.lists and path.names],
+        "list": [],
+    }
+    if listed := next((path for path in plan.item if path.lists), None):
+        kind = _struct(within) if within else _ID
+        attributes["list"] = [_put(root, listed.lists[0].names, list[kind])]  # type: ignore[valid-type]
+    is_plain = not attributes["list"] and not plan.calls and not plan.event_id
+    is_plain = is_plain and all(len(attributes[field]) <= 1 for field in ("user", "single", "time", "type"))
+    return (_plain if is_plain else _full)(msgspec.json.Decoder(_struct(root)).decode, plan, attributes)
+
+
+def _plain(decode: Callable[[bytes], Any], plan: Plan, attributes: dict[str, list[str]]) -> ReadEvents:
+    """Make the reader of shapes with one name for each field, which is to be as fast as can be."""
+    get = attrgetter(*(next(iter(attributes[field]), NOTHING) for field in ("user", "single", "time", "type")))
+    users, items, types = _known_words()
+    is_of_timestamp = plan.time[0].text == TIMESTAMP
+
+    def events(value: bytes, published_ms: int, record_id: str | None) -> list[Event] | None:
+        try:
+            user, item, moment, kind = get(decode(value))
+        except NO_JSON:
+            return None
+        if is_of_timestamp:
+            moment = published_ms
+        elif moment.__class__ is not int or not PLAIN_MS <= moment <= LATEST_MS:
+            moment = _written_time(moment)
+        user_id, item_id, event_type = users[user], items[item], types[kind]
+        if user_id is None or item_id is None or event_type is None or moment is None:
+            return None
+        if not 0 <= published_ms >= moment - AHEAD_MS:
+            return None
+        return [Event(user_id, item_id, moment, event_type, record_id)]
+
+    return events
+
+
+def _full(decode: Callable[[bytes], Any], plan: Plan, attributes: dict[str, list[str]]) -> ReadEvents:
+    """Make the reader of shapes with several names for a field, a list of items, kinds of calls and own ids."""
+    firsts = (
+        next(iter(attributes[field]), NOTHING) for field in ("user", "single", "time", "type", "calls", "event_id")
+    )
+    first = attrgetter(*firsts)
+    others = {field: _all_of(attributes[field][1:]) for field in ("user", "single", "time", "type", "event_id")}
+    listed, within = (_all_of(attributes[field]) for field in ("list", "within"))
+    users, items, types = _known_words()
+    is_of_timestamp, call_wanted = plan.time[0].text == TIMESTAMP, plan.calls[1] if plan.calls else None
+    is_listed, has_own_ids, of_elements = bool(attributes["list"]), bool(plan.event_id), bool(attributes["within"])
+
+    def events(value: bytes, published_ms: int, record_id: str | None) -> list[Event] | None:
+        try:
+            record = decode(value)
+        except NO_JSON:
+            return None
+        user, item, moment, kind, call, own = first(record)
+        if call != call_wanted or (has_own_ids and not (_is_plain(own) and others["event_id"](record)[0] is None)):
+            return None
+        if (user_id := users[user]) is None:
+            user_id = next(filter(None, map(users.__getitem__, others["user"](record))), None)
+        if kind is None:
+            kind = next(filter(_is_there, others["type"](record)), None)
+        if moment is None:
+            moment = next(filter(_is_there, others["time"](record)), None)
+        if is_of_timestamp:
+            moment = published_ms
+        elif moment.__class__ is not int or not PLAIN_MS <= moment <= LATEST_MS:
+            moment = _written_time(moment)
+        event_type = types[kind]
+        if user_id is None or event_type is None or moment is None or not 0 <= published_ms >= moment - AHEAD_MS:
+            return None
+        if not is_listed or not (elements := listed(record)[0]):
+            if (item_id := items[item]) is None:
+                item_id = next(filter(None, map(items.__getitem__, others["single"](record))), None)
+            return None if item_id is None else [Event(user_id, item_id, moment, event_type, own or record_id)]
+        found = []
+        for number, one in enumerate(elements):
+            item_id = next(filter(None, map(items.__getitem__, within(one) if of_elements else (one,))), None)
+            if item_id is None:
+                return None
+            event_id = own_id((own,), number) if has_own_ids else numbered(record_id, number)
+            found.append(Event(user_id, item_id, moment, event_type, event_id))
+        return found
+
+    return events
+
+
+def _known_words() -> tuple[_Known, _Known, _Known]:
+    """Return what is known of users, items and types."""
+    return _Known(id_of, LONGEST_USER_ID), _Known(id_of, LONGEST_ITEM_ID), _Known(_type_in, LONGEST_EVENT_TYPE)
+
+
+def _type_in(value: str | None) -> str | None:
+    """Return the type in a value, the usual one of nothing; None if it is blank."""
+    return USUAL_TYPE if value is None else clean_text(value)
+
+
+def _is_there(value: object) -> bool:
+    """Tell whether a record has a value."""
+    return value is not None
+
+
+def _is_plain(own: str | None) -> bool:
+    """Tell whether a record's own id needs no cleaning, and is none of a letter too many."""
+    return (
+        own is not None and own.isascii() and own.isprintable() and " " not in own and 0 < len(own) <= LONGEST_EVENT_ID
+    )
+
+
+def _put(tree: Tree, names: tuple[str, ...], kind: Any) -> str:
+    """Add a name to a tree; return the attributes on the way to it."""
+    attributes = []
+    for place, name in enumerate(names):
+        is_last = place == len(names) - 1
+        inner = tree.setdefault(name, kind if is_last else {})
+        if isinstance(inner, dict) == is_last:
+            raise _TwoMeaningsError
+        if is_last and inner != kind:
+            tree[name] = inner & kind if isinstance(inner, set) else _narrower(inner, kind)
+        attributes.append(f"at{list(tree).index(name)}")
+        tree = inner
+    return ".".join(attributes)
+
+
+def _narrower(one: Any, other: Any) -> Any:
+    """Return the type that both of two readings of one value take."""
+    if _WORD in (one, other) and {str(one), str(other)} <= {str(_ID), str(_WORD), str(_TIME)}:
+        return _WORD
+    raise _TwoMeaningsError
+
+
+def _struct(tree: Tree) -> type[msgspec.Struct]:
+    """Make the struct of a tree; what is missing in a record is None, or an empty struct or list."""
+    fields: list[tuple[str, Any, Any]] = []
+    for place, inner in enumerate(tree.values()):
+        if isinstance(inner, dict):
+            kind = _struct(inner)
+            fields.append((f"at{place}", kind, msgspec.field(default_factory=kind)))
+        elif getattr(inner, "__origin__", None) is list:
+            fields.append((f"at{place}", inner, msgspec.field(default_factory=list)))
+        else:
+            fields.append((f"at{place}", inner, None))
+    rename = {f"at{place}": name for place, name in enumerate(tree)}
+    return msgspec.defstruct("Shape", fields, bases=(_Shape,), rename=rename, gc=False)
+
+
+def _all_of(names: list[str]) -> Callable[[Any], tuple[Any, ...]]:
+    """Return a function that gets these attributes, with nothing at the end, so that they always are a tuple."""
+    return attrgetter(*names, NOTHING, NOTHING)
+
+
+def _written_time(value: Any) -> int | None:
+    """Return the time in a text as most are written; None if it is written in another way."""
+    if value.__class__ is not str or value[4:5] != "-":
+        return None
+    try:
+        found = (datetime.fromisoformat(value) - _EPOCH) // _MS
+    except ValueError:
+        return None
+    except TypeError:  # without a zone, which is UTC
+        found = (datetime.fromisoformat(value).replace(tzinfo=UTC) - _EPOCH) // _MS
+    return found if EARLIEST_MS <= found <= LATEST_MS else None
