@@ -3,7 +3,7 @@
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -17,9 +17,10 @@ from mindstream.printable import printable
 from stream.dead_letters.letter import Letter, from_line, to_line
 from stream.dead_letters.redrive import Redrive
 from stream.dead_letters.topic_reader import DeadLetterTopic
+from stream.events.decoders import decoder_of
 from stream.events.event import REASONS
 from stream.events.producer import EventProducer
-from stream.kafka.cluster import Cluster
+from stream.kafka.cluster import Cluster, TopicLife
 from stream.kafka.connect import reachable_cluster
 
 __all__ = ["app"]
@@ -104,8 +105,13 @@ def redrive_letters(
     if file is not None and str(file) != "-":
         check_readable(file, RIGHT)
     cluster = reachable_cluster()
-    with EventProducer(cluster, settings.load().topic, settings.load().event_bytes) as producer:
-        redrive = Redrive(producer)
+    chosen = settings.load()
+    decoder = decoder_of(chosen)
+    with (
+        EventProducer(cluster, chosen.topic, chosen.event_bytes, decoder) as producer,
+        closing(TopicLife(cluster, chosen.topic)) as life,
+    ):
+        redrive = Redrive(producer, life.id)
         try:
             wrong = _redrive_lines(redrive, file) if file else _redrive_topic(redrive, cluster)
         finally:

@@ -25,6 +25,7 @@ __all__ = [
     "encode",
     "excerpt",
     "read_lines",
+    "user_named_in",
 ]
 
 AHEAD_MS = 86_400_000  # an event of the future would stay the user's last for ever; a day lets wrong time zones pass
@@ -91,7 +92,15 @@ class BadEventError(ValueError):
 # A RecursionError comes from brackets nested by the thousand; it must not stop whoever reads them.
 NO_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
+
+class _Named(msgspec.Struct):
+    """A JSON object that names a user, whatever else is wrong with it."""
+
+    user_id: str
+
+
 _decoder = msgspec.json.Decoder(Event)
+_named_decoder = msgspec.json.Decoder(_Named)
 _encoder = msgspec.json.Encoder()
 
 
@@ -154,6 +163,14 @@ def _user_of(key: bytes | None) -> str:
             f"it must be a user_id of 1 to {LONGEST_USER_ID} characters",
         )
     return user_id
+
+
+def user_named_in(value: bytes | None) -> set[str]:
+    """Return the user whom a JSON object names as its user_id, whatever else is wrong with it; {} if it names none."""
+    try:
+        return {_named_decoder.decode(value or b"").user_id} - {""}
+    except NO_JSON:
+        return set()
 
 
 def encode(event: Event) -> tuple[bytes, bytes]:

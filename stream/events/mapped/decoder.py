@@ -3,12 +3,13 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import ClassVar
 
 import msgspec
 
 from mindstream.mapping import Mapping
 from mindstream.parsing.trackers import ALIASES
-from stream.events.event import MOST_BYTES, BadEventError, Event, Forget, check_size, decode, excerpt
+from stream.events.event import MOST_BYTES, BadEventError, Event, Forget, check_size, decode, excerpt, user_named_in
 from stream.events.mapped.any_shape import AnyShape, Envelope
 from stream.events.mapped.cells import id_of
 from stream.events.mapped.keys import key_in, user_in_key
@@ -43,7 +44,7 @@ class MappedDecoder:
         If the mapping says what cannot be done with a topic, or too little; names the file and the key.
     """
 
-    names_events = True
+    needs_record_ids: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -95,7 +96,7 @@ class MappedDecoder:
 
     def users_in(self, value: bytes | None, key: bytes | None) -> set[str]:
         """Return the users whom a record names, whatever else is wrong with it."""
-        found = set()
+        found = user_named_in(value)
         with suppress(BadEventError):
             found.add(user_in_key(key, self.plan.user, self.reader))
         try:

@@ -4,14 +4,18 @@ Without one an event of a topic whose key is not the user could not be told from
 several partitions then, and one Position says nothing of the others.
 """
 
+import re
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
-from functools import lru_cache
 from hashlib import blake2b
 
-__all__ = ["LONGEST_EVENT_ID", "numbered", "own_id", "place_id", "place_prefix"]
+from kafka.consumer.fetcher import ConsumerRecord
 
+__all__ = ["HEADER", "LONGEST_EVENT_ID", "RecordIds", "numbered", "own_id"]
+
+HEADER = "mindstream-record-id"
 LONGEST_EVENT_ID = 128
+_ID = re.compile(rb"[A-Za-z0-9_.-]{1,100}")
 _LIFE_BYTES = 4  # of the hash of a topic's life: two of one topic's lives are not the same by chance
 
 
@@ -29,25 +33,30 @@ def own_id(words: Sequence[str | None], number: int) -> str | None:
     return text if len(text) <= LONGEST_EVENT_ID else _hashed(text, 24)
 
 
-def place_prefix(topic_life: str, partition: int) -> str:
-    """Return what the ids of a partition's records begin with."""
-    return f"{_life_id(topic_life)}{partition:x}-"
-
-
-def place_id(prefix: str, offset: int) -> str:
-    """Return the id of a record by its place: some 18 characters, in the order of the partition."""
-    return f"{prefix}{offset:010x}"
-
-
 def numbered(record_id: str | None, number: int) -> str | None:
     """Return the id of one of a record's events: that of the record, from the second one on with its number."""
     return f"{record_id}.{number:04x}" if number and record_id else record_id
 
 
-@lru_cache(maxsize=64)
-def _life_id(topic_life: str) -> str:
-    """Return the short form of a topic's life."""
-    return _hashed(topic_life, _LIFE_BYTES)
+class RecordIds:
+    """The ids of the records of a topic, by their places.
+
+    A record that was sent again, from a dead letter, says in a header which one it stands for.
+    """
+
+    def __init__(self, topic_life: str) -> None:
+        self.life = _hashed(topic_life, _LIFE_BYTES)
+
+    def at(self, partition: int, offset: int) -> str:
+        """Return the id of the record at a place: some 18 characters, in the order of the partition."""
+        return f"{self.life}{partition:x}-{offset:010x}"
+
+    def of(self, record: ConsumerRecord) -> str:
+        """Return the id of a record."""
+        for name, value in record.headers or ():
+            if name == HEADER and value and _ID.fullmatch(value):
+                return str(value.decode())
+        return f"{self.life}{record.partition:x}-{record.offset:010x}"
 
 
 def _hashed(text: str, size: int) -> str:
