@@ -1,8 +1,8 @@
 """Redriving: dead letters that are events by now go back to the topic they came from, and each is applied once.
 
 An event without an event_id gets the position of its first record as its event_id (with a mapping: by a header).
-However often it is sent, the updater applies it once: to a user's history it is a duplicate from then on. It counts as published when the record was
-that the letter is of, so it does not bring back a user who was forgotten since.
+However often it is sent, the updater applies it once: to a user's history it is a duplicate from then on. It counts as
+published when the record was that the letter is of, so it does not bring back a user who was forgotten since.
 """
 
 import re

@@ -123,12 +123,7 @@ class EventProducer:
         of_time = [] if published_ms is None else [header_of(published_ms)]
         try:
             future = self.producer.send(
-                self.topic,
-                key=key,
-                value=value,
-                headers=[*of_time, *headers],
-                partition=partition,
-                timestamp_ms=stamped_ms,
+                self.topic, key=key, value=value, headers=headers, partition=partition, timestamp_ms=stamped_ms
             )
         except KafkaError as error:
             raise OSError(f"the event of user {excerpt(key)} cannot be sent to {self.topic}: {error}") from error

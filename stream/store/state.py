@@ -156,7 +156,8 @@ def apply(
     """Apply a user's events, in the order of their partition, to what is stored.
 
     An event at or before the stored Position was applied already and is skipped, so a replay changes nothing. All
-    events of a record have one Position, the same object, and are applied together. A forget has a copy on each partition, and updaters read partitions in any order, so
+    events of a record have one Position, the same object, and are applied together. A forget has a copy on each
+    partition, and updaters read partitions in any order, so
 
     - an event that was published before the user was forgotten is left out, on whatever partition it lies;
     - a forget that is no later than the last one is a copy of it, unless it lies on the partition of the stored

@@ -108,6 +108,7 @@ def decode_batch(
     decoder : of the topic; None: of our own form.
     """
     pending, decoder = PendingBatch(batch), decoder or StrictDecoder()
+    decode = decoder.decode
     record_ids = RecordIds(topic_life) if decoder.needs_record_ids else None
     for record in batch.records:
         if isinstance(record, UnreadableRecord):
@@ -116,7 +117,7 @@ def decode_batch(
         published = published_ms(record) if record.headers else record.timestamp
         record_id = record_ids.of(record) if record_ids else None
         try:
-            events = decoder.decode(record.value, record.key, published, record_id)
+            events = decode(record.value, record.key, published, record_id)
         except BadEventError as error:
             pending.letters.append(DeadLetter(record, error))
             continue

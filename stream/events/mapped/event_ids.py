@@ -46,17 +46,23 @@ class RecordIds:
 
     def __init__(self, topic_life: str) -> None:
         self.life = _hashed(topic_life, _LIFE_BYTES)
+        self.beginnings: dict[int, str] = {}  # partition -> what its ids begin with
 
     def at(self, partition: int, offset: int) -> str:
         """Return the id of the record at a place: some 18 characters, in the order of the partition."""
-        return f"{self.life}{partition:x}-{offset:010x}"
+        try:
+            return f"{self.beginnings[partition]}{offset:010x}"
+        except KeyError:
+            self.beginnings[partition] = f"{self.life}{partition:x}-"
+            return self.at(partition, offset)
 
     def of(self, record: ConsumerRecord) -> str:
         """Return the id of a record."""
-        for name, value in record.headers or ():
-            if name == HEADER and value and _ID.fullmatch(value):
-                return str(value.decode())
-        return f"{self.life}{record.partition:x}-{record.offset:010x}"
+        if record.headers:
+            for name, value in record.headers:
+                if name == HEADER and value and _ID.fullmatch(value):
+                    return str(value.decode())
+        return self.at(record.partition, record.offset)
 
 
 def _hashed(text: str, size: int) -> str:
