@@ -32,9 +32,6 @@ class Mapping(BaseModel):
     item: str | None = Field(default=None, description=f"{_COLUMN} of the item's id")
     time: str | None = Field(default=None, description=f"{_COLUMN} of the time; date,time are joined")
     type: str | None = Field(default=None, description=f"{_COLUMN} of the event type")
-    event_id: str | None = Field(
-        default=None, description="name of a record's own id in a topic, by which it counts once; not used of logs"
-    )
     value: str | None = Field(default=None, description=f"{_COLUMN} of a rating, which --min-value looks at")
     title: str | None = Field(default=None, description=f"{_COLUMN} of the item's title")
     category: str | None = Field(default=None, description=f"{_COLUMN} of the item's category")
@@ -67,6 +64,9 @@ class Mapping(BaseModel):
     untimed: bool = Field(default=False, description="the log has an order (--time, or that of its rows) and no times")
     min_value: float | None = Field(default=None, allow_inf_nan=False, description="least rating that is a behaviour")
     max_events_per_user: int | None = Field(default=None, ge=1, description="most events of a user, the latest")
+    event_id: str | None = Field(
+        default=None, description="name of a record's own id in a topic, by which it counts once; not used of logs"
+    )
 
     @field_validator("columns", mode="before")
     @classmethod

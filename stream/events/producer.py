@@ -120,7 +120,7 @@ class EventProducer:
 
         See `published`.
         """
-        of_time = [] if published_ms is None else [header_of(published_ms)]
+        headers = [*headers, *([] if published_ms is None else [header_of(published_ms)])]
         try:
             future = self.producer.send(
                 self.topic, key=key, value=value, headers=headers, partition=partition, timestamp_ms=stamped_ms

@@ -87,7 +87,8 @@ class AnyShape:
             self.left_out[plan.without_item] += 1
             return None
         if plan.min_value is not None:
-            rating = next(filter(None.__ne__, (number_of(_at(row, path, envelope)) for path in plan.value)), None)
+            ratings = (number_of(value_at(row[path.home], path.names)) for path in plan.value)
+            rating = next((one for one in ratings if one is not None), None)
             if rating is None:
                 raise BadEventError("field", self._missing("value", plan.value, row))
             if rating < plan.min_value:

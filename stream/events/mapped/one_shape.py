@@ -13,6 +13,7 @@ import msgspec
 
 from mindstream.limits import EARLIEST_MS, LATEST_MS, LONGEST_EVENT_TYPE, LONGEST_ITEM_ID, LONGEST_USER_ID
 from mindstream.parsing.ids import clean_text
+from mindstream.parsing.time_numbers import PER_SECOND
 from stream.events.event import AHEAD_MS, NO_JSON, Event
 from stream.events.mapped.any_shape import USUAL_TYPE
 from stream.events.mapped.cells import id_of
@@ -26,7 +27,8 @@ NOTHING = "nothing"  # the attribute of what a mapping does not name
 _EPOCH, _MS = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
 _ID, _WORD, _TIME = str | int | None, str | None, str | int | None
 
-PLAIN_MS = 1_000_000_000_000  # a number with fewer digits may be a date as well
+# Numbers that are no dates written as digits too.
+PLAIN_MS, FIRST_S, FIRST_DATE, FIRST_US = 10**12, 10**9, 1_995_000_000, 10**15
 MOST_KNOWN = 50_000
 
 ReadEvents = Callable[[bytes, int, str | None], list[Event] | None]
@@ -64,23 +66,27 @@ def one_shape(plan: Plan) -> ReadEvents | None:
     It takes a record's value, when it was published (Unix ms) and the id of the events without one of their own; it
     returns None for a record of another shape, and for one to be left out.
     """
-    fields = (*plan.user, *plan.item, *plan.time, *plan.type, *plan.event_id)
-    homes = {path.home for path in plan.item if path.home}
-    if (
-        plan.prepare
-        or plan.joined
-        or plan.min_value is not None
-        or len(homes) > 1
-        or plan.reader.format
-        or plan.reader.unit
-    ):
-        return None
-    if any(path.is_of_record and path.text != TIMESTAMP for path in fields) or _needs_rows(plan):
+    if _needs_more(plan) or _needs_rows(plan):
         return None
     try:
         return _made(plan)
     except (_TwoMeaningsError, ValueError, TypeError):
         return None
+
+
+def _needs_more(plan: Plan) -> bool:
+    """Tell whether values have to be joined, parsed or compared, or come from the record's key."""
+    homes = {path.home for path in plan.item if path.home}
+    own = [path for path in (*plan.user, *plan.event_id, *plan.time) if path.is_of_record]
+    return (
+        plan.prepare is not None
+        or plan.joined
+        or plan.min_value is not None
+        or len(homes) > 1
+        or plan.reader.format is not None
+        or plan.reader.unit not in (None, *PER_SECOND)
+        or (own != [] and (own != list(plan.time) or own[0].text != TIMESTAMP))
+    )
 
 
 def _needs_rows(plan: Plan) -> bool:
@@ -121,7 +127,7 @@ def _plain(decode: Callable[[bytes], Any], plan: Plan, attributes: dict[str, lis
     """Make the reader of shapes with one name for each field, which is to be as fast as can be."""
     get = attrgetter(*(next(iter(attributes[field]), NOTHING) for field in ("user", "single", "time", "type")))
     users, items, types = _known_words()
-    is_of_timestamp = plan.time[0].text == TIMESTAMP
+    is_of_timestamp, of_unit = plan.time[0].text == TIMESTAMP, _of_unit(plan)
 
     def events(value: bytes, published_ms: int, record_id: str | None) -> list[Event] | None:
         try:
@@ -130,8 +136,10 @@ def _plain(decode: Callable[[bytes], Any], plan: Plan, attributes: dict[str, lis
             return None
         if is_of_timestamp:
             moment = published_ms
+        elif of_unit is not None:
+            moment = of_unit(moment)
         elif moment.__class__ is not int or not PLAIN_MS <= moment <= LATEST_MS:
-            moment = _written_time(moment)
+            moment = _other_time(moment)
         user_id, item_id, event_type = users[user], items[item], types[kind]
         if user_id is None or item_id is None or event_type is None or moment is None:
             return None
@@ -151,7 +159,8 @@ def _full(decode: Callable[[bytes], Any], plan: Plan, attributes: dict[str, list
     others = {field: _all_of(attributes[field][1:]) for field in ("user", "single", "time", "type", "event_id")}
     listed, within = (_all_of(attributes[field]) for field in ("list", "within"))
     users, items, types = _known_words()
-    is_of_timestamp, call_wanted = plan.time[0].text == TIMESTAMP, plan.calls[1] if plan.calls else None
+    is_of_timestamp, of_unit = plan.time[0].text == TIMESTAMP, _of_unit(plan)
+    call_wanted = plan.calls[1] if plan.calls else None
     is_listed, has_own_ids, of_elements = bool(attributes["list"]), bool(plan.event_id), bool(attributes["within"])
 
     def events(value: bytes, published_ms: int, record_id: str | None) -> list[Event] | None:
@@ -170,8 +179,10 @@ def _full(decode: Callable[[bytes], Any], plan: Plan, attributes: dict[str, list
             moment = next(filter(_is_there, others["time"](record)), None)
         if is_of_timestamp:
             moment = published_ms
+        elif of_unit is not None:
+            moment = of_unit(moment)
         elif moment.__class__ is not int or not PLAIN_MS <= moment <= LATEST_MS:
-            moment = _written_time(moment)
+            moment = _other_time(moment)
         event_type = types[kind]
         if user_id is None or event_type is None or moment is None or not 0 <= published_ms >= moment - AHEAD_MS:
             return None
@@ -255,8 +266,25 @@ def _all_of(names: list[str]) -> Callable[[Any], tuple[Any, ...]]:
     return attrgetter(*names, NOTHING, NOTHING)
 
 
-def _written_time(value: Any) -> int | None:
-    """Return the time in a text as most are written; None if it is written in another way."""
+def _of_unit(plan: Plan) -> Callable[[Any], int | None] | None:
+    """Return the function that reads whole numbers in the unit that is given; None if none is."""
+    if plan.reader.unit is None:
+        return None
+    per_second = PER_SECOND[plan.reader.unit]
+
+    def time_of(value: Any) -> int | None:
+        found = value * 1000 // per_second if value.__class__ is int else 0
+        return found if EARLIEST_MS <= found <= LATEST_MS else None
+
+    return time_of
+
+
+def _other_time(value: Any) -> int | None:
+    """Return the time in a number of seconds or microseconds, or in a text as most are written; None in any other."""
+    if value.__class__ is int:
+        if FIRST_S <= value < FIRST_DATE:
+            return int(value) * 1000
+        return int(value) // 1000 if FIRST_US <= value <= LATEST_MS * 1000 else None
     if value.__class__ is not str or value[4:5] != "-":
         return None
     try:
