@@ -39,7 +39,7 @@ class Redrive:
         self.sent: set[tuple[str, int | None]] = set()
 
     def _headers(self, letter: Letter) -> list[tuple[str, bytes]]:
-        """Return the header that says which record the letter stands for, where events are known by their records."""
+        """Return the header that names the letter's record; none where events need no names."""
         if not self.producer.decoder.needs_record_ids:
             return []
         _, partition, offset = SOURCE.fullmatch(letter.source).groups()  # type: ignore[union-attr]

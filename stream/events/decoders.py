@@ -31,7 +31,7 @@ class RecordDecoder(Protocol):
     def decode(
         self, value: bytes | None, key: bytes | None, published_ms: int, record_id: str | None = None
     ) -> Sequence[Event | Forget]:
-        """Return the events of a record, or the request to forget a user; none where all are left out.
+        """Return a record's events, or its request to forget a user; none if all are left out.
 
         Parameters
         ----------
@@ -50,7 +50,7 @@ class RecordDecoder(Protocol):
         ...
 
     def users_in(self, value: bytes | None, key: bytes | None) -> set[str]:
-        """Return the users whom a record names beside its plain key, whatever else is wrong with it."""
+        """Return the users whom a record names, whatever else is wrong with it."""
         ...
 
 
@@ -79,7 +79,7 @@ class StrictDecoder:
 
 
 def decoder_of(settings: Settings) -> RecordDecoder:
-    """Return the decoder of the topic: by MINDSTREAM_MAPPING, or of our own form where that is unset.
+    """Return the decoder of the topic: by MINDSTREAM_MAPPING if set, or of our own form.
 
     Raises
     ------

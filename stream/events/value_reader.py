@@ -5,11 +5,9 @@ from typing import Protocol
 import msgspec
 
 from mindstream.parsing.trackers import SNOWPLOW_FIELDS
-from stream.events.event import NO_JSON, BadEventError, excerpt
+from stream.events.event import NO_JSON, BadEventError, excerpt, what_it_is
 
-__all__ = ["JsonReader", "SnowplowReader", "ValueReader", "schema_id_of"]
-
-_MAGIC = 0  # what a schema registry's serializers begin a value with
+__all__ = ["JsonReader", "SnowplowReader", "ValueReader"]
 
 
 class ValueReader(Protocol):
@@ -34,7 +32,7 @@ class JsonReader:
         try:
             return msgspec.json.decode(value)
         except NO_JSON as error:
-            raise BadEventError("json", f"not JSON in UTF-8: {error}; {_what_it_is(value)}") from None
+            raise BadEventError("json", f"not JSON in UTF-8: {error}; {what_it_is(value)}") from None
 
 
 class SnowplowReader:
@@ -57,18 +55,3 @@ class SnowplowReader:
         except UnicodeDecodeError as error:
             raise BadEventError("json", f"an enriched event that is not in UTF-8: {error}; {excerpt(value)}") from None
         return {name: cell or None for name, cell in zip(SNOWPLOW_FIELDS, cells, strict=True)}
-
-
-def schema_id_of(value: bytes) -> int | None:
-    """Return the id of the schema in the five bytes that a registry's serializers put first; None without them."""
-    return int.from_bytes(value[1:5], "big") if len(value) > 5 and value[0] == _MAGIC else None
-
-
-def _what_it_is(value: bytes) -> str:
-    """Say what a value that is no JSON looks like, and what would be right."""
-    if (schema_id := schema_id_of(value)) is not None:
-        return (
-            f"it begins with the prefix of a schema registry (schema {schema_id}); MINDSTREAM_SCHEMA_REGISTRY names "
-            f"that registry, or a folder of its schemas; the value is {excerpt(value)}"
-        )
-    return f"the value is {excerpt(value)}"

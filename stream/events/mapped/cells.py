@@ -56,7 +56,7 @@ def _text_in(value: bytes) -> str:
 
 
 def number_of(value: object) -> float | None:
-    """Return the finite number in a value, which may be text with a decimal comma; None if there is none."""
+    """Return the finite number in a value, also in text with a decimal comma, or None."""
     try:
         number = float((text_of(value) or "").replace(",", "."))
     except ValueError:

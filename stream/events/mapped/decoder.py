@@ -70,7 +70,7 @@ class MappedDecoder:
     def decode(
         self, value: bytes | None, key: bytes | None, published_ms: int, record_id: str | None = None
     ) -> Sequence[Event | Forget]:
-        """Return the events of a record, or the request to forget a user: that is a record without a value.
+        """Return a record's events; without a value it is a request to forget a user.
 
         Parameters
         ----------

@@ -34,7 +34,7 @@ def own_id(words: Sequence[str | None], number: int) -> str | None:
 
 
 def numbered(record_id: str | None, number: int) -> str | None:
-    """Return the id of one of a record's events: that of the record, from the second one on with its number."""
+    """Return the id of an event: its record's, from the second event on with its number."""
     return f"{record_id}.{number:04x}" if number and record_id else record_id
 
 
@@ -49,7 +49,7 @@ class RecordIds:
         self.beginnings: dict[int, str] = {}  # partition -> what its ids begin with
 
     def at(self, partition: int, offset: int) -> str:
-        """Return the id of the record at a place: some 18 characters, in the order of the partition."""
+        """Return the id of the record at a place: 18 characters, in order on a partition."""
         try:
             return f"{self.beginnings[partition]}{offset:010x}"
         except KeyError:

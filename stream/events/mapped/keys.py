@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import msgspec
 
 from mindstream.limits import LONGEST_USER_ID
-from stream.events.event import BadEventError, excerpt
+from stream.events.event import BadEventError, excerpt, schema_id_of
 from stream.events.mapped.cells import id_of
 from stream.events.mapped.paths import KEY, Path, value_at
-from stream.events.value_reader import ValueReader, schema_id_of
+from stream.events.value_reader import ValueReader
 
 __all__ = ["key_in", "user_in_key"]
 

@@ -87,7 +87,7 @@ def _is_in(number: Decimal, unit: str) -> bool:
 
 
 def _date_of_digits(number: int, length: int) -> int | None:
-    """Return the milliseconds of a date in so many digits, of 1995 to 2050; None if it is none."""
+    """Return the milliseconds of a date in digits, of 1995 to 2050; None if it is none."""
     if number < 0 or length not in DIGITS or not 1995 <= number // 10 ** (length - 4) <= 2050:
         return None
     try:
@@ -140,7 +140,7 @@ def _in_one_order(text: str, formats: Sequence[str], separator: str) -> int:
 
 
 def _iso(text: str) -> int | None:
-    """Return the milliseconds of a time by ISO 8601, or with blanks or strokes as databases write it; None if not."""
+    """Return the milliseconds of a time by ISO 8601 or as databases write it, or None."""
     if (found := _ISO.fullmatch(text)) is None:
         return None
     year, month, day, hour, minute, second, fraction, _, offset, offset_minutes = found.groups()

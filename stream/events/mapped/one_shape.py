@@ -7,7 +7,7 @@ same events where both give some.
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
-from typing import Any, ClassVar
+from typing import Any
 
 import msgspec
 
@@ -20,25 +20,17 @@ from stream.events.mapped.cells import id_of
 from stream.events.mapped.event_ids import LONGEST_EVENT_ID, numbered, own_id
 from stream.events.mapped.paths import TIMESTAMP
 from stream.events.mapped.plan import Plan
+from stream.events.mapped.record_struct import ID, NOTHING, TIME, WORD, Tree, TwoMeaningsError, all_of, put, struct_of
 
 __all__ = ["ReadEvents", "one_shape"]
 
-NOTHING = "nothing"  # the attribute of what a mapping does not name
 _EPOCH, _MS = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
-_ID, _WORD, _TIME = str | int | None, str | None, str | int | None
 
 # Numbers that are no dates written as digits too.
 PLAIN_MS, FIRST_S, FIRST_DATE, FIRST_US = 10**12, 10**9, 1_995_000_000, 10**15
 MOST_KNOWN = 50_000
 
 ReadEvents = Callable[[bytes, int, str | None], list[Event] | None]
-Tree = dict[str, Any]  # name -> what is nested in it, or the type of a value
-
-
-class _Shape(msgspec.Struct, gc=False):
-    """A record, or an object in it, with only what is looked for."""
-
-    nothing: ClassVar[None] = None
 
 
 class _Known(dict[Any, str | None]):
@@ -61,7 +53,7 @@ class _Known(dict[Any, str | None]):
 
 
 def one_shape(plan: Plan) -> ReadEvents | None:
-    """Make the function that reads the events of a plan's shape; None where that is not so simple.
+    """Make the function that reads a plan's shape; None where that is not so simple.
 
     It takes a record's value, when it was published (Unix ms) and the id of the events without one of their own; it
     returns None for a record of another shape, and for one to be left out.
@@ -70,12 +62,12 @@ def one_shape(plan: Plan) -> ReadEvents | None:
         return None
     try:
         return _made(plan)
-    except (_TwoMeaningsError, ValueError, TypeError):
+    except (TwoMeaningsError, ValueError, TypeError):
         return None
 
 
 def _needs_more(plan: Plan) -> bool:
-    """Tell whether values have to be joined, parsed or compared, or come from the record's key."""
+    """Tell whether values have to be joined, parsed or compared, or are in the key."""
     homes = {path.home for path in plan.item if path.home}
     own = [path for path in (*plan.user, *plan.event_id, *plan.time) if path.is_of_record]
     return (
@@ -97,34 +89,30 @@ def _needs_rows(plan: Plan) -> bool:
     )
 
 
-class _TwoMeaningsError(Exception):
-    """A name that is a value for one field and an object for another."""
-
-
 def _made(plan: Plan) -> ReadEvents:
     """Make the structs of a plan's names, and the reader."""
     root: Tree = {}
     within: Tree = {}
     attributes: dict[str, list[str]] = {
-        "user": [_put(root, path.names, _ID) for path in plan.user],
-        "time": [_put(root, path.names, _TIME) for path in plan.time if path.text != TIMESTAMP],
-        "type": [_put(root, path.names, _WORD) for path in plan.type],
-        "event_id": [_put(root, path.names, _WORD) for path in plan.event_id],
-        "calls": [_put(root, plan.calls[0].names, _WORD)] if plan.calls else [],
-        "single": [_put(root, path.names, _ID) for path in plan.item if not path.lists],
-        "within": [_put(within, path.names, _ID) for path in plan.item if path.lists and path.names],
+        "user": [put(root, path.names, ID) for path in plan.user],
+        "time": [put(root, path.names, TIME) for path in plan.time if path.text != TIMESTAMP],
+        "type": [put(root, path.names, WORD) for path in plan.type],
+        "event_id": [put(root, path.names, WORD) for path in plan.event_id],
+        "calls": [put(root, plan.calls[0].names, WORD)] if plan.calls else [],
+        "single": [put(root, path.names, ID) for path in plan.item if not path.lists],
+        "within": [put(within, path.names, ID) for path in plan.item if path.lists and path.names],
         "list": [],
     }
     if listed := next((path for path in plan.item if path.lists), None):
-        kind = _struct(within) if within else _ID
-        attributes["list"] = [_put(root, listed.lists[0].names, list[kind])]  # type: ignore[valid-type]
+        kind = struct_of(within) if within else ID
+        attributes["list"] = [put(root, listed.lists[0].names, list[kind])]  # type: ignore[valid-type]
     is_plain = not attributes["list"] and not plan.calls and not plan.event_id
     is_plain = is_plain and all(len(attributes[field]) <= 1 for field in ("user", "single", "time", "type"))
-    return (_plain if is_plain else _full)(msgspec.json.Decoder(_struct(root)).decode, plan, attributes)
+    return (_plain if is_plain else _full)(msgspec.json.Decoder(struct_of(root)).decode, plan, attributes)
 
 
 def _plain(decode: Callable[[bytes], Any], plan: Plan, attributes: dict[str, list[str]]) -> ReadEvents:
-    """Make the reader of shapes with one name for each field, which is to be as fast as can be."""
+    """Make the reader of shapes with one name for each field, as fast as can be."""
     get = attrgetter(*(next(iter(attributes[field]), NOTHING) for field in ("user", "single", "time", "type")))
     users, items, types = _known_words()
     is_of_timestamp, of_unit = plan.time[0].text == TIMESTAMP, _of_unit(plan)
@@ -151,13 +139,13 @@ def _plain(decode: Callable[[bytes], Any], plan: Plan, attributes: dict[str, lis
 
 
 def _full(decode: Callable[[bytes], Any], plan: Plan, attributes: dict[str, list[str]]) -> ReadEvents:
-    """Make the reader of shapes with several names for a field, a list of items, kinds of calls and own ids."""
+    """Make the reader of shapes with several names for a field, lists, calls and own ids."""
     firsts = (
         next(iter(attributes[field]), NOTHING) for field in ("user", "single", "time", "type", "calls", "event_id")
     )
     first = attrgetter(*firsts)
-    others = {field: _all_of(attributes[field][1:]) for field in ("user", "single", "time", "type", "event_id")}
-    listed, within = (_all_of(attributes[field]) for field in ("list", "within"))
+    others = {field: all_of(attributes[field][1:]) for field in ("user", "single", "time", "type", "event_id")}
+    listed, within = (all_of(attributes[field]) for field in ("list", "within"))
     users, items, types = _known_words()
     is_of_timestamp, of_unit = plan.time[0].text == TIMESTAMP, _of_unit(plan)
     call_wanted = plan.calls[1] if plan.calls else None
@@ -224,48 +212,6 @@ def _is_plain(own: str | None) -> bool:
     )
 
 
-def _put(tree: Tree, names: tuple[str, ...], kind: Any) -> str:
-    """Add a name to a tree; return the attributes on the way to it."""
-    attributes = []
-    for place, name in enumerate(names):
-        is_last = place == len(names) - 1
-        inner = tree.setdefault(name, kind if is_last else {})
-        if isinstance(inner, dict) == is_last:
-            raise _TwoMeaningsError
-        if is_last and inner != kind:
-            tree[name] = inner & kind if isinstance(inner, set) else _narrower(inner, kind)
-        attributes.append(f"at{list(tree).index(name)}")
-        tree = inner
-    return ".".join(attributes)
-
-
-def _narrower(one: Any, other: Any) -> Any:
-    """Return the type that both of two readings of one value take."""
-    if _WORD in (one, other) and {str(one), str(other)} <= {str(_ID), str(_WORD), str(_TIME)}:
-        return _WORD
-    raise _TwoMeaningsError
-
-
-def _struct(tree: Tree) -> type[msgspec.Struct]:
-    """Make the struct of a tree; what is missing in a record is None, or an empty struct or list."""
-    fields: list[tuple[str, Any, Any]] = []
-    for place, inner in enumerate(tree.values()):
-        if isinstance(inner, dict):
-            kind = _struct(inner)
-            fields.append((f"at{place}", kind, msgspec.field(default_factory=kind)))
-        elif getattr(inner, "__origin__", None) is list:
-            fields.append((f"at{place}", inner, msgspec.field(default_factory=list)))
-        else:
-            fields.append((f"at{place}", inner, None))
-    rename = {f"at{place}": name for place, name in enumerate(tree)}
-    return msgspec.defstruct("Shape", fields, bases=(_Shape,), rename=rename, gc=False)
-
-
-def _all_of(names: list[str]) -> Callable[[Any], tuple[Any, ...]]:
-    """Return a function that gets these attributes, with nothing at the end, so that they always are a tuple."""
-    return attrgetter(*names, NOTHING, NOTHING)
-
-
 def _of_unit(plan: Plan) -> Callable[[Any], int | None] | None:
     """Return the function that reads whole numbers in the unit that is given; None if none is."""
     if plan.reader.unit is None:
@@ -280,7 +226,7 @@ def _of_unit(plan: Plan) -> Callable[[Any], int | None] | None:
 
 
 def _other_time(value: Any) -> int | None:
-    """Return the time in a number of seconds or microseconds, or in a text as most are written; None in any other."""
+    """Return the time in seconds, microseconds or a usual text; None in any other."""
     if value.__class__ is int:
         if FIRST_S <= value < FIRST_DATE:
             return int(value) * 1000

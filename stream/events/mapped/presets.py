@@ -94,7 +94,7 @@ PRESETS = {"ga4": _GA4, "track-calls": _CALLS, "snowplow": _SNOWPLOW, "cloudeven
 
 
 def preset_plan(name: str) -> Plan | None:
-    """Return the plan of a format by its name; None where the mapping itself says what is what.
+    """Return the plan of a format by its name; None where the mapping alone says it all.
 
     Raises
     ------
