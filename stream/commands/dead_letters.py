@@ -3,7 +3,7 @@
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +20,7 @@ from stream.dead_letters.topic_reader import DeadLetterTopic
 from stream.events.decoders import decoder_of
 from stream.events.event import REASONS
 from stream.events.producer import EventProducer
-from stream.kafka.cluster import Cluster, TopicLife
+from stream.kafka.cluster import Cluster
 from stream.kafka.connect import reachable_cluster
 
 __all__ = ["app"]
@@ -106,12 +106,8 @@ def redrive_letters(
         check_readable(file, RIGHT)
     cluster = reachable_cluster()
     chosen = settings.load()
-    decoder = decoder_of(chosen)
-    with (
-        EventProducer(cluster, chosen.topic, chosen.event_bytes, decoder) as producer,
-        closing(TopicLife(cluster, chosen.topic)) as life,
-    ):
-        redrive = Redrive(producer, life.id)
+    with EventProducer(cluster, chosen.topic, chosen.event_bytes, decoder_of(chosen)) as producer:
+        redrive = Redrive(producer)
         try:
             wrong = _redrive_lines(redrive, file) if file else _redrive_topic(redrive, cluster)
         finally:

@@ -12,38 +12,33 @@ import msgspec
 from stream.dead_letters.letter import Letter
 from stream.events.decoders import RecordDecoder, StrictDecoder
 from stream.events.event import Event, Forget
-from stream.events.mapped.event_ids import HEADER, RecordIds
+from stream.events.mapped.event_ids import HEADER, id_of_source
 from stream.events.producer import EventProducer
 
 __all__ = ["LONGEST_EVENT_ID", "Redrive", "record_to_send", "with_event_id"]
 
 LONGEST_EVENT_ID = 128  # characters; a topic's name alone may have 249
-SOURCE = re.compile(r"(.+)\[(\d+)\]@(\d+)")
 
 
 class Redrive:
     """One pass over dead letters, which sends the event of each record once.
-
-    Parameters
-    ----------
-    topic_life : identity of the topic, see `TopicLife`.
 
     Attributes
     ----------
     sent : the records that were sent, see `Letter.record`.
     """
 
-    def __init__(self, producer: EventProducer, topic_life: str = "") -> None:
+    def __init__(self, producer: EventProducer) -> None:
         self.producer = producer
-        self.record_ids = RecordIds(topic_life)
         self.sent: set[tuple[str, int | None]] = set()
 
     def _headers(self, letter: Letter) -> list[tuple[str, bytes]]:
         """Return the header that names the letter's record; none where events need no names."""
         if not self.producer.decoder.needs_record_ids:
             return []
-        _, partition, offset = SOURCE.fullmatch(letter.source).groups()  # type: ignore[union-attr]
-        return [(HEADER, self.record_ids.at(int(partition), int(offset)).encode())]
+        # A letter of before there was a mapping says none.
+        record_id = letter.record_id or id_of_source(f"{letter.source} {letter.source_ms}")
+        return [(HEADER, record_id.encode())]
 
     def send(self, letter: Letter) -> bool:
         """Send the event in a letter; return False if its record was sent before.
@@ -75,8 +70,8 @@ def record_to_send(letter: Letter, topic: str, decoder: RecordDecoder | None = N
     ValueError
         Says why this letter cannot be sent.
     """
-    decoder, source = decoder or StrictDecoder(), SOURCE.fullmatch(letter.source)
-    if source is None or source[1] != topic:
+    decoder = decoder or StrictDecoder()
+    if not re.fullmatch(rf"{re.escape(topic)}\[\d+\]@\d+", letter.source):
         raise ValueError(f"its source is {letter.source!r}; it must be {topic}[partition]@offset")
     if letter.truncated is not None:
         raise ValueError(f"the letter is truncated: it holds the beginning of {letter.truncated:,} bytes only")

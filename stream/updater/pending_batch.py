@@ -47,6 +47,7 @@ class PendingBatch:
     stage : the first one that is not done.
     written : users whose events are applied and need not be applied again.
     ignored : partition -> events that are left out, and records without one that counts.
+    record_ids : of the topic, where events without an id of their own are known by their record.
     states : user_id -> state, of those whose state was written in this try and is known to be the latest.
     """
 
@@ -57,6 +58,7 @@ class PendingBatch:
     written: set[str] = field(default_factory=set)
     ignored: Counter[int] = field(default_factory=Counter)
     states: dict[str, UserState] = field(default_factory=dict)
+    record_ids: RecordIds | None = None
 
     def drop(self, partitions: Collection[TopicPartition]) -> None:
         """Leave out what came from these partitions: records, events and dead letters."""
@@ -80,7 +82,7 @@ class PendingBatch:
         for record in self.batch.records:
             if (user_id := users.get((record.partition, record.offset))) is not None:
                 error = BadEventError("user", f"user {user_id!r} cannot be read: {unreadable[user_id]}; {WAY_BACK}")
-                self.letters.append(DeadLetter(record, error))
+                self.letters.append(DeadLetter(record, error, self.record_ids.of(record) if self.record_ids else ""))
 
     def unwritten(self) -> UserEvents:
         """Return the events of the users who are still to be written."""
@@ -107,9 +109,9 @@ def decode_batch(
     rule : tells by its event_type whether an event counts; others are ignored.
     decoder : of the topic; None: of our own form.
     """
-    pending, decoder = PendingBatch(batch), decoder or StrictDecoder()
-    decode = decoder.decode
-    record_ids = RecordIds(topic_life) if decoder.needs_record_ids else None
+    decoder = decoder or StrictDecoder()
+    decode, record_ids = decoder.decode, RecordIds(topic_life) if decoder.needs_record_ids else None
+    pending = PendingBatch(batch, record_ids=record_ids)
     for record in batch.records:
         if isinstance(record, UnreadableRecord):
             pending.letters.append(DeadLetter(record, BadEventError("record", record.error)))
@@ -119,7 +121,7 @@ def decode_batch(
         try:
             events = decode(record.value, record.key, published, record_id)
         except BadEventError as error:
-            pending.letters.append(DeadLetter(record, error))
+            pending.letters.append(DeadLetter(record, error, record_id or ""))
             continue
         # One for all events of a record: by it they are told from those of a record that was read before.
         position = Position(topic_life, record.partition, record.offset)

@@ -11,10 +11,11 @@ from hashlib import blake2b
 
 from kafka.consumer.fetcher import ConsumerRecord
 
-__all__ = ["HEADER", "LONGEST_EVENT_ID", "RecordIds", "numbered", "own_id"]
+__all__ = ["HEADER", "LONGEST_EVENT_ID", "RecordIds", "id_of_source", "numbered", "own_id"]
 
 HEADER = "mindstream-record-id"
 LONGEST_EVENT_ID = 128
+_SOURCE_BYTES = 12
 _ID = re.compile(rb"[A-Za-z0-9_.-]{1,100}")
 _LIFE_BYTES = 4  # of the hash of a topic's life: two of one topic's lives are not the same by chance
 
@@ -36,6 +37,11 @@ def own_id(words: Sequence[str | None], number: int) -> str | None:
 def numbered(record_id: str | None, number: int) -> str | None:
     """Return the id of an event: its record's, from the second event on with its number."""
     return f"{record_id}.{number:04x}" if number and record_id else record_id
+
+
+def id_of_source(source: str) -> str:
+    """Return an id for the record at a source, where what was read of it does not say one."""
+    return _hashed(source, _SOURCE_BYTES)
 
 
 class RecordIds:

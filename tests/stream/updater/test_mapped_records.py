@@ -10,6 +10,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 from mindstream.behaviour_rule import BehaviourRule
 from mindstream.mapping import Mapping
 from model_export.bundle.extractor import Capsules
+from stream.dead_letters.letter import from_line, read_record, to_line
 from stream.events.mapped.decoder import MappedDecoder
 from stream.events.mapped.event_ids import HEADER, RecordIds
 from stream.kafka.batch import RecordBatch
@@ -121,3 +122,12 @@ def test_ids_are_of_one_life_partition_and_offset_each_and_in_order() -> None:
     assert made == sorted(made)
     assert max(map(len, made)) <= 20
     assert len({*made, ids.at(3, 0), RecordIds("other").at(2, 0)}) == len(offsets) + 2
+
+
+def test_a_letter_says_by_what_its_record_is_known() -> None:
+    pending = decoded(record(0, 7, {"user": "ann", "at": AT, "kind": "buy"}), record(1, 3, order("ben", "a")))
+    pending.set_aside({"ben": "no bytes"})
+    assert [letter.record_id for letter in pending.letters] == [RecordIds("life").at(0, 7), RecordIds("life").at(1, 3)]
+    headers = dict(pending.letters[1].to_record()["headers"])
+    letter = read_record(record(0, 0, None, headers=list(headers.items())))
+    assert from_line(to_line(letter).encode()).record_id == RecordIds("life").at(1, 3)
