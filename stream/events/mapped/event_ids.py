@@ -68,6 +68,8 @@ class RecordIds:
             for name, value in record.headers:
                 if name == HEADER and value and _ID.fullmatch(value):
                     return str(value.decode())
+        if (beginning := self.beginnings.get(record.partition)) is not None:  # for each record of a topic
+            return f"{beginning}{record.offset:010x}"
         return self.at(record.partition, record.offset)
 
 

@@ -5,7 +5,6 @@ same events where both give some.
 """
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from typing import Any
 
@@ -17,39 +16,17 @@ from mindstream.parsing.time_numbers import PER_SECOND
 from stream.events.event import AHEAD_MS, NO_JSON, Event
 from stream.events.mapped.any_shape import USUAL_TYPE
 from stream.events.mapped.cells import id_of
+from stream.events.mapped.common_times import PLAIN_MS, other_time
 from stream.events.mapped.event_ids import LONGEST_EVENT_ID, numbered, own_id
+from stream.events.mapped.known import Known
 from stream.events.mapped.paths import TIMESTAMP
 from stream.events.mapped.plan import Plan
 from stream.events.mapped.record_struct import ID, NOTHING, TIME, WORD, Tree, TwoMeaningsError, all_of, put, struct_of
 
 __all__ = ["ReadEvents", "one_shape"]
 
-_EPOCH, _MS = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
-
-# Numbers that are no dates written as digits too.
-PLAIN_MS, FIRST_S, FIRST_DATE, FIRST_US = 10**12, 10**9, 1_995_000_000, 10**15
-MOST_KNOWN = 50_000
 
 ReadEvents = Callable[[bytes, int, str | None], list[Event] | None]
-
-
-class _Known(dict[Any, str | None]):
-    """Values as they came -> the id or word in them, each cleaned once; None if it is missing or too long.
-
-    Half of a cache's time is the call of its function, so what is known is looked up.
-    """
-
-    def __init__(self, clean: Callable[[Any], str | None], longest: int) -> None:
-        super().__init__()
-        self.clean, self.longest = clean, longest
-
-    def __missing__(self, value: Any) -> str | None:
-        """Clean a value, and remember what it is."""
-        if len(self) >= MOST_KNOWN:
-            self.clear()
-        found = self.clean(value)
-        self[value] = found if found is not None and len(found) <= self.longest else None
-        return self[value]
 
 
 def one_shape(plan: Plan) -> ReadEvents | None:
@@ -127,7 +104,7 @@ def _plain(decode: Callable[[bytes], Any], plan: Plan, attributes: dict[str, lis
         elif of_unit is not None:
             moment = of_unit(moment)
         elif moment.__class__ is not int or not PLAIN_MS <= moment <= LATEST_MS:
-            moment = _other_time(moment)
+            moment = other_time(moment)
         user_id, item_id, event_type = users[user], items[item], types[kind]
         if user_id is None or item_id is None or event_type is None or moment is None:
             return None
@@ -170,7 +147,7 @@ def _full(decode: Callable[[bytes], Any], plan: Plan, attributes: dict[str, list
         elif of_unit is not None:
             moment = of_unit(moment)
         elif moment.__class__ is not int or not PLAIN_MS <= moment <= LATEST_MS:
-            moment = _other_time(moment)
+            moment = other_time(moment)
         event_type = types[kind]
         if user_id is None or event_type is None or moment is None or not 0 <= published_ms >= moment - AHEAD_MS:
             return None
@@ -190,9 +167,18 @@ def _full(decode: Callable[[bytes], Any], plan: Plan, attributes: dict[str, list
     return events
 
 
-def _known_words() -> tuple[_Known, _Known, _Known]:
+def _known_words() -> tuple[Known[str], Known[str], Known[str]]:
     """Return what is known of users, items and types."""
-    return _Known(id_of, LONGEST_USER_ID), _Known(id_of, LONGEST_ITEM_ID), _Known(_type_in, LONGEST_EVENT_TYPE)
+    return (
+        Known(lambda value: _within(id_of(value), LONGEST_USER_ID)),
+        Known(lambda value: _within(id_of(value), LONGEST_ITEM_ID)),
+        Known(lambda value: _within(_type_in(value), LONGEST_EVENT_TYPE)),
+    )
+
+
+def _within(word: str | None, longest: int) -> str | None:
+    """Return a word that is not longer than the stream takes; else None."""
+    return word if word is not None and len(word) <= longest else None
 
 
 def _type_in(value: str | None) -> str | None:
@@ -223,20 +209,3 @@ def _of_unit(plan: Plan) -> Callable[[Any], int | None] | None:
         return found if EARLIEST_MS <= found <= LATEST_MS else None
 
     return time_of
-
-
-def _other_time(value: Any) -> int | None:
-    """Return the time in seconds, microseconds or a usual text; None in any other."""
-    if value.__class__ is int:
-        if FIRST_S <= value < FIRST_DATE:
-            return int(value) * 1000
-        return int(value) // 1000 if FIRST_US <= value <= LATEST_MS * 1000 else None
-    if value.__class__ is not str or value[4:5] != "-":
-        return None
-    try:
-        found = (datetime.fromisoformat(value) - _EPOCH) // _MS
-    except ValueError:
-        return None
-    except TypeError:  # without a zone, which is UTC
-        found = (datetime.fromisoformat(value).replace(tzinfo=UTC) - _EPOCH) // _MS
-    return found if EARLIEST_MS <= found <= LATEST_MS else None
