@@ -1,5 +1,9 @@
 """Readers of records' values: bytes in, an object of Python out."""
 
+import codecs
+import json
+import re
+from contextlib import suppress
 from typing import Protocol
 
 import msgspec
@@ -8,6 +12,9 @@ from mindstream.parsing.trackers import SNOWPLOW_FIELDS
 from stream.events.event import NO_JSON, BadEventError, excerpt, what_it_is
 
 __all__ = ["JsonReader", "SnowplowReader", "ValueReader"]
+
+
+_NO_NUMBER = re.compile(rb"NaN|Infinity")
 
 
 class ValueReader(Protocol):
@@ -28,10 +35,14 @@ class JsonReader:
     """A reader of JSON."""
 
     def read(self, value: bytes) -> object:
-        """Return what a text of JSON holds."""
+        """Return what a text of JSON holds; with NaN, as Python and JavaScript libraries write it, too."""
+        value = value.removeprefix(codecs.BOM_UTF8)
         try:
             return msgspec.json.decode(value)
         except NO_JSON as error:
+            if _NO_NUMBER.search(value):
+                with suppress(ValueError, RecursionError):
+                    return json.loads(value)
             raise BadEventError("json", f"not JSON in UTF-8: {error}; {what_it_is(value)}") from None
 
 

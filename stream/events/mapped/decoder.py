@@ -92,7 +92,10 @@ class MappedDecoder:
     def described(self) -> list[str]:
         """Return what is taken for what, and what else should be known, in sentences."""
         form = "" if self.format == "auto" else f"format: {self.format}; "
-        return [f"events are read by {self.source}: {form}{self.plan.described()}", *self.plan.notes]
+        return [
+            f"events are read by {self.source}: {form}{self.plan.described()}",
+            *(f"{self.source}: {one}" for one in self.plan.notes),
+        ]
 
     def users_in(self, value: bytes | None, key: bytes | None) -> set[str]:
         """Return the users whom a record names, whatever else is wrong with it."""

@@ -1,6 +1,7 @@
 """Topics as they are: records of many shapes, each read by a mapping to the events by hand, or refused in words."""
 
 import json
+import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -94,6 +95,8 @@ SHAPES = {
         {"schema": {"type": "struct"}, "payload": {"op": "c", "ts_ms": NOON, "after": {"uid": 42, "product": 7}}},
         (click("42", "7"),),
     ),
+    "a mark of the byte order": Shape(TIMES, b"\xef\xbb\xbf" + json.dumps(timed(NOON)).encode(), (click(),)),
+    "a number that is none": Shape(TIMES, timed(NOON, price=math.nan), (click(),)),
     # lists
     "a list of objects": Shape(
         LIST, {"user": "ann", "at": ISO, "items": [{"id": "mug"}, {"id": 8}]}, (click(), click(item="8"))
