@@ -147,6 +147,9 @@ SHAPES = {
     "a format": Shape({**TIMES, "time_format": "%d/%m/%Y %H:%M"}, timed("31/01/2026 12:00"), (click(),)),
     "a unit": Shape({**TIMES, "time_format": "days"}, timed(20_484), (click(time_ms=NOON - 43_200_000),)),
     "date and time joined": Shape({**TIMES, "time": "d,t"}, timed(0, d="2026-01-31", t="12:00"), (click(),)),
+    "date and time joined, by a format": Shape(
+        {**TIMES, "time": "d,t", "time_format": "%d.%m.%Y %H.%M"}, timed(0, d="31.01.2026", t="12.00"), (click(),)
+    ),
     "the record's own timestamp": Shape({"user": "uid", "item": "product"}, timed("?"), (click(time_ms=PUBLISHED),)),
     "the record's own by name": Shape(
         {**TIMES, "time": "ts,kafka.timestamp"} | {"time": "kafka.timestamp"}, timed(1), (click(time_ms=PUBLISHED),)
@@ -262,6 +265,12 @@ SHAPES = {
     "a time that is none": Shape(TIMES, timed("yesterday"), reason="time", says=("ts: 'yesterday'", "time_format")),
     "a count": Shape(TIMES, timed(17), reason="time", says=("ts: 17", "no Unix time of 1973 to 2100")),
     "the future": Shape(TIMES, timed(NOON + 10**9), reason="time", says=("more than a day after", str(NOON + 10**9))),
+    "the future, of a guest": Shape(
+        NESTED,
+        {"anonymousId": "b", "at": NOON + 10**9, "properties": {"product_id": "a"}},
+        reason="time",
+        says=("more than a day after",),
+    ),
     "a null key": Shape(
         FROM_KEY, timed(NOON), reason="key", says=("key is None", "`user` in the mapping", "uid, product, ts")
     ),
@@ -342,11 +351,15 @@ values = st.one_of(
     st.sampled_from([True, [], ["a", "b"], [{"id": "a"}], {}, {"id": 3}, '{"id": "a"}', NOON, NOON // 1000, str(NOON)]),
     st.sampled_from([ISO, "2026-01-31", "2026-01-31T12:00:00", "31.01.2026", "05/06/2025", 202601311200, 2**70]),
 )
-records = st.dictionaries(
-    st.sampled_from(["user", "other", "at", "kind", "n", "item", "items", "deep"]),
-    values
-    | st.dictionaries(st.sampled_from(["id", "sku", "at"]), values, max_size=3)
-    | st.lists(st.dictionaries(st.sampled_from(["id", "sku"]), values, max_size=2), max_size=3),
+times = st.sampled_from([NOON, ISO, NOON + 10**9, "2026-03-31T12:00:00Z", 2026013112, 2_050_000_000, NOON * 1000])
+nested = st.dictionaries(st.sampled_from(["id", "sku", "at"]), values | times, max_size=3)
+ids = st.sampled_from(["a", 7, " b "]) | values
+records = st.fixed_dictionaries(
+    {"user": ids, "at": times | values},
+    optional={
+        **{"other": ids, "kind": values, "n": values, "item": ids | nested, "deep": nested | values},
+        "items": st.lists(nested, max_size=3) | values,
+    },
 )
 
 
@@ -355,20 +368,23 @@ records = st.dictionaries(
     [
         {"user": "user", "item": "item", "time": "at", "type": "kind"},
         {"user": "user,other", "item": "items[].id,items[].sku,item", "time": "at", "type": "kind", "event_id": "n"},
+        {"user": "user,other", "item": "items[].id,item", "time": "at"},
         {"user": "deep.id,user", "item": "deep.sku,item", "type": "kind,other"},
         {"user": "user", "item": "items", "time": "deep.at"},
         {"user": "user", "item": "item", "time": "at", "time_format": "seconds"},
     ],
 )
-@given(record=records)
-def test_the_fast_way_takes_nothing_else_for_an_event(mapping: dict[str, Any], record: dict[str, Any]) -> None:
+@given(record=records, published_ms=st.sampled_from([PUBLISHED, 2_100_000_000_000, -1]))
+def test_the_fast_way_takes_nothing_else_for_an_event(
+    mapping: dict[str, Any], record: dict[str, Any], published_ms: int
+) -> None:
     decoder = decoder_of(mapping)
     value = json.dumps(record).encode()
     assert decoder.one_shape is not None
-    fast = decoder.one_shape(value, PUBLISHED, "r-1")
+    fast = decoder.one_shape(value, published_ms, "r-1")
     decoder.one_shape = None
     if fast is not None:
-        assert fast == list(decoder.decode(value, b"k", PUBLISHED, "r-1"))
+        assert fast == list(decoder.decode(value, b"k", published_ms, "r-1"))
 
 
 REFUSED = {
