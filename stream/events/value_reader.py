@@ -35,7 +35,7 @@ class JsonReader:
     """A reader of JSON."""
 
     def read(self, value: bytes) -> object:
-        """Return what a text of JSON holds; with NaN, as Python and JavaScript libraries write it, too."""
+        """Return what a text of JSON holds, also one with NaN, as some libraries write it."""
         value = value.removeprefix(codecs.BOM_UTF8)
         try:
             return msgspec.json.decode(value)
