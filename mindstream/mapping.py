@@ -64,6 +64,9 @@ class Mapping(BaseModel):
     untimed: bool = Field(default=False, description="the log has an order (--time, or that of its rows) and no times")
     min_value: float | None = Field(default=None, allow_inf_nan=False, description="least rating that is a behaviour")
     max_events_per_user: int | None = Field(default=None, ge=1, description="most events of a user, the latest")
+    event_id: str | None = Field(
+        default=None, description="name of a record's own id in a topic, by which it counts once; not used of logs"
+    )
 
     @field_validator("columns", mode="before")
     @classmethod

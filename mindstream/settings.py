@@ -138,6 +138,10 @@ class Settings(BaseSettings):
         default="murmur2",
         description="how keys are spread over partitions, as by your other producers: murmur2, crc32 or fnv1a",
     )
+    mapping: Path | None = Field(
+        default=None,
+        description="TOML file that says what is what in the records of the topic; unset: they are in our own form",
+    )
     dead_letters: str = Field(
         default="",
         validation_alias="MINDSTREAM_DEAD_LETTER_TOPIC",
@@ -355,7 +359,7 @@ class Settings(BaseSettings):
         *("behaviours", "partitioner", "home", "redis_prefix", "redis_password_file", "api_key", "instance", "log"),
         "archive_folder",
         "write_key",
-        *("ssl_cafile", "ssl_certfile", "ssl_keyfile"),
+        *("mapping", "ssl_cafile", "ssl_certfile", "ssl_keyfile"),
         *("ssl_key_password_file", "sasl_password_file", "oauth_client_secret_file", "oauth_token_file"),
         mode="before",
     )

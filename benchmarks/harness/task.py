@@ -2,9 +2,9 @@
 
 import msgspec
 
-__all__ = ["READ", "UPDATE", "Polled", "Report", "Stored", "Task"]
+__all__ = ["READ", "READ_MAPPED", "UPDATE", "Polled", "Report", "Stored", "Task"]
 
-UPDATE, READ = "update", "read"
+UPDATE, READ, READ_MAPPED = "update", "read", "read-mapped"
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -12,7 +12,8 @@ class Task(msgspec.Struct, frozen=True):
 
     Attributes
     ----------
-    what : UPDATE runs an updater; READ a plain consumer that decodes each event and drops it.
+    what : UPDATE runs an updater; READ a plain consumer that decodes each event and drops it;
+        READ_MAPPED the same of records in a shop's own shape, by a mapping.
     home : of the updater; its capsule store is below.
     bundle : folder of the model.
     noted : whether the worker notes when each event was polled and stored.

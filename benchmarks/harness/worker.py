@@ -21,12 +21,15 @@ from kafka import TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
 
 from benchmarks.harness.laps import Laps
-from benchmarks.harness.task import UPDATE, Polled, Report, Stored, Task
+from benchmarks.harness.shop_shape import SHOP
+from benchmarks.harness.task import READ_MAPPED, UPDATE, Polled, Report, Stored, Task
 from mindstream.settings import Settings
 from model_export.bundle.bundle import Bundle
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.serving import FixedServing
 from stream.events.event import decode
+from stream.events.mapped.decoder import MappedDecoder
+from stream.events.mapped.event_ids import RecordIds
 from stream.events.position import Position
 from stream.kafka.cluster import Cluster
 from stream.kafka.group.reader import MOST_RECORDS, POLL_MS
@@ -89,6 +92,8 @@ class _Reading:
         self.noted = task.noted
         self.polled: list[Polled] = []
         self.stored: list[Stored] = []
+        self.decoder, self.record_ids = MappedDecoder(SHOP), RecordIds(task.topic)
+        self.is_mapped = task.what == READ_MAPPED
         self.consumer = Cluster(task.bootstrap_servers).consumer(None, max_poll_records=MOST_RECORDS)
         numbers = self.consumer.partitions_for_topic(task.topic) or set()
         self.consumer.assign([TopicPartition(task.topic, number) for number in numbers])
@@ -110,9 +115,16 @@ class _Reading:
         if self.noted:
             self.polled += _arrivals(records)
         for record in records:
-            decode(record.value, record.key, record.timestamp)
+            self._decode(record)
         if records:
             self.done, self.done_ns = self.done + len(records), time.monotonic_ns()
+
+    def _decode(self, record: ConsumerRecord) -> None:
+        """Decode a record as the updater would."""
+        if self.is_mapped:
+            self.decoder.decode(record.value, record.key, record.timestamp, self.record_ids.of(record))
+        else:
+            decode(record.value, record.key, record.timestamp)
 
     def close(self) -> None:
         self.consumer.close()

@@ -1,6 +1,6 @@
 """The events of a benchmark, and a model that knows their items."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from model_export.export.bundle_writer import export
 from model_export.models.checkpoint import Checkpoint
 from model_export.models.presets import DEFAULT, preset
 from model_export.training.train import train
-from stream.events.event import encode
+from stream.events.event import Event, encode
 from stream.events.replay import events_of
 from stream.kafka.cluster import Cluster
 
@@ -93,8 +93,14 @@ def create_topic(cluster: Cluster, topic: str, partitions: int) -> None:
         admin.close()
 
 
-def publish(log: InteractionLog, cluster: Cluster, topic: str) -> None:
+def publish(
+    log: InteractionLog, cluster: Cluster, topic: str, encode: Callable[[Event], tuple[bytes | None, bytes]] = encode
+) -> None:
     """Publish a log as fast as it goes, partitioned as kafka-python would.
+
+    Parameters
+    ----------
+    encode : key and value of the record of an event.
 
     Raises
     ------

@@ -1,9 +1,9 @@
 """Throughput of the updater, from events to stored capsules, beside the loop that one would write first.
 
 On a real Kafka, one topic of two partitions for each run; its events are published before the clock starts. One after
-the other: a consumer that only decodes, the updater (poll to commit, capsules in LMDB, each batch synced to disk), two
-updaters of one group, and the peer (loop_peer.py) for some seconds. Each process has about one core. All events must
-have been applied and be in the store, or there is no figure.
+the other: a consumer that only decodes, the same of a shop's own shape by a mapping, the updater (poll to commit,
+capsules in LMDB, each batch synced to disk), two updaters of one group, and the peer (loop_peer.py) for some seconds.
+Each process has about one core. All events must have been applied and be in the store, or there is no figure.
 
 The model is the default one (L = 50, d = 64, K = 4), trained for a moment.
 """
@@ -20,7 +20,8 @@ import typer
 from tqdm import tqdm
 
 from benchmarks.harness.report import finish
-from benchmarks.harness.task import READ, UPDATE, Report, Task
+from benchmarks.harness.shop_shape import in_shop_shape
+from benchmarks.harness.task import READ, READ_MAPPED, UPDATE, Report, Task
 from benchmarks.harness.worker_process import WorkerProcess, do_events, share_partitions
 from benchmarks.harness.workload import create_topic, publish, stored_behaviours, synthetic, trained_for_a_moment
 from benchmarks.speed.loop_peer import peer_events_per_s
@@ -29,6 +30,7 @@ from model_export.bundle.bundle import Bundle
 from model_export.data.interactions import InteractionLog
 from model_export.evaluation.report import table
 from model_export.readers import read_log
+from stream.events.event import encode
 from stream.kafka.cluster import Cluster
 from stream.store.lmdb_store import LmdbStore
 from testbed.real_kafka import RealKafka
@@ -96,7 +98,7 @@ class Bench:
         with ExitStack() as stack:
             started = [stack.enter_context(WorkerProcess(task)) for _ in range(workers)]
             share_partitions(started, PARTITIONS)
-            publish(self.log, self.cluster, topic)
+            publish(self.log, self.cluster, topic, in_shop_shape if work == READ_MAPPED else encode)
             with tqdm(total=self.events, desc=f"{work}, {workers} at work", unit="event") as bar:
                 do_events(started, self.events, bar.update)
             reports = [worker.finish() for worker in started]
@@ -113,6 +115,7 @@ def _measure(log: InteractionLog, cluster: Cluster, name: str) -> dict[str, floa
         checkpoint, bundle = trained_for_a_moment(log, folder / "bundles")
         bench = Bench(log, cluster, name, bundle, folder)
         [reading] = bench.run(READ)
+        [reading_mapped] = bench.run(READ_MAPPED)
         [updating] = bench.run(UPDATE)
         both = bench.run(UPDATE, 2)
         read = bench.topic(f"{READ}-1")
@@ -129,6 +132,7 @@ def _measure(log: InteractionLog, cluster: Cluster, name: str) -> dict[str, floa
             for name, commit_each in (("peer", True), ("batching-peer", False))
         )
     ours, decode_only = bench.events / elapsed_s([updating]), bench.events / elapsed_s([reading])
+    mapped = bench.events / elapsed_s([reading_mapped])
     figures = {
         "events_per_s": ours,
         "peer_events_per_s": peer,
@@ -137,6 +141,8 @@ def _measure(log: InteractionLog, cluster: Cluster, name: str) -> dict[str, floa
         "batching_ratio": ours / batching_peer,
         "decode_only_events_per_s": decode_only,
         "decode_ratio": ours / decode_only,
+        "mapped_decode_only_events_per_s": mapped,
+        "mapped_decode_cost": decode_only / mapped,
         "two_process_speedup": bench.events / elapsed_s(both) / ours,
     }
     _print_figures(log, figures, updating)
@@ -178,6 +184,7 @@ def _print_figures(log: InteractionLog, figures: Mapping[str, float], updating: 
         ("kafka-python, SQLite and torch, event by event", f"{figures['peer_events_per_s']:,.0f}"),
         ("the same, SQLite commits once a poll", f"{figures['batching_peer_events_per_s']:,.0f}"),
         ("kafka-python and decoding only", f"{figures['decode_only_events_per_s']:,.0f}"),
+        ("the same, a shop's own shape by a mapping", f"{figures['mapped_decode_only_events_per_s']:,.0f}"),
     ]
     print(f"\n{log.source}: {len(log.events):,} events of {log.events.user_id.nunique():,} users\n")
     print(table(["", "events/s"], rows))

@@ -18,7 +18,8 @@ from model_export.data.behaviours import behaviours_of
 from model_export.data.interactions import CODED_COLUMNS, EVENT_COLUMNS, InteractionLog
 from model_export.readers import read_log
 from stream.dead_letters.topic_reader import DeadLetterTopic
-from stream.events.event import BadEventError, Event, decode
+from stream.events.decoders import decoder_of
+from stream.events.event import BadEventError, Event
 from stream.kafka.connect import reachable_cluster
 from stream.kafka.fetch.unreadable_record import UnreadableRecord
 
@@ -48,18 +49,19 @@ def main() -> None:
 
 def _events_so_far(chosen: settings.Settings) -> list[Event]:
     """Read the events on the topic."""
-    found = []
+    found: list[Event] = []
+    decoder = decoder_of(chosen)
     with DeadLetterTopic(reachable_cluster(), chosen.topic) as topic:  # reads any topic from its beginning to its end
         for partition, (begin, end) in topic.bounds.items():
             for record in topic.records(partition, begin, end):
                 if isinstance(record, UnreadableRecord):
                     continue
                 try:
-                    event = decode(record.value, record.key, record.timestamp, chosen.event_bytes)
+                    events = decoder.decode(record.value, record.key, record.timestamp)
                 except BadEventError:
                     continue
-                if isinstance(event, Event):  # of all types: the rule is applied to them and the log's together
-                    found.append(event)
+                # Of all types: the rule is applied to them and the log's together.
+                found += [event for event in events if isinstance(event, Event)]
     return found
 
 

@@ -7,8 +7,9 @@ import pandas as pd
 from duckdb import DuckDBPyConnection
 
 from mindstream.mapping import Mapping
+from mindstream.parsing.ids import clean_id, clean_text
 from model_export.data.interactions import ITEM_COLUMNS, RESERVED, SEPARATOR
-from model_export.readers.cleaning import clean_id, clean_text, points_are_thousands, prices_have_commas, read_price
+from model_export.readers.cleaning import points_are_thousands, prices_have_commas, read_price
 from model_export.readers.columns import Column, Unnesting, find, text_of
 from model_export.readers.fields import OF_ITEM, Fields, listed
 from model_export.readers.names import ACCEPTED, FEATURE_PREFIX, PROFILE_PREFIX, letters

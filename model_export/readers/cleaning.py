@@ -1,19 +1,15 @@
-"""Ids, words, numbers and prices as people write them."""
+"""Numbers and prices as people write them, and the SQL of first known words."""
 
-import json
 import math
 import re
 from collections.abc import Iterable
 
 from duckdb import DuckDBPyConnection
 
+from mindstream.parsing.ids import BLANKS, MISSING
 from model_export.readers.sql import literal
 
 __all__ = [
-    "BLANKS",
-    "MISSING",
-    "clean_id",
-    "clean_text",
     "first_known",
     "make_macros",
     "points_are_thousands",
@@ -21,50 +17,12 @@ __all__ = [
     "read_price",
 ]
 
-# What stands for a missing id, in any case. Of categories and titles it does not: NA is Namibia's code, and a brand.
-MISSING = frozenset(
-    (
-        *("na", "n/a", "#n/a", "<na>", "nan", "nil", "none", "null", "(null)", "undefined", "(not set)", "not set"),
-        *("unknown", "\\n", "-", "--"),
-    )
-)
-LONGEST_MISSING = max(map(len, MISSING))
-BLANKS = "".join(chr(one) for one in range(0x3001) if chr(one).isspace()) + "\u200b\u2060\ufeff"
-
 # What stands around the number of a price: words (EUR, Rs.), signs of currencies, blanks, apostrophes.
 _AROUND_PRICE = re.compile(r"[^\W\d_]+\.?|[^\w.,+\-/()%:]")
 _PRICE = re.compile(r"([-+]?)([\d.,]*\d)(-|[.,]-+)?")  # 10.99- is negative, 10,- is not
 _WITH_COMMA = re.compile(r"[-+]?(\d+,\d{1,2}|\d{1,3}(\.\d{3})+,\d+)-?")
 _THOUSANDS_WITH_POINTS = re.compile(r"\d{1,3}(\.\d{3})+,\d+|\d+,\d{1,2}|\d+(\.\d{3}){2,}")
 _SCIENTIFIC = re.compile(r"[-+]?\d+(\.\d+)?[eE][-+]?\d+")
-
-
-def clean_text(cell: str | None) -> str | None:
-    """Return a cell without blanks around it; None if nothing is left."""
-    return (cell.strip(BLANKS) or None) if cell else None
-
-
-def clean_id(cell: str | None) -> str | None:
-    """Return an id without blanks around it and 12.0 as 12; None if it is missing.
-
-    An object of JSON is no id.
-    """
-    word = clean_text(cell)
-    if (
-        word is None
-        or (word[0] == "{" and _is_object(word))
-        or (len(word) <= LONGEST_MISSING and word.lower() in MISSING)
-    ):
-        return None
-    # Integers with gaps are floats to pandas, and it writes them so.
-    return re.sub(r"^([-+]?[0-9]+)\.0+$", r"\1", word) if word.endswith("0") else word
-
-
-def _is_object(word: str) -> bool:
-    try:
-        return isinstance(json.loads(word), dict)
-    except ValueError:
-        return False
 
 
 def first_known(cells: Iterable[str]) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mindstream.mapping import Mapping
+from mindstream.parsing.trackers import ALIASES
 from model_export.readers.layout import Layout, Table
 from model_export.readers.presets import PRESETS, preset, recognise
 from model_export.readers.presets.peek import found_at
@@ -34,7 +35,7 @@ def layout_of(path: str, mapping: Mapping) -> Layout:
     ValueError
         If the format is not known.
     """
-    chosen = None if mapping.format == "auto" else mapping.format
+    chosen = None if mapping.format == "auto" else ALIASES.get(mapping.format, mapping.format)
     if chosen not in (None, *formats()):
         raise ValueError(f"unknown format {chosen!r}; expected one of: auto, {', '.join(formats())}")
     if is_remote(path) or (re.search(r"[*?\[]", path) and not Path(path).exists()):

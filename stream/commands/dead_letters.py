@@ -17,6 +17,7 @@ from mindstream.printable import printable
 from stream.dead_letters.letter import Letter, from_line, to_line
 from stream.dead_letters.redrive import Redrive
 from stream.dead_letters.topic_reader import DeadLetterTopic
+from stream.events.decoders import decoder_of
 from stream.events.event import REASONS
 from stream.events.producer import EventProducer
 from stream.kafka.cluster import Cluster
@@ -104,7 +105,8 @@ def redrive_letters(
     if file is not None and str(file) != "-":
         check_readable(file, RIGHT)
     cluster = reachable_cluster()
-    with EventProducer(cluster, settings.load().topic, settings.load().event_bytes) as producer:
+    chosen = settings.load()
+    with EventProducer(cluster, chosen.topic, chosen.event_bytes, decoder_of(chosen)) as producer:
         redrive = Redrive(producer)
         try:
             wrong = _redrive_lines(redrive, file) if file else _redrive_topic(redrive, cluster)

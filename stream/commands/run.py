@@ -16,6 +16,7 @@ from model_export.bundle.serving import Serving
 from model_export.bundle.trained_rule import warn_of_another_rule
 from stream.commands.starting.signals import stop_on_signals
 from stream.commands.starting.waiting import StoppedError, Waiting
+from stream.events.decoders import decoder_of
 from stream.kafka.connect import any_cluster
 from stream.kafka.group.start import parse_start
 from stream.kafka.topics import warn_of_short_markers
@@ -52,6 +53,8 @@ def run(
     are brought to it between events.
     """
     start_ms = parse_start(start_at)
+    for said in decoder_of(settings.load()).described():
+        log.info("%s", said)
     stop = stop_on_signals()
     collect_less_garbage()
     take_turns_sooner()
@@ -99,6 +102,8 @@ def _report(updater: Updater, stop: threading.Event) -> None:
         if dict(updater.counts) != before:
             before = dict(updater.counts)
             log.info("%s", ", ".join(f"{count:,} {name}" for name, count in before.items()))
+            for reason, count in updater.decoder.left_out.items():
+                log.info("of the ignored: %d %s", count, reason)
 
 
 def remove_idle(store: Store, stop: threading.Event) -> None:

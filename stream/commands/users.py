@@ -18,6 +18,7 @@ from model_export.bundle.extractor import Extractor
 from model_export.bundle.registry import Registry
 from stream.dead_letters.letter import Letter, to_line
 from stream.dead_letters.of_users import letters_of, owners_of
+from stream.events.decoders import RecordDecoder, decoder_of
 from stream.events.event import LONGEST_USER_ID
 from stream.events.producer import EventProducer
 from stream.kafka.connect import reachable_cluster
@@ -59,15 +60,18 @@ def forget(
         producer.flush()
     print(f"asked on {configured.topic} to forget {counted(len(users), 'user')}")
     if letters:
-        _name_letters(letters_of(cluster, configured.dead_letter_topic, users), configured.dead_letter_topic)
+        decoder = decoder_of(configured)
+        found = letters_of(cluster, configured.dead_letter_topic, users, decoder)
+        _name_letters(found, configured.dead_letter_topic, decoder)
 
 
-def _name_letters(letters: Iterable[Letter], topic: str) -> None:
+def _name_letters(letters: Iterable[Letter], topic: str, decoder: RecordDecoder) -> None:
     """Say which dead letters there are, one a line."""
     for number, letter in enumerate(letters):
         if not number:
             print(f"their dead letters stay on {topic} as long as Kafka keeps them:")
-        print(printable(f"  {letter.place}  {letter.reason or 'unknown'}  {', '.join(sorted(owners_of(letter)))}"))
+        owners = ", ".join(sorted(owners_of(letter, decoder)))
+        print(printable(f"  {letter.place}  {letter.reason or 'unknown'}  {owners}"))
 
 
 @app.command()
@@ -87,7 +91,7 @@ def export(
         [state] = store.get_many([user])
     kept = _everything(user, _explained(state, Registry(configured.models)) if state else None)
     if letters:
-        found = letters_of(reachable_cluster(), configured.dead_letter_topic, [user])
+        found = letters_of(reachable_cluster(), configured.dead_letter_topic, [user], decoder_of(configured))
         kept["dead_letters"] = [json.loads(to_line(letter)) for letter in found]
     print(json_line(kept))
     if (state is None or state.is_empty) and not kept.get("dead_letters"):

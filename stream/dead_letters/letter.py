@@ -27,6 +27,7 @@ class Letter:
     source : the same of the record that was no event; empty where the headers do not say it.
     reason, error : one word, and a sentence.
     published_ms : when Kafka got the letter.
+    record_id : what events without an id of their own are known by; "" if the headers do not say it.
     source_ms : when the record was published that was no event; None where the headers do not say it.
     truncated : bytes of the whole record, where the letter holds its beginning only.
     """
@@ -40,6 +41,7 @@ class Letter:
     value: bytes | None
     truncated: int | None = None
     source_ms: int | None = None
+    record_id: str = ""
 
     @property
     def record(self) -> tuple[str, int | None]:
@@ -66,6 +68,7 @@ class _Line(msgspec.Struct):
     source: str
     published_ms: int
     source_ms: int | UnsetType = UNSET
+    record_id: str = ""
     reason: str = ""
     error: str = ""
     truncated: int | UnsetType = UNSET
@@ -100,6 +103,7 @@ def read_record(record: ConsumerRecord) -> Letter:
         record.value,
         _number_in(headers, "truncated"),
         _number_in(headers, "source-published-ms"),
+        headers.get("record-id", ""),
     )
 
 
@@ -119,6 +123,8 @@ def to_line(letter: Letter, copy_of: str | None = None) -> str:
     line: dict[str, object] = {"letter": letter.place, "source": letter.source, "published_ms": letter.published_ms}
     if letter.source_ms is not None:
         line["source_ms"] = letter.source_ms
+    if letter.record_id:
+        line["record_id"] = letter.record_id
     line |= {"reason": letter.reason, "error": letter.error}
     if letter.truncated is not None:
         line["truncated"] = letter.truncated
@@ -157,6 +163,7 @@ def from_line(line: bytes) -> Letter:
         _content_of("value", read.value, read.value_base64),
         None if read.truncated is UNSET else read.truncated,
         None if read.source_ms is UNSET else read.source_ms,
+        read.record_id,
     )
 
 

@@ -22,10 +22,16 @@ AGAIN_S = 60.0  # after which a topic may take larger letters
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """A record that could not be read, and why."""
+    """A record that could not be read, and why.
+
+    Attributes
+    ----------
+    record_id : what its events without an id of their own are known by; "" where they are known by their place.
+    """
 
     record: ConsumerRecord
     error: BadEventError
+    record_id: str = ""
 
     @property
     def source(self) -> str:
@@ -75,6 +81,8 @@ class DeadLetter:
         }
         if self.records > 1:
             fields["source-last-offset"] = last_offset_of(self.record)
+        if self.record_id:
+            fields["record-id"] = self.record_id
         if (whole := self.truncated(most_bytes)) is not None:
             fields["truncated"] = whole
         return [(name, str(content).encode()) for name, content in fields.items()]

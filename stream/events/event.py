@@ -20,10 +20,14 @@ __all__ = [
     "BadEventError",
     "Event",
     "Forget",
+    "check_size",
     "decode",
     "encode",
     "excerpt",
     "read_lines",
+    "schema_id_of",
+    "user_named_in",
+    "what_it_is",
 ]
 
 AHEAD_MS = 86_400_000  # an event of the future would stay the user's last for ever; a day lets wrong time zones pass
@@ -56,6 +60,10 @@ Profile = Annotated[
 ]
 
 REASONS = ("empty", "size", "json", "field", "time", "key", "user", "record")  # why a record is not applied
+
+
+_MAGIC = 0  # what a schema registry's serializers begin a value with
+OTHER_SHAPES = "MINDSTREAM_MAPPING says what is what in records of another shape"
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -109,7 +117,15 @@ class BadEventError(ValueError):
 # A RecursionError comes from brackets nested by the thousand; it must not stop whoever reads them.
 NO_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
+
+class _Named(msgspec.Struct):
+    """A JSON object that names a user, whatever else is wrong with it."""
+
+    user_id: str
+
+
 _decoder = msgspec.json.Decoder(Event)
+_named_decoder = msgspec.json.Decoder(_Named)
 _encoder = msgspec.json.Encoder()
 
 
@@ -132,16 +148,14 @@ def decode(
     """
     if value is None:
         return Forget(_user_of(key), max(0, published_ms))
-    if not value:
-        raise BadEventError("empty", "the record's value is empty; an event is a JSON object, no value forgets a user")
-    if len(value) > most_bytes:
-        raise BadEventError("size", f"{len(value):,} bytes; an event has at most {most_bytes:,}: {excerpt(value)}")
+    if not 0 < len(value) <= most_bytes:
+        check_size(value, most_bytes)
     try:
         event = _decoder.decode(value)
     except msgspec.ValidationError as error:
-        raise BadEventError("field", f"{error}; the value is {excerpt(value)}") from None
+        raise BadEventError("field", f"{error}; the value is {excerpt(value)}; {OTHER_SHAPES}") from None
     except NO_JSON as error:
-        raise BadEventError("json", f"not JSON in UTF-8: {error}; the value is {excerpt(value)}") from None
+        raise BadEventError("json", f"not JSON in UTF-8: {error}; {what_it_is(value)}") from None
     if event.event_time_ms > published_ms + AHEAD_MS and published_ms >= 0:
         raise BadEventError(
             "time",
@@ -149,8 +163,18 @@ def decode(
             f"the value is {excerpt(value)}",
         )
     if key != event.user_id.encode():
-        raise BadEventError("key", f"the record's key is {excerpt(key)}; it must be the user_id {event.user_id!r}")
+        raise BadEventError(
+            "key", f"the record's key is {excerpt(key)}; it must be the user_id {event.user_id!r}; {OTHER_SHAPES}"
+        )
     return event
+
+
+def check_size(value: bytes, most_bytes: int) -> None:
+    """Raise BadEventError if a value is empty or too large."""
+    if not value:
+        raise BadEventError("empty", "the record's value is empty; an event is a JSON object, no value forgets a user")
+    if len(value) > most_bytes:
+        raise BadEventError("size", f"{len(value):,} bytes; an event has at most {most_bytes:,}: {excerpt(value)}")
 
 
 def _user_of(key: bytes | None) -> str:
@@ -168,9 +192,32 @@ def _user_of(key: bytes | None) -> str:
     return user_id
 
 
+def user_named_in(value: bytes | None) -> set[str]:
+    """Return the user_id in a JSON object, whatever else is wrong with it; {} without one."""
+    try:
+        return {_named_decoder.decode(value or b"").user_id} - {""}
+    except NO_JSON:
+        return set()
+
+
 def encode(event: Event) -> tuple[bytes, bytes]:
     """Return the key and value of the record that carries an event."""
     return event.user_id.encode(), _encoder.encode(event)
+
+
+def schema_id_of(value: bytes) -> int | None:
+    """Return the schema's id in the prefix of a registry's serializers; None without one."""
+    return int.from_bytes(value[1:5], "big") if len(value) > 5 and value[0] == _MAGIC else None
+
+
+def what_it_is(value: bytes) -> str:
+    """Say what a value that is no JSON looks like, and what to set if it is behind a schema."""
+    if (schema_id := schema_id_of(value)) is None:
+        return f"the value is {excerpt(value)}"
+    return (
+        f"it begins with the prefix of a schema registry (schema {schema_id}); MINDSTREAM_SCHEMA_REGISTRY names that "
+        f"registry, or a folder of its schemas; the value is {excerpt(value)}"
+    )
 
 
 def excerpt(value: bytes | None, most: int = 200) -> str:

@@ -1,11 +1,13 @@
 """The producer of behaviour events, keyed by user, so that one user's events stay in order."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from kafka.errors import KafkaError
 
 from mindstream.counted import counted
+from stream.events.decoders import RecordDecoder, StrictDecoder
 from stream.events.event import MOST_BYTES, Event, Forget, decode, encode, excerpt
 from stream.events.published import header_of
 from stream.kafka.cluster import Cluster, close_producer
@@ -25,15 +27,19 @@ class EventProducer:
         If no broker answers, or there is no such topic: it is not made here.
     """
 
-    def __init__(self, cluster: Cluster, topic: str, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(
+        self, cluster: Cluster, topic: str, most_bytes: int = MOST_BYTES, decoder: RecordDecoder | None = None
+    ) -> None:
         """Connect.
 
         Parameters
         ----------
         most_bytes : of an event's value, as it is encoded.
+        decoder : of the topic, by which `send_record` checks records; None: of our own form.
         """
         check_topic(cluster, topic)
         self.topic, self.most_bytes = topic, most_bytes
+        self.decoder = decoder or StrictDecoder(most_bytes)
         self.producer = cluster.producer(most_bytes)
         self.refused = 0  # events since the last flush
         self.reason: BaseException | None = None  # of the last refusal
@@ -50,7 +56,9 @@ class EventProducer:
         OSError
             If the broker does not know the topic, or does not answer.
         """
-        return self.send_record(*encode(event))
+        key, value = encode(event)
+        decode(value, key, _now_ms(), self.most_bytes)
+        return self._send(key, value, None)
 
     def forget(self, user_id: str) -> list[Any]:
         """Ask that everything known of a user be deleted; return futures, as `send` does.
@@ -75,12 +83,19 @@ class EventProducer:
         time.sleep(0.001)
         return futures
 
-    def send_record(self, key: bytes, value: bytes, published_ms: int | None = None) -> Any:
+    def send_record(
+        self,
+        key: bytes | None,
+        value: bytes,
+        published_ms: int | None = None,
+        headers: Sequence[tuple[str, bytes]] = (),
+    ) -> Any:
         """Send an event that is encoded already; its bytes stay as they are, see `send`.
 
         Parameters
         ----------
         published_ms : when it was published first, where it was; Unix time in milliseconds.
+        headers : more of the record's.
 
         Raises
         ------
@@ -88,23 +103,24 @@ class EventProducer:
             As from `send`.
         """
         now_ms = _now_ms() if published_ms is None else published_ms
-        if isinstance(decode(value, key, now_ms, self.most_bytes), Forget):
+        if any(isinstance(one, Forget) for one in self.decoder.decode(value, key, now_ms)):
             raise ValueError("a record without a value forgets a user; `forget` sends it, to every partition")
-        return self._send(key, value, published_ms)
+        return self._send(key, value, published_ms, headers=headers)
 
     def _send(
         self,
-        key: bytes,
+        key: bytes | None,
         value: bytes | None,
         published_ms: int | None,
         partition: int | None = None,
         stamped_ms: int | None = None,
+        headers: Sequence[tuple[str, bytes]] = (),
     ) -> Any:
         """Send a record, with a header if it stands for another time.
 
         See `published`.
         """
-        headers = [] if published_ms is None else [header_of(published_ms)]
+        headers = [*headers, *([] if published_ms is None else [header_of(published_ms)])]
         try:
             future = self.producer.send(
                 self.topic, key=key, value=value, headers=headers, partition=partition, timestamp_ms=stamped_ms

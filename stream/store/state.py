@@ -155,8 +155,9 @@ def apply(
 ) -> Applied | None:
     """Apply a user's events, in the order of their partition, to what is stored.
 
-    An event at or before the stored Position was applied already and is skipped, so a replay changes nothing. A forget
-    has a copy on each partition, and updaters read partitions in any order, so
+    An event at or before the stored Position was applied already and is skipped, so a replay changes nothing. All
+    events of a record have one Position, the same object, and are applied together. A forget has a copy on each
+    partition, and updaters read partitions in any order, so
 
     - an event that was published before the user was forgotten is left out, on whatever partition it lies;
     - a forget that is no later than the last one is a copy of it, unless it lies on the partition of the stored
@@ -231,8 +232,9 @@ def _sift(state: UserState | None, arrivals: Iterable[Arrival]) -> _Sifted:
     last, forgotten_ms = (state.position, state.forgotten_ms) if state else (None, 0)
     events: list[Event] = []
     new = forgets = late = 0
+    begun: Position | None = None  # of the record whose events are being taken; it has several at times
     for event, position, published_ms in arrivals:
-        if last is not None and last.covers(position):
+        if last is not None and position is not begun and last.covers(position):
             continue
         if isinstance(event, Event):
             if published_ms < forgotten_ms:
@@ -245,7 +247,7 @@ def _sift(state: UserState | None, arrivals: Iterable[Arrival]) -> _Sifted:
             late += len(events)
             new -= len(events)
             events, forgets, forgotten_ms = [], forgets + 1, max(forgotten_ms, event.event_time_ms)
-        new, last = new + 1, position
+        new, last, begun = new + 1, position, position
     return _Sifted(last, forgotten_ms, events, new, forgets, late)
 
 

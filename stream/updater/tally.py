@@ -37,5 +37,4 @@ def count_stored(metrics: Metrics, pending: PendingBatch) -> None:
     """Count what else a batch was, once all of it is stored: its age, and what is ignored."""
     now, records = time.time(), pending.batch.records
     metrics.stored(now - record.timestamp / 1000 for record in records if record.timestamp >= 0)
-    wanted = sum(map(len, pending.events.values()))
-    metrics.count("ignored", len(records) - len(pending.letters) - wanted)
+    metrics.count("ignored", pending.ignored.total())

@@ -33,6 +33,7 @@ from model_export.bundle.extractor import Extractor
 from model_export.bundle.serving import AnyServing
 from stream.dead_letters.letter_log import LetterLog
 from stream.dead_letters.writer import LetterWriter
+from stream.events.decoders import decoder_of
 from stream.events.event import Forget
 from stream.kafka.batch import RecordBatch
 from stream.kafka.cluster import Cluster
@@ -94,6 +95,7 @@ class Updater:
 
     Attributes
     ----------
+    decoder : of the topic's records.
     extractor : of this batch.
     pending : the batch that is not committed yet; empty between batches.
     trouble : why reading is paused, None where it is not.
@@ -117,9 +119,10 @@ class Updater:
         OSError
             If no broker answers, or the store does not.
         ValueError
-            If the store is another topic's or group's.
+            If the store is another topic's or group's, or the mapping cannot be used.
         """
         self.store, self.serving, self.settings = store, serving, settings
+        self.decoder = decoder_of(settings)
         self.metrics, self.health, self.observer = metrics or Metrics(), health or Health(), observer or Observer()
         self.health.checks.append(self._store_away)
         self.users = UserStates(store, settings, self.metrics, self.observer)
@@ -218,7 +221,7 @@ class Updater:
     def decode(self, batch: RecordBatch) -> PendingBatch:
         """Decode a batch that has just arrived."""
         with self.observer.timed("decode"):
-            return decode_batch(batch, self.reader.life.id, self.settings.rule, self.settings.event_bytes)
+            return decode_batch(batch, self.reader.life.id, self.settings.rule, self.decoder)
 
     def _store(self, pending: PendingBatch) -> bool:
         """Do the store stage if it is due; tell whether the batch is still ours."""

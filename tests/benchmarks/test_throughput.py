@@ -40,6 +40,8 @@ KEYS = {
     "batching_ratio",
     "decode_only_events_per_s",
     "decode_ratio",
+    "mapped_decode_only_events_per_s",
+    "mapped_decode_cost",
     "two_process_speedup",
 }
 

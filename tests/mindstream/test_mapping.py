@@ -21,12 +21,14 @@ def test_all_of_it_from_toml(tmp_path: Path) -> None:
         'format = "table"\nuser = " uid "\nitem = "items[].sku"\ntime = "date,time"\ntype = "kind"\nvalue = "stars"\n'
         'title = "label"\ncategory = "group"\nprice = "cost"\ntime-format = "%d.%m.%Y"\ncolumns = ["a", "b"]\n'
         'delimiter = "\\\\x01"\nquote = "none"\nencoding = "latin-1"\nskip_lines = 2\nwhere = "a > 1"\n'
-        'items = "catalogue.csv"\nusers = "/people.csv"\nuntimed = true\nmin_value = 3\nmax_events_per_user = 9\n',
+        'items = "catalogue.csv"\nusers = "/people.csv"\nuntimed = true\nmin_value = 3\nmax_events_per_user = 9\n'
+        'event_id = "n"\n',
     )
     found = load_mapping(file)
     assert found == Mapping(
         format="table",
         **{"user": "uid", "item": "items[].sku", "time": "date,time", "type": "kind", "value": "stars"},
+        event_id="n",
         **{"title": "label", "category": "group", "price": "cost", "time_format": "%d.%m.%Y"},
         columns=("a", "b"),
         **{"delimiter": "\x01", "quote": "none", "encoding": "latin-1", "where": "a > 1"},

@@ -3,13 +3,12 @@
 from pathlib import Path
 
 from mindstream.mapping import Mapping
+from mindstream.parsing.trackers import CALL_TIMES, CLOUD_ITEMS, CLOUD_TIMES, CLOUD_USERS, PRODUCT_IDS, WITHOUT_PRODUCT
 from model_export.readers.layout import Found, Layout, Preset
 from model_export.readers.presets.peek import names_of, parts
 from model_export.readers.presets.sql import PLACE, text_of, with_missing
 
-__all__ = ["CLOUDEVENTS", "GA4", "TRACK_CALLS", "WITHOUT_PRODUCT", "first_names", "products_in"]
-
-WITHOUT_PRODUCT = "without a product (page views and the like)"
+__all__ = ["CLOUDEVENTS", "GA4", "TRACK_CALLS", "first_names", "products_in"]
 
 
 def first_names(found: Found) -> set[str]:
@@ -77,16 +76,14 @@ FROM (
 
 # Segment's and RudderStack's calls
 
-_CALL_TIMES = ("timestamp", "originalTimestamp", "sentAt", "receivedAt")
-_CALL_COLUMNS = ("type", "event", "userId", "anonymousId", "properties", *_CALL_TIMES)
-_PRODUCT_IDS = ("product_id", "productId", "sku", "item_id", "itemId")
+_CALL_COLUMNS = ("type", "event", "userId", "anonymousId", "properties", *CALL_TIMES)
 
 
 def _is_calls(found: Found) -> bool:
     """Tell whether the first line is a call: track, or another such as identify."""
     names = first_names(found)
     content = names & {"event", "properties", "traits", "messageId"}
-    return {"type"} <= names and bool(names & {"userId", "anonymousId"} and names & set(_CALL_TIMES) and content)
+    return {"type"} <= names and bool(names & {"userId", "anonymousId"} and names & set(CALL_TIMES) and content)
 
 
 def _layout_calls(found: Found) -> Layout:
@@ -113,8 +110,8 @@ def _layout_calls(found: Found) -> Layout:
 
 _CALL_ROWS = f"""
 SELECT type AS call_type, event, {text_of("userId")} AS userId, {text_of("anonymousId")} AS anonymousId,
-    coalesce({", ".join(text_of(one) for one in _CALL_TIMES)}) AS time,
-    {_first_text("product", _PRODUCT_IDS)} AS product_id, {_first_text("product", ("name", "title"))} AS name,
+    coalesce({", ".join(text_of(one) for one in CALL_TIMES)}) AS time,
+    {_first_text("product", PRODUCT_IDS)} AS product_id, {_first_text("product", ("name", "title"))} AS name,
     product ->> '$.category' AS category, product ->> '$.price' AS price,
     product ->> '$.brand' AS feature_brand, {PLACE} AS row_number
 FROM (
@@ -129,8 +126,6 @@ FROM (
 # CloudEvents
 
 _CLOUD_COLUMNS = ("type", "time", "subject", "data")
-_CLOUD_USERS = ("user_id", "userId", "user", "customer_id", "customerId", "visitor_id", "visitorId", "anonymous_id")
-_CLOUD_ITEMS = (*_PRODUCT_IDS, "item", "product", "article_id", "articleId", "id")
 
 
 def _is_cloud(found: Found) -> bool:
@@ -153,16 +148,16 @@ def _layout_cloud(found: Found) -> Layout:
         sql=_CLOUD_ROWS,
         left_out={WITHOUT_PRODUCT: "item_id IS NULL"},
         notes=(
-            f"user and item are the first of these in data: {', '.join(_CLOUD_USERS)}; {', '.join(_CLOUD_ITEMS)}; "
+            f"user and item are the first of these in data: {', '.join(CLOUD_USERS)}; {', '.join(CLOUD_ITEMS)}; "
             "--format table --user data.NAME --item data.NAME takes others",
         ),
     )
 
 
-_IN_DATA = _first_text("TRY_CAST(data AS JSON)", ("time", "timestamp", "event_time"))
+_IN_DATA = _first_text("TRY_CAST(data AS JSON)", CLOUD_TIMES)
 _CLOUD_ROWS = f"""
-SELECT type, time, {_first_text("given", _CLOUD_USERS)} AS user_id,
-    {_first_text("product", _CLOUD_ITEMS)} AS item_id, {_first_text("product", ("title", "name"))} AS title,
+SELECT type, time, {_first_text("given", CLOUD_USERS)} AS user_id,
+    {_first_text("product", CLOUD_ITEMS)} AS item_id, {_first_text("product", ("title", "name"))} AS title,
     product ->> '$.category' AS category, product ->> '$.price' AS price, {PLACE} AS row_number
 FROM (
     SELECT *, unnest(products) AS product, generate_subscripts(products, 1) AS place

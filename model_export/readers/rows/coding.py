@@ -12,7 +12,7 @@ from duckdb import DuckDBPyConnection
 from tqdm import tqdm
 
 from mindstream.limits import LONGEST_EVENT_TYPE, LONGEST_ITEM_ID, LONGEST_USER_ID
-from model_export.readers.cleaning import clean_id, clean_text
+from mindstream.parsing.ids import clean_id, clean_text
 from model_export.readers.tables.query import arrow_batches, arrow_table
 
 __all__ = ["CodedRows", "coded_rows"]

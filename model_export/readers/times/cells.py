@@ -2,7 +2,8 @@
 
 import duckdb
 
-from model_export.readers.cleaning import BLANKS, MISSING
+from mindstream.parsing.ids import BLANKS, MISSING
+from mindstream.parsing.writings import ODD_BLANKS, TIDY
 from model_export.readers.sql import literal
 
 __all__ = ["NUMBER", "cells_of", "literal", "matches", "number_of_text", "present", "tidy", "trimmed", "type_of"]
@@ -12,24 +13,7 @@ NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 
 _MISSING = ("", "?", "nat", "<null>", *sorted(MISSING))
 _SQL_BLANKS = " || ".join(f"chr({ord(one)})" for one in BLANKS)
-_BLANK = "[" + "".join(rf"\x{{{ord(one):04X}}}" for one in f"{BLANKS}\u200e\u200f") + "]"  # and marks of direction
-
-# Pattern, and what stands in its place everywhere; in this order.
-_TIDY = (
-    (rf"{_BLANK}+", " "),
-    (r"^ ?\\?/Date\((-?\d+)(?:[+-]\d{4})?\)\\?/ ?$", r"\1"),  # .NET's JSON: milliseconds
-    (r"\[[A-Za-z_]+/[A-Za-z_/]+\]$", ""),  # Java: the region behind an offset
-    (r" ?\([^()]*\) *$", ""),  # JavaScript: the zone's name behind an offset
-    (r"""^[ \["'(]+|[ \]"');,.]+$""", ""),
-    (r"(?i) ?\b([ap])\. ?m\b\.?", r" \1m"),
-    (r"(?i)(\d)(?:st|nd|rd|th)\b", r"\1"),
-    (r"(?i)\b(jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)\.", r"\1"),
-    (r"(?i)\bsept\b", "Sep"),
-    (r"(\d{4}\D*) at (\d)", r"\1 \2"),
-    (r"(UTC|GMT)([+-])(\d)$", r"\1\20\3"),
-    (r"^(\d{9,}),(\d+)$", r"\1.\2"),
-    (r"^(\d{4}):(\d\d):(\d\d)\b", r"\1-\2-\3"),  # cameras
-)
+_ESCAPED = {ord(one): rf"\x{{{ord(one):04X}}}" for one in ODD_BLANKS}  # as RE2 writes them
 
 
 def matches(text: str, pattern: str) -> str:
@@ -55,8 +39,8 @@ def present(text: str) -> str:
 
 def tidy(text: str) -> str:
     """Write the SQL of a text without odd blanks, quotes, brackets, and the th of 15th."""
-    for pattern, instead in _TIDY:
-        text = f"regexp_replace({text}, {literal(pattern)}, {literal(instead)}, 'g')"
+    for pattern, instead in TIDY:
+        text = f"regexp_replace({text}, {literal(pattern.translate(_ESCAPED))}, {literal(instead)}, 'g')"
     return text
 
 

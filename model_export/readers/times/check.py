@@ -7,9 +7,9 @@ from datetime import date, datetime, timedelta
 import duckdb
 
 from mindstream.limits import EARLIEST_MS, LATEST_MS
+from mindstream.parsing.writings import CLOCK, ZONES
 from model_export.readers.times.cells import cells_of, present, type_of
 from model_export.readers.times.reading import TimeReading
-from model_export.readers.times.writings import CLOCK, ZONES
 
 __all__ = ["check_times"]
 

@@ -1,26 +1,15 @@
 """Times in a unit or strptime format that is given."""
 
-import re
-
 import duckdb
 
+from mindstream.parsing.time_formats import RIGHT, UNIT_NAMES, digits_of, plain_format
+from mindstream.parsing.writings import ZONES
 from model_export.readers.times.cells import cells_of, literal, number_of_text, present, trimmed
-from model_export.readers.times.numbers import UNIT_NAMES, in_unit
-from model_export.readers.times.writings import ZONES, floored
+from model_export.readers.times.numbers import in_unit
+from model_export.readers.times.writing_sql import floored
 
 __all__ = ["read_given", "reads_any"]
 
-# Directives of Python and C that DuckDB does not know, or knows as something else.
-_TRANSLATED = {
-    **{"%F": "%Y-%m-%d", "%T": "%H:%M:%S", "%R": "%H:%M", "%D": "%m/%d/%y", "%e": "%d", "%h": "%b", "%k": "%H"},
-    **{"%l": "%I", "%x": "%m/%d/%y", "%X": "%H:%M:%S", "%c": "%a %b %d %H:%M:%S %Y", "%:z": "%z"},
-}
-_KNOWN = {f"%{one}" for one in "aAbBdfgGHIjmMnpSuUVwWyYzZ%"} | {f"%-{one}" for one in "dHIjmMSy"}
-_WIDTHS = {"%Y": 4, "%y": 2, "%m": 2, "%d": 2, "%H": 2, "%M": 2, "%S": 2, "%j": 3, "%g": 3}
-_RIGHT = (
-    f"right are {', '.join(UNIT_NAMES)}, or a strptime format of Python's or DuckDB's directives "
-    f"({' '.join(sorted({*(one for one in _KNOWN if len(one) == 2), *_TRANSLATED}))}), such as %d.%m.%Y %H:%M"
-)
 _REGION = r"[A-Z][A-Za-z]+/[A-Za-z_/]+"
 
 
@@ -42,7 +31,7 @@ def read_given(
     is_read = connection.execute(f"SELECT 1 FROM {relation} WHERE ({sql}) IS NOT NULL LIMIT 1").fetchone()
     if not is_read and (example := cells_of(connection, relation, column, present(text), 1, spread=False)):
         raise ValueError(
-            f"no time in column {name!r} can be read by --time-format {time_format!r}: one is {example[0]!r}; {_RIGHT}"
+            f"no time in column {name!r} can be read by --time-format {time_format!r}: one is {example[0]!r}; {RIGHT}"
         )
     return sql, ()
 
@@ -63,19 +52,11 @@ def reads_any(connection: duckdb.DuckDBPyConnection, relation: str, text: str, t
 
 def _checked(connection: duckdb.DuckDBPyConnection, time_format: str) -> str:
     """Return a format in DuckDB's directives."""
-    directives = re.findall(r"%(?:[-:]?.)?", time_format, re.DOTALL)
-    if not directives:
-        raise ValueError(f"--time-format {time_format!r} has no directive: {_RIGHT}")
-    for directive in directives:
-        if directive not in _KNOWN and directive not in _TRANSLATED:
-            raise ValueError(f"--time-format {time_format!r} has {directive!r}, which is no directive: {_RIGHT}")
-    translated = re.sub(r"%[-:]?.", lambda found: _TRANSLATED.get(found.group(), found.group()), time_format)
-    if not re.search(r"%-?[yYG]", translated.replace("%%", "")):
-        raise ValueError(f"--time-format {time_format!r} has no year (%Y or %y), so it gives no times: {_RIGHT}")
+    translated = plain_format(time_format)
     try:
         connection.execute(f"SELECT try_strptime('', {literal(translated)})")
     except duckdb.Error as error:
-        raise ValueError(f"--time-format {time_format!r} cannot be used: {error}; {_RIGHT}") from None
+        raise ValueError(f"--time-format {time_format!r} cannot be used: {error}; {RIGHT}") from None
     return translated
 
 
@@ -89,17 +70,10 @@ def _parsed(text: str, time_format: str) -> str:
         return f"CASE {' '.join(f'WHEN {condition} THEN {sql}' for condition, sql in cases)} END"
     if "%z" in time_format:  # as Python's, also Z
         text = f"regexp_replace({text}, '(Z|UTC|GMT)$', '+0000')"
-    if width := _width(time_format):  # numbers lose their zeros, and come with .0 from columns with gaps
+    if width := digits_of(time_format):  # numbers lose their zeros, and come with .0 from columns with gaps
         text = f"lpad(regexp_replace({text}, '\\.0*$', ''), {width}, '0')"
     return _in_format(text, time_format)
 
 
 def _in_format(text: str, time_format: str) -> str:
     return f"({floored(f'try_strptime({text}, {literal(time_format)})', time_format)})"
-
-
-def _width(time_format: str) -> int:
-    """Return how many digits a format of digits alone has; 0 for others."""
-    directives = re.findall(r"%-?.", time_format)
-    is_digits = "".join(directives) == time_format and all(one in _WIDTHS for one in directives)
-    return sum(_WIDTHS[one] for one in directives) if is_digits else 0

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import duckdb
 
+from mindstream.parsing.writings import CLOCK
 from model_export.readers.times.cells import NUMBER, matches, present, trimmed, type_of
 from model_export.readers.times.given import reads_any
-from model_export.readers.times.writings import CLOCK
 
 __all__ = ["join_calendar", "join_date_and_time"]
 

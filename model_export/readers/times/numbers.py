@@ -7,35 +7,29 @@ from string import Template
 import duckdb
 
 from mindstream.limits import EARLIEST_MS, LATEST_MS
+from mindstream.parsing.time_formats import UNIT_NAMES, named_unit
+from mindstream.parsing.time_numbers import DIGITS, LARGER, NEVER_MS, OTHER_ORIGINS, PER_SECOND, Ticks
 from model_export.readers.times.cells import literal
 
-__all__ = ["UNIT_NAMES", "NumberReading", "in_unit", "read_numbers"]
+__all__ = ["NumberReading", "in_unit", "read_numbers"]
 
 # Milliseconds of a number: $v is the number as DOUBLE, $i as BIGINT. The range from EARLIEST_MS to LATEST_MS in one
 # unit does not meet that in another.
-_PER_SECOND = {"seconds": 1, "milliseconds": 10**3, "microseconds": 10**6, "nanoseconds": 10**9}
-_LARGER = {"milliseconds": "seconds", "microseconds": "milliseconds", "nanoseconds": "microseconds"}
-_MILLISECONDS = {
-    "seconds": "TRY_CAST(floor(round($v * 1e6) / 1e3) AS BIGINT)",
-    "milliseconds": "TRY_CAST(floor($v) AS BIGINT)",
-    "microseconds": "($i // 1000)",
-    "nanoseconds": "($i // 1000000)",
-    "days": "TRY_CAST(round($v * 86400000) AS BIGINT)",
-    "excel": "TRY_CAST(round(($v - 25569) * 86400000) AS BIGINT)",  # day 25569 is 1970-01-01
-}
-UNIT_NAMES = tuple(_MILLISECONDS)
+_MILLISECONDS = dict(
+    zip(
+        UNIT_NAMES,
+        (
+            "TRY_CAST(floor(round($v * 1e6) / 1e3) AS BIGINT)",
+            "TRY_CAST(floor($v) AS BIGINT)",
+            "($i // 1000)",
+            "($i // 1000000)",
+            "TRY_CAST(round($v * 86400000) AS BIGINT)",
+            "TRY_CAST(round(($v - 25569) * 86400000) AS BIGINT)",  # day 25569 is 1970-01-01
+        ),
+        strict=True,
+    )
+)
 
-_SUFFIXES = {
-    "seconds": ("_s", "_sec", "_secs", "_seconds"),
-    "milliseconds": ("_ms", "_msec", "_millis", "_milliseconds"),
-    "microseconds": ("_us", "_usec", "_micros", "_microseconds"),
-    "nanoseconds": ("_ns", "_nsec", "_nanos", "_nanoseconds"),
-}
-
-# The end of the year 9999 in a unit is what some write for "never"; in the next smaller unit it is January 1978.
-_NEVER_MS = (253_370_764_800_000, 253_402_300_800_000)
-
-_DIGITS = {8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S", 17: "%Y%m%d%H%M%S%g"}
 _NEARLY_ALL = 0.9
 _FEW = 3  # so few different numbers may look like anything
 
@@ -44,37 +38,6 @@ _OTHER_DIGITS = {
     10: ("%y%m%d%H%M", "%d%m%y%H%M", "%m%d%y%H%M", "%d%m%Y%H", "%m%d%Y%H"),
     12: ("%y%m%d%H%M%S", "%d%m%y%H%M%S", "%m%d%y%H%M%S", "%d%m%Y%H%M", "%m%d%Y%H%M"),
 }
-
-
-@dataclass(frozen=True)
-class _Ticks:
-    """Ticks since another year than 1970, of 1995 to 2050: no likely times in other units."""
-
-    said: str
-    lowest: int
-    highest: int
-    per_ms: int
-    origin_ms: int
-
-    @property
-    def condition(self) -> str:
-        return f"$i BETWEEN {self.lowest} AND {self.highest}"
-
-    @property
-    def sql(self) -> str:
-        return f"($i // {self.per_ms} + {self.origin_ms})"
-
-
-def _ticks(said: str, per_ms: int, origin_ms: int) -> _Ticks:
-    first, last = 788_918_400_000, 2_524_608_000_000
-    return _Ticks(said, (first - origin_ms) * per_ms, (last - origin_ms) * per_ms, per_ms, origin_ms)
-
-
-_OTHER_ORIGINS = (
-    _ticks("ticks of 100 ns since the year 1, as .NET counts", 10_000, -62_135_596_800_000),
-    _ticks("ticks of 100 ns since 1601, as Windows counts", 10_000, -11_644_473_600_000),
-    _ticks("microseconds since 1601, as Chrome counts", 1_000, -11_644_473_600_000),
-)
 
 
 @dataclass(frozen=True)
@@ -107,15 +70,15 @@ def read_numbers(connection: duckdb.DuckDBPyConnection, numbers: str, name: str)
     ValueError
         If the numbers may as well be dates in another order of digits (2506151506); names one and the formats.
     """
-    named = _named_unit(name)
+    named = named_unit(name)
     if named == "milliseconds":
         return in_unit(named)
     counts = _count(connection, numbers)
-    ticks = [one for one in _OTHER_ORIGINS if named is None and counts[one.said] >= _NEARLY_ALL * counts["all"] > 0]
-    units = {unit: counts[unit] for unit in _PER_SECOND if counts[unit]}
+    ticks = [one for one in OTHER_ORIGINS if named is None and counts[one.said] >= _NEARLY_ALL * counts["all"] > 0]
+    units = {unit: counts[unit] for unit in PER_SECOND if counts[unit]}
     digits = [
         length
-        for length in _DIGITS
+        for length in DIGITS
         if counts[f"dates {length}"] >= max(1, _NEARLY_ALL * counts[f"digits {length}"])
         and (named is None or not _reads(named, length))
     ]
@@ -127,48 +90,41 @@ def read_numbers(connection: duckdb.DuckDBPyConnection, numbers: str, name: str)
             _refuse_other_digits(connection, numbers, name, length)
     main = max(units, key=lambda unit: units[unit], default=named or "seconds")
     cases = [(_of_length(length), _date_of_digits(length)) for length in digits]
-    cases += [(one.condition, one.sql) for one in ticks]
+    cases += [(_is_tick(one), _from_ticks(one)) for one in ticks]
     cases += [(_in_range(unit), _MILLISECONDS[unit]) for unit in units if unit != main]
-    if main in _LARGER:
-        cases.append((_is_never(main), _MILLISECONDS[_LARGER[main]]))
+    if main in LARGER:
+        cases.append((_is_never(main), _MILLISECONDS[LARGER[main]]))
     sql = f"CASE {_whens(cases)} ELSE {_MILLISECONDS[main]} END" if cases else _MILLISECONDS[main]
-    notes = [f"times are read as {_DIGITS[length]}" for length in digits]
+    notes = [f"times are read as {DIGITS[length]}" for length in digits]
     notes += [f"times are read as {one.said}" for one in ticks]
     return NumberReading(sql, (*notes, *(_say_units(units, main) if not ticks else ())))
 
 
-def _named_unit(name: str) -> str | None:
-    """Return the unit that a column's name ends in."""
-    spelled = "".join(f"_{one.lower()}" if one.isupper() else one for one in name)  # timeMs -> time_ms
-    ends = (name.lower(), spelled)
-    return next((unit for unit, ours in _SUFFIXES.items() if any(one.endswith(ours) for one in ends)), None)
-
-
 def _reads(unit: str, length: int) -> bool:
     """Tell whether dates of so many digits are in the range of a unit."""
-    per_second = _PER_SECOND[unit]
+    per_second = PER_SECOND[unit]
     return bool(EARLIEST_MS / 1e3 * per_second <= 2 * 10 ** (length - 1) <= LATEST_MS / 1e3 * per_second)
 
 
 def _in_range(unit: str) -> str:
     """Write the condition that a number is a time that the stream takes, in this unit."""
-    per_second = _PER_SECOND[unit]
+    per_second = PER_SECOND[unit]
     lowest, highest = (edge * per_second // 1000 for edge in (EARLIEST_MS, LATEST_MS))
     in_range = f"$v BETWEEN {lowest}::DOUBLE AND {highest}::DOUBLE"
-    return f"({in_range} AND NOT {_is_never(unit)})" if unit in _LARGER else f"({in_range})"
+    return f"({in_range} AND NOT {_is_never(unit)})" if unit in LARGER else f"({in_range})"
 
 
 def _is_never(unit: str) -> str:
     """Write the condition that a number is the year 9999 in the next larger unit."""
-    first, last = (edge * _PER_SECOND[_LARGER[unit]] // 1000 for edge in _NEVER_MS)
+    first, last = (edge * PER_SECOND[LARGER[unit]] // 1000 for edge in NEVER_MS)
     return f"($v >= {first}::DOUBLE AND $v <= {last}::DOUBLE)"
 
 
 def _count(connection: duckdb.DuckDBPyConnection, numbers: str) -> Counter[str]:
     """Count numbers by unit, kind of ticks, and whether their digits are a date."""
-    units = _whens([(_in_range(unit), f"'{unit}'") for unit in _PER_SECOND])
-    ticks = _whens([(one.condition, f"'{one.said}'") for one in _OTHER_ORIGINS])
-    digits = _whens([(_of_length(length), _kind_of_digits(length)) for length in _DIGITS])
+    units = _whens([(_in_range(unit), f"'{unit}'") for unit in PER_SECOND])
+    ticks = _whens([(_is_tick(one), f"'{one.said}'") for one in OTHER_ORIGINS])
+    digits = _whens([(_of_length(length), _kind_of_digits(length)) for length in DIGITS])
     labels = NumberReading(f"CASE {units} END, CASE {ticks} END, CASE {digits} END").over("v", "i")
     found = connection.execute(
         f"SELECT count(*), {labels} FROM ({numbers}) WHERE v IS NOT NULL GROUP BY ALL"
@@ -206,7 +162,7 @@ def _is_date(length: int) -> str:
 
 
 def _date_of_digits(length: int) -> str:
-    return f"epoch_ms(try_strptime(CAST($i AS VARCHAR), '{_DIGITS[length]}'))"
+    return f"epoch_ms(try_strptime(CAST($i AS VARCHAR), '{DIGITS[length]}'))"
 
 
 def _whens(cases: list[tuple[str, str]]) -> str:
@@ -229,7 +185,7 @@ def _refuse_other_digits(connection: duckdb.DuckDBPyConnection, numbers: str, na
         ]
         if not found:
             return
-    unit = next(unit for unit in _PER_SECOND if _reads(unit, length))
+    unit = next(unit for unit in PER_SECOND if _reads(unit, length))
     raise ValueError(
         f"numbers in column {name!r} such as {example} may be dates written as {' or '.join(found)}, or {unit}; "
         f"say which by --time-format, for example --time-format {found[0]} or --time-format {unit}"
@@ -243,3 +199,13 @@ def _say_units(units: dict[str, int], main: str) -> list[str]:
     total = sum(units.values())
     others = [f"{count:,} of {total:,} times are in {unit}" for unit, count in units.items() if unit != main]
     return [", ".join([*others, f"the others in {main}"])]
+
+
+def _is_tick(ticks: Ticks) -> str:
+    """Write the condition that a number is a tick."""
+    return f"$i BETWEEN {ticks.lowest} AND {ticks.highest}"
+
+
+def _from_ticks(ticks: Ticks) -> str:
+    """Write the SQL of a tick's milliseconds."""
+    return f"($i // {ticks.per_ms} + {ticks.origin_ms})"

@@ -7,8 +7,8 @@ from itertools import islice, permutations
 
 import duckdb
 
+from mindstream.parsing.writings import ORDERS, YEAR_FIRST, Writing
 from model_export.readers.times.seen import Seen
-from model_export.readers.times.writings import ORDERS, YEAR_FIRST, Writing
 
 __all__ = ["Orders", "decide_orders"]
 

@@ -4,9 +4,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from mindstream.parsing.writings import Writing
 from model_export.readers.times.cells import NUMBER, matches, number_of_text, tidy
 from model_export.readers.times.numbers import NumberReading
-from model_export.readers.times.writings import Writing
+from model_export.readers.times.writing_sql import is_written_so, milliseconds
 
 __all__ = ["Seen", "is_number"]
 
@@ -68,7 +69,9 @@ class Seen:
 
     def _one(self, text: str, orders: Mapping[str, int], numbers: NumberReading | None) -> str:
         cases = [(matches(text, NUMBER), numbers.over(*number_of_text(text)))] if numbers else []
-        cases += [(one.matches(text), one.sql(text, orders.get(one.separator, 0))) for one in self.writings]
+        cases += [
+            (is_written_so(one, text), milliseconds(one, text, orders.get(one.separator, 0))) for one in self.writings
+        ]
         if not cases:
             return "NULL::BIGINT"
         return f"CASE {' '.join(f'WHEN {condition} THEN {sql}' for condition, sql in cases)} END"

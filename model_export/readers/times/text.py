@@ -4,11 +4,11 @@ from collections import Counter
 
 import duckdb
 
+from mindstream.parsing.writings import ZONES, Writing, writing_of
 from model_export.readers.times.cells import cells_of, present, tidy
 from model_export.readers.times.numbers import read_numbers
 from model_export.readers.times.orders import decide_orders
 from model_export.readers.times.seen import Seen, is_number
-from model_export.readers.times.writings import ZONES, Writing, writing_of
 
 __all__ = ["read_text"]
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from mindstream.parsing.ids import clean_id, clean_text
 from model_export.readers import read_log
-from model_export.readers.cleaning import clean_id, clean_text, prices_have_commas, read_price
+from model_export.readers.cleaning import prices_have_commas, read_price
 from tests.support.logs import cells, edited, put, text
 
 

@@ -24,6 +24,7 @@ from testbed.real_kafka import RealKafka
 from testbed.real_redis import RealRedis
 from testbed.stream_process import StreamProcess, wait_until
 from tests.support.stores import state
+from tests.support.stream_shell import Shell
 from tests.support.updater_world import START_MS, World, work
 
 
@@ -160,3 +161,20 @@ def test_starting_at_a_time(world: World) -> None:
     world.send([encode(event) for event in world.clicks("ben", 5)], partition=1)
     work(updater, lambda: updater.counts["applied"] == 3)
     assert world.history("ben") == [5]
+
+
+def test_what_a_mapping_says_is_said_first(shell: Shell, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Before anything is connected to, or a model loaded: here there is neither."""
+    file = tmp_path / "shop.toml"
+    file.write_text('user = "userId"\nitem = "items[].id"\ntime_format = "seconds"\ntime = "at"\ndelimiter = ";"\n')
+    shell.set(mapping=file)
+    assert shell.fails("run", "--no-wait").startswith("error: no model was published")
+    said = caplog.text
+    assert f"events are read by {file}: user: userId; item: items[].id; time: at" in said
+    assert "not used for a topic: delimiter" in said
+    for content, part in (("user = 'u'", "item is not said"), ("item = 'a'\nwhere = 'b > 1'", "where is 'b > 1'")):
+        file.write_text(content)
+        assert shell.fails("run").startswith(f"error: {file}: {part}")
+        assert shell.fails("dlq", "redrive").startswith("error: ")
+    shell.set(mapping=tmp_path / "nowhere.toml")
+    assert shell.fails("run").startswith(f"error: the mapping {tmp_path / 'nowhere.toml'} cannot be read: No such file")

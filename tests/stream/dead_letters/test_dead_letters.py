@@ -357,3 +357,30 @@ def test_an_event_with_a_name_stays_as_it_is() -> None:
     key, value = encode(Event("anna", "mug", START_MS, event_id="e-1"))
     letter = Letter("t.dlq[0]@0", "t[3]@14", "key", "", START_MS, key, value)
     assert record_to_send(letter, "t") == (key, value)
+
+
+def test_records_of_another_shape_are_redriven_once_a_mapping_says_what_they_are(
+    world: World, kafka: KafkaShell, tmp_path: Path
+) -> None:
+    """Without a mapping all are dead letters; with one each is applied once, however often redriven, and forgotten."""
+    order = {"userId": 42, "at": START_MS, "items": [{"id": world.items[3]}, {"id": world.items[5]}]}
+    records = [json.dumps(order), json.dumps(order | {"userId": None, "guest": "g-1"}), json.dumps({"page": "/"})]
+    bury(world, *((None, record.encode()) for record in records))
+    mapping = tmp_path / "shop.toml"
+    mapping.write_text('user = "userId,guest"\nitem = "items[].id"\ntime = "at"\n')
+    kafka.set(mapping=mapping)
+    world.settings = world.settings.model_copy(update={"mapping": mapping})
+    for times in (1, 2):
+        _, said = kafka("dlq", "redrive")
+        assert said == f"sent 2 events to {world.topic}; 1 dead letter still wrong\n"
+        read_all(world, 3 + 2 * times)
+        for user in ("42", "g-1"):
+            assert world.history(user) == [3, 5]
+    world.send([(b'"7"', json.dumps(order).encode())], partition=1)  # a replay on another partition, of another record
+    read_all(world, 8)
+    assert world.history("42") == [3, 5, 3, 5]
+    status, said = kafka("forget", "42")
+    assert status == 0
+    assert sum("  42" in line for line in said.splitlines()) == 1  # the one dead letter that names the user
+    read_all(world, 8 + 4)
+    assert (world.state("42").history.item_ids, world.history("g-1")) == ((), [3, 5])

@@ -425,7 +425,7 @@ def decodes(monkeypatch: pytest.MonkeyPatch) -> list[bytes | None]:
         values.append(value)
         return decode(value, key, published_ms, most_bytes)
 
-    monkeypatch.setattr("stream.updater.pending_batch.decode", noted)
+    monkeypatch.setattr("stream.events.decoders.decode", noted)
     return values
 
 

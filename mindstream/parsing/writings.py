@@ -1,11 +1,23 @@
-"""Writings of times as text: a pattern for the cells, and the strptime format that reads them."""
+"""Writings of times as text: a pattern for the texts, and the strptime formats that read them."""
 
 import re
 from dataclasses import dataclass
 
-from model_export.readers.times.cells import literal, matches
+from mindstream.parsing.ids import BLANKS
 
-__all__ = ["CLOCK", "ISO", "ISO_OFFSET", "ORDERS", "YEAR_FIRST", "ZONES", "Writing", "floored", "writing_of"]
+__all__ = [
+    "CLOCK",
+    "ISO",
+    "ISO_OFFSET",
+    "ODD_BLANKS",
+    "ORDERS",
+    "TIDY",
+    "YEAR_FIRST",
+    "ZONES",
+    "Writing",
+    "tidied",
+    "writing_of",
+]
 
 # Minutes from UTC: RFC 5322, section 4.3, and Europe's and East Asia's. CST, IST and BST have several meanings.
 ZONES = {
@@ -58,6 +70,26 @@ _TOKENS = {
 _OFFSET = re.compile(r"[+-]\d\d(?::?\d\d)?(?![\d:])")
 
 
+ODD_BLANKS = BLANKS.replace(" ", "") + "\u200e\u200f "  # and marks of direction
+
+# Pattern, and what stands in its place everywhere; in this order.
+TIDY = (
+    (f"[{ODD_BLANKS}]+", " "),
+    (r"^ ?\\?/Date\((-?\d+)(?:[+-]\d{4})?\)\\?/ ?$", r"\1"),  # .NET's JSON: milliseconds
+    (r"\[[A-Za-z_]+/[A-Za-z_/]+\]$", ""),  # Java: the region behind an offset
+    (r" ?\([^()]*\) *$", ""),  # JavaScript: the zone's name behind an offset
+    (r"""^[ \["'(]+|[ \]"');,.]+$""", ""),
+    (r"(?i) ?\b([ap])\. ?m\b\.?", r" \1m"),
+    (r"(?i)(\d)(?:st|nd|rd|th)\b", r"\1"),
+    (r"(?i)\b(jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)\.", r"\1"),
+    (r"(?i)\bsept\b", "Sep"),
+    (r"(\d{4}\D*) at (\d)", r"\1 \2"),
+    (r"(UTC|GMT)([+-])(\d)$", r"\1\20\3"),
+    (r"^(\d{9,}),(\d+)$", r"\1.\2"),
+    (r"^(\d{4}):(\d\d):(\d\d)\b", r"\1-\2-\3"),  # cameras
+)
+
+
 @dataclass(frozen=True)
 class Writing:
     """One way to write a time.
@@ -79,39 +111,20 @@ class Writing:
     zone: str = ""
     cast: str = ""
 
-    def matches(self, text: str) -> str:
-        """Write the condition that a text is written so."""
-        return matches(text, self.pattern)
-
-    def sql(self, text: str, order: int = 0) -> str:
-        """Write the SQL of a text's time in milliseconds; NULL if it is not in this order."""
-        if self.cast:
-            if order:
-                text = f"regexp_replace({text}, {literal(_YEAR_AND_TWO)}, {literal(_SWAPPED)})"
-            return f"(epoch_us(TRY_CAST({text} AS {self.cast})) // 1000)"
-        if order >= len(self.formats):
-            return "NULL::BIGINT"
-        chosen = self.formats[order]
-        parsed = f"try_strptime({text}, {literal(chosen)})"
-        shift = f" - {ZONES[self.zone] * 60_000}" if ZONES.get(self.zone) else ""
-        return f"({floored(parsed, chosen)}{shift})"
-
-
-def floored(parsed: str, time_format: str) -> str:
-    """Write the SQL of a parsed timestamp's milliseconds, without rounding up.
-
-    epoch_ms rounds, and so does a cast from nanoseconds.
-    """
-    return f"epoch_ns({parsed}) // 1000000" if "%n" in time_format else f"epoch_us({parsed}) // 1000"
-
 
 # DuckDB casts these faster than by a format, and all lengths alike. A cast to TIMESTAMP forgets offsets, so the pattern
 # lets none in; one to TIMESTAMPTZ needs one, or it would take the session's zone.
 _ISO_DATE = r"\d{4}[-/]\d{1,2}[-/]\d{1,2}"
-_YEAR_AND_TWO, _SWAPPED = r"^(\d{4}[-/])(\d{1,2})([-/])(\d{1,2})", r"\1\4\3\2"
 _ISO_CLOCK = r"[T ]\d{1,2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?"
 ISO = Writing(rf"{_ISO_DATE}(?:{_ISO_CLOCK}(?:Z| Z| UTC| GMT)?)?", (), YEAR_FIRST, cast="TIMESTAMP")
 ISO_OFFSET = Writing(rf"{_ISO_DATE}{_ISO_CLOCK}[+-]\d\d(?::?\d\d)?", (), YEAR_FIRST, cast="TIMESTAMPTZ")
+
+
+def tidied(text: str) -> str:
+    """Return a text without odd blanks, quotes, brackets, and the th of 15th."""
+    for pattern, instead in TIDY:
+        text = re.sub(pattern, re.sub(r"\\(\d)", r"\\g<\1>", instead), text)
+    return text
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Reading what people and trackers write: ids, times, and the names of fields."""

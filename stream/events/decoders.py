@@ -1,0 +1,92 @@
+"""Decoders of records: events in our own form, or in the shape that a mapping says."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import ClassVar, Protocol
+
+from mindstream.mapping import load_mapping
+from mindstream.settings import Settings
+from stream.events.event import MOST_BYTES, Event, Forget, decode, user_named_in
+from stream.events.mapped.decoder import MappedDecoder
+
+__all__ = ["RecordDecoder", "StrictDecoder", "decoder_of"]
+
+
+class RecordDecoder(Protocol):
+    """A decoder of records.
+
+    Attributes
+    ----------
+    needs_record_ids : whether records of one user may lie on several partitions, so that events need an id.
+    left_out : reason -> events, or records without one, that were left out so far.
+    """
+
+    left_out: Counter[str]
+
+    @property
+    def needs_record_ids(self) -> bool:
+        """Tell whether events need ids by which their replays are known."""
+        ...
+
+    def decode(
+        self, value: bytes | None, key: bytes | None, published_ms: int, record_id: str | None = None
+    ) -> Sequence[Event | Forget]:
+        """Return a record's events, or its request to forget a user; none if all are left out.
+
+        Parameters
+        ----------
+        published_ms : when Kafka got the record; negative where the record does not say it.
+        record_id : what events without an id of their own are known by.
+
+        Raises
+        ------
+        BadEventError
+            If the record is none; says what is wrong and what would be right.
+        """
+        ...
+
+    def described(self) -> list[str]:
+        """Return what is taken for what, in sentences."""
+        ...
+
+    def users_in(self, value: bytes | None, key: bytes | None) -> set[str]:
+        """Return the users whom a record names, whatever else is wrong with it."""
+        ...
+
+
+class StrictDecoder:
+    """A decoder of events in our own form, keyed by their user."""
+
+    needs_record_ids: ClassVar[bool] = False
+
+    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+        self.most_bytes = most_bytes
+        self.left_out: Counter[str] = Counter()
+
+    def decode(
+        self, value: bytes | None, key: bytes | None, published_ms: int, record_id: str | None = None
+    ) -> Sequence[Event | Forget]:
+        """Return the one event of a record, see `event.decode`; its id stays as it is."""
+        return (decode(value, key, published_ms, self.most_bytes),)
+
+    def described(self) -> list[str]:
+        """Return nothing: there is one form, and docs/stream.md shows it."""
+        return []
+
+    def users_in(self, value: bytes | None, key: bytes | None) -> set[str]:
+        """Return the user whom a value names in our own form."""
+        return user_named_in(value)
+
+
+def decoder_of(settings: Settings) -> RecordDecoder:
+    """Return the decoder of the topic: by MINDSTREAM_MAPPING if set, or of our own form.
+
+    Raises
+    ------
+    ValueError
+        If the mapping cannot be read, or says what cannot be done with a topic; names the file and the key.
+    """
+    if settings.mapping is None:
+        return StrictDecoder(settings.event_bytes)
+    mapping = load_mapping(settings.mapping)
+    return MappedDecoder(mapping, str(settings.mapping), None, settings.rule.counts, settings.event_bytes)

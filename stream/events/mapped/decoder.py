@@ -1,0 +1,132 @@
+"""The decoder of topics as they are: what is the user, the item and the time, a mapping says."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import ClassVar
+
+import msgspec
+
+from mindstream.mapping import Mapping
+from mindstream.parsing.trackers import ALIASES
+from stream.events.event import MOST_BYTES, BadEventError, Event, Forget, check_size, decode, excerpt, user_named_in
+from stream.events.mapped.any_shape import AnyShape, Envelope
+from stream.events.mapped.cells import id_of
+from stream.events.mapped.keys import key_in, user_in_key
+from stream.events.mapped.one_shape import one_shape
+from stream.events.mapped.paths import object_in
+from stream.events.mapped.plan import plan_of
+from stream.events.mapped.presets import preset_plan
+from stream.events.value_reader import JsonReader, SnowplowReader, ValueReader
+
+__all__ = ["MappedDecoder"]
+
+
+class MappedDecoder:
+    """A decoder of records in the shape that a mapping says.
+
+    Events in our own form, as `stream produce` and `stream replay` send them, are taken as well.
+
+    Parameters
+    ----------
+    source : the mapping's file, for messages.
+    reader : of values; None: of JSON.
+    counts : tells whether events of a type change anything; what does not need not be readable.
+    most_bytes : of a value.
+
+    Attributes
+    ----------
+    left_out : reason -> events, or records without one, that are left out.
+
+    Raises
+    ------
+    ValueError
+        If the mapping says what cannot be done with a topic, or too little; names the file and the key.
+    """
+
+    needs_record_ids: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        mapping: Mapping,
+        source: str = "the mapping",
+        reader: ValueReader | None = None,
+        counts: Callable[[str], bool] = lambda _: True,
+        most_bytes: int = MOST_BYTES,
+    ) -> None:
+        try:
+            preset = preset_plan(mapping.format)
+        except ValueError as error:
+            raise ValueError(f"{source}: {error}") from None
+        self.plan = plan_of(mapping, preset, source)
+        self.format, self.source, self.most_bytes = mapping.format, source, most_bytes
+        self.left_out: Counter[str] = Counter()
+        self.any_shape = AnyShape(self.plan, counts, self.left_out)
+        self.one_shape = one_shape(self.plan) if reader is None else None
+        self.reader = reader or JsonReader()
+        if ALIASES.get(mapping.format, mapping.format) == "snowplow":
+            self.reader = SnowplowReader(self.reader)
+
+    def decode(
+        self, value: bytes | None, key: bytes | None, published_ms: int, record_id: str | None = None
+    ) -> Sequence[Event | Forget]:
+        """Return a record's events; without a value it is a request to forget a user.
+
+        Parameters
+        ----------
+        record_id : what events without an id of their own are known by.
+
+        Raises
+        ------
+        BadEventError
+            If it is none; says what was looked for, what was there, and what to set.
+        """
+        if value is None:
+            return [Forget(user_in_key(key, self.plan.user, self.reader), max(0, published_ms))]
+        if not 0 < len(value) <= self.most_bytes:
+            check_size(value, self.most_bytes)
+        if self.one_shape is not None and (found := self.one_shape(value, published_ms, record_id)) is not None:
+            return found
+        return self._of_any_shape(value, key, published_ms, record_id)
+
+    def described(self) -> list[str]:
+        """Return what is taken for what, and what else should be known, in sentences."""
+        form = "" if self.format == "auto" else f"format: {self.format}; "
+        return [
+            f"events are read by {self.source}: {form}{self.plan.described()}",
+            *(f"{self.source}: {one}" for one in self.plan.notes),
+        ]
+
+    def users_in(self, value: bytes | None, key: bytes | None) -> set[str]:
+        """Return the users whom a record names, whatever else is wrong with it."""
+        found = user_named_in(value)
+        with suppress(BadEventError):
+            found.add(user_in_key(key, self.plan.user, self.reader))
+        try:
+            given = object_in(self.reader.read(value or b""))
+        except BadEventError:
+            return found
+        given = self.plan.prepare(given) if self.plan.prepare else given
+        return found | self.any_shape.users_in(given)
+
+    def _of_any_shape(
+        self, value: bytes, key: bytes | None, published_ms: int, record_id: str | None
+    ) -> Sequence[Event | Forget]:
+        """Return the events of a record that is not of the one usual shape."""
+        given = object_in(self.reader.read(value))
+        try:
+            return self.any_shape.events(given, Envelope(key_in(key, self.reader), published_ms, record_id))
+        except BadEventError as error:
+            if (own := self._in_our_form(given, value, key, published_ms)) is not None:
+                return [own if own.event_id else msgspec.structs.replace(own, event_id=record_id)]
+            raise BadEventError(error.reason, f"{error} ({self.source}); the value is {excerpt(value)}") from None
+
+    def _in_our_form(self, given: object, value: bytes, key: bytes | None, published_ms: int) -> Event | None:
+        """Return the event of a record in our own form; None if it is in none."""
+        if not isinstance(given, dict) or "user_id" not in given or "event_time_ms" not in given:
+            return None
+        try:
+            own = decode(value, key, published_ms, self.most_bytes)
+        except BadEventError:
+            return None
+        return own if isinstance(own, Event) and id_of(own.user_id) else None
