@@ -8,6 +8,7 @@ import msgspec
 
 from mindstream.limits import EARLIEST_MS, LATEST_MS
 from mindstream.printable import printable
+from stream.events.registry.prefix import prefix_without_registry
 
 __all__ = [
     "AHEAD_MS",
@@ -36,7 +37,7 @@ EventType = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 EventId = Annotated[str, msgspec.Meta(max_length=128)]
 EventTime = Annotated[int, msgspec.Meta(ge=EARLIEST_MS, le=LATEST_MS)]
 
-REASONS = ("empty", "size", "json", "field", "time", "key", "user", "record")  # why a record is not applied
+REASONS = ("empty", "size", "json", "schema", "field", "time", "key", "user", "record")  # why a record is not applied
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -122,6 +123,8 @@ def decode(
     except msgspec.ValidationError as error:
         raise BadEventError("field", f"{error}; the value is {excerpt(value)}") from None
     except NO_JSON as error:
+        if prefix := prefix_without_registry(value):
+            raise BadEventError("schema", f"{prefix}; the value is {excerpt(value)}") from None
         raise BadEventError("json", f"not JSON in UTF-8: {error}; the value is {excerpt(value)}") from None
     if event.event_time_ms > published_ms + AHEAD_MS and published_ms >= 0:
         raise BadEventError(

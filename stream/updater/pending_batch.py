@@ -25,6 +25,7 @@ UserEvents = dict[str, list[Arrival]]  # in the order of each user's partition
 class Stage(StrEnum):
     """Stages of a batch, in order; each is named as `Metrics.stalled` counts it."""
 
+    DECODE = "decode"
     STORE = "store"
     DEAD_LETTERS = "dead_letters"
     UPDATES = "updates"
@@ -32,7 +33,7 @@ class Stage(StrEnum):
 
 @dataclass
 class PendingBatch:
-    """A decoded batch that is not committed yet.
+    """A batch that is not committed yet.
 
     After a failure it goes on with the stage that failed.
 
@@ -49,7 +50,7 @@ class PendingBatch:
     batch: RecordBatch = field(default_factory=RecordBatch)
     events: UserEvents = field(default_factory=dict)
     letters: list[DeadLetter] = field(default_factory=list)
-    stage: Stage = Stage.STORE
+    stage: Stage = Stage.DECODE
     written: set[str] = field(default_factory=set)
     states: dict[str, UserState] = field(default_factory=dict)
 
@@ -101,7 +102,7 @@ def decode_batch(
     rule : tells by its event_type whether an event counts; others are ignored.
     most_bytes : of an event's value.
     """
-    pending = PendingBatch(batch)
+    pending = PendingBatch(batch, stage=Stage.STORE)
     for record in batch.records:
         if isinstance(record, UnreadableRecord):
             pending.letters.append(DeadLetter(record, BadEventError("record", record.error)))

@@ -184,8 +184,9 @@ class Updater:
         if self.trouble:
             self.reader.rewind(arrived)  # of partitions that were assigned just now: their turn comes
         else:
-            self.pending = self.decode(arrived)  # 2
+            self.pending = PendingBatch(arrived)
         try:
+            self._decode_pending()  # 2
             self.finish(self.pending)  # 3 to 8
         except OSError as error:
             self._wait_because(error)
@@ -214,6 +215,11 @@ class Updater:
         if self.trouble:
             self.reader.pause()  # also what was assigned since
         return RecordBatch(self.reader.poll(self._patience_ms(poll_ms)))
+
+    def _decode_pending(self) -> None:
+        """Decode the pending batch if that is due; a schema that it needs may be out of reach (OSError)."""
+        if self.pending.stage is Stage.DECODE:
+            self.pending = self.decode(self.pending.batch)
 
     def decode(self, batch: RecordBatch) -> PendingBatch:
         """Decode a batch that has just arrived."""

@@ -1,0 +1,127 @@
+"""Avro's binary encoding, read by fastavro into what a mapping reads: numbers, text, lists and objects."""
+
+import json
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from io import BytesIO
+from typing import Any
+from uuid import UUID
+
+import fastavro
+from fastavro import _read_py as in_python
+from fastavro.repository import SchemaRepositoryError
+from fastavro.schema import SchemaParseException, UnknownType, load_schema
+
+from stream.events.registry.schema import Schema, SchemaError
+
+__all__ = ["avro_reader"]
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MILLISECOND = timedelta(milliseconds=1)
+ROOT = "$root"  # no name that a schema can have
+
+
+def avro_reader(schema: Schema) -> Callable[[bytes], object]:
+    """Return what reads the values that were written by a schema.
+
+    Times with a date become Unix milliseconds, dates and times of day ISO 8601, decimals numbers, UUIDs text, bytes
+    text (base64 where they are not UTF-8). A union is its value.
+
+    Raises
+    ------
+    SchemaError
+        If the text is no Avro schema, or refers to one that is not there.
+    """
+    parsed = _parsed(schema)
+    # fastavro's compiled reader ends the process where a type holds itself thousands of times; Python's own raises.
+    read_one = in_python.schemaless_reader if _is_recursive(parsed, ()) else fastavro.schemaless_reader
+
+    def read(data: bytes) -> object:
+        stream = BytesIO(data)
+        value = _plain(read_one(stream, parsed, None))
+        if stream.tell() != len(data):
+            raise ValueError(f"{len(data) - stream.tell()} bytes are left over")
+        return value
+
+    return read
+
+
+class _Referred:
+    """What fastavro asks for schemas by their full names."""
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        self.schemas = {name: json.loads(text) for name, text in texts.items()}
+        self.schemas |= {_full_name(one): one for one in self.schemas.values() if isinstance(one, dict)}
+
+    def load(self, name: str) -> Any:
+        """Return the schema of this name."""
+        if name not in self.schemas:
+            raise SchemaRepositoryError(f"{name} is not there")
+        return self.schemas[name]
+
+
+def _parsed(schema: Schema) -> Any:
+    try:
+        return load_schema(ROOT, repo=_Referred({**schema.references, ROOT: schema.text}))
+    except UnknownType as error:
+        raise SchemaError(f"it refers to {error.name}, which is not there") from None
+    except (SchemaParseException, SchemaRepositoryError, ValueError, KeyError, TypeError, RecursionError) as error:
+        what = f"{type(error).__name__}: {error}"
+        raise SchemaError(f"it is no Avro schema ({what}): {schema.text[:200]!r}") from None
+
+
+def _full_name(schema: Mapping[str, Any]) -> str:
+    """Return the name of a type with its namespace."""
+    name, namespace = str(schema.get("name", "")), schema.get("namespace")
+    return f"{namespace}.{name}" if namespace and "." not in name else name
+
+
+def _is_recursive(schema: Any, within: tuple[str, ...]) -> bool:
+    """Tell whether a type holds itself, however deep; `within` are the types around it."""
+    if isinstance(schema, str):
+        return schema in within
+    if isinstance(schema, list):
+        return any(_is_recursive(one, within) for one in schema)
+    inner = [schema[key] for key in ("type", "items", "values") if isinstance(schema.get(key), dict | list | str)]
+    inner += [one["type"] for one in schema.get("fields", ())]
+    return any(_is_recursive(one, (*within, schema.get("name", ROOT))) for one in inner)
+
+
+def _plain(value: Any) -> Any:
+    """Turn what fastavro reads into what JSON can hold."""
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_plain(one) for one in value]
+    return _PLAIN[type(value)](value)
+
+
+def _milliseconds(value: datetime) -> int:
+    """Return Unix time; a time without a zone is taken for UTC."""
+    return ((value if value.tzinfo else value.replace(tzinfo=UTC)) - EPOCH) // MILLISECOND
+
+
+def _number(value: Decimal) -> int | float:
+    """Return a whole number as it is, which may be an id, and others as floats."""
+    return int(value) if value == value.to_integral_value() else float(value)
+
+
+def _text(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return b64encode(value).decode()
+
+
+_PLAIN: dict[type, Callable[[Any], object]] = {
+    bytes: _text,
+    date: date.isoformat,
+    datetime: _milliseconds,
+    Decimal: _number,
+    time: time.isoformat,
+    UUID: str,
+}
