@@ -34,6 +34,7 @@ from stream.store.contract import Store
 from stream.store.history import History
 from stream.store.lmdb_store import LmdbStore
 from stream.store.state import UserState, routing_weights
+from stream.updater.pending_batch import PendingBatch
 from stream.updater.updater import MOST_TRIES, Updater
 from testbed.bad_records import BAD_RECORDS
 from testbed.stream_process import wait_until
