@@ -217,7 +217,13 @@ class Updater:
         return RecordBatch(self.reader.poll(self._patience_ms(poll_ms)))
 
     def _decode_pending(self) -> None:
-        """Decode the pending batch if that is due; a schema that it needs may be out of reach (OSError)."""
+        """Decode the pending batch if that is due.
+
+        Raises
+        ------
+        OSError
+            If a schema is out of reach that the events were written by.
+        """
         if self.pending.stage is Stage.DECODE:
             self.pending = self.decode(self.pending.batch)
 

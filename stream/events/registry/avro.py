@@ -1,13 +1,10 @@
-"""Avro's binary encoding, read by fastavro into what a mapping reads: numbers, text, lists and objects."""
+"""Avro's binary encoding, read by fastavro."""
 
 import json
-from base64 import b64encode
 from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
+from datetime import time
 from io import BytesIO
 from typing import Any
-from uuid import UUID
 
 import fastavro
 from fastavro import _read_py as in_python
@@ -18,16 +15,14 @@ from stream.events.registry.schema import Schema, SchemaError
 
 __all__ = ["avro_reader"]
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MILLISECOND = timedelta(milliseconds=1)
 ROOT = "$root"  # no name that a schema can have
 
 
 def avro_reader(schema: Schema) -> Callable[[bytes], object]:
-    """Return what reads the values that were written by a schema.
+    """Return the function that reads the values of a schema.
 
-    Times with a date become Unix milliseconds, dates and times of day ISO 8601, decimals numbers, UUIDs text, bytes
-    text (base64 where they are not UTF-8). A union is its value.
+    Records and maps are dicts, arrays lists, a union is its value, an enum text. Logical types are as fastavro has them
+    (datetime, date, Decimal, UUID), but times of day are text.
 
     Raises
     ------
@@ -40,7 +35,7 @@ def avro_reader(schema: Schema) -> Callable[[bytes], object]:
 
     def read(data: bytes) -> object:
         stream = BytesIO(data)
-        value = _plain(read_one(stream, parsed, None))
+        value = _joinable(read_one(stream, parsed, None))
         if stream.tell() != len(data):
             raise ValueError(f"{len(data) - stream.tell()} bytes are left over")
         return value
@@ -89,39 +84,14 @@ def _is_recursive(schema: Any, within: tuple[str, ...]) -> bool:
     return any(_is_recursive(one, (*within, schema.get("name", ROOT))) for one in inner)
 
 
-def _plain(value: Any) -> Any:
-    """Turn what fastavro reads into what JSON can hold."""
-    if value is None or isinstance(value, str | int | float):
-        return value
-    if isinstance(value, dict):
-        return {name: _plain(one) for name, one in value.items()}
-    if isinstance(value, list):
-        return [_plain(one) for one in value]
-    return _PLAIN[type(value)](value)
+def _joinable(value: Any) -> Any:
+    """Turn times of day into text.
 
-
-def _milliseconds(value: datetime) -> int:
-    """Return Unix time; a time without a zone is taken for UTC."""
-    return ((value if value.tzinfo else value.replace(tzinfo=UTC)) - EPOCH) // MILLISECOND
-
-
-def _number(value: Decimal) -> int | float:
-    """Return a whole number as it is, which may be an id, and others as floats."""
-    return int(value) if value == value.to_integral_value() else float(value)
-
-
-def _text(value: bytes) -> str:
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return b64encode(value).decode()
-
-
-_PLAIN: dict[type, Callable[[Any], object]] = {
-    bytes: _text,
-    date: date.isoformat,
-    datetime: _milliseconds,
-    Decimal: _number,
-    time: time.isoformat,
-    UUID: str,
-}
+    A mapping joins it to a date; all else it reads as fastavro gives it.
+    """
+    kind = type(value)
+    if kind is dict:
+        return {name: _joinable(one) for name, one in value.items()}
+    if kind is list:
+        return [_joinable(one) for one in value]
+    return value.isoformat() if kind is time else value

@@ -32,7 +32,7 @@ VARIABLE = "MINDSTREAM_SCHEMA_REGISTRY"
 
 
 def open_registry(settings: Settings) -> "RegistryReader | None":
-    """Return what reads values behind the schema registry that the settings name; None if they name none.
+    """Return a reader of values by the schema registry that is set; None if none is.
 
     Nothing is asked yet: a registry that is away is waited for when the first value of a schema comes.
 
@@ -70,14 +70,17 @@ def _folder(given: str) -> SchemaFolder:
     folder = Path(given)
     if not folder.is_dir():
         raise ValueError(
-            f"{VARIABLE} is {given.rpartition('@')[2]!r}, which is no folder and no URL; right is a URL such as http://registry:8081, or "
-            "a folder with files such as 7.avsc, 7.json or 7.proto"
+            f"{VARIABLE} is {given.rpartition('@')[2]!r}, which is no folder and no URL; right is a URL such as "
+            "http://registry:8081, or a folder with files such as 7.avsc, 7.json or 7.proto"
         )
     return SchemaFolder(folder)
 
 
 def _client(settings: Settings, given: str) -> "RegistryClient":
-    """Return a client of the registry at a URL, or at the first of several that answers; the first says who we are."""
+    """Return a client of the registry at a URL.
+
+    Of several it is the first that answers; the first one says who we are.
+    """
     from stream.events.registry.client import RegistryClient
 
     urls = [_split(one.strip()) for one in given.split(",")]
@@ -92,7 +95,10 @@ def _client(settings: Settings, given: str) -> "RegistryClient":
 
 
 def _split(given: str) -> SplitResult:
-    """Split a URL; raise ValueError, which does not show a password, if it is none of a registry."""
+    """Split a URL; raise ValueError if it is none of a registry.
+
+    The message shows no password.
+    """
     try:
         url = urlsplit(given)
         right = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0

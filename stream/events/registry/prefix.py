@@ -19,7 +19,10 @@ def schema_id_of(value: bytes) -> int:
 
 
 def prefix_without_registry(value: bytes) -> str:
-    """Name what a value begins with that is no JSON, and what to set to have it read; empty if that is unknown."""
+    """Name the prefix of a value where no registry is set; empty if it has none that is known.
+
+    Says what to set to have it read.
+    """
     if is_prefixed(value):
         return (
             f"it begins with the prefix of a schema registry (schema {schema_id_of(value)}); set "
@@ -29,7 +32,10 @@ def prefix_without_registry(value: bytes) -> str:
 
 
 def foreign_prefix(value: bytes) -> str:
-    """Name what a value without Confluent's prefix begins with, and what the producer can set; empty if unknown."""
+    """Name a prefix of a value that is not Confluent's; empty if it has none that is known.
+
+    Says what the producer can write instead.
+    """
     if value[:5] == b"\0\0\0\0\0" and len(value) >= 9:
         return (
             f"it begins with a zero and the eight-byte id {int.from_bytes(value[1:9], 'big')}, as Apicurio's "

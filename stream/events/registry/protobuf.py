@@ -29,9 +29,9 @@ BROUGHT = (meta_pb2.DESCRIPTOR, decimal_pb2.DESCRIPTOR)
 
 
 def protobuf_reader(schema: Schema) -> Callable[[bytes], object]:
-    """Return what reads the values that were written by a schema: the place of the message's type, and the message.
+    """Return the function that reads the values of a schema.
 
-    Fields have the names of the .proto file, and where they have no presence their default if they are not set. The
+    A value is the place of the message's type, and the message. Fields have the names of the .proto file, and where they have no presence their default if they are not set. The
     rest is Protobuf's mapping to JSON: whole numbers of 64 bits and timestamps are text, enums their names.
 
     Raises
@@ -61,7 +61,10 @@ def protobuf_reader(schema: Schema) -> Callable[[bytes], object]:
 
 
 def _compiled(schema: Schema) -> FileDescriptorSet:
-    """Compile a .proto file, and what it imports, in a process of its own: protoc ends its process upon some faults."""
+    """Compile a .proto file, and what it imports.
+
+    In a process of its own: protoc ends its process upon some faults, and says what is wrong on its error output.
+    """
     with TemporaryDirectory(prefix="mindstream-proto-") as name:
         folder = Path(name)
         _write(folder, schema)
@@ -97,9 +100,10 @@ def _faults(said: str) -> str:
 
 
 def _places(data: bytes) -> tuple[tuple[int, ...], int]:
-    """Read the place of the message's type in the file, and of the types that hold it; say where the message begins.
+    """Return the place of the message's type, and where the message begins.
 
-    A count and so many places, each a zigzag varint; a single zero stands for the first type of the file.
+    The place is that of the outermost type among the file's, then that of the next one in it, and so on.
+    Written are a count and so many numbers, all zigzag varints; a single zero stands for the first type of the file.
     """
     count, begin = _zigzag(data, 0)
     if not 0 <= count <= len(data):

@@ -73,8 +73,8 @@ def test_avro_by_hand(reader_of: ReaderOf) -> None:
     assert read == {
         "user": "ann",
         "item": 42,
-        "at": 64,
-        "price": 12.5,
+        "at": datetime(1970, 1, 1, 0, 0, 0, 64_000, UTC),
+        "price": Decimal("12.50"),
         "kind": "cart",
         "lines": [{"sku": "a"}, {"sku": "b"}],
         "where": {"eu": True},
@@ -84,26 +84,25 @@ def test_avro_by_hand(reader_of: ReaderOf) -> None:
 @pytest.mark.parametrize(
     ("type_", "written", "read"),
     [
-        (logical("long", "timestamp-millis"), datetime(2026, 6, 30, 0, 0, 0, 123_000, UTC), 1_782_777_600_123),
-        (logical("long", "timestamp-micros"), datetime(2026, 6, 30, 0, 0, 0, 123_456, UTC), 1_782_777_600_123),
-        (logical("long", "local-timestamp-millis"), datetime(2026, 6, 30, 0, 0, 1), 1_782_777_601_000),
-        (logical("int", "date"), date(2026, 6, 30), "2026-06-30"),
+        (logical("long", "timestamp-millis"), datetime(2026, 6, 30, 0, 0, 0, 123_000, UTC), None),
+        (logical("long", "timestamp-micros"), datetime(2026, 6, 30, 0, 0, 0, 123_456, UTC), None),
+        (logical("long", "local-timestamp-millis"), datetime(2026, 6, 30, 0, 0, 1), None),
+        (logical("int", "date"), date(2026, 6, 30), None),
         (logical("int", "time-millis"), time(9, 5, 7), "09:05:07"),
-        (logical("bytes", "decimal", precision=20, scale=0), Decimal(12345678901234567890), 12345678901234567890),
-        (logical("bytes", "decimal", precision=6, scale=2), Decimal("-0.25"), -0.25),
-        (logical("string", "uuid"), UUID(int=7), "00000000-0000-0000-0000-000000000007"),
-        ("bytes", "é".encode(), "é"),
-        ("bytes", b"\xff\x00", "/wA="),
-        ({"type": "fixed", "name": "Four", "size": 4}, b"mug1", "mug1"),
-        (["null", record("One", a="int"), record("Other", b="string")], {"b": "x"}, {"b": "x"}),
+        (logical("bytes", "decimal", precision=20, scale=0), Decimal(12345678901234567890), None),
+        (logical("string", "uuid"), UUID(int=7), None),
+        ({"type": "array", "items": logical("long", "time-micros")}, [time(9, 5, 7)], ["09:05:07"]),
+        ({"type": "fixed", "name": "Four", "size": 4}, b"mug1", None),
+        (["null", record("One", a="int"), record("Other", b="string")], {"b": "x"}, None),
         (["null", "double"], None, None),
     ],
 )
 def test_what_fastavro_writes(reader_of: ReaderOf, type_: object, written: object, read: object) -> None:
+    """It is read as it was written, but for times of day."""
     fastavro = import_module("fastavro")
     schema, stream = record("Event", field=type_), BytesIO()
     fastavro.schemaless_writer(stream, fastavro.parse_schema(schema), {"field": written})
-    assert reader_of({"1.avsc": json.dumps(schema)}).read(prefixed(1, stream.getvalue())) == {"field": read}
+    assert reader_of({"1.avsc": json.dumps(schema)}).read(prefixed(1, stream.getvalue())) == {"field": read or written}
 
 
 def test_avro_types_in_files_of_their_own(reader_of: ReaderOf) -> None:
