@@ -87,7 +87,7 @@ def _is_recursive(schema: Any, within: tuple[str, ...]) -> bool:
 def _joinable(value: Any) -> Any:
     """Turn times of day into text.
 
-    A mapping joins it to a date; all else it reads as fastavro gives it.
+    A mapping joins them to a date; all else it reads as fastavro gives it.
     """
     kind = type(value)
     if kind is dict:

@@ -31,8 +31,9 @@ BROUGHT = (meta_pb2.DESCRIPTOR, decimal_pb2.DESCRIPTOR)
 def protobuf_reader(schema: Schema) -> Callable[[bytes], object]:
     """Return the function that reads the values of a schema.
 
-    A value is the place of the message's type, and the message. Fields have the names of the .proto file, and where they have no presence their default if they are not set. The
-    rest is Protobuf's mapping to JSON: whole numbers of 64 bits and timestamps are text, enums their names.
+    A value is the place of the message's type, and the message. Fields have the names of the .proto file, and where they
+    have no presence their default if they are not set. The rest is Protobuf's mapping to JSON: whole numbers of 64 bits
+    and timestamps are text, enums their names.
 
     Raises
     ------
