@@ -47,14 +47,16 @@ class _Referred:
     """What fastavro asks for schemas by their full names."""
 
     def __init__(self, texts: Mapping[str, str]) -> None:
-        self.schemas = {name: json.loads(text) for name, text in texts.items()}
-        self.schemas |= {_full_name(one): one for one in self.schemas.values() if isinstance(one, dict)}
+        self.texts = texts
 
     def load(self, name: str) -> Any:
-        """Return the schema of this name."""
-        if name not in self.schemas:
-            raise SchemaRepositoryError(f"{name} is not there")
-        return self.schemas[name]
+        """Return the schema that a reference calls so, or that calls itself so."""
+        if name in self.texts:
+            return json.loads(self.texts[name])
+        for text in self.texts.values():
+            if _full_name(text) == name:
+                return json.loads(text)
+        raise SchemaRepositoryError(f"{name} is not there")
 
 
 def _parsed(schema: Schema) -> Any:
@@ -67,8 +69,14 @@ def _parsed(schema: Schema) -> Any:
         raise SchemaError(f"it is no Avro schema ({what}): {schema.text[:200]!r}") from None
 
 
-def _full_name(schema: Mapping[str, Any]) -> str:
-    """Return the name of a type with its namespace."""
+def _full_name(text: str) -> str:
+    """Return the name of a type with its namespace; empty if the text is none of a named type."""
+    try:
+        schema = json.loads(text)
+    except ValueError:
+        return ""
+    if not isinstance(schema, dict):
+        return ""
     name, namespace = str(schema.get("name", "")), schema.get("namespace")
     return f"{namespace}.{name}" if namespace and "." not in name else name
 

@@ -58,11 +58,10 @@ class SchemaFolder:
 
     def _referred(self, suffix: str) -> Iterator[tuple[str, Path]]:
         """List the names by which schemas of a kind may refer to files of the folder."""
-        if suffix == ".avsc":
-            yield from ((file.stem, file) for file in self.folder.glob("*.avsc") if not file.stem.isdecimal())
-        elif suffix == ".proto":
-            files = self.folder.rglob("*.proto")
-            yield from ((file.relative_to(self.folder).as_posix(), file) for file in files)
+        for file in self.folder.rglob(f"*{suffix}"):
+            path = file.relative_to(self.folder)
+            if suffix != ".json" and not path.stem.isdecimal():  # what an id names is referred to by none
+                yield (path.stem if suffix == ".avsc" else path.as_posix()), file
 
 
 def _text(file: Path) -> str:

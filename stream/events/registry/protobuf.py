@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from base64 import b64decode
 from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -14,7 +15,7 @@ from confluent_kafka.schema_registry.confluent.type import decimal_pb2
 from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto, FileDescriptorSet
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.json_format import MessageToDict
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
 from stream.events.registry.schema import Schema, SchemaError
@@ -31,9 +32,9 @@ BROUGHT = (meta_pb2.DESCRIPTOR, decimal_pb2.DESCRIPTOR)
 def protobuf_reader(schema: Schema) -> Callable[[bytes], object]:
     """Return the function that reads the values of a schema.
 
-    A value is the place of the message's type, and the message. Fields have the names of the .proto file, and where they
-    have no presence their default if they are not set. The rest is Protobuf's mapping to JSON: whole numbers of 64 bits
-    and timestamps are text, enums their names.
+    A value is the place of the message's type, and the message. Fields have the names of the .proto file, and where
+    they have no presence their default if they are not set. The rest is Protobuf's mapping to JSON: whole numbers of 64
+    bits and timestamps are text, enums their names.
 
     Raises
     ------
@@ -68,11 +69,8 @@ def _compiled(schema: Schema) -> FileDescriptorSet:
     """
     with TemporaryDirectory(prefix="mindstream-proto-") as name:
         folder = Path(name)
-        _write(folder, schema)
-        brought = FileDescriptorSet()
-        for descriptor in BROUGHT:
-            descriptor.CopyToProto(brought.file.add())
-        (folder / "brought").write_bytes(brought.SerializeToString())
+        descriptors = _write(folder, schema)
+        (folder / "brought").write_bytes(descriptors.SerializeToString())
         includes = [f"-I{include}" for include in (folder, *INCLUDED)]
         outputs = [f"--descriptor_set_in={folder / 'brought'}", f"--descriptor_set_out={folder / 'compiled'}"]
         command = [sys.executable, "-P", "-m", "grpc_tools.protoc", *includes, *outputs, "--include_imports", FILE]
@@ -85,14 +83,38 @@ def _compiled(schema: Schema) -> FileDescriptorSet:
         return FileDescriptorSet.FromString((folder / "compiled").read_bytes())
 
 
-def _write(folder: Path, schema: Schema) -> None:
-    """Write a .proto file and what it imports, each by the path that imports name."""
+def _write(folder: Path, schema: Schema) -> FileDescriptorSet:
+    """Write a .proto file and what it imports, each by the path that imports name.
+
+    Returns
+    -------
+    The descriptors of those that are no files.
+    """
+    descriptors = FileDescriptorSet()
+    for brought in BROUGHT:
+        brought.CopyToProto(descriptors.file.add())
     for name, text in {**schema.references, FILE: schema.text}.items():
         if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
             raise SchemaError(f"it imports {name}, which is outside of what a schema may import")
+        if descriptor := _descriptor_in(text):
+            descriptor.name = name
+            descriptors.file.append(descriptor)
+            continue
         file = folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text, encoding="utf-8")
+    return descriptors
+
+
+def _descriptor_in(text: str) -> FileDescriptorProto | None:
+    """Return the descriptor in a text in base64; None if it is none.
+
+    Some producers register descriptors instead of .proto files, and some registries give them back as they are.
+    """
+    try:
+        return FileDescriptorProto.FromString(b64decode(text, validate=True))
+    except (ValueError, DecodeError):
+        return None
 
 
 def _faults(said: str) -> str:

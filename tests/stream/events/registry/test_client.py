@@ -42,7 +42,8 @@ def refer(name: str, subject: str, version: int) -> dict[str, object]:
 def test_each_schema_is_asked_for_once_with_what_it_refers_to(
     registry: RegistryServer, reader: "RegistryReader"
 ) -> None:
-    item, line = refer("com.shop.Item", "item-value", 2), refer("com.shop.Line", "line value", 1)
+    """Some producers give a reference a name of their own."""
+    item, line = refer("com.shop.Item", "item-value", 2), refer("the line", "line value", 1)
     registry.schemas = {
         1: {"schema": ITEM},
         2: {"schema": LINE, "references": [item]},

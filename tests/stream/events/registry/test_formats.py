@@ -108,7 +108,8 @@ def test_what_fastavro_writes(reader_of: ReaderOf, type_: object, written: objec
 def test_avro_types_in_files_of_their_own(reader_of: ReaderOf) -> None:
     item = {**record("Item", id="string"), "namespace": "com.shop"}
     schema = record("Event", item="com.shop.Item", also=["null", "com.shop.Item"])
-    reader = reader_of({"3.avsc": json.dumps(schema), "com.shop.Item.avsc": json.dumps(item)})
+    files = {"3.avsc": json.dumps(schema), "types/com.shop.Item.avsc": json.dumps(item), "com.shop.Other.avsc": "{"}
+    reader = reader_of(files)
     assert reader.read(prefixed(3, b"\x02a\x02\x02b")) == {"item": {"id": "a"}, "also": {"id": "b"}}
 
 
@@ -152,6 +153,28 @@ def test_protobuf_by_hand(reader_of: ReaderOf) -> None:
     assert reader.read(prefixed(9, b"\x04\x02\x00" + b"\x0a\x02hi")) == {"text": "hi"}  # the second type's first
     with pytest.raises(BadEventError, match=r"no message type 2 in shop, which has 2\); the value is b'"):
         reader.read(prefixed(9, b"\x02\x04" + message))
+
+
+@pytest.mark.parametrize("kind", ["avro", "json_schema", "protobuf"])
+def test_what_confluent_s_serializers_write(reader_of: ReaderOf, kind: str) -> None:
+    """Protobuf's registers a descriptor in base64; registries give it back as text or as it is."""
+    client = import_module("confluent_kafka.schema_registry").SchemaRegistryClient.new_client({"url": "mock://"})
+    serializers = import_module(f"confluent_kafka.schema_registry.{kind}")
+    event: Any = {"sku": "mug", "n": 3}
+    if kind == "avro":
+        write = serializers.AvroSerializer(client, json.dumps(record("Line", sku="string", n="long")))
+    elif kind == "json_schema":
+        write = serializers.JSONSerializer(json.dumps({"title": "Line", "type": "object"}), client)
+    else:
+        money = import_module("google.type.money_pb2")
+        write = serializers.ProtobufSerializer(money.Money, client, {"use.deprecated.format": False})
+        event = money.Money(currency_code="EUR", units=3)
+    context = import_module("confluent_kafka.serialization")
+    value = write(event, context.SerializationContext("clicks", context.MessageField.VALUE))
+    registered = client.get_schema(int.from_bytes(value[1:5], "big"))
+    suffix = {"AVRO": "avsc", "JSON": "json", "PROTOBUF": "proto"}[registered.schema_type]
+    read = reader_of({f"{int.from_bytes(value[1:5], 'big')}.{suffix}": registered.schema_str}).read(value)
+    assert read == ({"currency_code": "EUR", "units": "3", "nanos": 0} if kind == "protobuf" else event)
 
 
 SCHEMAS = {
