@@ -11,7 +11,8 @@ from tempfile import TemporaryDirectory
 import google.type
 import grpc_tools
 from confluent_kafka.schema_registry.confluent import meta_pb2
-from confluent_kafka.schema_registry.confluent.type import decimal_pb2
+from confluent_kafka.schema_registry.confluent.type import decimal_pb2, variant_pb2
+from confluent_kafka.schema_registry.confluent.types import decimal_pb2 as former_decimal_pb2
 from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto, FileDescriptorSet
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.json_format import MessageToDict
@@ -26,7 +27,7 @@ FILE = "schema-of-this-id.proto"  # no path that an import has
 COMPILED_WITHIN_S = 60
 # Imports that no registry keeps, for its clients bring them: Google's as files, Confluent's as descriptors.
 INCLUDED = (Path(grpc_tools.__path__[0], "_proto"), Path(google.type.__path__[0]).parents[1])
-BROUGHT = (meta_pb2.DESCRIPTOR, decimal_pb2.DESCRIPTOR)
+BROUGHT = tuple(one.DESCRIPTOR for one in (meta_pb2, decimal_pb2, variant_pb2, former_decimal_pb2))
 
 
 def protobuf_reader(schema: Schema) -> Callable[[bytes], object]:

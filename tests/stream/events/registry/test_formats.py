@@ -49,6 +49,7 @@ import "google/protobuf/timestamp.proto";
 import "google/protobuf/wrappers.proto";
 import "google/type/money.proto";
 import "confluent/meta.proto";
+import "confluent/types/decimal.proto";
 import "shop/item.proto";
 message First {}
 message Click {
@@ -63,6 +64,7 @@ message Click {
   optional int32 rank = 7;
   google.type.Money price = 8;
   repeated Note notes = 9;
+  confluent.type.Decimal discount = 10;
 }
 """
 ITEM = 'syntax = "proto3"; package shop; message Item { string id = 1; }'
