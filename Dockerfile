@@ -11,7 +11,10 @@ COPY model_export model_export
 COPY stream stream
 COPY index index
 COPY demo demo
-RUN .venv/bin/uv pip install --no-cache --python .venv/bin/python --constraint constraints.txt --editable .
+# What few need: --build-arg EXTRAS=registry reads values behind a schema registry.
+ARG EXTRAS=""
+RUN .venv/bin/uv pip install --no-cache --python .venv/bin/python --constraint constraints.txt \
+    --editable ".${EXTRAS:+[$EXTRAS]}"
 
 FROM build AS train
 RUN .venv/bin/uv pip install --no-cache --python .venv/bin/python --torch-backend=cpu \

@@ -154,6 +154,19 @@ class Settings(BaseSettings):
         description="most bytes of a key, and of a value, that a dead letter holds",
     )
     event_bytes: int = Field(default=100_000, ge=1_000, le=10_000_000, description="most bytes of an event's value")
+    schema_registry: SecretStr = Field(
+        default=SecretStr(""),
+        description="schema registry of the events' values: url with user and password, or a folder; empty: none",
+    )
+    schema_registry_password_file: Path | None = Field(
+        default=None, description="file with that user's password instead, read again at each look-up; unset: none"
+    )
+    schema_registry_token_file: Path | None = Field(
+        default=None, description="file with a bearer token instead, read again at each look-up; unset: none"
+    )
+    schema_registry_cafile: Path | None = Field(
+        default=None, description="PEM file of the authorities that sign its certificate; unset: the client's own"
+    )
     updates_topic: str = Field(
         default="", description="compacted topic to which every new set of capsules is published; empty: none"
     )
@@ -360,6 +373,7 @@ class Settings(BaseSettings):
         "archive_folder",
         "write_key",
         *("mapping", "ssl_cafile", "ssl_certfile", "ssl_keyfile"),
+        *("schema_registry_password_file", "schema_registry_token_file", "schema_registry_cafile"),
         *("ssl_key_password_file", "sasl_password_file", "oauth_client_secret_file", "oauth_token_file"),
         mode="before",
     )

@@ -34,6 +34,14 @@ BAD_RECORDS = {
     "not UTF-8": BadRecord(GOOD.replace(b"anna", b"\xe9va"), "json", (r"\xe9va", "utf-8")),
     "half a surrogate pair": BadRecord(GOOD.replace(b"mug", rb"\ud800"), "json", ("surrogate", r"\ud800")),
     "nested too deep": BadRecord(GOOD[:-1] + b',"x":' + b"[" * 90_000, "json", ("recursion", "anna")),
+    "behind a registry": BadRecord(
+        b"\0\0\0\0\7\x08anna\x06mug", "schema", ("(schema 7)", "MINDSTREAM_SCHEMA_REGISTRY", r"\x08anna\x06mug")
+    ),
+    "Apicurio's own prefix": BadRecord(
+        bytes(8) + b"\7\x08anna\x06mug", "schema", ("eight-byte id 7", "as-confluent", r"\x08anna")
+    ),
+    "AWS Glue's prefix": BadRecord(b"\3\0" + b"\xab" * 16 + b"\x08anna", "schema", ("AWS Glue", "abab", r"\x08anna")),
+    "a whole Avro file": BadRecord(b"Obj\1\x04\x16avro.schema", "schema", ("Avro file", "avro.schema")),
     "a list": BadRecord(b'["anna","mug"]', "field", ("Expected `object`, got `array`", '["anna","mug"]')),
     "wrong type": BadRecord(GOOD.replace(b'"mug"', b"7"), "field", ("$.item_id", "got `int`", '"item_id":7')),
     "missing field": BadRecord(GOOD.replace(b"item_id", b"item"), "field", ("missing", "`item_id`", '"item":"mug"')),

@@ -8,6 +8,7 @@ import msgspec
 
 from mindstream.limits import EARLIEST_MS, LATEST_MS
 from mindstream.printable import printable
+from stream.events.registry.prefix import prefix_without_registry
 
 __all__ = [
     "AHEAD_MS",
@@ -59,7 +60,7 @@ Profile = Annotated[
     msgspec.Meta(description="profile field -> value, where it is known or changed; replaces the profile known so far"),
 ]
 
-REASONS = ("empty", "size", "json", "field", "time", "key", "user", "record")  # why a record is not applied
+REASONS = ("empty", "size", "json", "schema", "field", "time", "key", "user", "record")  # why a record is not applied
 
 
 _MAGIC = 0  # what a schema registry's serializers begin a value with

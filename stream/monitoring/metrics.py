@@ -19,7 +19,7 @@ RESULTS = (
     *("applied", "negative", "undone", "overruled", "ignored", "forgotten", "forgotten_before"),
     *("replayed", "duplicate", "dead_letter", "unknown_item", "lost"),
 )
-STALLS = ("store", "dead_letters", "updates")
+STALLS = ("decode", "store", "dead_letters", "updates")
 TIMED = ("encode", "get", "put")
 COUNTED = ("batches", "refused", "rebalances", "stalls", "stuck", "swaps", "bundles_refused", "swept")
 

@@ -28,6 +28,7 @@ UserEvents = dict[str, list[Arrival]]  # in the order of each user's partition
 class Stage(StrEnum):
     """Stages of a batch, in order; each is named as `Metrics.stalled` counts it."""
 
+    DECODE = "decode"
     STORE = "store"
     DEAD_LETTERS = "dead_letters"
     UPDATES = "updates"
@@ -35,7 +36,7 @@ class Stage(StrEnum):
 
 @dataclass
 class PendingBatch:
-    """A decoded batch that is not committed yet.
+    """A batch that is not committed yet.
 
     After a failure it goes on with the stage that failed.
 
@@ -54,7 +55,7 @@ class PendingBatch:
     batch: RecordBatch = field(default_factory=RecordBatch)
     events: UserEvents = field(default_factory=dict)
     letters: list[DeadLetter] = field(default_factory=list)
-    stage: Stage = Stage.STORE
+    stage: Stage = Stage.DECODE
     written: set[str] = field(default_factory=set)
     ignored: Counter[int] = field(default_factory=Counter)
     states: dict[str, UserState] = field(default_factory=dict)
@@ -111,7 +112,7 @@ def decode_batch(
     """
     decoder = decoder or StrictDecoder()
     decode, record_ids = decoder.decode, RecordIds(topic_life) if decoder.needs_record_ids else None
-    pending = PendingBatch(batch, record_ids=record_ids)
+    pending = PendingBatch(batch, stage=Stage.STORE, record_ids=record_ids)
     for record in batch.records:
         if isinstance(record, UnreadableRecord):
             pending.letters.append(DeadLetter(record, BadEventError("record", record.error)))

@@ -187,8 +187,9 @@ class Updater:
         if self.trouble:
             self.reader.rewind(arrived)  # of partitions that were assigned just now: their turn comes
         else:
-            self.pending = self.decode(arrived)  # 2
+            self.pending = PendingBatch(arrived)
         try:
+            self._decode_pending()  # 2
             self.finish(self.pending)  # 3 to 8
         except OSError as error:
             self._wait_because(error)
@@ -217,6 +218,17 @@ class Updater:
         if self.trouble:
             self.reader.pause()  # also what was assigned since
         return RecordBatch(self.reader.poll(self._patience_ms(poll_ms)))
+
+    def _decode_pending(self) -> None:
+        """Decode the pending batch if that is due.
+
+        Raises
+        ------
+        OSError
+            If a schema is out of reach that the events were written by.
+        """
+        if self.pending.stage is Stage.DECODE:
+            self.pending = self.decode(self.pending.batch)
 
     def decode(self, batch: RecordBatch) -> PendingBatch:
         """Decode a batch that has just arrived."""

@@ -28,6 +28,7 @@ ONLY_IN = {
     "redis": "stream.store.redis.client",
 }
 PAGE = ("demo.app", "demo.page.", "demo.serve")  # what may import streamlit
+WITH_EXTRA = tuple(f"stream.events.registry.{name}" for name in ("avro", "client", "protobuf", "reader"))
 ENVIRONMENT = {"environ", "environb", "getenv", "getenvb", "putenv", "unsetenv"}
 # {**os.environ, ...} for a child process; nothing in it is read.
 PASSES_IT_ON = {"demo.command", "testbed.demo_process", "testbed.stream_process"}
@@ -177,8 +178,9 @@ print(json.dumps([recommender.index.kind, found.path, len(found.item_ids), len(f
 
 
 def modules_of(top: str) -> list[str]:
-    """Every module below a folder but the page, which needs streamlit."""
-    names = [module for module in modules() if module.split(".")[0] == top and not module.startswith(PAGE)]
+    """Every module below a folder but the page, which needs streamlit, and what needs an extra."""
+    apart = (*PAGE, *WITH_EXTRA)
+    names = [module for module in modules() if module.split(".")[0] == top and not module.startswith(apart)]
     return [name.removesuffix(".__init__") for name in names]
 
 
@@ -192,7 +194,8 @@ def run_without(refused: set[str], modules: list[str], work: str, *arguments: ob
 
 
 def test_the_updater_runs_without_torch_hnswlib_and_streamlit(bundle: Bundle, tmp_path: Path) -> None:
-    run_without({"torch", "hnswlib", "streamlit"}, modules_of("stream"), UPDATE, bundle.path, tmp_path)
+    refused = {"torch", "hnswlib", "streamlit", "fastavro", "grpc_tools"}
+    run_without(refused, modules_of("stream"), UPDATE, bundle.path, tmp_path)
 
 
 def test_index_and_demo_run_without_torch(bundle: Bundle, tmp_path: Path) -> None:

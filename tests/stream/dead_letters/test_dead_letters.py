@@ -128,7 +128,9 @@ def test_without_any_broker(shell: Shell) -> None:
 
 def test_a_reason_that_there_is_not(shell: Shell) -> None:
     said = shell.fails("dlq", "list", "--reason", "nope")
-    assert said == "error: --reason is 'nope'; right is one of empty, size, json, field, time, key, user, record\n"
+    assert (
+        said == "error: --reason is 'nope'; right is one of empty, size, json, schema, field, time, key, user, record\n"
+    )
 
 
 def test_on_the_embedded_broker(shell: Shell) -> None:

@@ -34,6 +34,7 @@ from stream.store.contract import Store
 from stream.store.history import History
 from stream.store.lmdb_store import LmdbStore
 from stream.store.state import UserState, routing_weights
+from stream.updater.pending_batch import PendingBatch
 from stream.updater.updater import MOST_TRIES, Updater
 from testbed.bad_records import BAD_RECORDS
 from testbed.stream_process import wait_until
@@ -290,6 +291,26 @@ def test_one_who_only_was_slow_goes_on(world: World, monkeypatch: pytest.MonkeyP
     assert world.committed() == 2
 
 
+def test_what_cannot_be_decoded_yet_is_waited_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As while a schema registry is away: nothing is a dead letter, nothing is committed before it is applied."""
+    updater = world.updater()
+    decode_now, away = updater.decode, ["registry away", "registry away"]
+
+    def decode_later(batch: RecordBatch) -> PendingBatch:
+        if batch.records and away:
+            raise OSError(away.pop())
+        return decode_now(batch)
+
+    monkeypatch.setattr(updater, "decode", decode_later)
+    world.publish(world.clicks("anna", 1, 2))
+    work(updater, lambda: not away)
+    assert (updater.trouble, world.committed()) == ("registry away", 0)
+    assert updater.metrics.registry.get_sample_value("mindstream_stalls_total", {"of": "decode"}) == 2
+    world.publish(world.clicks("anna", 3, first=2))
+    apply_all(updater, 3)
+    assert (updater.trouble, updater.counts["dead_letter"], world.history("anna")) == (None, 0, [1, 2, 3])
+
+
 def test_impressions_are_no_behaviours(world: World) -> None:
     seen, clicked = world.clicks("anna", 1, 2)
     world.publish([Event("anna", seen.item_id, seen.event_time_ms, "impression"), clicked])
@@ -449,7 +470,7 @@ def test_after_a_stall_nothing_stale_is_announced(
         stalls = {
             one: updater.metrics.registry.get_sample_value("mindstream_stalls_total", {"of": one}) for one in STALLS
         }
-        assert stalls == {"store": 0, "dead_letters": 0, "updates": updater.counts["stalls"]}
+        assert stalls == {"decode": 0, "store": 0, "dead_letters": 0, "updates": updater.counts["stalls"]}
         assert world.committed() == 0
         theirs = overtake(store, "anna")
         allow(world, most_bytes=1_000_000, topic=updates)
