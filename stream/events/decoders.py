@@ -4,10 +4,11 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import ClassVar, Protocol
 
-from mindstream.mapping import load_mapping
+from mindstream.mapping import AS_IT_IS, load_mapping
 from mindstream.settings import Settings
 from stream.events.event import MOST_BYTES, Event, Forget, decode, user_named_in
 from stream.events.mapped.decoder import MappedDecoder
+from stream.events.registry.open_registry import open_registry
 
 __all__ = ["RecordDecoder", "StrictDecoder", "decoder_of"]
 
@@ -81,12 +82,17 @@ class StrictDecoder:
 def decoder_of(settings: Settings) -> RecordDecoder:
     """Return the decoder of the topic: by MINDSTREAM_MAPPING if set, or of our own form.
 
+    With MINDSTREAM_SCHEMA_REGISTRY and no mapping, fields are found by their usual names.
+
     Raises
     ------
     ValueError
-        If the mapping cannot be read, or says what cannot be done with a topic; names the file and the key.
+        If the mapping cannot be read, or says what cannot be done with a topic; names the file and the key. If the
+        registry is none, or a package is missing that reads by it.
     """
-    if settings.mapping is None:
+    reader = open_registry(settings)
+    if settings.mapping is None and reader is None:
         return StrictDecoder(settings.event_bytes)
-    mapping = load_mapping(settings.mapping)
-    return MappedDecoder(mapping, str(settings.mapping), None, settings.rule.counts, settings.event_bytes)
+    mapping = AS_IT_IS if settings.mapping is None else load_mapping(settings.mapping)
+    source = "the usual names" if settings.mapping is None else str(settings.mapping)
+    return MappedDecoder(mapping, source, reader, settings.rule.counts, settings.event_bytes)

@@ -26,9 +26,7 @@ __all__ = [
     "encode",
     "excerpt",
     "read_lines",
-    "schema_id_of",
     "user_named_in",
-    "what_it_is",
 ]
 
 AHEAD_MS = 86_400_000  # an event of the future would stay the user's last for ever; a day lets wrong time zones pass
@@ -156,7 +154,9 @@ def decode(
     except msgspec.ValidationError as error:
         raise BadEventError("field", f"{error}; the value is {excerpt(value)}; {OTHER_SHAPES}") from None
     except NO_JSON as error:
-        raise BadEventError("json", f"not JSON in UTF-8: {error}; {what_it_is(value)}") from None
+        if prefix := prefix_without_registry(value):
+            raise BadEventError("schema", f"{prefix}; the value is {excerpt(value)}") from None
+        raise BadEventError("json", f"not JSON in UTF-8: {error}; the value is {excerpt(value)}") from None
     if event.event_time_ms > published_ms + AHEAD_MS and published_ms >= 0:
         raise BadEventError(
             "time",
@@ -204,21 +204,6 @@ def user_named_in(value: bytes | None) -> set[str]:
 def encode(event: Event) -> tuple[bytes, bytes]:
     """Return the key and value of the record that carries an event."""
     return event.user_id.encode(), _encoder.encode(event)
-
-
-def schema_id_of(value: bytes) -> int | None:
-    """Return the schema's id in the prefix of a registry's serializers; None without one."""
-    return int.from_bytes(value[1:5], "big") if len(value) > 5 and value[0] == _MAGIC else None
-
-
-def what_it_is(value: bytes) -> str:
-    """Say what a value that is no JSON looks like, and what to set if it is behind a schema."""
-    if (schema_id := schema_id_of(value)) is None:
-        return f"the value is {excerpt(value)}"
-    return (
-        f"it begins with the prefix of a schema registry (schema {schema_id}); MINDSTREAM_SCHEMA_REGISTRY names that "
-        f"registry, or a folder of its schemas; the value is {excerpt(value)}"
-    )
 
 
 def excerpt(value: bytes | None, most: int = 200) -> str:

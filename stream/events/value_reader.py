@@ -9,7 +9,8 @@ from typing import Protocol
 import msgspec
 
 from mindstream.parsing.trackers import SNOWPLOW_FIELDS
-from stream.events.event import NO_JSON, BadEventError, excerpt, what_it_is
+from stream.events.event import NO_JSON, BadEventError, excerpt
+from stream.events.registry.prefix import prefix_without_registry
 
 __all__ = ["JsonReader", "SnowplowReader", "ValueReader"]
 
@@ -43,7 +44,9 @@ class JsonReader:
             if _NO_NUMBER.search(value):
                 with suppress(ValueError, RecursionError):
                     return json.loads(value)
-            raise BadEventError("json", f"not JSON in UTF-8: {error}; {what_it_is(value)}") from None
+            if prefix := prefix_without_registry(value):
+                raise BadEventError("schema", f"{prefix}; the value is {excerpt(value)}") from None
+            raise BadEventError("json", f"not JSON in UTF-8: {error}; the value is {excerpt(value)}") from None
 
 
 class SnowplowReader:

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import msgspec
 
 from mindstream.limits import LONGEST_USER_ID
-from stream.events.event import BadEventError, excerpt, schema_id_of
+from stream.events.event import BadEventError, excerpt
 from stream.events.mapped.cells import id_of
 from stream.events.mapped.paths import KEY, Path, value_at
+from stream.events.registry.prefix import is_prefixed
 from stream.events.value_reader import ValueReader
 
 __all__ = ["key_in", "user_in_key"]
@@ -17,7 +18,7 @@ def key_in(key: bytes | None, reader: ValueReader) -> object:
     """Return a record's key as text or an object; None if there is none that can be read."""
     if key is None:
         return None
-    if schema_id_of(key) is not None:
+    if is_prefixed(key):
         try:
             return reader.read(key)
         except BadEventError:

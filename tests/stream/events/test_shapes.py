@@ -280,7 +280,7 @@ SHAPES = {
     "a registry's prefix": Shape(
         TIMES,
         b"\x00\x00\x00\x00\x07\x06ann",
-        reason="json",
+        reason="schema",
         says=("schema registry", "schema 7", "MINDSTREAM_SCHEMA_REGISTRY"),
     ),
     "no JSON": Shape(TIMES, b"ann;mug;7", reason="json", says=("not JSON", "ann;mug;7")),
