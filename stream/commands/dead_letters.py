@@ -114,6 +114,8 @@ def redrive_letters(
             producer.flush()
         sent = counted(len(redrive.sent), "event")
         print(f"sent {sent} to {producer.topic}; {counted(wrong, 'dead letter')} still wrong")
+        if wrong and not file:
+            print("`dlq list` says what is wrong with each; `dlq list --json` gives lines to mend, for FILE")
     if file and wrong:
         raise typer.Exit(EXIT_STILL_WRONG)
 

@@ -1,4 +1,4 @@
-"""The command `owner`: whose the store in Redis is, what it lacks, and taking it over."""
+"""The command `owner`: whose the store is, what it lacks, and taking it over."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +11,7 @@ from mindstream.settings import Settings
 from stream.commands.endings import Sure, confirm
 from stream.kafka.connect import reachable_cluster
 from stream.kafka.group_offsets import members_of
+from stream.store.lmdb_claim import begin, has_begun
 from stream.store.open_store import redis_address
 from stream.updater.claimant import UpdaterClaim
 
@@ -24,20 +25,17 @@ def owner(
     take: Annotated[bool, typer.Option("--take", help="Make it ours, and accept what was lost.")] = False,
     yes: Sure = False,
 ) -> None:
-    """Show whose users the store in Redis holds, and whether any were lost.
+    """Show whose users the store holds, and whether any were lost.
 
-    With --take it is from now on of the topic and group that are set,
-    whosever it was, and updaters go on without what was lost. It says what
-    that means, and asks. It is refused while updaters of another topic or
-    group are at work.
+    With --take a store in Redis is from now on of the topic and group that are
+    set, whosever it was, and updaters go on without what was lost, as they do
+    with one in LMDB that was deleted. It says what that means, and asks. It is
+    refused while updaters of another topic or group are at work.
     """
     configured = settings.load()
     address = redis_address(configured)
     if address is None:
-        said = f"MINDSTREAM_REDIS is not set: the store is LMDB in {configured.state}, and belongs to that home"
-        if take:
-            raise ValueError(f"{said}; --take is for a store in Redis, which set MINDSTREAM_REDIS to")
-        print(said)
+        _show_home(configured, take, yes)
         return
     from stream.store.redis.link import RedisLink  # here, because redis takes a moment to import
     from stream.store.redis.owner import StoreOwner
@@ -51,6 +49,23 @@ def owner(
             _take(store, found, configured, yes)
     finally:
         link.close()
+
+
+def _show_home(configured: Settings, take: bool, yes: bool) -> None:
+    """Say whose the store in LMDB is; begin one that is empty all the same."""
+    state, begun = configured.state, has_begun(configured.state)
+    print(printable(f"MINDSTREAM_REDIS is not set: the store is LMDB in {state}, and belongs to that home"))
+    if not take:
+        if not begun:
+            print("no updater has begun with it yet")
+    elif begun:
+        print("updaters have begun with it: there is nothing to take")
+    else:
+        print(f"--take means:\n  updaters of group {configured.group!r} go on without the users who are not there")
+        confirm(yes)
+        state.mkdir(parents=True, exist_ok=True)
+        begin(state, configured.topic, configured.group)
+        print("updaters may begin with it now")
 
 
 def _as_text(store: "StoreOwner", found: "Owner | None") -> str:

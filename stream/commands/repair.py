@@ -1,7 +1,7 @@
 """The command `repair`: users who cannot be read are listed, set aside, deleted or put back."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -13,10 +13,10 @@ from mindstream import settings
 from mindstream.counted import counted
 from mindstream.files import check_readable, check_writable
 from mindstream.printable import printable
-from stream.commands.endings import EXIT_UNREADABLE
+from stream.commands.endings import EXIT_UNREADABLE, Sure, confirm
 from stream.commands.users import as_bytes
 from stream.repair.set_aside import RIGHT, RIGHT_NEW, find_unreadable, put_back, read_file, remove
-from stream.store.contract import Store
+from stream.store.contract import Store, read_readable
 from stream.store.open_store import open_store
 from stream.store.unreadable import Unreadable, UnreadableTally
 
@@ -41,7 +41,10 @@ def repair(
     set_aside: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Move what is stored of them to the end of this file.")
     ] = None,
-    delete: Annotated[bool, typer.Option("--delete", help="Delete what is stored of them.")] = False,
+    delete: Annotated[
+        bool, typer.Option("--delete", help="Name them, ask, and delete what is stored of them.")
+    ] = False,
+    yes: Sure = False,
     back: Annotated[
         Path | None,
         typer.Option("--put-back", metavar="FILE", help="Store again what was set aside, if it can be read by now."),
@@ -68,10 +71,11 @@ def repair(
             return
         with _progress(users or store.users()) as looked_at:
             found = find_unreadable(store, looked_at)
-            if set_aside is not None or delete:
-                _remove(store, found, set_aside)
-            else:
+            if set_aside is None and not delete:
                 _list(found)
+                return
+            looked_for = _remove(store, _confirmed(found, yes) if delete else found, set_aside)
+        _say_of_others(store, [user for user in users or [] if user not in looked_for])
 
 
 @contextmanager
@@ -79,6 +83,24 @@ def _progress(users: Iterable[str]) -> Iterator[Iterable[str]]:
     """Show on a terminal how far a walk over users is."""
     with tqdm(users, desc="reading", unit=" users", delay=1, leave=False, disable=not sys.stderr.isatty()) as bar:
         yield bar
+
+
+def _confirmed(found: Iterable[Unreadable], yes: bool) -> list[Unreadable]:
+    """Return the users of whom what is stored is to be deleted, once somebody has confirmed it."""
+    found = list(found)
+    for one in found:
+        print(printable(f"{one.user_id}  {one.reason}"))
+    if found:
+        print(f"what is stored of {counted(len(found), 'user')} will be deleted for good; --set-aside FILE keeps it")
+        confirm(yes)
+    return found
+
+
+def _say_of_others(store: Store, users: Sequence[str]) -> None:
+    """Say of the users who were named why nothing was done with them."""
+    states, _ = read_readable(store, users) if users else ([], {})
+    for user, state in zip(users, states, strict=True):
+        print(printable(f"{user}  {'is not stored' if state is None else 'can be read'}, and is left as it is"))
 
 
 def _list(found: Iterable[Unreadable]) -> None:
@@ -94,15 +116,17 @@ def _list(found: Iterable[Unreadable]) -> None:
     print(NOBODY, file=sys.stderr)
 
 
-def _remove(store: Store, found: Iterable[Unreadable], file: Path | None) -> None:
-    """Remove what is stored of the users; a file, if any, has it before."""
-    count = 0
+def _remove(store: Store, found: Iterable[Unreadable], file: Path | None) -> set[str]:
+    """Remove what is stored of the users, and return who they are; a file, if any, has it before."""
+    count, users = 0, set()
     for user, is_removed in remove(store, found, file):
         count += is_removed
+        users.add(user)
         if not is_removed:
             print(printable(f"{user}  was written meanwhile, and is left as it is"))
     done = "deleted" if file is None else f"set aside in {file}"
     print(f"{counted(count, 'user')} {done}; {WHAT_NEXT}" if count else NOBODY)
+    return users
 
 
 def _put_back(store: Store, file: Path) -> None:

@@ -19,6 +19,7 @@ from mindstream.host_lock import HostLock
 from stream.events.position import Position
 from stream.store.codec import HEAD, is_at, is_same, renewed, to_bytes
 from stream.store.contract import LONGEST_KEY, Claimant, key_of, user_ids_among
+from stream.store.lmdb_claim import claim
 from stream.store.state import MARKER_DAYS, UserState
 from stream.store.unreadable import Unreadable, state_of, states_in
 
@@ -292,7 +293,8 @@ class LmdbStore:
         return f"its disk has {shutil.disk_usage(self.folder).free / 1e6:,.1f} MB free"
 
     def claim(self, who: Claimant) -> None:
-        """Do nothing: a home is one shop's."""
+        """Make sure that nothing is lacking that is committed, see `Store`; whose it is, says the home."""
+        claim(self.folder, who, lambda: next(self.users(), None) is None)
 
     def marks(self) -> str:
         """Return nothing: each write is on disk before it is acknowledged."""

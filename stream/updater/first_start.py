@@ -1,6 +1,5 @@
 """A first start that needs a decision: a topic that is new, and a store that is not."""
 
-import logging
 from itertools import islice
 
 from mindstream.counted import counted
@@ -11,8 +10,6 @@ from stream.store.contract import Store, read_readable
 from stream.updater.claimant import UpdaterClaim
 
 __all__ = ["check_first_start"]
-
-log = logging.getLogger(__name__)
 
 SAMPLE = 1_000  # users who are looked at: a store that has none of a topic's among so many is another topic's
 
@@ -31,9 +28,7 @@ def check_first_start(cluster: Cluster, store: Store, settings: Settings) -> Non
     """
     if cluster.life:  # the embedded broker starts empty each time
         return
-    lives, claim = _lives_in(store), UpdaterClaim(cluster, settings, life="")
-    if not lives:
-        _warn_of_lost_users(claim, settings)
+    if not (lives := _lives_in(store)):
         return
     servers = cluster.bootstrap_servers
     found = f"the store holds users of {counted(len(lives), 'other topic')} (or of an earlier life of it)"
@@ -52,20 +47,9 @@ def check_first_start(cluster: Cluster, store: Store, settings: Settings) -> Non
             f"or MINDSTREAM_TOPIC is another than before. Updaters make no topic then; make it, and {decide}"
         ) from error
     life.close()
-    if life.id not in lives and not claim.has_begun():
+    if life.id not in lives and not UpdaterClaim(cluster, settings, life="").has_begun():
         where = f"group {settings.group} has committed nothing on topic {settings.topic} of {servers}"
         raise ValueError(f"{where}, and {found}; {decide}")
-
-
-def _warn_of_lost_users(claim: UpdaterClaim, settings: Settings) -> None:
-    """Log a warning if the group has committed events that a store without users cannot have."""
-    if claim.is_past_the_start():
-        log.warning(
-            "the store has no users, and group %s has committed that it is past events that topic %s still has; if "
-            "the users were lost (a folder that was deleted, another MINDSTREAM_HOME or MINDSTREAM_REDIS than before), "
-            "stop the updaters, `mindstream stream offsets set all earliest`, and start them again",
-            *(settings.group, settings.topic),
-        )
 
 
 def _lives_in(store: Store) -> set[str]:

@@ -104,11 +104,16 @@ def _swallowed(dialect: Dialect) -> str:
     between = "".join(f"\\x{{{ord(one):x}}}" for one in dialect.delimiter)
     other = rf"\n{between[: between.index('}') + 1]}"
     patterns = dialect.patterns or [""] * len(dialect.names)
-    first, *others = (_form(pattern, other) for pattern in patterns)
+    forms = [_form(pattern, other) for pattern in patterns]
+    first, *others = forms
     row = rf"(?m)^{between.join([first, *(f'(?:{one})?' for one in others)])}\r?$"
     cells = [quoted(name) for name in dialect.names]
     has_line_end = " OR ".join(f"contains({cell}, chr(10))" for cell in cells)
-    has_row = " OR ".join(f"coalesce(regexp_matches({cell}, {literal(row)}), false)" for cell in cells)
+    looks = [(cell, row) for cell in cells]
+    for place, cell in enumerate(cells[:-1]):  # the end of the row's own line, where that has a number or time
+        if any(patterns[place + 1 :]):
+            looks.append((cell, rf"^{between.join(forms[place:])}\r?\n"))
+    has_row = " OR ".join(f"coalesce(regexp_matches({cell}, {literal(look)}), false)" for cell, look in looks)
     # One such line tells that the quote is stray; then all lines of the row but its own are lost, whatever they are.
     lines = " + ".join(f"coalesce(len({cell}) - len(replace({cell}, chr(10), '')), 0)" for cell in cells)
     return f"CASE WHEN ({has_line_end}) AND ({has_row}) THEN {lines} ELSE 0 END"

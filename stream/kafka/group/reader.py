@@ -287,7 +287,7 @@ class EventReader:
     @property
     def note(self) -> str | None:
         """Return what may look like trouble and is none; None if there is nothing to say."""
-        if not self.consumer.assignment() and not self.membership.is_joining():
+        if not self.consumer.assignment() and not self.membership.is_joining() and not self.life.gone:
             return "the group gives this updater no partitions: it has more updaters than the topic has partitions"
         return self.watch.transactions.note
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Collection
-from datetime import datetime
+from datetime import UTC, datetime
 
 from kafka import KafkaConsumer, TopicPartition
 
@@ -21,7 +21,7 @@ def parse_start(text: str | None) -> int | None:
     Raises
     ------
     ValueError
-        If it is neither "beginning" nor a time with its zone.
+        If it is neither "beginning" nor a time with its zone, or is still to come.
     """
     if text in (None, BEGINNING):
         return None if text is None else 0
@@ -33,6 +33,8 @@ def parse_start(text: str | None) -> int | None:
         raise ValueError(
             f'--start-at is {text!r}; right is "{BEGINNING}", or a time with its zone such as 2026-01-31T12:00:00Z'
         )
+    if when > datetime.now(UTC):
+        raise ValueError(f"--start-at is {text!r}, which is still to come; nothing that the topic has would be read")
     return round(when.timestamp() * 1000)
 
 

@@ -501,7 +501,7 @@ def test_the_command_line_adds_lists_and_removes(home: Path, bundle: Bundle) -> 
     mug = Item("mug", "New mug", category, 4.5, {"colour": ["red", "a=b"]})
     assert [json.loads(line) for line in listed.stdout.splitlines()] == [asdict(mug)]
     assert sorted(listed.stderr.splitlines()) == sorted(f"removed: {item_id}" for item_id in (known, "typo"))
-    assert items_command("prune").stdout == "0 entries dropped, 3 are left\n"
+    assert items_command("prune").stdout == "0 entries dropped, 3 left\n"
     assert items_command("restore", "typo").stdout == "typo: is not removed, but nobody knows it\n"
     assert items_command("restore", known).stdout == f"{known}: is there\n"
     assert [json.loads(line)["item_id"] for line in items_command("list").stdout.splitlines()] == sorted(["mug", known])

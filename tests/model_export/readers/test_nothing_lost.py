@@ -59,6 +59,9 @@ ROW = RIGHT.map(",".join) | wrong_rows().map(",".join) | LINES
 @example(["u0,i0,1750000000"] * 4, [(1, '"u,i,1'), (3, 'u,"i,1')], "\n", True)
 @example(["u0,i0,1750000000"] * 4, [(4, '"')], "\n", False)
 @example(["',i0,1750000000", *["u0,i0,1750000000"] * 9, "',i0,1750000000"], [(6, "u")], "\n", False)
+@example(
+    ["u0,i0,1750000000"] * 4, [(0, "u0,i0,1750000000"), (0, "u,i"), (6, 'u0,"a,1750000000'), (7, '",')], "\n", False
+)
 @settings(deadline=None, max_examples=EXAMPLES)
 def test_lines_of_text(right: list[str], wrong: list[tuple[int, str]], end: str, last: bool) -> None:
     lines = list(right)

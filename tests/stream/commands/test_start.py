@@ -3,20 +3,22 @@
 import signal
 import urllib.error
 import urllib.request
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from kafka import KafkaProducer
+from kafka import KafkaProducer, OffsetAndMetadata
 from redis.exceptions import AuthenticationError, ConnectionError
 
 from mindstream.settings import Settings
 from model_export.bundle.bundle import Bundle
 from model_export.bundle.registry import Registry
 from stream.commands.starting.waiting import may_come_back
-from stream.events.event import encode
+from stream.events.event import Event, encode
 from stream.kafka.cluster import BrokerAwayError
 from stream.kafka.group.start import parse_start
+from stream.store.lmdb_claim import begin
 from stream.store.lmdb_store import LmdbStore
 from stream.updater.first_start import check_first_start
 from testbed.java_broker import free_ports
@@ -113,6 +115,8 @@ def test_times_at_which_to_start() -> None:
     for wrong in ("end", "", "2026-01-31T12:00:00", "2026-02-31T12:00:00Z"):
         with pytest.raises(ValueError, match=r'--start-at is .*; right is "beginning", or a time with its zone'):
             parse_start(wrong)
+    with pytest.raises(ValueError, match="which is still to come; nothing that the topic has would be read"):
+        parse_start("2999-01-01T00:00:00Z")
 
 
 def test_a_new_topic_needs_a_word_where_the_store_is_of_another(world: World) -> None:
@@ -132,17 +136,30 @@ def test_a_new_topic_needs_a_word_where_the_store_is_of_another(world: World) ->
         check_first_start(world.cluster, world.store, world.settings.model_copy(update={"topic": "moved"}))
 
 
-def test_a_store_that_lost_its_users_is_said(world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    world.publish(world.clicks("anna", 1, 2))
+def test_nothing_is_applied_over_what_a_deleted_store_lacks(world: World, tmp_path: Path) -> None:
+    """Until the topic is read from its start again, or somebody says that it is meant."""
+    world.publish([*world.clicks("anna", 1, 2), Event("ben", world.items[3], START_MS, "impression")])
     updater = world.updater()
     work(updater, lambda: updater.counts["applied"] == 2)
     updater.close()
-    caplog.clear()
-    check_first_start(world.cluster, world.store, world.settings)
-    with LmdbStore(tmp_path / "another") as empty:
-        check_first_start(world.cluster, empty, world.settings)
-    [said] = [one.getMessage() for one in caplog.records if one.name == "stream.updater.first_start"]
-    assert f"the store has no users, and group {world.settings.group} has committed" in said
+    world.updater().close()  # a store that updaters have begun with is no question
+    lost = f"is new and has no users, and group {world.settings.group} has committed that it is past events"
+    with LmdbStore(tmp_path / "deleted") as store:
+        with pytest.raises(ValueError, match=lost):
+            world.updater(store)
+        begin(store.folder, world.settings.topic, world.settings.group)  # `stream owner --take`
+        world.publish(world.clicks("anna", 4, first=3))
+        updater = world.updater(store)
+        work(updater, lambda: updater.counts["applied"] == 1)
+        updater.close()
+    with LmdbStore(tmp_path / "again") as store, closing(world.cluster.consumer(world.settings.group)) as consumer:
+        consumer.assign(world.partitions())
+        consumer.commit({one: OffsetAndMetadata(0, "", -1) for one in world.partitions()})
+        updater = world.updater(store)
+        work(updater, lambda: updater.counts["applied"] == 3)
+        [anna] = store.get_many(["anna"])
+        assert anna is not None
+        assert anna.history.item_ids == tuple(world.items[item] for item in (1, 2, 4))
 
 
 def test_starting_at_a_time(world: World) -> None:

@@ -82,7 +82,9 @@ def test_set_aside_they_begin_anew_and_come_back(store_shell: Shell, tmp_path: P
     file = tmp_path / "aside.jsonl"
     status, said = store_shell("repair", "anna", "ben", "--set-aside", str(file))
     assert status == 0
-    assert said.startswith(f"1 user set aside in {file}; they start anew with their next event; `mindstream stream dlq")
+    done, other = said.splitlines()
+    assert done.startswith(f"1 user set aside in {file}; they start anew with their next event; `mindstream stream dlq")
+    assert other == "ben  can be read, and is left as it is"
     assert store_shell("repair", "--set-aside", str(file))[1].startswith("1 user set aside")
     assert [json.loads(line)["user_id"] for line in file.read_text().splitlines()] == ["anna", "cleo"]
     assert store_shell("repair") == (0, f"{ALL_WELL}\n")
@@ -122,7 +124,15 @@ def test_more_than_a_page_is_deleted(store_shell: Shell) -> None:
     with open_store(store_shell.settings) as store:
         for user_id in users:
             spoil(store, user_id)
-    assert store_shell("repair", "--delete")[1].startswith(f"{PAGE + 7} users deleted; they start anew")
+    status, said = store_shell("repair", "--delete")
+    assert (status, "nobody can be asked here" in said) == (2, True)
+    assert sum(line.startswith("user-") for line in said.splitlines()) == len(users)
+    with open_store(store_shell.settings) as store:
+        assert len(store.unreadable([*users, "anna", "cleo"])) == PAGE + 7
+    *named, done, other = store_shell("repair", *users, "anna", "cleo", "nobody", "--delete", "--yes")[1].splitlines()
+    assert len(named) == PAGE + 8  # and how many they are
+    assert done.startswith(f"{PAGE + 7} users deleted; they start anew")
+    assert other == "nobody  is not stored, and is left as it is"
     with open_store(store_shell.settings) as store:
         assert list(store.users()) == ["ben"]
 

@@ -312,8 +312,10 @@ def test_the_command_says_whose_it_is_and_takes_it(real_redis: RealRedis, shell:
             store.get_many(["user-7"])
     shell.set(redis=SecretStr(""))
     status, said = shell("owner")
-    assert (status, "the store is LMDB in" in said) == (0, True)
-    assert "belongs to that home; --take is for a store in Redis" in shell.fails("owner", "--take", "--yes")
+    assert (status, "the store is LMDB in" in said, "no updater has begun with it yet" in said) == (0, True, True)
+    assert "nobody can be asked here; --yes says that it is meant" in shell("owner", "--take")[1]
+    assert "updaters may begin with it now" in shell("owner", "--take", "--yes")[1]
+    assert "there is nothing to take" in shell("owner", "--take")[1]
 
 
 def test_a_node_that_was_emptied_while_nobody_wrote_is_noticed_by_the_next_claim(
