@@ -49,19 +49,19 @@ class Repeats(logging.Filter):
         """Tell whether a line is let through; those of other libraries are."""
         if not super().filter(record):
             return True
-        error = record.exc_info[1] if record.exc_info else None
-        is_away = AWAY.search(f"{record.getMessage()} {_words_of(error)}") is not None
+        error, message = record.exc_info[1] if record.exc_info else None, record.getMessage()
+        is_away = AWAY.search(f"{message} {_words_of(error)}") is not None
         with self.lock:
             left_out = self._left_out("away" if is_away else (record.name, record.msg))
         if left_out is None:
             return False
-        said = record.getMessage()
+        said = message
         if error is not None and (is_away or isinstance(error, OSError)):  # a traceback of sockets
             record.exc_info = record.exc_text = None
             said += f" ({_words_of(error)})"
         if left_out:
             said += f" ({left_out} lines like this one were left out)"
-        if said != record.getMessage():
+        if said != message:
             record.msg, record.args = said, ()
         return True
 

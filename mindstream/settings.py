@@ -480,12 +480,12 @@ def _refuse_in_vain(found: Settings) -> None:
     Someone believes that users are in Redis, or that Kafka asks for a password.
     """
     for name, field in Settings.model_fields.items():
+        value = getattr(found, name)
+        given = value.get_secret_value() if isinstance(value, SecretStr) else value
+        if not given or value == field.default:
+            continue
         for beginning, (needed, instead) in _USELESS_WITHOUT.items():
-            value = getattr(found, name)
-            given = value.get_secret_value() if isinstance(value, SecretStr) else value
-            if not name.startswith(beginning) or not given or value == field.default:
-                continue
-            if getattr(found, needed) == Settings.model_fields[needed].default:
+            if name.startswith(beginning) and getattr(found, needed) == Settings.model_fields[needed].default:
                 raise ValueError(
                     f"{_variable_of(name)} is set, but {_variable_of(needed)} is not, so it has no effect and "
                     f"{instead}; set {_variable_of(needed)} too, or unset {_variable_of(name)}"
@@ -533,7 +533,7 @@ def _rule_of(counted: list[str], ignored: list[str]) -> str:
 def _sentence(wrong: dict[str, Any]) -> str:
     """Say what is wrong with a variable, and its value unless that is a secret."""
     name = str(wrong["loc"][0])
-    variable = f"MINDSTREAM_{name.upper()}" if name in Settings.model_fields else name
+    variable = _variable_of(name) if name in Settings.model_fields else name
     given = "not right (its value is a secret)" if _is_secret(name) else repr(wrong["input"])
     return f"{variable} is {given}: {wrong['msg'].removeprefix('Value error, ')}"
 

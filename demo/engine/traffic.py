@@ -41,7 +41,7 @@ class Traffic:
     def run(self) -> None:
         """Publish, ten times a second, as many events as fit the time that has passed.
 
-        A busy machine wakes it late.
+        A busy machine wakes it late. At rate 0 nothing comes any more, also of what was owed.
         """
         events, owed, before = self._again_and_again(), 0.0, time.monotonic()
         while not self.stopping.wait(TICK_S):
@@ -49,6 +49,8 @@ class Traffic:
             owed += min(self.rate, MOST_PER_SECOND) * min(now - before, MOST_AT_ONCE_S)
             before = now
             for event in islice(events, int(owed)):
+                if not self.rate:
+                    break
                 self.send(event)
             owed %= 1
 

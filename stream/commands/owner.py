@@ -64,7 +64,7 @@ def _show_home(configured: Settings, take: bool, yes: bool) -> None:
         print(f"--take means:\n  updaters of group {configured.group!r} go on without the users who are not there")
         confirm(yes)
         state.mkdir(parents=True, exist_ok=True)
-        begin(state, configured.topic, configured.group)
+        begin(state)
         print("updaters may begin with it now")
 
 

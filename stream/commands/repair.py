@@ -86,7 +86,7 @@ def _progress(users: Iterable[str]) -> Iterator[Iterable[str]]:
 
 
 def _confirmed(found: Iterable[Unreadable], yes: bool) -> list[Unreadable]:
-    """Return the users of whom what is stored is to be deleted, once somebody has confirmed it."""
+    """Return the users to delete, once somebody has confirmed that it is meant."""
     found = list(found)
     for one in found:
         print(printable(f"{one.user_id}  {one.reason}"))
@@ -117,7 +117,10 @@ def _list(found: Iterable[Unreadable]) -> None:
 
 
 def _remove(store: Store, found: Iterable[Unreadable], file: Path | None) -> set[str]:
-    """Remove what is stored of the users, and return who they are; a file, if any, has it before."""
+    """Remove what is stored of the users, and return who they are.
+
+    A file, if any, has it before.
+    """
     count, users = 0, set()
     for user, is_removed in remove(store, found, file):
         count += is_removed

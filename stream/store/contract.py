@@ -10,10 +10,13 @@ from stream.events.position import Position
 from stream.store.state import UserState
 from stream.store.unreadable import Unreadable, UnreadableUsersError
 
-__all__ = ["LONGEST_KEY", "Claimant", "Store", "key_of", "read_readable", "user_ids_among"]
+__all__ = ["ACCEPT", "LONGEST_KEY", "REPLAY", "Claimant", "Store", "key_of", "read_readable", "user_ids_among"]
 
 log = logging.getLogger(__name__)
 
+# What to do about a store that lacks what is committed.
+REPLAY = "stop the updaters, `mindstream stream offsets set all earliest`, and start them again"
+ACCEPT = "`mindstream stream owner --take`"
 LONGEST_KEY = 511  # bytes; LMDB refuses to look for a longer one, or for an empty one
 
 

@@ -1,16 +1,13 @@
 """A file beside an LMDB store that tells one which updaters have begun from one that is new, or was emptied."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
-from stream.store.contract import Claimant
+from stream.store.contract import ACCEPT, REPLAY, Claimant
 
 __all__ = ["begin", "claim", "has_begun"]
 
-NAME = "begun.json"
-REPLAY = "stop the updaters, `mindstream stream offsets set all earliest`, and start them again"
-ACCEPT = "`mindstream stream owner --take`"
+NAME = "begun"
 
 
 def claim(folder: Path, who: Claimant, is_empty: Callable[[], bool]) -> None:
@@ -30,7 +27,7 @@ def claim(folder: Path, who: Claimant, is_empty: Callable[[], bool]) -> None:
             f"events that topic {who.topic} still has, which would not be applied again: a store was deleted, or "
             f"MINDSTREAM_HOME is another than before. To have them applied, {REPLAY}; to go on without them, {ACCEPT}"
         )
-    begin(folder, who.topic, who.group)
+    begin(folder)
 
 
 def has_begun(folder: Path) -> bool:
@@ -38,6 +35,6 @@ def has_begun(folder: Path) -> bool:
     return (folder / NAME).exists()
 
 
-def begin(folder: Path, topic: str, group: str) -> None:
-    """Note that updaters have begun with a store, with the topic and group of the first."""
-    (folder / NAME).write_text(json.dumps({"topic": topic, "group": group}) + "\n", encoding="utf-8")
+def begin(folder: Path) -> None:
+    """Note that updaters have begun with a store."""
+    (folder / NAME).touch()

@@ -293,7 +293,7 @@ class LmdbStore:
         return f"its disk has {shutil.disk_usage(self.folder).free / 1e6:,.1f} MB free"
 
     def claim(self, who: Claimant) -> None:
-        """Make sure that nothing is lacking that is committed, see `Store`; whose it is, says the home."""
+        """Make sure that nothing is lacking that is committed, see `Store`."""
         claim(self.folder, who, lambda: next(self.users(), None) is None)
 
     def marks(self) -> str:

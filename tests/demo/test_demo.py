@@ -384,24 +384,21 @@ def test_traffic_plays_the_log_again_and_again_as_if_it_were_now(traffic: Traffi
     assert [event.profile for event in events[:3]] == [{"region": "north"}, None, None]
 
 
-@pytest.mark.parametrize(("rate", "a_second"), [(100, 100), (1_000_000, MOST_PER_SECOND)])
-def test_traffic_keeps_its_rate_pauses_and_stops(traffic: Traffic, rate: int, a_second: int) -> None:
-    time.sleep(0.2)
-    assert traffic.published == 0
-    start = time.monotonic()
+def run_by_a_clock(traffic: Traffic, monkeypatch: pytest.MonkeyPatch, wakes_s: float) -> None:
+    """Let it wake five times, each time so many seconds after the last."""
+    traffic.stop()  # its own thread
+    clock = iter([number * wakes_s for number in range(6)])
+    monkeypatch.setattr(demo.engine.traffic, "time", SimpleNamespace(monotonic=lambda: next(clock), time=time.time))
+    wakes = iter([False] * 5 + [True])
+    monkeypatch.setattr(traffic, "stopping", SimpleNamespace(wait=lambda _: next(wakes), set=lambda: None))
+    traffic.run()
+
+
+@pytest.mark.parametrize(("rate", "published"), [(0, 0), (100, 50), (1_000_000, MOST_PER_SECOND // 2)])
+def test_traffic_keeps_its_rate(traffic: Traffic, monkeypatch: pytest.MonkeyPatch, rate: int, published: int) -> None:
     traffic.rate = rate
-    time.sleep(0.8)
-    traffic.rate = 0
-    elapsed = time.monotonic() - start
-    time.sleep(0.2)
-    published = traffic.published
-    # A tick more than fits.
-    assert 0.3 * elapsed * a_second < published <= (elapsed + 0.2) * a_second
-    time.sleep(0.3)
-    assert traffic.published == published == len(sent(traffic))
-    traffic.rate = rate
-    traffic.stop()
-    assert not traffic.thread.is_alive()
+    run_by_a_clock(traffic, monkeypatch, 0.1)
+    assert traffic.published == len(sent(traffic)) == pytest.approx(published, abs=1)
 
 
 @pytest.mark.parametrize(
@@ -411,14 +408,27 @@ def test_traffic_keeps_its_rate_pauses_and_stops(traffic: Traffic, rate: int, a_
 def test_traffic_keeps_its_rate_where_it_wakes_late(
     traffic: Traffic, monkeypatch: pytest.MonkeyPatch, late_s: float, published: int
 ) -> None:
-    traffic.stop()  # its own thread; here it runs by another clock
-    clock = iter([number * late_s for number in range(6)])
-    monkeypatch.setattr(demo.engine.traffic, "time", SimpleNamespace(monotonic=lambda: next(clock), time=time.time))
-    wakes = iter([False] * 5 + [True])
-    monkeypatch.setattr(traffic, "stopping", SimpleNamespace(wait=lambda _: next(wakes), set=lambda: None))
     traffic.rate = 100
-    traffic.run()
+    run_by_a_clock(traffic, monkeypatch, late_s)
     assert traffic.published == pytest.approx(published, abs=1)
+
+
+def test_traffic_pauses_in_the_midst_of_what_is_owed(traffic: Traffic, monkeypatch: pytest.MonkeyPatch) -> None:
+    def send_three(event: Event) -> None:
+        sent(traffic).append(event)
+        traffic.rate = 100 if len(sent(traffic)) < 3 else 0
+
+    monkeypatch.setattr(traffic.producer, "send", send_three)
+    traffic.rate = 100
+    run_by_a_clock(traffic, monkeypatch, 1.0)
+    assert traffic.published == len(sent(traffic)) == 3
+
+
+def test_traffic_stops(traffic: Traffic) -> None:
+    traffic.rate = 100
+    wait_until(lambda: traffic.published > 0)
+    traffic.stop()
+    assert not traffic.thread.is_alive()
 
 
 def test_traffic_leaves_users_out() -> None:

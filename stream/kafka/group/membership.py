@@ -37,13 +37,15 @@ class Membership:
 
     Attributes
     ----------
-    joined : when the group was last settled, or joined anew (seconds, monotonic).
+    joined : when the group was last settled (seconds, monotonic).
+    said : whether it is said that the group takes long.
     sure : when the broker last took us for a member (seconds, monotonic).
     """
 
     def __init__(self, consumer: KafkaConsumer, commits: Commits, listener: Rebalances, settings: Settings) -> None:
         self.consumer, self.commits, self.listener, self.settings = consumer, commits, listener, settings
         self.joined = self.sure = time.monotonic()
+        self.said = False
         logging.getLogger("kafka.coordinator").addFilter(CHANGING)  # once, however often it is added
 
     def join(self) -> None:
@@ -55,15 +57,22 @@ class Membership:
         return bool(self.consumer.group_metadata().state != MemberState.STABLE)
 
     def check(self) -> None:
-        """Join again if that takes too long.
+        """Go on with a join that has not ended, and say so where the group takes long.
 
-        kafka-python (3.0.12) may forget a join that a poll did not wait for, and then reads nothing any more.
+        kafka-python (3.0.12) forgets a join that a poll did not wait for, if new partitions or a new subscription were
+        the reason for it, and then reads nothing any more. Nobody leaves the group meanwhile: a broker answers one
+        request after the other, so leaving would wait until the join has ended, and all others with it.
         """
         if not self.is_joining():
-            self.joined = time.monotonic()
-        elif time.monotonic() - self.joined > JOINED_WITHIN_S:
-            log.warning("group %s was not joined within %.0f s; trying again", self.settings.group, JOINED_WITHIN_S)
-            self.join_again()
+            self.joined, self.said = time.monotonic(), False
+            return
+        self.consumer._coordinator.request_rejoin()
+        if not self.said and time.monotonic() - self.joined > JOINED_WITHIN_S:
+            log.warning(
+                "group %s was not joined within %.0f s; waiting for its other members",
+                *(self.settings.group, JOINED_WITHIN_S),
+            )
+            self.said = True
 
     def join_changed(self) -> None:
         """Join a group again that was changing while we joined.
@@ -78,7 +87,6 @@ class Membership:
 
         What is not committed by then is read again by whoever gets the partition.
         """
-        self.joined = time.monotonic()
         self.commits.try_finish()
         self.listener.tell(self.consumer.assignment())  # kafka-python does not
         self.consumer.unsubscribe()

@@ -95,7 +95,7 @@ class ProgressWatch:
             self.consumer.read_around(partition, f"it has sent nothing for {STUCK_S:.0f} s")
         if stuck:
             self.metrics.stuck(len(stuck))
-        if set(stuck) - set(damaged):
+        if set(stuck) - set(damaged) and not self.membership.is_joining():  # leaving would wait for that
             log.error("%s has events and did not move for %.0f s; joining again", partition_names(stuck), STUCK_S)
             self.membership.join_again()
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 
-from stream.store.contract import Claimant
+from stream.store.contract import ACCEPT, REPLAY, Claimant
 from stream.store.redis.command import Command, Foreign
 from stream.store.redis.link import RedisLink
 from stream.store.redis.marks import marks_in
@@ -17,8 +17,6 @@ __all__ = ["Owner", "StoreOwner"]
 log = logging.getLogger(__name__)
 
 FORMAT = "1"
-ACCEPT = "`mindstream stream owner --take`"
-REPLAY = "stop the updaters, `mindstream stream offsets set all earliest`, and start them again"
 
 # ARGV: why something was lost or empty, then name and value of each field in turn. The entry is made where there is
 # none; of what was lost the first reason stays, and nothing is said of another shop's store.
@@ -106,7 +104,7 @@ class StoreOwner:
         ValueError
             If another program has written the key, or a later version of this one.
         """
-        reply = self.link.ask_unguarded(self.question(), "read")
+        [reply] = self.link.ask_unguarded([self.question()], "read")
         if isinstance(reply, Foreign):
             raise ValueError(self.foreign())
         found = Owner.of(reply)
@@ -168,7 +166,7 @@ class StoreOwner:
         """
         noted = [one for one in marks_in(notes, self.prefix) if one.at_s * 1000 > int(found.taken_ms or 0)]
         latest = {one.key: one for one in sorted(noted, key=lambda one: one.number)}
-        replies = [self.link.ask_unguarded(Command(key, ("GET", key)), "read") for key in latest]
+        replies = self.link.ask_unguarded([Command(key, ("GET", key)) for key in latest], "read")
         is_here = any(isinstance(reply, bytes) for reply in replies)
         return any(
             not isinstance(reply, bytes) or int(reply) < one.number
@@ -236,11 +234,11 @@ class StoreOwner:
     def _make(self, owner: Owner, lost: str) -> None:
         """Write an entry where there is none, and say of one that is there what was lost."""
         words: tuple[str | bytes | int, ...] = ("EVAL", MAKE, 1, self.key, lost, *owner.words())
-        self.link.ask_unguarded(Command(self.key, words), "written")
+        self.link.ask_unguarded([Command(self.key, words)], "written")
 
     def _write(self, command: str, *words: str) -> None:
         """Change fields of the entry."""
-        self.link.ask_unguarded(Command(self.key, (command, self.key, *words)), "written")
+        self.link.ask_unguarded([Command(self.key, (command, self.key, *words))], "written")
 
 
 def _now_ms() -> str:

@@ -147,7 +147,7 @@ def test_nothing_is_applied_over_what_a_deleted_store_lacks(world: World, tmp_pa
     with LmdbStore(tmp_path / "deleted") as store:
         with pytest.raises(ValueError, match=lost):
             world.updater(store)
-        begin(store.folder, world.settings.topic, world.settings.group)  # `stream owner --take`
+        begin(store.folder)  # `stream owner --take`
         world.publish(world.clicks("anna", 4, first=3))
         updater = world.updater(store)
         work(updater, lambda: updater.counts["applied"] == 1)

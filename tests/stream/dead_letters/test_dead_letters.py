@@ -22,6 +22,8 @@ from testbed.bad_records import BAD_RECORDS, GOOD
 from tests.support.stream_shell import KafkaShell, Shell
 from tests.support.updater_world import START_MS, World, work
 
+SEE = "`dlq list` says what is wrong with each; `dlq list --json` gives lines to mend, for FILE\n"
+
 
 def bury(world: World, *records: tuple[bytes | None, bytes | None]) -> list[str]:
     """Have an updater make dead letters of these records (key, value); their positions on the topic."""
@@ -144,7 +146,7 @@ def test_on_the_embedded_broker(shell: Shell) -> None:
         producer.close()
         _, said = shell("dlq", "list")
         assert all(f"behaviour-events[1]@{offset}  unknown  " in said for offset in (7, 8))
-        assert shell("dlq", "redrive")[1] == "sent 1 event to behaviour-events; 1 dead letter still wrong\n"
+        assert shell("dlq", "redrive")[1] == f"sent 1 event to behaviour-events; 1 dead letter still wrong\n{SEE}"
 
 
 def test_what_was_mended_is_applied_once(world: World, kafka: KafkaShell, tmp_path: Path) -> None:
@@ -184,7 +186,7 @@ def test_what_is_an_event_by_now_is_sent(world: World, kafka: KafkaShell) -> Non
     put(world, f"{world.topic}[0]@4", b"ben", event())
     put(world, "another-topic[0]@5", b"anna", event(item="jug"))
     for times in (1, 2):
-        assert kafka("dlq", "redrive") == (0, f"sent 2 events to {world.topic}; 3 dead letters still wrong\n")
+        assert kafka("dlq", "redrive") == (0, f"sent 2 events to {world.topic}; 3 dead letters still wrong\n{SEE}")
         read_all(world, 2 * times)
         assert world.state("anna").history.event_ids == (f"{world.topic}[0]@1", f"{world.topic}[0]@2")
         assert world.state("anna").history.item_ids == ("mug", "bowl")
@@ -212,7 +214,7 @@ def test_records_that_are_read_again_leave_copies(world: World, kafka: KafkaShel
     mended = as_lines(first | {"key": "ben"}, copy | {"key": "ben"}, first | {"key": "ben", "source_ms": START_MS})
     assert kafka("dlq", "redrive", "-", stdin=mended)[0] == 0
     assert kafka.stdout == f"sent 2 events to {world.topic}; 0 dead letters still wrong\n"  # another life's is another
-    assert kafka("dlq", "redrive")[1] == f"sent 0 events to {world.topic}; 2 dead letters still wrong\n"
+    assert kafka("dlq", "redrive")[1] == f"sent 0 events to {world.topic}; 2 dead letters still wrong\n{SEE}"
 
 
 def test_lines_that_cannot_be_sent(world: World, kafka: KafkaShell) -> None:
@@ -300,7 +302,7 @@ def test_what_strangers_put_there_is_listed(world: World, kafka: KafkaShell) -> 
     first, second, counts = said.splitlines()
     assert (first, second) == (f"{world.topic}.dlq[0]@0  unknown  ", f"{world.topic}.dlq[0]@1  \\xff  ")
     assert counts == "2 dead letters: 1 unknown, 1 \\xff"
-    assert kafka("dlq", "redrive") == (0, f"sent 0 events to {world.topic}; 2 dead letters still wrong\n")
+    assert kafka("dlq", "redrive") == (0, f"sent 0 events to {world.topic}; 2 dead letters still wrong\n{SEE}")
 
 
 def test_letters_of_many_partitions_and_batches(world: World, kafka: KafkaShell) -> None:

@@ -713,10 +713,34 @@ def test_a_join_that_is_forgotten_is_made_again(world: World, monkeypatch: pytes
         admin.create_partitions({world.topic: PARTITIONS + 2})
     updater.reader.consumer.topics()  # so that it knows of them at once, and not in some seconds
     monkeypatch.setattr("stream.updater.updater.POLL_MS", 1)
-    monkeypatch.setattr("stream.kafka.group.membership.JOINED_WITHIN_S", 1.0)
     work(updater, lambda: len(updater.reader.partitions()) == PARTITIONS + 2, "it has all partitions")
     world.publish(click for number in range(20) for click in world.clicks(f"user-{number}", number))
     apply_all(updater, 20)
+
+
+def test_who_joins_stays_in_the_group_while_another_is_slow(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Leaving waits behind the join that a broker holds back until all have come: that was 30 s, again and again."""
+    monkeypatch.setattr("stream.kafka.group.membership.JOINED_WITHIN_S", 0.5)
+    slow, second = world.updater(), world.updater()
+    work(slow, slow.reader.ready.is_set)
+
+    def member_id() -> str:
+        return str(second.reader.consumer.group_metadata().member_id)
+
+    work(second, lambda: bool(member_id()))
+    before = member_id()
+    work(second, lambda: "waiting for its other members" in caplog.text)
+    second.step()
+
+    def both() -> bool:
+        slow.step()
+        second.step()
+        return len(slow.reader.partitions()) == len(second.reader.partitions()) == PARTITIONS / 2
+
+    wait_until(both, "they share the partitions")
+    assert member_id() == before
 
 
 def test_two_updaters_share_the_work(world: World) -> None:
