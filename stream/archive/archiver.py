@@ -9,8 +9,8 @@ cut does not begin where the archive ends and is not taken.
 import logging
 import threading
 import time
-from collections.abc import Collection, Mapping
-from contextlib import ExitStack
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 from kafka import TopicPartition
@@ -20,14 +20,16 @@ from mindstream.settings import Settings
 from stream.archive.archive import Archive
 from stream.archive.columns import Row
 from stream.archive.cutting import Cut, Part
-from stream.archive.decoding import Decoder
 from stream.archive.goal import Goal
 from stream.archive.metrics import ArchiveMetrics
 from stream.archive.reader import ArchiveReader
 from stream.archive.state import Erasure, Log
 from stream.archive.upkeep import Upkeep, now_ms
+from stream.events.decoders import RecordDecoder
 from stream.events.event import BadEventError, Event, Forget
+from stream.events.mapped.event_ids import RecordIds
 from stream.events.published import published_ms
+from stream.kafka.batch import RecordBatch
 from stream.kafka.cluster import Cluster
 from stream.kafka.fetch.unreadable_record import UnreadableRecord, last_offset_of
 from stream.kafka.group.reader import POLL_MS
@@ -62,6 +64,7 @@ class Archiver:
     ----------
     parts : what was read and is not archived yet, of each partition that is read where the archive ends.
     trouble : why reading is paused, None where it is not.
+    held : a record that could not be decoded yet, for want of its schema.
 
     Raises
     ------
@@ -73,7 +76,7 @@ class Archiver:
         self,
         cluster: Cluster,
         archive: Archive,
-        decoder: Decoder,
+        decoder: RecordDecoder,
         settings: Settings,
         pace: Pace,
         metrics: ArchiveMetrics,
@@ -86,6 +89,8 @@ class Archiver:
         self.lasts: dict[Log, ConsumerRecord] = {}
         self.since = 0.0  # when the first of them was read
         self.trouble: str | None = None
+        self.held: ConsumerRecord | None = None
+        self.record_ids: dict[str, RecordIds] = {}
         self.upkeep = Upkeep(archive, metrics)
         self.closing = ExitStack()
         members = settings.model_copy(update={"group": settings.archive_group})
@@ -136,8 +141,15 @@ class Archiver:
         known = {log[1] for log in self.parts if log[0] == self.reader.life.id}
         self._begin([one for one in self.reader.partitions() if one.partition not in known])
         for record in records:
-            if record.partition in known:
+            if record.partition not in known:
+                continue
+            try:
                 self._keep(record)
+            except OSError as error:  # its schema cannot be had now
+                self.held = record
+                known.discard(record.partition)
+                self.reader.rewind(RecordBatch([record]))
+                self._pause(error)
 
     def _begin(self, partitions: Collection[TopicPartition]) -> None:
         """Read partitions from where the archive ends.
@@ -158,24 +170,44 @@ class Archiver:
         One that cannot be read is counted; the updaters make its dead letter.
         """
         place = self.reader.life.id, record.partition
-        part = self.parts[place]
-        if not part.passed(record.offset, last_offset_of(record)):
+        part, last = self.parts[place], last_offset_of(record)
+        if not part.is_new(record.offset):
             self.metrics.rows("read_again", 1)
             return
+        found: Sequence[Event | Forget] = ()
+        try:
+            found = self._events_of(record)
+        except BadEventError as error:
+            self.metrics.unreadable(error.reason, last - record.offset + 1)
         if not self.lasts:
             self.since = time.monotonic()
         self.lasts[place] = record
-        if isinstance(record, UnreadableRecord):
-            self.metrics.unreadable("record", last_offset_of(record) - record.offset + 1)
-            return
-        published = published_ms(record)
-        try:
-            found = self.decoder.decode(record.value, record.key, published)
-        except BadEventError as error:
-            self.metrics.unreadable(error.reason, 1)
-            return
+        part.passed(record.offset, last)
         for number, one in enumerate(found):
-            _add(part, place, record.offset, number, one, published)
+            _add(part, place, record.offset, number, one, published_ms(record))
+
+    def _events_of(self, record: ConsumerRecord) -> Sequence[Event | Forget]:
+        """Decode a record.
+
+        Raises
+        ------
+        BadEventError
+            If it cannot be read.
+        OSError
+            If its schema cannot be had now.
+        """
+        if isinstance(record, UnreadableRecord):
+            raise BadEventError("record", record.error)
+        return self.decoder.decode(record.value, record.key, published_ms(record), self._id_of(record))
+
+    def _id_of(self, record: ConsumerRecord) -> str | None:
+        """Return what a record's events without an id are known by, where they need one."""
+        if not self.decoder.needs_record_ids:
+            return None
+        life = self.reader.life.id
+        if life not in self.record_ids:
+            self.record_ids[life] = RecordIds(life)
+        return self.record_ids[life].of(record)
 
     def holds(self) -> bool:
         """Tell whether something was read that is not archived yet."""
@@ -195,6 +227,8 @@ class Archiver:
         for place in leaving:
             del self.parts[place]
             self.lasts.pop(place, None)
+        if self.held is not None and self.held.partition in numbers:
+            self.held = None
 
     def _is_cut_due(self) -> bool:
         if not self.holds():
@@ -203,18 +237,26 @@ class Archiver:
         return events >= self.pace.events or time.monotonic() - self.since >= self.pace.every_s
 
     def _try_to_cut(self) -> None:
-        """Make a cut; where it cannot be written, reading is paused until it can."""
+        """Make a cut; where that, or the record that is held, cannot be done yet, reading is paused until it can."""
         try:
             self.cut()
+            if self.held is not None:
+                with suppress(BadEventError):  # it is counted when it is read again
+                    self._events_of(self.held)
         except OSError as error:
-            if str(error) != self.trouble:
-                log.error("reading is paused: %s", error)
-            self.trouble = str(error)
+            self._pause(error)
             return
+        self.held = None
         if self.trouble:
             log.info("reading goes on")
             self.trouble = None
             self.reader.resume()
+
+    def _pause(self, error: OSError) -> None:
+        """Pause reading, and say why once."""
+        if str(error) != self.trouble:
+            log.error("reading is paused: %s", error)
+        self.trouble = str(error)
 
     def cut(self) -> None:
         """Archive what was read, then commit it.

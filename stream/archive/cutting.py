@@ -32,16 +32,17 @@ class Part:
     rows: list[Row] = field(default_factory=list)
     erasures: list[Erasure] = field(default_factory=list)
 
-    def passed(self, first: int, last: int) -> bool:
-        """Note that some offsets are read; tell whether they are new.
+    def is_new(self, offset: int) -> bool:
+        """Tell whether an offset is not read yet.
 
         What was read before comes again where somebody goes back on the partition.
         """
-        if first < max(self.next, self.base or 0):
-            return False
+        return offset >= max(self.next, self.base or 0)
+
+    def passed(self, first: int, last: int) -> None:
+        """Note that some offsets are read."""
         self.first = first if self.first is None else self.first
         self.next = last + 1
-        return True
 
 
 @dataclass(frozen=True)

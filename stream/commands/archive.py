@@ -11,11 +11,11 @@ from mindstream import settings
 from mindstream.settings import Settings
 from stream.archive.archive import Archive
 from stream.archive.archiver import Archiver, Pace
-from stream.archive.decoding import StrictDecoder
 from stream.archive.first_start import check_first_archive
 from stream.archive.metrics import ArchiveMetrics
 from stream.commands.starting.signals import stop_on_signals
 from stream.commands.starting.waiting import StoppedError, Waiting
+from stream.events.decoders import decoder_of
 from stream.kafka.cluster import BrokerAwayError, Cluster
 from stream.kafka.connect import reachable_cluster
 from stream.kafka.group.start import parse_start
@@ -62,7 +62,7 @@ def archive(
     stop, metrics, health = stop_on_signals(), ArchiveMetrics(), Health(who="archiver")
     waiting = Waiting(stop, health, wait)
     kept = Archive(folder or configured.archive, configured.topic, keep, configured.marker_days)
-    decoder = StrictDecoder(configured.event_bytes)
+    decoder = decoder_of(configured)
 
     def connected() -> Archiver:
         """Make the archiver, unless it has to be said first where it begins."""

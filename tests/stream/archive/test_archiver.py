@@ -1,10 +1,11 @@
 """Archivers on a real Kafka: what is on the topic is in the archive once, whoever reads it."""
 
+import json
 import os
 import signal
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -15,10 +16,10 @@ from mindstream.settings import Settings
 from model_export.readers import read_log
 from stream.archive.archive import Archive
 from stream.archive.archiver import Archiver, Pace
-from stream.archive.decoding import StrictDecoder
 from stream.archive.first_start import check_first_archive
 from stream.archive.metrics import ArchiveMetrics
-from stream.events.event import Event, encode
+from stream.events.decoders import StrictDecoder, decoder_of
+from stream.events.event import Event, Forget, encode
 from stream.events.producer import EventProducer
 from stream.kafka.cluster import Cluster
 from stream.kafka.embedded_broker import EmbeddedBroker
@@ -43,7 +44,7 @@ class Shop:
     def archiver(self, pace: Pace = NEVER) -> Archiver:
         """A new archiver; closed with the shop."""
         archive = Archive(self.folder, self.topic)
-        cluster, decoder = Cluster(self.kafka.bootstrap_servers), StrictDecoder(100_000)
+        cluster, decoder = Cluster(self.kafka.bootstrap_servers), decoder_of(self.settings)
         made = Archiver(cluster, archive, decoder, self.settings, pace, ArchiveMetrics(), Health(who="archiver"))
         self.closing.callback(made.close)
         return made
@@ -166,6 +167,62 @@ def test_where_nothing_can_be_written_reading_pauses_and_goes_on(shop: Shop, mon
     assert shop.archived() == shop.on_topic()
 
 
+class RegistryAway(StrictDecoder):
+    """A decoder whose registry is away, until it is there."""
+
+    away = True
+
+    def decode(
+        self, value: bytes | None, key: bytes | None, published_ms: int, record_id: str | None = None
+    ) -> Sequence[Event | Forget]:
+        if self.away and value and b"mug-7" in value:
+            raise OSError("the registry is away")
+        return super().decode(value, key, published_ms, record_id)
+
+
+def test_where_a_schema_cannot_be_had_reading_pauses_and_goes_on(shop: Shop) -> None:
+    archiver = shop.archiver()
+    archiver.decoder = decoder = RegistryAway()
+    shop.publish(0, 20)
+    work(archiver, lambda: archiver.trouble, "the registry is asked")
+    work(archiver, lambda: not archiver.holds(), "what was read before is archived")
+    archiver.tell_health()
+    assert "the registry is away" in str(archiver.health.unready())
+    shop.publish(20, 30)
+    for _ in range(3):
+        archiver.step(50)
+    assert sum(shop.archived().values()) < 20
+    decoder.away = False
+    work(archiver, lambda: held(archiver) + sum(shop.archived().values()) == 30, "reading goes on")
+    archiver.cut()
+    assert shop.archived() == shop.on_topic()
+
+
+def test_events_of_another_shape_are_archived_by_the_mapping(shop: Shop, tmp_path: Path) -> None:
+    """Each event of a record is a row; those without an id are known by their record."""
+    (tmp_path / "shop.toml").write_text('user = "who.id"\nitem = "lines[].sku"\ntime = "at"\n', encoding="utf-8")
+    shop.settings = shop.settings.model_copy(update={"mapping": tmp_path / "shop.toml"})
+    producer = Producer({"bootstrap.servers": shop.kafka.bootstrap_servers})
+    order: dict[str, object] = {"who": {"id": 7}, "lines": [{"sku": "mug"}, {"sku": 12}], "at": "2026-11-29T12:00:00Z"}
+    records: list[dict[str, object]] = [order, order | {"at": "2026-11-30T12:00:00Z"}, {"who": {}}]
+    for record in records:
+        producer.produce(shop.topic, json.dumps(record), partition=1)
+    producer.flush()
+    archiver = shop.archiver()
+    work(archiver, lambda: held(archiver) == 4, "both orders are read")
+    archiver.cut()
+    assert [path.parent.name for path in sorted(shop.folder.glob("day=*/*"))] == ["day=2026-11-29", "day=2026-11-30"]
+    assert sorted(shop.archived()) == [("7", 1, 0), ("7", 1, 1)]
+    assert sum(count for what, count in archiver.metrics.said.items() if what.startswith("unreadable (")) == 1
+    noon_ms, events = 1_795_953_600_000, read_log(shop.folder).events
+    assert sorted(zip(events.item_id, events.event_time_ms, strict=True)) == [
+        ("12", noon_ms),
+        ("12", noon_ms + DAY_MS),
+        ("mug", noon_ms),
+        ("mug", noon_ms + DAY_MS),
+    ]
+
+
 def test_once_ends_behind_what_a_transaction_took_back(shop: Shop) -> None:
     """One partition has events, one nothing but marks of a transaction, and two are empty."""
     producer = Producer(
@@ -195,7 +252,7 @@ def test_once_on_the_embedded_broker(tmp_path: Path) -> None:
                 producer.send(Event(USERS[number % 5], f"mug-{number}", NOON_MS))
             producer.flush()
         archive, metrics = Archive(settings.archive, "clicks"), ArchiveMetrics()
-        decoder, health = StrictDecoder(100_000), Health()
+        decoder, health = decoder_of(settings), Health()
         Archiver(broker.cluster, archive, decoder, settings, NEVER, metrics, health).run_once(threading.Event())
     assert sum(rows_in(settings.archive).values()) == 20
     assert metrics.said == {"archived": 20, "files_written": len(archive.files())}
