@@ -237,7 +237,7 @@ class Archiver:
         return events >= self.pace.events or time.monotonic() - self.since >= self.pace.every_s
 
     def _try_to_cut(self) -> None:
-        """Make a cut; where that, or the record that is held, cannot be done yet, reading is paused until it can."""
+        """Make a cut and decode what is held; where that cannot be done yet, pause until it can."""
         try:
             self.cut()
             if self.held is not None:
