@@ -198,7 +198,8 @@ class Archiver:
         """
         if isinstance(record, UnreadableRecord):
             raise BadEventError("record", record.error)
-        return self.decoder.decode(record.value, record.key, published_ms(record), self._id_of(record))
+        value = self.decoder.whole(record).value
+        return self.decoder.decode(value, record.key, published_ms(record), self._id_of(record))
 
     def _id_of(self, record: ConsumerRecord) -> str | None:
         """Return what a record's events without an id are known by, where they need one."""

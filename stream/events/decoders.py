@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import ClassVar, Protocol
 
+from kafka.consumer.fetcher import ConsumerRecord
+
 from mindstream.mapping import AS_IT_IS, load_mapping
 from mindstream.settings import Settings
 from stream.events.event import MOST_BYTES, Event, Forget, decode, user_named_in
@@ -19,6 +21,7 @@ class RecordDecoder(Protocol):
     Attributes
     ----------
     needs_record_ids : whether records of one user may lie on several partitions, so that events need an id.
+    reads_headers : whether headers may hold a part of an event, which `whole` puts into the value.
     left_out : reason -> events, or records without one, that were left out so far.
     """
 
@@ -27,6 +30,15 @@ class RecordDecoder(Protocol):
     @property
     def needs_record_ids(self) -> bool:
         """Tell whether events need ids by which their replays are known."""
+        ...
+
+    @property
+    def reads_headers(self) -> bool:
+        """Tell whether headers may hold a part of an event."""
+        ...
+
+    def whole(self, record: ConsumerRecord) -> ConsumerRecord:
+        """Return a record whose value holds the whole event."""
         ...
 
     def decode(
@@ -59,10 +71,15 @@ class StrictDecoder:
     """A decoder of events in our own form, keyed by their user."""
 
     needs_record_ids: ClassVar[bool] = False
+    reads_headers: ClassVar[bool] = False
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self.most_bytes = most_bytes
         self.left_out: Counter[str] = Counter()
+
+    def whole(self, record: ConsumerRecord) -> ConsumerRecord:
+        """Return the record as it is: its value holds the event."""
+        return record
 
     def decode(
         self, value: bytes | None, key: bytes | None, published_ms: int, record_id: str | None = None

@@ -111,6 +111,8 @@ def decode_batch(
     decoder : of the topic; None: of our own form.
     """
     decoder = decoder or StrictDecoder()
+    if decoder.reads_headers:
+        batch = RecordBatch([decoder.whole(record) for record in batch.records])
     decode, record_ids = decoder.decode, RecordIds(topic_life) if decoder.needs_record_ids else None
     pending = PendingBatch(batch, stage=Stage.STORE, record_ids=record_ids)
     for record in batch.records:

@@ -6,9 +6,11 @@ from contextlib import suppress
 from typing import ClassVar
 
 import msgspec
+from kafka.consumer.fetcher import ConsumerRecord
 
 from mindstream.mapping import Mapping
 from mindstream.parsing.trackers import ALIASES
+from stream.events.cloud_headers import in_structured_mode
 from stream.events.event import MOST_BYTES, BadEventError, Event, Forget, check_size, decode, excerpt, user_named_in
 from stream.events.mapped.any_shape import AnyShape, Envelope
 from stream.events.mapped.cells import id_of
@@ -64,8 +66,14 @@ class MappedDecoder:
         self.any_shape = AnyShape(self.plan, counts, self.left_out)
         self.one_shape = one_shape(self.plan) if reader is None else None
         self.reader = reader or JsonReader()
-        if ALIASES.get(mapping.format, mapping.format) == "snowplow":
+        tracker = ALIASES.get(mapping.format, mapping.format)
+        self.reads_headers = tracker == "cloudevents"
+        if tracker == "snowplow":
             self.reader = SnowplowReader(self.reader)
+
+    def whole(self, record: ConsumerRecord) -> ConsumerRecord:
+        """Return a record whose value holds the whole event, see `in_structured_mode`."""
+        return in_structured_mode(record) if self.reads_headers else record
 
     def decode(
         self, value: bytes | None, key: bytes | None, published_ms: int, record_id: str | None = None

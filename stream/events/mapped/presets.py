@@ -60,7 +60,7 @@ _CLOUDEVENTS = Plan(
     type=paths_of("type"),
     event_id=paths_of("source,id"),
     without_item=WITHOUT_PRODUCT,
-    notes=("CloudEvents are read in structured mode: the whole event is the record's value",),
+    notes=("CloudEvents are read in structured mode, and in binary mode where the data is JSON",),
 )
 
 

@@ -11,6 +11,7 @@ from mindstream.behaviour_rule import BehaviourRule
 from mindstream.mapping import Mapping
 from model_export.bundle.extractor import Capsules
 from stream.dead_letters.letter import from_line, read_record, to_line
+from stream.events.event import Event
 from stream.events.mapped.decoder import MappedDecoder
 from stream.events.mapped.event_ids import HEADER, RecordIds
 from stream.kafka.batch import RecordBatch
@@ -131,3 +132,24 @@ def test_a_letter_says_by_what_its_record_is_known() -> None:
     headers = dict(pending.letters[1].to_record()["headers"])
     letter = read_record(record(0, 0, None, headers=list(headers.items())))
     assert from_line(to_line(letter).encode()).record_id == RecordIds("life").at(1, 3)
+
+
+def test_a_cloud_event_in_binary_mode_is_read_with_its_headers() -> None:
+    """Its dead letter holds the whole event, so that it can be redriven; data that is no JSON is one."""
+    headers = [("ce_specversion", b"1.0"), ("ce_id", b"7"), ("ce_source", b"/shop"), ("ce_type", b"viewed")]
+    headers += [("ce_time", b"2026-01-31T12:00:00Z"), ("content-type", b"application/json")]
+    good, bad = {"userId": 42, "productId": "mug"}, {"userId": {}, "productId": "mug"}
+    decoder = MappedDecoder(Mapping(format="cloudevents"), counts=RULE.counts)
+    records = [record(0, 7, good, headers=headers), record(0, 8, bad, headers=headers)]
+    records.append(record(0, 9, 0, headers=headers)._replace(value=b"\x01\x02"))
+    pending = decode_batch(RecordBatch(records), "life", RULE, decoder)
+    [(event, position, _)] = pending.events["42"]
+    assert isinstance(event, Event)
+    assert (event.item_id, event.event_type, event.event_id, event.event_time_ms) == ("mug", "viewed", "/shop/7", AT)
+    assert position.offset == 7
+    assert [letter.record.offset for letter in pending.letters] == [8, 9]
+    whole = json.loads(pending.letters[0].record.value)
+    assert whole == {"specversion": "1.0", "id": "7", "source": "/shop", "type": "viewed"} | {
+        "time": "2026-01-31T12:00:00Z",
+        "data": bad,
+    }
