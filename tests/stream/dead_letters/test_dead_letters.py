@@ -376,7 +376,7 @@ def test_records_of_another_shape_are_redriven_once_a_mapping_says_what_they_are
     world.settings = world.settings.model_copy(update={"mapping": mapping})
     for times in (1, 2):
         _, said = kafka("dlq", "redrive")
-        assert said == f"sent 2 events to {world.topic}; 1 dead letter still wrong\n"
+        assert said.startswith(f"sent 2 events to {world.topic}; 1 dead letter still wrong\n")
         read_all(world, 3 + 2 * times)
         for user in ("42", "g-1"):
             assert world.history(user) == [3, 5]
