@@ -9,11 +9,11 @@ import typer
 
 from mindstream import settings
 from mindstream.settings import Settings
+from mindstream.signals import stop_on_signals
 from stream.archive.archive import Archive
 from stream.archive.archiver import Archiver, Pace
 from stream.archive.first_start import check_first_archive
 from stream.archive.metrics import ArchiveMetrics
-from stream.commands.starting.signals import stop_on_signals
 from stream.commands.starting.waiting import StoppedError, Waiting
 from stream.events.decoders import decoder_of
 from stream.kafka.cluster import BrokerAwayError, Cluster
