@@ -25,7 +25,7 @@ from testbed.real_kafka import RealKafka
 
 __all__ = ["figures_of", "main"]
 
-EVENTS_A_USER = 5  # of the simulated shop in its last days, about; 50 in all
+EVENTS_A_USER = 10  # that are published, about, of a user of the simulated shop; 50 in all
 
 
 def main(
@@ -33,7 +33,7 @@ def main(
     data: Annotated[str | None, typer.Option(help="Interaction log with times, instead of the simulated shop.")] = None,
     steps: Annotated[int | None, typer.Option(help="Most steps of each training.", min=1, show_default="all")] = None,
 ) -> None:
-    """Count what is lost or doubled between the topic and the new model, and judge it on the next day.
+    """Count what is lost or doubled up to the new model, and judge it on the next day.
 
     Where something is, or the updater still serves the old model, the status is 1.
     """

@@ -35,13 +35,16 @@ def archived_events(folder: Path) -> Counter[Told]:
 
 
 def archive_faults(published: Counter[Told], folder: Path) -> dict[str, int]:
-    """Count the events that an archive lacks, and those that it has too often, or that nobody has published."""
+    """Count the events that an archive lacks, and those that it has too often.
+
+    Too often is also what nobody has published.
+    """
     found = archived_events(folder)
     return {"lost": (published - found).total(), "doubled": (found - published).total()}
 
 
 def users_of_next_day(log: InteractionLog, days: Days, length: int) -> HeldOutUsers:
-    """Return the users who came back on the next day: their behaviours before it, and what they did then.
+    """Return the users who came back on the next day, with what they did then.
 
     Parameters
     ----------

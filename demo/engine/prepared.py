@@ -81,7 +81,9 @@ def changes(settings: Settings, stamp: dict[str, Any]) -> list[str] | None:
 
 
 def forget_users(settings: Settings) -> None:
-    """Remove the states and archived events of the users of a log, unless a demo runs on them now.
+    """Remove what is kept of the users of a log, unless a demo runs on it now.
+
+    That is their states, and their events in an archive of the home.
 
     Read in another way, the log has other ids. Only for a home that a log has of its own.
     """

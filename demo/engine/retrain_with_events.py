@@ -70,7 +70,12 @@ def archive_topic(chosen: settings.Settings) -> None:
 
 
 def events_in(folder: Path) -> pd.DataFrame:
-    """Read the events of all types in an archive, which may have none: EVENT_COLUMNS, as text and milliseconds."""
+    """Read the events of all types in an archive, which may have none.
+
+    Returns
+    -------
+    EVENT_COLUMNS, ids and types as text.
+    """
     if not any(folder.glob("day=*/*.parquet")):
         return pd.DataFrame([], columns=EVENT_COLUMNS).astype({"event_time_ms": "int64"})
     found = read_log(folder).events[EVENT_COLUMNS]
@@ -78,7 +83,7 @@ def events_in(folder: Path) -> pd.DataFrame:
 
 
 def with_events(known: InteractionLog, since: pd.DataFrame) -> InteractionLog:
-    """Return the log with the events that are not in it, without those of items that it does not know.
+    """Return the log with the events that it has not yet, of the items that it knows.
 
     Parameters
     ----------
@@ -100,7 +105,10 @@ def with_events(known: InteractionLog, since: pd.DataFrame) -> InteractionLog:
 
 
 def _is_in(events: pd.DataFrame, known: InteractionLog) -> np.ndarray:
-    """Tell which events came from the log, bool (E,): the same user, item, type and time, as it is replayed."""
+    """Tell which events are in a log as it is replayed: bool (E,).
+
+    They have the user, item, type and time of one of its own.
+    """
     theirs = known.events[known.events.user_id.isin(events.user_id)]
     times = event_times(theirs.event_time_ms, known.timed)
     names = {name: theirs[name].astype("str") for name in CODED_COLUMNS}

@@ -13,9 +13,9 @@ import typer
 
 from mindstream import settings
 from mindstream.commands.every_day import Nights, in_own_process, parse_hour
+from mindstream.console import stop_on_signals
 from mindstream.log_options import takes_log
 from mindstream.mapping import Mapping
-from mindstream.signals import stop_on_signals
 from model_export.bundle.check import check
 from model_export.bundle.registry import Registry
 from model_export.commands.behaviours import read_behaviours

@@ -215,7 +215,7 @@ def held_out_users(events: InteractionLog, length: int) -> HeldOutUsers:
 
 
 def users_of(cases: Cases, vocabulary: Vocabulary) -> HeldOutUsers:
-    """Return the users of cases, with the items by their ids, as any bundle can be asked of them."""
+    """Return the users of cases with their items by id, for any bundle to be asked."""
     ids = np.array(vocabulary.item_ids, dtype=object)
     histories = [ids[rows[mask]].tolist() for rows, mask in zip(cases.history, cases.mask, strict=True)]
     times = [when[mask].tolist() for when, mask in zip(cases.times, cases.mask, strict=True)]

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from mindstream import settings
-from mindstream.signals import stop_on_signals
+from mindstream.console import stop_on_signals
 from stream.archive.archive import Archive
 from stream.archive.archiver import Archiver, Pace
 from stream.archive.metrics import ArchiveMetrics

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from mindstream import settings
+from mindstream.console import stop_on_signals
 from mindstream.counted import counted
-from mindstream.signals import stop_on_signals
 from model_export.bundle.bundle import Bundle
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.registry import Registry
