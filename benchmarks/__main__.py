@@ -9,6 +9,7 @@ from mindstream import console
 from benchmarks import house
 from benchmarks.events import command as events
 from benchmarks.faults import command as faults
+from benchmarks.night import command as night
 from benchmarks.quality import accuracy, cold, freshness, logs, planted
 from benchmarks.retrieval import command as retrieval
 from benchmarks.speed import api, cost, demo, extractor, latency, reading, throughput, training
@@ -27,6 +28,7 @@ app.command("freshness")(freshness.main)
 app.command("house")(house.main)
 app.command("latency")(latency.main)
 app.command("logs")(logs.main)
+app.command("night")(night.main)
 app.command("planted")(planted.main)
 app.command("reading")(reading.main)
 app.command("retrieval")(retrieval.main)

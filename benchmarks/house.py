@@ -81,6 +81,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "benchmarks.speed": ("mindstream", "model_export", "stream", "index", "testbed", "benchmarks.harness"),
     "benchmarks.faults": ("mindstream", "model_export", "stream", "testbed", "benchmarks"),
     "benchmarks.events": ("mindstream", "model_export", "stream", "testbed", "benchmarks.harness"),
+    "benchmarks.night": ("mindstream", "model_export", "stream", "testbed", "benchmarks"),
     "benchmarks.swap": ("mindstream", "model_export", "stream", "index", "testbed", "benchmarks"),
     "benchmarks": ("mindstream", _EVALUATION),
 }

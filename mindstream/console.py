@@ -1,13 +1,15 @@
 """The frame of every command line: errors become one sentence, Ctrl-C ends cleanly, logs are text or JSON."""
 
 import logging
+import signal
 import sys
+import threading
 from collections.abc import Callable
 from types import TracebackType
 
 from mindstream.repeats import Repeats
 
-__all__ = ["run", "set_up_logs"]
+__all__ = ["run", "set_up_logs", "stop_on_signals"]
 
 # What takes a while to import is imported where it is used: until this module is there, Ctrl-C is a traceback.
 
@@ -34,6 +36,14 @@ def run(app: Callable[..., object]) -> None:
     except (ValueError, OSError) as error:
         fail(_printable(str(error)))
         sys.exit(EXIT_ERROR)
+
+
+def stop_on_signals() -> threading.Event:
+    """Make an event that is set by SIGTERM and Ctrl-C."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
 
 
 def _printable(text: str) -> str:

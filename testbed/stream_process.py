@@ -1,4 +1,4 @@
-"""`python -m stream ...` as a process of its own, and waiting for what it does."""
+"""`python -m stream ...`, or another room, as a process of its own, and waiting for what it does."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ def wait_until(happened: Callable[[], object], what: str, within_s: float = WITH
 
 
 class StreamProcess:
-    """A running `python -m stream`; what it says on stdout and stderr goes to one file.
+    """A running `python -m stream`, or another room; what it says on stdout and stderr goes to one file.
 
     Parameters
     ----------
@@ -37,9 +37,18 @@ class StreamProcess:
         Environment variables; no Kafka and no Redis are configured where they name none.
     stdin : bytes
         What it reads there.
+    room : str
+        The package whose command it is.
     """
 
-    def __init__(self, home: Path, *arguments: str, variables: Mapping[str, str] | None = None, stdin: bytes = b""):
+    def __init__(
+        self,
+        home: Path,
+        *arguments: str,
+        variables: Mapping[str, str] | None = None,
+        stdin: bytes = b"",
+        room: str = "stream",
+    ):
         self.arguments = arguments
         self.log = home.with_suffix(f".{time.monotonic_ns()}.log")
         ours = {"KAFKA_BOOTSTRAP_SERVERS": "", "MINDSTREAM_REDIS": "", "MINDSTREAM_HOME": str(home)}
@@ -48,7 +57,7 @@ class StreamProcess:
             input.write(stdin)
             input.seek(0)
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "stream", *arguments],
+                [sys.executable, "-m", room, *arguments],
                 cwd=ROOT,
                 env=environment,
                 stdin=input,

@@ -39,6 +39,7 @@ class Home:
     ----------
     redis : url of the Redis that holds the capsules; empty: LMDB in the folder.
     prefix : of the keys there.
+    more : environment variables of all its processes.
 
     Attributes
     ----------
@@ -46,9 +47,16 @@ class Home:
     """
 
     def __init__(
-        self, kafka: RealKafka, topic: str, folder: Path, bundle: Bundle, redis: str = "", prefix: str = "mindstream"
+        self,
+        kafka: RealKafka,
+        topic: str,
+        folder: Path,
+        bundle: Bundle,
+        redis: str = "",
+        prefix: str = "mindstream",
+        **more: str,
     ) -> None:
-        self.kafka, self.bundle = kafka, bundle
+        self.kafka, self.bundle, self.more = kafka, bundle, more
         self.cluster = Cluster(kafka.bootstrap_servers)
         self.settings = Settings(
             bootstrap_servers=kafka.bootstrap_servers,
@@ -74,9 +82,9 @@ class Home:
         with StreamProcess(self.settings.home, "archive", *options, variables=self._variables()) as command:
             yield command
 
-    def does(self, *arguments: str) -> StreamProcess:
-        """Run another command of `python -m stream` to its end."""
-        with StreamProcess(self.settings.home, *arguments, variables=self._variables()) as command:
+    def does(self, *arguments: str, room: str = "stream") -> StreamProcess:
+        """Run another command of `python -m stream`, or of another room, to its end."""
+        with StreamProcess(self.settings.home, *arguments, variables=self._variables(), room=room) as command:
             command.ends()
         return command
 
@@ -88,6 +96,7 @@ class Home:
             "MINDSTREAM_GROUP": self.settings.group,
             "MINDSTREAM_REDIS": self.settings.redis.get_secret_value(),
             "MINDSTREAM_REDIS_PREFIX": self.settings.redis_prefix,
+            **self.more,
         }
 
     @contextmanager

@@ -34,14 +34,14 @@ class World:
     say: Callable[[str], None] = _nothing
 
     @contextmanager
-    def home(self, redis: str = "", prefix: str = "mindstream") -> Iterator[Home]:
-        """Make a home with topics of its own, and delete them at the end of the block."""
+    def home(self, redis: str = "", prefix: str = "mindstream", **more: str) -> Iterator[Home]:
+        """Make a home with topics of its own, and delete them at the end of the block; see `Home`."""
         topic = f"faults-{uuid.uuid4().hex[:12]}"
         all_of_them = [topic, f"{topic}.dlq", f"{topic}.updates"]
         with self.kafka.admin() as admin:
             shape = {"num_partitions": PARTITIONS, "replication_factor": 1}
             admin.create_topics(dict.fromkeys(all_of_them, shape), wait_for_metadata=True)
-        with Home(self.kafka, topic, self.folder / topic, self.bundle, redis, prefix) as home:
+        with Home(self.kafka, topic, self.folder / topic, self.bundle, redis, prefix, **more) as home:
             yield home
         with self.kafka.admin() as admin:
             admin.delete_topics(all_of_them)

@@ -81,12 +81,16 @@ def changes(settings: Settings, stamp: dict[str, Any]) -> list[str] | None:
 
 
 def forget_users(settings: Settings) -> None:
-    """Remove the states of the users of a log, unless a demo runs on them now.
+    """Remove what is kept of the users of a log, unless a demo runs on it now.
+
+    That is their states, and their events in an archive of the home.
 
     Read in another way, the log has other ids. Only for a home that a log has of its own.
     """
     if running_embedded(settings.state) is None:
         shutil.rmtree(settings.state, ignore_errors=True)
+        if settings.archive_folder is None:
+            shutil.rmtree(settings.archive, ignore_errors=True)
 
 
 def stamp_file(settings: Settings) -> Path:

@@ -1,8 +1,15 @@
-"""Train again on the log and what has happened since, and publish; the machine room runs it beside the demo."""
+"""Train again on the log and what has happened since, and publish; the machine room runs it beside the demo.
+
+It goes the way of every retrain: the topic is archived first, and the archive is read. The log that the demo began
+with is not on the topic, of which the embedded broker keeps too little. So the archive holds what has happened since,
+and the behaviours by which a visitor came in as somebody of the log, which the log has already.
+"""
 
 import logging
 import os
+import threading
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,13 +24,15 @@ from model_export.commands.options import set_threads
 from model_export.data.behaviours import behaviours_of
 from model_export.data.interactions import CODED_COLUMNS, EVENT_COLUMNS, InteractionLog
 from model_export.readers import read_log
-from stream.dead_letters.topic_reader import DeadLetterTopic
+from stream.archive.archive import Archive
+from stream.archive.archiver import Pace
+from stream.archive.metrics import ArchiveMetrics
+from stream.archive.open_archiver import open_archiver
 from stream.events.decoders import decoder_of
-from stream.events.event import BadEventError, Event
-from stream.kafka.connect import reachable_cluster
-from stream.kafka.fetch.unreadable_record import UnreadableRecord
+from stream.events.replay import event_times
+from stream.monitoring.health import Health
 
-__all__ = ["with_events"]
+__all__ = ["archive_topic", "events_in", "with_events"]
 
 log = logging.getLogger("demo.engine.retrain_with_events")
 
@@ -39,37 +48,53 @@ def main() -> None:
     os.nice(NICE)
     set_threads(1)
     chosen = settings.load()
+    archive_topic(chosen)
     known = read_log(log_file(chosen))
-    events = _events_so_far(chosen)
-    log.info("%d events since the log", len(events))
-    behaviours = behaviours_of(with_events(known, events), chosen.rule)
+    both = with_events(known, events_in(chosen.archive))
+    behaviours = behaviours_of(both, chosen.rule)
     fitted = plan_for(behaviours, shown_model(chosen), None).chosen
     publish(behaviours, fitted, SECONDS, chosen, chosen.models)
 
 
-def _events_so_far(chosen: settings.Settings) -> list[Event]:
-    """Read the events on the topic."""
-    found: list[Event] = []
-    decoder = decoder_of(chosen)
-    with DeadLetterTopic(reachable_cluster(), chosen.topic) as topic:  # reads any topic from its beginning to its end
-        for partition, (begin, end) in topic.bounds.items():
-            for record in topic.records(partition, begin, end):
-                if isinstance(record, UnreadableRecord):
-                    continue
-                try:
-                    events = decoder.decode(record.value, record.key, record.timestamp)
-                except BadEventError:
-                    continue
-                # Of all types: the rule is applied to them and the log's together.
-                found += [event for event in events if isinstance(event, Event)]
-    return found
+def archive_topic(chosen: settings.Settings) -> None:
+    """Archive what is on the topic now, as `mindstream stream archive --once` does.
+
+    Raises
+    ------
+    OSError, ValueError
+        If the topic cannot be read, or the archive not be written.
+    """
+    archive = Archive(chosen.archive, chosen.topic, None, chosen.marker_days)
+    archiver = open_archiver(archive, decoder_of(chosen), chosen, Pace(), ArchiveMetrics(), Health(who="archiver"))
+    archiver.run_once(threading.Event())
 
 
-def with_events(known: InteractionLog, events: list[Event]) -> InteractionLog:
-    """Return the log with more events, without those of items that it does not know."""
-    items = set(known.items.item_id)
-    rows = [(one.user_id, one.item_id, one.event_type, one.event_time_ms) for one in events if one.item_id in items]
-    new = pd.DataFrame(rows, columns=EVENT_COLUMNS).astype(dict.fromkeys(CODED_COLUMNS, "str"))
+def events_in(folder: Path) -> pd.DataFrame:
+    """Read the events of all types in an archive, which may have none.
+
+    Returns
+    -------
+    EVENT_COLUMNS, ids and types as text.
+    """
+    if not any(folder.glob("day=*/*.parquet")):
+        return pd.DataFrame([], columns=EVENT_COLUMNS).astype({"event_time_ms": "int64"})
+    found = read_log(folder).events[EVENT_COLUMNS]
+    return found.astype(dict.fromkeys(CODED_COLUMNS, "str"))
+
+
+def with_events(known: InteractionLog, since: pd.DataFrame) -> InteractionLog:
+    """Return the log with the events that it has not yet, of the items that it knows.
+
+    Parameters
+    ----------
+    since : EVENT_COLUMNS, in any order.
+    """
+    of_items = since[since.item_id.isin(known.items.item_id)]
+    new = of_items[~_is_in(of_items, known)]
+    log.info(
+        "%d events since the log; left out: %d that it has already, %d of items that it does not know",
+        *(len(new), len(of_items) - len(new), len(since) - len(of_items)),
+    )
     both = {name: union_categoricals([known.events[name], new[name].astype("category")]) for name in CODED_COLUMNS}
     times = np.concatenate([known.events.event_time_ms, new.event_time_ms.astype("int64")])
     joined = pd.DataFrame(both | {"event_time_ms": times})
@@ -77,6 +102,18 @@ def with_events(known: InteractionLog, events: list[Event]) -> InteractionLog:
     users = pd.DataFrame({"user_id": joined.user_id.cat.categories.sort_values()})
     profiles = users.merge(known.profiles, on="user_id", how="left").fillna("")
     return replace(known, events=joined, profiles=profiles)
+
+
+def _is_in(events: pd.DataFrame, known: InteractionLog) -> np.ndarray:
+    """Tell which events are in a log as it is replayed: bool (E,).
+
+    They have the user, item, type and time of one of its own.
+    """
+    theirs = known.events[known.events.user_id.isin(events.user_id)]
+    times = event_times(theirs.event_time_ms, known.timed)
+    names = {name: theirs[name].astype("str") for name in CODED_COLUMNS}
+    there = pd.MultiIndex.from_frame(pd.DataFrame(names).assign(event_time_ms=times)[EVENT_COLUMNS])
+    return pd.MultiIndex.from_frame(events[EVENT_COLUMNS]).isin(there)
 
 
 if __name__ == "__main__":

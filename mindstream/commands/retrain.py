@@ -1,13 +1,19 @@
-"""The daily retrain: retrain."""
+"""The daily retrain: retrain, once or every night."""
 
 import sys
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from threading import Event
 from typing import Annotated
 
 import typer
 
 from mindstream import settings
+from mindstream.commands.every_day import Nights, in_own_process, parse_hour
+from mindstream.console import stop_on_signals
 from mindstream.log_options import takes_log
 from mindstream.mapping import Mapping
 from model_export.bundle.check import check
@@ -34,13 +40,47 @@ from model_export.commands.options import (
     set_threads,
 )
 from model_export.evaluation.gate import LEAST_RECALL, Gate
+from model_export.models.model_config import ModelConfig
 from model_export.models.presets import DEFAULT, preset
+from model_export.models.training_config import TrainingConfig
 
-__all__ = ["app"]
+__all__ = ["NIGHTS", "Request", "app", "retrain_once"]
 
 MAX_DROP = 0.1  # nobody looks on at night
+NIGHTS = "nights.json"  # in the home: when the next retrain is, and how the last ended
 
 app = typer.Typer(pretty_exceptions_enable=False)
+
+
+@dataclass(frozen=True)
+class Request:
+    """All that a retrain is asked to do.
+
+    Attributes
+    ----------
+    source : path or address of the log, read by `mapping`.
+    since, until : the period that is learned from; `days`: so many days before today instead of `since`.
+    models : folder of the registry.
+    """
+
+    source: str | Path
+    mapping: Mapping
+    since: datetime | None
+    until: datetime | None
+    days: int | None
+    model: ModelConfig
+    training: TrainingConfig
+    gate: Gate
+    models: Path
+    threads: int = 1
+    force: bool = False
+    cold: bool = False
+
+    def begin(self, now: datetime) -> datetime | None:
+        """Return the first day that is learned from (UTC); None: the log's own."""
+        if self.days is None:
+            return self.since
+        return datetime(now.year, now.month, now.day) - timedelta(days=self.days)
 
 
 @app.command()
@@ -50,6 +90,13 @@ def retrain(
     log: Annotated[str | None, typer.Option(help="Interaction log [default: $MINDSTREAM_LOG].")] = None,
     since: Since = None,
     until: Until = None,
+    days: Annotated[
+        int | None,
+        typer.Option(help="Learn from events of so many days before today (UTC), and today's.", min=1, max=36_500),
+    ] = None,
+    every_day_at: Annotated[
+        str | None, typer.Option(help="Do not end: retrain every day at this hour (UTC), such as 03:00.")
+    ] = None,
     model: Model = DEFAULT,
     steps: Steps = None,
     batch_size: BatchSize = None,
@@ -66,28 +113,53 @@ def retrain(
     models: Models = None,
 ) -> None:
     """Train, evaluate, export, index, gate and publish; exit status 1: refused, 2: error."""
-    from mindstream.retrain import Plan, alone, retrain  # torch takes a while
-
-    set_threads(threads)
-    started, configured, chosen = time.monotonic(), settings.load(), preset(model)
-    plan = Plan(
+    configured, chosen = settings.load(), preset(model)
+    source = log or configured.log
+    if source is None:
+        raise ValueError("there is no log to learn from: give --log or set MINDSTREAM_LOG")
+    if since is not None and days is not None:
+        raise ValueError(
+            f"--since ({since:%Y-%m-%d}) and --days ({days}) both say where to begin; right is one of them"
+        )
+    request = Request(
+        *(source, mapping, since, until, days),
         replace(chosen.model, **given_options(dim=dim, num_interests=num_interests, history_length=history_length)),
         replace(chosen.training, seed=seed, **given_options(steps=steps, batch_size=batch_size)),
         Gate(min_hr, max_drop, min_recall),
-        configured.home,
-        force,
-        cold,
+        *(models or configured.models, threads, force, cold),
     )
-    registry, source = Registry(models or configured.models, check), log or configured.log
-    if source is None:
-        raise ValueError("there is no log to learn from: give --log or set MINDSTREAM_LOG")
+    if every_day_at is None:
+        raise typer.Exit(retrain_once(request))
+    hour = parse_hour(every_day_at)
+    task = partial(_retrain_in_own_process, request)
+    Nights(hour, task, configured.home / NIGHTS).run(stop_on_signals())
+
+
+def _retrain_in_own_process(request: Request, stop: Event) -> int:
+    """Do what is asked in a new process, and return its exit status."""
+    return in_own_process(retrain_once, request, stop=stop)
+
+
+def retrain_once(request: Request) -> int:
+    """Do what is asked, say what came of it, and return the exit status.
+
+    Raises
+    ------
+    ValueError, OSError
+        If the log cannot be read or learned from, or another retrain is at work.
+    """
+    from mindstream.retrain import Plan, alone, retrain  # torch takes a while
+
+    set_threads(request.threads)
+    started = time.monotonic()
+    plan = Plan(request.model, request.training, request.gate, settings.load().home, request.force, request.cold)
+    registry = Registry(request.models, check)
     with alone(registry):
-        events = read_behaviours(source, mapping, since, until)
+        events = read_behaviours(request.source, request.mapping, request.begin(datetime.now(UTC)), request.until)
         done = retrain(events, plan, registry, progress=sys.stderr.isatty())
     for objection in done.verdict.objections:
         print(f"{'forced' if done.published else 'refused'}: {objection}", file=sys.stderr)
     what = f"published {done.bundle.version}" if done.published else f"refused {done.bundle.path}"
     size = f"{done.bundle.manifest.items:,} items, {len(events.events):,} interactions"
-    print(f"{what}: {done.verdict}; {size}; {time.monotonic() - started:.0f} s")
-    if not done.published:
-        raise typer.Exit(EXIT_REFUSED)
+    print(f"{what}: {done.verdict}; {size}; {time.monotonic() - started:.0f} s", flush=True)
+    return 0 if done.published else EXIT_REFUSED

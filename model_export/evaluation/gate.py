@@ -16,7 +16,7 @@ from model_export.bundle.own_items import OwnItems, own_items, scores_of
 from model_export.bundle.registry import Registry
 from model_export.data.dataset import Vocabulary, build_sequences, build_vocabulary
 from model_export.data.interactions import InteractionLog
-from model_export.evaluation.cases import comirec_cases
+from model_export.evaluation.cases import Cases, comirec_cases
 from model_export.evaluation.metrics import metrics_per_case
 from model_export.evaluation.rankers import top_columns
 from model_export.evaluation.split import split_of
@@ -32,6 +32,7 @@ __all__ = [
     "held_out_users",
     "hit_rate",
     "recall_objections",
+    "users_of",
 ]
 
 N = 50
@@ -70,9 +71,10 @@ class Gate:
 
 @dataclass(frozen=True)
 class HeldOutUsers:
-    """Users that taught no weights: their histories, profiles and later behaviours.
+    """Users whose later behaviours are known: their histories, profiles and what followed.
 
-    Trainings stop by such users and weigh own items by them (own_item_tuning.py), so a rate is a little too good.
+    Those of `held_out_users` taught no weights. Trainings stop by such users and weigh own items by them
+    (own_item_tuning.py), so a rate is a little too good.
 
     Attributes
     ----------
@@ -209,6 +211,11 @@ def held_out_users(events: InteractionLog, length: int) -> HeldOutUsers:
     cases = comirec_cases(sequences, users, length, MOST_CASES, training.seed)
     if not len(cases):
         raise ValueError(f"{events.source}: none of its {len(users)} validation users has two behaviours or more")
+    return users_of(cases, vocabulary)
+
+
+def users_of(cases: Cases, vocabulary: Vocabulary) -> HeldOutUsers:
+    """Return the users of cases with their items by id, for any bundle to be asked."""
     ids = np.array(vocabulary.item_ids, dtype=object)
     histories = [ids[rows[mask]].tolist() for rows, mask in zip(cases.history, cases.mask, strict=True)]
     times = [when[mask].tolist() for when, mask in zip(cases.times, cases.mask, strict=True)]

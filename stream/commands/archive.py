@@ -8,18 +8,14 @@ from typing import Annotated
 import typer
 
 from mindstream import settings
-from mindstream.settings import Settings
+from mindstream.console import stop_on_signals
 from stream.archive.archive import Archive
 from stream.archive.archiver import Archiver, Pace
-from stream.archive.first_start import check_first_archive
 from stream.archive.metrics import ArchiveMetrics
-from stream.commands.starting.signals import stop_on_signals
+from stream.archive.open_archiver import open_archiver
 from stream.commands.starting.waiting import StoppedError, Waiting
 from stream.events.decoders import decoder_of
-from stream.kafka.cluster import BrokerAwayError, Cluster
-from stream.kafka.connect import reachable_cluster
 from stream.kafka.group.start import parse_start
-from stream.kafka.topics import check_topic
 from stream.monitoring.health import Health
 from stream.monitoring.server import monitor
 
@@ -66,31 +62,10 @@ def archive(
 
     def connected() -> Archiver:
         """Make the archiver, unless it has to be said first where it begins."""
-        cluster = _cluster_with_topic(configured)
-        made = Archiver(cluster, kept, decoder, configured, Pace(every, rows), metrics, health, start_ms or 0)
-        try:
-            if not cluster.life:  # the embedded broker starts empty each time
-                check_first_archive(kept, made.first_life, start_ms)
-        except BaseException:
-            made.close()
-            raise
-        return made
+        return open_archiver(kept, decoder, configured, Pace(every, rows), metrics, health, start_ms)
 
     with suppress(StoppedError), monitor(configured, metrics, health):
         archiver = waiting.until_made(connected)
         log.info("archiving %s to %s", configured.topic, kept.path)
         (archiver.run_once if once else archiver.run)(stop)
         log.info("stopped cleanly: %s", metrics.said)
-
-
-def _cluster_with_topic(configured: Settings) -> Cluster:
-    """Return the cluster, once it has the topic: the first updater makes it."""
-    cluster = reachable_cluster()
-    cluster.check()
-    try:
-        check_topic(cluster, configured.topic)
-    except BrokerAwayError:
-        raise
-    except OSError as error:
-        raise BrokerAwayError(str(error)) from error
-    return cluster

@@ -1,7 +1,7 @@
 """The command `broker`: the embedded broker as a process of its own."""
 
 from mindstream import settings
-from stream.commands.starting.signals import stop_on_signals
+from mindstream.console import stop_on_signals
 from stream.kafka.embedded_broker import EmbeddedBroker
 
 __all__ = ["broker"]

@@ -8,13 +8,13 @@ from typing import Annotated
 import typer
 
 from mindstream import settings
+from mindstream.console import stop_on_signals
 from mindstream.counted import counted
 from model_export.bundle.bundle import Bundle
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.registry import Registry
 from model_export.bundle.serving import Serving
 from model_export.bundle.trained_rule import warn_of_another_rule
-from stream.commands.starting.signals import stop_on_signals
 from stream.commands.starting.waiting import StoppedError, Waiting
 from stream.events.decoders import decoder_of
 from stream.kafka.connect import any_cluster

@@ -38,6 +38,7 @@ from demo.engine.invalid_records import MALFORMED, last_letters, send
 from demo.engine.paths import is_prepared, log_file, one_interest_models
 from demo.engine.personas import Personas
 from demo.engine.prepare import prepare, read_or_simulate
+from demo.engine.retrain_with_events import archive_topic, events_in, with_events
 from demo.engine.served import make_served
 from demo.engine.traffic import MOST_PER_SECOND, Traffic
 from demo.engine_keeper import EngineKeeper, engine_keeper
@@ -660,6 +661,27 @@ def test_a_persona_is_brought_in_once(engine: Engine) -> None:
     engine.bring_in(persona)
     engine.click(persona, "another")  # what was published before it is applied by now
     assert history_of(engine, persona) == (*expected, "another")
+
+
+def test_a_retrain_learns_from_each_event_once(
+    engine: Engine, visitor: str, shop: SimulatedShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mindstream.settings.load", lambda: engine.settings)
+    persona, item_id = engine.personas.user_ids[-1], engine.served.bundle.item_ids[0]
+    engine.bring_in(persona)  # puts behaviours of the log onto the topic
+    for _ in range(2):
+        engine.click(visitor, item_id)
+        archive_topic(engine.settings)
+    archived = events_in(engine.settings.archive)
+    of_both = [int((archived.user_id == one).sum()) for one in (persona, visitor)]
+    assert of_both == [len(engine.personas.events(persona)), 2]
+    learned = with_events(shop.log, archived).events.user_id
+    assert (learned == persona).sum() == (shop.log.events.user_id == persona).sum()
+    assert (learned == visitor).sum() == 2
+
+
+def test_a_topic_without_events_has_none_in_its_archive(tmp_path: Path) -> None:
+    assert events_in(tmp_path).empty
 
 
 def test_a_visitor_is_not_brought_in(engine: Engine, visitor: str) -> None:

@@ -238,9 +238,15 @@ def test_users_are_forgotten_with_what_they_were_read_from(tmp_path: Path) -> No
     chosen = Settings(home=tmp_path, log=None)
     chosen.state.mkdir()
     (chosen.state / "data.mdb").touch()
+    chosen.archive.mkdir()
     forget_users(chosen)
     assert not chosen.state.exists()
+    assert not chosen.archive.exists()
     forget_users(chosen)  # there is nothing to forget
+    elsewhere = Settings(home=tmp_path, log=None, archive_folder=tmp_path / "shared")
+    elsewhere.archive.mkdir()
+    forget_users(elsewhere)
+    assert elsewhere.archive.exists()  # others may have it too
 
 
 # From the command line

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from dataclasses import replace
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
@@ -22,9 +23,10 @@ from demo.engine.retrain_with_events import with_events
 from demo.engine.retraining_process import Retraining
 from model_export.bundle.bundle import Bundle
 from model_export.bundle.extractor import Extractor
+from model_export.data.interactions import EVENT_COLUMNS
 from model_export.data.simulator import SimulatedShop
-from stream.events.event import Event
 from stream.events.position import Position
+from stream.events.replay import events_of
 from stream.store.history import History
 from stream.store.state import UserState
 
@@ -321,11 +323,13 @@ def test_a_retraining_can_be_stopped() -> None:
 
 def test_the_log_with_what_has_happened_since(shop: SimulatedShop) -> None:
     [item] = shop.log.items.item_id.head(1)
-    since = [
-        Event("new-user", item, 1_900_000_000_000),
-        Event("new-user", "not-in-the-shop", 1_900_000_000_001),
-        Event("user-001", item, 1_000_000_000_000, "purchase"),
-    ]
+    first = shop.log.events.iloc[0]
+    since = events_of_rows(
+        ("new-user", item, "click", 1_900_000_000_000),
+        ("new-user", "not-in-the-shop", "click", 1_900_000_000_001),
+        ("user-001", item, "purchase", 1_000_000_000_000),
+        (first.user_id, first.item_id, first.event_type, first.event_time_ms),  # a visitor came in by it
+    )
     both = with_events(shop.log, since)
     assert len(both.events) == len(shop.log.events) + 2
     assert both.events.event_time_ms.is_monotonic_increasing
@@ -334,3 +338,18 @@ def test_the_log_with_what_has_happened_since(shop: SimulatedShop) -> None:
     assert list(both.profiles.columns) == list(shop.log.profiles.columns)
     assert set(both.profiles.user_id) == {*shop.log.profiles.user_id, "new-user"}
     assert both.profiles.notna().all().all()
+    assert len(with_events(shop.log, since.iloc[:0]).events) == len(shop.log.events)
+
+
+def test_what_a_log_without_times_has_already_is_known_as_it_is_replayed(shop: SimulatedShop) -> None:
+    places = shop.log.events.assign(event_time_ms=range(len(shop.log.events)))
+    untimed = replace(shop.log, events=places, timed=False)
+    replayed = [(one.user_id, one.item_id, one.event_type, one.event_time_ms) for one in events_of(untimed)]
+    once = with_events(untimed, events_of_rows(*replayed[:100], (*replayed[0][:3], 1_900_000_000_000)))
+    assert len(once.events) == len(untimed.events) + 1
+    assert once.events.iloc[-1].event_time_ms == 1_900_000_000_000
+
+
+def events_of_rows(*rows: tuple[str, str, str, int]) -> pd.DataFrame:
+    """Events as they are read from an archive."""
+    return pd.DataFrame(rows, columns=EVENT_COLUMNS)

@@ -20,7 +20,7 @@ from mindstream import settings
 from model_export.bundle.bundle import Bundle
 from model_export.bundle.registry import Registry
 from model_export.data.simulator import SimulatedShop
-from model_export.readers import write_table
+from model_export.readers import read_log, write_table
 from stream.events.event import Event
 from stream.events.producer import EventProducer
 from stream.kafka.cluster import Cluster
@@ -29,6 +29,7 @@ from testbed.java_broker import free_ports
 from testbed.real_kafka import RealKafka
 from testbed.real_redis import RealRedis
 from testbed.stream_process import wait_until
+from tests.support.archived import rows_in
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
@@ -44,11 +45,13 @@ class Service:
     Parameters
     ----------
     elsewhere : what stands in compose.yaml -> what it is here: addresses, folders.
+    more : options beside those of its command.
     """
 
     name: str
     elsewhere: Mapping[str, str]
     log: Path
+    more: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         described = SERVICES[self.name]
@@ -56,7 +59,7 @@ class Service:
         # Nothing but what the container would have: its variables, and a PATH.
         given = {name: self.moved(str(value)) for name, value in described["environment"].items()}
         self.environment = {"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], "PYTHONUNBUFFERED": "1"} | given
-        self.process = self.start(described["command"])
+        self.process = self.start([*described["command"], *self.more])
 
     def moved(self, text: str) -> str:
         """A text of compose.yaml with the addresses, folders and ports of this host, and defaults of variables."""
@@ -174,6 +177,37 @@ def test_both_updaters_work_for_the_same_group(running: Running) -> None:
     wait_until(lambda: all("now reading" in one.said for one in running.updaters), "each updater has partitions")
 
 
+def test_the_archive_has_what_was_published(running: Running, elsewhere: dict[str, str], tmp_path: Path) -> None:
+    topic, known = settings.Settings.model_fields["topic"].default, ["olive-wood-salad-bowl", "oak-spice-rack"]
+    published = {("ben", item_id, 1_780_000_000_000 + at) for at, item_id in enumerate(known)}
+    folder = Path(elsewhere["/data"]) / "events"  # where the nightly retrain looks for it
+    with Service("archive", elsewhere, tmp_path / "archive", ("--every", "0.5")) as archive:
+        wait_until_healthy(archive)
+        assert "mindstream_archive_events_total" in httpx2.get(f"{archive.address('9100')}/metrics", timeout=120).text
+        with EventProducer(Cluster(elsewhere["kafka:9092"]), topic) as producer:
+            for user_id, item_id, time_ms in published:
+                producer.publish(Event(user_id, item_id, time_ms))
+        wait_until(lambda: sum(user_id == "ben" for user_id, *_ in rows_in(folder)) >= len(known), "both are archived")
+    assert archive.process.returncode == 0, archive.said
+    events = read_log(folder).events
+    ours = events[events.user_id == "ben"]
+    assert sorted(zip(ours.user_id, ours.item_id, ours.event_time_ms, strict=True)) == sorted(published)
+
+
+def test_the_nightly_retrain_waits_for_its_hour(elsewhere: dict[str, str], tmp_path: Path) -> None:
+    with Service("nightly", elsewhere, tmp_path / "nightly") as nightly:
+        wait_until(lambda: "the next retrain is at " in nightly.said, "it says when it is next")
+        assert re.search(r"the next retrain is at \d{4}-\d\d-\d\d 03:00 UTC", nightly.said)
+        assert nightly.is_healthy()
+        noted = Path(elsewhere["/data"]) / "nights.json"
+        noted.write_text(noted.read_text().replace('"last_status": null', '"last_status": 2'))
+        assert not nightly.is_healthy()
+        overdue = re.sub(r'"next_run_s": [\d.]+', f'"next_run_s": {time.time() - 3_600}', noted.read_text())
+        noted.write_text(overdue.replace('"last_status": 2', '"last_status": 0'))
+        assert not nightly.is_healthy()
+    assert nightly.process.returncode == 0, nightly.said
+
+
 def test_prometheus_asks_services_that_answer(running: Running) -> None:
     jobs = yaml.safe_load((ROOT / "monitoring/prometheus.yml").read_text(encoding="utf-8"))["scrape_configs"]
     asked = set()
@@ -182,7 +216,7 @@ def test_prometheus_asks_services_that_answer(running: Running) -> None:
             asked |= {(name, str(found["port"])) for name in found["names"]}
         for found in job.get("static_configs", []):
             asked |= {(name, port) for name, _, port in (target.partition(":") for target in found["targets"])}
-    assert asked == {("updater", "9100"), ("api", "8000")}
+    assert asked == {("updater", "9100"), ("archive", "9100"), ("api", "8000")}
     shown = {*metrics(running.updaters[0].address("9100")), *metrics(running.api.address("8000"))}
     assert wanted_by_grafana() - shown == set()
 
@@ -212,7 +246,8 @@ def test_every_file_that_a_service_mounts_is_there() -> None:
 
 def test_every_service_that_stays_has_a_health_check() -> None:
     staying = {name: one for name, one in SERVICES.items() if "restart" in one}
-    assert {"kafka", "redis", "updater", "api", "demo", "prometheus", "grafana"} <= set(staying)
+    ours = {"updater", "archive", "api", "demo", "nightly"}
+    assert ours | {"kafka", "redis", "prometheus", "grafana"} <= set(staying)
     assert [name for name, one in staying.items() if "healthcheck" not in one] == []
 
 

@@ -63,7 +63,7 @@ class MappedDecoder:
         self.plan = plan_of(mapping, preset, source)
         self.format, self.source, self.most_bytes = mapping.format, source, most_bytes
         self.left_out: Counter[str] = Counter()
-        self.any_shape = AnyShape(self.plan, counts, self.left_out)
+        self.any_shape = AnyShape(self.plan, counts, Counter())
         self.one_shape = one_shape(self.plan) if reader is None else None
         self.reader = reader or JsonReader()
         tracker = ALIASES.get(mapping.format, mapping.format)
@@ -121,13 +121,20 @@ class MappedDecoder:
         self, value: bytes, key: bytes | None, published_ms: int, record_id: str | None
     ) -> Sequence[Event | Forget]:
         """Return the events of a record that is not of the one usual shape."""
-        given = object_in(self.reader.read(value))
+        given, error = object_in(self.reader.read(value)), None
+        left_out = self.any_shape.left_out
+        left_out.clear()
         try:
-            return self.any_shape.events(given, Envelope(key_in(key, self.reader), published_ms, record_id))
-        except BadEventError as error:
-            if (own := self._in_our_form(given, value, key, published_ms)) is not None:
-                return [own if own.event_id else msgspec.structs.replace(own, event_id=record_id)]
+            found = self.any_shape.events(given, Envelope(key_in(key, self.reader), published_ms, record_id))
+        except BadEventError as raised:
+            found, error = [], raised
+        # A tracker's format leaves out what is no event of the tracker's, and so are events in our own form.
+        if not found and (own := self._in_our_form(given, value, key, published_ms)) is not None:
+            return [own if own.event_id else msgspec.structs.replace(own, event_id=record_id)]
+        self.left_out.update(left_out)
+        if error is not None:
             raise BadEventError(error.reason, f"{error} ({self.source}); the value is {excerpt(value)}") from None
+        return found
 
     def _in_our_form(self, given: object, value: bytes, key: bytes | None, published_ms: int) -> Event | None:
         """Return the event of a record in our own form; None if it is in none."""

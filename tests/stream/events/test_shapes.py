@@ -230,6 +230,12 @@ SHAPES = {
         (click(profile={"a": "b"}),),
         key=b"ann",
     ),
+    **{
+        f"our own form beside {name}": Shape(
+            {"format": name}, {"user_id": "ann", "item_id": "mug", "event_time_ms": NOON}, (click(),), key=b"ann"
+        )
+        for name in ("segment", "ga4", "cloudevents", "snowplow")
+    },
     # what cannot be read
     "no user": Shape(
         NESTED,
