@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from mindstream.limits import LONGEST_EVENT_TYPE, LONGEST_ITEM_ID, LONGEST_USER_ID
-from stream.events.event import AHEAD_MS, BadEventError, Event
+from stream.events.event import AHEAD_MS, BadEventError, Event, excerpt
 from stream.events.mapped.cells import id_of, number_of, shown, word_of
 from stream.events.mapped.event_ids import numbered, own_id
 from stream.events.mapped.paths import KEY, TIMESTAMP, Path, Row, rows_of, value_at
@@ -21,11 +21,20 @@ OF_NO_WEIGHT = "not readable, of a type that counts for nothing"
 
 @dataclass(frozen=True)
 class Envelope:
-    """What a record says beside its value: its key as an object, when it was published (Unix ms), and its id."""
+    """What a record says beside its value.
+
+    Attributes
+    ----------
+    key : as an object; None if it is none, or cannot be read.
+    published_ms : Unix time in milliseconds.
+    record_id : what its events are known by, where they have no id of their own.
+    raw_key : its bytes, for messages.
+    """
 
     key: object
     published_ms: int
     record_id: str | None = None
+    raw_key: bytes | None = None
 
 
 class AnyShape:
@@ -134,8 +143,8 @@ class AnyShape:
         if all(path.is_of_record for path in self.plan.user):
             raise BadEventError(
                 "key",
-                f"the record's key is {shown(envelope.key)}, which is no user's id; `user` in the mapping names the "
-                f"user in the value, where there are {_names_in(row[()])}",
+                f"the record's key is {excerpt(envelope.raw_key)}, which is no user's id; `user` in the mapping names "
+                f"the user in the value, where there are {_names_in(row[()])}",
             )
         raise BadEventError("field", self._missing("user", self.plan.user, row))
 

@@ -123,7 +123,7 @@ class MappedDecoder:
         """Return the events of a record that is not of the one usual shape."""
         given = object_in(self.reader.read(value))
         try:
-            return self.any_shape.events(given, Envelope(key_in(key, self.reader), published_ms, record_id))
+            return self.any_shape.events(given, Envelope(key_in(key, self.reader), published_ms, record_id, key))
         except BadEventError as error:
             if (own := self._in_our_form(given, value, key, published_ms)) is not None:
                 return [own if own.event_id else msgspec.structs.replace(own, event_id=record_id)]
