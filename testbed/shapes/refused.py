@@ -22,6 +22,12 @@ REFUSED = {
     "no item": Shape(
         FLAT, {"uid": "ann", "ts": NOON}, reason="field", says=("no item", "looked for product", "uid, ts")
     ),
+    "an envelope of Connect, not looked into": Shape(
+        TIMES,
+        {"schema": {"type": "struct", "fields": [{"type": "int64", "field": "uid"}]}, "payload": timed(NOON)},
+        reason="field",
+        says=("no item", "there are payload.uid, payload.product, payload.ts;"),
+    ),
     "an empty list": Shape(
         LIST, {"user": "ann", "at": ISO, "items": []}, reason="field", says=("no item", "items[].id")
     ),

@@ -15,6 +15,7 @@ __all__ = ["AnyShape", "Envelope"]
 
 USUAL_TYPE = "click"  # as of an Event
 MOST_NAMES = 12  # in messages
+_CONNECT = {"schema", "payload"}  # of Kafka Connect's JSON with schemas, whose schema has more names than the event
 LOW = "with a value below min_value"
 OF_NO_WEIGHT = "not readable, of a type that counts for nothing"
 
@@ -210,6 +211,8 @@ def _names_in(value: object) -> str:
     """Return the names in a record's value, also nested ones, for messages."""
     if not isinstance(value, dict):
         return f"no names, for the value is {shown(value)} and no object"
+    if value.keys() == _CONNECT:
+        value = {"payload": value["payload"]}
     names = list(_nested("", value))
     return ", ".join(names[:MOST_NAMES]) + (f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else "")
 
