@@ -14,6 +14,7 @@ from testbed.shapes.shape import Outcome, Shape, faults, has_a_way, outcome_of
 __all__ = ["figures_of", "main"]
 
 _WIDTH = 110  # of the last column
+_COMES = "events or dead letter"
 _Found = Mapping[str, tuple[Shape, Outcome]]
 
 
@@ -23,7 +24,8 @@ def main(
     """Decode a record of each shape, and compare with the events or the dead letter that is right."""
     found = {name: (shape, outcome_of(shape)) for name, shape in SHAPES.items() if only in name}
     rows = [(name, *_cells(shape, outcome)) for name, (shape, outcome) in found.items()]
-    print(table(["shape", "verdict", "events or dead letter"], rows))
+    # A table's last column stands to the right, which sentences do not.
+    print(table(["shape", "verdict", _COMES.ljust(_WIDTH)], [(*row, said.ljust(_WIDTH)) for *row, said in rows]))
     finish(figures_of(found))
 
 

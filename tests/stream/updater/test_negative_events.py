@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -127,7 +128,7 @@ def test_the_rule_holds_for_events_in_a_shape_of_their_own(
 ) -> None:
     """A dislike by a mapping: the next answer, a record sent twice, a restart, a replay, and what takes it back."""
     (tmp_path / "shop.toml").write_text(SHOP_MAPPING, encoding="utf-8")
-    set_to = {"behaviours": SHOP_RULE, "mapping": tmp_path / "shop.toml"}
+    set_to: dict[str, Any] = {"behaviours": SHOP_RULE, "mapping": tmp_path / "shop.toml"}
     mug, cup, pot, pan = world.items[:4]
     recommender = Recommender(bundle, store)
 
