@@ -21,7 +21,7 @@ _Found = Mapping[str, tuple[Shape, Outcome]]
 def main(
     only: Annotated[str, typer.Option(help="Only shapes with this in their names.")] = "",
 ) -> None:
-    """Decode a record of each shape, and compare with the events or the dead letter that is right."""
+    """Compare what comes of a record of each shape with what is right."""
     found = {name: (shape, outcome_of(shape)) for name, shape in SHAPES.items() if only in name}
     rows = [(name, *_cells(shape, outcome)) for name, (shape, outcome) in found.items()]
     # A table's last column stands to the right, which sentences do not.
