@@ -1,5 +1,7 @@
 """Shapes that cannot be read: each one dead letter, whose reason says what to set."""
 
+import json
+
 from testbed.shapes.shape import FLAT, FROM_KEY, ISO, LIST, NESTED, NOON, TIMES, Shape, timed
 
 __all__ = ["REFUSED"]
@@ -25,6 +27,12 @@ REFUSED = {
     "an envelope of Connect, not looked into": Shape(
         TIMES,
         {"schema": {"type": "struct", "fields": [{"type": "int64", "field": "uid"}]}, "payload": timed(NOON)},
+        reason="field",
+        says=("no item", "there are payload.uid, payload.product, payload.ts;"),
+    ),
+    "an envelope of Connect, a text in it": Shape(
+        TIMES,
+        {"schema": {"type": "string"}, "payload": json.dumps(timed(NOON))},
         reason="field",
         says=("no item", "there are payload.uid, payload.product, payload.ts;"),
     ),

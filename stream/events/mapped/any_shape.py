@@ -8,7 +8,7 @@ from mindstream.limits import LONGEST_EVENT_TYPE, LONGEST_ITEM_ID, LONGEST_USER_
 from stream.events.event import AHEAD_MS, BadEventError, Event, excerpt
 from stream.events.mapped.cells import id_of, number_of, shown, word_of
 from stream.events.mapped.event_ids import numbered, own_id
-from stream.events.mapped.paths import KEY, TIMESTAMP, Path, Row, rows_of, value_at
+from stream.events.mapped.paths import KEY, TIMESTAMP, Path, Row, object_in, rows_of, value_at
 from stream.events.mapped.plan import Plan
 
 __all__ = ["AnyShape", "Envelope"]
@@ -218,8 +218,9 @@ def _names_in(value: object) -> str:
 
 
 def _nested(before: str, value: dict[str, object]) -> Iterator[str]:
-    """Yield names and nested names."""
-    for name, inner in value.items():
+    """Yield names and nested names, also those in objects that were written as text."""
+    for name, given in value.items():
+        inner = object_in(given)
         if isinstance(inner, dict) and inner and before.count(".") < 2:
             yield from _nested(f"{before}{name}.", inner)
         elif isinstance(inner, list) and inner and isinstance(inner[0], dict) and before.count(".") < 2:
