@@ -8,6 +8,7 @@ from mindstream import console
 # isort: split
 from benchmarks import house
 from benchmarks.events import command as events
+from benchmarks.events import shapes
 from benchmarks.faults import command as faults
 from benchmarks.night import command as night
 from benchmarks.quality import accuracy, cold, freshness, logs, planted
@@ -32,6 +33,7 @@ app.command("night")(night.main)
 app.command("planted")(planted.main)
 app.command("reading")(reading.main)
 app.command("retrieval")(retrieval.main)
+app.command("shapes")(shapes.main)
 app.command("swap")(swap.main)
 app.command("throughput")(throughput.main)
 app.command("training")(training.main)

@@ -73,7 +73,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "demo": ("mindstream",),
     "mindstream.commands": ("mindstream", "model_export"),
     "mindstream.cli": ("mindstream",),
-    "testbed": ("mindstream", "model_export", "stream.store"),
+    "testbed": ("mindstream", "model_export", "stream.events", "stream.store"),
     "benchmarks.harness": ("mindstream", "model_export", "stream", "testbed"),
     "benchmarks.scenario": ("mindstream", "model_export", "stream", "testbed", "benchmarks.harness"),
     "benchmarks.quality": ("mindstream", "model_export", "stream", "index", "testbed", "benchmarks.harness"),

@@ -156,7 +156,9 @@ def decode(
     except NO_JSON as error:
         if prefix := prefix_without_registry(value):
             raise BadEventError("schema", f"{prefix}; the value is {excerpt(value)}") from None
-        raise BadEventError("json", f"not JSON in UTF-8: {error}; the value is {excerpt(value)}") from None
+        raise BadEventError(
+            "json", f"not JSON in UTF-8: {error}; right is a JSON object; the value is {excerpt(value)}"
+        ) from None
     if event.event_time_ms > published_ms + AHEAD_MS and published_ms >= 0:
         raise BadEventError(
             "time",
@@ -175,7 +177,10 @@ def check_size(value: bytes, most_bytes: int) -> None:
     if not value:
         raise BadEventError("empty", "the record's value is empty; an event is a JSON object, no value forgets a user")
     if len(value) > most_bytes:
-        raise BadEventError("size", f"{len(value):,} bytes; an event has at most {most_bytes:,}: {excerpt(value)}")
+        raise BadEventError(
+            "size",
+            f"{len(value):,} bytes; an event has at most {most_bytes:,} (MINDSTREAM_EVENT_BYTES): {excerpt(value)}",
+        )
 
 
 def _user_of(key: bytes | None) -> str:

@@ -46,7 +46,9 @@ class JsonReader:
                     return json.loads(value)
             if prefix := prefix_without_registry(value):
                 raise BadEventError("schema", f"{prefix}; the value is {excerpt(value)}") from None
-            raise BadEventError("json", f"not JSON in UTF-8: {error}; the value is {excerpt(value)}") from None
+            raise BadEventError(
+                "json", f"not JSON in UTF-8: {error}; right is a JSON object; the value is {excerpt(value)}"
+            ) from None
 
 
 class SnowplowReader:

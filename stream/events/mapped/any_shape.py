@@ -5,27 +5,37 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from mindstream.limits import LONGEST_EVENT_TYPE, LONGEST_ITEM_ID, LONGEST_USER_ID
-from stream.events.event import AHEAD_MS, BadEventError, Event
+from stream.events.event import AHEAD_MS, BadEventError, Event, excerpt
 from stream.events.mapped.cells import id_of, number_of, shown, word_of
 from stream.events.mapped.event_ids import numbered, own_id
-from stream.events.mapped.paths import KEY, TIMESTAMP, Path, Row, rows_of, value_at
+from stream.events.mapped.paths import KEY, TIMESTAMP, Path, Row, object_in, rows_of, value_at
 from stream.events.mapped.plan import Plan
 
 __all__ = ["AnyShape", "Envelope"]
 
 USUAL_TYPE = "click"  # as of an Event
 MOST_NAMES = 12  # in messages
+_CONNECT = {"schema", "payload"}  # of Kafka Connect's JSON with schemas, whose schema has more names than the event
 LOW = "with a value below min_value"
 OF_NO_WEIGHT = "not readable, of a type that counts for nothing"
 
 
 @dataclass(frozen=True)
 class Envelope:
-    """What a record says beside its value: its key as an object, when it was published (Unix ms), and its id."""
+    """What a record says beside its value.
+
+    Attributes
+    ----------
+    key : as an object; None if it is none, or cannot be read.
+    published_ms : Unix time in milliseconds.
+    record_id : what its events are known by, where they have no id of their own.
+    raw_key : its bytes, for messages.
+    """
 
     key: object
     published_ms: int
     record_id: str | None = None
+    raw_key: bytes | None = None
 
 
 class AnyShape:
@@ -134,8 +144,8 @@ class AnyShape:
         if all(path.is_of_record for path in self.plan.user):
             raise BadEventError(
                 "key",
-                f"the record's key is {shown(envelope.key)}, which is no user's id; `user` in the mapping names the "
-                f"user in the value, where there are {_names_in(row[()])}",
+                f"the record's key is {excerpt(envelope.raw_key)}, which is no user's id; `user` in the mapping names "
+                f"the user in the value, where there are {_names_in(row[()])}",
             )
         raise BadEventError("field", self._missing("user", self.plan.user, row))
 
@@ -201,13 +211,16 @@ def _names_in(value: object) -> str:
     """Return the names in a record's value, also nested ones, for messages."""
     if not isinstance(value, dict):
         return f"no names, for the value is {shown(value)} and no object"
+    if value.keys() == _CONNECT:
+        value = {"payload": value["payload"]}
     names = list(_nested("", value))
     return ", ".join(names[:MOST_NAMES]) + (f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else "")
 
 
 def _nested(before: str, value: dict[str, object]) -> Iterator[str]:
-    """Yield names and nested names."""
-    for name, inner in value.items():
+    """Yield names and nested names, also those in objects that were written as text."""
+    for name, given in value.items():
+        inner = object_in(given)
         if isinstance(inner, dict) and inner and before.count(".") < 2:
             yield from _nested(f"{before}{name}.", inner)
         elif isinstance(inner, list) and inner and isinstance(inner[0], dict) and before.count(".") < 2:

@@ -121,11 +121,11 @@ class MappedDecoder:
         self, value: bytes, key: bytes | None, published_ms: int, record_id: str | None
     ) -> Sequence[Event | Forget]:
         """Return the events of a record that is not of the one usual shape."""
-        given, error = object_in(self.reader.read(value)), None
-        left_out = self.any_shape.left_out
+        given = object_in(self.reader.read(value))
+        left_out, error = self.any_shape.left_out, None
         left_out.clear()
         try:
-            found = self.any_shape.events(given, Envelope(key_in(key, self.reader), published_ms, record_id))
+            found = self.any_shape.events(given, Envelope(key_in(key, self.reader), published_ms, record_id, key))
         except BadEventError as raised:
             found, error = [], raised
         # A tracker's format leaves out what is no event of the tracker's, and so are events in our own form.

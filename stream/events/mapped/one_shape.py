@@ -26,6 +26,11 @@ from stream.events.mapped.record_struct import ID, NOTHING, TIME, WORD, Tree, Tw
 __all__ = ["ReadEvents", "one_shape"]
 
 
+class _TooLongError(Exception):
+    """A word that is longer than the stream takes: no other name is asked instead, as for one that is missing."""
+
+
+_LEFT = (*NO_JSON, _TooLongError)  # what such a record raises is left to `any_shape`
 ReadEvents = Callable[[bytes, int, str | None], list[Event] | None]
 
 
@@ -97,7 +102,8 @@ def _plain(decode: Callable[[bytes], Any], plan: Plan, attributes: dict[str, lis
     def events(value: bytes, published_ms: int, record_id: str | None) -> list[Event] | None:
         try:
             user, item, moment, kind = get(decode(value))
-        except NO_JSON:
+            user_id, item_id, event_type = users[user], items[item], types[kind]
+        except _LEFT:
             return None
         if is_of_timestamp:
             moment = published_ms
@@ -105,7 +111,6 @@ def _plain(decode: Callable[[bytes], Any], plan: Plan, attributes: dict[str, lis
             moment = of_unit(moment)
         elif moment.__class__ is not int or not PLAIN_MS <= moment <= LATEST_MS:
             moment = other_time(moment)
-        user_id, item_id, event_type = users[user], items[item], types[kind]
         if user_id is None or item_id is None or event_type is None or moment is None:
             return None
         if not 0 <= published_ms >= moment - AHEAD_MS:
@@ -131,38 +136,38 @@ def _full(decode: Callable[[bytes], Any], plan: Plan, attributes: dict[str, list
     def events(value: bytes, published_ms: int, record_id: str | None) -> list[Event] | None:
         try:
             record = decode(value)
-        except NO_JSON:
-            return None
-        user, item, moment, kind, call, own = first(record)
-        if call != call_wanted or (has_own_ids and not (_is_plain(own) and others["event_id"](record)[0] is None)):
-            return None
-        if (user_id := users[user]) is None:
-            user_id = next(filter(None, map(users.__getitem__, others["user"](record))), None)
-        if kind is None:
-            kind = next(filter(_is_there, others["type"](record)), None)
-        if moment is None:
-            moment = next(filter(_is_there, others["time"](record)), None)
-        if is_of_timestamp:
-            moment = published_ms
-        elif of_unit is not None:
-            moment = of_unit(moment)
-        elif moment.__class__ is not int or not PLAIN_MS <= moment <= LATEST_MS:
-            moment = other_time(moment)
-        event_type = types[kind]
-        if user_id is None or event_type is None or moment is None or not 0 <= published_ms >= moment - AHEAD_MS:
-            return None
-        if not is_listed or not (elements := listed(record)[0]):
-            if (item_id := items[item]) is None:
-                item_id = next(filter(None, map(items.__getitem__, others["single"](record))), None)
-            return None if item_id is None else [Event(user_id, item_id, moment, event_type, own or record_id)]
-        found = []
-        for number, one in enumerate(elements):
-            item_id = next(filter(None, map(items.__getitem__, within(one) if of_elements else (one,))), None)
-            if item_id is None:
+            user, item, moment, kind, call, own = first(record)
+            if call != call_wanted or (has_own_ids and not (_is_plain(own) and others["event_id"](record)[0] is None)):
                 return None
-            event_id = own_id((own,), number) if has_own_ids else numbered(record_id, number)
-            found.append(Event(user_id, item_id, moment, event_type, event_id))
-        return found
+            if (user_id := users[user]) is None:
+                user_id = next(filter(None, map(users.__getitem__, others["user"](record))), None)
+            if kind is None:
+                kind = next(filter(_is_there, others["type"](record)), None)
+            if moment is None:
+                moment = next(filter(_is_there, others["time"](record)), None)
+            if is_of_timestamp:
+                moment = published_ms
+            elif of_unit is not None:
+                moment = of_unit(moment)
+            elif moment.__class__ is not int or not PLAIN_MS <= moment <= LATEST_MS:
+                moment = other_time(moment)
+            event_type = types[kind]
+            if user_id is None or event_type is None or moment is None or not 0 <= published_ms >= moment - AHEAD_MS:
+                return None
+            if not is_listed or not (elements := listed(record)[0]):
+                if (item_id := items[item]) is None:
+                    item_id = next(filter(None, map(items.__getitem__, others["single"](record))), None)
+                return None if item_id is None else [Event(user_id, item_id, moment, event_type, own or record_id)]
+            found = []
+            for number, one in enumerate(elements):
+                item_id = next(filter(None, map(items.__getitem__, within(one) if of_elements else (one,))), None)
+                if item_id is None:
+                    return None
+                event_id = own_id((own,), number) if has_own_ids else numbered(record_id, number)
+                found.append(Event(user_id, item_id, moment, event_type, event_id))
+            return found
+        except _LEFT:
+            return None
 
     return events
 
@@ -177,8 +182,10 @@ def _known_words() -> tuple[Known[str], Known[str], Known[str]]:
 
 
 def _within(word: str | None, longest: int) -> str | None:
-    """Return a word that is not longer than the stream takes; else None."""
-    return word if word is not None and len(word) <= longest else None
+    """Return a word; raise _TooLongError if it is longer than the stream takes."""
+    if word is not None and len(word) > longest:
+        raise _TooLongError
+    return word
 
 
 def _type_in(value: str | None) -> str | None:
