@@ -13,6 +13,7 @@ from mindstream.settings import PARTITIONERS
 from stream.events.decoders import RecordDecoder, StrictDecoder
 from stream.events.event import BadEventError, Event
 from stream.events.mapped.decoder import MappedDecoder
+from stream.events.posted import records_in
 from stream.kafka.partitioners import partitioner_of
 from tests.support.logs import put
 from tests.support.updater_world import World, work
@@ -107,6 +108,11 @@ def test_the_programs_send_what_is_shown_to_the_partition_that_is_said(world: Wo
     updater = world.updater()
     work(updater, lambda: updater.counts["applied"] + updater.counts["duplicate"] == len(sent))
     assert {world.state(user).history.item_ids for user in users} == {("mug",)}
+
+
+def test_an_event_that_is_posted_is_the_record_that_is_shown() -> None:
+    [body] = re.findall(r"--json '(.+)'", sections()["HTTP"])
+    assert [tuple(record) for record in records_in(body.encode(), NOON)] == list(records("HTTP"))
 
 
 def partitioner_said(title: str) -> str:
