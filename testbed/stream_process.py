@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Self
 
-__all__ = ["ROOT", "StreamProcess", "wait_until"]
+__all__ = ["ROOT", "WITHIN_S", "StreamProcess", "wait_until"]
 
 ROOT = Path(__file__).parents[1]
 WITHIN_S = 240.0

@@ -155,7 +155,7 @@ def _retrain(night: Night, days: Days, catalogue: Path, options: Sequence[str]) 
     """Retrain on the archive; note whether the gate lets the new bundle through."""
     since = datetime.fromtimestamp((days.following_ms - WINDOW_DAYS * DAY_MS) / 1_000, UTC).strftime("%Y-%m-%d")
     arguments = ["retrain", "--log", str(night.archive), "--items", str(catalogue), "--since", since, *options]
-    command = night.home.does(*arguments, room="model_export")
+    command = night.home.does(*arguments, room="model_export", within_s=RETRAINED_WITHIN_S)
     found = re.search(r"^(published|refused) (\S+): .*$", command.said, flags=re.MULTILINE)
     assert found is not None, command.said
     night.published = found[1] == "published"

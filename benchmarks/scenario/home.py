@@ -22,7 +22,7 @@ from stream.kafka.cluster import Cluster
 from stream.store.lmdb_store import LmdbStore
 from stream.store.open_store import open_store
 from testbed.real_kafka import RealKafka
-from testbed.stream_process import StreamProcess, wait_until
+from testbed.stream_process import WITHIN_S, StreamProcess, wait_until
 
 __all__ = ["Home", "counted"]
 
@@ -82,10 +82,10 @@ class Home:
         with StreamProcess(self.settings.home, "archive", *options, variables=self._variables()) as command:
             yield command
 
-    def does(self, *arguments: str, room: str = "stream") -> StreamProcess:
+    def does(self, *arguments: str, room: str = "stream", within_s: float = WITHIN_S) -> StreamProcess:
         """Run another command of `python -m stream`, or of another room, to its end."""
         with StreamProcess(self.settings.home, *arguments, variables=self._variables(), room=room) as command:
-            command.ends()
+            command.ends(within_s)
         return command
 
     def _variables(self) -> dict[str, str]:
