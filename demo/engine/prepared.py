@@ -83,9 +83,8 @@ def changes(settings: Settings, stamp: dict[str, Any]) -> list[str] | None:
 def forget_users(settings: Settings) -> None:
     """Remove what is kept of the users of a log, unless a demo runs on it now.
 
-    That is their states, and their events in an archive of the home.
-
-    Read in another way, the log has other ids. Only for a home that a log has of its own.
+    That is their states and, where the archive lies in the home, their events. Read in another way, the log has other
+    ids. Only for a home that a log has of its own.
     """
     if running_embedded(settings.state) is None:
         shutil.rmtree(settings.state, ignore_errors=True)
