@@ -75,6 +75,12 @@ def _report(night: Night, figures: dict[str, float]) -> None:
     error = 50 / np.sqrt(figures["users"])
     print(night.said)
     print(f"\nHR@50 in % of {figures['users']:,} users on the next day (standard error at most {error:.1f})\n")
-    rows = [(name, f"{value:.1f}" if isinstance(value, float) else f"{value:,}") for name, value in figures.items()]
-    print(table(["", ""], rows))
+    print(table(["", ""], [(name, _shown(value)) for name, value in figures.items()]))
     finish(figures)
+
+
+def _shown(value: float) -> str:
+    """Return a figure for people."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.1f}" if isinstance(value, float) else f"{value:,}"
