@@ -108,7 +108,7 @@ def events_router(publisher: EventPublisher, settings: Settings, metrics: ApiMet
     @router.post(EVENTS, status_code=202, description=ABOUT, responses=RESPONSES, openapi_extra={"requestBody": _BODY})
     async def post(
         request: Request,
-        idempotency_key: Annotated[str, Header(description=ABOUT_KEY)] = "",
+        idempotency_key: Annotated[str | None, Header(description=ABOUT_KEY)] = None,
     ) -> Response:
         """Publish the events of a request, and answer when Kafka has acknowledged them."""
         _check_type(request)
@@ -135,7 +135,7 @@ class _Intake:
         self.threads = ThreadPoolExecutor(THREADS, thread_name_prefix="events")
         self.waiting = 0
 
-    async def take(self, body: bytes, request_key: str) -> Response:
+    async def take(self, body: bytes, request_key: str | None) -> Response:
         """Publish the events of a body without holding up the event loop."""
         if self.waiting >= MOST_WAITING:
             full = f"{self.waiting:,} requests with events wait for Kafka; nothing was written"
@@ -146,7 +146,7 @@ class _Intake:
         finally:
             self.waiting -= 1
 
-    def _publish(self, body: bytes, request_key: str) -> Response:
+    def _publish(self, body: bytes, request_key: str | None) -> Response:
         """Publish the events of a body, or answer what is wrong; count them."""
         now_ms = int(time.time() * 1000)
         try:

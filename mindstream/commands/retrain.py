@@ -1,5 +1,7 @@
 """The daily retrain: retrain, once or every night."""
 
+import glob
+import logging
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -48,6 +50,8 @@ __all__ = ["NIGHTS", "Request", "app", "retrain_once"]
 
 MAX_DROP = 0.1  # nobody looks on at night
 NIGHTS = "nights.json"  # in the home: when the next retrain is, and how the last ended
+
+logger = logging.getLogger(__name__)  # `log` is an option
 
 app = typer.Typer(pretty_exceptions_enable=False)
 
@@ -131,8 +135,16 @@ def retrain(
     if every_day_at is None:
         raise typer.Exit(retrain_once(request))
     hour = parse_hour(every_day_at)
+    _warn_if_missing(source)
     task = partial(_retrain_in_own_process, request)
     Nights(hour, task, configured.home / NIGHTS).run(stop_on_signals())
+
+
+def _warn_if_missing(source: str | Path) -> None:
+    """Warn of a log that is not there: it may come before the night, or be misspelt."""
+    path = str(source)
+    if "://" not in path and not glob.has_magic(path) and not Path(path).exists():
+        logger.warning("the log %s is not there yet; if it is not there at night either, that night fails", path)
 
 
 def _retrain_in_own_process(request: Request, stop: Event) -> int:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -165,6 +166,14 @@ class Archive:
             )
         except FileNotFoundError:  # merged meanwhile, and without those rows
             return False
+
+    def note_life(self, life: str) -> None:
+        """Note that a topic is read from its beginning, where nothing is known of it yet."""
+        with self.folder.writing():
+            state = self.state()
+            if life not in state.progress:
+                known = msgspec.structs.replace(state, progress={**state.progress, life: {}})
+                self.folder.commit(Change(self._with_state({}, known)))
 
     def finish_erasures(self, done: Sequence[Erasure]) -> None:
         """Note that no file holds rows of these erasures any more."""

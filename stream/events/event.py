@@ -1,5 +1,6 @@
 """A behaviour event as it travels on Kafka: one JSON object, keyed by its user_id; no value forgets the user."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated
@@ -106,11 +107,12 @@ class BadEventError(ValueError):
     Attributes
     ----------
     reason : one word for counters and headers, one of REASONS.
+    plain : the message without what the record holds, and without what to set for records of another shape.
     """
 
-    def __init__(self, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
+    def __init__(self, reason: str, message: str, beside: str = "") -> None:
+        super().__init__(f"{message}; {beside}" if beside else message)
+        self.reason, self.plain = reason, message
 
 
 # A RecursionError comes from brackets nested by the thousand; it must not stop whoever reads them.
@@ -122,6 +124,16 @@ class _Named(msgspec.Struct):
 
     user_id: str
 
+
+_FIELD = re.compile(r"`(?:\$\.)?(\w+)(?:\[[^`]*)?`$")
+_RIGHT = {
+    "user_id": f"text of 1 to {LONGEST_USER_ID} characters",
+    "item_id": "text of 1 to 512 characters",
+    "event_time_ms": "Unix time in milliseconds as a whole number, such as 1769860800000",
+    "event_type": "text of 1 to 64 characters",
+    "event_id": "text of at most 128 characters",
+    "profile": "an object whose values are text",
+}
 
 _decoder = msgspec.json.Decoder(Event)
 _named_decoder = msgspec.json.Decoder(_Named)
@@ -152,24 +164,30 @@ def decode(
     try:
         event = _decoder.decode(value)
     except msgspec.ValidationError as error:
-        raise BadEventError("field", f"{error}; the value is {excerpt(value)}; {OTHER_SHAPES}") from None
+        said = f"{error}{_right_for(str(error))}"
+        raise BadEventError("field", said, f"the value is {excerpt(value)}; {OTHER_SHAPES}") from None
     except NO_JSON as error:
         if prefix := prefix_without_registry(value):
-            raise BadEventError("schema", f"{prefix}; the value is {excerpt(value)}") from None
-        raise BadEventError(
-            "json", f"not JSON in UTF-8: {error}; right is a JSON object; the value is {excerpt(value)}"
-        ) from None
+            raise BadEventError("schema", prefix, f"the value is {excerpt(value)}") from None
+        said = f"not JSON in UTF-8: {error}; right is a JSON object"
+        raise BadEventError("json", said, f"the value is {excerpt(value)}") from None
     if event.event_time_ms > published_ms + AHEAD_MS and published_ms >= 0:
         raise BadEventError(
             "time",
-            f"event_time_ms is {event.event_time_ms}, more than a day after the event was published ({published_ms}); "
+            f"event_time_ms is {event.event_time_ms}, more than a day after the event was published ({published_ms})",
             f"the value is {excerpt(value)}",
         )
     if key != event.user_id.encode():
         raise BadEventError(
-            "key", f"the record's key is {excerpt(key)}; it must be the user_id {event.user_id!r}; {OTHER_SHAPES}"
+            "key", f"the record's key is {excerpt(key)}; it must be the user_id {event.user_id!r}", OTHER_SHAPES
         )
     return event
+
+
+def _right_for(fault: str) -> str:
+    """Return what would be right for the field that a fault of msgspec names; "" where it names none."""
+    named = _FIELD.search(fault)
+    return f"; right is {_RIGHT[named[1]]}" if named and named[1] in _RIGHT else ""
 
 
 def check_size(value: bytes, most_bytes: int) -> None:
@@ -179,7 +197,8 @@ def check_size(value: bytes, most_bytes: int) -> None:
     if len(value) > most_bytes:
         raise BadEventError(
             "size",
-            f"{len(value):,} bytes; an event has at most {most_bytes:,} (MINDSTREAM_EVENT_BYTES): {excerpt(value)}",
+            f"{len(value):,} bytes; an event has at most {most_bytes:,} (MINDSTREAM_EVENT_BYTES)",
+            f"the value is {excerpt(value)}",
         )
 
 

@@ -1,7 +1,8 @@
 """Events that come in the body of a request: the records to publish, or what is wrong with each.
 
-A record holds an event as it was sent, byte for byte, with two exceptions: an event without a time gets that of the
-request, and one without an event_id gets one made of the request's idempotency key, where there is such a key.
+A record holds an event as it was sent, byte for byte, with two exceptions, which are written anew, field for field: an
+event without a time gets that of the request, and one without an event_id one made of the request's idempotency key,
+where there is such a key.
 """
 
 import re
@@ -88,23 +89,25 @@ _fields_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _head_decoder = msgspec.json.Decoder(_Head)
 
 
-def _check_key(key: str) -> None:
+def _check_key(key: str | None) -> None:
     """Raise BadRequestError unless the key of a request can be part of an event_id."""
-    if key and not re.fullmatch(rf"[!-~]{{1,{LONGEST_REQUEST_KEY}}}", key):
+    if key is not None and not re.fullmatch(rf"[!-~]{{1,{LONGEST_REQUEST_KEY}}}", key):
         raise BadRequestError(
             f"the header Idempotency-Key is {excerpt(key.encode())}; right are 1 to {LONGEST_REQUEST_KEY} visible "
             "ASCII characters without spaces, such as a UUID"
         )
 
 
-def records_in(body: bytes, now_ms: int, request_key: str = "", most_bytes: int = MOST_BYTES) -> list[PostedRecord]:
+def records_in(
+    body: bytes, now_ms: int, request_key: str | None = None, most_bytes: int = MOST_BYTES
+) -> list[PostedRecord]:
     """Read the events of a body, one JSON object or a list of them, as records keyed by user.
 
     Parameters
     ----------
     now_ms : time of the request, Unix time in milliseconds; events that name none, or null, get it.
     request_key : name of the request, the same where it is sent again; events without an event_id get it with their
-        place behind it. Empty: they stay without one.
+        place behind it. None: they stay without one.
     most_bytes : of an event.
 
     Raises
@@ -120,9 +123,9 @@ def records_in(body: bytes, now_ms: int, request_key: str = "", most_bytes: int 
     faults: list[EventFault] = []
     for place, value in enumerate(values):
         try:
-            records.append(_record_of(value, now_ms, request_key and f"{request_key}/{place}", most_bytes))
+            records.append(_record_of(value, now_ms, f"{request_key}/{place}" if request_key else "", most_bytes))
         except BadEventError as error:
-            faults.append(EventFault(place, error.reason, str(error)))
+            faults.append(EventFault(place, error.reason, f"{error.plain}; the event is {excerpt(value)}"))
     if faults:
         raise BadEventsError(faults, len(values))
     return records

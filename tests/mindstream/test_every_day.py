@@ -115,6 +115,7 @@ def test_the_command_says_when_and_ends_cleanly(tmp_path: Path) -> None:
     arguments = ("retrain", "--log", str(tmp_path / "none"), "--days", "90", "--every-day-at", "03:00")
     with StreamProcess(home, *arguments, room="model_export") as command:
         command.says("the next retrain is at ")
+        assert f"the log {tmp_path / 'none'} is not there yet" in command.said
         noted = json.loads((home / NIGHTS).read_text())
         assert noted["last_status"] is None
         assert datetime.fromtimestamp(noted["next_run_s"], UTC).strftime("%H:%M") == "03:00"

@@ -274,6 +274,7 @@ def test_a_topic_that_is_made_again_is_read_from_its_start(shop: Shop) -> None:
     with pytest.raises(ValueError, match=r"holds another topic .* `--start-at beginning`"):
         check_first_archive(archiver.archive, "a third life", None)
     check_first_archive(archiver.archive, "a third life", 0)
+    check_first_archive(archiver.archive, "a third life", None)  # it is said, though nothing was on it yet
     check_first_archive(archiver.archive, archiver.reader.life.id, None)
 
 

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from stream.events.event import Event, decode
+from stream.events.event import Event, decode, excerpt
 from stream.events.posted import (
     LONGEST_REQUEST_KEY,
     MOST_EVENTS,
@@ -42,7 +42,7 @@ def test_a_request_s_key_names_the_events_that_have_no_name() -> None:
     assert [record.value for record in records_in(body, NOW_MS)][:2] == [own, none]
 
 
-@pytest.mark.parametrize("key", ["a b", "ö", "a\n", "k" * (LONGEST_REQUEST_KEY + 1)])
+@pytest.mark.parametrize("key", ["", "a b", "ö", "a\n", "k" * (LONGEST_REQUEST_KEY + 1)])
 def test_a_request_s_key_must_fit_into_an_event_id(key: str) -> None:
     with pytest.raises(BadRequestError, match=r"the header Idempotency-Key is '.*; right are 1 to 120 visible ASCII"):
         records_in(WHOLE, NOW_MS, key)
@@ -70,6 +70,16 @@ def test_every_event_that_is_not_valid_is_named_by_its_place() -> None:
     assert [(one.place, one.reason) for one in raised.value.faults] == [(at, wrong[at][1]) for at in wrong]
     for fault in raised.value.faults:
         assert wrong[fault.place][2] in fault.error
+        assert fault.error.endswith(f"; the event is {excerpt(wrong[fault.place][0])}")  # as it was sent
+        assert "MAPPING" not in fault.error
+
+
+@pytest.mark.parametrize("time", [b'"2026-01-31T12:00:00Z"', b"1.5", b"1782777600"])
+def test_a_time_of_another_kind_is_told_what_is_right(time: bytes) -> None:
+    with pytest.raises(BadEventsError) as raised:
+        records_in(b'{"user_id":"ann","item_id":"mug","event_time_ms":' + time + b"}", NOW_MS)
+    [fault] = raised.value.faults
+    assert "right is Unix time in milliseconds as a whole number" in fault.error
 
 
 @pytest.mark.parametrize(
