@@ -185,7 +185,7 @@ def decode(
 
 
 def _right_for(fault: str) -> str:
-    """Return what would be right for the field that a fault of msgspec names; "" where it names none."""
+    """Return what would be right for the field that a fault of msgspec names; else ""."""
     named = _FIELD.search(fault)
     return f"; right is {_RIGHT[named[1]]}" if named and named[1] in _RIGHT else ""
 
