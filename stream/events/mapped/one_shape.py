@@ -16,12 +16,12 @@ from mindstream.parsing.time_numbers import PER_SECOND
 from stream.events.event import AHEAD_MS, NO_JSON, Event
 from stream.events.mapped.any_shape import USUAL_TYPE
 from stream.events.mapped.cells import id_of
-from stream.events.mapped.common_times import PLAIN_MS, other_time
 from stream.events.mapped.event_ids import LONGEST_EVENT_ID, numbered, own_id
 from stream.events.mapped.known import Known
 from stream.events.mapped.paths import TIMESTAMP
 from stream.events.mapped.plan import Plan
 from stream.events.mapped.record_struct import ID, NOTHING, TIME, WORD, Tree, TwoMeaningsError, all_of, put, struct_of
+from stream.events.mapped.times.common import PLAIN_MS, other_time
 
 __all__ = ["ReadEvents", "one_shape"]
 

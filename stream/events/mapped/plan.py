@@ -6,7 +6,7 @@ from typing import Any
 
 from mindstream.mapping import Mapping
 from stream.events.mapped.paths import KEY, TIMESTAMP, ListAt, Path, parse
-from stream.events.mapped.times import TimeReader
+from stream.events.mapped.times.reader import TimeReader
 
 __all__ = ["Plan", "paths_of", "plan_of"]
 

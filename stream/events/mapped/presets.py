@@ -17,7 +17,7 @@ from mindstream.parsing.trackers import (
 )
 from stream.events.mapped.paths import Path, object_in, parse, value_at
 from stream.events.mapped.plan import Plan, paths_of
-from stream.events.mapped.times import TimeReader
+from stream.events.mapped.times.reader import TimeReader
 
 __all__ = ["PRESETS", "preset_plan"]
 

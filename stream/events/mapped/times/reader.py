@@ -9,7 +9,15 @@ from mindstream.limits import EARLIEST_MS, LATEST_MS
 from mindstream.parsing.ids import BLANKS, MISSING
 from mindstream.parsing.time_formats import UNIT_NAMES, digits_of, named_unit, plain_format
 from stream.events.mapped.cells import shown, text_of
-from stream.events.mapped.milliseconds import NUMBER, in_format, in_unit, milliseconds_of, number_in, told, written
+from stream.events.mapped.times.milliseconds import (
+    NUMBER,
+    in_format,
+    in_unit,
+    milliseconds_of,
+    number_in,
+    told,
+    written,
+)
 
 __all__ = ["TimeReader"]
 

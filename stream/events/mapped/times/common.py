@@ -6,7 +6,7 @@ from typing import Any
 
 from mindstream.limits import EARLIEST_MS, LATEST_MS
 from stream.events.mapped.known import Known
-from stream.events.mapped.milliseconds import milliseconds_of
+from stream.events.mapped.times.milliseconds import milliseconds_of
 
 __all__ = ["PLAIN_MS", "other_time"]
 
