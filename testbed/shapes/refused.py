@@ -1,6 +1,7 @@
 """Shapes that cannot be read: each one dead letter, whose reason says what to set."""
 
 import json
+import math
 
 from testbed.shapes.shape import FLAT, FROM_KEY, ISO, LIST, NESTED, NOON, TIMES, Shape, timed
 
@@ -19,7 +20,7 @@ REFUSED = {
         TIMES, timed(NOON, uid="(not set)"), reason="field", says=("uid is '(not set)', which is no id",)
     ),
     "a user who is an object": Shape(
-        TIMES, timed(NOON, uid={"id": 1}), reason="field", says=("uid is {'id': 1}", "no id")
+        TIMES, timed(NOON, uid={"id": 1}), reason="field", says=('uid is {"id":1}', "no id")
     ),
     "no item": Shape(
         FLAT, {"uid": "ann", "ts": NOON}, reason="field", says=("no item", "looked for product", "uid, ts")
@@ -43,7 +44,40 @@ REFUSED = {
         LIST,
         {"user": "ann", "at": ISO, "items": [{"id": "a"}, {"sku": "b"}]},
         reason="field",
-        says=("no item", "items[].id"),
+        says=("looked for items[].id; items[1] has sku;",),
+    ),
+    "a null item in a list": Shape(
+        LIST,
+        {"user": "ann", "at": ISO, "items": [{"id": "a"}, {"id": None}]},
+        reason="field",
+        says=("looked for items[].id; items[1].id is null, which is no id;",),
+    ),
+    "an element that is null": Shape(
+        LIST, {"user": "ann", "at": ISO, "items": [{"id": "a"}, None]}, reason="field", says=("; items[1] is null;",)
+    ),
+    "true as a user": Shape(TIMES, timed(NOON, uid=True), reason="field", says=("uid is true, which is no id",)),
+    "an endless time": Shape(TIMES, timed(math.inf), reason="time", says=("ts: Infinity is no time",)),
+    "a null time": Shape(
+        TIMES, timed(None), reason="time", says=("looked for ts; ts is null, which is no time;", "kafka.timestamp")
+    ),
+    "a null user": Shape(
+        NESTED,
+        {"userId": None, "at": ISO, "properties": {"product_id": "a"}},
+        reason="field",
+        says=("userId is null, which is no id; there are userId, at",),
+    ),
+    "a type that is an object": Shape(
+        FLAT,
+        timed(NOON, kind={"name": "dislike"}),
+        reason="field",
+        says=("the type at kind is ", "dislike", "text or a number", "`type` in the mapping"),
+    ),
+    "a type that is a list": Shape(FLAT, timed(NOON, kind=["dislike"]), reason="field", says=("the type at kind",)),
+    "an own id that is an object": Shape(
+        {**TIMES, "event_id": "source,id"},
+        timed(NOON, source="s", id={"$oid": "5f"}),
+        reason="field",
+        says=("the event_id at id is ", "$oid", "`event_id` in the mapping"),
     ),
     "no time": Shape(TIMES, {"uid": "ann", "product": "a"}, reason="time", says=("no time", "kafka.timestamp")),
     "a time in two ways": Shape(
@@ -78,7 +112,7 @@ REFUSED = {
         says=("schema registry", "schema 7", "MINDSTREAM_SCHEMA_REGISTRY"),
     ),
     "no JSON": Shape(TIMES, b"ann;mug;7", reason="json", says=("not JSON", "ann;mug;7")),
-    "null": Shape(TIMES, None, reason="field", says=("the value is None",)),
+    "null": Shape(TIMES, None, reason="field", says=("the value is null",)),
     "a number": Shape(TIMES, 7, reason="field", says=("the value is 7 and no object",)),
     "a long user": Shape(TIMES, timed(NOON, uid="x" * 128), reason="field", says=("128 characters", "at most 127")),
     "a long user before another": Shape(

@@ -1,10 +1,12 @@
 """Shapes of the trackers' formats."""
 
+import base64
+import json
 from dataclasses import replace
 from typing import Any
 
 from mindstream.parsing.trackers import SNOWPLOW_FIELDS
-from testbed.shapes.shape import ISO, NOON, Shape, click
+from testbed.shapes.shape import ISO, NOON, Shape, click, timed
 
 __all__ = ["TRACKERS"]
 
@@ -82,6 +84,86 @@ _FORMATS = {
     ),
 }
 
+_DATA = {"userId": "ann", "productId": "mug"}
+_BASE64 = base64.b64encode(json.dumps(_DATA).encode()).decode()
+_SEEN: dict[str, Any] = {"event_type": "viewed"}
+
+# Values that hold several events of a format, or hide one.
+_WRAPPED = {
+    "cloudevents, data in base64": Shape(
+        {"format": "cloudevents"}, CLOUD | {"data_base64": _BASE64}, (click(event_id="/shop/7", **_SEEN),)
+    ),
+    "cloudevents, a batch": Shape(
+        {"format": "cloudevents"},
+        [CLOUD | {"data": _DATA}, CLOUD | {"id": "8", "data": {"userId": 5, "items": [{"sku": "a"}, {"sku": "b"}]}}],
+        (
+            click(event_id="/shop/7", **_SEEN),
+            click("5", "a", event_id="/shop/8", **_SEEN),
+            click("5", "b", event_id="/shop/8#1", **_SEEN),
+        ),
+    ),
+    "cloudevents, an empty batch": Shape({"format": "cloudevents"}, [], left_out="empty lists of events"),
+    "segment, a request with two calls": Shape(
+        {"format": "segment"},
+        {
+            "batch": [
+                {"type": "track", "event": "Cart", "userId": "ann", "messageId": "m-1", "properties": {"sku": "a"}},
+                {"type": "track", "event": "Cart", "userId": "ben", "messageId": "m-2", "properties": {"sku": "b"}},
+            ],
+            "messageId": "request",
+            "sentAt": ISO,
+        },
+        (
+            click("ann", "a", event_type="Cart", event_id="m-1"),
+            click("ben", "b", event_type="Cart", event_id="m-2"),
+        ),
+    ),
+}
+
+# Records that are of no such format: each one dead letter, not left out.
+_OTHERS = {
+    **{
+        f"{name}, a record of another kind": Shape(
+            {"format": name}, timed(NOON), reason="field", says=(says, "there are uid, product, ts", "`format`")
+        )
+        for name, says in {
+            "segment": "looked for type",
+            "cloudevents": "looked for specversion",
+            "ga4": "looked for event_name",
+            "snowplow": "looked for event, event_id",
+        }.items()
+    },
+    "ga4 with items, no name": Shape(
+        {"format": "ga4"},
+        GA4 | {"event_name": None, "items": [{"item_id": "a"}]},
+        reason="field",
+        says=("no event of GA4's export",),
+    ),
+    "ga4, no name, the type elsewhere": Shape(
+        {"format": "ga4", "type": "kind"},
+        {"kind": "view", "event_timestamp": NOON * 1000, "user_pseudo_id": "1.2", "items": [{"item_id": "a"}]},
+        reason="field",
+        says=("looked for event_name",),
+    ),
+    "cloudevents, a batch with one that is none": Shape(
+        {"format": "cloudevents"},
+        [CLOUD | {"data": _DATA}, timed(NOON)],
+        reason="field",
+        says=("[1] is no CloudEvent", "`format`"),
+    ),
+    "cloudevents, base64 of no JSON": Shape(
+        {"format": "cloudevents"}, CLOUD | {"data_base64": "AAAA"}, reason="field", says=("data_base64", "'AAAA'")
+    ),
+    "cloudevents, of no weight and not readable": Shape(
+        {"format": "cloudevents"},
+        CLOUD | {"type": "scroll", "data_base64": "AAAA"},
+        left_out="counts for nothing",
+    ),
+    "segment, a request with what is no call": Shape(
+        {"format": "segment"}, {"batch": [TRACK, {"event": "x"}]}, reason="field", says=("batch[1] is no call",)
+    ),
+}
+
 _KEYS = {
     "the user": b"ann",
     "a quoted one": b'"ann"',
@@ -91,6 +173,11 @@ _KEYS = {
 }
 _ONE_EACH = ("segment", "cloudevents", "ga4 with items", "snowplow, enriched TSV")
 
-TRACKERS = _FORMATS | {  # whatever the key is, the user is the one in the value
-    f"{name}, key: {what}": replace(_FORMATS[name], key=key) for name in _ONE_EACH for what, key in _KEYS.items()
-}
+TRACKERS = (
+    _FORMATS
+    | _WRAPPED
+    | _OTHERS
+    | {  # whatever the key is, the user is the one in the value
+        f"{name}, key: {what}": replace(_FORMATS[name], key=key) for name in _ONE_EACH for what, key in _KEYS.items()
+    }
+)

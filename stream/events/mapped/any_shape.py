@@ -1,41 +1,23 @@
 """The events of a record of any shape: slower than `one_shape`, and what says what is wrong."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 from mindstream.limits import LONGEST_EVENT_TYPE, LONGEST_ITEM_ID, LONGEST_USER_ID
 from stream.events.event import AHEAD_MS, BadEventError, Event, excerpt
-from stream.events.mapped.cells import id_of, number_of, shown, word_of
+from stream.events.mapped.cells import id_of, number_of, shown, text_of, word_of
 from stream.events.mapped.event_ids import numbered, own_id
-from stream.events.mapped.paths import KEY, TIMESTAMP, Path, Row, object_in, rows_of, value_at
+from stream.events.mapped.keys import Envelope, value_in
+from stream.events.mapped.messages import missing, names_in, unreadable
+from stream.events.mapped.paths import TIMESTAMP, Path, Row, rows_of, value_at
 from stream.events.mapped.plan import Plan
 
-__all__ = ["AnyShape", "Envelope"]
+__all__ = ["LOW", "OF_NO_WEIGHT", "USUAL_TYPE", "AnyShape"]
 
 USUAL_TYPE = "click"  # as of an Event
-MOST_NAMES = 12  # in messages
-_CONNECT = {"schema", "payload"}  # of Kafka Connect's JSON with schemas, whose schema has more names than the event
 LOW = "with a value below min_value"
 OF_NO_WEIGHT = "not readable, of a type that counts for nothing"
-
-
-@dataclass(frozen=True)
-class Envelope:
-    """What a record says beside its value.
-
-    Attributes
-    ----------
-    key : as an object; None if it is none, or cannot be read.
-    published_ms : Unix time in milliseconds.
-    record_id : what its events are known by, where they have no id of their own.
-    raw_key : its bytes, for messages.
-    """
-
-    key: object
-    published_ms: int
-    record_id: str | None = None
-    raw_key: bytes | None = None
+NO_EVENTS = "empty lists of events"
 
 
 class AnyShape:
@@ -58,26 +40,70 @@ class AnyShape:
         BadEventError
             If one of them is none; says what was looked for, what was there, and what to set.
         """
-        plan = self.plan
-        if plan.prepare:
-            value = plan.prepare(value)
-        if plan.calls and word_of(value_at(value, plan.calls[0].names)) != plan.calls[1]:
-            self.left_out[f"of other kinds than {plan.calls[1]}"] += 1
-            return []
         found: list[Event] = []
-        for row in rows_of(value, plan.lists):
-            for item in self._items(row):
-                event = self._event(row, item, envelope, len(found))
-                found += [event] if event else []
+        for record in self._records(value):
+            found += self._events_of(record, envelope, len(found))
         return found
 
     def users_in(self, value: object) -> set[str]:
         """Return the users whom a value names, whatever else is wrong with it."""
         paths = [path for path in self.plan.user if not path.is_of_record]
-        rows = list(rows_of(value, self.plan.lists))
+        rows = self._rows(value)
         return {found for row in rows for path in paths if (found := id_of(value_at(row[path.home], path.names)))}
 
-    def _event(self, row: Row, item: object, envelope: Envelope, number: int) -> Event | None:
+    def has(self, name: str, value: object, envelope: Envelope) -> bool:
+        """Tell whether a value has an optional field: one of its names, of `event_id` all."""
+        paths, enough = getattr(self.plan, name), all if name == "event_id" else any
+        return any(enough(word_of(value_in(row, path, envelope)) for path in paths) for row in self._rows(value))
+
+    def _rows(self, value: object) -> list[Row]:
+        """Return the rows of a value, also of one that is not of the plan's format."""
+        try:
+            records = self.plan.prepare(value) if self.plan.prepare else [value]
+        except ValueError:
+            records = [value]
+        return [row for record in records for row in rows_of(record, self.plan.lists)]
+
+    def _records(self, value: object) -> Sequence[object]:
+        """Return the records in a value: by most plans itself."""
+        if self.plan.prepare is None:
+            return (value,)
+        try:
+            records = self.plan.prepare(value)
+        except ValueError as error:
+            if self._is_of_no_weight(value):
+                self.left_out[OF_NO_WEIGHT] += 1
+                return ()
+            raise BadEventError(
+                "field",
+                f"{error}; there are {names_in(value)}; `format` in the mapping says what the records are, or without "
+                "it `item` and its other keys what is what",
+            ) from None
+        if not records:
+            self.left_out[NO_EVENTS] += 1
+        return records
+
+    def _is_of_no_weight(self, value: object) -> bool:
+        """Tell whether a value names a type that counts for nothing."""
+        words = [
+            word for row in rows_of(value, self.plan.lists) for path in self.plan.type if (word := _word(row, path))
+        ]
+        return bool(words) and not any(map(self.counts, words))
+
+    def _events_of(self, record: object, envelope: Envelope, before: int) -> list[Event]:
+        """Return the events of one record; `before` are those of the same value that came before."""
+        plan = self.plan
+        if plan.calls and word_of(value_at(record, plan.calls[0].names)) != plan.calls[1]:
+            self.left_out[f"of other kinds than {plan.calls[1]}"] += 1
+            return []
+        found: list[Event] = []
+        for row in rows_of(record, plan.lists):
+            for item in self._items(row):
+                event = self._event(row, item, envelope, (len(found), before))
+                found += [event] if event else []
+        return found
+
+    def _event(self, row: Row, item: object, envelope: Envelope, number: tuple[int, int]) -> Event | None:
         """Return the event of an item in a row; None if it is left out."""
         event_type = self._type(row)
         try:
@@ -88,19 +114,21 @@ class AnyShape:
             self.left_out[OF_NO_WEIGHT] += 1
             return None
 
-    def _checked(self, row: Row, item: object, event_type: str, envelope: Envelope, number: int) -> Event | None:
+    def _checked(
+        self, row: Row, item: object, event_type: str, envelope: Envelope, number: tuple[int, int]
+    ) -> Event | None:
         """Return the event of an item, each of its fields within bounds."""
         plan = self.plan
         if (item_id := id_of(item)) is None:
             if plan.without_item is None:
-                raise BadEventError("field", self._missing("item", plan.item, row))
+                raise BadEventError("field", missing("item", plan.item, row))
             self.left_out[plan.without_item] += 1
             return None
         if plan.min_value is not None:
             ratings = (number_of(value_at(row[path.home], path.names)) for path in plan.value)
             rating = next((one for one in ratings if one is not None), None)
             if rating is None:
-                raise BadEventError("field", self._missing("value", plan.value, row))
+                raise BadEventError("field", missing("value", plan.value, row))
             if rating < plan.min_value:
                 self.left_out[LOW] += 1
                 return None
@@ -108,9 +136,7 @@ class AnyShape:
         _check_length("user", user_id, LONGEST_USER_ID)
         _check_length("item", item_id, LONGEST_ITEM_ID)
         _check_length("type", event_type, LONGEST_EVENT_TYPE)
-        words = [word_of(_at(row, path, envelope)) for path in plan.event_id]
-        event_id = own_id(words, number) or numbered(envelope.record_id, number)
-        return Event(user_id, item_id, self._time(row, envelope), event_type, event_id)
+        return Event(user_id, item_id, self._time(row, envelope), event_type, self._event_id(row, envelope, *number))
 
     def _items(self, row: Row) -> Sequence[object]:
         """Return the items of a row: one, or those of a list; [None] if there are none.
@@ -132,22 +158,31 @@ class AnyShape:
     def _type(self, row: Row) -> str:
         """Return the type of a row's event."""
         for path in self.plan.type:
-            if word := word_of(value_at(row[path.home], path.names)):
+            if word := _word(row, path):
                 return word
+        for path in self.plan.type:
+            _check_readable("type", path, value_at(row[path.home], path.names))
         return USUAL_TYPE
+
+    def _event_id(self, row: Row, envelope: Envelope, number: int, before: int) -> str | None:
+        """Return the id of an event: the producer's own, or one of the record's place."""
+        values = [value_in(row, path, envelope) for path in self.plan.event_id]
+        for path, value in zip(self.plan.event_id, values, strict=True):
+            _check_readable("event_id", path, value)
+        return own_id([word_of(value) for value in values], number) or numbered(envelope.record_id, before + number)
 
     def _user(self, row: Row, envelope: Envelope) -> str:
         """Return the user of a row's event."""
         for path in self.plan.user:
-            if (user_id := id_of(_at(row, path, envelope))) is not None:
+            if (user_id := id_of(value_in(row, path, envelope))) is not None:
                 return user_id
         if all(path.is_of_record for path in self.plan.user):
             raise BadEventError(
                 "key",
                 f"the record's key is {excerpt(envelope.raw_key)}, which is no user's id; `user` in the mapping names "
-                f"the user in the value, where there are {_names_in(row[()])}",
+                f"the user in the value, where there are {names_in(row[()])}",
             )
-        raise BadEventError("field", self._missing("user", self.plan.user, row))
+        raise BadEventError("field", missing("user", self.plan.user, row))
 
     def _time(self, row: Row, envelope: Envelope) -> int:
         """Return the time of a row's event, in Unix milliseconds."""
@@ -171,23 +206,18 @@ class AnyShape:
                     )
                 return found
         hint = f'; `time = "{TIMESTAMP}"` takes the record\'s own timestamp'
-        raise BadEventError("time", self._missing("time", plan.time, row) + hint)
-
-    def _missing(self, name: str, paths: Sequence[Path], row: Row) -> str:
-        """Say that a field is not there: what was looked for, what was there, and what to set."""
-        found = [(path.text, value_at(row[path.home], path.names)) for path in paths if not path.is_of_record]
-        there = [f"{text} is {shown(value)}" for text, value in found if value is not None]
-        looked = f"looked for {', '.join(path.text for path in paths)}"
-        what = "which is no id" if name in ("user", "item") else f"which is no {name}"
-        said = f"{', '.join(there)}, {what}" if there else f"there are {_names_in(row[()])}"
-        return f"no {name}: {looked}; {said}; `{name}` in the mapping names it"
+        raise BadEventError("time", missing("time", plan.time, row) + hint)
 
 
-def _at(row: Row, path: Path, envelope: Envelope) -> object:
-    """Return what stands at a path, in the value or in the record's key."""
-    if not path.is_of_record:
-        return value_at(row[path.home], path.names)
-    return value_at(envelope.key, path.names[KEY.count(".") + 1 :])
+def _word(row: Row, path: Path) -> str | None:
+    """Return the text at a path in the value."""
+    return word_of(value_at(row[path.home], path.names))
+
+
+def _check_readable(name: str, path: Path, value: object) -> None:
+    """Raise BadEventError if an optional field is there and is no text, such as an object."""
+    if value is not None and text_of(value) is None:
+        raise BadEventError("field", unreadable(name, path, value))
 
 
 def _own_time(published_ms: int) -> int:
@@ -205,25 +235,3 @@ def _check_length(name: str, text: str, longest: int) -> None:
         raise BadEventError(
             "field", f"the {name} {shown(text)} has {len(text):,} characters; right are at most {longest}"
         )
-
-
-def _names_in(value: object) -> str:
-    """Return the names in a record's value, also nested ones, for messages."""
-    if not isinstance(value, dict):
-        return f"no names, for the value is {shown(value)} and no object"
-    if value.keys() == _CONNECT:
-        value = {"payload": value["payload"]}
-    names = list(_nested("", value))
-    return ", ".join(names[:MOST_NAMES]) + (f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else "")
-
-
-def _nested(before: str, value: dict[str, object]) -> Iterator[str]:
-    """Yield names and nested names, also those in objects that were written as text."""
-    for name, given in value.items():
-        inner = object_in(given)
-        if isinstance(inner, dict) and inner and before.count(".") < 2:
-            yield from _nested(f"{before}{name}.", inner)
-        elif isinstance(inner, list) and inner and isinstance(inner[0], dict) and before.count(".") < 2:
-            yield from _nested(f"{before}{name}[].", inner[0])
-        else:
-            yield f"{before}{name}"

@@ -1,10 +1,13 @@
 """Values of any type as ids and words."""
 
+import json
 import math
 from datetime import date
 from decimal import Decimal
 from functools import lru_cache
 from uuid import UUID
+
+import msgspec
 
 from mindstream.parsing.ids import clean_id, clean_text
 
@@ -20,7 +23,9 @@ def known_id(value: str | int) -> str | None:
 
 
 def id_of(value: object) -> str | None:
-    """Return the id in a value of any type; None if it is missing, or an object or a list."""
+    """Return the id in a value of any type; None if it is missing, or an object, a list, true or false."""
+    if isinstance(value, bool):
+        return None
     text = text_of(value)
     return None if text is None else clean_id(text)
 
@@ -65,6 +70,14 @@ def number_of(value: object) -> float | None:
 
 
 def shown(value: object) -> str:
-    """Return a value for messages, at most some characters of it."""
-    text = repr(value)
+    """Return a value for messages as JSON has it, text in quotes; at most some characters of it."""
+    if isinstance(value, (dict, list, bool)) or value is None:
+        try:
+            text = msgspec.json.encode(value).decode()
+        except (TypeError, ValueError, RecursionError):
+            text = repr(value)
+    elif isinstance(value, float) and not math.isfinite(value):
+        text = json.dumps(value)
+    else:
+        text = repr(value)
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."

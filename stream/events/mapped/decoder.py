@@ -12,12 +12,13 @@ from mindstream.mapping import Mapping
 from mindstream.parsing.trackers import ALIASES
 from stream.events.cloud_headers import in_structured_mode
 from stream.events.event import MOST_BYTES, BadEventError, Event, Forget, check_size, decode, excerpt, user_named_in
-from stream.events.mapped.any_shape import AnyShape, Envelope
+from stream.events.mapped.any_shape import AnyShape
 from stream.events.mapped.cells import id_of
-from stream.events.mapped.keys import key_in, user_in_key
+from stream.events.mapped.first_records import FirstRecords
+from stream.events.mapped.keys import Envelope, key_in, user_in_key
 from stream.events.mapped.one_shape import one_shape
-from stream.events.mapped.paths import object_in
-from stream.events.mapped.plan import plan_of
+from stream.events.mapped.paths import Path, object_in
+from stream.events.mapped.plan import Plan, plan_of
 from stream.events.mapped.presets import preset_plan
 from stream.events.value_reader import JsonReader, SnowplowReader, ValueReader
 
@@ -65,6 +66,7 @@ class MappedDecoder:
         self.left_out: Counter[str] = Counter()
         self.any_shape = AnyShape(self.plan, counts, Counter())
         self.one_shape = one_shape(self.plan) if reader is None else None
+        self.first_records: FirstRecords | None = FirstRecords(source, _optional(mapping, self.plan))
         self.reader = reader or JsonReader()
         tracker = ALIASES.get(mapping.format, mapping.format)
         self.reads_headers = tracker == "cloudevents"
@@ -93,7 +95,12 @@ class MappedDecoder:
             return [Forget(user_in_key(key, self.plan.user, self.reader), max(0, published_ms))]
         if not 0 < len(value) <= self.most_bytes:
             check_size(value, self.most_bytes)
-        if self.one_shape is not None and (found := self.one_shape(value, published_ms, record_id)) is not None:
+        # Until the first records have told what they have, they are read the slow way, which can be asked.
+        if (
+            self.first_records is None
+            and self.one_shape is not None
+            and (found := self.one_shape(value, published_ms, record_id)) is not None
+        ):
             return found
         return self._of_any_shape(value, key, published_ms, record_id)
 
@@ -114,7 +121,6 @@ class MappedDecoder:
             given = object_in(self.reader.read(value or b""))
         except BadEventError:
             return found
-        given = self.plan.prepare(given) if self.plan.prepare else given
         return found | self.any_shape.users_in(given)
 
     def _of_any_shape(
@@ -124,8 +130,9 @@ class MappedDecoder:
         given = object_in(self.reader.read(value))
         left_out, error = self.any_shape.left_out, None
         left_out.clear()
+        envelope = Envelope(key_in(key, self.reader), published_ms, record_id, key)
         try:
-            found = self.any_shape.events(given, Envelope(key_in(key, self.reader), published_ms, record_id, key))
+            found = self.any_shape.events(given, envelope)
         except BadEventError as raised:
             found, error = [], raised
         # A tracker's format leaves out what is no event of the tracker's, and so are events in our own form.
@@ -134,7 +141,15 @@ class MappedDecoder:
         self.left_out.update(left_out)
         if error is not None:
             raise BadEventError(error.reason, f"{error} ({self.source}); the value is {excerpt(value)}") from None
+        if self.first_records is not None:
+            self._look_at_first(self.first_records, given, envelope, bool(found))
         return found
+
+    def _look_at_first(self, first: FirstRecords, given: object, envelope: Envelope, gave_events: bool) -> None:
+        """Let one of the first records tell what it has; none is asked once there is nothing left to notice."""
+        first.note(given, lambda name: self.any_shape.has(name, given, envelope), gave_events, self.left_out)
+        if first.is_over:
+            self.first_records = None
 
     def _in_our_form(self, given: object, value: bytes, key: bytes | None, published_ms: int) -> Event | None:
         """Return the event of a record in our own form; None if it is in none."""
@@ -145,3 +160,9 @@ class MappedDecoder:
         except BadEventError:
             return None
         return own if isinstance(own, Event) and id_of(own.user_id) else None
+
+
+def _optional(mapping: Mapping, plan: Plan) -> dict[str, Sequence[Path]]:
+    """Return the names of the fields that a mapping names and a record may lack."""
+    named = ("type", "event_id", *(["value"] if mapping.min_value is not None else []))
+    return {name: getattr(plan, name) for name in named if getattr(mapping, name)}

@@ -1,17 +1,36 @@
-"""Keys of records: text, text in quotes as JSON writes it, or an object."""
+"""What records say beside their values; keys: text, text in quotes as JSON writes it, or an object."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import msgspec
 
 from mindstream.limits import LONGEST_USER_ID
 from stream.events.event import BadEventError, excerpt
 from stream.events.mapped.cells import id_of
-from stream.events.mapped.paths import KEY, Path, value_at
+from stream.events.mapped.paths import KEY, Path, Row, value_at
 from stream.events.registry.prefix import is_prefixed
 from stream.events.value_reader import ValueReader
 
-__all__ = ["key_in", "user_in_key"]
+__all__ = ["Envelope", "key_in", "user_in_key", "value_in"]
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """What a record says beside its value.
+
+    Attributes
+    ----------
+    key : as an object; None if it is none, or cannot be read.
+    published_ms : Unix time in milliseconds.
+    record_id : what its events are known by, where they have no id of their own.
+    raw_key : its bytes, for messages.
+    """
+
+    key: object
+    published_ms: int
+    record_id: str | None = None
+    raw_key: bytes | None = None
 
 
 def key_in(key: bytes | None, reader: ValueReader) -> object:
@@ -33,6 +52,13 @@ def key_in(key: bytes | None, reader: ValueReader) -> object:
         except (msgspec.DecodeError, RecursionError):
             return text
     return text if text.isprintable() else None
+
+
+def value_in(row: Row, path: Path, envelope: Envelope) -> object:
+    """Return what stands at a path, in the value or in the record's key."""
+    if not path.is_of_record:
+        return value_at(row[path.home], path.names)
+    return value_at(envelope.key, path.names[KEY.count(".") + 1 :])
 
 
 def user_in_key(key: bytes | None, users: Sequence[Path], reader: ValueReader) -> str:

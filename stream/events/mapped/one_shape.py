@@ -53,7 +53,7 @@ def _needs_more(plan: Plan) -> bool:
     homes = {path.home for path in plan.item if path.home}
     own = [path for path in (*plan.user, *plan.event_id, *plan.time) if path.is_of_record]
     return (
-        plan.prepare is not None
+        not _is_known_by_its_mark(plan)
         or plan.joined
         or plan.min_value is not None
         or len(homes) > 1
@@ -61,6 +61,12 @@ def _needs_more(plan: Plan) -> bool:
         or plan.reader.unit not in (None, *PER_SECOND)
         or (own != [] and (own != list(plan.time) or own[0].text != TIMESTAMP))
     )
+
+
+def _is_known_by_its_mark(plan: Plan) -> bool:
+    """Tell whether a record with a kind of call, or with a type, needs no preparing; true if none does."""
+    looked_at = [plan.calls[0]] if plan.calls else list(plan.type)
+    return plan.prepare is None or [plan.mark] == looked_at
 
 
 def _needs_rows(plan: Plan) -> bool:
@@ -96,7 +102,7 @@ def _made(plan: Plan) -> ReadEvents:
 def _plain(decode: Callable[[bytes], Any], plan: Plan, attributes: dict[str, list[str]]) -> ReadEvents:
     """Make the reader of shapes with one name for each field, as fast as can be."""
     get = attrgetter(*(next(iter(attributes[field]), NOTHING) for field in ("user", "single", "time", "type")))
-    users, items, types = _known_words()
+    users, items, types = _known_words(plan)
     is_of_timestamp, of_unit = plan.time[0].text == TIMESTAMP, _of_unit(plan)
 
     def events(value: bytes, published_ms: int, record_id: str | None) -> list[Event] | None:
@@ -128,7 +134,7 @@ def _full(decode: Callable[[bytes], Any], plan: Plan, attributes: dict[str, list
     first = attrgetter(*firsts)
     others = {field: all_of(attributes[field][1:]) for field in ("user", "single", "time", "type", "event_id")}
     listed, within = (all_of(attributes[field]) for field in ("list", "within"))
-    users, items, types = _known_words()
+    users, items, types = _known_words(plan)
     is_of_timestamp, of_unit = plan.time[0].text == TIMESTAMP, _of_unit(plan)
     call_wanted = plan.calls[1] if plan.calls else None
     is_listed, has_own_ids, of_elements = bool(attributes["list"]), bool(plan.event_id), bool(attributes["within"])
@@ -172,12 +178,13 @@ def _full(decode: Callable[[bytes], Any], plan: Plan, attributes: dict[str, list
     return events
 
 
-def _known_words() -> tuple[Known[str], Known[str], Known[str]]:
-    """Return what is known of users, items and types."""
+def _known_words(plan: Plan) -> tuple[Known[str], Known[str], Known[str]]:
+    """Return what is known of users, items and types; a type that marks a format's records is never missing."""
+    usual = None if plan.prepare and not plan.calls else USUAL_TYPE
     return (
         Known(lambda value: _within(id_of(value), LONGEST_USER_ID)),
         Known(lambda value: _within(id_of(value), LONGEST_ITEM_ID)),
-        Known(lambda value: _within(_type_in(value), LONGEST_EVENT_TYPE)),
+        Known(lambda value: _within(clean_text(value) if value is not None else usual, LONGEST_EVENT_TYPE)),
     )
 
 
@@ -186,11 +193,6 @@ def _within(word: str | None, longest: int) -> str | None:
     if word is not None and len(word) > longest:
         raise _TooLongError
     return word
-
-
-def _type_in(value: str | None) -> str | None:
-    """Return the type in a value, the usual one of nothing; None if it is blank."""
-    return USUAL_TYPE if value is None else clean_text(value)
 
 
 def _is_there(value: object) -> bool:

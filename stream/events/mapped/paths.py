@@ -6,7 +6,19 @@ from itertools import groupby, zip_longest
 
 import msgspec
 
-__all__ = ["KEY", "TIMESTAMP", "ListAt", "Path", "Row", "object_in", "parse", "rows_of", "value_at"]
+__all__ = [
+    "KEY",
+    "TIMESTAMP",
+    "ListAt",
+    "Path",
+    "Row",
+    "index_in",
+    "object_in",
+    "parse",
+    "rows_of",
+    "standing_at",
+    "value_at",
+]
 
 KEY, TIMESTAMP = "kafka.key", "kafka.timestamp"  # the record's own, in the place of names in its value
 
@@ -83,14 +95,30 @@ def value_at(value: object, names: Sequence[str]) -> object:
 
     Objects that were written as text are read, and `a.b` may be one name.
     """
+    return standing_at(value, names)[1]
+
+
+def standing_at(value: object, names: Sequence[str]) -> tuple[bool, object]:
+    """Return whether there is something at nested names, if only null, and what."""
     for place, name in enumerate(names):
         value = object_in(value)
         if not isinstance(value, dict):
-            return None
+            return False, None
         if name not in value:
-            return value.get(".".join(names[place:]))
+            whole = ".".join(names[place:])
+            return whole in value, value.get(whole)
         value = value[name]
-    return value
+    return True, value
+
+
+def index_in(row: Row, one: ListAt) -> int | None:
+    """Return the place of a row's element in its list, the first of equal ones; None if it is in none."""
+    elements = object_in(value_at(row[one.parent], one.names))
+    if not isinstance(elements, list):
+        return None
+    element = row[one.key]
+    same = (number for number, found in enumerate(elements) if found is element or found == element)
+    return next(same, None)
 
 
 def object_in(value: object) -> object:

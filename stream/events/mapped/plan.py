@@ -28,7 +28,9 @@ class Plan:
     value, min_value : the least rating that is an event; None: all are.
     calls : where the kind of call stands, and the one kind that holds events; None: all do.
     without_item : why a record without an item is left out; None: it is a fault.
-    prepare : makes the names of another record; None: it is read as it is.
+    prepare : returns the records in a value, with the names that are looked for; raises ValueError for one that is not
+        of the format; None: the value is the record.
+    mark : the name by which alone a record is known as one that needs no preparing; None: there is none.
     """
 
     user: tuple[Path, ...] = ()
@@ -42,7 +44,8 @@ class Plan:
     min_value: float | None = None
     calls: tuple[Path, str] | None = None
     without_item: str | None = None
-    prepare: Callable[[Any], Any] | None = None
+    prepare: Callable[[Any], list[object]] | None = None
+    mark: Path | None = None
     notes: tuple[str, ...] = ()
 
     @property

@@ -1,8 +1,5 @@
 """The plans of trackers' formats: the same names as in logs of them."""
 
-import re
-from typing import Any
-
 from mindstream.parsing.trackers import (
     ALIASES,
     CALL_TIMES,
@@ -11,11 +8,10 @@ from mindstream.parsing.trackers import (
     CLOUD_USERS,
     PRODUCT_IDS,
     SNOWPLOW_ACTION,
-    SNOWPLOW_PRODUCT_SCHEMA,
-    SNOWPLOW_PRODUCTS,
     WITHOUT_PRODUCT,
 )
-from stream.events.mapped.paths import Path, object_in, parse, value_at
+from stream.events.mapped.formats import calls_in, cloud_events_in, ga4_events_in, snowplow_events_in
+from stream.events.mapped.paths import Path, parse
 from stream.events.mapped.plan import Plan, paths_of
 from stream.events.mapped.times.reader import TimeReader
 
@@ -34,6 +30,8 @@ _GA4 = Plan(
     time=paths_of("event_timestamp"),
     reader=TimeReader("event_timestamp", "microseconds"),
     type=paths_of("event_name"),
+    prepare=ga4_events_in,
+    mark=parse("event_name"),
     without_item=WITHOUT_PRODUCT,
     notes=('user_pseudo_id is the user, which every event has; user = "user_id,user_pseudo_id" takes those logged in',),
 )
@@ -45,6 +43,8 @@ _CALLS = Plan(
     type=paths_of("event"),
     event_id=paths_of("messageId"),
     calls=(parse("type"), "track"),
+    prepare=calls_in,
+    mark=parse("type"),
     without_item=WITHOUT_PRODUCT,
     notes=("anonymousId is the user of the calls without a userId",),
 )
@@ -59,24 +59,10 @@ _CLOUDEVENTS = Plan(
     time=(parse("time"), *_paths("data.", CLOUD_TIMES)),
     type=paths_of("type"),
     event_id=paths_of("source,id"),
+    prepare=cloud_events_in,
     without_item=WITHOUT_PRODUCT,
     notes=("CloudEvents are read in structured mode, and in binary mode where the data is JSON",),
 )
-
-
-def _with_products(record: Any) -> Any:
-    """Return a Snowplow event with its products in one list, and the name of its action."""
-    if not isinstance(record, dict):
-        return record
-    products = next((found for name in SNOWPLOW_PRODUCTS if (found := object_in(record.get(name)))), None)
-    if not products:
-        entities = value_at(record, ("contexts", "data"))
-        products = [
-            one.get("data")
-            for one in (entities if isinstance(entities, list) else ())
-            if isinstance(one, dict) and re.search(SNOWPLOW_PRODUCT_SCHEMA, str(one.get("schema")))
-        ]
-    return {**record, "products": products}
 
 
 _SNOWPLOW = Plan(
@@ -86,7 +72,7 @@ _SNOWPLOW = Plan(
     type=paths_of(f"{SNOWPLOW_ACTION}.type,unstruct_event.data.data.type,se_action,event_name,event"),
     event_id=paths_of("event_id"),
     without_item=WITHOUT_PRODUCT,
-    prepare=_with_products,
+    prepare=snowplow_events_in,
     notes=('domain_userid is the user, or else user_id; user = "user_id,domain_userid" takes those logged in',),
 )
 

@@ -88,7 +88,7 @@ class TimeReader:
         """Return the milliseconds of a value."""
         if isinstance(value, date):
             return milliseconds_of(value if isinstance(value, datetime) else datetime(*value.timetuple()[:3]))
-        if isinstance(value, bool) or not isinstance(value, (str, int, float, Decimal)):
+        if isinstance(value, bool) or not isinstance(value, (str, int, float, Decimal)) or text_of(value) is None:
             raise ValueError(f"{shown(value)} is no time: right are Unix times and dates such as 2026-01-31T12:00:00Z")
         text = (value if isinstance(value, str) else text_of(value) or "").strip(BLANKS)
         if self.format:
