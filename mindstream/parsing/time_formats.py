@@ -26,8 +26,12 @@ _SUFFIXES = {
 }
 
 
-def plain_format(time_format: str) -> str:
+def plain_format(time_format: str, option: str = "--time-format") -> str:
     """Return a strptime format without the directives that stand for several others.
+
+    Parameters
+    ----------
+    option : what gave the format, for messages.
 
     Raises
     ------
@@ -36,13 +40,13 @@ def plain_format(time_format: str) -> str:
     """
     directives = re.findall(r"%(?:[-:]?.)?", time_format, re.DOTALL)
     if not directives:
-        raise ValueError(f"--time-format {time_format!r} has no directive: {RIGHT}")
+        raise ValueError(f"{option} {time_format!r} has no directive: {RIGHT}")
     for directive in directives:
         if directive not in _KNOWN and directive not in _TRANSLATED:
-            raise ValueError(f"--time-format {time_format!r} has {directive!r}, which is no directive: {RIGHT}")
+            raise ValueError(f"{option} {time_format!r} has {directive!r}, which is no directive: {RIGHT}")
     translated = re.sub(r"%[-:]?.", lambda found: _TRANSLATED.get(found.group(), found.group()), time_format)
     if not re.search(r"%-?[yYG]", translated.replace("%%", "")):
-        raise ValueError(f"--time-format {time_format!r} has no year (%Y or %y), so it gives no times: {RIGHT}")
+        raise ValueError(f"{option} {time_format!r} has no year (%Y or %y), so it gives no times: {RIGHT}")
     return translated
 
 

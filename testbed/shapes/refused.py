@@ -126,6 +126,22 @@ REFUSED = {
     "no rating": Shape(
         {**TIMES, "value": "stars", "min_value": 3}, timed(NOON), reason="field", says=("no value", "stars")
     ),
+    **{
+        f"our own form, {what}": Shape(
+            NESTED,
+            {"user_id": "ann", "item_id": "mug", "event_time_ms": NOON} | more,
+            key=key,
+            reason="field",
+            says=("no item: looked for properties.product_id", "(shop.toml); nor is it in our own form", why),
+        )
+        for what, key, more, why in (
+            ("no key", None, {}, "the record's key is missing; it must be the user_id 'ann'; the value is"),
+            ("a quoted key", b'"ann"', {}, """the record's key is '"ann"'; it must be the user_id 'ann'; the value"""),
+            ("another key", b"ben", {}, "the record's key is 'ben'; it must be the user_id 'ann'; the value is"),
+            ("a number as item", b"ann", {"item_id": 5}, "Expected `str`, got `int` - at `$.item_id`; the value is"),
+            ("no id", b"null", {"user_id": "null"}, "user_id is 'null', which is no id; the value is"),
+        )
+    },
     "empty": Shape(TIMES, b"", reason="empty", says=("is empty",)),
     "too large": Shape(TIMES, b" " * 100_001, reason="size", says=("100,001 bytes",)),
 }

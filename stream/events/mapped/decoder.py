@@ -11,7 +11,17 @@ from kafka.consumer.fetcher import ConsumerRecord
 from mindstream.mapping import Mapping
 from mindstream.parsing.trackers import ALIASES
 from stream.events.cloud_headers import in_structured_mode
-from stream.events.event import MOST_BYTES, BadEventError, Event, Forget, check_size, decode, excerpt, user_named_in
+from stream.events.event import (
+    MOST_BYTES,
+    OTHER_SHAPES,
+    BadEventError,
+    Event,
+    Forget,
+    check_size,
+    decode,
+    excerpt,
+    user_named_in,
+)
 from stream.events.mapped.any_shape import AnyShape
 from stream.events.mapped.cells import id_of
 from stream.events.mapped.first_records import FirstRecords
@@ -23,6 +33,8 @@ from stream.events.mapped.presets import preset_plan
 from stream.events.value_reader import JsonReader, SnowplowReader, ValueReader
 
 __all__ = ["MappedDecoder"]
+
+_OWN_NAMES = {"user_id", "item_id", "event_time_ms"}
 
 
 class MappedDecoder:
@@ -136,11 +148,14 @@ class MappedDecoder:
         except BadEventError as raised:
             found, error = [], raised
         # A tracker's format leaves out what is no event of the tracker's, and so are events in our own form.
-        if not found and (own := self._in_our_form(given, value, key, published_ms)) is not None:
+        own = None if found else self._in_our_form(given, value, key, published_ms)
+        if isinstance(own, Event):
             return [own if own.event_id else msgspec.structs.replace(own, event_id=record_id)]
         self.left_out.update(left_out)
         if error is not None:
-            raise BadEventError(error.reason, f"{error} ({self.source}); the value is {excerpt(value)}") from None
+            why_not = f"; nor is it in our own form, whose names it has: {own}" if own else ""
+            said = f"{error} ({self.source}){why_not}; the value is {excerpt(value)}"
+            raise BadEventError(error.reason, said) from None
         if self.first_records is not None:
             self._look_at_first(self.first_records, given, envelope, bool(found))
         return found
@@ -151,15 +166,17 @@ class MappedDecoder:
         if first.is_over:
             self.first_records = None
 
-    def _in_our_form(self, given: object, value: bytes, key: bytes | None, published_ms: int) -> Event | None:
-        """Return the event of a record in our own form; None if it is in none."""
-        if not isinstance(given, dict) or "user_id" not in given or "event_time_ms" not in given:
+    def _in_our_form(self, given: object, value: bytes, key: bytes | None, published_ms: int) -> Event | str | None:
+        """Return the event of a record in our own form, or why it is none; None of a record with other names."""
+        if not isinstance(given, dict) or not given.keys() >= _OWN_NAMES:
             return None
         try:
             own = decode(value, key, published_ms, self.most_bytes)
-        except BadEventError:
-            return None
-        return own if isinstance(own, Event) and id_of(own.user_id) else None
+        except BadEventError as error:
+            # What the value is, and that a mapping says more, is no news here.
+            return str(error).partition("; the value is ")[0].removesuffix(f"; {OTHER_SHAPES}")
+        assert isinstance(own, Event)  # for there is a value
+        return own if id_of(own.user_id) else f"user_id is {own.user_id!r}, which is no id"
 
 
 def _optional(mapping: Mapping, plan: Plan) -> dict[str, Sequence[Path]]:

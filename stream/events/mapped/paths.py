@@ -1,5 +1,6 @@
 """Names in a record: nested ones (properties.product_id), and lists of which each element is an event (items[].id)."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, zip_longest
@@ -74,8 +75,9 @@ def parse(text: str) -> Path:
     Raises
     ------
     ValueError
-        If a part of it is empty.
+        If it is empty or a part of it is, it names one element of a list, or what records of Kafka do not have.
     """
+    _check(text)
     lists: list[ListAt] = []
     names: list[str] = []
     for step in text.split("."):
@@ -88,6 +90,17 @@ def parse(text: str) -> Path:
             lists.append(ListAt((*parent, ".".join(names)), parent, tuple(names)))
             names = []
     return Path(text, tuple(lists), tuple(names))
+
+
+def _check(text: str) -> None:
+    """Refuse a name that leads to nothing in any record."""
+    if not text:
+        raise ValueError("a name before or after a comma is empty; right are names with commas between them")
+    if numbered := re.search(r"\[[^\]]+\]", text):
+        whole = text.replace(numbered[0], "[]")
+        raise ValueError(f"{numbered[0]} is not read; right is {whole}, of which each element is an event")
+    if text.split(".")[0] == "kafka" and text not in (KEY, TIMESTAMP) and not text.startswith(f"{KEY}."):
+        raise ValueError(f"{text} is nothing that a record has; right are {KEY}, {KEY}.NAME (in it) and {TIMESTAMP}")
 
 
 def value_at(value: object, names: Sequence[str]) -> object:

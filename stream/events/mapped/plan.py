@@ -59,12 +59,24 @@ class Plan:
         """Return what is taken for what, for people."""
         parts = [("user", self.user), ("item", self.item), ("time", self.time), ("type", self.type)]
         parts += [("event_id", self.event_id), ("value", self.value)]
-        return "; ".join(f"{name}: {','.join(path.text for path in paths)}" for name, paths in parts if paths)
+        said = [f"{name}: {','.join(path.text for path in paths)}" for name, paths in parts if paths]
+        said += [] if self.min_value is None else [f"min_value: {self.min_value:g}"]
+        said += [] if self.reader.given is None else [f"time_format: {self.reader.given}"]
+        return "; ".join(said)
 
 
 def paths_of(text: str | None) -> tuple[Path, ...]:
     """Read the names that a mapping gives for a field, with commas between them."""
     return tuple(parse(one.strip()) for one in text.split(",")) if text else ()
+
+
+def _named_by(mapping: Mapping, key: str) -> tuple[Path, ...]:
+    """Read the names that a mapping gives for a field; name the key where one is none."""
+    text = getattr(mapping, key)
+    try:
+        return paths_of(text)
+    except ValueError as error:
+        raise ValueError(f"{key} is {text!r}: {error}") from None
 
 
 def plan_of(mapping: Mapping, preset: Plan | None, source: str) -> Plan:
@@ -89,18 +101,16 @@ def plan_of(mapping: Mapping, preset: Plan | None, source: str) -> Plan:
 def _made(mapping: Mapping, known: Plan) -> Plan:
     """Return a plan with what a mapping says in its place."""
     given: dict[str, Any] = {
-        name: paths_of(getattr(mapping, name))
-        for name in ("user", "item", "type", "event_id")
-        if getattr(mapping, name)
+        name: _named_by(mapping, name) for name in ("user", "item", "type", "event_id") if getattr(mapping, name)
     }
     if mapping.untimed:
         given |= {"time": (), "joined": False}
     elif mapping.time:
-        given |= {"time": paths_of(mapping.time), "joined": "," in mapping.time}
+        given |= {"time": _named_by(mapping, "time"), "joined": "," in mapping.time}
     if (mapping.time or mapping.time_format) and not mapping.untimed:
         given["reader"] = TimeReader(mapping.time or "", mapping.time_format)
     if mapping.min_value is not None:
-        given |= {"value": paths_of(mapping.value), "min_value": mapping.min_value}
+        given |= {"value": _named_by(mapping, "value"), "min_value": mapping.min_value}
     plan = replace(known, **given)
     return replace(
         plan,

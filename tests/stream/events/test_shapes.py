@@ -118,7 +118,12 @@ REFUSED = {
     "a format of files": ({"format": "movielens-1m"}, ("format is 'movielens-1m'", "segment", "cloudevents")),
     "no format": ({"format": "amplitude"}, ("format is 'amplitude'", "track-calls")),
     "no rating": ({**FLAT, "min_value": 3}, ("min_value needs value",)),
-    "an empty name": ({**FLAT, "item": "a..b"}, ("'a..b' is empty",)),
+    "an empty part": ({**FLAT, "item": "a..b"}, ("item is 'a..b': a part between the points",)),
+    "an empty name": ({**FLAT, "type": "x,"}, ("type is 'x,': a name before or after a comma is empty",)),
+    "one element": ({**FLAT, "item": "a[0].x"}, ("item is 'a[0].x': [0] is not read; right is a[].x",)),
+    "no key of Kafka": ({**FLAT, "user": "kafka.ky"}, ("user is 'kafka.ky'", "right are kafka.key, kafka.key.NAME")),
+    "a header": ({**FLAT, "type": "kafka.headers.x"}, ("type is 'kafka.headers.x'", "and kafka.timestamp")),
+    "no unit": ({**FLAT, "time_format": "second"}, ("shop.toml: time_format 'second' has no directive", "seconds")),
     "the key as an item": ({**FLAT, "item": "kafka.key"}, ("item is 'kafka.key'", "kafka.timestamp for time")),
     "the timestamp as a part": ({**FLAT, "time": "d,kafka.timestamp"}, ("d,kafka.timestamp", "whole time")),
     "several users": ({**FLAT, "user": "users[].id"}, ("user is 'users[].id'", "several")),
@@ -143,6 +148,8 @@ def test_what_concerns_logs_alone_is_said() -> None:
         assert name in said or name == "value"
     assert "stars is not used" in said
     assert "kafka.key" in decoder_of({"item": "product"}).described()[0]
+    rated = decoder_of({**TIMES, "value": "stars", "min_value": 3.5, "time_format": "%d.%m.%Y"}).described()[0]
+    assert rated.endswith("; value: stars; min_value: 3.5; time_format: %d.%m.%Y")
 
 
 @pytest.mark.parametrize(("key", "user"), [(b"42", "42"), (b'"42"', "42"), (b"42.0", "42"), (b'{"id": 42}', "42")])

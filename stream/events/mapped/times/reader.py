@@ -40,10 +40,11 @@ class TimeReader:
     """
 
     def __init__(self, name: str = "", time_format: str | None = None) -> None:
+        self.given = time_format
         is_unit = time_format is not None and time_format.lower() in UNIT_NAMES
         self.unit = time_format.lower() if time_format and is_unit else None
         self.named = named_unit(name)
-        self.format = plain_format(time_format) if time_format and not is_unit else None
+        self.format = plain_format(time_format, "time_format") if time_format and not is_unit else None
         if self.format:
             in_format("", self.format)
 
