@@ -33,7 +33,7 @@ BAD_RECORDS = {
     "two events": BadRecord(GOOD + GOOD, "json", ("trailing", "1720000000000")),
     "not UTF-8": BadRecord(GOOD.replace(b"anna", b"\xe9va"), "json", (r"\xe9va", "utf-8")),
     "half a surrogate pair": BadRecord(GOOD.replace(b"mug", rb"\ud800"), "json", ("surrogate", r"\ud800")),
-    "nested too deep": BadRecord(GOOD[:-1] + b',"x":' + b"[" * 90_000, "json", ("recursion", "anna")),
+    "nested too deep": BadRecord(GOOD[:-1] + b',"x":' + b"[" * 90_000, "json", ("nested too deep", "anna")),
     "behind a registry": BadRecord(
         b"\0\0\0\0\7\x08anna\x06mug", "schema", ("(schema 7)", "MINDSTREAM_SCHEMA_REGISTRY", r"\x08anna\x06mug")
     ),

@@ -27,6 +27,7 @@ __all__ = [
     "decode",
     "encode",
     "excerpt",
+    "no_json",
     "read_lines",
     "user_named_in",
 ]
@@ -170,8 +171,7 @@ def decode(
     except NO_JSON as error:
         if prefix := prefix_without_registry(value):
             raise BadEventError("schema", prefix, f"the value is {excerpt(value)}") from None
-        said = f"not JSON in UTF-8: {error}; right is a JSON object"
-        raise BadEventError("json", said, f"the value is {excerpt(value)}") from None
+        raise BadEventError("json", no_json(error), f"the value is {excerpt(value)}") from None
     if event.event_time_ms > published_ms + AHEAD_MS and published_ms >= 0:
         raise BadEventError(
             "time",
@@ -189,6 +189,13 @@ def _right_for(fault: str) -> str:
     """Return what would be right for the field that a fault of msgspec names; else ""."""
     named = _FIELD.search(fault)
     return f"; right is {_RIGHT[named[1]]}" if named and named[1] in _RIGHT else ""
+
+
+def no_json(error: Exception) -> str:
+    """Say why a value cannot be read as JSON: by what it raised, one of NO_JSON."""
+    if isinstance(error, RecursionError):
+        return "nested too deep to be read; right is a JSON object"
+    return f"not JSON in UTF-8: {error}; right is a JSON object"
 
 
 def check_size(value: bytes, most_bytes: int) -> None:
@@ -253,4 +260,5 @@ def read_lines(lines: Iterable[bytes], source: str) -> Iterable[Event]:
         try:
             yield _decoder.decode(line)
         except NO_JSON as error:
-            raise ValueError(f"{source}, line {number}: {error}; the line is {excerpt(line)}") from None
+            why = error if isinstance(error, msgspec.ValidationError) else no_json(error)
+            raise ValueError(f"{source}, line {number}: {why}; the line is {excerpt(line)}") from None

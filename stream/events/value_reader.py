@@ -9,7 +9,7 @@ from typing import Protocol
 import msgspec
 
 from mindstream.parsing.trackers import SNOWPLOW_FIELDS
-from stream.events.event import NO_JSON, BadEventError, excerpt
+from stream.events.event import NO_JSON, BadEventError, excerpt, no_json
 from stream.events.registry.prefix import prefix_without_registry
 
 __all__ = ["JsonReader", "SnowplowReader", "ValueReader"]
@@ -46,9 +46,7 @@ class JsonReader:
                     return json.loads(value)
             if prefix := prefix_without_registry(value):
                 raise BadEventError("schema", f"{prefix}; the value is {excerpt(value)}") from None
-            raise BadEventError(
-                "json", f"not JSON in UTF-8: {error}; right is a JSON object; the value is {excerpt(value)}"
-            ) from None
+            raise BadEventError("json", f"{no_json(error)}; the value is {excerpt(value)}") from None
 
 
 class SnowplowReader:

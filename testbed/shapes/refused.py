@@ -112,6 +112,15 @@ REFUSED = {
         says=("schema registry", "schema 7", "MINDSTREAM_SCHEMA_REGISTRY"),
     ),
     "no JSON": Shape(TIMES, b"ann;mug;7", reason="json", says=("not JSON", "ann;mug;7")),
+    "lists in lists, by the thousand": Shape(
+        TIMES, b"[" * 9_000 + b"]" * 9_000, reason="json", says=("nested too deep", "right is a JSON object")
+    ),
+    "no number of the unit": Shape(
+        {**TIMES, "time_format": "excel"},
+        timed("soon"),
+        reason="time",
+        says=("ts: 'soon' is no number, and `time_format` is excel",),
+    ),
     "null": Shape(TIMES, None, reason="field", says=("the value is null",)),
     "a number": Shape(TIMES, 7, reason="field", says=("the value is 7 and no object",)),
     "a long user": Shape(TIMES, timed(NOON, uid="x" * 128), reason="field", says=("128 characters", "at most 127")),

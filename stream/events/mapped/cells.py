@@ -23,7 +23,10 @@ def known_id(value: str | int) -> str | None:
 
 
 def id_of(value: object) -> str | None:
-    """Return the id in a value of any type; None if it is missing, or an object, a list, true or false."""
+    """Return the id in a value of any type; None if there is none.
+
+    Objects, lists, true and false are no ids.
+    """
     if isinstance(value, bool):
         return None
     text = text_of(value)
@@ -70,7 +73,10 @@ def number_of(value: object) -> float | None:
 
 
 def shown(value: object) -> str:
-    """Return a value for messages as JSON has it, text in quotes; at most some characters of it."""
+    """Return a value for messages, at most some characters of it.
+
+    Nothing, true, false, objects and lists are written as JSON has them.
+    """
     if isinstance(value, (dict, list, bool)) or value is None:
         try:
             text = msgspec.json.encode(value).decode()

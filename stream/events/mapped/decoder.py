@@ -161,13 +161,16 @@ class MappedDecoder:
         return found
 
     def _look_at_first(self, first: FirstRecords, given: object, envelope: Envelope, gave_events: bool) -> None:
-        """Let one of the first records tell what it has; none is asked once there is nothing left to notice."""
+        """Note what one of the first records has, until nothing is left to be noticed."""
         first.note(given, lambda name: self.any_shape.has(name, given, envelope), gave_events, self.left_out)
         if first.is_over:
             self.first_records = None
 
     def _in_our_form(self, given: object, value: bytes, key: bytes | None, published_ms: int) -> Event | str | None:
-        """Return the event of a record in our own form, or why it is none; None of a record with other names."""
+        """Return the event of a record in our own form, or why it is none.
+
+        Of a record with other names it is None.
+        """
         if not isinstance(given, dict) or not given.keys() >= _OWN_NAMES:
             return None
         try:

@@ -54,7 +54,7 @@ def _state(path: Path, row: Row) -> str | None:
 
 
 def _element(path: Path, row: Row) -> str | None:
-    """Say what the element of a list is in which a path leads to nothing; None outside of lists."""
+    """Say what the element of a list has instead of a path; None outside of lists."""
     if not path.lists or (path.names and standing_at(row[path.home], path.names)[0]):
         return None
     place = _place(Path("".join(f"{'.'.join(one.names)}[]." for one in path.lists)[:-1], path.lists), row)

@@ -64,7 +64,7 @@ def _needs_more(plan: Plan) -> bool:
 
 
 def _is_known_by_its_mark(plan: Plan) -> bool:
-    """Tell whether a record with a kind of call, or with a type, needs no preparing; true if none does."""
+    """Tell whether a record whose kind of call or type is known needs no preparing."""
     looked_at = [plan.calls[0]] if plan.calls else list(plan.type)
     return plan.prepare is None or [plan.mark] == looked_at
 
@@ -179,7 +179,10 @@ def _full(decode: Callable[[bytes], Any], plan: Plan, attributes: dict[str, list
 
 
 def _known_words(plan: Plan) -> tuple[Known[str], Known[str], Known[str]]:
-    """Return what is known of users, items and types; a type that marks a format's records is never missing."""
+    """Return what is known of users, items and types.
+
+    A type by which records of a format are known is never missing.
+    """
     usual = None if plan.prepare and not plan.calls else USUAL_TYPE
     return (
         Known(lambda value: _within(id_of(value), LONGEST_USER_ID)),

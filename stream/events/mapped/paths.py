@@ -125,7 +125,10 @@ def standing_at(value: object, names: Sequence[str]) -> tuple[bool, object]:
 
 
 def index_in(row: Row, one: ListAt) -> int | None:
-    """Return the place of a row's element in its list, the first of equal ones; None if it is in none."""
+    """Return the place of a row's element in its list; None if it is in none.
+
+    Of equal elements it is the first one's.
+    """
     elements = object_in(value_at(row[one.parent], one.names))
     if not isinstance(elements, list):
         return None

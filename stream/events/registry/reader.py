@@ -1,5 +1,6 @@
 """Reading values by the schemas that their prefixes name."""
 
+import struct
 import time
 from collections.abc import Callable
 
@@ -18,6 +19,13 @@ UNKNOWN_FOR_S = 60.0  # then the source is asked again: a follower of a registry
 PREFIX = "a zero byte and four bytes of a schema's id"
 
 Read = Callable[[bytes], object]
+
+_FAULTS: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] = (
+    ((EOFError, struct.error), "the bytes end before the value does"),
+    ((IndexError, KeyError, OverflowError), "a number in it stands for nothing that the schema has"),
+    (RecursionError, "it is nested too deep"),
+    (UnicodeDecodeError, "a text in it is not in UTF-8"),
+)
 
 
 class RegistryReader:
@@ -52,10 +60,10 @@ class RegistryReader:
         except (BadEventError, OSError):
             raise
         except Exception as error:  # whatever a library does with bytes that are not of the schema
-            what = f"{type(error).__name__}: {error}"
             raise BadEventError(
                 "schema",
-                f"not a value of schema {schema_id} of {self.source.name} ({what}); the value is {excerpt(value)}",
+                f"not a value of schema {schema_id} of {self.source.name} ({_said(error)}); the value is "
+                f"{excerpt(value)}",
             ) from None
 
     def _reader(self, schema_id: int) -> Read:
@@ -79,6 +87,15 @@ class RegistryReader:
         except SchemaError as error:
             self.faults[schema_id] = self.clock() + UNKNOWN_FOR_S, str(error)
             return str(error)
+
+
+def _said(error: Exception) -> str:
+    """Say in a sentence what a library found wrong with bytes.
+
+    Of some faults libraries say no more than their class.
+    """
+    said = next((sentence for kinds, sentence in _FAULTS if isinstance(error, kinds)), None)
+    return said or (str(error) if isinstance(error, ValueError) else "") or f"{type(error).__name__}: {error}"
 
 
 def _reader_of(schema: Schema) -> Read:

@@ -34,7 +34,7 @@ def milliseconds_of(moment: datetime) -> int:
 def number_in(text: str, unit: str = "") -> Decimal:
     """Return the number in a text, with all of its digits."""
     if not NUMBER.fullmatch(text):
-        raise ValueError(f"{shown(text)} is no number of {unit}, which `time_format` says")
+        raise ValueError(f"{shown(text)} is no number, and `time_format` is {unit}")
     return Decimal(text)
 
 

@@ -119,8 +119,25 @@ def test_a_type_that_holds_itself_ends_no_process(reader_of: ReaderOf) -> None:
     """Read by compiled code, 90,000 within each other overflow the stack."""
     reader = reader_of({"1.avsc": json.dumps(record("Part", of=["null", "Part"]))})
     assert reader.read(prefixed(1, b"\2\2\0")) == {"of": {"of": {"of": None}}}
-    with pytest.raises(BadEventError, match=r"not a value of schema 1 of .* \(RecursionError"):
+    with pytest.raises(BadEventError, match=r"not a value of schema 1 of .* \(it is nested too deep\)"):
         reader.read(prefixed(1, b"\2" * 90_000 + b"\0"))
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"\x02", "the bytes end before the value does"),  # the second branch, and nothing of its text
+        (b"\x02\x0amug", "the bytes end before the value does"),  # a text of five letters
+        (b"\x08", "a number in it stands for nothing that the schema has"),  # the fifth branch of two
+        (b"\x02\x02\xff", "a text in it is not in UTF-8"),
+        (b"\x00!", "1 bytes are left over"),
+    ],
+)
+def test_bytes_of_no_value_are_refused_in_a_sentence(reader_of: ReaderOf, data: bytes, why: str) -> None:
+    reader = reader_of({"1.avsc": json.dumps(record("Event", field=["null", "string"]))})
+    with pytest.raises(BadEventError) as refused:
+        reader.read(prefixed(1, data))
+    assert f"({why}); the value is" in str(refused.value)
 
 
 def test_json_after_the_prefix_and_without_it(reader_of: ReaderOf) -> None:
@@ -200,7 +217,7 @@ SCHEMAS = {
         (prefixed(7, CLICKED + b"!"), ("1 bytes are left over",)),
         (prefixed(7, b"\x7f" + CLICKED), ("schema 7",)),
         (prefixed(8, b'{"user": "ann"'), ("schema 8", "truncated")),
-        (prefixed(8, b"[" * 90_000), ("schema 8", "recursion")),
+        (prefixed(8, b"[" * 90_000), ("schema 8", "nested too deep")),
         (prefixed(9, b""), ("the place of the message's type is cut off",)),
         (prefixed(9, b"\x01"), ("a type's place of -1 numbers",)),
         (prefixed(9, b"\x00\x0a\x09ann"), ("schema 9", "message")),
