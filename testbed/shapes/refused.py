@@ -105,6 +105,13 @@ REFUSED = {
         reason="key",
         says=("no user's id", r"key is '\x00\x00\x00\x00\x00\x00\x00*'"),
     ),
+    "a key of bytes as the own id": Shape(
+        {**TIMES, "event_id": "kafka.key"},
+        timed(NOON),
+        key=b"\x00\xff",
+        reason="key",
+        says=("which is no text", "`event_id` in the mapping"),
+    ),
     "a registry's prefix": Shape(
         TIMES,
         b"\x00\x00\x00\x00\x07\x06ann",

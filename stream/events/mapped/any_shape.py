@@ -167,6 +167,11 @@ class AnyShape:
     def _event_id(self, row: Row, envelope: Envelope, number: int, before: int) -> str | None:
         """Return the id of an event: the producer's own, or one of the record's place."""
         values = [value_in(row, path, envelope) for path in self.plan.event_id]
+        if envelope.raw_key and envelope.key is None and any(path.is_of_record for path in self.plan.event_id):
+            key = excerpt(envelope.raw_key)
+            raise BadEventError(
+                "key", f"the record's key is {key}, which is no text; `event_id` in the mapping names it"
+            )
         for path, value in zip(self.plan.event_id, values, strict=True):
             _check_readable("event_id", path, value)
         return own_id([word_of(value) for value in values], number) or numbered(envelope.record_id, before + number)
