@@ -193,3 +193,14 @@ def test_events_without_an_id_are_known_by_their_record() -> None:
     record = {"user": "ann", "at": ISO, "items": [{"id": "a"}, {"id": "b"}]}
     found = decoder_of(LIST).decode(json.dumps(record).encode(), None, PUBLISHED, "r-1")
     assert [one.event_id for one in found if isinstance(one, Event)] == ["r-1", "r-1.0001"]
+
+
+def test_events_of_several_calls_are_told_apart_by_their_record() -> None:
+    """Of calls without an id of their own the numbers go on from one to the next."""
+    calls = [
+        {"type": "track", "userId": "ann", "timestamp": ISO, "properties": {"products": [{"sku": one} for one in skus]}}
+        for skus in ("ab", "c")
+    ]
+    found = decoder_of({"format": "segment"}).decode(json.dumps({"batch": calls}).encode(), None, PUBLISHED, "r-1")
+    ids = [(one.item_id, one.event_id) for one in found if isinstance(one, Event)]
+    assert ids == [("a", "r-1"), ("b", "r-1.0001"), ("c", "r-1.0002")]
