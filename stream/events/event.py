@@ -18,7 +18,6 @@ __all__ = [
     "LONGEST_USER_ID",
     "MOST_BYTES",
     "NO_JSON",
-    "OTHER_SHAPES",
     "REASONS",
     "BadEventError",
     "Event",

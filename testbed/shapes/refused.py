@@ -154,7 +154,7 @@ REFUSED = {
             ("no key", None, {}, "the record's key is missing; it must be the user_id 'ann'; the value is"),
             ("a quoted key", b'"ann"', {}, """the record's key is '"ann"'; it must be the user_id 'ann'; the value"""),
             ("another key", b"ben", {}, "the record's key is 'ben'; it must be the user_id 'ann'; the value is"),
-            ("a number as item", b"ann", {"item_id": 5}, "Expected `str`, got `int` - at `$.item_id`; the value is"),
+            ("a number as item", b"ann", {"item_id": 5}, "Expected `str`, got `int` - at `$.item_id`; right is text"),
             ("no id", b"null", {"user_id": "null"}, "user_id is 'null', which is no id; the value is"),
         )
     },

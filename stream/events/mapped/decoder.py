@@ -176,8 +176,7 @@ class MappedDecoder:
         try:
             own = decode(value, key, published_ms, self.most_bytes)
         except BadEventError as error:
-            # What the value is, and that a mapping says more, is no news here.
-            return str(error).partition("; the value is ")[0].removesuffix(f"; {OTHER_SHAPES}")
+            return error.plain
         assert isinstance(own, Event)  # for there is a value
         return own if id_of(own.user_id) else f"user_id is {own.user_id!r}, which is no id"
 
