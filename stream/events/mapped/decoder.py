@@ -13,7 +13,6 @@ from mindstream.parsing.trackers import ALIASES
 from stream.events.cloud_headers import in_structured_mode
 from stream.events.event import (
     MOST_BYTES,
-    OTHER_SHAPES,
     BadEventError,
     Event,
     Forget,
