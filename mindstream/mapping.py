@@ -51,7 +51,7 @@ class Mapping(BaseModel):
         default=None, description="character that quotes cells; none: quotes are plain characters"
     )
     encoding: str | None = Field(default=None, description="encoding of text files, such as latin-1 or utf-16")
-    skip_lines: int = Field(default=0, ge=0, strict=True, description="lines before the header")
+    skip_lines: int = Field(default=0, ge=0, description="lines before the header")
     where: str | None = Field(
         default=None, description="SQL condition on the columns; other rows are left out and counted"
     )
@@ -61,15 +61,9 @@ class Mapping(BaseModel):
     users: Path | None = Field(
         default=None, description="profiles beside the events: user, and a column for each field"
     )
-    untimed: bool = Field(
-        default=False, strict=True, description="the log has an order (--time, or that of its rows) and no times"
-    )
-    min_value: float | None = Field(
-        default=None, allow_inf_nan=False, strict=True, description="least rating that is a behaviour"
-    )
-    max_events_per_user: int | None = Field(
-        default=None, ge=1, strict=True, description="most events of a user, the latest"
-    )
+    untimed: bool = Field(default=False, description="the log has an order (--time, or that of its rows) and no times")
+    min_value: float | None = Field(default=None, allow_inf_nan=False, description="least rating that is a behaviour")
+    max_events_per_user: int | None = Field(default=None, ge=1, description="most events of a user, the latest")
     event_id: str | None = Field(
         default=None, description="name of a record's own id in a topic, by which it counts once; not used of logs"
     )
