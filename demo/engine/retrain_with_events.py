@@ -76,10 +76,9 @@ def events_in(folder: Path) -> pd.DataFrame:
     -------
     EVENT_COLUMNS, ids and types as text.
     """
-    if not any(folder.glob("day=*/*.parquet")):
-        return pd.DataFrame([], columns=EVENT_COLUMNS).astype({"event_time_ms": "int64"})
-    found = read_log(folder).events[EVENT_COLUMNS]
-    return found.astype(dict.fromkeys(CODED_COLUMNS, "str"))
+    there = any(folder.glob("day=*/*.parquet"))
+    found = read_log(folder).events[EVENT_COLUMNS] if there else pd.DataFrame([], columns=EVENT_COLUMNS)
+    return found.astype(dict.fromkeys(CODED_COLUMNS, "str") | {"event_time_ms": "int64"})
 
 
 def with_events(known: InteractionLog, since: pd.DataFrame) -> InteractionLog:

@@ -3,6 +3,7 @@
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
@@ -19,7 +20,7 @@ from demo.drawing.view import Product, Shelf, Shown, Theme, categories_among, sh
 from demo.drawing.words import age
 from demo.engine.live_metrics import Pulse
 from demo.engine.offsets import TopicProgress
-from demo.engine.retrain_with_events import with_events
+from demo.engine.retrain_with_events import events_in, with_events
 from demo.engine.retraining_process import Retraining
 from model_export.bundle.bundle import Bundle
 from model_export.bundle.extractor import Extractor
@@ -339,6 +340,10 @@ def test_the_log_with_what_has_happened_since(shop: SimulatedShop) -> None:
     assert set(both.profiles.user_id) == {*shop.log.profiles.user_id, "new-user"}
     assert both.profiles.notna().all().all()
     assert len(with_events(shop.log, since.iloc[:0]).events) == len(shop.log.events)
+
+
+def test_where_nothing_has_happened_yet_the_log_is_learned_from_again(shop: SimulatedShop, tmp_path: Path) -> None:
+    assert len(with_events(shop.log, events_in(tmp_path)).events) == len(shop.log.events)
 
 
 def test_what_a_log_without_times_has_already_is_known_as_it_is_replayed(shop: SimulatedShop) -> None:
