@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from mindstream import console
+from model_export.commands.bundles import EXIT_REFUSED
 
 __all__ = ["EXIT_FAILED", "Nights", "in_own_process", "next_run", "parse_hour"]
 
-EXIT_REFUSED, EXIT_FAILED = 1, 2
+EXIT_FAILED = 2
 LOOK_S = 30.0  # a host that slept wakes up to another time than it was waiting for
 JOIN_S = 0.2
 

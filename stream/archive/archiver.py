@@ -183,8 +183,9 @@ class Archiver:
             self.since = time.monotonic()
         self.lasts[place] = record
         part.passed(record.offset, last)
+        published = published_ms(record)
         for number, one in enumerate(found):
-            _add(part, place, record.offset, number, one, published_ms(record))
+            _add(part, place, record.offset, number, one, published)
 
     def _events_of(self, record: ConsumerRecord) -> Sequence[Event | Forget]:
         """Decode a record.
