@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Self
 
-__all__ = ["ROOT", "WITHIN_S", "StreamProcess", "wait_until"]
+__all__ = ["ROOT", "WITHIN_S", "StreamProcess", "is_ended_by_ctrl_c", "wait_until"]
 
 ROOT = Path(__file__).parents[1]
 WITHIN_S = 240.0
@@ -22,6 +22,15 @@ def wait_until(happened: Callable[[], object], what: str, within_s: float = WITH
     while not happened():
         assert time.monotonic() < deadline, f"not within {within_s:.0f} s: {what}"
         time.sleep(0.005)
+
+
+def is_ended_by_ctrl_c(status: int | None) -> bool:
+    """Tell whether a process ended by Ctrl-C, which a shell shows as 130 both ways.
+
+    Python ends by the signal itself where it fell into a string that `exec` or `eval` ran (torch has many), whatever
+    exit status was asked for then.
+    """
+    return status in (128 + signal.SIGINT, -signal.SIGINT)
 
 
 class StreamProcess:
