@@ -433,7 +433,8 @@ def test_without_its_store_it_says_so_and_comes_back(
         assert visitor.json()["answers"][0]["path"] == "capsules"  # this needs no store
         redis.start()
         assert client.get("/users/ann/recommendations").json()["path"] == "capsules"
-        assert client.get("/readyz").text == client.get("/healthz").text == "ok\n"
+        assert client.get("/healthz").text == "ok\n"
+        assert client.get("/readyz").text == f"ok\nmodel {bundle.version}\n"
 
 
 def test_refused_items_are_in_no_answer_whatever_is_asked(bundle: Bundle, tmp_path: Path) -> None:
