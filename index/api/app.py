@@ -1,16 +1,19 @@
 """The HTTP API: an application over what is served, a store and the settings."""
 
 import time
+from functools import partial
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import PlainTextResponse, RedirectResponse
+from starlette.requests import ClientDisconnect
 
-from index.api.auth import key_guard, write_guard
+from index.api.auth import Guard
 from index.api.cors import CrossOrigin
 from index.api.errors import RESPONSES, Sized, add_refusals
 from index.api.event_routes import EVENTS, events_router
 from index.api.health_routes import add_health, pointer_ahead
 from index.api.item_routes import items_router
+from index.api.keys import EVENTS_SCOPE, ITEMS_SCOPE, READ_SCOPE
 from index.api.limits.work_lanes import ClientLeftError, WorkLanes
 from index.api.metrics import ApiMetrics, Watched
 from index.api.recommendation_routes import Answers
@@ -56,12 +59,16 @@ def create_app(
         app.add_middleware(CrossOrigin, origins=settings.allowed_origins, path=EVENTS)
     app.add_middleware(Watched, metrics=metrics)  # the last one is the outermost
     add_refusals(app)
-    app.add_exception_handler(ClientLeftError, _left)
-    guard = key_guard(settings.api_key)
-    for router in (answers.router(), items_router(serving)):
-        app.include_router(router, dependencies=guard, responses=RESPONSES)
-    events = events_router(publisher or EventPublisher(settings), settings, metrics)
-    app.include_router(events, dependencies=write_guard(settings), responses=RESPONSES)
+    for error in (ClientLeftError, ClientDisconnect):
+        app.add_exception_handler(error, _left)
+    guard, events = Guard(settings), publisher or EventPublisher(settings)
+    for scope, routes in (
+        (READ_SCOPE, answers.router),
+        (ITEMS_SCOPE, partial(items_router, serving)),
+        (EVENTS_SCOPE, partial(events_router, events, settings, metrics)),
+    ):
+        router = routes(guard.route_class(scope))
+        app.include_router(router, dependencies=guard.shown(scope), responses=RESPONSES)
     app.include_router(_open_router(answers, metrics))
     return app
 

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import msgspec
 from fastapi import APIRouter, HTTPException, Response
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field
 
 from index.api.errors import JSON
@@ -47,12 +48,12 @@ class ItemAsked(BaseModel):
 ItemsAsked = Annotated[list[ItemAsked], Field(min_length=1, max_length=MOST_ITEMS)]
 
 
-def items_router(serving: Serving[Recommender]) -> APIRouter:
-    """Return the routes that put, show, remove and restore items.
+def items_router(serving: Serving[Recommender], route_class: type[APIRoute]) -> APIRouter:
+    """Return the routes that put, show, remove and restore items, of a class that says who may ask.
 
     All processes that serve from the same store follow within a second.
     """
-    router = APIRouter()
+    router = APIRouter(route_class=route_class)
 
     @router.post("/items", status_code=204, response_class=Response, description=ABOUT_PUT)
     def put(asked: ItemsAsked) -> Response:

@@ -14,8 +14,8 @@ WORK_S = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10)
 EVENT_RESULTS = ("accepted", "refused", "not_written", "in_doubt")
 # Too much work, too many wait, the deadline was over, the client had left.
 NOT_DONE = ("work", "full", "deadline", "left")
-# Headers or a body that did not come in time or were too large, an answer that nobody took, too many connections.
-CLOSED = ("headers_late", "headers_large", "body_late", "body_large", "answer_late", "full")
+# Headers or a body that did not come in time or were too large, no HTTP, an answer that nobody took, too many of them.
+CLOSED = ("headers_late", "headers_large", "body_late", "body_large", "malformed", "answer_late", "full")
 AGES_S = (0.1, 1, 10, 60, 600, 3_600, 86_400, 604_800)
 
 

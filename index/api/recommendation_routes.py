@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import msgspec
 from fastapi import APIRouter, HTTPException, Query, Response
 from fastapi import Request as HttpRequest
+from fastapi.routing import APIRoute
 from starlette.convertors import Convertor, register_url_convertor
 
 from index.api.errors import JSON
@@ -83,9 +84,9 @@ class Answers:
     def __init__(self, serving: Serving[Recommender], store: Store, metrics: ApiMetrics, lanes: WorkLanes) -> None:
         self.serving, self.store, self.metrics, self.lanes = serving, store, metrics, lanes
 
-    def router(self) -> APIRouter:
-        """Return the routes."""
-        router = APIRouter()
+    def router(self, route_class: type[APIRoute]) -> APIRouter:
+        """Return the routes, of a class that says who may ask."""
+        router = APIRouter(route_class=route_class)
         router.get(
             "/users/{user_id:id}/recommendations", response_model=Recommendations, description=ABOUT_RECOMMENDATIONS
         )(self.recommendations)
