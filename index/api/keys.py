@@ -32,7 +32,8 @@ class Key:
     ----------
     name : of the variable or of the table of the file; it is no secret.
     secret : what clients send.
-    scopes : READ_SCOPE (users, similar items, an item), ITEMS_SCOPE (to put, remove and restore them), EVENTS_SCOPE (to post them).
+    scopes : READ_SCOPE (users, similar items, an item), ITEMS_SCOPE (to put, remove and restore them), EVENTS_SCOPE (to
+        post them).
     """
 
     name: str
