@@ -15,6 +15,7 @@ from model_export.bundle.registry import Registry
 from testbed.hostile_clients import HOSTILE, answer_to, deaf_client, status_of
 from testbed.stream_process import wait_until
 
+pytestmark = pytest.mark.slow
 MOST, TRANSFER_S = 12, 1.0
 # Kind -> status and the reason by which the connection is counted; 0: no answer.
 ENDS = {
@@ -85,10 +86,10 @@ def test_connections_that_do_nothing_keep_nobody_out(port: int) -> None:
 def test_a_request_after_a_pause_is_answered_on_the_same_connection(port: int) -> None:
     """It is kept alive for longer than the transfer of a request may take."""
     with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
-        for _ in range(2):
+        for pause_s in (3 * TRANSFER_S, 0):
             client.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
             answer = b""
             while not answer.endswith(b"ok\n"):
                 answer += client.recv(4_096)
             assert status_of(answer) == 200
-            time.sleep(3 * TRANSFER_S)
+            time.sleep(pause_s)
