@@ -9,6 +9,7 @@ from fastapi.security import APIKeyHeader, HTTPBearer
 from fastapi.security.utils import get_authorization_scheme_param
 
 from index.api.keys import EVENTS_SCOPE, READ_SCOPE, Keys
+from index.api.limits.bodies import JsonRequest
 from mindstream.settings import Settings
 
 __all__ = ["KEY_HEADER", "LOOPBACK", "Guard"]
@@ -54,7 +55,7 @@ class Guard:
         guard = self
 
         class GuardedRoute(APIRoute):
-            """A route that looks at the key first."""
+            """A route that looks at the key first, and then reads a body quickly."""
 
             def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
                 """Return what answers a request, or refuses it."""
@@ -62,7 +63,7 @@ class Guard:
 
                 async def guarded(request: Request) -> Response:
                     guard.check(request, READ_SCOPE if request.method == "GET" else scope)
-                    return await answer(request)
+                    return await answer(JsonRequest(request.scope, request.receive))
 
                 return guarded
 

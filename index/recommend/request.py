@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["MOST_CANDIDATES", "MOST_EXCLUDED", "Request", "filters_of"]
+__all__ = ["MOST_CANDIDATES", "MOST_EXCLUDED", "MOST_VALUES", "Request", "filters_of"]
 
 MOST_CANDIDATES = 10_000
 MOST_EXCLUDED = 10_000

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from fastapi import HTTPException
 from fastapi import Request as HttpRequest
+from fastapi.exceptions import RequestValidationError
 from starlette.testclient import TestClient
 
+from index.api.item_routes import ItemAsked
 from index.api.limits import work_lanes
 from index.api.limits.work_lanes import ClientLeftError, WorkLanes
 from index.api.metrics import ApiMetrics
@@ -200,3 +202,34 @@ def test_work_that_is_cancelled_fetches_no_more() -> None:
     assert asked == [40, 160]
     with pytest.raises(CancelledWorkError):
         choose_greedily(hits, request, items, category, np.ones(1), cancellation)
+
+
+MANY = {f"a{number}": 1 for number in range(20_000)}
+FLOODS: dict[str, tuple[str, Any, str]] = {
+    "names": ("/recommendations", MANY, "a0 in the body is not known"),
+    "histories": ("/recommendations", {"visitors": [{"history": [1] * 900}] * 90}, "visitors.0.history.0 in the body"),
+    "attributes": ("/recommendations", {"user_ids": ["a"], "where": MANY}, "where in the body is"),
+    "values": ("/recommendations", {"user_ids": ["a"], "where": {"a": [1] * 20_000}}, "where.a.0 in the body is 1"),
+    "items": ("/items", [{"title": 1}] * 900, "0.item_id in the body is missing"),
+    "of an item": ("/items", [{"item_id": "a", "title": "b", "attributes": MANY}], "0.attributes in the body is"),
+}
+
+
+@pytest.mark.parametrize("kind", FLOODS)
+def test_of_very_many_faults_the_first_is_named_and_few_are_looked_at(
+    bundle: Bundle, store: HeldStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Pydantic takes seconds, in which nobody else is answered, to describe a hundred thousand."""
+    path, body, said = FLOODS[kind]
+    described: list[int] = []
+    handler = RequestValidationError.errors
+
+    def counting(error: RequestValidationError) -> Any:
+        described.append(len(handler(error)))
+        return handler(error)
+
+    monkeypatch.setattr(RequestValidationError, "errors", counting)
+    answer = client_over(bundle, store, tmp_path).post(path, json=body)
+    assert answer.status_code == 422
+    assert said in answer.json()["error"]
+    assert max(described) <= len(ItemAsked.model_fields)
