@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 import msgspec
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from index.api.errors import JSON, MOST_BYTES, Refusal
 from index.api.metrics import ApiMetrics
@@ -70,6 +70,7 @@ class BoundedConnection(HttpToolsProtocol):
         self.is_kept_alive = False  # uvicorn's own timer ends it, until something comes
         self.unsent_since = math.inf  # time at which an answer waited for the client
         self.is_refused = False
+        self.running: RequestResponseCycle | None = None  # uvicorn's own `cycle` is the one that was read last
 
     def connection_made(self, transport: Any) -> None:
         """Take a connection, or refuse it where all others are at work."""
@@ -84,6 +85,7 @@ class BoundedConnection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget a connection."""
         self.limits.open.discard(self)
+        self._tell_the_work()
         if self.flow is not None:  # else it was never taken
             super().connection_lost(exc)
 
@@ -145,6 +147,11 @@ class BoundedConnection(HttpToolsProtocol):
         self.is_kept_alive = self.waits_for == HEADERS
         super().on_response_complete()
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Begin to work on a request; on those that were sent together one after the other."""
+        self.running = cycle
+        super()._start_asgi_task(cycle, app)
+
     def _wait_for(self, what: str) -> None:
         """Note what a connection waits for from now on."""
         self.waits_for, self.since, self.received = what, self.loop.time(), 0
@@ -180,17 +187,24 @@ class BoundedConnection(HttpToolsProtocol):
         self.is_refused = True
         if self.cycle is not None and not self.cycle.response_complete:
             is_asked = not self.cycle.response_started
-            self.cycle.disconnected = True  # whoever reads the body learns that there is no more, and need not answer
-            self.cycle.message_event.set()
+            self._tell_the_work()
         elif self.waits_for == BODY and self.cycle is not None:
             is_asked = False  # the request was answered before its body had come
         if is_asked:
             self.transport.write(_answer(status, sentence))
         self.transport.close()
 
+    def _tell_the_work(self) -> None:
+        """Let whoever reads a body or answers know that the client is gone."""
+        for cycle in (self.running, self.cycle):
+            if cycle is not None and not cycle.response_complete:
+                cycle.disconnected = True
+                cycle.message_event.set()
+
     def drop(self) -> None:
         """Close the connection at once, whatever was not sent yet."""
         self.is_refused = True
+        self._tell_the_work()
         self.limits.open.discard(self)
         self.transport.abort()
 
