@@ -5,7 +5,7 @@ Each gives what it was answered until the server hung up.
 
 import socket
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 __all__ = ["HOSTILE", "answer_to", "deaf_client", "endless", "status_of"]
 
@@ -59,7 +59,7 @@ def _fat_chunks() -> Iterator[bytes]:
 
 
 # Kind -> what is sent. The silent one sends nothing.
-HOSTILE = {
+HOSTILE: dict[str, Callable[[], Iterator[bytes]]] = {
     "silent": lambda: iter(()),
     "slow headers": _slow_headers,
     "slow body": _slow_body,
@@ -72,7 +72,7 @@ HOSTILE = {
 
 
 def answer_to(port: int, pieces: Iterable[bytes]) -> bytes:
-    """Send pieces until the server answers or hangs up; return all that it answers until it hangs up.
+    """Send pieces until the server hangs up; return all that it answers.
 
     Raises
     ------
@@ -111,7 +111,7 @@ def _send(client: socket.socket, pieces: Iterable[bytes]) -> bytes:
 
 
 def deaf_client(port: int, path: str, times: int) -> socket.socket:
-    """Ask for a path again and again on one connection without reading an answer; return the connection."""
+    """Ask for a path many times on one connection, which is returned and never read."""
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
     client.settimeout(PATIENCE_S)

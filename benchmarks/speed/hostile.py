@@ -124,7 +124,7 @@ def _end(load: subprocess.Popen[bytes], seconds: int) -> LoadReport:
 
 
 def _left_open(port: int) -> int:
-    """Count the connections that are open although all clients have left, but for the one that asks."""
+    """Count the connections that stay open although all clients have left."""
     ends = time.monotonic() + CLOSED_WITHIN_S
     while True:
         time.sleep(1.5)  # the server counts once a second

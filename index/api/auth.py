@@ -48,9 +48,9 @@ class Guard:
         return self.keys.have(EVENTS_SCOPE) or (self.is_open and self.is_local)
 
     def route_class(self, scope: str) -> type[APIRoute]:
-        """Return the class of routes that need a scope; those that only look (GET) need READ_SCOPE.
+        """Return the class of routes that need a scope.
 
-        Dependencies would be asked after a body has been read and parsed.
+        Those that only look (GET) need READ_SCOPE. Dependencies would be asked after a body has been read and parsed.
         """
         guard = self
 
@@ -70,7 +70,7 @@ class Guard:
         return GuardedRoute
 
     def shown(self, scope: str) -> list[Any]:
-        """Return the dependencies by which the schema says that a scope needs a key; none where it needs none."""
+        """Return the dependencies by which the schema says that a scope needs a key."""
         return IN_SCHEMA if self._needs_key(scope) else []
 
     def _needs_key(self, scope: str) -> bool:

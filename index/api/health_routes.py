@@ -99,7 +99,7 @@ def _add_page(
 
 
 def _served(serving: Serving[Recommender]) -> str:
-    """Write the lines that say which model is served, and what the pointer names if it is another."""
+    """Write which model is served, and what the pointer names if it is another."""
     ahead = pointer_ahead(serving)
     lines = [f"model {serving.version}"]
     if ahead is not None:

@@ -53,9 +53,9 @@ ItemsAsked = Annotated[list[ItemAsked], Field(min_length=1, max_length=MOST_ITEM
 
 
 def items_router(serving: Serving[Recommender], route_class: type[APIRoute]) -> APIRouter:
-    """Return the routes that put, show, remove and restore items, of a class that says who may ask.
+    """Return the routes that put, show, remove and restore items.
 
-    All processes that serve from the same store follow within a second.
+    Their class says who may ask.     All processes that serve from the same store follow within a second.
     """
     router = APIRouter(route_class=route_class)
 

@@ -120,7 +120,7 @@ def _listening(host: str, port: int) -> socket.socket:
 
 
 def _allow_files(connections: int) -> None:
-    """Let the process open as many files as its connections need, as far as the system lets it."""
+    """Let the process open as many files as its connections need, if the system does."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = connections + OTHER_FILES
     if soft != resource.RLIM_INFINITY and soft < wanted:

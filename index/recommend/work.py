@@ -55,7 +55,7 @@ def estimated_s(request: Request, users: int, size: WorkSize) -> float:
 
 
 def fitting_n(request: Request, size: WorkSize, limit_s: float) -> int:
-    """Return the largest n up to the request's with which one user is within a limit; 0: none is."""
+    """Return the largest n with which one user is within a limit; 0: none is."""
     low, high = 0, request.n
     while low < high:
         middle = (low + high + 1) // 2

@@ -32,7 +32,7 @@ class Body(BaseModel):
 
 
 def at_most(most: int) -> BeforeValidator:
-    """Return a check that an object has so many entries at most, before any of them is looked at."""
+    """Return a check that an object has so many entries at most, before it looks at any."""
 
     def check(given: Any) -> Any:
         if isinstance(given, dict) and len(given) > most:
@@ -47,7 +47,7 @@ class JsonRequest(Request):
     """A request whose JSON is read by msgspec, in a fifth of the time."""
 
     async def json(self) -> Any:
-        """Read the body as JSON; what is wrong with it the standard library says, as FastAPI expects."""
+        """Read the body as JSON; the standard library says what is wrong, as FastAPI expects."""
         if not hasattr(self, "_json"):
             body = await self.body()
             try:

@@ -141,7 +141,7 @@ class BoundedConnection(HttpToolsProtocol):
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """Wait for the next request; the rest of a body that was not needed may still come, within its time."""
+        """Wait for the next request, and within its time for the rest of a refused body."""
         if self.waits_for == WORK and not self.pipeline:
             self._wait_for(HEADERS)
         self.is_kept_alive = self.waits_for == HEADERS
@@ -183,7 +183,7 @@ class BoundedConnection(HttpToolsProtocol):
         self.refuse(status, sentence)
 
     def refuse(self, status: int, sentence: str, is_asked: bool = True) -> None:
-        """Close the connection, with an answer if something was asked and no other answer was begun."""
+        """Close the connection, with an answer if something was asked and none was begun."""
         self.is_refused = True
         if self.cycle is not None and not self.cycle.response_complete:
             is_asked = not self.cycle.response_started

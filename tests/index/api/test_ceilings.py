@@ -51,7 +51,7 @@ def store() -> HeldStore:
     return HeldStore()
 
 
-def client_over(bundle: Bundle, store: HeldStore, folder: Path, **settings: float) -> TestClient:
+def client_over(bundle: Bundle, store: HeldStore, folder: Path, **settings: Any) -> TestClient:
     return client_of(app_of(bundle, cast(Store, store), folder, **settings)[0])
 
 
