@@ -58,6 +58,12 @@ def _fat_chunks() -> Iterator[bytes]:
     yield from endless(b"%x\r\n" % PIECE + b" " * PIECE + b"\r\n", 0.0)
 
 
+def _fat_trailer() -> Iterator[bytes]:
+    """Send a header behind the body that never ends."""
+    yield _POST + b"Transfer-Encoding: chunked\r\n\r\n0\r\nX-Fat: "
+    yield from endless(b"x" * PIECE, 0.0)
+
+
 # Kind -> what is sent. The silent one sends nothing.
 HOSTILE: dict[str, Callable[[], Iterator[bytes]]] = {
     "silent": lambda: iter(()),
@@ -67,6 +73,7 @@ HOSTILE: dict[str, Callable[[], Iterator[bytes]]] = {
     "many headers": _many_headers,
     "fat body": _fat_body,
     "fat chunks": _fat_chunks,
+    "fat trailer": _fat_trailer,
     "no HTTP": lambda: iter([b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"]),
 }
 

@@ -13,6 +13,7 @@ from index.api.metrics import ApiMetrics
 __all__ = ["MOST_HEADER_BYTES", "BoundedConnection", "ConnectionLimits", "bounded"]
 
 MOST_HEADER_BYTES = 65_536  # of the request line and all headers together
+MOST_SENT = 8 * MOST_BYTES  # for a body, with what frames its chunks
 HEADERS, BODY, WORK = "headers", "body", "work"  # what a connection waits for
 TOO_LARGE = f"the request line and headers are too large; the most is {MOST_HEADER_BYTES:,} bytes"
 
@@ -66,7 +67,8 @@ class BoundedConnection(HttpToolsProtocol):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.waits_for, self.since = HEADERS, self.loop.time()
-        self.received = 0  # bytes of the headers, or of the body
+        self.received = 0  # bytes of the headers, or of the body, as they came
+        self.header_bytes = 0  # of those that were parsed
         self.is_kept_alive = False  # uvicorn's own timer ends it, until something comes
         self.unsent_since = math.inf  # time at which an answer waited for the client
         self.is_refused = False
@@ -93,45 +95,51 @@ class BoundedConnection(HttpToolsProtocol):
         """Read bytes, unless the connection was refused."""
         if self.is_refused:
             return
-        if self.waits_for == HEADERS:
-            if self.is_kept_alive:
-                self.is_kept_alive, self.since = False, self.loop.time()
-            self.received += len(data)
+        if self.waits_for == HEADERS and self.is_kept_alive:
+            self.is_kept_alive, self.since = False, self.loop.time()
+        self.received += len(data)
         super().data_received(data)
         if self.waits_for == HEADERS and self.received > MOST_HEADER_BYTES:
             self.refuse_and_count("headers_large", 431, TOO_LARGE)
+        elif self.waits_for == BODY and self.received > MOST_SENT and not self.is_refused:
+            self.limits.metrics.closed("body_large")  # it was answered 413 long ago, or is a trailer without an end
+            self.drop()
 
     def on_message_begin(self) -> None:
         """Begin to read a request, maybe while the one before is worked on."""
         super().on_message_begin()
         self._wait_for(HEADERS)
+        self.header_bytes = 0
 
     def on_headers_complete(self) -> None:
-        """Begin a request whose headers are not too large."""
-        if self.is_refused:
-            return
-        size = len(self.url) + sum(len(name) + len(value) + len(": \r\n") for name, value in self.headers)
-        if size > MOST_HEADER_BYTES:
-            self.refuse_and_count("headers_large", 431, TOO_LARGE)
-            return
-        self._wait_for(BODY)
-        super().on_headers_complete()
+        """Begin a request, whose headers are not too large."""
+        if not self.is_refused:
+            self._wait_for(BODY)
+            super().on_headers_complete()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header, but none that stands behind the body, where it would have no limit."""
+        """Keep a header, but none that stands behind the body: nobody reads those."""
         if self.waits_for == HEADERS:
+            self._count_header(len(name) + len(value) + len(": \r\n"))
             super().on_header(name, value)
 
+    def on_url(self, url: bytes) -> None:
+        """Keep a part of the address."""
+        self._count_header(len(url))
+        super().on_url(url)
+
+    def _count_header(self, size: int) -> None:
+        """Count bytes of headers that came in one piece; an error ends the parsing of the rest."""
+        self.header_bytes += size
+        if self.header_bytes > MOST_HEADER_BYTES:
+            if not self.is_refused:
+                self.refuse_and_count("headers_large", 431, TOO_LARGE)
+            raise ValueError(TOO_LARGE)
+
     def on_body(self, body: bytes) -> None:
-        """Read a part of a body; who goes on sending what was refused is cut off."""
-        if self.is_refused:
-            return
-        self.received += len(body)
-        if self.received > 2 * MOST_BYTES:
-            self.limits.metrics.closed("body_large")
-            self.drop()
-            return
-        super().on_body(body)
+        """Read a part of a body, unless the connection was refused."""
+        if not self.is_refused:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         """Note that a request was read whole."""
@@ -174,8 +182,9 @@ class BoundedConnection(HttpToolsProtocol):
         return not (is_working or self.is_kept_alive or self.is_refused)
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is no HTTP; uvicorn calls this."""
-        self.refuse_and_count("malformed", 400, "this is no HTTP/1.1 request")
+        """Refuse what is no HTTP; uvicorn calls this where parsing ended with an error."""
+        if not self.is_refused:
+            self.refuse_and_count("malformed", 400, "this is no HTTP/1.1 request")
 
     def refuse_and_count(self, reason: str, status: int, sentence: str) -> None:
         """Count a connection that is refused, and close it with an answer."""

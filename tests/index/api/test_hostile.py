@@ -26,6 +26,7 @@ ENDS = {
     "many headers": (431, "headers_large"),
     "fat body": (413, "body_large"),
     "fat chunks": (413, "body_large"),
+    "fat trailer": (0, "body_large"),
     "no HTTP": (400, "malformed"),
 }
 
