@@ -13,7 +13,7 @@ from benchmarks.faults import command as faults
 from benchmarks.night import command as night
 from benchmarks.quality import accuracy, cold, freshness, logs, planted
 from benchmarks.retrieval import command as retrieval
-from benchmarks.speed import api, cost, demo, extractor, latency, reading, throughput, training
+from benchmarks.speed import api, cost, demo, extractor, hostile, latency, reading, throughput, training
 from benchmarks.swap import command as swap
 
 app = typer.Typer(help=__doc__, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -26,6 +26,7 @@ app.command("events")(events.main)
 app.command("extractor")(extractor.main)
 app.command("faults")(faults.main)
 app.command("freshness")(freshness.main)
+app.command("hostile")(hostile.main)
 app.command("house")(house.main)
 app.command("latency")(latency.main)
 app.command("logs")(logs.main)

@@ -242,6 +242,29 @@ class Settings(BaseSettings):
     cors_origins: str = Field(
         default="", description="origins, comma separated, whose pages may post events from browsers; empty: none"
     )
+    api_keys_file: Path | None = Field(
+        default=None,
+        description="TOML file of keys with their scopes, read again when it changes; unset: only the two keys above",
+    )
+    api_work_s: float = Field(
+        default=5.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="most seconds of one core's work that a request may need by its estimate",
+    )
+    api_deadline_s: float = Field(
+        default=10.0, gt=0, allow_inf_nan=False, description="seconds after which a request is given up, with 503"
+    )
+    api_connections: int = Field(default=1_000, ge=10, le=1_000_000, description="connections that are open at once")
+    api_transfer_s: float = Field(
+        default=20.0,
+        ge=1,
+        allow_inf_nan=False,
+        description="seconds in which headers and then the body must come, and an answer be taken",
+    )
+    api_keep_alive_s: int = Field(
+        default=75, ge=1, description="seconds that a connection stays open between two requests"
+    )
     log_format: Literal["text", "json"] = Field(
         default="text", description="text, or json: one JSON object a line, for programs that collect logs"
     )
@@ -371,7 +394,7 @@ class Settings(BaseSettings):
     @field_validator(
         *("behaviours", "partitioner", "home", "redis_prefix", "redis_password_file", "api_key", "instance", "log"),
         "archive_folder",
-        "write_key",
+        *("write_key", "api_keys_file"),
         *("mapping", "ssl_cafile", "ssl_certfile", "ssl_keyfile"),
         *("schema_registry_password_file", "schema_registry_token_file", "schema_registry_cafile"),
         *("ssl_key_password_file", "sasl_password_file", "oauth_client_secret_file", "oauth_token_file"),

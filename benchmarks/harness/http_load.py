@@ -28,6 +28,7 @@ class LoadTask(msgspec.Struct, frozen=True):
     ----------
     paths : asked in turn.
     warm_up_s, seconds : what is answered in the first is not counted.
+    rate : requests a second, all connections together, each timed from when it was due; 0: as many as are answered.
     """
 
     port: int
@@ -35,6 +36,7 @@ class LoadTask(msgspec.Struct, frozen=True):
     connections: int
     seconds: float
     warm_up_s: float = 2.0
+    rate: float = 0.0
 
 
 class LoadReport(msgspec.Struct, frozen=True):
@@ -55,7 +57,8 @@ class _Load:
     def __init__(self, task: LoadTask) -> None:
         self.requests = [f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode() for path in task.paths]
         self.turn: Iterator[int] = count()
-        self.began = time.perf_counter() + task.warm_up_s
+        self.rate, self.slots, self.started = task.rate, count(), time.perf_counter()
+        self.began = self.started + task.warm_up_s
         self.ends = self.began + task.seconds
         self.took_ms: list[float] = []
         self.errors = self.bytes = 0
@@ -63,6 +66,10 @@ class _Load:
     def next(self) -> bytes:
         """Return the request that is next in turn."""
         return self.requests[next(self.turn) % len(self.requests)]
+
+    def due(self) -> float:
+        """Return when the next request is to be sent; with a rate it may have been due already."""
+        return self.started + next(self.slots) / self.rate if self.rate else time.perf_counter()
 
     def answered(self, asked: float, status: bytes, size: int) -> None:
         """Note an answer."""
@@ -76,7 +83,7 @@ class _Connection(asyncio.Protocol):
     """One connection, which asks and waits in turn."""
 
     def __init__(self, load: _Load) -> None:
-        self.load, self.received, self.needed = load, bytearray(), 0
+        self.load, self.received, self.needed, self.is_over = load, bytearray(), 0, False
         self.done = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -84,9 +91,20 @@ class _Connection(asyncio.Protocol):
         self.ask()
 
     def ask(self) -> None:
-        """Ask for the next path, or hang up once the time is over."""
-        self.asked = time.perf_counter()
+        """Ask for the next path once it is due."""
+        due = self.load.due()
+        if due > time.perf_counter():
+            asyncio.get_running_loop().call_later(due - time.perf_counter(), self._send, due)
+        else:
+            self._send(due)
+
+    def _send(self, due: float) -> None:
+        """Send the next request, or hang up once the time is over."""
+        self.asked = due
+        if self.transport.is_closing():
+            return
         if self.asked >= self.load.ends:
+            self.is_over = True
             self.transport.close()
             return
         self.received.clear()
@@ -106,7 +124,7 @@ class _Connection(asyncio.Protocol):
             self.ask()
 
     def connection_lost(self, error: Exception | None) -> None:
-        if time.perf_counter() < self.load.ends:
+        if not self.is_over:
             self.load.errors += 1  # the server hung up
         self.done.set_result(None)
 

@@ -1,13 +1,20 @@
 """The HTTP API: an application over what is served, a store and the settings."""
 
-from fastapi import APIRouter, FastAPI, HTTPException, Response
-from fastapi.responses import PlainTextResponse, RedirectResponse
+import time
+from functools import partial
 
-from index.api.auth import key_guard, write_guard
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.responses import PlainTextResponse, RedirectResponse
+from starlette.requests import ClientDisconnect
+
+from index.api.auth import Guard
 from index.api.cors import CrossOrigin
 from index.api.errors import RESPONSES, Sized, add_refusals
 from index.api.event_routes import EVENTS, events_router
+from index.api.health_routes import add_health, pointer_ahead
 from index.api.item_routes import items_router
+from index.api.keys import EVENTS_SCOPE, ITEMS_SCOPE, READ_SCOPE
+from index.api.limits.work_lanes import ClientLeftError, WorkLanes
 from index.api.metrics import ApiMetrics, Watched
 from index.api.recommendation_routes import Answers
 from index.recommend.recommender import Recommender
@@ -21,6 +28,7 @@ __all__ = ["create_app"]
 ABOUT = """\
 Candidates and interests as fresh as a user's last behaviour. In a path, percent-encode ids, the slash too.
 Each answer says which model gave it, how old the user's last behaviour is, and by which path it was found."""
+CLIENT_LEFT = 499  # as nginx counts it
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -38,7 +46,7 @@ def create_app(
     publisher : of the events that are posted, closed by whoever made it; None: one of the application's own.
     """
     metrics = metrics or ApiMetrics()
-    answers = Answers(serving, store, metrics)
+    answers = Answers(serving, store, metrics, WorkLanes(settings, metrics))
     app = FastAPI(
         title="Mindstream",
         description=ABOUT,
@@ -51,11 +59,16 @@ def create_app(
         app.add_middleware(CrossOrigin, origins=settings.allowed_origins, path=EVENTS)
     app.add_middleware(Watched, metrics=metrics)  # the last one is the outermost
     add_refusals(app)
-    guard = key_guard(settings.api_key)
-    for router in (answers.router(), items_router(serving)):
-        app.include_router(router, dependencies=guard, responses=RESPONSES)
-    events = events_router(publisher or EventPublisher(settings), settings, metrics)
-    app.include_router(events, dependencies=write_guard(settings), responses=RESPONSES)
+    for error in (ClientLeftError, ClientDisconnect):
+        app.add_exception_handler(error, _left)
+    guard, events = Guard(settings), publisher or EventPublisher(settings)
+    for scope, routes in (
+        (READ_SCOPE, answers.router),
+        (ITEMS_SCOPE, partial(items_router, serving)),
+        (EVENTS_SCOPE, partial(events_router, events, settings, metrics)),
+    ):
+        router = routes(guard.route_class(scope))
+        app.include_router(router, dependencies=guard.shown(scope), responses=RESPONSES)
     app.include_router(_open_router(answers, metrics))
     return app
 
@@ -68,42 +81,18 @@ def _open_router(answers: Answers, metrics: ApiMetrics) -> APIRouter:
     async def begin() -> Response:
         return RedirectResponse("/docs")
 
-    _add_health(router, answers)
+    add_health(router, answers)
 
     @router.get("/metrics", response_class=PlainTextResponse, description="Counts and times, for Prometheus.")
     def show() -> Response:
         """Write counts and times for Prometheus."""
-        return Response(metrics.page(answers.serving.current.bundle.version), media_type=PROMETHEUS)
+        ahead = pointer_ahead(answers.serving)
+        behind_s = 0.0 if ahead is None else max(0.001, time.time() - ahead.since_s)
+        return Response(metrics.page(answers.serving.current.bundle.version, behind_s), media_type=PROMETHEUS)
 
     return router
 
 
-def _add_health(router: APIRouter, answers: Answers) -> None:
-    """Add the pages of health: /livez, /readyz and /healthz.
-
-    The first is for whoever restarts, the others for whoever sends requests.
-    """
-
-    @router.head("/livez", include_in_schema=False)
-    @router.get("/livez", response_class=PlainTextResponse, description='200 and "ok"; without an answer, restart it.')
-    async def alive() -> Response:
-        """Tell that the process answers."""
-        return PlainTextResponse("ok\n")
-
-    def ready() -> Response:
-        """Tell whether the store answers."""
-        try:
-            answers.states(["healthz"])
-        except HTTPException as error:
-            return PlainTextResponse(f"{error.detail}\n", error.status_code)
-        return PlainTextResponse("ok\n")
-
-    for path in ("/readyz", "/healthz"):
-        router.head(path, include_in_schema=False)(ready)
-        router.get(
-            path,
-            response_class=PlainTextResponse,
-            responses={503: {"description": "What is wrong."}},
-            description='200 and "ok", or 503 and what is wrong.',
-            operation_id=path[1:],
-        )(ready)
+def _left(_: Request, __: Exception) -> Response:
+    """Answer nobody, with the status by which such requests are counted."""
+    return Response(status_code=CLIENT_LEFT)

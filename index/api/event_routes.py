@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Header, HTTPException, Request, Response
+from fastapi.routing import APIRoute
 from pydantic import Field
 
 from index.api.errors import JSON
@@ -100,9 +101,11 @@ _BODY: dict[str, Any] = {
 }
 
 
-def events_router(publisher: EventPublisher, settings: Settings, metrics: ApiMetrics) -> APIRouter:
-    """Return the route that takes events."""
-    router = APIRouter()
+def events_router(
+    publisher: EventPublisher, settings: Settings, metrics: ApiMetrics, route_class: type[APIRoute]
+) -> APIRouter:
+    """Return the route that takes events, of a class that says who may ask."""
+    router = APIRouter(route_class=route_class)
     intake = _Intake(publisher, settings.event_bytes, metrics)
 
     @router.post(EVENTS, status_code=202, description=ABOUT, responses=RESPONSES, openapi_extra={"requestBody": _BODY})

@@ -6,9 +6,11 @@ from typing import Annotated
 
 import msgspec
 from fastapi import APIRouter, HTTPException, Response
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi.routing import APIRoute
+from pydantic import FailFast, Field
 
 from index.api.errors import JSON
+from index.api.limits.bodies import Body, at_most
 from index.api.requests import ItemInPath
 from index.catalogue.item import LONGEST_ID, Item
 from index.recommend.recommender import Recommender
@@ -17,6 +19,9 @@ from model_export.bundle.serving import Serving
 __all__ = ["ItemAsked", "items_router", "refusals", "unknown"]
 
 MOST_ITEMS = 1_000  # of one request
+MOST_ATTRIBUTES = 1_000  # of one item
+MOST_VALUES = 4_096  # of one attribute: more are more bytes than an item may have
+Values = Annotated[list[str], Field(max_length=MOST_VALUES), FailFast()]
 
 # What clients read of each route.
 ABOUT_PUT = """\
@@ -28,31 +33,31 @@ ABOUT_REMOVE = "Never recommend an item again, whatever later models know, until
 ABOUT_RESTORE = "Undo that an item was removed: it is again what was put last, or what the model's catalogue says."
 
 
-class ItemAsked(BaseModel):
+class ItemAsked(Body):
     """An item of the catalogue."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     item_id: str = Field(min_length=1, max_length=LONGEST_ID)
     title: str = Field(min_length=1, description="what people read")
     category: str = Field("", description="the one main category, empty where it is not known")
     price: float | None = Field(None, description="null where it is not known")
-    attributes: dict[str, list[str]] = Field({}, description="side feature -> the values that the item has")
+    attributes: Annotated[dict[str, Values], at_most(MOST_ATTRIBUTES)] = Field(
+        {}, max_length=MOST_ATTRIBUTES, description="side feature -> the values that the item has"
+    )
 
     def item(self) -> Item:
         """Return the item as the overlay keeps it."""
         return Item(**self.model_dump())
 
 
-ItemsAsked = Annotated[list[ItemAsked], Field(min_length=1, max_length=MOST_ITEMS)]
+ItemsAsked = Annotated[list[ItemAsked], Field(min_length=1, max_length=MOST_ITEMS), FailFast()]
 
 
-def items_router(serving: Serving[Recommender]) -> APIRouter:
+def items_router(serving: Serving[Recommender], route_class: type[APIRoute]) -> APIRouter:
     """Return the routes that put, show, remove and restore items.
 
-    All processes that serve from the same store follow within a second.
+    Their class says who may ask.     All processes that serve from the same store follow within a second.
     """
-    router = APIRouter()
+    router = APIRouter(route_class=route_class)
 
     @router.post("/items", status_code=204, response_class=Response, description=ABOUT_PUT)
     def put(asked: ItemsAsked) -> Response:

@@ -5,13 +5,17 @@ import time
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["EVENT_RESULTS", "ApiMetrics", "Watched"]
+__all__ = ["CLOSED", "EVENT_RESULTS", "NOT_DONE", "ApiMetrics", "Watched"]
 
 METHODS = ("GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS")
 OTHER = "other"  # what clients make up is counted together
 WORK_S = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10)
 # In doubt is what was sent and not acknowledged; not written also what came with an event that was refused.
 EVENT_RESULTS = ("accepted", "refused", "not_written", "in_doubt")
+# Too much work, too many wait, the deadline was over, the client had left.
+NOT_DONE = ("work", "full", "deadline", "left")
+# Headers or a body that did not come in time or were too large, no HTTP, an answer that nobody took, too many of them.
+CLOSED = ("headers_late", "headers_large", "body_late", "body_large", "malformed", "answer_late", "full")
 AGES_S = (0.1, 1, 10, 60, 600, 3_600, 86_400, 604_800)
 
 
@@ -41,6 +45,21 @@ class ApiMetrics:
         )
         for result in EVENT_RESULTS:
             self._events.labels(result)  # so that each is there from the beginning, with 0
+        self._not_done = Counter(
+            "mindstream_api_not_done", "Requests whose work was refused or stopped.", ("reason",), registry=here
+        )
+        self._closed = Counter(
+            "mindstream_api_connections_closed", "Connections that we closed.", ("reason",), registry=here
+        )
+        for counter, reasons in ((self._not_done, NOT_DONE), (self._closed, CLOSED)):
+            for reason in reasons:
+                counter.labels(reason)
+        self._connections = Gauge("mindstream_api_connections", "Connections that are open.", registry=here)
+        self._behind = Gauge(
+            "mindstream_bundle_behind_seconds",
+            "Since the pointer names another model than the one in use; 0: it names this one.",
+            registry=here,
+        )
         self._bundle = Gauge("mindstream_bundle_info", "1 for the model in use.", ("version",), registry=here)
         self._refused = Counter("mindstream_bundles_refused", "Faults for which a bundle was refused.", registry=here)
 
@@ -59,12 +78,30 @@ class ApiMetrics:
         """Count posted events of which the same became: one of EVENT_RESULTS."""
         self._events.labels(result).inc(count)
 
+    def not_done(self, reason: str) -> None:
+        """Count a request whose work was refused or stopped, by one of NOT_DONE."""
+        self._not_done.labels(reason).inc()
+
+    def closed(self, reason: str) -> None:
+        """Count a connection that was closed by us, by one of CLOSED."""
+        self._closed.labels(reason).inc()
+
+    def connections(self, count: int) -> None:
+        """Note how many connections are open."""
+        self._connections.set(count)
+
     def bundle_refused(self) -> None:
         """Count a bundle that was refused; what was served goes on."""
         self._refused.inc()
 
-    def page(self, version: str) -> bytes:
-        """Write the page /metrics while this model is in use."""
+    def page(self, version: str, behind_s: float) -> bytes:
+        """Write the page /metrics while this model is in use.
+
+        Parameters
+        ----------
+        behind_s : seconds since the pointer names another one; 0: it names this one.
+        """
+        self._behind.set(behind_s)
         self._bundle.clear()
         self._bundle.labels(version).set(1)
         return generate_latest(self.registry)

@@ -2,15 +2,19 @@
 
 import logging
 from collections.abc import Collection, Sequence
+from functools import partial
 from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, HTTPException, Query, Response
+from fastapi import Request as HttpRequest
+from fastapi.routing import APIRoute
 from starlette.convertors import Convertor, register_url_convertor
 
 from index.api.errors import JSON
+from index.api.limits.work_lanes import WorkLanes
 from index.api.metrics import ApiMetrics
-from index.api.requests import Batch, InQuery, ItemInPath, Similar, UserInPath
+from index.api.requests import Batch, InQuery, ItemInPath, Similar, UserInPath, Visitor
 from index.api.responses import (
     MADE_BY,
     UNREADABLE,
@@ -23,10 +27,12 @@ from index.api.responses import (
     response_interest,
 )
 from index.catalogue.snapshot import CatalogueSnapshot
+from index.recommend.cancellation import Cancellation
 from index.recommend.candidates import Candidates, UnknownItemError
 from index.recommend.filters import ResolvedRequest
 from index.recommend.recommender import Recommender
 from index.recommend.request import Request
+from index.recommend.work import WorkSize
 from model_export.bundle.serving import Serving
 from stream.store.contract import Store, read_readable
 from stream.store.state import UserState
@@ -65,21 +71,22 @@ register_url_convertor("id", _AnyText())
 class Answers:
     """Answers requests. Each takes what is served once, so that an answer never mixes models.
 
-    A request is checked before the store is read: a wrong one costs no reading.
+    A request is checked, and its work estimated, before the store is read: a wrong one costs no reading.
 
     Parameters
     ----------
     serving : the recommender in use.
     store : of the users; read only.
     metrics : what was answered is counted there.
+    lanes : the threads that do the work.
     """
 
-    def __init__(self, serving: Serving[Recommender], store: Store, metrics: ApiMetrics) -> None:
-        self.serving, self.store, self.metrics = serving, store, metrics
+    def __init__(self, serving: Serving[Recommender], store: Store, metrics: ApiMetrics, lanes: WorkLanes) -> None:
+        self.serving, self.store, self.metrics, self.lanes = serving, store, metrics, lanes
 
-    def router(self) -> APIRouter:
-        """Return the routes."""
-        router = APIRouter()
+    def router(self, route_class: type[APIRoute]) -> APIRouter:
+        """Return the routes, of a class that says who may ask."""
+        router = APIRouter(route_class=route_class)
         router.get(
             "/users/{user_id:id}/recommendations", response_model=Recommendations, description=ABOUT_RECOMMENDATIONS
         )(self.recommendations)
@@ -90,33 +97,62 @@ class Answers:
         router.post("/recommendations", response_model=BatchOfRecommendations, description=ABOUT_BATCH)(self.batch)
         return router
 
-    def recommendations(self, user_id: UserInPath, asked: Annotated[InQuery, Query()]) -> Response:
+    async def recommendations(
+        self, http: HttpRequest, user_id: UserInPath, asked: Annotated[InQuery, Query()]
+    ) -> Response:
         """Recommend items to one user."""
-        recommender = self.serving.current
-        resolved = _resolved(recommender, asked.request())
-        [answer] = self._answers(recommender, resolved, [user_id], [self.state(user_id)])
+        recommender, request = self.serving.current, asked.request()
+        estimate_s = self.lanes.check(request, 1, WorkSize.of(recommender.bundle.manifest))
+        work = partial(self._recommendations, recommender, user_id, request)
+        return await self.lanes.run(http, estimate_s, work)
+
+    def _recommendations(
+        self, recommender: Recommender, user_id: str, request: Request, cancellation: Cancellation
+    ) -> Response:
+        """Answer one user."""
+        resolved = _resolved(recommender, request)
+        [answer] = self._answers(recommender, resolved, [user_id], [self.state(user_id)], cancellation)
         return _as_json(answer)
 
-    def batch(self, asked: Batch) -> Response:
+    async def batch(self, http: HttpRequest, asked: Batch) -> Response:
         """Recommend items to stored users and visitors, in their order."""
         asked.check_size()
-        recommender = self.serving.current
-        resolved = _resolved(recommender, asked.request())
-        visitors = [one.state() for one in asked.visitors]
-        user_ids: list[str | None] = [*asked.user_ids, *[None] * len(visitors)]
-        stored, unreadable = self.states(asked.user_ids)
-        answers = self._answers(recommender, resolved, user_ids, [*stored, *visitors], unreadable)
+        recommender, request = self.serving.current, asked.request()
+        users = len(asked.user_ids) + len(asked.visitors)
+        estimate_s = self.lanes.check(request, users, WorkSize.of(recommender.bundle.manifest))
+        work = partial(self._batch, recommender, asked.user_ids, asked.visitors, request)
+        return await self.lanes.run(http, estimate_s, work)
+
+    def _batch(
+        self,
+        recommender: Recommender,
+        stored_ids: Sequence[str],
+        visitors: Sequence[Visitor],
+        request: Request,
+        cancellation: Cancellation,
+    ) -> Response:
+        """Answer stored users and visitors."""
+        resolved = _resolved(recommender, request)
+        user_ids: list[str | None] = [*stored_ids, *[None] * len(visitors)]
+        stored, unreadable = self.states(stored_ids)
+        states = [*stored, *(one.state() for one in visitors)]
+        answers = self._answers(recommender, resolved, user_ids, states, cancellation, unreadable)
         return _as_json(BatchOfRecommendations(answers))
 
-    def interests(
+    async def interests(
         self,
+        http: HttpRequest,
         user_id: UserInPath,
         vectors: Annotated[bool, Query(description="with the capsules themselves")] = False,
     ) -> Response:
         """Show the interests of one user."""
-        recommender = self.serving.current
+        return await self.lanes.run(http, 0.0, partial(self._interests, self.serving.current, user_id, vectors))
+
+    def _interests(self, recommender: Recommender, user_id: str, vectors: bool, cancellation: Cancellation) -> Response:
+        """Answer with the interests of one user."""
         snapshot = recommender.catalogue.current
         state = self.state(user_id)
+        cancellation.check()
         found = recommender.interests_for(state, snapshot)
         capsules = found.vectors.tolist() if vectors else [None] * len(found.interests)
         return _as_json(
@@ -132,12 +168,19 @@ class Answers:
             )
         )
 
-    def similar(self, item_id: ItemInPath, asked: Annotated[Similar, Query()]) -> Response:
+    async def similar(self, http: HttpRequest, item_id: ItemInPath, asked: Annotated[Similar, Query()]) -> Response:
         """Show items like another one."""
         recommender, request = self.serving.current, asked.request()
+        estimate_s = self.lanes.check(request, 1, WorkSize.of(recommender.bundle.manifest))
+        return await self.lanes.run(http, estimate_s, partial(self._similar, recommender, item_id, request))
+
+    def _similar(
+        self, recommender: Recommender, item_id: str, request: Request, cancellation: Cancellation
+    ) -> Response:
+        """Answer with the items like another one."""
         snapshot = recommender.catalogue.current
         try:
-            found = recommender.similar(item_id, request, snapshot)
+            found = recommender.similar(item_id, request, snapshot, cancellation)
         except UnknownItemError as error:
             raise HTTPException(404, str(error)) from None
         except ValueError as error:
@@ -151,16 +194,20 @@ class Answers:
         resolved: ResolvedRequest,
         user_ids: Sequence[str | None],
         states: Sequence[UserState | None],
+        cancellation: Cancellation,
         unreadable: Collection[str] = (),
     ) -> list[Recommendations]:
         """Recommend items to users whose states were read, and count the answers."""
-        found = recommender.answer(states, resolved)
-        answers = [
-            _no_answer_of(user_id, one) if user_id in unreadable else _answer_of(user_id, state, one, resolved.snapshot)
-            for user_id, state, one in zip(user_ids, states, found, strict=True)
-        ]
-        for one in answers:
-            self.metrics.answer(one.path, one.freshness_s)
+        answers = []
+        found = recommender.answer(states, resolved, cancellation)
+        for user_id, state, one in zip(user_ids, states, found, strict=True):
+            cancellation.check()
+            is_unreadable = user_id in unreadable
+            answers.append(
+                _no_answer_of(user_id, one) if is_unreadable else _answer_of(user_id, state, one, resolved.snapshot)
+            )
+        for answer in answers:
+            self.metrics.answer(answer.path, answer.freshness_s)
         return answers
 
     def state(self, user_id: str) -> UserState | None:

@@ -4,10 +4,11 @@ from typing import Annotated, Any
 
 import numpy as np
 from fastapi import HTTPException, Path
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import FailFast, Field
 
+from index.api.limits.bodies import Body, at_most
 from index.catalogue.item import CATEGORY, LONGEST_ID
-from index.recommend.request import MOST_CANDIDATES, MOST_EXCLUDED, Request, filters_of
+from index.recommend.request import MOST_CANDIDATES, MOST_EXCLUDED, MOST_VALUES, Request, filters_of
 from model_export.bundle.extractor import Capsules
 from stream.events.event import LONGEST_USER_ID
 from stream.events.position import Position
@@ -25,18 +26,13 @@ NOT_ENCODED = Capsules(np.empty((0, 0), dtype=np.float32), np.empty(0, dtype=np.
 
 UserId = Annotated[str, Field(min_length=1, max_length=LONGEST_USER_ID)]
 ItemId = Annotated[str, Field(min_length=1, max_length=LONGEST_ID)]
-Values = Annotated[list[str], Field(min_length=1)]
+Values = Annotated[list[str], Field(min_length=1, max_length=MOST_VALUES), FailFast()]
 UserInPath = Annotated[str, Path(min_length=1, max_length=LONGEST_USER_ID, description="percent-encoded")]
 ItemInPath = Annotated[str, Path(min_length=1, max_length=LONGEST_ID, description="percent-encoded")]
 
 
-class Asked(BaseModel):
-    """The fields of a request that all routes share.
-
-    A name that is not known is refused, since a misspelt option would do nothing.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class Asked(Body):
+    """The fields of a request that all routes share."""
 
     n: int = Field(50, ge=1, le=MOST_N, description="how many candidates")
 
@@ -77,7 +73,7 @@ class Options(Asked):
     """The other fields of a Request, which a query and a body write alike."""
 
     exclude_seen: bool = Field(False, description="leave out the items of the kept history")
-    exclude: list[ItemId] = Field([], max_length=MOST_EXCLUDED, description="items to leave out")
+    exclude: Annotated[list[ItemId], FailFast()] = Field([], max_length=MOST_EXCLUDED, description="items to leave out")
     min_score: float | None = Field(None, description="only candidates with this score at least")
     quota: int | None = Field(None, ge=1, le=MOST_CANDIDATES, description="most candidates of one interest")
     by_importance: bool = Field(False, description="each interest at most its share, by importance")
@@ -94,13 +90,15 @@ class InQuery(Options, Similar):
     """Options in the query of an address."""
 
 
-class Visitor(BaseModel):
+class Visitor(Body):
     """Somebody who is not stored, with the behaviours of this visit."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    history: list[ItemId] = Field(max_length=MOST_BEHAVIOURS, description="item ids, the most recent last")
-    profile: dict[str, str] = Field({}, max_length=MOST_FIELDS, description="profile field -> value")
+    history: Annotated[list[ItemId], FailFast()] = Field(
+        max_length=MOST_BEHAVIOURS, description="item ids, the most recent last"
+    )
+    profile: Annotated[dict[str, str], at_most(MOST_FIELDS)] = Field(
+        {}, max_length=MOST_FIELDS, description="profile field -> value"
+    )
 
     def state(self) -> UserState:
         """Make a state as if the visitor were stored, to be encoded."""
@@ -112,9 +110,11 @@ class Visitor(BaseModel):
 class Batch(Options):
     """The same for many: stored users, visitors, or both."""
 
-    user_ids: list[UserId] = Field([], max_length=MOST_USERS)
-    visitors: list[Visitor] = Field([], max_length=MOST_USERS)
-    where: dict[str, Values] = Field({}, description="attribute -> values; an item needs one of the values of each")
+    user_ids: Annotated[list[UserId], FailFast()] = Field([], max_length=MOST_USERS)
+    visitors: Annotated[list[Visitor], FailFast()] = Field([], max_length=MOST_USERS)
+    where: Annotated[dict[str, Values], at_most(MOST_VALUES)] = Field(
+        {}, max_length=MOST_VALUES, description="attribute -> values; an item needs one of the values of each"
+    )
 
     def filters(self) -> dict[str, frozenset[str]]:
         """Return attribute -> values."""

@@ -1,14 +1,17 @@
 """The HTTP API as a process: what it serves is warm before it listens, and SIGTERM and Ctrl-C end it cleanly."""
 
 import logging
+import resource
 import signal
 import socket
+import sys
 from contextlib import closing
 
 import uvicorn
 
 from index.api.app import create_app
-from index.api.auth import LOOPBACK, takes_events
+from index.api.auth import Guard
+from index.api.limits.connections import ConnectionLimits, bounded
 from index.api.metrics import ApiMetrics
 from index.catalogue.open_overlay_store import open_overlay_store
 from index.catalogue.overlay import Overlay
@@ -28,6 +31,10 @@ __all__ = ["serve", "warm"]
 log = logging.getLogger(__name__)
 
 BACKLOG = 1_024  # connections that wait to be taken
+SWITCH_S = (
+    0.001  # after which a thread lets another one go on; the default, 5 ms, each quick answer waits several times
+)
+OTHER_FILES = 256  # of stores, bundles, Kafka
 LAST_ANSWERS_S = 10  # how long an end waits for what is being answered
 
 
@@ -37,12 +44,14 @@ def serve(settings: Settings) -> None:
     Raises
     ------
     ValueError
-        If no model can be served, or events are taken and what the settings say of Kafka is not right.
+        If no model can be served, the file of keys is not right, or events are taken and what the settings say of
+        Kafka is not right.
     OSError
-        If the store cannot be used, or the address cannot be listened at.
+        If the store cannot be used, the file of keys not be read, or the address not be listened at.
     """
     filters, metrics, publisher = Filters(), ApiMetrics(), EventPublisher(settings)
-    if takes_events(settings):
+    guard = Guard(settings)
+    if guard.takes_events():
         publisher.check()
 
     def make_recommender(bundle: Bundle) -> Recommender:
@@ -61,10 +70,18 @@ def serve(settings: Settings) -> None:
         publisher,
         closing(_listening(settings.api_host, settings.api_port)) as listener,
     ):
+        limits = ConnectionLimits(settings.api_connections, settings.api_transfer_s, metrics)
+        _allow_files(settings.api_connections)
         config = uvicorn.Config(
             create_app(serving, store, settings, metrics, publisher),
+            http=bounded(limits),
+            ws="none",
             lifespan="off",
             log_config=None,
+            log_level="error",  # what is wrong with connections is counted
+            timeout_keep_alive=settings.api_keep_alive_s,
+            callback_notify=limits.sweep,
+            timeout_notify=0,  # at each look of uvicorn's, once a second
             access_log=False,  # addresses name users
             server_header=False,
             timeout_graceful_shutdown=LAST_ANSWERS_S,
@@ -72,8 +89,9 @@ def serve(settings: Settings) -> None:
         # When it has ended, uvicorn sends itself the signal again, for whoever else wants it: we have ended by then.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)
-        if settings.api_key is None and settings.api_host not in LOOPBACK:
+        if guard.is_open and not guard.is_local:
             log.warning("MINDSTREAM_API_KEY is not set: whoever reaches %s may ask for every user", settings.api_host)
+        sys.setswitchinterval(SWITCH_S)
         print(f"model {serving.version} at {_address_of(listener)} (/docs); Ctrl-C stops it", flush=True)
         uvicorn.Server(config).run([listener])
 
@@ -99,6 +117,22 @@ def _listening(host: str, port: int) -> socket.socket:
             f"the API cannot be served at port {port} of {host} ({error}); "
             "are MINDSTREAM_API_PORT and MINDSTREAM_API_HOST right?"
         ) from error
+
+
+def _allow_files(connections: int) -> None:
+    """Let the process open as many files as its connections need, if the system does."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+        if most < wanted:
+            log.warning(
+                "only %s files may be open, and MINDSTREAM_API_CONNECTIONS is %s; right is `ulimit -n` of %s at least",
+                f"{most:,}",
+                f"{connections:,}",
+                f"{wanted:,}",
+            )
 
 
 def _address_of(listener: socket.socket) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 
@@ -45,13 +46,24 @@ class AttributeIndex:
             return None
         mask = np.ones(self.size, dtype=bool)
         for attribute, values in sorted(where, key=lambda one: one[0]):
-            has_one = np.zeros(self.size, dtype=bool)
-            for value in sorted(values):
-                self.check(attribute, value)
-                has_one[self.rows_with(attribute, value)] = True
-            mask &= has_one
+            mask &= self._has_one_of(attribute, values)
         mask[out] = False
         return Allowed(mask)
+
+    def _has_one_of(self, attribute: str, values: frozenset[str]) -> np.ndarray:
+        """Tell of each row whether it has one of the values, bool (rows,).
+
+        All values are looked at in one pass: a copy for each would hold up everybody else for as long as it takes.
+        """
+        known, now = self.base.attributes.get(attribute, {}), self._rows_put.get(attribute, {})
+        unknown = [value for value in values if value not in known and value not in now]
+        if unknown:
+            self.check(attribute, min(unknown))
+        has_one = np.zeros(self.size, dtype=bool)
+        has_one[_joined(known, values)] = True
+        has_one[self._changed] = False
+        has_one[_joined(now, values)] = True
+        return has_one
 
     def rows_of(self, item_ids: Iterable[str]) -> list[int]:
         """Return the rows of those items that there are."""
@@ -64,9 +76,13 @@ class AttributeIndex:
         known = np.array(self.base.attributes.get(attribute, {}).get(value, []), dtype=np.int64)
         if not self.put:
             return known
-        changed = np.fromiter(self.put, dtype=np.int64)
         now = np.array(self._rows_put.get(attribute, {}).get(value, []), dtype=np.int64)
-        return np.concatenate([known[~np.isin(known, changed)], now])
+        return np.concatenate([known[~np.isin(known, self._changed)], now])
+
+    @cached_property
+    def _changed(self) -> np.ndarray:
+        """Return the rows that were put since, int64 (R,)."""
+        return np.fromiter(self.put, dtype=np.int64, count=len(self.put))
 
     @cached_property
     def _rows_put(self) -> dict[str, dict[str, list[int]]]:
@@ -92,6 +108,11 @@ class AttributeIndex:
         if known is None and now is None:
             names = sorted({*self.base.attributes, *self._rows_put})
             raise ValueError(f"there is no attribute {attribute!r}; right are {', '.join(names)}")
-        values = {**(known or {}), **(now or {})}
-        if value not in values:
-            raise ValueError(f"no item has the {attribute} {value!r}; right are {first_values(sorted(values))}")
+        if value not in (known or ()) and value not in (now or ()):
+            values = sorted({**(known or {}), **(now or {})})
+            raise ValueError(f"no item has the {attribute} {value!r}; right are {first_values(values)}")
+
+
+def _joined(rows: Mapping[str, Sequence[int]], values: Iterable[str]) -> np.ndarray:
+    """Return the rows of all these values, int64 (R,); a value that has none has none."""
+    return np.fromiter(chain.from_iterable(rows.get(value, ()) for value in values), dtype=np.int64)

@@ -4,6 +4,7 @@ import numpy as np
 
 from index.catalogue.item import CATEGORY
 from index.catalogue.snapshot import CatalogueSnapshot
+from index.recommend.cancellation import Cancellation
 from index.recommend.candidates import Candidates, candidates_of_hits
 from index.recommend.filters import ResolvedRequest
 from index.recommend.selection import select_candidates
@@ -17,7 +18,11 @@ NO_INTEREST = -1
 
 
 def popular_candidates(
-    resolved: ResolvedRequest, excluded: frozenset[int], state: UserState | None, path: str
+    resolved: ResolvedRequest,
+    excluded: frozenset[int],
+    state: UserState | None,
+    path: str,
+    cancellation: Cancellation | None = None,
 ) -> Candidates:
     """Recommend the items with the most interactions in the training log.
 
@@ -27,6 +32,12 @@ def popular_candidates(
     ----------
     excluded : rows that must not come back.
     path : by which the answer says that it was found.
+    cancellation : by which others stop it; None: nobody does.
+
+    Raises
+    ------
+    CancelledWorkError
+        If it was stopped.
     """
     request, snapshot = resolved.request, resolved.snapshot
     order = _popular_rows(resolved, excluded, state)
@@ -35,7 +46,7 @@ def popular_candidates(
         rows = order[:n]
         return Hits(rows, snapshot.popularity[rows], np.full(len(rows), NO_INTEREST))
 
-    hits = select_candidates(fetch, request, snapshot.vectors, snapshot.category, NO_IMPORTANCE)
+    hits = select_candidates(fetch, request, snapshot.vectors, snapshot.category, NO_IMPORTANCE, cancellation)
     return candidates_of_hits(snapshot, hits, [], path)
 
 

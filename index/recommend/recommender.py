@@ -10,6 +10,7 @@ from index.catalogue.catalogue import Catalogue
 from index.catalogue.item import CATEGORY
 from index.catalogue.overlay import Overlay
 from index.catalogue.snapshot import CatalogueSnapshot
+from index.recommend.cancellation import Cancellation
 from index.recommend.candidates import (
     CAPSULES,
     POPULAR,
@@ -35,6 +36,7 @@ from stream.store.state import UserState, encoded, recomputed
 __all__ = ["Candidates", "Recommender", "UnknownItemError", "UserInterests"]
 
 LEAST_LENGTH = 1e-12  # of an item's vector, to divide by
+AT_ONCE = 16  # users of one search; between two it can be stopped
 WHOLE = np.ones(1, dtype=np.float32)  # importance of the one interest that stands for an item
 
 
@@ -105,19 +107,51 @@ class Recommender:
         """
         return self.filters.resolve(request, self.catalogue.current)
 
-    def answer(self, states: Sequence[UserState | None], resolved: ResolvedRequest) -> list[Candidates]:
-        """Find the candidates of users for a request that was checked, in the order of the states."""
+    def answer(
+        self,
+        states: Sequence[UserState | None],
+        resolved: ResolvedRequest,
+        cancellation: Cancellation | None = None,
+    ) -> list[Candidates]:
+        """Find the candidates of users for a request that was checked, in the order of the states.
+
+        Parameters
+        ----------
+        cancellation : by which others stop it; None: nobody does.
+
+        Raises
+        ------
+        CancelledWorkError
+            If it was stopped.
+        """
+        cancellation = cancellation or Cancellation()
+        found: list[Candidates] = []
+        for start in range(0, len(states), AT_ONCE):
+            cancellation.check()
+            found += self._answer_some(states[start : start + AT_ONCE], resolved, cancellation)
+        return found
+
+    def _answer_some(
+        self, states: Sequence[UserState | None], resolved: ResolvedRequest, cancellation: Cancellation
+    ) -> list[Candidates]:
+        """Find the candidates of as many users as are searched for at once."""
         request, snapshot = resolved.request, resolved.snapshot
         excluded = [_excluded_rows(snapshot, state, request) for state in states]
         states = self.current(states)
+        cancellation.check()
         paths = [self.path_for(state, snapshot, request.where) for state in states]
         known = [place for place, path in enumerate(paths) if path == CAPSULES]
         found = self.by_capsules(
-            [state for place in known if (state := states[place])], [excluded[place] for place in known], resolved
+            [state for place in known if (state := states[place])],
+            [excluded[place] for place in known],
+            resolved,
+            cancellation,
         )
         answers = dict(zip(known, found, strict=True))
         return [
-            answers[place] if place in answers else popular_candidates(resolved, excluded[place], state, paths[place])
+            answers[place]
+            if place in answers
+            else popular_candidates(resolved, excluded[place], state, paths[place], cancellation)
             for place, state in enumerate(states)
         ]
 
@@ -135,7 +169,11 @@ class Recommender:
         return POPULAR_IN_CATEGORY if in_category else POPULAR
 
     def by_capsules(
-        self, states: Sequence[UserState], excluded: Sequence[frozenset[int]], resolved: ResolvedRequest
+        self,
+        states: Sequence[UserState],
+        excluded: Sequence[frozenset[int]],
+        resolved: ResolvedRequest,
+        cancellation: Cancellation | None = None,
     ) -> list[Candidates]:
         """Find the candidates of users with interests by max-sim and the bonus of own items.
 
@@ -143,6 +181,12 @@ class Recommender:
         ----------
         states : with capsules of this bundle.
         excluded : rows that must not come back, of each user.
+        cancellation : by which others stop it; None: nobody does.
+
+        Raises
+        ------
+        CancelledWorkError
+            If it was stopped.
         """
         request, snapshot = resolved.request, resolved.snapshot
         index = snapshot.over(self.index)
@@ -151,11 +195,19 @@ class Recommender:
         explained = interests_of(states, self.extractor)
         for state, search, interests in zip(states, searches, explained, strict=True):
             importance = state.capsules.importance.astype(np.float32)
-            hits = select_candidates(search.fetch, request, snapshot.vectors, snapshot.category, importance)
+            hits = select_candidates(
+                search.fetch, request, snapshot.vectors, snapshot.category, importance, cancellation
+            )
             answers.append(candidates_of_hits(snapshot, hits, interests, CAPSULES))
         return answers
 
-    def similar(self, item_id: str, request: Request, snapshot: CatalogueSnapshot | None = None) -> Candidates:
+    def similar(
+        self,
+        item_id: str,
+        request: Request,
+        snapshot: CatalogueSnapshot | None = None,
+        cancellation: Cancellation | None = None,
+    ) -> Candidates:
         """Find items like another one, without that item itself.
 
         They are what somebody would get whose only interest pointed at the item.
@@ -164,9 +216,12 @@ class Recommender:
         ----------
         request : `exclude_seen` means nothing here, since there is no user.
         snapshot : the items that answer it; None: as they are now.
+        cancellation : by which others stop it; None: nobody does.
 
         Raises
         ------
+        CancelledWorkError
+            If it was stopped.
         UnknownItemError
             If the model does not know the item and nobody has added it.
         ValueError
@@ -181,7 +236,7 @@ class Recommender:
         capsules = vectors / max(float(np.linalg.norm(vectors)), LEAST_LENGTH)
         excluded = frozenset([*rows, *snapshot.rows(request.exclude)])
         search = partial(snapshot.over(self.index).search, capsules, exclude=excluded, allowed=resolved.allowed)
-        hits = select_candidates(search, request, snapshot.vectors, snapshot.category, WHOLE)
+        hits = select_candidates(search, request, snapshot.vectors, snapshot.category, WHOLE, cancellation)
         return candidates_of_hits(snapshot, hits, [], SIMILAR)
 
     def interests(self, user_id: str) -> UserInterests:

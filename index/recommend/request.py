@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["MOST_CANDIDATES", "MOST_EXCLUDED", "Request", "filters_of"]
+__all__ = ["MOST_CANDIDATES", "MOST_EXCLUDED", "MOST_VALUES", "Request", "filters_of"]
 
 MOST_CANDIDATES = 10_000
 MOST_EXCLUDED = 10_000
@@ -107,13 +107,13 @@ def filters_of(said: Iterable[str], source: str) -> dict[str, frozenset[str]]:
     ValueError
         If a text has another form.
     """
-    found: dict[str, frozenset[str]] = {}
+    found: dict[str, set[str]] = {}
     for one in said:
         attribute, is_there, value = one.partition("=")
         if not (attribute and is_there and value):
             raise ValueError(f"{source} is {one!r}; right is attribute=value")
-        found[attribute] = found.get(attribute, frozenset()) | {value}
-    return found
+        found.setdefault(attribute, set()).add(value)
+    return {attribute: frozenset(values) for attribute, values in found.items()}
 
 
 def _is_integer(number: object) -> bool:

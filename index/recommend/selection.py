@@ -1,16 +1,17 @@
 """From the best candidates to those that are shown: quotas, categories that vary, no near-duplicates."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from index.recommend.cancellation import Cancellation
 from index.recommend.request import Request
 from index.search.heaps import compiled, dot
 from index.search.maxsim import Hits
 from index.search.overlaid_index import StackedVectors
 
-__all__ = ["choose_greedily", "pool_size", "select_candidates"]
+__all__ = ["choose_greedily", "pool_size", "pool_sizes", "select_candidates"]
 
 POOL = 4  # candidates to choose from, as a multiple of n
 GROWTH = 4  # as many times more are fetched if too few of them could be chosen
@@ -25,6 +26,7 @@ def select_candidates(
     vectors: np.ndarray | StackedVectors,
     category: np.ndarray,
     importance: np.ndarray,
+    cancellation: Cancellation | None = None,
 ) -> Hits:
     """Select the n candidates that a request asks for.
 
@@ -36,16 +38,37 @@ def select_candidates(
     vectors : float32 (items, d), the vector of each item.
     category : int64 (items,), -1 if it is not known.
     importance : float (K',), of the user's interests; empty for popular items.
+    cancellation : by which others stop it; None: nobody does.
+
+    Raises
+    ------
+    CancelledWorkError
+        If it was stopped.
     """
-    size, most = pool_size(request), max(MOST_POOL * request.n, FEW)
-    while True:
+    cancellation = cancellation or Cancellation()
+    for size, is_last in pool_sizes(request):
+        cancellation.check()
         hits = fetch(size)
         good = _above(hits, request.min_score if len(importance) else None)
-        chosen = good if request.is_plain else choose_greedily(good, request, vectors, category, importance)
-        is_all = len(good.rows) < size or size == most
+        chosen = (
+            good if request.is_plain else choose_greedily(good, request, vectors, category, importance, cancellation)
+        )
+        is_all = len(good.rows) < size or is_last
         if is_all or len(chosen.rows) == request.n or _is_full(chosen, request, importance):
-            return chosen
-        size = min(size * GROWTH, most)
+            break
+    return chosen
+
+
+def pool_sizes(request: Request) -> Iterator[tuple[int, bool]]:
+    """List how many candidates are fetched at first, and then if too few were chosen.
+
+    With each comes whether no more are fetched after it.
+    """
+    size, most = pool_size(request), max(MOST_POOL * request.n, FEW)
+    while size < most:
+        yield size, False
+        size *= GROWTH
+    yield most, True
 
 
 def _is_full(chosen: Hits, request: Request, importance: np.ndarray) -> bool:
@@ -64,9 +87,21 @@ def _above(hits: Hits, min_score: float | None) -> Hits:
 
 
 def choose_greedily(
-    hits: Hits, request: Request, vectors: np.ndarray | StackedVectors, category: np.ndarray, importance: np.ndarray
+    hits: Hits,
+    request: Request,
+    vectors: np.ndarray | StackedVectors,
+    category: np.ndarray,
+    importance: np.ndarray,
+    cancellation: Cancellation | None = None,
 ) -> Hits:
-    """Choose greedily among hits; see Request."""
+    """Choose greedily among hits; see Request.
+
+    Raises
+    ------
+    CancelledWorkError
+        If it was stopped.
+    """
+    cancellation = cancellation or Cancellation()
     chosen = np.empty(min(request.n, len(hits.rows)), dtype=np.int64)
     of_hits = (
         _unit_vectors(vectors[hits.rows]) if request.max_cosine is not None else np.empty((0, 0), dtype=np.float32)
@@ -80,7 +115,9 @@ def choose_greedily(
         float(request.diversity),
         np.float32(1 if request.max_cosine is None else request.max_cosine),
         chosen,
+        cancellation.flag,
     )
+    cancellation.check()
     return hits.take(chosen[:count])
 
 
@@ -109,8 +146,11 @@ def _greedy(
     diversity: float,
     max_cosine: np.float32,
     chosen: np.ndarray,
+    stop: np.ndarray,
 ) -> int:
     """Choose places one by one, each time the one that is worth most now; return how many.
+
+    What is chosen until `stop` (bool, 1) is set is of no use.
 
     The value of a set is the sum of its scores and `diversity` for each pair from different categories (Cen et al.,
     "Controllable Multi-Interest Framework for Recommendation", KDD 2020, equations 7 to 9). Adding an item to a set of
@@ -120,7 +160,7 @@ def _greedy(
     value, left = scores.copy(), np.ones(len(scores), dtype=np.bool_)
     brought = np.zeros(len(quota), dtype=np.int64)
     count, first = 0, 0
-    while count < len(chosen):
+    while count < len(chosen) and not stop[0]:
         while first < len(left) and not left[first]:
             first += 1
         if first == len(left):

@@ -1,6 +1,7 @@
 """The HTTP API in process, over a real store and a real bundle: what it answers, and what it refuses."""
 
 import logging
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -308,9 +309,17 @@ def test_a_bad_model_changes_nothing_and_is_counted(bundle: Bundle, store: LmdbS
     client = client_of(app)
     before = client.get("/users/ann/recommendations").json()
     assert "mindstream_bundles_refused_total 0.0" in client.get("/metrics").text
+    assert "mindstream_bundle_behind_seconds 0.0" in client.get("/metrics").text
     serving.registry.write_pointer(["not-there"])
+    os.utime(serving.registry.folder / "CURRENT", (1_000_000_000, 1_000_000_000))
     assert not serving.look()
-    assert "mindstream_bundles_refused_total 1.0" in client.get("/metrics").text
+    page = client.get("/metrics").text
+    assert "mindstream_bundles_refused_total 1.0" in page
+    [behind] = [line for line in page.splitlines() if line.startswith("mindstream_bundle_behind_seconds ")]
+    assert float(behind.split()[1]) > 700_000_000
+    said = client.get("/readyz").text.splitlines()
+    assert said[:2] == ["ok", f"model {bundle.version}"]
+    assert said[2].startswith("CURRENT names model not-there since 2001-09-09T01:46:40+00:00: ")
     after = client.get("/users/ann/recommendations").json()
     assert (after["model_version"], after["candidates"]) == (bundle.version, before["candidates"])
 
@@ -433,7 +442,8 @@ def test_without_its_store_it_says_so_and_comes_back(
         assert visitor.json()["answers"][0]["path"] == "capsules"  # this needs no store
         redis.start()
         assert client.get("/users/ann/recommendations").json()["path"] == "capsules"
-        assert client.get("/readyz").text == client.get("/healthz").text == "ok\n"
+        assert client.get("/healthz").text == "ok\n"
+        assert client.get("/readyz").text == f"ok\nmodel {bundle.version}\n"
 
 
 def test_refused_items_are_in_no_answer_whatever_is_asked(bundle: Bundle, tmp_path: Path) -> None:
