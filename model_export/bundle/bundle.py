@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from model_export.bundle.errors import BundleError
 from model_export.bundle.manifest_schema import find_fault
 
 __all__ = [
@@ -55,13 +56,6 @@ ITEM_IDS, ITEM_EMBEDDINGS, ROUTING_LOGITS = "item_ids.json", "item_embeddings.np
 FEATURES, CATALOGUE, INDEX = "features.npz", "catalogue.json", "items.hnsw"
 MODEL_CARD = "model_card.md"
 REQUIRED = (EXTRACTOR, ITEM_IDS, ITEM_EMBEDDINGS, ROUTING_LOGITS, FEATURES, CATALOGUE, GOLDEN, MODEL_CARD)
-
-
-class BundleError(ValueError):
-    """A bundle that must not be served.
-
-    The message says which file, what is wrong and what would be right.
-    """
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from model_export.bundle.bundle import Bundle
-from model_export.bundle.check_graph import check_finite, check_golden, check_graph
-from model_export.bundle.check_tables import check_catalogue, check_features, check_index, check_items
+from model_export.bundle.check.graph import check_finite, check_golden, check_graph
+from model_export.bundle.check.tables import check_catalogue, check_features, check_index, check_items
 
 __all__ = ["CHECKS", "check"]
 

@@ -3,8 +3,7 @@
 import json
 import math
 import struct
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,32 +20,16 @@ from model_export.bundle.bundle import (
     Bundle,
     BundleError,
 )
+from model_export.bundle.errors import bundle_errors
 from model_export.bundle.manifest_schema import is_count, is_texts
 
-__all__ = ["bundle_errors", "check_catalogue", "check_features", "check_index", "check_items"]
+__all__ = ["check_catalogue", "check_features", "check_index", "check_items"]
 
 PRICE_EDGES = "price_edges"
 KINDS = ("exact", "hnsw")
 # hnswlib's file begins with six 64-bit numbers: offset of level 0, most elements, elements, bytes of an element,
 # offset of its label, offset of its vector; the label stands behind the vector.
 HNSW_HEADER = struct.Struct("<6Q")
-
-
-@contextmanager
-def bundle_errors(file: Path, how: str = "read") -> Iterator[None]:
-    """Turn any exception raised while a file is used into a BundleError that names it.
-
-    Parameters
-    ----------
-    file : the file that is read or run.
-    how : what is done with it, for the message "... cannot be read".
-    """
-    try:
-        yield
-    except BundleError:
-        raise
-    except Exception as error:  # NumPy, zipfile and json raise many kinds
-        raise BundleError(f"{file} cannot be {how}: {error or type(error).__name__}") from error
 
 
 def check_items(bundle: Bundle) -> None:
