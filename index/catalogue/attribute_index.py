@@ -45,28 +45,44 @@ class AttributeIndex:
             return None
         mask = np.ones(self.size, dtype=bool)
         for attribute, values in sorted(where, key=lambda one: one[0]):
-            has_one = np.zeros(self.size, dtype=bool)
-            for value in sorted(values):
-                self.check(attribute, value)
-                has_one[self.rows_with(attribute, value)] = True
-            mask &= has_one
+            mask &= self._has_one(attribute, sorted(values))
         mask[out] = False
         return Allowed(mask)
+
+    def _has_one(self, attribute: str, values: Sequence[str]) -> np.ndarray:
+        """Tell of each row whether it has one of these values, bool (rows,)."""
+        has_one = np.zeros(self.size, dtype=bool)
+        known, put = self.base.attributes.get(attribute), self._rows_put.get(attribute, {})
+        for value in values:
+            self.check(attribute, value)
+            if known is not None:
+                has_one[known.rows_of(value)] = True
+        has_one[self._changed] = False  # of these holds what was put, whatever the catalogue says
+        for value in values:
+            has_one[put.get(value, [])] = True
+        return has_one
 
     def rows_of(self, item_ids: Iterable[str]) -> list[int]:
         """Return the rows of those items that there are."""
         known = self.base.bundle.rows
+        if not self.new:
+            return known.known(item_ids)
         found = (known.get(item_id, self.new.get(item_id)) for item_id in item_ids)
         return [row for row in found if row is not None]
 
     def rows_with(self, attribute: str, value: str) -> np.ndarray:
-        """Return the rows of the items that have a value, int64 (R,)."""
-        known = np.array(self.base.attributes.get(attribute, {}).get(value, []), dtype=np.int64)
+        """Return the rows of the items that have a value, int (R,)."""
+        column = self.base.attributes.get(attribute)
+        known = np.empty(0, dtype=np.int32) if column is None else column.rows_of(value)
         if not self.put:
             return known
-        changed = np.fromiter(self.put, dtype=np.int64)
         now = np.array(self._rows_put.get(attribute, {}).get(value, []), dtype=np.int64)
-        return np.concatenate([known[~np.isin(known, changed)], now])
+        return np.concatenate([known[~np.isin(known, self._changed)], now])
+
+    @cached_property
+    def _changed(self) -> np.ndarray:
+        """Return the rows that were put since, int64 (P,)."""
+        return np.fromiter(self.put, dtype=np.int64, count=len(self.put))
 
     @cached_property
     def _rows_put(self) -> dict[str, dict[str, list[int]]]:
@@ -75,15 +91,17 @@ class AttributeIndex:
         return {name: inverted((row, values.get(name, ())) for row, values in self.put.items()) for name in names}
 
     def category(self) -> np.ndarray:
-        """Return the number of each row's category, int64 (rows,).
+        """Return the number of each row's category, int32 (rows,).
 
         Items of the same category have the same number; -1 if it is not known.
         """
-        numbers = np.concatenate([self.base.category, np.full(len(self.new), -1)])
-        numbers[list(self.put)] = -1
-        known = len(self.base.numbers)
+        numbers = np.concatenate([self.base.category, np.full(len(self.new), -1, dtype=np.int32)])
+        numbers[self._changed] = -1
+        categories = self.base.attributes[CATEGORY]
+        behind = len(categories.values)
         for place, (name, rows) in enumerate(self._rows_put.get(CATEGORY, {}).items()):
-            numbers[rows] = self.base.numbers.get(name, known + place)
+            number = categories.number_of(name)
+            numbers[rows] = behind + place if number is None else number
         return numbers
 
     def check(self, attribute: str, value: str) -> None:
@@ -92,6 +110,9 @@ class AttributeIndex:
         if known is None and now is None:
             names = sorted({*self.base.attributes, *self._rows_put})
             raise ValueError(f"there is no attribute {attribute!r}; right are {', '.join(names)}")
-        values = {**(known or {}), **(now or {})}
-        if value not in values:
-            raise ValueError(f"no item has the {attribute} {value!r}; right are {first_values(sorted(values))}")
+        if value in (now or ()) or (known is not None and known.number_of(value) is not None):
+            return
+        values: Sequence[str] = known.values if known is not None else []
+        if now:
+            values = sorted({*values, *now})
+        raise ValueError(f"no item has the {attribute} {value!r}; right are {first_values(values)}")

@@ -127,7 +127,7 @@ def test_the_recommender_ranks_as_the_model_is_judged(checkpoint: Checkpoint, bu
 def test_the_gate_counts_own_items_too(bonus: float, rate: float, bundle: Bundle, tmp_path: Path) -> None:
     changed = with_bonus(bundle, [bonus] * 20, tmp_path)
     some = bundle.item_ids[100:110]
-    exam = gate.HeldOutUsers(bundle.rows, [some], [{}], [list(range(10))], np.array([[100, 105]]))
+    exam = gate.HeldOutUsers(dict(bundle.rows), [some], [{}], [list(range(10))], np.array([[100, 105]]))
     assert gate.hit_rate(changed, exam) == rate
 
 
