@@ -68,7 +68,7 @@ OLD_INDEX, LINKS, LINK_ENTRIES = "items.hnsw", "item_links.npy", "link_entries.n
 INDEX_FILES = (OLD_INDEX, LINKS, LINK_ENTRIES)
 MODEL_CARD = "model_card.md"
 _ALWAYS = (EXTRACTOR, ITEM_EMBEDDINGS, ROUTING_LOGITS, FEATURES, GOLDEN, MODEL_CARD)
-REQUIRED = (*arrow_files.FILES, *_ALWAYS)
+REQUIRED = (*_ALWAYS, *arrow_files.FILES)
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ class Bundle:
 
 def required_files(manifest: Manifest) -> tuple[str, ...]:
     """Return the files that every bundle of this one's schema has, beside the manifest."""
-    return REQUIRED if manifest.schema == SCHEMA else (json_files.ITEM_IDS, json_files.CATALOGUE, *_ALWAYS)
+    return REQUIRED if manifest.schema == SCHEMA else (*_ALWAYS, json_files.ITEM_IDS, json_files.CATALOGUE)
 
 
 def read_manifest(path: Path) -> Manifest:

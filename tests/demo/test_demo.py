@@ -729,6 +729,7 @@ def test_an_engine_that_does_not_get_ready_leaves_nothing_open(
 ) -> None:
     chosen, before = home_of(bundle, shop, tmp_path), our_threads()
     monkeypatch.setattr(demo.engine.engine, "READY_WITHIN_S", 0)
+    monkeypatch.setattr("stream.updater.updater.Updater.step", lambda *_: time.sleep(0.01))  # it joins no group
     with pytest.raises(OSError, match="the updater got no partition of behaviour-events within 0 s"):
         Engine(chosen)
     assert our_threads() == before

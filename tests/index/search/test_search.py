@@ -536,31 +536,35 @@ def test_the_index_is_published_with_the_bundle(copy: Bundle, tmp_path: Path) ->
     assert open_index(registry.current()).kind == "hnsw"
 
 
-def with_old_index(bundle: Bundle, vectors: np.ndarray) -> Bundle:
-    """A bundle with hnswlib's own file of these vectors, as they had before."""
-    hnsw.build(vectors, SMALL, progress=False).graph.save_index(str(bundle.path / OLD_INDEX))
+def with_old_index(bundle: Bundle) -> Bundle:
+    """A bundle with hnswlib's own file, as they had before."""
+    hnsw.build(bundle.item_embeddings, SMALL, progress=False).graph.save_index(str(bundle.path / OLD_INDEX))
     files = bundle.manifest.files | {OLD_INDEX: describe_file(bundle.path / OLD_INDEX)}
     write_manifest(bundle.path, replace(bundle.manifest, files=files, index={"kind": "hnsw", "ef": 40}))
     return Bundle(bundle.path)
 
 
 def test_an_index_of_before_gives_the_same_answers(copy: Bundle) -> None:
-    old = with_old_index(copy, copy.item_embeddings)
+    old, vectors = with_old_index(copy), copy.item_embeddings
     check(old)
-    before = open_index(old)
+    found, right = open_index(old), links_of(hnsw.load(vectors, copy.path / OLD_INDEX).graph)
+    assert isinstance(found, BeamIndex)
+    np.testing.assert_array_equal(found.links.rows, right.rows)
+    np.testing.assert_array_equal(found.links.entries, right.entries)
+    capsules = np.array(vectors[:3])
+    assert (
+        found.search(capsules, 50).rows.tolist()
+        == BeamIndex(vectors, right, {100: 40}).search(capsules, 50).rows.tolist()
+    )
     built = build_small(old, "hnsw")  # takes the place of the other
     assert not (copy.path / OLD_INDEX).exists()
-    after, capsules = open_index(built), np.array(built.item_embeddings[:3])
-    assert isinstance(before, BeamIndex)
-    assert isinstance(after, BeamIndex)
-    np.testing.assert_array_equal(before.links.rows, after.links.rows)
-    assert before.search(capsules, 50).rows.tolist() == after.search(capsules, 50).rows.tolist()
+    check(built)
 
 
 @pytest.mark.parametrize("at", [0, 8, 48, 100, -5_000, -1])
 def test_a_changed_index_never_reaches_hnswlib(copy: Bundle, tmp_path: Path, at: int) -> None:
     """hnswlib reads most such files without a word, and then crashes; the checksum tells."""
-    old = with_old_index(copy, copy.item_embeddings)
+    old = with_old_index(copy)
     content = bytearray((copy.path / OLD_INDEX).read_bytes())
     content[at] ^= 0x7F
     (copy.path / OLD_INDEX).write_bytes(content)
