@@ -81,6 +81,6 @@ def main_categories(bundle: Bundle, vectors: np.ndarray) -> set[str]:
     """
     scores = vectors @ bundle.item_embeddings.T  # (K', items)
     top = np.argsort(-scores, axis=1, kind="stable")[:, :TOP]  # (K', 20)
-    names, codes = np.unique(bundle.catalogue.category, return_inverse=True)
+    names, codes = np.unique(list(bundle.catalogue.category), return_inverse=True)
     counts = np.stack([np.bincount(codes[rows], minlength=len(names)) for rows in top])  # (K', categories)
     return set(names[(counts > TOP / 2).any(0)].tolist())

@@ -5,7 +5,7 @@ import os
 import socket
 import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from threading import Event
 from typing import Any, Self
 
@@ -33,7 +33,7 @@ class Attackers:
     answers : (kind, status) -> how often that was answered; 0: the server hung up without an answer.
     """
 
-    def __init__(self, port: int, items: list[str], user_id: str) -> None:
+    def __init__(self, port: int, items: Sequence[str], user_id: str) -> None:
         self.port, self.answers, self.stopping = port, Counter[tuple[str, int]](), Event()
         self.kinds: dict[str, Callable[[], int]] = {
             kind: lambda begin=begin: status_of(answer_to(port, begin()))  # type: ignore[misc]

@@ -115,7 +115,7 @@ def full_inputs(extractor: Extractor, users: int, seed: int) -> dict[str, np.nda
 def long_histories(extractor: Extractor, users: int, seed: int) -> list[list[str]]:
     """Return item ids of users with more behaviours than the model reads."""
     rng = np.random.default_rng(seed)
-    ids = np.array(extractor.bundle.item_ids, dtype=object)
+    ids = np.array(list(extractor.bundle.item_ids), dtype=object)
     histories: list[list[str]] = ids[rng.integers(len(ids), size=(users, extractor.length + TOO_LONG))].tolist()
     return histories
 

@@ -28,6 +28,7 @@ from benchmarks.scenario.home import Home
 from benchmarks.scenario.load import Load
 from benchmarks.scenario.verdict import verdict
 from benchmarks.scenario.world import PARTITIONS, World
+from benchmarks.swap.catalogue import catalogue_swaps
 from benchmarks.swap.probe import Probe
 from benchmarks.swap.readers import Readers
 from index.recommend.recommender import Recommender
@@ -49,6 +50,7 @@ __all__ = ["fill", "left_old_of", "main", "warm_recommender"]
 
 EVENTS, USERS = 50_000, 2_000  # that the models are made from
 LEFT_OUT = 1_000  # items of each model
+CATALOGUE_SWAPS = 20
 SETTLED = 3  # swaps after which memory is compared
 BEFORE_S, QUICK_S = 20.0, 5.0
 BEHAVIOURS = 20  # of each user who is swept
@@ -77,9 +79,18 @@ def main(
     swaps: Annotated[int, typer.Option(help="How often another bundle becomes current.", min=4)] = 100,
     users: Annotated[int, typer.Option(help="How many users are swept.", min=100)] = 100_000,
     quick: Annotated[bool, typer.Option("--quick", help="10 swaps, 5,000 users.")] = False,
+    items: Annotated[
+        int | None, typer.Option(help="Swap bundles with so many items 20 times instead, without updater.", min=1_000)
+    ] = None,
+    over_http: Annotated[bool, typer.Option("--http", help="With --items: ask an API, not this process.")] = False,
 ) -> None:
     """Measure failed and mixed answers, lost events, latency and memory while models change."""
     torch.set_num_threads(1)
+    if over_http and items is None:
+        raise typer.BadParameter("it needs --items", param_hint="--http")
+    if items is not None:
+        _swap_catalogues(items, over_http)
+        return
     swaps, users, before_s = (10, 5_000, QUICK_S) if quick else (swaps, users, BEFORE_S)
     figures = _SwapFigures()
     with tempfile.TemporaryDirectory(prefix="mindstream-") as made, RealKafka() as kafka:
@@ -91,6 +102,15 @@ def main(
             _sweep_all(home, bundles, users, before_s, figures)
     _report(figures.values)
     if any(figures.values[name] for name in ("failed", "mixed", "lost", "applied_twice", "bad_bundles_served")):
+        raise typer.Exit(1)
+
+
+def _swap_catalogues(items: int, over_http: bool) -> None:
+    """Measure swaps of bundles with so many items."""
+    found = catalogue_swaps(items, CATALOGUE_SWAPS, over_http)
+    print(table(["figure", ""], list(found.items())))
+    finish(found)
+    if found["failed"] or found["mixed"]:
         raise typer.Exit(1)
 
 
@@ -264,7 +284,7 @@ def _sweep_all(home: Home, bundles: Sequence[Bundle], users: int, before_s: floa
 
 def fill(store: Store, extractor: Extractor, users: int, name: str = "swept") -> None:
     """Write many users of all partitions: name-0, name-1, ..."""
-    rng, items = np.random.default_rng(7), np.array(extractor.bundle.item_ids)
+    rng, items = np.random.default_rng(7), np.array(list(extractor.bundle.item_ids))
     with closing(tqdm(total=users, desc="filling the store", unit="user")) as bar:
         for start in range(0, users, AT_ONCE):
             numbers = range(start, min(start + AT_ONCE, users))

@@ -26,10 +26,12 @@ class InterestMap:
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
         vectors = normalized(bundle.item_embeddings)
-        groups = pd.Series(bundle.catalogue.category).astype("category").cat
-        counts = np.bincount(groups.codes, minlength=len(groups.categories))
+        category = bundle.catalogue.category
+        codes = category.codes + 1  # 0: those without one
+        counts = np.bincount(codes, minlength=1 + len(category.values))
         sums = np.zeros((len(counts), vectors.shape[1]))
-        np.add.at(sums, groups.codes.to_numpy(), vectors)
+        np.add.at(sums, codes, vectors)
+        sums, counts = sums[counts > 0], counts[counts > 0]
         spread = sums / counts[:, None] if len(counts) > 2 else vectors[evenly(len(vectors), MOST_ITEMS)]
         self.centre = spread.mean(axis=0)
         self.axes = np.linalg.svd(spread - self.centre, full_matrices=False)[2][:2]  # (2, d)

@@ -5,8 +5,6 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import numpy as np
-
 from index.recommend.candidates import Candidates
 from model_export.bundle.bundle import Bundle
 from stream.store.interests import ExplainedInterest
@@ -137,10 +135,9 @@ def search(bundle: Bundle, wanted: str, category: str) -> list[Product]:
     """
     words = wanted.casefold().split()
     catalogue = bundle.catalogue
-    order = np.argsort(-np.array(catalogue.popularity), kind="stable")
     return [
         _product_of(bundle, row)
-        for row in order.tolist()
+        for row in bundle.items.popular.tolist()
         if (not category or catalogue.category[row] == category)
         and all(word in catalogue.title[row].casefold() for word in words)
     ]

@@ -30,8 +30,7 @@ def make_served(bundle: Bundle, store: Store, rule: BehaviourRule) -> Served:
     A bundle that was trained under another rule than this one is said in the log.
     """
     warn_of_another_rule(bundle, rule)
-    categories = sorted({category for category in bundle.catalogue.category if category})
-    return Served(bundle, Recommender(bundle, store), InterestMap(bundle), categories)
+    return Served(bundle, Recommender(bundle, store), InterestMap(bundle), list(bundle.catalogue.category.values))
 
 
 def one_interest_recommender(models: Path, store: Store) -> Recommender | None:

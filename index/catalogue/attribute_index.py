@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from itertools import chain
 
 import numpy as np
 
@@ -55,25 +54,30 @@ class AttributeIndex:
 
         All values are looked at in one pass: a copy for each would hold up everybody else for as long as it takes.
         """
-        known, now = self.base.attributes.get(attribute, {}), self._rows_put.get(attribute, {})
-        unknown = [value for value in values if value not in known and value not in now]
+        column, now = self.base.attributes.get(attribute), self._rows_put.get(attribute, {})
+        numbers = column.numbers_of(values) if column is not None else {}
+        unknown = [value for value in values if value not in numbers and value not in now]
         if unknown:
             self.check(attribute, min(unknown))
         has_one = np.zeros(self.size, dtype=bool)
-        has_one[_joined(known, values)] = True
-        has_one[self._changed] = False
-        has_one[_joined(now, values)] = True
+        if column is not None:
+            has_one[column.rows_of_numbers(numbers.values())] = True
+        has_one[self._changed] = False  # of these holds what was put, whatever the catalogue says
+        has_one[[row for value in values for row in now.get(value, ())]] = True
         return has_one
 
     def rows_of(self, item_ids: Iterable[str]) -> list[int]:
         """Return the rows of those items that there are."""
         known = self.base.bundle.rows
+        if not self.new:
+            return known.known(item_ids)
         found = (known.get(item_id, self.new.get(item_id)) for item_id in item_ids)
         return [row for row in found if row is not None]
 
     def rows_with(self, attribute: str, value: str) -> np.ndarray:
-        """Return the rows of the items that have a value, int64 (R,)."""
-        known = np.array(self.base.attributes.get(attribute, {}).get(value, []), dtype=np.int64)
+        """Return the rows of the items that have a value, int (R,)."""
+        column = self.base.attributes.get(attribute)
+        known = np.empty(0, dtype=np.int32) if column is None else column.rows_of(value)
         if not self.put:
             return known
         now = np.array(self._rows_put.get(attribute, {}).get(value, []), dtype=np.int64)
@@ -91,15 +95,17 @@ class AttributeIndex:
         return {name: inverted((row, values.get(name, ())) for row, values in self.put.items()) for name in names}
 
     def category(self) -> np.ndarray:
-        """Return the number of each row's category, int64 (rows,).
+        """Return the number of each row's category, int32 (rows,).
 
         Items of the same category have the same number; -1 if it is not known.
         """
-        numbers = np.concatenate([self.base.category, np.full(len(self.new), -1)])
-        numbers[list(self.put)] = -1
-        known = len(self.base.numbers)
+        numbers = np.concatenate([self.base.category, np.full(len(self.new), -1, dtype=np.int32)])
+        numbers[self._changed] = -1
+        categories = self.base.attributes[CATEGORY]
+        behind = len(categories.values)
         for place, (name, rows) in enumerate(self._rows_put.get(CATEGORY, {}).items()):
-            numbers[rows] = self.base.numbers.get(name, known + place)
+            number = categories.number_of(name)
+            numbers[rows] = behind + place if number is None else number
         return numbers
 
     def check(self, attribute: str, value: str) -> None:
@@ -108,11 +114,9 @@ class AttributeIndex:
         if known is None and now is None:
             names = sorted({*self.base.attributes, *self._rows_put})
             raise ValueError(f"there is no attribute {attribute!r}; right are {', '.join(names)}")
-        if value not in (known or ()) and value not in (now or ()):
-            values = sorted({**(known or {}), **(now or {})})
-            raise ValueError(f"no item has the {attribute} {value!r}; right are {first_values(values)}")
-
-
-def _joined(rows: Mapping[str, Sequence[int]], values: Iterable[str]) -> np.ndarray:
-    """Return the rows of all these values, int64 (R,); a value that has none has none."""
-    return np.fromiter(chain.from_iterable(rows.get(value, ()) for value in values), dtype=np.int64)
+        if value in (now or ()) or (known is not None and known.number_of(value) is not None):
+            return
+        values: Sequence[str] = known.values if known is not None else []
+        if now:
+            values = sorted({*values, *now})
+        raise ValueError(f"no item has the {attribute} {value!r}; right are {first_values(values)}")

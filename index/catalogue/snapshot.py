@@ -76,7 +76,7 @@ class CatalogueSnapshot:
         return self.attributes.rows_of(item_ids)
 
     def rows_with(self, attribute: str, value: str) -> np.ndarray:
-        """Return the rows of the items that have a value, int64 (R,)."""
+        """Return the rows of the items that have a value, int (R,)."""
         return self.attributes.rows_with(attribute, value)
 
     def item_id(self, row: int) -> str:
@@ -119,7 +119,7 @@ class CatalogueSnapshot:
 
     @cached_property
     def category(self) -> np.ndarray:
-        """Return the number of each row's category, int64 (rows,); -1 if it is not known."""
+        """Return the number of each row's category, int32 (rows,); -1 if it is not known."""
         return self.base.category if not self.entries else self.attributes.category()
 
     @cached_property
@@ -128,9 +128,13 @@ class CatalogueSnapshot:
 
         New items have none.
         """
+        if not self.new_ids:
+            return self.base.popularity
         return np.concatenate([self.base.popularity, np.zeros(len(self.new_ids), dtype=np.float32)])
 
     @cached_property
     def popular(self) -> np.ndarray:
-        """Return the rows, the most popular first, equal ones by row, int64 (rows,)."""
-        return np.concatenate([self.base.popular, np.fromiter(self.new_rows.values(), dtype=np.int64)])
+        """Return the rows, the most popular first, equal ones by row, int32 (rows,)."""
+        if not self.new_ids:
+            return self.base.popular
+        return np.concatenate([self.base.popular, np.fromiter(self.new_rows.values(), dtype=np.int32)])

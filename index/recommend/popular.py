@@ -43,7 +43,7 @@ def popular_candidates(
     order = _popular_rows(resolved, excluded, state)
 
     def fetch(n: int) -> Hits:
-        rows = order[:n]
+        rows = order[:n].astype(np.int64)
         return Hits(rows, snapshot.popularity[rows], np.full(len(rows), NO_INTEREST))
 
     hits = select_candidates(fetch, request, snapshot.vectors, snapshot.category, NO_IMPORTANCE, cancellation)
@@ -51,7 +51,7 @@ def popular_candidates(
 
 
 def _popular_rows(resolved: ResolvedRequest, excluded: frozenset[int], state: UserState | None) -> np.ndarray:
-    """Return the rows that may come back, by popularity, int64 (R,).
+    """Return the rows that may come back, by popularity, int32 (R,).
 
     Those of the profile's category come first.
     """
@@ -68,5 +68,5 @@ def _popular_rows(resolved: ResolvedRequest, excluded: frozenset[int], state: Us
 
 
 def rows_of_profile_category(snapshot: CatalogueSnapshot, state: UserState | None) -> np.ndarray:
-    """Return the rows of the category that a user's profile names, int64 (R,)."""
+    """Return the rows of the category that a user's profile names, int (R,)."""
     return snapshot.rows_with(CATEGORY, state.profile.get(CATEGORY, "") if state else "")

@@ -36,7 +36,7 @@ def select_candidates(
     ----------
     fetch : gives the best N hits that may come back, fewer if there are no more.
     vectors : float32 (items, d), the vector of each item.
-    category : int64 (items,), -1 if it is not known.
+    category : int32 (items,), -1 if it is not known.
     importance : float (K',), of the user's interests; empty for popular items.
     cancellation : by which others stop it; None: nobody does.
 

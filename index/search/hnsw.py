@@ -1,4 +1,4 @@
-"""hnswlib's graph: built, stored and loaded; and the plain way of searching it, the reference of the joint beam.
+"""hnswlib's graph: built, read from its own file, and searched the plain way, which is the reference of the joint beam.
 
 hnswlib's inner-product space fails on vectors of uneven norms: many items get no incoming link and cannot be reached.
 So the graph is built in L2 space on [x, sqrt(R^2 - |x|^2)], R the largest norm: all items then have the norm R, and the
@@ -6,7 +6,6 @@ nearest to [q, 0] is the one with the largest inner product with q. (Bachrach et
 System Using a Euclidean Transformation for Inner-Product Spaces", RecSys 2014, section 3.)
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from index.search.exact import ExactIndex, best_of
 from index.search.links import joined
 from index.search.maxsim import Allowed, Hits, MaxSimIndex
 
-__all__ = ["PLAIN_EF", "HnswIndex", "HnswSettings", "augmented", "build", "load", "queries_of", "save"]
+__all__ = ["PLAIN_EF", "HnswIndex", "HnswSettings", "augmented", "build", "load", "queries_of"]
 
 LANES = 16  # hnswlib's fast distance functions take dimensions in multiples of 16
 BUILD_BATCH = 10_000
@@ -138,15 +137,8 @@ def _grown(space: str, vectors: np.ndarray, order: np.ndarray, settings: HnswSet
     return graph
 
 
-def save(index: HnswIndex, file: Path) -> None:
-    """Write the graph, whole or not at all."""
-    partial = file.with_name(file.name + ".partial")
-    index.graph.save_index(str(partial))
-    os.replace(partial, file)
-
-
 def load(vectors: np.ndarray, file: Path, ef: int = PLAIN_EF) -> HnswIndex:
-    """Read a graph that `save` wrote for these items.
+    """Read a graph of these items from hnswlib's own file, which bundles had before.
 
     hnswlib notices a file that was cut off, not one that was changed: that one may crash the process. `open_index`
     compares the checksum first.

@@ -4,14 +4,28 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
+import numpy as np
+
 from index.search import ef_tuning, hnsw
 from index.search.beam import BeamIndex
 from index.search.ef_tuning import Breadth
 from index.search.exact import ExactIndex
 from index.search.hnsw import HnswSettings
-from index.search.links import links_of
+from index.search.links import Links, check_links, links_of
 from index.search.maxsim import MaxSimIndex
-from model_export.bundle.bundle import INDEX, Bundle, describe_file, verify_file, write_manifest
+from model_export.bundle.bundle import (
+    INDEX_FILES,
+    LINK_ENTRIES,
+    LINKS,
+    MANIFEST,
+    OLD_INDEX,
+    Bundle,
+    BundleError,
+    describe_file,
+    verify_file,
+    write_manifest,
+)
+from model_export.bundle.errors import bundle_errors
 
 __all__ = ["breadth_of", "build_index", "open_index"]
 
@@ -40,24 +54,26 @@ def build_index(
     """
     if kind not in ("auto", "exact", "hnsw"):
         raise ValueError(f"the kind of index is {kind!r}; right is auto, exact or hnsw")
-    files = {name: entry for name, entry in bundle.manifest.files.items() if name != INDEX}
+    files = {name: entry for name, entry in bundle.manifest.files.items() if name not in INDEX_FILES}
     described: dict[str, object] = {"kind": "exact"}
+    for name in INDEX_FILES:
+        (bundle.path / name).unlink(missing_ok=True)
     if kind == "hnsw" or (kind == "auto" and bundle.manifest.items > EXACT_UP_TO):
         plain = hnsw.build(bundle.item_embeddings, settings, progress)
-        hnsw.save(plain, bundle.path / INDEX)
-        files[INDEX] = describe_file(bundle.path / INDEX)
-        described = {"kind": "hnsw", **asdict(settings), **_ef_of(plain, bundle, settings, target)}
-    else:
-        (bundle.path / INDEX).unlink(missing_ok=True)
+        links = links_of(plain.graph)
+        for name, rows in ((LINKS, links.rows), (LINK_ENTRIES, links.entries)):
+            np.save(bundle.path / name, rows)
+            files[name] = describe_file(bundle.path / name)
+        described = {"kind": "hnsw", **asdict(settings), **_ef_of(links, bundle, settings, target)}
     write_manifest(bundle.path, replace(bundle.manifest, index=described, files=files))
     return Bundle(bundle.path)
 
 
-def _ef_of(plain: hnsw.HnswIndex, bundle: Bundle, settings: HnswSettings, target: float) -> dict[str, Any]:
+def _ef_of(links: Links, bundle: Bundle, settings: HnswSettings, target: float) -> dict[str, Any]:
     """Return the manifest's entries on ef: the given one, or measured ones with their recall."""
     if settings.ef:
         return {"ef": settings.ef}
-    index = BeamIndex(plain.vectors, links_of(plain.graph), {1: 1})
+    index = BeamIndex(bundle.item_embeddings, links, {1: 1})
     found = ef_tuning.measured(index, ef_tuning.queries_of(bundle, settings.seed), target)
     return {
         "ef": {str(n): ef for n, ef in found.ef.items()},  # JSON's names are strings
@@ -81,15 +97,47 @@ def _ef_by_count(ef: int | Mapping[str, int]) -> dict[int, int]:
 
 
 def open_index(bundle: Bundle) -> MaxSimIndex:
-    """Open the bundle's index; exact if it has none.
+    """Open the bundle's index; exact if it has none. Its links are memory-mapped.
 
     Raises
     ------
     BundleError
         If the index is missing or not the one that the manifest lists.
     """
-    if INDEX in bundle.manifest.files:
-        verify_file(bundle.path / INDEX, bundle.manifest.files[INDEX])  # hnswlib may crash on a damaged one
-        plain = hnsw.load(bundle.item_embeddings, bundle.path / INDEX)
-        return BeamIndex(bundle.item_embeddings, links_of(plain.graph), _ef_by_count(bundle.manifest.index["ef"]))
-    return ExactIndex(bundle.item_embeddings)
+    listed = bundle.manifest.files
+    if not any(name in listed for name in INDEX_FILES):
+        return ExactIndex(bundle.item_embeddings)
+    links = _old_links(bundle) if OLD_INDEX in listed else _open_links(bundle)
+    return BeamIndex(bundle.item_embeddings, links, _ef_by_count(bundle.manifest.index["ef"]))
+
+
+def _open_links(bundle: Bundle) -> Links:
+    """Memory-map the links.
+
+    Sizes and rows are looked at, not checksums, which take a second for a million items: that is the check's.
+    """
+    arrays = []
+    for name in (LINKS, LINK_ENTRIES):
+        file, listed = bundle.path / name, bundle.manifest.files.get(name)
+        if listed is None:
+            raise BundleError(
+                f"{bundle.path / MANIFEST} lists no {name}; right are {LINKS} and {LINK_ENTRIES}, or none"
+            )
+        if not file.is_file():
+            raise BundleError(f"{file} is missing; the manifest lists it with {listed['bytes']} bytes")
+        if file.stat().st_size != listed["bytes"]:
+            raise BundleError(f"{file} has {file.stat().st_size} bytes; the manifest says {listed['bytes']}")
+        with bundle_errors(file):
+            arrays.append(np.asarray(np.load(file, mmap_mode="r")))
+    links = Links(*arrays)
+    with bundle_errors(bundle.path / LINKS):
+        check_links(links, bundle.manifest.items)
+    return links
+
+
+def _old_links(bundle: Bundle) -> Links:
+    """Read hnswlib's own file, which bundles had before, and take the links out of it."""
+    verify_file(bundle.path / OLD_INDEX, bundle.manifest.files[OLD_INDEX])  # hnswlib may crash on a damaged one
+    links = links_of(hnsw.load(bundle.item_embeddings, bundle.path / OLD_INDEX).graph)
+    links.rows.flags.writeable = False  # as those of files are: compiled code is made for the one or the other
+    return links

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Links", "joined", "links_of", "union"]
+__all__ = ["Links", "check_links", "joined", "links_of", "union"]
 
 ENTRIES = 256  # rows that every search begins with, from the upper levels: enough that one is near each capsule
 NO_LINK = -1
@@ -30,6 +30,18 @@ class Links:
     def nbytes(self) -> int:
         """Return the bytes that the links take."""
         return int(self.rows.nbytes + self.entries.nbytes)
+
+
+def check_links(links: Links, items: int) -> None:
+    """Raise ValueError unless all links lead to items.
+
+    Along others, compiled code would read beyond the table.
+    """
+    rows, entries = links.rows, links.entries
+    if rows.shape[:1] != (items,) or rows.ndim != 2 or rows.dtype != np.int32 or entries.dtype != np.int32:
+        raise ValueError(f"links are {rows.dtype} {rows.shape}; right is int32 ({items}, some)")
+    if rows.min(initial=0) < NO_LINK or max(rows.max(initial=0), entries.max(initial=0)) >= items or entries.min() < 0:
+        raise ValueError(f"links lead from row {min(rows.min(), entries.min())} to {rows.max()}; there are {items}")
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,23 @@
-"""The training-serving contract: a bundle is one folder of files. Only NumPy and the standard library are needed.
+"""The training-serving contract: a bundle is one folder of files. NumPy and pyarrow are needed to read it.
 
 manifest.json         what it is: schema, version, dimensions, metrics, data, size and SHA-256 of every other file
 extractor.onnx        behaviours, mask, routing logits (and profile) -> capsules, interest mask, routing weights
-item_ids.json         the items, in the order of the rows below
+items.arrow           ids, titles, categories, prices, popularity and attributes of the items, by row;
+item_values.arrow     the values of their attributes, and of each the rows of the items that have it;
+item_lookup.arrow     and how rows are found by id: see items/arrow_files.py
 item_embeddings.npy   float32 (items, d)
 routing_logits.npy    float32 (items, K)
 features.npz          for each side feature float32 (values + 1, d), row 0 zeros ("unknown"), row i + 1 of value i; and
                       price_edges between the price bands. The embedding of an item that is new since training is
                       the mean of its known values' vectors and of zeros for its id
-catalogue.json        title, category, price, popularity and side features of each item
 model_card.md         data, figures beside the baselines', settings and versions, for people
 golden.json           histories and the capsules that they must give
-items.hnsw            optional: hnswlib's index of the items
+item_links.npy        optional: int32 (items, 2 M), the links of hnswlib's graph by row, -1 behind the last; and
+link_entries.npy      int32 (E,), rows that every search begins with
+
+Bundles of schema 1 have item_ids.json and catalogue.json in place of the Arrow files (items/json_files.py), and may
+have items.hnsw, hnswlib's own file, in place of the links. They are read as before, and every process that does has all
+of it in its own memory.
 """
 
 import hashlib
@@ -24,44 +30,45 @@ from typing import Any
 
 import numpy as np
 
+from model_export.bundle.errors import BundleError
+from model_export.bundle.items import arrow_files, json_files
+from model_export.bundle.items.item_rows import ItemRows
+from model_export.bundle.items.item_table import CatalogueColumns, ItemTable
+from model_export.bundle.items.text_columns import TextColumn
 from model_export.bundle.manifest_schema import find_fault
 
 __all__ = [
-    "CATALOGUE",
     "EXTRACTOR",
     "FEATURES",
     "GOLDEN",
-    "INDEX",
+    "INDEX_FILES",
     "ITEM_EMBEDDINGS",
-    "ITEM_IDS",
+    "LINKS",
+    "LINK_ENTRIES",
     "MANIFEST",
     "MODEL_CARD",
+    "OLD_INDEX",
     "REQUIRED",
     "ROUTING_LOGITS",
     "Bundle",
     "BundleError",
-    "CatalogueColumns",
     "Manifest",
     "describe_file",
     "draw_routing_logits",
     "read_manifest",
+    "required_files",
     "verify_file",
     "write_manifest",
 ]
 
-SCHEMA = 1
+SCHEMA, SCHEMAS_READ = 2, (1, 2)
 MANIFEST, EXTRACTOR, GOLDEN = "manifest.json", "extractor.onnx", "golden.json"
-ITEM_IDS, ITEM_EMBEDDINGS, ROUTING_LOGITS = "item_ids.json", "item_embeddings.npy", "routing_logits.npy"
-FEATURES, CATALOGUE, INDEX = "features.npz", "catalogue.json", "items.hnsw"
+ITEM_EMBEDDINGS, ROUTING_LOGITS, FEATURES = "item_embeddings.npy", "routing_logits.npy", "features.npz"
+OLD_INDEX, LINKS, LINK_ENTRIES = "items.hnsw", "item_links.npy", "link_entries.npy"
+INDEX_FILES = (OLD_INDEX, LINKS, LINK_ENTRIES)
 MODEL_CARD = "model_card.md"
-REQUIRED = (EXTRACTOR, ITEM_IDS, ITEM_EMBEDDINGS, ROUTING_LOGITS, FEATURES, CATALOGUE, GOLDEN, MODEL_CARD)
-
-
-class BundleError(ValueError):
-    """A bundle that must not be served.
-
-    The message says which file, what is wrong and what would be right.
-    """
+_ALWAYS = (EXTRACTOR, ITEM_EMBEDDINGS, ROUTING_LOGITS, FEATURES, GOLDEN, MODEL_CARD)
+REQUIRED = (*_ALWAYS, *arrow_files.FILES)
 
 
 @dataclass(frozen=True)
@@ -76,7 +83,7 @@ class Manifest:
     feature_fields : side feature -> values, likewise (features.npz).
     model, data, metrics : settings of the model, where its data came from, how good it was. `data["behaviours"]` is the
         rule for what counted as a behaviour (see BehaviourRule); bundles of before have none.
-    index : settings of items.hnsw, empty if there is none.
+    index : kind and settings of the index, empty if there is none.
     files : file name -> {"bytes", "sha256"}.
     """
 
@@ -94,22 +101,6 @@ class Manifest:
     index: dict[str, Any] = field(default_factory=dict)
     repeat_bonus: list[float] = field(default_factory=list)
     schema: int = SCHEMA
-
-
-@dataclass(frozen=True)
-class CatalogueColumns:
-    """The catalogue's columns for people, by row: title, category, price, popularity.
-
-    Unknown prices are None.
-
-    `attributes` are the side features: field -> the values of each item, which may be none or several.
-    """
-
-    title: list[str]
-    category: list[str]
-    price: list[float | None]
-    popularity: list[int]
-    attributes: dict[str, list[list[str]]] = field(default_factory=dict)  # bundles of before have none
 
 
 class Bundle:
@@ -133,15 +124,35 @@ class Bundle:
         return self.manifest.version
 
     @cached_property
-    def item_ids(self) -> list[str]:
-        """Return the item of each row (n,)."""
-        ids: list[str] = json.loads((self.path / ITEM_IDS).read_text(encoding="utf-8"))
-        return ids
+    def items(self) -> ItemTable:
+        """Return the items, memory-mapped; of schema 1, read as a whole."""
+        if self.manifest.schema == 1:
+            return json_files.read_items(self.path, self.manifest.items)
+        return arrow_files.open_items(self.path)
 
-    @cached_property
-    def rows(self) -> dict[str, int]:
+    def map_files(self) -> None:
+        """Map all large files into memory.
+
+        What is served goes on then, where they are removed later.
+        """
+        for mapped in ("rows", "catalogue", "item_embeddings", "routing_logits"):
+            getattr(self, mapped)
+        self.items.popular  # noqa: B018
+
+    @property
+    def item_ids(self) -> TextColumn:
+        """Return the item of each row (n,)."""
+        return self.items.ids
+
+    @property
+    def rows(self) -> ItemRows:
         """Return item id -> row."""
-        return {item_id: row for row, item_id in enumerate(self.item_ids)}
+        return self.items.rows
+
+    @property
+    def catalogue(self) -> CatalogueColumns:
+        """Return the catalogue's columns, in the order of the rows."""
+        return self.items.catalogue
 
     @cached_property
     def item_embeddings(self) -> np.ndarray:
@@ -153,11 +164,6 @@ class Bundle:
         """Return the items' routing logits, float32 (n, K), memory-mapped."""
         return np.asarray(np.load(self.path / ROUTING_LOGITS, mmap_mode="r"))
 
-    @cached_property
-    def catalogue(self) -> CatalogueColumns:
-        """Return the catalogue's columns, in the order of the rows."""
-        return CatalogueColumns(**json.loads((self.path / CATALOGUE).read_text(encoding="utf-8")))
-
     def verify(self) -> None:
         """Compare every file with the size and checksum in the manifest.
 
@@ -167,11 +173,16 @@ class Bundle:
             Names the first file that is missing, cut off or changed.
         """
         listed = self.manifest.files
-        for name in REQUIRED:
+        for name in required_files(self.manifest):
             if name not in listed:
                 raise BundleError(f"{self.path / MANIFEST}: lists no {name}, which every bundle has")
         for name, expected in listed.items():
             verify_file(self.path / name, expected)
+
+
+def required_files(manifest: Manifest) -> tuple[str, ...]:
+    """Return the files that every bundle of this one's schema has, beside the manifest."""
+    return REQUIRED if manifest.schema == SCHEMA else (*_ALWAYS, json_files.ITEM_IDS, json_files.CATALOGUE)
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -189,9 +200,10 @@ def read_manifest(path: Path) -> Manifest:
         raise BundleError(f"{path} is not a bundle: it has no {MANIFEST}") from None
     except ValueError as error:
         raise BundleError(f"{file} is not JSON: {error}") from error
-    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
-        found = content.get("schema") if isinstance(content, dict) else None
-        raise BundleError(f"{file}: schema is {found!r}; this version of Mindstream reads schema {SCHEMA}")
+    found = content.get("schema") if isinstance(content, dict) else None
+    if not isinstance(content, dict) or isinstance(found, bool) or found not in SCHEMAS_READ:
+        right = " and ".join(map(str, SCHEMAS_READ))
+        raise BundleError(f"{file}: schema is {found!r}; this version of Mindstream reads schemas {right}")
     fault = find_fault(content)
     if fault is not None:
         raise BundleError(f"{file}: {fault}")

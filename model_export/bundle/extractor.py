@@ -217,12 +217,13 @@ class Extractor:
         -------
         item rows (T',) and their places in the history, as a list or a slice; T' is at most L.
         """
-        rows = self.bundle.rows
+        row_of = self.bundle.rows.find
         recent = history[-self.length :]
-        found = list(map(rows.get, recent))
+        found = list(map(row_of, recent))
         if None not in found:  # the usual case, which has to be fast
             return cast(list[int], found), slice(len(history) - len(recent), len(history))
-        known = [(rows[item_id], place) for place, item_id in enumerate(history) if item_id in rows][-self.length :]
+        every = [(row_of(item_id), place) for place, item_id in enumerate(history)]
+        known = [(row, place) for row, place in every if row is not None][-self.length :]
         return [row for row, _ in known], [place for _, place in known]
 
     def profile_matrix(self, profiles: Sequence[Mapping[str, str]], users: int) -> np.ndarray:

@@ -43,7 +43,7 @@ def own_items(bundle: Bundle, history: Sequence[str]) -> OwnItems:
     history : item ids, oldest first; the last L that the bundle knows count, as for capsules.
     """
     bonus = np.array(bundle.manifest.repeat_bonus, dtype=np.float32)  # (L,)
-    known = [row for item_id in history if (row := bundle.rows.get(item_id)) is not None] if len(bonus) else []
+    known = bundle.rows.known(history) if len(bonus) else []
     last = np.array(known[-len(bonus) :] if known else [], dtype=np.int64)
     rows, places = np.unique(last, return_inverse=True)
     sums = np.bincount(places, weights=bonus[: len(last)][::-1], minlength=len(rows))

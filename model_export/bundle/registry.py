@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from model_export.bundle.bundle import MANIFEST, REQUIRED, Bundle, BundleError
+from model_export.bundle.bundle import MANIFEST, Bundle, BundleError, required_files
 from model_export.bundle.lock import locked
 from model_export.bundle.manifest_schema import is_version
 
@@ -178,7 +178,10 @@ class Registry:
         """Tell whether a bundle has all its files in the manifest's sizes."""
         try:
             bundle = self.open(version)
-            sizes = {name: (bundle.path / name).stat().st_size for name in (*REQUIRED, *bundle.manifest.files)}
+            sizes = {
+                name: (bundle.path / name).stat().st_size
+                for name in (*required_files(bundle.manifest), *bundle.manifest.files)
+            }
             return all(sizes[name] == entry["bytes"] for name, entry in bundle.manifest.files.items())
         except (BundleError, OSError):
             return False

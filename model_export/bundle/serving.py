@@ -1,6 +1,5 @@
 """The object that a process serves: made of the current bundle, and made anew when another becomes current."""
 
-import gc
 import logging
 import threading
 import time
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Generic, Protocol, Self, TypeVar
 
 from model_export.bundle.bundle import Bundle, BundleError
-from model_export.bundle.check import check
+from model_export.bundle.check.child import check_in_child
 from model_export.bundle.manifest_schema import is_version
 from model_export.bundle.registry import POINTER, Registry
 
@@ -109,6 +108,7 @@ class Serving(Generic[Made]):
         refused: Callable[[str, BundleError], None] = lambda version, error: None,
     ) -> None:
         self.registry, self.make, self.refused = registry, make, refused
+        self.stop = threading.Event()
         bundle = registry.current()
         try:
             self.current, self.version = self.check_and_make(bundle), bundle.version
@@ -119,7 +119,6 @@ class Serving(Generic[Made]):
         self.refusal: _RefusedBundle | None = None
         self.seen: Files = frozenset()
         self.looking = threading.Lock()
-        self.stop = threading.Event()
         self.thread = threading.Thread(target=self.follow, name="serving", daemon=True)
 
     def look(self) -> bool:
@@ -168,14 +167,18 @@ class Serving(Generic[Made]):
         return (is_still and self.seen != refusal.files) or time.monotonic() - refusal.at > TRY_AGAIN_S
 
     def check_and_make(self, bundle: Bundle) -> Made:
-        """Check a bundle and make the served object of it.
+        """Check a bundle in a child process, and make the served object of it.
+
+        What is made must have no reference cycles: nobody looks for garbage at a swap, since that would hold up every
+        thread for as long as there are objects, and cycles would keep the old bundle's memory until Python looks.
 
         Raises
         ------
         BundleError
             If the check fails. Whatever `make` raises goes to the caller too.
         """
-        check(bundle)
+        check_in_child(bundle, self.stop.is_set)
+        bundle.map_files()
         return self.make(bundle)
 
     def _take_over(self, version: str, made: Made) -> bool:
@@ -184,8 +187,6 @@ class Serving(Generic[Made]):
             return False
         self.current, self.version, self.refusal = made, version, None
         log.info("bundle %s is served now", version)
-        # If the old one has reference cycles, they would keep hundreds of megabytes until Python looks for them.
-        gc.collect()
         return True
 
     def _is_wanted(self, version: str) -> bool:

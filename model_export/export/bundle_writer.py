@@ -14,12 +14,10 @@ import torch
 from tqdm import tqdm
 
 from model_export.bundle.bundle import (
-    CATALOGUE,
     EXTRACTOR,
     FEATURES,
     GOLDEN,
     ITEM_EMBEDDINGS,
-    ITEM_IDS,
     MODEL_CARD,
     REQUIRED,
     ROUTING_LOGITS,
@@ -29,6 +27,7 @@ from model_export.bundle.bundle import (
     write_manifest,
 )
 from model_export.bundle.extractor import Extractor
+from model_export.bundle.items.arrow_files import write_items
 from model_export.data.dataset import Vocabulary
 from model_export.export.model_card import model_card
 from model_export.export.onnx_graph import write_graph
@@ -67,15 +66,19 @@ def export(checkpoint: Checkpoint, folder: Path, progress: bool = True) -> Bundl
 
 
 def _write_items(checkpoint: Checkpoint, path: Path) -> None:
-    """Write the item table, routing logits, feature tables, item ids and catalogue."""
+    """Write the item table, routing logits, feature tables, ids and catalogue."""
     vocabulary, model = checkpoint.vocabulary, checkpoint.model.eval()  # training may add noise to embeddings
     with torch.no_grad():
         np.save(path / ITEM_EMBEDDINGS, model.item_table().numpy())
     np.save(path / ROUTING_LOGITS, model.routing_logits.detach().numpy())
     write_arrays(path / FEATURES, _feature_tables(checkpoint) | {"price_edges": np.array(vocabulary.price_edges)})
-    write_json(path / ITEM_IDS, vocabulary.item_ids)
-    shown = {**checkpoint.catalogue, "popularity": checkpoint.popularity.tolist()}
-    write_json(path / CATALOGUE, {**shown, "attributes": _attribute_columns(vocabulary)})
+    write_items(
+        path,
+        vocabulary.item_ids,
+        **checkpoint.catalogue,
+        popularity=checkpoint.popularity,
+        attributes=_attribute_columns(vocabulary),
+    )
 
 
 def _attribute_columns(vocabulary: Vocabulary) -> dict[str, list[list[str]]]:

@@ -46,13 +46,13 @@ from index.recommend.recommender import Candidates
 from mindstream import settings
 from mindstream.behaviour_rule import BehaviourRule
 from mindstream.settings import Settings
-from model_export.bundle.bundle import CATALOGUE, ITEM_IDS, Bundle, BundleError, write_manifest
+from model_export.bundle.bundle import Bundle, BundleError, write_manifest
 from model_export.bundle.check import check
 from model_export.bundle.extractor import Capsules
+from model_export.bundle.items.arrow_files import write_items
 from model_export.bundle.registry import Registry
 from model_export.data.interactions import InteractionLog
 from model_export.data.simulator import SimulatedShop, simulate
-from model_export.export.bundle_writer import write_json
 from model_export.models.presets import DEFAULT, PRESETS, preset
 from model_export.readers import read_log
 from stream.events.event import Event
@@ -88,8 +88,7 @@ def few(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """As much of a bundle as the page shows."""
     path = tmp_path_factory.mktemp("few")
     title, category, prices, popularity = zip(*FEW.values(), strict=True)
-    write_json(path / ITEM_IDS, list(FEW))
-    write_json(path / CATALOGUE, {"title": title, "category": category, "price": prices, "popularity": popularity})
+    write_items(path, list(FEW), title=title, category=category, price=prices, popularity=popularity)
     write_manifest(path, replace(bundle.manifest, items=len(FEW), files={}))
     return Bundle(path)
 
@@ -752,6 +751,7 @@ def test_an_engine_that_does_not_get_ready_leaves_nothing_open(
 ) -> None:
     chosen, before = home_of(bundle, shop, tmp_path), our_threads()
     monkeypatch.setattr(demo.engine.engine, "READY_WITHIN_S", 0)
+    monkeypatch.setattr("stream.updater.updater.Updater.step", lambda *_: time.sleep(0.01))  # it joins no group
     with pytest.raises(OSError, match="the updater got no partition of behaviour-events within 0 s"):
         Engine(chosen)
     assert our_threads() == before

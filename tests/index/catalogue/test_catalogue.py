@@ -38,16 +38,15 @@ from index.search.maxsim import Allowed
 from index.search.overlaid_index import OverlaidIndex
 from mindstream.settings import load
 from model_export.bundle.bundle import (
-    CATALOGUE,
     FEATURES,
     ITEM_EMBEDDINGS,
-    ITEM_IDS,
     REQUIRED,
     ROUTING_LOGITS,
     Bundle,
     describe_file,
     write_manifest,
 )
+from model_export.bundle.items.arrow_files import write_items
 from model_export.bundle.registry import Registry
 from model_export.bundle.serving import Serving
 from model_export.data.dataset import new_features
@@ -103,18 +102,18 @@ def trained_with(bundle: Bundle, snapshot: CatalogueSnapshot, path: Path, versio
     np.save(path / ROUTING_LOGITS, np.concatenate([bundle.routing_logits, logits]))
     shown = [item for item_id in ids if (item := snapshot.shown(item_id))]
     values = [features.values_of(item) for item in shown]
-    catalogue = {
-        "title": [item.title for item in shown],
-        "category": [item.category for item in shown],
-        "price": [item.price for item in shown],
-        "popularity": [*bundle.catalogue.popularity, *([0] * len(new))],
-        "attributes": {
+    write_items(
+        path,
+        ids,
+        title=[item.title for item in shown],
+        category=[item.category for item in shown],
+        price=[item.price for item in shown],
+        popularity=[*bundle.catalogue.popularity, *([0] * len(new))],
+        attributes={
             name: [list(mine.get(name, ())) for mine in values]
             for name in sorted({name for mine in values for name in mine})
         },
-    }
-    (path / CATALOGUE).write_text(json.dumps(catalogue))
-    (path / ITEM_IDS).write_text(json.dumps(ids))
+    )
     files = {name: describe_file(path / name) for name in REQUIRED}
     version = version or bundle.version
     write_manifest(path, replace(bundle.manifest, version=version, items=len(ids), files=files))

@@ -21,11 +21,9 @@ from index.search.exact import ExactIndex
 from index.search.hnsw import HnswSettings
 from index.search.index_files import build_index
 from model_export.bundle.bundle import (
-    CATALOGUE,
     EXTRACTOR,
-    INDEX,
     ITEM_EMBEDDINGS,
-    ITEM_IDS,
+    LINKS,
     REQUIRED,
     ROUTING_LOGITS,
     Bundle,
@@ -33,6 +31,7 @@ from model_export.bundle.bundle import (
     write_manifest,
 )
 from model_export.bundle.extractor import Capsules, Extractor
+from model_export.bundle.items.arrow_files import write_items
 from model_export.bundle.registry import Registry
 from stream.events.position import Position
 from stream.store.feedback import Feedback, ItemFeedback
@@ -73,18 +72,23 @@ def planted(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     routing[:, :2] = [(TEAS.get(item_id, 0.0), 1 - TEAS.get(item_id, 0.0)) for item_id in PLANTED]
     np.save(path / ROUTING_LOGITS, routing)
     onnx.save(graph_by_hand(onnx.load(path / EXTRACTOR)), path / EXTRACTOR)
-    catalogue = {
-        "title": [item_id.replace("-", " number ") for item_id in PLANTED],
-        "category": [item_id.split("-")[0] for item_id in PLANTED],
-        "price": [None] * len(PLANTED),
-        "popularity": [popularity for _, popularity in PLANTED.values()],
-    }
-    (path / CATALOGUE).write_text(json.dumps(catalogue))
-    (path / ITEM_IDS).write_text(json.dumps(list(PLANTED)))
+    write_planted(path, list(PLANTED))
     files = {name: describe_file(path / name) for name in REQUIRED}
     by_hand = replace(bundle.manifest, version="by-hand", items=len(PLANTED), repeat_bonus=[], files=files)
     write_manifest(path, by_hand)
     return Bundle(path)
+
+
+def write_planted(path: Path, item_ids: list[str]) -> None:
+    """The planted items' files, under these ids."""
+    write_items(
+        path,
+        item_ids,
+        title=[item_id.replace("-", " number ") for item_id in PLANTED],
+        category=[item_id.split("-")[0] for item_id in PLANTED],
+        price=[None] * len(PLANTED),
+        popularity=[popularity for _, popularity in PLANTED.values()],
+    )
 
 
 def graph_by_hand(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -361,7 +365,7 @@ def test_what_others_wrote_does_nothing_to_the_terminal(planted: Bundle, tmp_pat
     """An item_id stands in a bundle and in histories as somebody's log or Kafka brought it."""
     odd = "gone\x1b[2J\x9b\x7f\u202e\ntwo"
     path = shutil.copytree(planted.path, tmp_path / "by-hand")
-    (path / ITEM_IDS).write_text(json.dumps([odd if one == "tea-1" else one for one in PLANTED]))
+    write_planted(path, [odd if one == "tea-1" else one for one in PLANTED])
     files = {name: describe_file(path / name) for name in REQUIRED}
     write_manifest(path, replace(planted.manifest, files=files))
     Registry(tmp_path / "models").publish(path)
@@ -384,7 +388,7 @@ def test_build_adds_the_index(bundle: Bundle, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, f"{path}: hnsw index of 600 items\n")
     built = Bundle(path)
     built.verify()
-    assert INDEX in built.manifest.files
+    assert LINKS in built.manifest.files
     assert (built.manifest.index["m"], built.manifest.index["ef"]) == (8, 60)
 
 

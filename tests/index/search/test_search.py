@@ -24,7 +24,16 @@ from index.search.hnsw import HnswIndex, HnswSettings, augmented
 from index.search.index_files import build_index, open_index
 from index.search.links import links_of, union
 from index.search.maxsim import EVERY_ROW, NO_ROWS, Allowed, Hits, MaxSimIndex
-from model_export.bundle.bundle import INDEX, Bundle, BundleError, describe_file, write_manifest
+from model_export.bundle.bundle import (
+    LINK_ENTRIES,
+    LINKS,
+    OLD_INDEX,
+    Bundle,
+    BundleError,
+    describe_file,
+    write_manifest,
+)
+from model_export.bundle.check import check
 from model_export.bundle.registry import Registry
 
 Build = Callable[[np.ndarray], MaxSimIndex]
@@ -408,17 +417,14 @@ def test_the_plain_inner_product_space_finds_less() -> None:
 def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[np.ndarray, Path]:
     """400 items and the file of their graph."""
     items = np.random.default_rng(5).normal(size=(400, 20)).astype(np.float32)
-    file = tmp_path_factory.mktemp("index") / INDEX
-    hnsw.save(hnsw.build(items, SMALL, progress=False), file)
+    file = tmp_path_factory.mktemp("index") / OLD_INDEX
+    hnsw.build(items, SMALL, progress=False).graph.save_index(str(file))
     return items, file
 
 
-def test_a_loaded_index_gives_the_same_answers(saved: tuple[np.ndarray, Path], tmp_path: Path) -> None:
-    items, _ = saved
-    built = hnsw.build(items, SMALL, progress=False)
-    hnsw.save(built, tmp_path / INDEX)
-    assert [file.name for file in tmp_path.iterdir()] == [INDEX]
-    loaded = hnsw.load(items, tmp_path / INDEX, ef=SMALL.ef)
+def test_a_loaded_index_gives_the_same_answers(saved: tuple[np.ndarray, Path]) -> None:
+    items, file = saved
+    built, loaded = hnsw.build(items, SMALL, progress=False), hnsw.load(items, file, ef=SMALL.ef)
     assert loaded.graph.ef == SMALL.ef
     for capsules in np.random.default_rng(6).normal(size=(20, 3, 20)).astype(np.float32):
         before, after = built.search(capsules, 30), loaded.search(capsules, 30)
@@ -441,14 +447,14 @@ def test_what_is_no_index_is_refused(
     saved: tuple[np.ndarray, Path], tmp_path: Path, damaged: Callable[[bytes], bytes]
 ) -> None:
     items, file = saved
-    (tmp_path / INDEX).write_bytes(damaged(file.read_bytes()))
-    with pytest.raises(ValueError, match=rf"{INDEX} is not an index of these items"):
-        hnsw.load(items, tmp_path / INDEX, ef=40)
+    (tmp_path / OLD_INDEX).write_bytes(damaged(file.read_bytes()))
+    with pytest.raises(ValueError, match=rf"{OLD_INDEX} is not an index of these items"):
+        hnsw.load(items, tmp_path / OLD_INDEX, ef=40)
 
 
 def test_an_index_of_other_items_or_none_is_refused(saved: tuple[np.ndarray, Path], tmp_path: Path) -> None:
     items, file = saved
-    with pytest.raises(ValueError, match=rf"{INDEX} has 400 items; the item table has 399"):
+    with pytest.raises(ValueError, match=rf"{OLD_INDEX} has 400 items; the item table has 399"):
         hnsw.load(items[:-1], file, ef=40)
     with pytest.raises(ValueError, match="not an index"):
         hnsw.load(items, tmp_path / "missing", ef=40)
@@ -467,12 +473,14 @@ def build_small(bundle: Bundle, kind: str) -> Bundle:
 def test_a_bundle_gets_an_hnsw_index(copy: Bundle) -> None:
     built = build_small(copy, "hnsw")
     assert built.manifest.index == {"kind": "hnsw", "m": 8, "ef_construction": 40, "ef": 40, "seed": 7}
-    assert built.manifest.files[INDEX] == describe_file(copy.path / INDEX)
+    for name in (LINKS, LINK_ENTRIES):
+        assert built.manifest.files[name] == describe_file(copy.path / name)
     assert built.manifest == replace(copy.manifest, index=built.manifest.index, files=built.manifest.files)
     built.verify()
     index = open_index(built)
     assert isinstance(index, BeamIndex)
     assert index.ef == {100: 40}
+    assert not index.links.rows.flags.owndata  # memory-mapped
     capsules = np.array(built.item_embeddings[:3])
     right = oracle(built.item_embeddings, capsules, 50)
     assert recall(index.search(capsules, 50), right) >= 0.9
@@ -497,7 +505,7 @@ def test_a_bundle_gets_an_exact_index(copy: Bundle) -> None:
     built = build_small(build_small(copy, "hnsw"), "exact")  # takes the place of the other
     assert built.manifest.index == {"kind": "exact"}
     assert built.manifest.files == copy.manifest.files
-    assert not (copy.path / INDEX).exists()
+    assert not (copy.path / LINKS).exists()
     built.verify()
     assert open_index(built).kind == "exact"
 
@@ -528,38 +536,69 @@ def test_the_index_is_published_with_the_bundle(copy: Bundle, tmp_path: Path) ->
     assert open_index(registry.current()).kind == "hnsw"
 
 
+def with_old_index(bundle: Bundle) -> Bundle:
+    """A bundle with hnswlib's own file, as they had before."""
+    hnsw.build(bundle.item_embeddings, SMALL, progress=False).graph.save_index(str(bundle.path / OLD_INDEX))
+    files = bundle.manifest.files | {OLD_INDEX: describe_file(bundle.path / OLD_INDEX)}
+    write_manifest(bundle.path, replace(bundle.manifest, files=files, index={"kind": "hnsw", "ef": 40}))
+    return Bundle(bundle.path)
+
+
+def test_an_index_of_before_gives_the_same_answers(copy: Bundle) -> None:
+    old, vectors = with_old_index(copy), copy.item_embeddings
+    check(old)
+    found, right = open_index(old), links_of(hnsw.load(vectors, copy.path / OLD_INDEX).graph)
+    assert isinstance(found, BeamIndex)
+    np.testing.assert_array_equal(found.links.rows, right.rows)
+    np.testing.assert_array_equal(found.links.entries, right.entries)
+    capsules = np.array(vectors[:3])
+    assert (
+        found.search(capsules, 50).rows.tolist()
+        == BeamIndex(vectors, right, {100: 40}).search(capsules, 50).rows.tolist()
+    )
+    built = build_small(old, "hnsw")  # takes the place of the other
+    assert not (copy.path / OLD_INDEX).exists()
+    check(built)
+
+
 @pytest.mark.parametrize("at", [0, 8, 48, 100, -5_000, -1])
 def test_a_changed_index_never_reaches_hnswlib(copy: Bundle, tmp_path: Path, at: int) -> None:
     """hnswlib reads most such files without a word, and then crashes; the checksum tells."""
-    built = build_small(copy, "hnsw")
-    content = bytearray((copy.path / INDEX).read_bytes())
+    old = with_old_index(copy)
+    content = bytearray((copy.path / OLD_INDEX).read_bytes())
     content[at] ^= 0x7F
-    (copy.path / INDEX).write_bytes(content)
-    for refuse in (built.verify, lambda: open_index(built), lambda: Registry(tmp_path / "models").publish(built.path)):
-        with pytest.raises(BundleError, match=rf"{INDEX} was changed"):
+    (copy.path / OLD_INDEX).write_bytes(content)
+    for refuse in (old.verify, lambda: open_index(old), lambda: Registry(tmp_path / "models").publish(old.path)):
+        with pytest.raises(BundleError, match=rf"{OLD_INDEX} was changed"):
             refuse()
     assert Registry(tmp_path / "models").current_version() is None
 
 
-def test_a_lost_or_cut_off_index_is_refused(copy: Bundle) -> None:
+@pytest.mark.parametrize("name", [LINKS, LINK_ENTRIES])
+def test_a_lost_or_cut_off_index_is_refused(copy: Bundle, name: str) -> None:
     built = build_small(copy, "hnsw")
-    content = (copy.path / INDEX).read_bytes()
-    (copy.path / INDEX).write_bytes(content[:-10])
-    with pytest.raises(BundleError, match=rf"{INDEX} has {len(content) - 10} bytes; the manifest says {len(content)}"):
+    content = (copy.path / name).read_bytes()
+    (copy.path / name).write_bytes(content[:-10])
+    with pytest.raises(BundleError, match=rf"{name} has {len(content) - 10} bytes; the manifest says {len(content)}"):
         open_index(built)
-    (copy.path / INDEX).unlink()
-    with pytest.raises(BundleError, match=f"{INDEX} is missing"):
+    (copy.path / name).unlink()
+    with pytest.raises(BundleError, match=f"{name} is missing"):
         open_index(built)
-    with pytest.raises(BundleError, match=f"{INDEX} is missing"):
+    with pytest.raises(BundleError, match=f"{name} is missing"):
         built.verify()
 
 
-def test_an_index_of_another_table_is_refused(copy: Bundle) -> None:
-    """Same number of items, other vectors: hnswlib would take it."""
+@pytest.mark.parametrize(("name", "row"), [(LINKS, 600), (LINKS, -2), (LINK_ENTRIES, 600), (LINK_ENTRIES, -1)])
+def test_links_that_lead_out_of_the_table_never_reach_compiled_code(copy: Bundle, name: str, row: int) -> None:
     built = build_small(copy, "hnsw")
-    other = np.random.default_rng(0).normal(size=built.item_embeddings.shape).astype(np.float32)
-    hnsw.save(hnsw.build(other, SMALL, progress=False), copy.path / INDEX)
-    with pytest.raises(BundleError, match=rf"{INDEX} (was changed|has)"):
+    rows = np.load(copy.path / name)
+    rows[-1] = row
+    np.save(copy.path / name, rows)
+    with pytest.raises(BundleError, match=f"{LINKS} cannot be read: links lead from row .*; there are 600"):
         open_index(built)
+
+
+def test_what_the_manifest_does_not_list_is_not_there(copy: Bundle) -> None:
+    built = build_small(copy, "hnsw")
     write_manifest(copy.path, replace(built.manifest, files={}))
-    assert open_index(Bundle(copy.path)).kind == "exact"  # what the manifest does not list is not there
+    assert open_index(Bundle(copy.path)).kind == "exact"

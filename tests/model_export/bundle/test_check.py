@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
@@ -18,13 +19,12 @@ from index.search.hnsw import HnswSettings
 from index.search.index_files import build_index
 from mindstream.commands.model import app
 from model_export.bundle.bundle import (
-    CATALOGUE,
     EXTRACTOR,
     FEATURES,
     GOLDEN,
-    INDEX,
     ITEM_EMBEDDINGS,
-    ITEM_IDS,
+    LINK_ENTRIES,
+    LINKS,
     MANIFEST,
     REQUIRED,
     ROUTING_LOGITS,
@@ -35,7 +35,10 @@ from model_export.bundle.bundle import (
     write_manifest,
 )
 from model_export.bundle.check import CHECKS, check
+from model_export.bundle.items.arrow_files import FILES, SCHEMAS
+from model_export.bundle.items.json_files import CATALOGUE, ITEM_IDS
 from model_export.export.bundle_writer import write_arrays
+from tests.support.schema_one import as_schema_one
 
 DOCS = Path(__file__).parents[3] / "docs" / "bundle.md"
 
@@ -49,7 +52,8 @@ def copied(bundle: Bundle, tmp_path: Path) -> Path:
 def relist(path: Path, **changes: Any) -> None:
     """Let the manifest list the files as they now are, so that what is wrong in them must be noticed otherwise."""
     manifest = replace(Bundle(path).manifest, **changes)
-    write_manifest(path, replace(manifest, files={name: describe_file(path / name) for name in manifest.files}))
+    files = {name: describe_file(path / name) for name in manifest.files if (path / name).exists()}
+    write_manifest(path, replace(manifest, files=manifest.files | files))
 
 
 def change_json(name: str, change: Callable[[Any], Any]) -> Callable[[Path], None]:
@@ -132,11 +136,6 @@ def scaled_by_length(path: Path) -> None:
 
 
 FAULTS = [
-    (ITEM_IDS, lambda path: (path / ITEM_IDS).write_text("["), "cannot be read: "),
-    (ITEM_IDS, lambda path: (path / ITEM_IDS).write_bytes(b"\xff"), "cannot be read: "),
-    (ITEM_IDS, lambda path: (path / ITEM_IDS).write_text("[" * 100_000), "cannot be read: "),
-    (ITEM_IDS, lambda path: (path / ITEM_IDS).write_text('{"a": 1}'), "is no list of texts"),
-    (ITEM_IDS, change_json(ITEM_IDS, lambda ids: ids.__setitem__(0, 7)), "is no list of texts"),
     (ITEM_EMBEDDINGS, lambda path: (path / ITEM_EMBEDDINGS).write_bytes(b"none"), "cannot be read: "),
     (ITEM_EMBEDDINGS, lambda path: np.save(path / ITEM_EMBEDDINGS, np.zeros((600, 16))), "is float64; right"),
     (ITEM_EMBEDDINGS, lambda path: np.save(path / ITEM_EMBEDDINGS, np.array([{}])), "cannot be read: "),
@@ -148,14 +147,6 @@ FAULTS = [
     (FEATURES, change_features(set_at("category", (0, 2), 1)), "row 0 of category, which means unknown, is not zero"),
     (FEATURES, change_features(lambda a: a.update(category=a["category"][1:])), r"category has shape \(\d+, 16\)"),
     (FEATURES, change_features(set_at("price_edges", 0, 1e9)), "price_edges are no ascending prices"),
-    (CATALOGUE, lambda path: (path / CATALOGUE).write_text("no"), "cannot be read: "),
-    (CATALOGUE, change_json(CATALOGUE, lambda shown: shown.pop("title")), "cannot be read: .*title"),
-    (CATALOGUE, change_json(CATALOGUE, lambda shown: shown["title"].pop()), "title is no list of 600 values"),
-    (CATALOGUE, change_json(CATALOGUE, lambda shown: shown["price"].__setitem__(2, math.inf)), "price of '.*' is Inf"),
-    (CATALOGUE, change_json(CATALOGUE, lambda shown: shown["popularity"].__setitem__(2, -1)), "popularity of .* -1"),
-    (CATALOGUE, change_json(CATALOGUE, lambda shown: shown["category"].__setitem__(2, None)), "category of .* null"),
-    (CATALOGUE, change_json(CATALOGUE, lambda s: s["attributes"]["category"].pop()), r"attributes\.category is no"),
-    (CATALOGUE, change_json(CATALOGUE, lambda s: s["attributes"]["category"].__setitem__(0, "x")), "is \"x\""),
     (GOLDEN, lambda path: (path / GOLDEN).write_text("{"), "cannot be read: "),
     (GOLDEN, change_json(GOLDEN, lambda cases: cases.clear()), "is no list of histories with their capsules"),
     (GOLDEN, change_json(GOLDEN, lambda cases: cases[3].pop("history")), "cannot be read: 'history'"),
@@ -164,7 +155,97 @@ FAULTS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("name", "spoil", "fault"), FAULTS)
+OLD_FAULTS = [
+    (ITEM_IDS, lambda path: (path / ITEM_IDS).write_text("["), "cannot be read: "),
+    (ITEM_IDS, lambda path: (path / ITEM_IDS).write_bytes(b"\xff"), "cannot be read: "),
+    (ITEM_IDS, lambda path: (path / ITEM_IDS).write_text("[" * 100_000), "cannot be read: "),
+    (ITEM_IDS, lambda path: (path / ITEM_IDS).write_text('{"a": 1}'), "is no list of texts"),
+    (ITEM_IDS, change_json(ITEM_IDS, lambda ids: ids.__setitem__(0, 7)), "is no list of texts"),
+    (CATALOGUE, lambda path: (path / CATALOGUE).write_text("no"), "cannot be read: "),
+    (CATALOGUE, change_json(CATALOGUE, lambda shown: shown.pop("title")), "cannot be read: .*title"),
+    (CATALOGUE, change_json(CATALOGUE, lambda shown: shown["title"].pop()), "title is no list of 600 values"),
+    (CATALOGUE, change_json(CATALOGUE, lambda shown: shown["price"].__setitem__(2, math.inf)), "price of '.*' is Inf"),
+    (CATALOGUE, change_json(CATALOGUE, lambda shown: shown["popularity"].__setitem__(2, -1)), "popularity of .* -1"),
+    (CATALOGUE, change_json(CATALOGUE, lambda shown: shown["category"].__setitem__(2, None)), "category of .* null"),
+    (CATALOGUE, change_json(CATALOGUE, lambda s: s["attributes"]["category"].pop()), r"attributes\.category is no"),
+    (CATALOGUE, change_json(CATALOGUE, lambda s: s["attributes"]["category"].__setitem__(0, "x")), "is \"x\""),
+    (ITEM_IDS, change_json(ITEM_IDS, lambda ids: ids.pop()), "has 599 items, 599 of them distinct; the manifest"),
+    (ITEM_IDS, change_json(ITEM_IDS, lambda ids: ids.__setitem__(1, ids[0])), "has 600 items, 599 of them distinct"),
+    (CATALOGUE, change_json(CATALOGUE, lambda s: s["title"].__setitem__(0, "\ud800")), "cannot be read: .*surrogates"),
+    (CATALOGUE, change_json(CATALOGUE, lambda s: s["popularity"].__setitem__(0, 2**63)), "cannot be read: "),
+]  # fmt: skip
+
+
+def change_table(name: str, **columns: Callable[[list[Any]], Any]) -> Callable[[Path], None]:
+    """Change cells of a table of the items."""
+
+    def spoil(path: Path) -> None:
+        [schema] = [schema for file, schema in zip(FILES, SCHEMAS, strict=True) if file == name]
+        with pa.ipc.open_file(path / name) as file:
+            cells = file.read_all().to_pydict()
+        for column, change in columns.items():
+            change(cells[column])
+        with pa.ipc.new_file(path / name, schema) as file:
+            file.write(pa.table(cells, schema))
+
+    return spoil
+
+
+def other_columns(path: Path) -> None:
+    table = pa.table({"item_id": ["tea"]})
+    with pa.ipc.new_file(path / FILES.items, table.schema) as file:
+        file.write(table)
+
+
+def no_utf8(path: Path) -> None:
+    content = (path / FILES.items).read_bytes()
+    item_id = Bundle(path).item_ids[7].encode()
+    (path / FILES.items).write_bytes(content.replace(item_id, b"\xff" * len(item_id), 1))
+
+
+def swap(cells: list[Any]) -> None:
+    cells[0], cells[1] = cells[1], cells[0]
+
+
+def set_to(row: int, value: Any) -> Callable[[list[Any]], None]:
+    return lambda cells: cells.__setitem__(row, value)
+
+
+def least_below_zero(popularity: list[int]) -> None:
+    """The least popular item gets -1, which leaves the order as it is."""
+    popularity[max(row for row, count in enumerate(popularity) if count == min(popularity))] = -1
+
+
+ITEMS_FAULTS = [
+    (FILES.items, lambda path: (path / FILES.items).write_bytes(b"no"), "cannot be read: "),
+    (FILES.items, lambda path: (path / FILES.items).unlink(), "is missing"),
+    (FILES.items, other_columns, "cannot be read: its columns are item_id string; right are item_id large_string, "),
+    (FILES.items, no_utf8, "cannot be read: .*UTF8"),
+    (FILES.items, change_table(FILES.items, item_id=set_to(1, None)), "item_id has 1 nulls; right is a value in"),
+    (FILES.items, change_table(FILES.items, item_id=lambda ids: set_to(1, ids[0])(ids)), "has 600 items, 599 of them"),
+    (FILES.items, change_table(FILES.items, price=set_to(2, math.inf)), "price of '.*' is inf"),
+    (FILES.items, change_table(FILES.items, price=set_to(2, None)), "price has 1 nulls"),
+    (FILES.items, change_table(FILES.items, popularity=least_below_zero), "popularity of '.*' is -1"),
+    (FILES.items, change_table(FILES.items, category=set_to(2, -1)), "category is not that of the values with field"),
+    (FILES.items, change_table(FILES.items, values=set_to(2, [10_000])), "values names row 10000 of item_values.arrow"),
+    (FILES.values, change_table(FILES.items, values=set_to(2, [])), "rows are not those of the items that have the"),
+    (FILES.values, change_table(FILES.values, rows=swap), "rows are not those of the items that have the values"),
+    (FILES.values, change_table(FILES.values, value=swap), "its rows do not ascend by field and value"),
+    (FILES.lookup, change_table(FILES.items, item_id=swap), "does not belong to items.arrow"),
+    (FILES.lookup, change_table(FILES.lookup, popular=swap), "does not belong to items.arrow"),
+    (FILES.lookup, change_table(FILES.lookup, row=swap), "does not belong to items.arrow"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "spoil", "fault"), OLD_FAULTS)
+def test_a_fault_of_schema_1_is_a_sentence(
+    name: str, spoil: Callable[[Path], None], fault: str, bundle: Bundle, tmp_path: Path
+) -> None:
+    old = as_schema_one(bundle, tmp_path / bundle.version).path
+    test_a_fault_is_a_sentence(name, spoil, fault, old)
+
+
+@pytest.mark.parametrize(("name", "spoil", "fault"), [*ITEMS_FAULTS, *FAULTS])
 def test_a_fault_is_a_sentence(name: str, spoil: Callable[[Path], None], fault: str, copied: Path) -> None:
     spoil(copied)
     relist(copied)
@@ -203,7 +284,10 @@ def test_golden_capsules_must_be_numbers(copied: Path) -> None:
             "files is .* right is an object of file name",
         ),
         ({"files": {"golden.json": 1}}, "files is .* right is an object of file name"),
-        ({"index": {"kind": "hnsw"}}, "the kind of index is 'hnsw', and it does not list items.hnsw"),
+        (
+            {"index": {"kind": "hnsw"}},
+            "the kind of index is 'hnsw', and it lists no file of one; right is",
+        ),
         ({"index": {"kind": "tree"}}, "the kind of index is 'tree'"),
         ({"num_interests": 5}, r"routing_logits.npy has shape \(600, 4\); right is \(600, 5\)"),
         ({"nonsense": 5}, "nonsense"),
@@ -215,18 +299,28 @@ def test_a_fault_of_the_manifest_is_a_sentence(change: dict[str, Any], fault: st
         check(Bundle(copied))
 
 
-def test_an_index_of_other_items(copied: Path) -> None:
-    build_index(Bundle(copied), "hnsw", HnswSettings(), progress=False)
+@pytest.mark.parametrize(
+    ("name", "change", "fault"),
+    [
+        (LINKS, lambda rows: rows[:-1], r"is int32 \(599, 32\); right is int32 \(600, 'some'\)"),
+        (LINKS, lambda rows: rows.astype(np.int64), r"is int64 \(600, 32\); right is int32"),
+        (LINKS, lambda rows: np.where(rows == 7, 600, rows), "has rows from -1 to 600; right are -1 to 599"),
+        (LINK_ENTRIES, lambda rows: rows - 600, "has rows from -.*; right are 0 to 599"),
+        (LINK_ENTRIES, lambda rows: rows[:0], r"is int32 \(0,\); right is int32 \('some',\)"),
+    ],
+)
+def test_an_index_of_other_items(
+    name: str, change: Callable[[np.ndarray], np.ndarray], fault: str, copied: Path
+) -> None:
+    build_index(Bundle(copied), "hnsw", HnswSettings(ef=50), progress=False)
     check(Bundle(copied))
-    content = bytearray((copied / INDEX).read_bytes())
-    content[16] ^= 1  # the number of items
-    (copied / INDEX).write_bytes(content)
+    np.save(copied / name, change(np.load(copied / name)))
     relist(copied)
-    with pytest.raises(BundleError, match=r"items.hnsw has 601 items of 32 dim.*; right are 600 of more than 16"):
+    with pytest.raises(BundleError, match=f"{name} {fault}"):
         check(Bundle(copied))
-    (copied / INDEX).write_bytes(b"short")
+    (copied / name).write_bytes(b"short")
     relist(copied)
-    with pytest.raises(BundleError, match=r"items.hnsw cannot be read"):
+    with pytest.raises(BundleError, match=f"{name} cannot be read"):
         check(Bundle(copied))
 
 
@@ -235,12 +329,12 @@ def test_check_says_what_it_checked_and_names_the_first_fault(copied: Path) -> N
     assert whole.exit_code == 0
     lines = whole.stdout.splitlines()
     assert lines[1:] == [*(f"ok     {what}" for what, _ in CHECKS), f"{copied} may be served"]
-    (copied / CATALOGUE).write_text("{}")
+    change_table(FILES.items, price=set_to(2, math.inf))(copied)
     relist(copied)
     faulty = CliRunner().invoke(app, ["check", str(copied)])
     assert faulty.exit_code == 1
     assert faulty.stdout.splitlines()[:-1] == lines[:4]
-    assert faulty.stdout.splitlines()[-1].startswith(f"FAULT  {copied / CATALOGUE} cannot be read: ")
+    assert faulty.stdout.splitlines()[-1].startswith(f"FAULT  {copied / FILES.items}: price of ")
     nowhere = CliRunner().invoke(app, ["check", str(copied / "none")])
     assert (nowhere.exit_code, nowhere.stdout) == (
         1,
@@ -278,7 +372,7 @@ def test_an_onnx_graph_of_a_fixed_batch_is_named(own: Bundle) -> None:
 
 def test_the_docs_name_every_file_and_field() -> None:
     text = DOCS.read_text(encoding="utf-8")
-    names = [*REQUIRED, MANIFEST, INDEX, *(field.name for field in fields(Manifest))]
+    names = [*REQUIRED, MANIFEST, LINKS, LINK_ENTRIES, *(field.name for field in fields(Manifest))]
     assert [name for name in names if f"`{name}`" not in text] == []
 
 

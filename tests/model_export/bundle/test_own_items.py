@@ -16,6 +16,8 @@ from index.recommend.recommender import Recommender
 from model_export.bundle.bundle import Bundle, BundleError, write_manifest
 from model_export.bundle.check import check
 from model_export.bundle.extractor import Extractor
+from model_export.bundle.items.arrow_files import make_tables
+from model_export.bundle.items.item_table import ItemTable
 from model_export.bundle.own_items import own_items
 from model_export.data.dataset import Sequences
 from model_export.data.simulator import SimulatedShop
@@ -61,7 +63,7 @@ def recommender(repeating: Bundle, tmp_path: Path) -> Recommender:
 
 
 def test_own_items_by_hand() -> None:
-    known = {"a": 0, "b": 1, "c": 2}
+    known = ItemTable(make_tables(["a", "b", "c"], [""] * 3, [""] * 3, [None] * 3, [0] * 3, {})).rows
     bundle = cast(Bundle, SimpleNamespace(rows=known, manifest=SimpleNamespace(repeat_bonus=[0.5, 0.25, -1.0])))
     rows, bonus = own_items(bundle, ["c", "a", "b", "new", "a"])  # of those that are known, the last three
     assert rows.tolist() == [0, 1]
@@ -127,7 +129,7 @@ def test_the_recommender_ranks_as_the_model_is_judged(checkpoint: Checkpoint, bu
 def test_the_gate_counts_own_items_too(bonus: float, rate: float, bundle: Bundle, tmp_path: Path) -> None:
     changed = with_bonus(bundle, [bonus] * 20, tmp_path)
     some = bundle.item_ids[100:110]
-    exam = gate.HeldOutUsers(bundle.rows, [some], [{}], [list(range(10))], np.array([[100, 105]]))
+    exam = gate.HeldOutUsers(dict(bundle.rows), [some], [{}], [list(range(10))], np.array([[100, 105]]))
     assert gate.hit_rate(changed, exam) == rate
 
 

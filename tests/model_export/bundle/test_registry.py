@@ -19,7 +19,6 @@ from typer.testing import CliRunner
 
 from mindstream.commands.model import app
 from model_export.bundle.bundle import (
-    CATALOGUE,
     GOLDEN,
     ITEM_EMBEDDINGS,
     Bundle,
@@ -28,6 +27,7 @@ from model_export.bundle.bundle import (
     write_manifest,
 )
 from model_export.bundle.check import check
+from model_export.bundle.items.arrow_files import FILES
 from model_export.bundle.lock import locked
 from model_export.bundle.registry import LOCK, POINTER, Registry
 
@@ -90,8 +90,8 @@ def test_a_published_version_can_be_pointed_to_again(registry: Registry, bundle:
 def test_a_bad_bundle_leaves_the_old_one_current(registry: Registry, bundle: Bundle, tmp_path: Path) -> None:
     registry.publish(bundle.path)
     bad = another_version(bundle, tmp_path / "bad")
-    (bad / CATALOGUE).write_text("{}")
-    with pytest.raises(BundleError, match=re.escape(f"{bad / CATALOGUE} has 2 bytes")):
+    (bad / FILES.items).write_text("{}")
+    with pytest.raises(BundleError, match=re.escape(f"{bad / FILES.items} has 2 bytes")):
         registry.publish(bad)
     assert registry.current_version() == bundle.version
     assert contents(registry) == {POINTER, bundle.version}
@@ -168,7 +168,7 @@ def test_readers_see_the_old_or_the_new_version(registry: Registry) -> None:
     assert len(seen) == 2
 
 
-@pytest.mark.parametrize("name", ["item_embeddings.npy", "item_ids.json", "catalogue.json", "features.npz"])
+@pytest.mark.parametrize("name", ["item_embeddings.npy", *FILES, "features.npz"])
 def test_a_damaged_bundle_is_not_served(name: str, registry: Registry, bundle: Bundle) -> None:
     published = registry.publish(bundle.path)
     (published.path / name).write_bytes(b"")

@@ -20,8 +20,9 @@ from typer.models import CommandInfo
 
 from mindstream import console
 from mindstream.commands.model import app
-from model_export.bundle.bundle import CATALOGUE, Bundle
+from model_export.bundle.bundle import Bundle
 from model_export.bundle.check import check
+from model_export.bundle.items.arrow_files import FILES
 from model_export.bundle.registry import Registry
 from model_export.commands.models import train, training_state_file
 from model_export.data.simulator import simulate
@@ -367,10 +368,10 @@ def test_a_wrong_call_says_what_is_wrong(
 @pytest.mark.slow
 def test_in_a_process_of_its_own_a_mistake_is_one_sentence_too(shell: Shell, exported: Path, tmp_path: Path) -> None:
     bad = shutil.copytree(exported, tmp_path / "bad")
-    (bad / CATALOGUE).write_text("{}")
+    (bad / FILES.items).write_text("{}")
     done = shell.run("publish", bad, "--models", tmp_path / "models")
     assert (done.returncode, done.stdout) == (2, "")
-    assert re.fullmatch(rf"error: {bad / CATALOGUE} has 2 bytes; the manifest says \d+\n", done.stderr)
+    assert re.fullmatch(rf"error: {bad / FILES.items} has 2 bytes; the manifest says \d+\n", done.stderr)
     assert not (tmp_path / "models").exists()
 
 

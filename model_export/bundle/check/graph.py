@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from model_export.bundle.bundle import EXTRACTOR, GOLDEN, Bundle, BundleError
-from model_export.bundle.check_tables import bundle_errors
+from model_export.bundle.errors import bundle_errors
 from model_export.bundle.extractor import OUTPUTS, Extractor
 from model_export.bundle.manifest_schema import is_texts
 

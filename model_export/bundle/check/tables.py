@@ -1,52 +1,33 @@
-"""Checks of a bundle's tables: items, side features, catalogue, and the manifest's entry on the index."""
+"""Checks of a bundle's tables: items, side features, and the manifest's entry on the index."""
 
-import json
-import math
 import struct
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from model_export.bundle.bundle import (
-    CATALOGUE,
     FEATURES,
-    INDEX,
+    INDEX_FILES,
     ITEM_EMBEDDINGS,
-    ITEM_IDS,
+    LINK_ENTRIES,
+    LINKS,
     MANIFEST,
+    OLD_INDEX,
     ROUTING_LOGITS,
     Bundle,
     BundleError,
 )
-from model_export.bundle.manifest_schema import is_count, is_texts
+from model_export.bundle.check.items import check_ids
+from model_export.bundle.errors import bundle_errors
+from model_export.bundle.manifest_schema import is_count
 
-__all__ = ["bundle_errors", "check_catalogue", "check_features", "check_index", "check_items"]
+__all__ = ["check_features", "check_index", "check_items"]
 
 PRICE_EDGES = "price_edges"
-KINDS = ("exact", "hnsw")
+KINDS: dict[str, tuple[list[str], ...]] = {"exact": ([],), "hnsw": ([LINKS, LINK_ENTRIES], [OLD_INDEX])}
 # hnswlib's file begins with six 64-bit numbers: offset of level 0, most elements, elements, bytes of an element,
 # offset of its label, offset of its vector; the label stands behind the vector.
 HNSW_HEADER = struct.Struct("<6Q")
-
-
-@contextmanager
-def bundle_errors(file: Path, how: str = "read") -> Iterator[None]:
-    """Turn any exception raised while a file is used into a BundleError that names it.
-
-    Parameters
-    ----------
-    file : the file that is read or run.
-    how : what is done with it, for the message "... cannot be read".
-    """
-    try:
-        yield
-    except BundleError:
-        raise
-    except Exception as error:  # NumPy, zipfile and json raise many kinds
-        raise BundleError(f"{file} cannot be {how}: {error or type(error).__name__}") from error
 
 
 def check_items(bundle: Bundle) -> None:
@@ -55,22 +36,15 @@ def check_items(bundle: Bundle) -> None:
     Raises
     ------
     BundleError
-        If the manifest, item_ids.json, item_embeddings.npy or routing_logits.npy is at fault.
+        If the manifest, the files of the items, item_embeddings.npy or routing_logits.npy is at fault.
     """
-    manifest, file = bundle.manifest, bundle.path / ITEM_IDS
+    manifest = bundle.manifest
     if len(manifest.repeat_bonus) not in (0, manifest.history_length):
         raise BundleError(
             f"{bundle.path / MANIFEST}: repeat_bonus has {len(manifest.repeat_bonus)} numbers; right is none, or "
             f"history_length ({manifest.history_length})"
         )
-    with bundle_errors(file):
-        if not is_texts(bundle.item_ids):
-            raise BundleError(f"{file} is no list of texts")
-        if len(bundle.item_ids) != manifest.items or len(bundle.rows) != manifest.items:
-            raise BundleError(
-                f"{file} has {len(bundle.item_ids)} items, {len(bundle.rows)} of them distinct; "
-                f"the manifest says {manifest.items}"
-            )
+    check_ids(bundle)
     with bundle_errors(bundle.path / ITEM_EMBEDDINGS):
         _check_array(bundle.path / ITEM_EMBEDDINGS, bundle.item_embeddings, (manifest.items, manifest.dim))
     with bundle_errors(bundle.path / ROUTING_LOGITS):
@@ -110,50 +84,6 @@ def check_features(bundle: Bundle) -> None:
             raise BundleError(f"{file}: {PRICE_EDGES} are no ascending prices")
 
 
-def check_catalogue(bundle: Bundle) -> None:
-    """Check that every catalogue column has a value of the right kind for every item.
-
-    Raises
-    ------
-    BundleError
-        If catalogue.json is at fault.
-    """
-    file, items = bundle.path / CATALOGUE, bundle.manifest.items
-    with bundle_errors(file):
-        catalogue = bundle.catalogue
-        columns = {name: (getattr(catalogue, name), is_right) for name, is_right in CELLS.items()}
-        columns |= {f"attributes.{name}": (values, is_texts) for name, values in catalogue.attributes.items()}
-        for name, (values, is_right) in columns.items():
-            if not isinstance(values, list) or len(values) != items:
-                raise BundleError(f"{file}: {name} is no list of {items} values, one for each item")
-            wrong = next((row for row, value in enumerate(values) if not is_right(value)), None)
-            if wrong is not None:
-                raise BundleError(f"{file}: {name} of {bundle.item_ids[wrong]!r} is {json.dumps(values[wrong])[:100]}")
-
-
-def _is_text(value: Any) -> bool:
-    """Tell whether this is a title or a category."""
-    return isinstance(value, str)
-
-
-def _is_price(value: Any) -> bool:
-    """Tell whether this is a price; None means unknown."""
-    return value is None or (isinstance(value, int | float) and math.isfinite(value))
-
-
-def _is_popularity(value: Any) -> bool:
-    """Tell whether this is a number of interactions."""
-    return isinstance(value, int) and value >= 0
-
-
-CELLS: dict[str, Callable[[Any], bool]] = {
-    "title": _is_text,
-    "category": _is_text,
-    "price": _is_price,
-    "popularity": _is_popularity,
-}
-
-
 def _is_ef(value: object) -> bool:
     """Tell whether this is an ef (breadth of search), or an object of N -> ef."""
     if isinstance(value, dict):
@@ -162,18 +92,21 @@ def _is_ef(value: object) -> bool:
 
 
 def check_index(bundle: Bundle) -> None:
-    """Check that items.hnsw is there if the manifest says so, with its items and dimensions.
+    """Check that the index is there if the manifest says so, and is one of these items.
 
     Raises
     ------
     BundleError
         If the manifest and the index disagree.
     """
-    manifest, file = bundle.manifest, bundle.path / INDEX
+    manifest = bundle.manifest
     kind = manifest.index.get("kind", "exact")
-    if kind not in KINDS or (kind == "hnsw") != (INDEX in manifest.files):
-        listed = "lists" if INDEX in manifest.files else "does not list"
-        raise BundleError(f"{bundle.path / MANIFEST}: the kind of index is {kind!r}, and it {listed} {INDEX}")
+    listed = [name for name in INDEX_FILES if name in manifest.files]
+    if kind not in KINDS or listed not in KINDS[kind]:
+        raise BundleError(
+            f"{bundle.path / MANIFEST}: the kind of index is {kind!r}, and it lists {listed or 'no file of one'}; "
+            f"right is exact without one, or hnsw with {LINKS} and {LINK_ENTRIES}"
+        )
     if kind == "exact":
         return
     if not _is_ef(manifest.index.get("ef")):
@@ -181,6 +114,30 @@ def check_index(bundle: Bundle) -> None:
             f"{bundle.path / MANIFEST}: index.ef is {manifest.index.get('ef')!r}; right is a number above 0, or an "
             "object of N -> such a number"
         )
+    if OLD_INDEX in listed:
+        _check_old_index(bundle)
+    else:
+        _check_links(bundle)
+
+
+def _check_links(bundle: Bundle) -> None:
+    """Check that links and entries are rows of the item table."""
+    items = bundle.manifest.items
+    for name, shape, least in ((LINKS, (items, "some"), -1), (LINK_ENTRIES, ("some",), 0)):
+        with bundle_errors(bundle.path / name):
+            rows = np.load(bundle.path / name, mmap_mode="r")
+            is_shaped = rows.ndim == len(shape) and shape[0] in (len(rows), "some") and rows.size > 0
+            if rows.dtype != np.int32 or not is_shaped:
+                raise BundleError(f"{bundle.path / name} is {rows.dtype} {rows.shape}; right is int32 {shape}")
+            if rows.min() < least or rows.max() >= items:
+                raise BundleError(
+                    f"{bundle.path / name} has rows from {rows.min()} to {rows.max()}; right are {least} to {items - 1}"
+                )
+
+
+def _check_old_index(bundle: Bundle) -> None:
+    """Check that hnswlib's own file is of these items and dimensions."""
+    manifest, file = bundle.manifest, bundle.path / OLD_INDEX
     with bundle_errors(file), file.open("rb") as stream:
         _, _, items, _, label_at, vector_at = HNSW_HEADER.unpack(stream.read(HNSW_HEADER.size))
     dim = (label_at - vector_at) // 4

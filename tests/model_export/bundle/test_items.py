@@ -1,0 +1,138 @@
+"""The items of a bundle: columns of Arrow files, and of schema 1, answer like the lists and dictionaries of before."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from index.catalogue.bundle_catalogue import BundleCatalogue
+from index.recommend.recommender import Recommender
+from index.recommend.request import Request
+from model_export.bundle.bundle import Bundle
+from model_export.bundle.check import check
+from model_export.bundle.items import item_rows
+from model_export.bundle.items.arrow_files import make_tables, open_items, write_items
+from model_export.bundle.items.item_table import ItemTable
+from stream.store.lmdb_store import LmdbStore
+from tests.support.schema_one import as_schema_one
+
+IDS = ["tea", "", "Käse", "a\x00b", "mug"]
+SHOWN: dict[str, Any] = {
+    "title": ["Tea", "", "Käse 🧀", "zero", "Mug"],
+    "category": ["drink", "", "food", "food", "drink"],
+    "price": [2.5, None, 0.0, -1.0, None],
+    "popularity": [3, 0, 7, 3, 2**40],
+    "attributes": {
+        "color": [["red", "blue"], [], ["blue"], [], ["red", "red"]],
+        "category": [["x"]] * 5,
+        "none": [[]] * 5,
+    },
+}  # fmt: skip
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> ItemTable:
+    write_items(tmp_path, IDS, **SHOWN)
+    return open_items(tmp_path)
+
+
+@pytest.fixture(params=["schema 2", "schema 1"])
+def either(request: pytest.FixtureRequest, bundle: Bundle, tmp_path: Path) -> Bundle:
+    return bundle if request.param == "schema 2" else as_schema_one(bundle, tmp_path / bundle.version)
+
+
+def test_columns_read_like_lists(table: ItemTable) -> None:
+    catalogue = table.catalogue
+    assert list(table.ids) == table.ids[:] == IDS
+    assert [table.ids[row] for row in (2, -1, 3)] == ["Käse", "mug", "a\x00b"]
+    assert table.ids[1:4:2] == ["", "a\x00b"]
+    assert list(catalogue.title) == SHOWN["title"]
+    assert list(catalogue.category) == SHOWN["category"]
+    assert list(catalogue.price) == SHOWN["price"]
+    assert catalogue.popularity.tolist() == SHOWN["popularity"]
+    assert list(catalogue.attributes["color"]) == SHOWN["attributes"]["color"]
+    assert table.popular.tolist() == [4, 2, 0, 3, 1]
+    for column in (table.ids, catalogue.category, catalogue.price, catalogue.attributes["color"]):
+        for row in (5, -6):
+            with pytest.raises(IndexError):
+                column[row]
+
+
+def test_values_know_their_items(table: ItemTable) -> None:
+    """The category is what is shown, whatever side features say; and no other attribute's values are among these."""
+    attributes = table.catalogue.attributes
+    assert set(attributes) == {"category", "color", "none"}
+    assert {value: attributes["color"].rows_of(value).tolist() for value in ("red", "blue", "drink", "", "z")} == {
+        "red": [0, 4], "blue": [0, 2], "drink": [], "": [], "z": [],
+    }  # fmt: skip
+    assert {value: attributes["category"].rows_of(value).tolist() for value in ("drink", "food", "x")} == {
+        "drink": [0, 4], "food": [2, 3], "x": [],
+    }  # fmt: skip
+    assert list(attributes["category"]) == [["drink"], [], ["food"], ["food"], ["drink"]]
+    assert list(attributes["none"].values) == []
+
+
+def test_nothing_is_copied(table: ItemTable) -> None:
+    """Arrays over memory-mapped files, which all processes share, cannot be written."""
+    catalogue, rows = table.catalogue, table.rows
+    arrays = (table.ids.utf8, catalogue.popularity, catalogue.price.values, catalogue.category.codes, table.popular)
+    assert not any(array.flags.writeable or array.flags.owndata for array in arrays)
+    assert not catalogue.attributes["color"].rows_of("red").flags.owndata
+    assert rows["mug"] == 4
+
+
+def test_items_without_any_value(tmp_path: Path) -> None:
+    write_items(tmp_path, ["tea"], title=["Tea"], category=[""], price=[None], popularity=[0])
+    catalogue = open_items(tmp_path).catalogue
+    assert (list(catalogue.category), list(catalogue.category.values)) == ([""], [])
+    assert catalogue.attributes["category"].rows_of("drink").tolist() == []
+
+
+@pytest.mark.parametrize(
+    "digest_of", [item_rows.digest_of, lambda utf8: bytes([len(utf8) % 2] * 8), lambda utf8: bytes(8)]
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(ids=st.lists(st.text(), min_size=1, max_size=30, unique=True), asked=st.lists(st.text(), max_size=10))
+def test_rows_are_found_by_any_id(
+    digest_of: Callable[[bytes], bytes], ids: list[str], asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ids whose hashes are equal too: two hashes for all, or one."""
+    monkeypatch.setattr(item_rows, "digest_of", digest_of)
+    some: dict[str, Any] = {
+        "title": ids,
+        "category": [""] * len(ids),
+        "price": [None] * len(ids),
+        "popularity": [0] * len(ids),
+    }
+    rows, right = ItemTable(make_tables(ids, **some, attributes={})).rows, {one: row for row, one in enumerate(ids)}
+    for _ in range(2):  # as it is found, and as it is kept at hand
+        assert dict(rows) == right
+        assert [rows.get(one) for one in asked] == [right.get(one) for one in asked]
+        assert [rows.get(one, -1) for one in asked] == [right.get(one, -1) for one in asked]
+        assert [one in rows for one in asked] == [one in right for one in asked]
+        assert rows.known(asked) == [right[one] for one in asked if one in right]
+
+
+def test_ids_that_there_cannot_be(table: ItemTable) -> None:
+    assert "\ud800" not in table.rows
+    assert 7 not in table.rows  # type: ignore[comparison-overlap]
+    with pytest.raises(KeyError, match="cup"):
+        table.rows["cup"]
+
+
+def test_both_schemas_answer_the_same(either: Bundle, bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> None:
+    check(either)
+    assert list(either.item_ids) == list(bundle.item_ids)
+    assert [BundleCatalogue(either).item(row) for row in range(600)] == [
+        BundleCatalogue(bundle).item(row) for row in range(600)
+    ]
+    band, categories = bundle.catalogue.attributes["price_band"].values[:1], bundle.catalogue.category.values[1:]
+    with LmdbStore(tmp_path_factory.mktemp("state")) as store:
+        for where in ({}, {"price_band": band}, {"category": categories, "price_band": band}):
+            request = Request(600, where={name: frozenset(values) for name, values in where.items()})
+            [found], [right] = (Recommender(one, store).recommend_for_many([None], request) for one in (either, bundle))
+            assert found == right
+            assert found.item_ids
