@@ -18,9 +18,9 @@ from testbed import java_broker, system_packages
 from testbed.real_kafka import RealKafka, needed_commands
 from testbed.real_redis import RealRedis, RealRedisCluster
 from testbed.small_model import small_checkpoint
+from tests.support.bundles.quick_export import parse_operators_once
 from tests.support.made_once import made_once
 from tests.support.missing_parts import pytest_runtest_call, pytest_runtest_setup
-from tests.support.quick_export import parse_operators_once
 from tests.support.updater_world import PARTITIONS
 
 __all__ = ["pytest_runtest_call", "pytest_runtest_setup"]  # hooks, as those below

@@ -22,7 +22,7 @@ from model_export.evaluation.cases import Cases
 from model_export.evaluation.cosines import mean_of_chosen, measure_cosines, pairwise_cosines
 from model_export.models.presets import PRESETS, one_interest
 from model_export.readers import write_table
-from tests.support.untrained import untrained
+from tests.support.bundles.untrained import untrained
 
 NOBODYS = np.zeros((0, 50), dtype=np.int64)
 LAST_LINE = (

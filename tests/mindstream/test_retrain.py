@@ -25,7 +25,7 @@ from model_export.models.model_config import ModelConfig
 from model_export.readers import write_table
 from model_export.training.train import train
 from model_export.training.warm_start import procrustes_rotation, warm_start
-from tests.support.untrained import untrained
+from tests.support.bundles.untrained import untrained
 
 SMALL = ["--dim", "8", "--num-interests", "3", "--history-length", "12", "--batch-size", "64", "--steps", "5"]
 

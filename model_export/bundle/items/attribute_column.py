@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from model_export.bundle.items.text_columns import Column, TextColumn
 
-__all__ = ["AttributeColumn", "CategoryColumn"]
+__all__ = ["FEW", "AttributeColumn", "CategoryColumn"]
 
 FEW = 32  # values that are looked up one by one; more are sought in one pass over all
 
@@ -66,13 +66,17 @@ class AttributeColumn(Column[list[str]]):
     def rows_of(self, value: str) -> np.ndarray:
         """Return the rows of the items that have a value, ascending, int32 (R,)."""
         place = self.number_of(value)
-        return self.rows_of_numbers([] if place is None else [place])
+        return self._rows_of_number(place) if place is not None else np.empty(0, dtype=np.int32)
 
     def rows_of_numbers(self, places: Iterable[int]) -> np.ndarray:
-        """Return the rows of the items that have the values of these places, int32 (R,); one may come twice."""
-        starts = self._posting_starts[self.first :]
-        found = [self._postings[starts[place] : starts[place + 1]] for place in places]
+        """Return the rows of items with the values of these places, int32 (R,); some twice."""
+        found = [self._rows_of_number(place) for place in places]
         return np.concatenate(found) if found else np.empty(0, dtype=np.int32)
+
+    def _rows_of_number(self, place: int) -> np.ndarray:
+        """Return the rows of the items with the value of a place, ascending, int32 (R,)."""
+        start, end = self._posting_starts[self.first + place], self._posting_starts[self.first + place + 1]
+        return self._postings[start:end]
 
 
 class CategoryColumn(Column[str]):

@@ -1,36 +1,37 @@
-"""Filters by attributes: which rows they let through, by hand, and that their cost is that of the values asked for."""
+"""Filters by attributes: which rows they let through, by hand."""
 
-from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
 from index.catalogue.attribute_index import AttributeIndex
 from index.catalogue.bundle_catalogue import BundleCatalogue
+from model_export.bundle.items.arrow_files import open_items, write_items
+from model_export.bundle.items.attribute_column import FEW
 
-Rows = dict[str, list[int]]
-
-
-class OnceAsked(Rows):
-    """Values that can be looked up, and not walked through: there may be very many."""
-
-    def __iter__(self) -> Iterator[str]:
-        raise AssertionError("all values were walked through")
-
-    keys = items = values = __iter__  # type: ignore[assignment]
-
-
-def index_of(brands: Rows, put: dict[int, Any]) -> AttributeIndex:
-    """Six items of the bundle and one behind them; row 5 was removed."""
-    bundle = SimpleNamespace(manifest=SimpleNamespace(items=6), rows={f"i{row}": row for row in range(6)})
-    colours = {"red": [0, 2, 4], "blue": [1, 3, 5]}
-    base = SimpleNamespace(bundle=bundle, attributes={"brand": brands, "colour": colours})
-    return AttributeIndex(cast(BundleCatalogue, base), put, [5], {"new": 6})
-
-
-BRANDS: Rows = {"a": [0, 1], "b": [2, 3], "c": [4, 5]}
+BRANDS = ["a", "a", "b", "b", "c", "c"]  # of the six items of the bundle
 PUT = {1: {"brand": ["b"], "colour": ["blue"]}, 6: {"brand": ["d"], "colour": ["red"]}}
+
+
+def index_of(folder: Path, brands: list[str]) -> AttributeIndex:
+    """Items of a bundle and one behind them, which is put as row 1 is; row 5 was removed."""
+    colours = ["red", "blue"] * (len(brands) // 2)
+    write_items(
+        folder,
+        [f"i{row}" for row in range(len(brands))],
+        title=[""] * len(brands),
+        category=[""] * len(brands),
+        price=[None] * len(brands),
+        popularity=[0] * len(brands),
+        attributes={"brand": [[brand] for brand in brands], "colour": [[colour] for colour in colours]},
+    )
+    items = open_items(folder)
+    bundle = SimpleNamespace(manifest=SimpleNamespace(items=len(brands)), rows=items.rows)
+    base = SimpleNamespace(bundle=bundle, attributes=items.catalogue.attributes)
+    put = {len(brands) if row == 6 else row: values for row, values in PUT.items()}
+    return AttributeIndex(cast(BundleCatalogue, base), put, [5], {"new": len(brands)})
 
 
 @pytest.mark.parametrize(
@@ -43,14 +44,28 @@ PUT = {1: {"brand": ["b"], "colour": ["blue"]}, 6: {"brand": ["d"], "colour": ["
     ],
     ids=str,
 )
-def test_a_row_needs_one_of_the_values_as_they_are_now(where: dict[str, set[str]], rows: list[int]) -> None:
-    index = index_of(OnceAsked(BRANDS), PUT)
+def test_a_row_needs_one_of_the_values_as_they_are_now(
+    where: dict[str, set[str]], rows: list[int], tmp_path: Path
+) -> None:
+    index = index_of(tmp_path, BRANDS)
     found = index.allowed(frozenset((name, frozenset(values)) for name, values in where.items()), frozenset())
     assert found is not None
     assert found.rows.tolist() == rows
 
 
-def test_the_first_value_that_no_item_has_is_named() -> None:
+def test_more_values_than_are_looked_up_one_by_one(tmp_path: Path) -> None:
+    brands = [f"brand {number:03}" for number in range(200)]
+    index = index_of(tmp_path, brands)
+    wanted = frozenset([*brands[::2], "d"])  # row 1 is of b now, which is not wanted, and the new item of d
+    assert len(wanted) > FEW
+    found = index.allowed(frozenset({("brand", wanted)}), frozenset())
+    assert found is not None
+    assert found.rows.tolist() == [*range(0, 200, 2), 200]
+    with pytest.raises(ValueError, match="no item has the brand 'none'; right are b, brand 000"):
+        index.allowed(frozenset({("brand", wanted | {"none"})}), frozenset())
+
+
+def test_the_first_value_that_no_item_has_is_named(tmp_path: Path) -> None:
     wanted = frozenset({("brand", frozenset({"a", "zz", "yy"}))})
     with pytest.raises(ValueError, match="no item has the brand 'yy'; right are a, b, c, d"):
-        index_of(BRANDS, PUT).allowed(wanted, frozenset())
+        index_of(tmp_path, BRANDS).allowed(wanted, frozenset())

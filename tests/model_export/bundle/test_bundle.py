@@ -43,7 +43,7 @@ from model_export.models.checkpoint import Checkpoint, new_model
 from model_export.models.model_config import ModelConfig
 from model_export.models.training_config import TrainingConfig
 from model_export.training.train import catalogue_of
-from tests.support.untrained import untrained
+from tests.support.bundles.untrained import untrained
 
 DATA = {"source": "nowhere", "events": 4, "users": 1, "first_event_ms": 0, "last_event_ms": 3_000, "timed": True}
 

@@ -38,7 +38,7 @@ from model_export.bundle.check import CHECKS, check
 from model_export.bundle.items.arrow_files import FILES, SCHEMAS
 from model_export.bundle.items.json_files import CATALOGUE, ITEM_IDS
 from model_export.export.bundle_writer import write_arrays
-from tests.support.schema_one import as_schema_one
+from tests.support.bundles.schema_one import as_schema_one
 
 DOCS = Path(__file__).parents[3] / "docs" / "bundle.md"
 

@@ -21,7 +21,7 @@ from model_export.export.parity import largest_difference, random_histories
 from model_export.models.checkpoint import Checkpoint
 from model_export.models.model_config import ModelConfig
 from model_export.models.presets import DEFAULT, preset
-from tests.support.untrained import untrained
+from tests.support.bundles.untrained import untrained
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from model_export.bundle.items import item_rows
 from model_export.bundle.items.arrow_files import make_tables, open_items, write_items
 from model_export.bundle.items.item_table import ItemTable
 from stream.store.lmdb_store import LmdbStore
-from tests.support.schema_one import as_schema_one
+from tests.support.bundles.schema_one import as_schema_one
 
 IDS = ["tea", "", "Käse", "a\x00b", "mug"]
 SHOWN: dict[str, Any] = {

@@ -34,7 +34,7 @@ from stream.events.position import Position
 from stream.store.history import History
 from stream.store.lmdb_store import LmdbStore
 from stream.store.state import UserState
-from tests.support.untrained import untrained
+from tests.support.bundles.untrained import untrained
 
 
 def with_bonus(bundle: Bundle, bonus: list[float], folder: Path) -> Bundle:

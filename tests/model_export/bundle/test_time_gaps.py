@@ -18,7 +18,7 @@ from model_export.export.parity import largest_difference, random_histories
 from model_export.models.presets import preset
 from model_export.models.steady import SteadyExtractor
 from model_export.training.train import train
-from tests.support.untrained import untrained
+from tests.support.bundles.untrained import untrained
 
 SECOND = 1_000
 DAY = 86_400 * SECOND

@@ -8,7 +8,7 @@ from model_export.evaluation.evaluate import with_test_metrics
 from model_export.export.model_card import model_card
 from model_export.models.checkpoint import Checkpoint
 from model_export.models.presets import PRESETS
-from tests.support.untrained import untrained
+from tests.support.bundles.untrained import untrained
 
 METRICS = ("recall@20", "hr@20", "ndcg@20", "recall@50", "hr@50", "ndcg@50")
 

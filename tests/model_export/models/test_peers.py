@@ -21,7 +21,7 @@ from model_export.models.mind import behaviour_ages
 from model_export.models.model_config import EXTRACTORS, ModelConfig
 from model_export.models.peers import MaxMf, MeanPooling, SelfAttention, UnsharedRouting, order_by_age
 from model_export.models.presets import PRESETS
-from tests.support.untrained import untrained
+from tests.support.bundles.untrained import untrained
 
 D, L = 6, 7
 LENGTHS = [0, 1, 2, 4, 5, 7]

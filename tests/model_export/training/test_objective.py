@@ -22,7 +22,7 @@ from model_export.training.losses import (
     stability_penalty,
 )
 from model_export.training.objective import TrainingBatch, objective
-from tests.support.untrained import ITEMS, untrained
+from tests.support.bundles.untrained import ITEMS, untrained
 
 PLAIN = TrainingConfig()
 JOINT = TrainingConfig(loss="joint")

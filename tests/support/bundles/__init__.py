@@ -1,0 +1,1 @@
+"""Models and bundles that tests make: untrained, quick to export, of a former schema."""
