@@ -24,6 +24,7 @@ def run(app: Callable[..., object]) -> None:
     """Run a Typer app; print expected errors as a sentence on stderr instead of a traceback."""
     as_json = _wants_json()
     set_up_logs(as_json)
+    _warn_of_misspelt_variables()
     fail = log.error if as_json else _print_error
     try:
         app()  # Typer ends the process: 2 where it was called wrongly, 130 after Ctrl-C
@@ -62,6 +63,14 @@ def _wants_json() -> bool:
         return settings.load().log_format == "json"
     except ValueError:
         return False
+
+
+def _warn_of_misspelt_variables() -> None:
+    """Warn of what is set and has no effect."""
+    from mindstream import settings
+
+    for said in settings.misspelt():
+        logging.getLogger(settings.__name__).warning(said)
 
 
 def set_up_logs(as_json: bool) -> None:

@@ -6,6 +6,7 @@ Command-line options override these; nothing else in the project looks at the en
 import os
 import re
 from collections.abc import Mapping
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -15,7 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from mindstream.behaviour_rule import OTHERS, BehaviourRule
 
-__all__ = ["PARTITIONERS", "Settings", "load"]
+__all__ = ["PARTITIONERS", "Settings", "load", "misspelt"]
 
 # Name -> whose default it is; what other clients call it.
 PARTITIONERS = {
@@ -23,6 +24,8 @@ PARTITIONERS = {
     "crc32": "librdkafka and confluent-kafka; consistent, consistent_random",
     "fnv1a": "Sarama; librdkafka's fnv1a, fnv1a_random",
 }
+NEARLY = 0.75  # by difflib's ratio: two letters that changed places in a name of four
+_OF_KUBERNETES = re.compile(r"_SERVICE_(HOST|PORT)|_PORT_\d+_")
 _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:\d{1,5})?")
 
 
@@ -536,6 +539,23 @@ def _refuse_former_variables(environment: Mapping[str, str]) -> None:
         f"{variables} is no setting any more: MINDSTREAM_BEHAVIOURS has replaced it; unset it, and for the same "
         f"meaning set MINDSTREAM_BEHAVIOURS={new!r}"
     )
+
+
+def misspelt() -> list[str]:
+    """Say of each variable that is nearly a setting's which one it may be meant for.
+
+    Others with the prefix are left alone: Kubernetes sets MINDSTREAM_API_SERVICE_HOST where a service is called
+    mindstream-api.
+    """
+    known = [_variable_of(name) for name in Settings.model_fields]
+    found = []
+    for name in sorted({name.upper() for name in os.environ}.difference(known, _FORMER)):
+        prefix = name[: name.find("_") + 1]
+        rests = [right.removeprefix(prefix) for right in known if prefix and right.startswith(prefix)]
+        meant = get_close_matches(name.removeprefix(prefix), rests, 1, NEARLY)
+        if meant and not _OF_KUBERNETES.search(name):
+            found.append(f"{name} is no setting and has no effect; did you mean {prefix}{meant[0]}?")
+    return found
 
 
 _FORMER = ("MINDSTREAM_BEHAVIOUR_TYPES", "MINDSTREAM_IGNORED_TYPES")

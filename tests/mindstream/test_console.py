@@ -64,6 +64,11 @@ def test_text(variables: dict[str, str]) -> None:
     assert lines[-2:] == ["error: no broker", "answers"]
 
 
+def test_a_misspelt_variable_is_a_warning() -> None:
+    said = " WARNING mindstream.settings: MINDSTREAM_REDDIS is no setting and has no effect; did you mean "
+    assert any(line.endswith(f"{said}MINDSTREAM_REDIS?") for line in run(MINDSTREAM_REDDIS="redis://a"))
+
+
 def test_another_format_is_said_by_the_command_that_asks() -> None:
     environment = {**os.environ, "MINDSTREAM_LOG_FORMAT": "xml"}
     command = [sys.executable, "-m", "stream", "run"]

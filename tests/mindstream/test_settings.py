@@ -139,6 +139,42 @@ def test_a_variable_of_before_is_named_with_its_new_form(
     settings.load.cache_clear()
 
 
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("MINDSTREAM_REDDIS", "MINDSTREAM_REDIS"),
+        ("MINDSTREAM_HOEM", "MINDSTREAM_HOME"),
+        ("mindstream_topics", "MINDSTREAM_TOPIC"),
+        ("KAFKA_BOOTSTRAP_SERVER", "KAFKA_BOOTSTRAP_SERVERS"),
+        ("KAFKA_SASL_PASSWORT", "KAFKA_SASL_PASSWORD"),
+    ],
+)
+def test_a_misspelt_variable_is_named_with_the_right_one(
+    wrong: str, right: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = settings.misspelt()
+    monkeypatch.setenv(wrong, "x")
+    [said] = set(settings.misspelt()) - set(before)
+    assert said == f"{wrong.upper()} is no setting and has no effect; did you mean {right}?"
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "MINDSTREAM_API_SERVICE_HOST",
+        "MINDSTREAM_API_PORT_8000_TCP_PORT",
+        "MINDSTREAM_COLOUR",
+        "KAFKA_HEAP_OPTS",
+        "REDIS",
+        "MINDSTREAM_HOME",
+    ],
+)
+def test_a_variable_of_others_is_left_alone(other: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = settings.misspelt()
+    monkeypatch.setenv(other, "x")
+    assert settings.misspelt() == before
+
+
 def test_an_empty_list_of_counted_types_meant_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MINDSTREAM_BEHAVIOUR_TYPES", "")
     settings.load()
