@@ -10,6 +10,8 @@ import typer
 from mindstream import settings
 from mindstream.log_options import LogPath, takes_log
 from mindstream.mapping import Mapping
+from model_export.commands.options import Since, Until
+from model_export.data.period import events_between
 from model_export.readers import read_log
 from model_export.summary.figures import Summary, summarise
 from model_export.summary.text import as_text
@@ -29,11 +31,13 @@ def describe(
         Path | None, typer.Option(help="File for the same as an image; needs the extra `plot` (vl-convert-python).")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
+    since: Since = None,
+    until: Until = None,
 ) -> None:
     """Print what is in a log, what looks suspicious, and what to do about it."""
     if png is not None and png.suffix.lower() != ".png":
         raise ValueError(f"--png is {png}; the name must end in .png")
-    interactions = read_log(log, mapping)
+    interactions = events_between(read_log(log, mapping), since, until)
     summary = summarise(interactions, settings.load().rule)
     if as_json:
         print(json.dumps(summary.as_json(), ensure_ascii=False))

@@ -50,10 +50,8 @@ Switches = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="One of the switches of model or training; may be repeated."),
 ]
-Since = Annotated[
-    datetime | None, typer.Option(help="Learn from events of this date (UTC) and later only.", formats=DAY)
-]
-Until = Annotated[datetime | None, typer.Option(help="Learn from events before this date (UTC) only.", formats=DAY)]
+Since = Annotated[datetime | None, typer.Option(help="Take events of this date (UTC) and later only.", formats=DAY)]
+Until = Annotated[datetime | None, typer.Option(help="Take events before this date (UTC) only.", formats=DAY)]
 Models = Annotated[Path | None, typer.Option(help="Registry folder [default: $MINDSTREAM_HOME/models].")]
 MinHr = Annotated[float | None, typer.Option(help="Least HR@50 of held-out users of the log, a share from 0 to 1.")]
 MaxDrop = Annotated[

@@ -62,7 +62,8 @@ def list_letters(
     if not as_json and reasons:
         by_reason = ", ".join(f"{count:,} {printable(one)}" for one, count in reasons.most_common())
         again = f"; {copies:,} of them copies: their records were read again" if copies else ""
-        print(f"{counted(reasons.total(), 'dead letter')}: {by_reason}{again}")
+        more = f"; --limit {limit} is reached, so there may be more" if reasons.total() == limit else ""
+        print(f"{counted(reasons.total(), 'dead letter')}: {by_reason}{again}{more}")
 
 
 @contextmanager

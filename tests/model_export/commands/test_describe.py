@@ -75,6 +75,13 @@ def test_json_is_one_object_whatever_else_is_asked_for(log: Path) -> None:
     assert "events by day" in done.stderr
 
 
+def test_a_period_is_described_alone(log: Path) -> None:
+    found = json.loads(described(log, "--json", "--since", "2025-01-02", "--until", "2025-01-06").stdout)
+    assert found["by_day"] == {f"2025-01-{day:02}": 4 for day in (2, 4, 5)}
+    outside = "outside of --since 2025-01-02 --until 2025-01-06"
+    assert (found["events"], found["dropped"]) == (12, {"without a user": 1, outside: 28})
+
+
 def test_the_image_is_a_png(log: Path, tmp_path: Path) -> None:
     file = tmp_path / "days.png"
     assert f"wrote {file}" in described(log, "--png", str(file)).stderr

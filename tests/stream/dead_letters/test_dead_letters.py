@@ -97,7 +97,8 @@ def test_some_are_listed(world: World, kafka: KafkaShell) -> None:
     bury(world, (b"a", b"{"), (b"b", b"{"), (b"c", b""), (b"d", b"{"))
     assert kafka("dlq", "list", "--limit", "2")[1].count(f"\n{world.topic}[2]@") == 1
     assert kafka("dlq", "list", "--reason", "json")[1].endswith("3 dead letters: 3 json\n")
-    assert kafka("dlq", "list", "--reason", "json", "--limit", "1")[1].endswith("\n1 dead letter: 1 json\n")
+    one = kafka("dlq", "list", "--reason", "json", "--limit", "1")[1]
+    assert one.endswith("\n1 dead letter: 1 json; --limit 1 is reached, so there may be more\n")
     assert kafka("dlq", "list", "--reason", "time") == (0, "")
 
 
