@@ -130,17 +130,24 @@ def _models(engine: Engine) -> None:
     st.subheader("Model", anchor=False)
     start = engine.retraining.start
     st.button("Retrain and publish", icon=":material/model_training:", on_click=start, width="stretch")
-    if st.button("Roll back", icon=":material/undo:", width="stretch"):
-        try:
-            engine.roll_back()
-        except (OSError, ValueError) as error:
-            st.warning(escape_markdown(str(error)))
-    _progress(engine)
+    st.button("Roll back", icon=":material/undo:", on_click=_roll_back, args=[engine], width="stretch")
+    _progress(engine, engine.served.bundle.version)
+
+
+def _roll_back(engine: Engine) -> None:
+    """Go back to the model before; before the page is drawn, so that all of it shows that one."""
+    try:
+        engine.roll_back()
+    except (OSError, ValueError) as error:
+        st.session_state.error = str(error)  # the page says it
 
 
 @st.fragment(run_every=REFRESH_S)
-def _progress(engine: Engine) -> None:
-    """Show how far a retraining is, and which versions there are."""
+def _progress(engine: Engine, drawn: str) -> None:
+    """Show how far a retraining is, and which versions there are.
+
+    Once another model is served, the page is drawn anew: its sidebar names the model too.
+    """
     training = engine.retraining
     if training.running:
         st.progress(training.share, text=escape_markdown(training.doing) or "starting")
@@ -148,6 +155,8 @@ def _progress(engine: Engine) -> None:
         st.error("The retraining has failed; the model before goes on.")
         st.code("\n".join(training.lines))
     current = engine.served.bundle.version
+    if current != drawn:
+        st.rerun()
     for version in reversed(engine.registry.versions()[-5:]):
         mark = ":material/check_circle: **served now**" if version == current else ""
         st.markdown(f"`{version}` {mark}")

@@ -1027,7 +1027,7 @@ def test_the_machine_room(page: AppTest, engine: Engine) -> None:
     run(page)
     assert engine.traffic.rate == 0
     pressed(page, "Roll back")
-    assert [warning.value for warning in page.warning] == [escape_markdown("There is no earlier model to go back to.")]
+    assert [error.value for error in page.error] == [escape_markdown("There is no earlier model to go back to.")]
     pressed(page, "Pause")
     assert not engine.going.is_set()
     assert says(page, "Paused: the lag grows")

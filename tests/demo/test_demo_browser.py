@@ -209,5 +209,8 @@ def test_a_model_is_trained_published_and_rolled_back_while_the_page_goes_on(dem
     page.get_by_role("button", name="Retrain and publish").click()
     expect(page.get_by_test_id("stProgress")).to_be_visible(timeout=SECONDS_MS)
     expect(served).not_to_have_text(before, timeout=8 * SECONDS_MS)  # a training on a busy machine
+    sidebar = page.get_by_test_id("stSidebar")
+    expect(sidebar).to_contain_text(served.inner_text(), timeout=SECONDS_MS)
     page.get_by_role("button", name="Roll back").click()
     expect(served).to_have_text(before, timeout=SECONDS_MS)
+    expect(sidebar).to_contain_text(before, timeout=SECONDS_MS)
