@@ -9,6 +9,7 @@ from contextlib import suppress
 from streamlit.web import cli
 
 from demo.engine_keeper import engine_keeper
+from mindstream.console import say_where_it_dies
 
 
 def _start_engine() -> None:
@@ -18,5 +19,6 @@ def _start_engine() -> None:
 
 
 if __name__ == "__main__":
+    say_where_it_dies()
     threading.Thread(target=_start_engine, name="engine", daemon=True).start()
     cli.main(prog_name="streamlit")

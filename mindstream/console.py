@@ -1,5 +1,6 @@
 """The frame of every command line: errors become one sentence, Ctrl-C ends cleanly, logs are text or JSON."""
 
+import faulthandler
 import logging
 import signal
 import sys
@@ -9,7 +10,7 @@ from types import TracebackType
 
 from mindstream.repeats import Repeats
 
-__all__ = ["run", "set_up_logs", "stop_on_signals"]
+__all__ = ["run", "say_where_it_dies", "set_up_logs", "stop_on_signals"]
 
 # What takes a while to import is imported where it is used: until this module is there, Ctrl-C is a traceback.
 
@@ -22,6 +23,7 @@ log = logging.getLogger("console")
 
 def run(app: Callable[..., object]) -> None:
     """Run a Typer app; print expected errors as a sentence on stderr instead of a traceback."""
+    say_where_it_dies()
     as_json = _wants_json()
     set_up_logs(as_json)
     _warn_of_misspelt_variables()
@@ -37,6 +39,15 @@ def run(app: Callable[..., object]) -> None:
     except (ValueError, OSError) as error:
         fail(_printable(str(error)))
         sys.exit(EXIT_ERROR)
+
+
+def say_where_it_dies() -> None:
+    """Have a process that a signal such as SIGBUS or SIGSEGV kills say so on stderr, with what its threads did.
+
+    A memory-mapped file that is cut short while it is read kills without a word otherwise.
+    """
+    if sys.stderr is not None:
+        faulthandler.enable()
 
 
 def stop_on_signals() -> threading.Event:

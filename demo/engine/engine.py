@@ -18,6 +18,7 @@ from demo.engine.traffic import Traffic
 from index.recommend.candidates import Candidates
 from mindstream.settings import Settings
 from model_export.bundle.extractor import Extractor
+from model_export.bundle.last_good import open_last_good
 from model_export.bundle.registry import NoEarlierBundleError, Registry
 from model_export.bundle.serving import Serving
 from model_export.readers import read_log
@@ -84,7 +85,7 @@ class Engine:
         """Start everything; what was started is closed in the opposite order."""
         settings = self.settings
         self.registry = Registry(settings.models)
-        self.registry.current()  # before anything is started: without a model there is nothing to show
+        open_last_good(self.registry)  # before anything is started: without a model there is nothing to show
         self.store = self.closing.enter_context(open_store(settings))
         self.cluster = self._open_cluster()
         self.updater = self._start_updater() if settings.demo_updater else None

@@ -7,6 +7,7 @@ from demo.drawing.interest_map import InterestMap
 from index.recommend.recommender import Recommender
 from mindstream.behaviour_rule import BehaviourRule
 from model_export.bundle.bundle import Bundle
+from model_export.bundle.last_good import open_last_good
 from model_export.bundle.registry import Registry
 from model_export.bundle.trained_rule import warn_of_another_rule
 from stream.store.contract import Store
@@ -36,4 +37,4 @@ def make_served(bundle: Bundle, store: Store, rule: BehaviourRule) -> Served:
 def one_interest_recommender(models: Path, store: Store) -> Recommender | None:
     """Return the recommender of the model with one interest, None if it was not prepared."""
     registry = Registry(models)
-    return Recommender(registry.current(), store) if registry.current_version() else None
+    return Recommender(open_last_good(registry), store) if registry.current_version() else None

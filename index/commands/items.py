@@ -16,6 +16,7 @@ from mindstream import settings
 from mindstream.counted import counted
 from mindstream.files import lines_of
 from mindstream.printable import escaped, json_escape, printable
+from model_export.bundle.last_good import open_last_good
 from model_export.bundle.registry import Registry
 
 __all__ = ["app"]
@@ -101,8 +102,8 @@ def prune() -> None:
 
 @contextmanager
 def _open_catalogue() -> Iterator[Catalogue]:
-    """Open the items of the current bundle, with the overlay that all processes share."""
-    bundle = Registry(settings.load().models).current()
+    """Open the items of the last good bundle, with the overlay that all processes share."""
+    bundle = open_last_good(Registry(settings.load().models))
     with open_overlay_store(settings.load()) as overlay_store:
         yield Catalogue(bundle, Overlay(overlay_store))
 

@@ -16,6 +16,7 @@ from index.recommend.recommender import Recommender
 from index.recommend.request import Request, filters_of
 from mindstream import settings
 from mindstream.printable import json_line
+from model_export.bundle.last_good import open_last_good
 from model_export.bundle.registry import Registry
 from stream.store.open_store import open_store
 
@@ -66,8 +67,8 @@ def _filters(category: list[str] | None, where: list[str] | None) -> dict[str, f
 
 @contextmanager
 def _recommender() -> Iterator[Recommender]:
-    """Open the current bundle over the stores that the configuration names."""
-    bundle = Registry(settings.load().models).current()
+    """Open the last good bundle over the stores that the configuration names."""
+    bundle = open_last_good(Registry(settings.load().models))
     with open_store(settings.load(), read_only=True) as store, open_overlay_store(settings.load()) as overlay_store:
         yield Recommender(bundle, store, Overlay(overlay_store))
 

@@ -10,6 +10,7 @@ models/
 
 import logging
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -17,13 +18,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from model_export.bundle.bundle import MANIFEST, Bundle, BundleError, required_files
+from model_export.bundle.leftovers import clear, flush, flush_entry
 from model_export.bundle.lock import locked
 from model_export.bundle.manifest_schema import is_version
+from model_export.bundle.pointer import POINTER, POINTING, read_pointer, write_pointer
 
 __all__ = ["LOCK", "POINTER", "NoEarlierBundleError", "Registry"]
 
-POINTER, LOCK = "CURRENT", ".lock"
-COPYING, REMOVING, POINTING = ".copying-", ".removing-", ".pointer-"
+LOCK = ".lock"
+COPYING, REMOVING = ".copying-", ".removing-"
 
 log = logging.getLogger(__name__)
 
@@ -48,12 +51,13 @@ class Registry:
         """Return the current version and the earlier ones, latest first.
 
         Empty before the first publish.
+
+        Raises
+        ------
+        BundleError
+            If the pointer is there and cannot be read.
         """
-        try:
-            text = (self.folder / POINTER).read_text(encoding="utf-8", errors="replace")
-        except FileNotFoundError:
-            return []
-        return [line.strip() for line in text.splitlines() if line.strip()]
+        return read_pointer(self.folder)
 
     def current_version(self) -> str | None:
         """Return the version that the pointer names, or None before the first publish."""
@@ -127,7 +131,7 @@ class Registry:
         with self._locked():
             bundle = self.open(version)
             self.check(bundle)
-            _flush(bundle.path)
+            flush(bundle.path)
             self.point_to(version)
         return bundle
 
@@ -160,21 +164,38 @@ class Registry:
         """Remove all but the newest `keep` bundles and return the removed versions.
 
         The current bundle stays, and the one that `rollback` would go to. So does what is not whole: it may be on
-        its way here.
+        its way here. Of a bundle that is a link the link is removed, and not what it leads to.
+
+        Raises
+        ------
+        BundleError
+            If there are bundles, and the pointer names none: what is served would be removed.
         """
         with self._locked():
             pointer, versions = self.pointer(), self.versions()
-            spared = {*pointer[:2], *versions[max(0, len(versions) - keep) :]}
-            old = [version for version in versions if version not in spared and self._is_whole(version)]
+            if versions and not (pointer and is_version(pointer[0])):
+                raise BundleError(
+                    f"{self.folder / POINTER} names no version, so that what is served is not known, and nothing is "
+                    "removed; `mindstream model promote VERSION` makes one current"
+                )
+            newest = versions[max(0, len(versions) - keep) :]
+            spared = {*pointer[:2], *newest}
+            old = [version for version in versions if version not in spared and self.is_whole(version)]
+            old += [link for link in self._dangling() if link not in spared and newest and link < newest[0]]
             if set(old) & set(pointer):  # the pointer first: it never names what is half gone
                 self.write_pointer([version for version in pointer if version not in old])
-            for version in old:
-                gone = self.folder / f"{REMOVING}{version}"
+            for version in sorted(old):
+                gone = self.folder / f"{REMOVING}{version}-{secrets.token_hex(4)}"
                 os.replace(self.folder / version, gone)
-                shutil.rmtree(gone)
-        return old
+                clear(gone)
+        return sorted(old)
 
-    def _is_whole(self, version: str) -> bool:
+    def _dangling(self) -> list[str]:
+        """Return the versions that are links to nothing."""
+        found = [file for file in self.folder.iterdir() if file.is_symlink() and not file.exists()]
+        return [file.name for file in found if is_version(file.name) and file.name != POINTER]
+
+    def is_whole(self, version: str) -> bool:
         """Tell whether a bundle has all its files in the manifest's sizes."""
         try:
             bundle = self.open(version)
@@ -192,13 +213,13 @@ class Registry:
         with locked(self.folder / LOCK, lambda: log.info("waiting: another process is changing %s", self.folder)):
             for prefix in (COPYING, REMOVING, POINTING):  # whoever held the lock is done or dead
                 for leftover in self.folder.glob(f"{prefix}*"):
-                    shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+                    clear(leftover)
             yield
 
     def _copy_files(self, bundle: Bundle) -> None:
         """Copy a bundle's listed files under a temporary name, then rename the whole copy."""
         destination = self.folder / bundle.version
-        if destination.exists():
+        if os.path.lexists(destination):
             raise BundleError(f"{destination} exists already; a version is published once (`promote` makes it current)")
         partial = Path(tempfile.mkdtemp(prefix=COPYING, dir=self.folder))
         try:
@@ -209,15 +230,23 @@ class Registry:
                 raise BundleError(f"{bundle.path / MANIFEST} was changed while the bundle was copied")
             copied.verify()
             partial.chmod(0o755)  # mkdtemp makes it private; updaters may run as another user
-            _flush(partial)
+            flush(partial)
             partial.rename(destination)
-            _flush_entry(self.folder)
+            flush_entry(self.folder)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
 
     def point_to(self, version: str) -> None:
-        """Make a version the current one; the one before stays in the pointer."""
-        self.write_pointer([version, *(one for one in self.pointer() if one != version)])
+        """Make a version the current one; the one before stays in the pointer.
+
+        A pointer that cannot be read is written anew.
+        """
+        try:
+            before = self.pointer()
+        except BundleError as error:
+            log.warning("%s; it is written anew", error)
+            before = []
+        self.write_pointer([version, *(one for one in before if one != version)])
 
     def write_pointer(self, versions: Sequence[str]) -> None:
         """Replace the pointer atomically: readers see the old or the new one.
@@ -226,27 +255,4 @@ class Registry:
         ----------
         versions : the current version, then the earlier ones, latest first.
         """
-        descriptor, partial = tempfile.mkstemp(prefix=POINTING, dir=self.folder)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            stream.writelines(f"{version}\n" for version in versions)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(partial, 0o644)
-        os.replace(partial, self.folder / POINTER)
-        _flush_entry(self.folder)
-
-
-def _flush(folder: Path) -> None:
-    """Wait until a folder and its files are on disk, so that a power loss does not undo them."""
-    for file in folder.iterdir():
-        _flush_entry(file)
-    _flush_entry(folder)
-
-
-def _flush_entry(path: Path) -> None:
-    """Wait until a file's content, or a folder's list, is on disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        write_pointer(self.folder, versions)

@@ -11,6 +11,7 @@ from typing import Generic, Protocol, Self, TypeVar
 
 from model_export.bundle.bundle import Bundle, BundleError
 from model_export.bundle.check.child import check_in_child
+from model_export.bundle.last_good import last_good
 from model_export.bundle.manifest_schema import is_version
 from model_export.bundle.registry import POINTER, Registry
 
@@ -44,6 +45,11 @@ class AnyServing(Protocol[MadeOut]):
         """Return whether it stays the same for ever; else the registry's pointer is followed."""
         ...
 
+    @property
+    def trouble(self) -> str | None:
+        """Return a sentence if the pointer names a bundle that must not be served."""
+        ...
+
 
 class FixedServing(Generic[Made]):
     """An `AnyServing` of one bundle, which is taken as it is and never changes.
@@ -54,6 +60,7 @@ class FixedServing(Generic[Made]):
     """
 
     is_fixed = True
+    trouble = None
 
     def __init__(self, bundle: Bundle, make: Callable[[Bundle], Made]) -> None:
         self.current, self.version = make(bundle), bundle.version
@@ -78,7 +85,8 @@ class Serving(Generic[Made]):
     A bundle is checked in full before anything is made of it. One that must not be served is refused, and what was
     served before goes on, whatever is wrong with the bundle or with the pointer. Whoever brings bundles may set the
     pointer before all files are there: a version that was refused is tried again once its files have changed and then
-    kept still, and every 30 s.
+    kept still, and every 30 s. Where the current one must not be served at the start, the last good one that was
+    current before it is, and the current one is tried again in the same way.
 
     Parameters
     ----------
@@ -92,11 +100,12 @@ class Serving(Generic[Made]):
     ----------
     current : what is served now. Take it once for each answer or batch: then nothing mixes versions.
     version : of the bundle that it is made of.
+    refusal : the bundle that the pointer names, if it must not be served.
 
     Raises
     ------
     BundleError
-        If there is no current bundle yet, or it must not be served.
+        If there is no current bundle yet, or neither it nor one that was current before may be served.
     """
 
     is_fixed = False
@@ -109,17 +118,25 @@ class Serving(Generic[Made]):
     ) -> None:
         self.registry, self.make, self.refused = registry, make, refused
         self.stop = threading.Event()
-        bundle = registry.current()
-        try:
-            self.current, self.version = self.check_and_make(bundle), bundle.version
-        except (BundleError, OSError):
-            raise
-        except Exception as error:  # as in `look`: `make` may raise anything
-            raise BundleError(f"bundle {bundle.version} cannot be served: {type(error).__name__}: {error}") from error
         self.refusal: _RefusedBundle | None = None
         self.seen: Files = frozenset()
+        found = last_good(registry, self.check_and_make)
+        self.current, self.version = found.made, found.version
+        for version, fault in reversed(found.refused.items()):  # the current one last
+            self.seen = _file_stamps(registry.folder / version) if version else frozenset()
+            self._refuse(version, fault)
+        if found.refused:
+            log.error("bundle %s is served from the start: the last good one that was current before", self.version)
         self.looking = threading.Lock()
         self.thread = threading.Thread(target=self.follow, name="serving", daemon=True)
+
+    @property
+    def trouble(self) -> str | None:
+        """Return a sentence if the pointer names a bundle that must not be served."""
+        refusal = self.refusal
+        if refusal is None:
+            return None
+        return f"bundle {refusal.version or f'in {POINTER}'} is refused, {self.version} is served: {refusal.fault}"
 
     def look(self) -> bool:
         """Read the pointer once, take over its bundle, and tell whether it was replaced."""

@@ -12,6 +12,7 @@ from mindstream.log_options import takes_log
 from mindstream.mapping import Mapping
 from model_export.bundle.bundle import MODEL_CARD, Bundle, BundleError
 from model_export.bundle.check import check
+from model_export.bundle.last_good import open_last_good
 from model_export.bundle.registry import Registry
 from model_export.bundle.trained_rule import trained_rule
 from model_export.commands.behaviours import read_behaviours
@@ -77,6 +78,7 @@ def list_bundles(models: Models = None) -> None:
     """List the registry's bundles, newest first: which is current, which `rollback` goes to."""
     registry = _registry_of(models)
     marks = dict(zip(registry.pointer(), ("current", "before"), strict=False))
+    _say_refused(registry)
     rows = [_row_of(registry, version, marks.get(version, "")) for version in reversed(registry.versions())]
     if not rows:
         print(f"no bundles in {registry.folder}", file=sys.stderr)
@@ -84,12 +86,29 @@ def list_bundles(models: Models = None) -> None:
     print(table(["version", "", "model", "items", "d", "index", "MB", "trained until", "HR@50"], rows))
 
 
+def _say_refused(registry: Registry) -> None:
+    """Say on stderr if the current bundle is damaged, and which one is served by whoever starts now."""
+    if not registry.pointer():
+        return
+    try:
+        open_last_good(
+            registry,
+            lambda version, fault, served: print(
+                f"bundle {version} must not be served, what starts now serves {served}: {fault}", file=sys.stderr
+            ),
+        )
+    except BundleError as error:
+        print(f"nothing that starts now can serve: {error}", file=sys.stderr)
+
+
 def _row_of(registry: Registry, version: str, mark: str) -> list[Any]:
     """Return a bundle's row of `list`."""
     try:
         manifest = registry.open(version).manifest
     except BundleError:
-        return [version, mark or "damaged", *[""] * 7]
+        return [version, ", ".join(filter(None, (mark, "damaged"))), *[""] * 7]
+    if not registry.is_whole(version):
+        mark = ", ".join(filter(None, (mark, "damaged")))
     size = sum(entry["bytes"] for entry in manifest.files.values()) / 1e6
     name, kind = manifest.model.get("name", ""), manifest.index.get("kind", "exact")
     return [
@@ -127,7 +146,9 @@ def show(
 ) -> None:
     """Print the model card of a bundle, where it lies, its index and its behaviour rule."""
     registry = _registry_of(models)
-    bundle = registry.current() if version is None else registry.open(version)
+    if version is None:
+        _say_refused(registry)
+    bundle = registry.open(version or registry.current_version() or registry.current().version)
     print(f"{bundle.path}\nindex: {bundle.manifest.index or 'exact'}")
     print(f"behaviours: {trained_rule(bundle) or 'not recorded'}\n")
     print((bundle.path / MODEL_CARD).read_text(encoding="utf-8", errors="replace"))

@@ -180,9 +180,9 @@ def current_or_none(registry: Registry) -> Bundle | None:
 
     So before the first one, and if it is damaged.
     """
-    if registry.current_version() is None:
-        return None
     try:
+        if registry.current_version() is None:
+            return None
         bundle = registry.current()
         check(bundle)
         return bundle

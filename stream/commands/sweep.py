@@ -28,7 +28,10 @@ def sweep() -> None:
     updates of it; this does not publish. It may be stopped and started again.
     """
     registry = Registry(settings.load().models)
-    extractor = Serving(registry, Extractor).current
+    serving = Serving(registry, Extractor)
+    if serving.trouble:
+        raise ValueError(f"there is nothing to sweep to: {serving.trouble}")
+    extractor = serving.current
     version = extractor.bundle.version
 
     def still_current(_: list[UserState]) -> None:

@@ -344,7 +344,7 @@ class Updater:
         """Tell the Health that a step is done, and what keeps the updater from working."""
         self.health.beat()
         self.health.waits_for = NO_PARTITIONS_YET if self.reader.waits_for_partitions() else None
-        self.health.note = self.reader.note
+        self.health.note = self.reader.note or self.serving.trouble
         self.letter_log.tell()
         trouble = self.trouble or self.reader.trouble or self.store.problem()
         if trouble:

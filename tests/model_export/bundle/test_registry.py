@@ -416,7 +416,7 @@ def test_the_commands(three: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     assert header.split()[:2] == ["version", "model"]
     assert [row.split()[:2] for row in rows] == [["c", "current"], ["b", "before"], ["a", "steady"]]
     (three.folder / "b" / "manifest.json").write_text("{")
-    assert say(three, "list").splitlines()[3].split() == ["b", "before"]
+    assert say(three, "list").splitlines()[3].split() == ["b", "before,", "damaged"]
     assert say(three, "promote", "a") == "current model: a\n"
     assert say(three, "rollback") == "current model: c\n"
     assert say(three, "show").startswith(

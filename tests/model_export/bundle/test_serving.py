@@ -123,7 +123,7 @@ BAD_POINTERS: dict[str, tuple[Callable[[Path], object], str]] = {
     "a null": (write_pointer(b"sec\0nd"), r"says 'sec\x00nd'; right is"),
     "long": (write_pointer(b"x" * 5_000), "says 'xxxxxxxxxxxxxxxxxxxx"),
     "no text": (write_pointer(b"\xff\xfe"), "right is the name of a folder"),
-    "a folder": (pointer_is_a_folder, "IsADirectoryError"),
+    "a folder": (pointer_is_a_folder, "Is a directory"),
     "gone": (lambda folder: (folder / POINTER).unlink(), "names no version"),
     "all gone": (lambda folder: folder.rename(folder.with_name("away")), "names no version"),
 }
