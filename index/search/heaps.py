@@ -2,16 +2,16 @@
 
 One int64 holds a score and a row, so that a larger key is a larger score or, of equal scores, a smaller row. A heap is
 a row of an array, whose first element is the smallest key; to take the largest first, keys stand there negated.
-
-numba recompiles a file that was changed, but not those that use it: who changes this one deletes
-`index/search/__pycache__`.
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numba
 import numpy as np
+
+from index.search.kernel_cache import KernelCache, cache_folder
 
 __all__ = ["NOTHING", "compiled", "dot", "key_of", "keys_decoded", "pop", "push", "row_of", "sift_down"]
 
@@ -21,19 +21,12 @@ NOTHING = np.int64(-(2**63) + 1)  # below every key; its negative is a number to
 
 
 def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Compile by numba.njit, and keep the machine code between processes.
-
-    It is kept if there is any folder to keep it in.
-
-    numba writes beside this file or, where it must not, into the user's cache folder; without either it raises, and a
-    process in a read-only container would not start.
-    """
+    """Compile by numba.njit, and keep the machine code between processes: see kernel_cache.py."""
 
     def decorate(function: Callable[..., Any]) -> Any:
-        try:
-            return numba.njit(nogil=True, cache=True, **options)(function)
-        except RuntimeError:  # "cannot cache function ...: no locator available"
-            return numba.njit(nogil=True, **options)(function)
+        kernel: Any = numba.njit(nogil=True, **options)(function)
+        kernel._cache = KernelCache(function, cache_folder(Path(function.__code__.co_filename)))
+        return kernel
 
     return decorate
 

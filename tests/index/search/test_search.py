@@ -7,10 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from threading import Barrier
-from typing import Any
 
 import hnswlib
-import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -335,20 +333,6 @@ def test_only_uneven_norms_get_links_of_both_graphs(even: bool, fewest: float) -
     assert fewest < number < fewest + 4  # of 16 slots
     labels, _ = graph.knn_query(augmented(items), k=1)  # hnswlib itself reads what was written
     assert (labels[:, 0] == np.arange(2_000)).mean() > 0.99
-
-
-def test_without_any_folder_for_it_machine_code_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process in a read-only container starts all the same."""
-    njit = numba.njit
-
-    def read_only(**options: Any) -> Any:
-        if options.get("cache"):
-            raise RuntimeError("cannot cache function: no locator available")
-        return njit(**options)
-
-    monkeypatch.setattr(numba, "njit", read_only)
-    twice = heaps.compiled()(lambda number: 2 * number)
-    assert twice(21) == 42
 
 
 @given(
