@@ -30,12 +30,12 @@ from typing import Any
 
 import numpy as np
 
-from model_export.bundle.errors import BundleError
+from model_export.bundle.errors import BundleError, bundle_errors
 from model_export.bundle.items import arrow_files, json_files
 from model_export.bundle.items.item_rows import ItemRows
 from model_export.bundle.items.item_table import CatalogueColumns, ItemTable
 from model_export.bundle.items.text_columns import TextColumn
-from model_export.bundle.manifest_schema import find_fault
+from model_export.bundle.manifest_schema import find_fault, find_lone_surrogate
 
 __all__ = [
     "EXTRACTOR",
@@ -194,17 +194,21 @@ def read_manifest(path: Path) -> Manifest:
         If it is missing, is not JSON, is of another schema, or has a value of the wrong kind.
     """
     file = path / MANIFEST
+    if not file.is_file():
+        raise BundleError(f"{path} is not a bundle: it has no {MANIFEST}")
+    with bundle_errors(file):
+        text = file.read_bytes()
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):  # the second: a file stands where the folder should be
-        raise BundleError(f"{path} is not a bundle: it has no {MANIFEST}") from None
-    except ValueError as error:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise BundleError(f"{file} is not JSON: {error}") from error
     found = content.get("schema") if isinstance(content, dict) else None
     if not isinstance(content, dict) or isinstance(found, bool) or found not in SCHEMAS_READ:
         right = " and ".join(map(str, SCHEMAS_READ))
         raise BundleError(f"{file}: schema is {found!r}; this version of Mindstream reads schemas {right}")
     fault = find_fault(content)
+    if fault is None and (where := find_lone_surrogate(content)) is not None:
+        fault = f"{where} has a lone surrogate; right is text that UTF-8 can write"
     if fault is not None:
         raise BundleError(f"{file}: {fault}")
     try:
@@ -239,8 +243,10 @@ def verify_file(file: Path, expected: dict[str, Any]) -> None:
     expected : the file's entry in the manifest, see `describe_file`.
     """
     if not file.is_file():
-        raise BundleError(f"{file} is missing; the manifest lists it with {expected['bytes']} bytes")
-    found = describe_file(file)
+        is_there = "is no file" if file.exists() else "is missing"
+        raise BundleError(f"{file} {is_there}; the manifest lists it with {expected['bytes']} bytes")
+    with bundle_errors(file):
+        found = describe_file(file)
     if found["bytes"] != expected["bytes"]:
         raise BundleError(f"{file} has {found['bytes']} bytes; the manifest says {expected['bytes']}")
     if found["sha256"] != expected["sha256"]:

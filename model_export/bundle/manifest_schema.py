@@ -3,10 +3,22 @@
 import math
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeGuard
 
-__all__ = ["find_fault", "is_count", "is_texts", "is_version"]
+__all__ = [
+    "find_fault",
+    "find_lone_surrogate",
+    "is_count",
+    "is_finite",
+    "is_share",
+    "is_text",
+    "is_texts",
+    "is_version",
+]
 
+MOST_COUNT = 2**31 - 1  # of items, whose rows are int32, and of all else that is counted
+MOST_NUMBER = 1e18  # so that no sum or product of two overflows in float32
+SURROGATE = re.compile("[\ud800-\udfff]")
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
@@ -15,9 +27,24 @@ def is_version(value: object) -> bool:
     return isinstance(value, str) and VERSION.fullmatch(value) is not None
 
 
-def is_count(value: object) -> bool:
-    """Tell whether this is a whole number above 0; JSON's true is not."""
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+def is_count(value: object) -> TypeGuard[int]:
+    """Tell whether this is a whole number above 0 that int32 holds; JSON's true is not."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MOST_COUNT
+
+
+def is_finite(value: object) -> TypeGuard[float]:
+    """Tell whether this is a number that float64 holds; JSON's true is none, and 1e999 is infinite."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # of whole numbers, which JSON may have of any length
+        return False
+
+
+def is_share(value: object) -> TypeGuard[float]:
+    """Tell whether this is a number from 0 to 1."""
+    return is_finite(value) and 0 <= value <= 1
 
 
 def _is_object(value: object) -> bool:
@@ -35,19 +62,37 @@ def _is_data(value: object) -> bool:
 
 def _is_fields(value: object) -> bool:
     """Tell whether this is an object of field -> list of texts."""
-    return isinstance(value, dict) and all(is_texts(values) for values in value.values())
+    return isinstance(value, dict) and all(is_texts([name]) and is_texts(values) for name, values in value.items())
 
 
 def _is_numbers(value: object) -> bool:
-    """Tell whether this is a list of finite numbers."""
-    return isinstance(value, list) and all(
-        isinstance(one, int | float) and not isinstance(one, bool) and math.isfinite(one) for one in value
-    )
+    """Tell whether this is a list of numbers, none of them so large that scores overflow."""
+    return isinstance(value, list) and all(is_finite(one) and abs(one) <= MOST_NUMBER for one in value)
+
+
+def is_text(value: object) -> bool:
+    """Tell whether this is a text that UTF-8 can write: JSON's escapes also make halves of pairs of UTF-16."""
+    return isinstance(value, str) and (value.isascii() or SURROGATE.search(value) is None)
 
 
 def is_texts(value: object) -> bool:
-    """Tell whether this is a list of strings."""
-    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+    """Tell whether this is a list of texts."""
+    return isinstance(value, list) and all(map(is_text, value))
+
+
+def find_lone_surrogate(content: object, where: str = "") -> str | None:
+    """Return where in JSON a text, or a name, is that UTF-8 cannot write, such as `metrics.test[0]`; None: nowhere."""
+    if isinstance(content, str):
+        return None if is_text(content) else where
+    pairs: list[tuple[str, object]] = []
+    if isinstance(content, dict):
+        bad = next((name for name in content if not is_text(name)), None)
+        if bad is not None:
+            return f"{where}.{bad!r}".lstrip(".")
+        pairs = [(f"{where}.{name}".lstrip("."), value) for name, value in content.items()]
+    elif isinstance(content, list):
+        pairs = [(f"{where}[{place}]", value) for place, value in enumerate(content)]
+    return next((found for place, value in pairs if (found := find_lone_surrogate(value, place)) is not None), None)
 
 
 def _is_files(value: object) -> bool:
@@ -66,7 +111,7 @@ def _is_file(entry: object) -> bool:
 
 FIELDS = (_is_fields, "an object of field -> list of texts")
 OBJECT = (_is_object, "an object")
-COUNT = (is_count, "a whole number above 0")
+COUNT = (is_count, f"a whole number above 0, at most {MOST_COUNT:,}")
 FORM: dict[str, tuple[Callable[[object], bool], str]] = {
     "version": (is_version, "1 to 128 letters, digits, '.', '_' and '-', of which the first is a letter or digit"),
     "items": COUNT,
@@ -79,7 +124,7 @@ FORM: dict[str, tuple[Callable[[object], bool], str]] = {
     "data": (_is_data, "an object, with text as behaviours if it has these"),
     "metrics": OBJECT,
     "index": OBJECT,
-    "repeat_bonus": (_is_numbers, "a list of finite numbers"),
+    "repeat_bonus": (_is_numbers, f"a list of numbers of at most {MOST_NUMBER:.0e}"),
     "files": (_is_files, 'an object of file name (no path) -> {"bytes": ..., "sha256": ...}'),
 }
 

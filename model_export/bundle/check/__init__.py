@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 from model_export.bundle.bundle import Bundle
 from model_export.bundle.check.graph import check_finite, check_golden, check_graph
+from model_export.bundle.check.index import check_index
 from model_export.bundle.check.items import check_catalogue
-from model_export.bundle.check.tables import check_features, check_index, check_items
+from model_export.bundle.check.tables import check_features, check_items
 
 __all__ = ["CHECKS", "check"]
 
@@ -15,7 +16,7 @@ CHECKS: tuple[tuple[str, Callable[[Bundle], None]], ...] = (
     ("items: every item once; embeddings and routing logits are finite float32 of the right shape", check_items),
     ("features: a finite vector for every value of every side feature; price edges ascend", check_features),
     ("catalogue: title, category, price and popularity of every item; its attributes both ways", check_catalogue),
-    ("index: the manifest and the file agree on kind, items and dimensions", check_index),
+    ("index: the manifest and the file agree; it was built on these items, and finds them", check_index),
     ("graph: the inputs and outputs of the contract, by name, type and dimensions", check_graph),
     ("golden: the golden histories give the golden capsules", check_golden),
     ("random: histories of all lengths give finite capsules", check_finite),

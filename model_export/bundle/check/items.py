@@ -8,7 +8,7 @@ import pyarrow as pa
 from model_export.bundle.bundle import Bundle, BundleError
 from model_export.bundle.errors import bundle_errors
 from model_export.bundle.items.arrow_files import FILES, lookup_of, postings_of
-from model_export.bundle.items.item_table import CATEGORY, ItemTable, ItemTables, array_of, lists_of
+from model_export.bundle.items.item_table import CATEGORY, MOST_POPULARITY, ItemTable, ItemTables, array_of, lists_of
 
 __all__ = ["check_catalogue", "check_ids"]
 
@@ -32,6 +32,8 @@ def check_ids(bundle: Bundle) -> None:
         raise BundleError(
             f"{bundle.path / FILES.items} has {found} items, {different} of them distinct; the manifest says {items}"
         )
+    if (lengths := np.diff(bundle.item_ids.starts)).min(initial=1) == 0:
+        raise BundleError(f"{bundle.path / FILES.items}: item_id of row {np.argmin(lengths)} is empty")
     if not tables.lookup.equals(lookup_of(tables.items)):
         raise BundleError(
             f"{bundle.path / FILES.lookup} does not belong to {FILES.items}: right are the hashes of its ids, and its "
@@ -42,10 +44,26 @@ def check_ids(bundle: Bundle) -> None:
 def _check_whole(bundle: Bundle, name: str, table: pa.Table) -> None:
     """Check that a table has a value in every cell, and that each is what its column says."""
     with bundle_errors(bundle.path / name):
-        table.validate(full=True)  # UTF-8, and where lists begin and end
+        try:
+            table.validate(full=True)  # UTF-8, and where lists begin and end
+        except pa.ArrowInvalid as error:
+            raise BundleError(f"{bundle.path / name}: {_not_utf8(table) or error}") from error
     for column in table.column_names:
         if nulls := table.column(column).null_count:
             raise BundleError(f"{bundle.path / name}: {column} has {nulls} nulls; right is a value in every row")
+
+
+def _not_utf8(table: pa.Table) -> str | None:
+    """Return a sentence on the first text of a table that is no UTF-8, as a lone surrogate is none."""
+    for name in table.column_names:
+        if pa.types.is_large_string(table.schema.field(name).type):
+            cells = table.column(name).cast(pa.large_binary())
+            for row, cell in enumerate(cells):
+                try:
+                    cell.as_py().decode()
+                except UnicodeDecodeError:
+                    return f"{name} of row {row} is {cell.as_py()[:100]!r}; right is UTF-8, without lone surrogates"
+    return None
 
 
 def check_catalogue(bundle: Bundle) -> None:
@@ -65,9 +83,10 @@ def check_catalogue(bundle: Bundle) -> None:
 
 
 def _check_numbers(bundle: Bundle, items: ItemTable) -> None:
-    """Check that prices are numbers or unknown, and that no popularity is below 0."""
+    """Check that prices are numbers or unknown, and that popularity is a number that can be counted to."""
     price, popularity = items.catalogue.price.values, items.catalogue.popularity
-    for name, column, wrong in (("price", price, np.isinf(price)), ("popularity", popularity, popularity < 0)):
+    uncounted = (popularity < 0) | (popularity > MOST_POPULARITY)
+    for name, column, wrong in (("price", price, np.isinf(price)), ("popularity", popularity, uncounted)):
         if wrong.any():
             row = int(np.argmax(wrong))
             raise BundleError(f"{bundle.path / FILES.items}: {name} of {items.ids[row]!r} is {column[row]}")

@@ -12,9 +12,10 @@ from model_export.bundle.items.attribute_column import AttributeColumn, Category
 from model_export.bundle.items.item_rows import ItemRows
 from model_export.bundle.items.text_columns import PriceColumn, TextColumn
 
-__all__ = ["CATEGORY", "CatalogueColumns", "ItemTable", "ItemTables", "array_of", "lists_of"]
+__all__ = ["CATEGORY", "MOST_POPULARITY", "CatalogueColumns", "ItemTable", "ItemTables", "array_of", "lists_of"]
 
 CATEGORY = "category"
+MOST_POPULARITY = 2**53  # a larger number is another one wherever JSON has float64 only
 
 
 class ItemTables(NamedTuple):

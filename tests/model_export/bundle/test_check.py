@@ -38,6 +38,7 @@ from model_export.bundle.check import CHECKS, check
 from model_export.bundle.items.arrow_files import FILES, SCHEMAS
 from model_export.bundle.items.json_files import CATALOGUE, ITEM_IDS
 from model_export.export.bundle_writer import write_arrays
+from testbed.bad_bundles import BAD_BUNDLES
 from tests.support.bundles.schema_one import as_schema_one
 
 DOCS = Path(__file__).parents[3] / "docs" / "bundle.md"
@@ -135,12 +136,28 @@ def scaled_by_length(path: Path) -> None:
     onnx.save(model, path / EXTRACTOR)
 
 
+def change_array(name: str, place: Any, value: float) -> Callable[[Path], None]:
+    def spoil(path: Path) -> None:
+        array = np.load(path / name)
+        array[place] = value
+        np.save(path / name, array)
+
+    return spoil
+
+
 FAULTS = [
+    (ITEM_EMBEDDINGS, change_array(ITEM_EMBEDDINGS, (5, 5), 1e30), "row 5 is 1e.30 long; right is at most 1e.18"),
+    (ITEM_EMBEDDINGS, change_array(ITEM_EMBEDDINGS, (5, 5), math.inf), "holds NaN or infinite numbers"),
+    (ROUTING_LOGITS, change_array(ROUTING_LOGITS, (3, 1), -3e38), r"row 3 is 3e.38 long; right is at most 1e.18"),
+    (ROUTING_LOGITS, lambda path: more_bytes(path / ROUTING_LOGITS), "has 9729 bytes; right are the 9728 of"),
+    (FEATURES, lambda path: more_bytes(path / FEATURES), "has bytes behind its end"),
+    (FEATURES, change_features(set_at("category", (1, 2), 1e30)), "category: row 1 is 1e.30 long"),
+    (FEATURES, change_features(lambda a: a.update(price_edges=np.array([1j]))), "price_edges are no ascending prices"),
     (ITEM_EMBEDDINGS, lambda path: (path / ITEM_EMBEDDINGS).write_bytes(b"none"), "cannot be read: "),
     (ITEM_EMBEDDINGS, lambda path: np.save(path / ITEM_EMBEDDINGS, np.zeros((600, 16))), "is float64; right"),
     (ITEM_EMBEDDINGS, lambda path: np.save(path / ITEM_EMBEDDINGS, np.array([{}])), "cannot be read: "),
     (ROUTING_LOGITS, lambda path: (path / ROUTING_LOGITS).write_bytes(b""), "cannot be read: "),
-    (FEATURES, lambda path: (path / FEATURES).write_bytes(b"PK none"), "cannot be read: "),
+    (FEATURES, lambda path: (path / FEATURES).write_bytes(b"PK none"), "has bytes behind its end, or none of a"),
     (FEATURES, change_features(lambda arrays: arrays.pop("category")), "has no array 'category'; it has "),
     (FEATURES, change_features(lambda arrays: arrays.pop("price_edges")), "has no array 'price_edges'; it has "),
     (FEATURES, change_features(set_at("category", (1, 2), math.nan)), "category holds NaN or infinite numbers"),
@@ -160,7 +177,9 @@ OLD_FAULTS = [
     (ITEM_IDS, lambda path: (path / ITEM_IDS).write_bytes(b"\xff"), "cannot be read: "),
     (ITEM_IDS, lambda path: (path / ITEM_IDS).write_text("[" * 100_000), "cannot be read: "),
     (ITEM_IDS, lambda path: (path / ITEM_IDS).write_text('{"a": 1}'), "is no list of texts"),
-    (ITEM_IDS, change_json(ITEM_IDS, lambda ids: ids.__setitem__(0, 7)), "is no list of texts"),
+    (ITEM_IDS, change_json(ITEM_IDS, lambda ids: ids.__setitem__(0, 7)), "has the id 7; right is text"),
+    (ITEM_IDS, change_json(ITEM_IDS, lambda ids: ids.__setitem__(0, "")), 'has the id ""; right is .*, not empty'),
+    (ITEM_IDS, change_json(ITEM_IDS, lambda ids: ids.__setitem__(0, "a\udfff")), r'has the id "a\\udfff"; right is'),
     (CATALOGUE, lambda path: (path / CATALOGUE).write_text("no"), "cannot be read: "),
     (CATALOGUE, change_json(CATALOGUE, lambda shown: shown.pop("title")), "cannot be read: .*title"),
     (CATALOGUE, change_json(CATALOGUE, lambda shown: shown["title"].pop()), "title is no list of 600 values"),
@@ -171,8 +190,14 @@ OLD_FAULTS = [
     (CATALOGUE, change_json(CATALOGUE, lambda s: s["attributes"]["category"].__setitem__(0, "x")), "is \"x\""),
     (ITEM_IDS, change_json(ITEM_IDS, lambda ids: ids.pop()), "has 599 items, 599 of them distinct; the manifest"),
     (ITEM_IDS, change_json(ITEM_IDS, lambda ids: ids.__setitem__(1, ids[0])), "has 600 items, 599 of them distinct"),
-    (CATALOGUE, change_json(CATALOGUE, lambda s: s["title"].__setitem__(0, "\ud800")), "cannot be read: .*surrogates"),
-    (CATALOGUE, change_json(CATALOGUE, lambda s: s["popularity"].__setitem__(0, 2**63)), "cannot be read: "),
+    (CATALOGUE, change_json(CATALOGUE, lambda s: s["title"].__setitem__(0, "\ud800")), r'title of .* is "\\ud800"; r'),
+    (CATALOGUE, change_json(CATALOGUE, lambda s: s["category"].__setitem__(0, "\udc00")), r'category of .*\\udc00"; r'),
+    (CATALOGUE, change_json(CATALOGUE, lambda s: s["attributes"].update({"\ud800": []})), "name of an attribute has"),
+    (CATALOGUE, change_json(CATALOGUE, lambda s: s["attributes"]["category"].__setitem__(0, ["\ud800"])), "attributes"),
+    (CATALOGUE, change_json(CATALOGUE, lambda s: s["popularity"].__setitem__(0, 2**63)), "popularity of .* whole"),
+    (CATALOGUE, change_json(CATALOGUE, lambda s: s["popularity"].__setitem__(0, True)), "popularity of '.*' is true"),
+    (CATALOGUE, change_json(CATALOGUE, lambda s: s["price"].__setitem__(0, 10**400)), "price of '.*' is 1000"),
+    (CATALOGUE, change_json(CATALOGUE, lambda s: s["price"].__setitem__(0, math.nan)), "price of '.*' is NaN"),
 ]  # fmt: skip
 
 
@@ -211,6 +236,20 @@ def set_to(row: int, value: Any) -> Callable[[list[Any]], None]:
     return lambda cells: cells.__setitem__(row, value)
 
 
+def lone_surrogate(path: Path) -> None:
+    BAD_BUNDLES["with a lone surrogate"].spoil(path)
+
+
+def more_bytes(file: Path) -> None:
+    with file.open("ab") as stream:
+        stream.write(b"\0")
+
+
+def most_beyond(popularity: list[int]) -> None:
+    """The most popular item gets more than JSON's numbers can count to."""
+    popularity[popularity.index(max(popularity))] = 2**53 + 1
+
+
 def least_below_zero(popularity: list[int]) -> None:
     """The least popular item gets -1, which leaves the order as it is."""
     popularity[max(row for row, count in enumerate(popularity) if count == min(popularity))] = -1
@@ -220,12 +259,16 @@ ITEMS_FAULTS = [
     (FILES.items, lambda path: (path / FILES.items).write_bytes(b"no"), "cannot be read: "),
     (FILES.items, lambda path: (path / FILES.items).unlink(), "is missing"),
     (FILES.items, other_columns, "cannot be read: its columns are item_id string; right are item_id large_string, "),
-    (FILES.items, no_utf8, "cannot be read: .*UTF8"),
+    (FILES.items, no_utf8, r"item_id of row 7 is b.*; right is UTF-8, without"),
+    (FILES.items, lone_surrogate, r"title of row \d+ is b'\\xed\\xa0\\x80.*; right is UTF-8, without lone surrogates"),
+    (FILES.items, lambda path: more_bytes(path / FILES.items), "cannot be read: "),
     (FILES.items, change_table(FILES.items, item_id=set_to(1, None)), "item_id has 1 nulls; right is a value in"),
     (FILES.items, change_table(FILES.items, item_id=lambda ids: set_to(1, ids[0])(ids)), "has 600 items, 599 of them"),
     (FILES.items, change_table(FILES.items, price=set_to(2, math.inf)), "price of '.*' is inf"),
     (FILES.items, change_table(FILES.items, price=set_to(2, None)), "price has 1 nulls"),
     (FILES.items, change_table(FILES.items, popularity=least_below_zero), "popularity of '.*' is -1"),
+    (FILES.items, change_table(FILES.items, popularity=most_beyond), "popularity of '.*' is 9007199254740993"),
+    (FILES.items, change_table(FILES.items, item_id=set_to(3, "")), "item_id of row 3 is empty"),
     (FILES.items, change_table(FILES.items, category=set_to(2, -1)), "category is not that of the values with field"),
     (FILES.items, change_table(FILES.items, values=set_to(2, [10_000])), "values names row 10000 of item_values.arrow"),
     (FILES.values, change_table(FILES.items, values=set_to(2, [])), "rows are not those of the items that have the"),
@@ -291,6 +334,17 @@ def test_golden_capsules_must_be_numbers(copied: Path) -> None:
         ({"index": {"kind": "tree"}}, "the kind of index is 'tree'"),
         ({"num_interests": 5}, r"routing_logits.npy has shape \(600, 4\); right is \(600, 5\)"),
         ({"nonsense": 5}, "nonsense"),
+        ({"items": 2**31}, "items is '2147483648'; right is a whole number above 0, at most 2,147,483,647"),
+        ({"history_length": 10**30}, "history_length is '1000.*; right is a whole number above 0, at most"),
+        ({"repeat_bonus": [1e39]}, r"repeat_bonus is '\[1e\+39\]'; right is a list of numbers of at most 1e\+18"),
+        ({"repeat_bonus": [10**400]}, "repeat_bonus is '.1000"),
+        (
+            {"feature_fields": {"category": ["\ud800"]}},
+            r"feature_fields is .* right is an object of field -> list of t",
+        ),
+        ({"profile_fields": {"\ud800": []}}, "profile_fields is .* right is an object of field -> list of texts"),
+        ({"metrics": {"test": [{"name": "\udfff"}]}}, r"metrics\.test\[0\]\.name has a lone surrogate; right is text"),
+        ({"model": {"\udfff": 1}}, r"model\.'\\udfff' has a lone surrogate"),
     ],
 )
 def test_a_fault_of_the_manifest_is_a_sentence(change: dict[str, Any], fault: str, copied: Path) -> None:
@@ -306,6 +360,11 @@ def test_a_fault_of_the_manifest_is_a_sentence(change: dict[str, Any], fault: st
         (LINKS, lambda rows: rows.astype(np.int64), r"is int64 \(600, 32\); right is int32"),
         (LINKS, lambda rows: np.where(rows == 7, 600, rows), "has rows from -1 to 600; right are -1 to 599"),
         (LINK_ENTRIES, lambda rows: rows - 600, "has rows from -.*; right are 0 to 599"),
+        (
+            LINKS,
+            lambda rows: np.hstack([rows[:, :1] * 0 - 1, rows]),
+            r"row 0 has a link behind a -1, which would not be",
+        ),
         (LINK_ENTRIES, lambda rows: rows[:0], r"is int32 \(0,\); right is int32 \('some',\)"),
     ],
 )
@@ -316,7 +375,7 @@ def test_an_index_of_other_items(
     check(Bundle(copied))
     np.save(copied / name, change(np.load(copied / name)))
     relist(copied)
-    with pytest.raises(BundleError, match=f"{name} {fault}"):
+    with pytest.raises(BundleError, match=f"{name}:? {fault}"):
         check(Bundle(copied))
     (copied / name).write_bytes(b"short")
     relist(copied)
@@ -376,10 +435,10 @@ def test_the_docs_name_every_file_and_field() -> None:
     assert [name for name in names if f"`{name}`" not in text] == []
 
 
-@pytest.mark.parametrize("ef", [None, 0, "x", {}, {"a": 1}, {"100": 0}, {"0": 9}])
+@pytest.mark.parametrize("ef", [None, 0, "x", {}, {"a": 1}, {"100": 0}, {"0": 9}, {"1" * 5_000: 9}, 10**9, True])
 def test_an_index_says_how_broad_to_search(ef: Any, copied: Path) -> None:
     built = build_index(Bundle(copied), "hnsw", HnswSettings(ef=50), progress=False)
     check(built)
     write_manifest(copied, replace(built.manifest, index={**built.manifest.index, "ef": ef}))
-    with pytest.raises(BundleError, match=r"index\.ef is .*; right is a number above 0"):
+    with pytest.raises(BundleError, match=r"index\.ef is .*; right is a number from 1"):
         check(Bundle(copied))
