@@ -122,7 +122,7 @@ def _list_index(path: Path, *names: str) -> None:
 
 def _of_others(path: Path) -> np.ndarray:
     """Return the vectors of the items as those of others."""
-    return np.roll(np.load(path / ITEM_EMBEDDINGS), 7, axis=0)
+    return np.asarray(np.random.default_rng(0).permutation(np.load(path / ITEM_EMBEDDINGS)))
 
 
 def _with_a_lone_surrogate(path: Path) -> None:
@@ -192,7 +192,7 @@ BAD_BUNDLES = {
     "without a graph": BadBundle(_with_no_graph, f"{EXTRACTOR} cannot be loaded"),
     "without checksums": BadBundle(_without_checksums, "files is "),
     "with a graph of another item table": BadBundle(
-        lambda path: add_graph(path, _of_others(path)), f"{LINKS} was built on another item table"
+        lambda path: add_graph(path, _of_others(path)), f"{LINKS} was built on another item table: "
     ),
     "with an old graph of another item table": BadBundle(
         lambda path: add_old_graph(path, _of_others(path)), f"{OLD_INDEX}: the vector of row "

@@ -22,14 +22,20 @@ from demo.engine.live_metrics import Pulse
 from demo.engine.offsets import TopicProgress
 from demo.engine.retrain_with_events import events_in, with_events
 from demo.engine.retraining_process import Retraining
+from demo.engine.served import make_served
+from mindstream.behaviour_rule import BehaviourRule
 from model_export.bundle.bundle import Bundle
 from model_export.bundle.extractor import Extractor
+from model_export.bundle.registry import Registry
+from model_export.bundle.serving import Serving
 from model_export.data.interactions import EVENT_COLUMNS
 from model_export.data.simulator import SimulatedShop
 from stream.events.position import Position
 from stream.events.replay import events_of
 from stream.store.history import History
+from stream.store.lmdb_store import LmdbStore
 from stream.store.state import UserState
+from tests.support.refusals import refused_in_turn
 
 MUG = Product("mug", "Blue mug", "Kitchen", 4.5)
 CUP = Product("cup", "Red cup", "Kitchen", None)
@@ -358,3 +364,16 @@ def test_what_a_log_without_times_has_already_is_known_as_it_is_replayed(shop: S
 def events_of_rows(*rows: tuple[str, str, str, int]) -> pd.DataFrame:
     """Events as they are read from an archive."""
     return pd.DataFrame(rows, columns=EVENT_COLUMNS)
+
+
+# What is served
+
+
+def test_every_bad_bundle_is_refused_by_name(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = Registry(tmp_path / "models")
+    registry.publish(bundle.path)
+    with LmdbStore(tmp_path / "state") as store:
+        serving = Serving(registry, lambda bundle: make_served(bundle, store, BehaviourRule()))
+        for version, said in refused_in_turn(serving, bundle, monkeypatch):
+            assert said in str(serving.trouble)
+            assert f"bundle {version} is refused, {bundle.version} is served: " in str(serving.trouble)

@@ -18,6 +18,7 @@ three say what they hold, Arrow's own code checks them, and any language or Duck
 What Arrow costs is 25 MB of memory in each process.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -28,7 +29,8 @@ import pyarrow as pa
 
 from model_export.bundle.errors import bundle_errors
 from model_export.bundle.items.item_rows import hashes_of
-from model_export.bundle.items.item_table import CATEGORY, ItemTable, ItemTables
+from model_export.bundle.items.item_table import CATEGORY, MOST_POPULARITY, ItemTable, ItemTables
+from model_export.bundle.manifest_schema import is_text
 
 __all__ = ["FILES", "SCHEMAS", "lookup_of", "make_tables", "open_items", "postings_of", "write_items", "write_tables"]
 
@@ -99,9 +101,34 @@ def write_items(
     Raises
     ------
     ValueError
-        If a text is none that UTF-8 can write, or columns are of different lengths.
+        If a text is none that UTF-8 can write, a price is infinite, or popularity is not from 0 to 2**53: names the
+        item. If columns are of different lengths.
     """
+    fields = {name: [[one] for one in column] for name, column in (("title", title), ("category", category))}
+    _check_texts(item_ids, {"item_id": [[one] for one in item_ids], **(attributes or {}), **fields})
+    _check_numbers(item_ids, price, popularity)
     write_tables(folder, make_tables(item_ids, title, category, price, popularity, attributes or {}))
+
+
+def _check_texts(item_ids: Sequence[str], columns: Mapping[str, Sequence[Iterable[str]]]) -> None:
+    """Raise ValueError if one of the texts of an item is none that UTF-8 can write."""
+    for name, cells in columns.items():
+        for item_id, texts in zip(item_ids, cells, strict=True):
+            wrong = next((text for text in texts if not is_text(text)), None)
+            if wrong is not None:
+                right = "text that UTF-8 can write, without lone surrogates"
+                raise ValueError(f"{name} of item {item_id!r} is {wrong!r}; right is {right}")
+
+
+def _check_numbers(
+    item_ids: Sequence[str], price: Sequence[float | None], popularity: Sequence[int] | np.ndarray
+) -> None:
+    """Raise ValueError if a price is infinite, or popularity no number that can be counted to."""
+    for item_id, cost, count in zip(item_ids, price, popularity, strict=True):
+        if cost is not None and math.isinf(cost):
+            raise ValueError(f"price of item {item_id!r} is {cost}; right is a finite number, or none")
+        if not 0 <= count <= MOST_POPULARITY:
+            raise ValueError(f"popularity of item {item_id!r} is {count}; right is from 0 to {MOST_POPULARITY}")
 
 
 def write_tables(folder: Path, tables: ItemTables) -> None:

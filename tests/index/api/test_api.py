@@ -24,6 +24,7 @@ from stream.store.feedback import Feedback, ItemFeedback
 from stream.store.lmdb_store import LmdbStore
 from testbed.real_redis import RealRedis
 from tests.support.api_world import AGE_S, app_of, client_of, user
+from tests.support.refusals import refused_in_turn
 
 KEY = "canary-4f1d"
 ODD = ["a/b", "a/recommendations", "50% off", "Zoë 🚲", "line\nbreak", "?n=1#x", "+ &", "🚲" * 127]
@@ -322,6 +323,20 @@ def test_a_bad_model_changes_nothing_and_is_counted(bundle: Bundle, store: LmdbS
     assert said[2].startswith("CURRENT names model not-there since 2001-09-09T01:46:40+00:00: ")
     after = client.get("/users/ann/recommendations").json()
     assert (after["model_version"], after["candidates"]) == (bundle.version, before["candidates"])
+
+
+def test_every_bad_bundle_is_refused_by_name_and_answers_go_on(
+    bundle: Bundle, store: LmdbStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app, serving = app_of(bundle, store, tmp_path)
+    client, before = client_of(app), serving.version
+    for count, (version, said) in enumerate(refused_in_turn(serving, bundle, monkeypatch), start=1):
+        lines = client.get("/readyz").text.splitlines()
+        assert lines[:2] == ["ok", f"model {before}"]
+        assert lines[2].startswith(f"CURRENT names model {version} since ")
+        assert " ".join(said.split()) in lines[2]
+        assert client.get("/users/ann/recommendations").json()["model_version"] == before
+        assert f"mindstream_bundles_refused_total {count}.0" in client.get("/metrics").text
 
 
 def lamp(bundle: Bundle, **fields: object) -> dict[str, object]:

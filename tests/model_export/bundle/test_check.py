@@ -37,8 +37,9 @@ from model_export.bundle.bundle import (
 from model_export.bundle.check import CHECKS, check
 from model_export.bundle.items.arrow_files import FILES, SCHEMAS
 from model_export.bundle.items.json_files import CATALOGUE, ITEM_IDS
+from model_export.bundle.registry import POINTER, Registry
 from model_export.export.bundle_writer import write_arrays
-from testbed.bad_bundles import BAD_BUNDLES
+from testbed.bad_bundles import BAD_BUNDLES, copy_bundle
 from tests.support.bundles.schema_one import as_schema_one
 
 DOCS = Path(__file__).parents[3] / "docs" / "bundle.md"
@@ -381,6 +382,18 @@ def test_an_index_of_other_items(
     relist(copied)
     with pytest.raises(BundleError, match=f"{name} cannot be read"):
         check(Bundle(copied))
+
+
+@pytest.mark.parametrize("kind", sorted(BAD_BUNDLES.keys() - {"of another version"}))  # whose folder alone is wrong
+def test_check_and_publish_refuse_every_bad_bundle_by_name(kind: str, bundle: Bundle, tmp_path: Path) -> None:
+    bad, path = BAD_BUNDLES[kind], copy_bundle(bundle, tmp_path / "bad")
+    bad.spoil(path)
+    found = CliRunner().invoke(app, ["check", str(path)])
+    assert found.exit_code == 1
+    assert bad.said in found.stdout
+    with pytest.raises(BundleError, match=re.escape(bad.said)):
+        Registry(tmp_path / "models", check).publish(path)
+    assert not (tmp_path / "models" / POINTER).exists()
 
 
 def test_check_says_what_it_checked_and_names_the_first_fault(copied: Path) -> None:

@@ -1,5 +1,6 @@
 """The items of a bundle: columns of Arrow files, and of schema 1, answer like the lists and dictionaries of before."""
 
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -136,3 +137,35 @@ def test_both_schemas_answer_the_same(either: Bundle, bundle: Bundle, tmp_path_f
             [found], [right] = (Recommender(one, store).recommend_for_many([None], request) for one in (either, bundle))
             assert found == right
             assert found.item_ids
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (
+            {"item_ids": ["mug", "\ud800"]},
+            r"item_id of item '\\ud800' is '\\ud800'; right is text that UTF-8 can write",
+        ),
+        ({"title": ["", "a\udfffb"]}, r"title of item 'cup' is 'a\\udfffb'; right is text that UTF-8"),
+        ({"category": ["\udc00", ""]}, r"category of item 'mug' is '\\udc00'; right is text"),
+        ({"attributes": {"brand": [["A"], ["B", "\ud83d"]]}}, r"brand of item 'cup' is '\\ud83d'; right is text"),
+        ({"price": [1.0, float("inf")]}, "price of item 'cup' is inf; right is a finite number, or none"),
+        ({"popularity": [-1, 2]}, "popularity of item 'mug' is -1; right is from 0 to 9007199254740992"),
+        ({"popularity": [1, 2**63]}, "popularity of item 'cup' is 9223372036854775808; right is from 0 to"),
+    ],
+)
+def test_what_no_bundle_may_have_is_not_written(changed: dict[str, Any], said: str, tmp_path: Path) -> None:
+    columns = {"item_ids": ["mug", "cup"], "title": ["", ""], "category": ["", ""], "price": [None, None]}
+    with pytest.raises(ValueError, match=said):
+        write_items(tmp_path, **{**columns, "popularity": [1, 2], **changed})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ids_that_differ_by_their_normal_form_are_two_items(tmp_path: Path) -> None:
+    """As they are two for Kafka, stores and clients: an answer has the id as the shop wrote it."""
+    ids = [unicodedata.normalize(form, "caf\u00e9") for form in ("NFC", "NFD")]
+    write_items(tmp_path, ids, title=ids, category=["", ""], price=[-0.0, 5e-324], popularity=[2**53, 0])
+    items = open_items(tmp_path)
+    assert [items.rows.find(item_id) for item_id in ids] == [0, 1]
+    assert list(items.catalogue.price) == [0.0, 5e-324]
+    assert items.catalogue.popularity.tolist() == [2**53, 0]
