@@ -16,6 +16,7 @@ import pytest
 from model_export.bundle.bundle import Bundle, write_manifest
 from model_export.bundle.registry import Registry
 from stream.store.lmdb_store import LmdbStore
+from testbed.bad_bundles import copy_bundle
 from tests.support.api_world import user
 
 ROOT = Path(__file__).parents[3]
@@ -103,3 +104,40 @@ def test_a_host_that_is_not_ours_is_said(bundle: Bundle, tmp_path: Path) -> None
     assert process.returncode == 2
     assert "error: the API cannot be served at port 0 of no-such-host.invalid" in err
     assert err.rstrip().endswith("are MINDSTREAM_API_PORT and MINDSTREAM_API_HOST right?")
+
+
+@pytest.mark.slow
+def test_a_served_file_that_is_cut_short_and_the_start_after_it(bundle: Bundle, tmp_path: Path) -> None:
+    """The process dies of SIGBUS, and says so; the next one serves the model of before, and says that."""
+    registry = Registry(tmp_path / "models")
+    for version in ("first", "second"):
+        copy_bundle(bundle, registry.folder / version)
+        registry.point_to(version)
+    with started(tmp_path) as process:
+        assert process.stdout is not None
+        where = re.search(r"model second at (http://127\.0\.0\.1:\d+)", process.stdout.readline())
+        assert where
+        os.truncate(registry.folder / "second" / "item_embeddings.npy", 200)
+        with pytest.raises(OSError, match=r"Remote end closed|reset"):
+            get(where[1], f"/items/{bundle.item_ids[5]}/similar")
+        _, err = process.communicate(timeout=240)
+    assert process.returncode == -signal.SIGBUS
+    assert "Fatal Python error: Bus error" in err
+    with started(tmp_path) as process:
+        assert process.stdout is not None
+        where = re.search(r"model first at (http://127\.0\.0\.1:\d+)", process.stdout.readline())
+        assert where
+        ready = get(where[1], "/readyz").splitlines()
+        assert ready[:2] == ["ok", "model first"]
+        assert ready[2].startswith("CURRENT names model second since ")
+        assert "item_embeddings.npy has 200 bytes; the manifest says" in ready[2]
+        page = get(where[1], "/metrics")
+        assert "mindstream_bundles_refused_total 1.0" in page
+        assert "mindstream_bundle_behind_seconds 0.0" not in page
+        answer = json.loads(get(where[1], f"/items/{bundle.item_ids[5]}/similar"))
+        assert answer["model_version"] == "first"
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=240)
+    assert process.returncode == 0
+    assert "bundle second is refused, first goes on: " in err
+    assert "bundle first is served from the start: the last good one that was current before" in err

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from model_export.bundle.bundle import Bundle
+from model_export.bundle.bundle import ROUTING_LOGITS, Bundle
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.registry import Registry
 from model_export.bundle.serving import FixedServing, Serving
@@ -179,6 +179,20 @@ def test_what_the_sweep_makes_is_published(world: World, later: Bundle) -> None:
     finally:
         with world.kafka.admin() as admin:
             admin.delete_topics([updates])
+
+
+def test_an_updater_starts_with_the_last_good_model_and_says_so(world: World, later: Bundle) -> None:
+    Registry(world.settings.models).point_to("second")
+    (later.path / ROUTING_LOGITS).write_bytes(b"cut off")
+    updater = following(world)
+    world.publish(world.clicks("anna", 401))
+    work(updater, lambda: updater.counts["applied"] == 1)
+    assert versions(world) == {"anna": "first"}
+    updater.tell_health()
+    assert updater.health.note is not None
+    assert "bundle second is refused, first is served: " in updater.health.note
+    assert f"{ROUTING_LOGITS} has 7 bytes" in updater.health.note
+    assert updater.health.unready() is None
 
 
 def test_a_running_updater_refuses_every_bad_bundle_and_goes_on(world: World, later: Bundle) -> None:
