@@ -42,9 +42,10 @@ def run(app: Callable[..., object]) -> None:
 
 
 def say_where_it_dies() -> None:
-    """Have a process that a signal such as SIGBUS or SIGSEGV kills say so on stderr, with what its threads did.
+    """Have a process that dies of SIGBUS, SIGSEGV or their like say so on stderr.
 
-    A memory-mapped file that is cut short while it is read kills without a word otherwise.
+    It says what its threads did, too. A memory-mapped file that is cut short while it is read kills without a word
+    otherwise.
     """
     if sys.stderr is not None:
         faulthandler.enable()

@@ -28,11 +28,13 @@ import numpy as np
 from numba.core.caching import _Cache
 from numba.core.compiler import CompileResult
 from numba.core.serialize import dumps
+from numba.misc.appdirs import AppDirs
 
 __all__ = ["KernelCache", "cache_folder", "source_key", "sources_of"]
 
 FOLDER, SUFFIX = "kernels-", ".kernel"
 DIGEST = 32  # bytes, in front of the content
+SETTINGS = ("OPT", "CPU_NAME", "CPU_FEATURES", "BOUNDSCHECK", "DEBUGINFO_DEFAULT", "LOOP_VECTORIZE", "SLP_VECTORIZE")
 UNUSED_S = 30 * 86_400.0
 
 log = logging.getLogger(__name__)
@@ -102,7 +104,7 @@ class KernelCache(_Cache):
 
 
 def _checked(content: bytes) -> bytes:
-    """Return the content behind its digest; raise ValueError if it is not the one that was written."""
+    """Return the content behind its digest; raise ValueError if it was changed."""
     digest, content = content[:DIGEST], content[DIGEST:]
     if hashlib.sha256(content).digest() != digest:
         raise ValueError(f"its {len(content)} bytes have another digest than when they were written")
@@ -130,9 +132,9 @@ def _say_not_kept(where: str, why: str) -> None:
 
 @cache
 def cache_folder(file: Path) -> Path | None:
-    """Return the folder for the kernels of a source file: beside it, or in the user's cache; None if there is none.
+    """Return the folder for the kernels of a source file; None if there can be none.
 
-    One that has some is taken as it is, so that it may be read-only.
+    It is beside the file, or in the user's cache. One that has some is taken as it is, so that it may be read-only.
     """
     if not file.is_file():
         return None  # what was typed in
@@ -157,9 +159,9 @@ def cache_folder(file: Path) -> Path | None:
 def _bases(file: Path) -> Iterator[Path]:
     """Yield the folders in which there may be one for kernels, the best first."""
     yield file.parent / "__pycache__"
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    if os.path.isabs(home):
-        yield Path(home) / "mindstream"
+    of_user = Path(AppDirs("mindstream", appauthor=False).user_cache_dir)
+    if of_user.is_absolute():  # else there is no home
+        yield of_user
 
 
 def _remove_unused(base: Path, mine: Path) -> None:
@@ -171,7 +173,7 @@ def _remove_unused(base: Path, mine: Path) -> None:
 
 @cache
 def source_key(file: Path) -> str:
-    """Return a digest of all that the machine code of a file's kernels depends on, 32 hexadecimal digits."""
+    """Return a digest of all that the machine code of a file's kernels depends on."""
     digest = hashlib.sha256("\n".join(_surroundings()).encode())
     for source in sources_of(file):
         digest.update(f"\n{source.name} ".encode() + hashlib.sha256(source.read_bytes()).digest())
@@ -181,13 +183,13 @@ def source_key(file: Path) -> str:
 @cache
 def _surroundings() -> tuple[str, ...]:
     """Return versions, processor and settings."""
-    settings = sorted(f"{name}={value}" for name, value in os.environ.items() if name.startswith("NUMBA_"))
+    settings = [f"{name}={getattr(numba.config, name, None)}" for name in SETTINGS]
     versions = (sys.version, numba.__version__, llvmlite.__version__, np.__version__)
     return (*versions, platform.machine(), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten(), *settings)
 
 
 def sources_of(file: Path) -> list[Path]:
-    """Return a source file and all that it imports from its own package, and those in turn, in order."""
+    """Return a source file and all of its package that it imports, and those in turn."""
     root = file.parent
     while (root / "__init__.py").exists():
         root = root.parent

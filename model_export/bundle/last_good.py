@@ -37,7 +37,7 @@ class Found(Generic[Made]):
 
 
 def last_good(registry: Registry, make: Callable[[Bundle], Made]) -> Found[Made]:
-    """Make something of the current bundle or, where that fails, of the last one before it of which it succeeds.
+    """Make something of the current bundle or, where that fails, of one before it.
 
     Parameters
     ----------

@@ -33,7 +33,7 @@ def is_count(value: object) -> TypeGuard[int]:
 
 
 def is_finite(value: object) -> TypeGuard[float]:
-    """Tell whether this is a number that float64 holds; JSON's true is none, and 1e999 is infinite."""
+    """Tell whether this is a number that float64 holds; JSON's true is none."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     try:
@@ -71,7 +71,7 @@ def _is_numbers(value: object) -> bool:
 
 
 def is_text(value: object) -> bool:
-    """Tell whether this is a text that UTF-8 can write: JSON's escapes also make halves of pairs of UTF-16."""
+    """Tell whether this is a text that UTF-8 can write, without lone surrogates."""
     return isinstance(value, str) and (value.isascii() or SURROGATE.search(value) is None)
 
 
@@ -81,7 +81,7 @@ def is_texts(value: object) -> bool:
 
 
 def find_lone_surrogate(content: object, where: str = "") -> str | None:
-    """Return where in JSON a text, or a name, is that UTF-8 cannot write, such as `metrics.test[0]`; None: nowhere."""
+    """Return where in JSON a text is that UTF-8 cannot write; None: nowhere."""
     if isinstance(content, str):
         return None if is_text(content) else where
     pairs: list[tuple[str, object]] = []

@@ -14,7 +14,7 @@ POINTER, POINTING = "CURRENT", ".pointer-"
 
 
 def read_pointer(folder: Path) -> list[str]:
-    """Return the current version and the earlier ones, latest first; none if there is no pointer.
+    """Return the current version and the earlier ones, latest first; [] if there is none.
 
     Raises
     ------

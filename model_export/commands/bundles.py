@@ -87,7 +87,7 @@ def list_bundles(models: Models = None) -> None:
 
 
 def _say_refused(registry: Registry) -> None:
-    """Say on stderr if the current bundle is damaged, and which one is served by whoever starts now."""
+    """Say on stderr if the current bundle is damaged, and what a new process serves."""
     if not registry.pointer():
         return
     try:

@@ -112,9 +112,9 @@ def _case_times(case: dict[str, Any]) -> list[int]:
 
 
 def check_finite(bundle: Bundle) -> None:
-    """Check that histories of none to more than L items give finite capsules, and these finite scores.
+    """Check that histories of all lengths give finite capsules, and these finite scores.
 
-    They are of random items, and two of the items with the largest numbers.
+    They have none to more than L behaviours, with random items, and two of the items with the largest numbers.
 
     Raises
     ------
@@ -142,7 +142,7 @@ def check_finite(bundle: Bundle) -> None:
 
 
 def _largest(table: np.ndarray) -> np.ndarray:
-    """Return the rows of an item table with the largest numbers, the largest last, int64 (some,)."""
+    """Return the rows of an item table with the largest numbers, the largest last."""
     largest = np.abs(table).max(1)
     most = min(MOST_ROWS, len(largest))
     rows = np.argpartition(largest, len(largest) - most)[-most:]
@@ -155,7 +155,7 @@ def _lengths(vectors: np.ndarray) -> np.ndarray:
 
 
 def _check_scores(bundle: Bundle, capsule: float) -> None:
-    """Check that the longest capsule and the longest item have a finite score, with what own items get on top.
+    """Check that the longest capsule and the longest item have a finite score.
 
     Parameters
     ----------

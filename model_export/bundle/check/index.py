@@ -110,9 +110,10 @@ def _check_nearness(file: Path, graph: Graph) -> None:
 
 
 def _check_recall(bundle: Bundle, file: Path, graph: Graph) -> None:
-    """Check that searches find what the manifest's recall promises; one that it does not record promises nothing.
+    """Check that searches find what the manifest's recall promises.
 
-    The beam is twice as broad as the one that is served, which has its breadth for several capsules at once.
+    One that it does not record promises nothing. The beam is twice as broad as the one that is served, which has its
+    breadth for several capsules at once.
     """
     recall = bundle.manifest.index.get("recall")
     if recall is None:

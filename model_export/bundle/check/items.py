@@ -54,7 +54,7 @@ def _check_whole(bundle: Bundle, name: str, table: pa.Table) -> None:
 
 
 def _not_utf8(table: pa.Table) -> str | None:
-    """Return a sentence on the first text of a table that is no UTF-8, as a lone surrogate is none."""
+    """Return a sentence on the first text of a table that is no UTF-8; None: all are."""
     for name in table.column_names:
         if pa.types.is_large_string(table.schema.field(name).type):
             cells = table.column(name).cast(pa.large_binary())
@@ -83,7 +83,7 @@ def check_catalogue(bundle: Bundle) -> None:
 
 
 def _check_numbers(bundle: Bundle, items: ItemTable) -> None:
-    """Check that prices are numbers or unknown, and that popularity is a number that can be counted to."""
+    """Check that prices are numbers or unknown, and popularity from 0 to 2**53."""
     price, popularity = items.catalogue.price.values, items.catalogue.popularity
     uncounted = (popularity < 0) | (popularity > MOST_POPULARITY)
     for name, column, wrong in (("price", price, np.isinf(price)), ("popularity", popularity, uncounted)):

@@ -14,7 +14,7 @@ BLOCK = 65_536  # rows that are looked at at once
 
 
 def check_array(name: Path | str, array: np.ndarray, shape: tuple[int, ...]) -> None:
-    """Check that an array is float32, of this shape, and that its rows are neither NaN nor too long.
+    """Check that an array is float32, of this shape, and has rows as `check_rows` wants.
 
     Raises
     ------
@@ -29,7 +29,7 @@ def check_array(name: Path | str, array: np.ndarray, shape: tuple[int, ...]) -> 
 
 
 def check_rows(name: Path | str, array: np.ndarray) -> None:
-    """Check that the rows of an array (n, d) are finite, and none is longer than what products of two allow."""
+    """Check that the rows of an array (n, d) are finite, and none is longer than 1e18."""
     for begin in range(0, len(array), BLOCK):
         block = array[begin : begin + BLOCK]
         if not np.isfinite(block).all():

@@ -25,7 +25,7 @@ BLOCK = 65_536  # elements that are compared at once
 
 
 def read_old_index(file: Path, vectors: np.ndarray) -> Graph:
-    """Read the links of the lowest level, and compare the vectors with those of the item table.
+    """Read the links of the lowest level, and compare the vectors with the item table's.
 
     Parameters
     ----------
@@ -74,7 +74,10 @@ def _elements_of(file: Path, vectors: np.ndarray) -> tuple[np.ndarray, int, int]
 
 
 def _upper_bytes(file: Path, begin: int, items: int) -> np.ndarray:
-    """Return how many bytes of upper levels each element has, int64 (items,); they must end with the file."""
+    """Return how many bytes of upper levels each element has, int64 (items,).
+
+    They must end with the file.
+    """
     content = np.fromfile(file, dtype=np.uint8, offset=begin).tobytes()
     sizes, at = np.zeros(items, dtype=np.int64), 0
     for place in range(items):

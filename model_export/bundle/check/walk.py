@@ -66,7 +66,7 @@ def _best_scores(vectors: np.ndarray, queries: np.ndarray, n: int) -> np.ndarray
 
 
 def _beam(graph: Graph, query: np.ndarray, breadth: int) -> np.ndarray:
-    """Search along the links, and return the scores of the best items that were met, the best first."""
+    """Search along the links; return the scores of the best items met, the best first."""
     seen = np.zeros(len(graph.vectors), dtype=bool)
     best: list[float] = []  # a heap, the least of the best first
     waiting: list[tuple[float, int]] = []  # a heap of negated scores and rows
@@ -94,10 +94,10 @@ def _beam(graph: Graph, query: np.ndarray, breadth: int) -> np.ndarray:
 
 
 def share_of_near(graph: Graph) -> float:
-    """Return the share of a sample of items that are linked to one as near as the nearest of as many random items.
+    """Return the share of a sample of items that are linked to near ones.
 
-    Of a graph of this table nearly all are, of one of another table half. Nearness is that of hnsw.py, which makes all
-    vectors equally long by one more dimension.
+    Near is what is as near as the nearest of as many random items. Of a graph of this table nearly all are, of one of
+    another table half. Nearness is that of hnsw.py, which makes all vectors equally long by one more dimension.
     """
     rng, items = np.random.default_rng(0), len(graph.vectors)
     if items == 1:
