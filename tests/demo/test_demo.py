@@ -46,7 +46,7 @@ from index.recommend.recommender import Candidates
 from mindstream import settings
 from mindstream.behaviour_rule import BehaviourRule
 from mindstream.settings import Settings
-from model_export.bundle.bundle import Bundle, BundleError, write_manifest
+from model_export.bundle.bundle import ROUTING_LOGITS, Bundle, BundleError, write_manifest
 from model_export.bundle.check import check
 from model_export.bundle.extractor import Capsules
 from model_export.bundle.items.arrow_files import write_items
@@ -65,6 +65,7 @@ from stream.store.history import History
 from stream.store.interests import ExplainedInterest, WeightedBehaviour
 from stream.store.lmdb_store import LmdbStore
 from stream.store.state import UserState
+from testbed.bad_bundles import copy_bundle
 from tests.support.demo_home import home_of, one_interest_bundle
 from tests.support.made_once import made_once
 
@@ -744,6 +745,20 @@ def with_engine(chosen: Settings, use: Callable[[Engine], object]) -> None:
 def test_without_a_model_it_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match=r"no model was published in .*models; `make demo` or"):
         Engine(Settings(home=tmp_path, bootstrap_servers=""))
+
+
+@pytest.mark.slow
+def test_it_starts_with_the_last_good_model(bundle: Bundle, shop: SimulatedShop, tmp_path: Path) -> None:
+    chosen = home_of(bundle, shop, tmp_path)
+    copy_bundle(bundle, chosen.models / "newer")
+    (chosen.models / "newer" / ROUTING_LOGITS).write_bytes(b"cut off")
+    Registry(chosen.models).point_to("newer")
+
+    def use(engine: Engine) -> None:
+        assert engine.serving.version == bundle.version
+        assert f"{ROUTING_LOGITS} has 7 bytes" in str(engine.serving.trouble)
+
+    with_engine(chosen, use)
 
 
 def test_an_engine_that_does_not_get_ready_leaves_nothing_open(
