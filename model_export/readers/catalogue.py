@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 from duckdb import DuckDBPyConnection
 
@@ -166,7 +165,6 @@ def _prices(cells: pd.Series, typed: bool, notes: list[str]) -> pd.Series:
             f"{read_price(example, commas):,.0f}"
         )
     prices = cells.map({word: read_price(word, commas) for word in words}, na_action="ignore").astype("float64")
-    prices = prices.where(np.isfinite(prices))
     unread = cells[prices.isna() & cells.notna()]
     if len(unread):
         notes.append(

@@ -70,6 +70,7 @@ def test_ids_are_as_they_are_written(tmp_path: Path, user: object, id_: str) -> 
 @pytest.mark.parametrize(
     ("bad", "count"),
     [
+        ('{"user_id": "u", "item_id": "a\\ud800", "timestamp": 1750000000}\n', 1),  # half a pair of UTF-16
         ('{"user_id": "x", "item\n', 1),
         ("oops\n", 1),
         ('[1, 2]\n"text"\n12\nnull\n', 4),
