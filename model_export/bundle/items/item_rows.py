@@ -1,30 +1,49 @@
 """Item ids to rows, by hashes in an array: no dictionary of objects, and all processes of a host share it."""
 
-import hashlib
+import zlib
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from itertools import pairwise
 
 import numpy as np
 
 from model_export.bundle.items.text_columns import TextColumn
 
-__all__ = ["ItemRows", "digest_of", "hashes_of"]
+__all__ = ["ItemRows", "hash_of", "hashes_of"]
 
 KEPT = 65_536  # ids whose rows are kept at hand; what people look at is a small part of a large catalogue
+AT_ONCE = 65_536  # ids that are hashed together
+LONG = 256  # bytes; longer ids are hashed one by one
+START, LOW_BYTE = np.uint32(0xFFFFFFFF), np.uint32(0xFF)
+# What CRC-32 makes of each byte, as zlib says it.
+OF_BYTE = ~np.array([zlib.crc32(bytes([byte]), 0xFFFFFFFF) for byte in range(256)], dtype=np.uint32)
 
 
-def digest_of(utf8: bytes) -> bytes:
-    """Return the hash of an id, little-endian: BLAKE2b's digest of eight bytes."""
-    return hashlib.blake2b(utf8, digest_size=8).digest()
+def hash_of(utf8: bytes) -> int:
+    """Return the hash of an id: CRC-32, since it can be taken of one id and of all ids at once quickly."""
+    return zlib.crc32(utf8)
 
 
 def hashes_of(ids: TextColumn) -> np.ndarray:
-    """Return the hash of each id, uint64 (n,)."""
-    whole, starts = ids.utf8.tobytes(), ids.starts.tolist()
-    digests = b"".join([digest_of(whole[start:end]) for start, end in pairwise(starts)])
-    return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
+    """Return the hash of each id, uint32 (n,)."""
+    parts = [_hashes_of_some(ids.part(at, min(at + AT_ONCE, len(ids)))) for at in range(0, len(ids), AT_ONCE)]
+    return np.concatenate(parts) if parts else np.empty(0, dtype=np.uint32)
+
+
+def _hashes_of_some(ids: TextColumn) -> np.ndarray:
+    """Return the hash of each id: one byte of all of them after the other."""
+    lengths = np.diff(ids.starts)
+    order = np.argsort(-lengths)  # the longest first: those that have a byte at a place are the first ones
+    begins, shorter = ids.starts[:-1][order], -lengths[order]
+    state = np.full(len(order), START)
+    for place in range(min(int(lengths.max()), LONG)):
+        mine = state[: np.searchsorted(shorter, -place)]
+        mine[:] = OF_BYTE[(mine ^ ids.utf8[begins[: len(mine)] + place]) & LOW_BYTE] ^ (mine >> np.uint32(8))
+    found = np.empty_like(state)
+    found[order] = ~state
+    for row in np.flatnonzero(lengths > LONG).tolist():
+        found[row] = zlib.crc32(ids.bytes_at(row))
+    return found
 
 
 class _Finder:
@@ -45,7 +64,7 @@ class _Finder:
             utf8 = item_id.encode()
         except UnicodeEncodeError:  # a lone surrogate, which no id of a bundle has
             return None
-        wanted = int.from_bytes(digest_of(utf8), "little")
+        wanted = hash_of(utf8)
         for place in range(bisect_left(self.hashes, wanted), len(self.hashes)):
             if self.hashes[place] != wanted:
                 return None
@@ -61,7 +80,7 @@ class ItemRows(Mapping[str, int]):
     Parameters
     ----------
     ids : of the items, by row.
-    hashes : uint64 (n,), of the ids, ascending.
+    hashes : uint32 (n,), of the ids, ascending.
     rows : int32 (n,), of which item each hash is.
 
     Attributes

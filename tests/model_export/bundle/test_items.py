@@ -1,9 +1,11 @@
 """The items of a bundle: columns of Arrow files, and of schema 1, answer like the lists and dictionaries of before."""
 
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -13,9 +15,10 @@ from index.recommend.recommender import Recommender
 from index.recommend.request import Request
 from model_export.bundle.bundle import Bundle
 from model_export.bundle.check import check
-from model_export.bundle.items import item_rows
+from model_export.bundle.items import arrow_files, item_rows
 from model_export.bundle.items.arrow_files import make_tables, open_items, write_items
 from model_export.bundle.items.item_table import ItemTable
+from model_export.bundle.items.text_columns import TextColumn
 from stream.store.lmdb_store import LmdbStore
 from tests.support.bundles.schema_one import as_schema_one
 
@@ -91,16 +94,26 @@ def test_items_without_any_value(tmp_path: Path) -> None:
     assert catalogue.attributes["category"].rows_of("drink").tolist() == []
 
 
-@pytest.mark.parametrize(
-    "digest_of", [item_rows.digest_of, lambda utf8: bytes([len(utf8) % 2] * 8), lambda utf8: bytes(8)]
-)
+@given(ids=st.lists(st.text(max_size=300), max_size=20))
+def test_hashes_of_all_ids_are_those_of_each(ids: list[str]) -> None:
+    """CRC-32 as others compute it; the longest ids have more bytes than are taken at once."""
+    ids += [one * 50 for one in ids]
+    utf8 = [one.encode() for one in ids]
+    starts = np.cumsum([0, *map(len, utf8)])
+    column = TextColumn(starts, np.frombuffer(b"".join(utf8), dtype=np.uint8))
+    assert item_rows.hashes_of(column).tolist() == [zlib.crc32(one) for one in utf8]
+    assert item_rows.hash_of(b"123456789") == 0xCBF43926
+
+
+@pytest.mark.parametrize("hash_of", [zlib.crc32, lambda utf8: len(utf8) % 2, lambda utf8: 0])
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(ids=st.lists(st.text(), min_size=1, max_size=30, unique=True), asked=st.lists(st.text(), max_size=10))
 def test_rows_are_found_by_any_id(
-    digest_of: Callable[[bytes], bytes], ids: list[str], asked: list[str], monkeypatch: pytest.MonkeyPatch
+    hash_of: Callable[[bytes], int], ids: list[str], asked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ids whose hashes are equal too: two hashes for all, or one."""
-    monkeypatch.setattr(item_rows, "digest_of", digest_of)
+    monkeypatch.setattr(item_rows, "hash_of", hash_of)
+    monkeypatch.setattr(arrow_files, "hashes_of", lambda ids: np.array([hash_of(one.encode()) for one in ids], "u4"))
     some: dict[str, Any] = {
         "title": ids,
         "category": [""] * len(ids),
