@@ -204,6 +204,16 @@ def test_work_that_is_cancelled_fetches_no_more() -> None:
         choose_greedily(hits, request, items, category, np.ones(1), cancellation)
 
 
+def test_work_that_was_cancelled_before_it_began_fetches_nothing() -> None:
+    """A plain request has no greedy choice that would look at the flag later."""
+    cancellation, asked = Cancellation(), []
+    cancellation.cancel()
+    none = np.empty(0)
+    with pytest.raises(CancelledWorkError):
+        select_candidates(asked.append, Request(10), none, none, none, cancellation)  # type: ignore[arg-type]
+    assert asked == []
+
+
 MANY = {f"a{number}": 1 for number in range(20_000)}
 FLOODS: dict[str, tuple[str, Any, str]] = {
     "names": ("/recommendations", MANY, "a0 in the body is not known"),
