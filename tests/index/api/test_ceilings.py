@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -97,6 +98,7 @@ def test_more_of_anything_is_no_less_work() -> None:
     ]
     assert all(estimated_s(Request(100, **one), 10, size) > plain for one in options)
     assert estimated_s(Request(200), 10, size) > plain
+    assert estimated_s(Request(100), 10, replace(size, newer=100_000)) > 2 * plain
 
 
 def test_after_the_deadline_it_is_503_and_the_work_stops(
