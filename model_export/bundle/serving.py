@@ -20,10 +20,11 @@ log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 0.2
 TRY_AGAIN_S = 30.0
+KEPT_CHECKS = 8  # versions that are known to be good
 
 Made = TypeVar("Made")
 MadeOut = TypeVar("MadeOut", covariant=True)
-Files = frozenset[tuple[str, int, int]]  # name, size and time of change of each file of a bundle
+Files = frozenset[tuple[str | int, ...]]  # of each file of a bundle, what changes whenever it is written
 
 
 class AnyServing(Protocol[MadeOut]):
@@ -75,10 +76,11 @@ class _RefusedBundle:
 class Serving(Generic[Made]):
     """An object made of the registry's current bundle, replaced when the pointer moves.
 
-    A bundle is checked in full before anything is made of it. One that must not be served is refused, and what was
-    served before goes on, whatever is wrong with the bundle or with the pointer. Whoever brings bundles may set the
-    pointer before all files are there: a version that was refused is tried again once its files have changed and then
-    kept still, and every 30 s.
+    A bundle is checked in full before anything is made of it; again only if a file of it was written since this process
+    found it good, as inode, size and times of change say: a rollback need not wait. One that must not be served is
+    refused, and what was served before goes on, whatever is wrong with the bundle or with the pointer. Whoever brings
+    bundles may set the pointer before all files are there: a version that was refused is tried again once its files
+    have changed and then kept still, and every 30 s.
 
     Parameters
     ----------
@@ -109,6 +111,7 @@ class Serving(Generic[Made]):
     ) -> None:
         self.registry, self.make, self.refused = registry, make, refused
         self.stop = threading.Event()
+        self.checked: dict[str, Files] = {}  # version -> its files when they were found good
         bundle = registry.current()
         try:
             self.current, self.version = self.check_and_make(bundle), bundle.version
@@ -177,9 +180,20 @@ class Serving(Generic[Made]):
         BundleError
             If the check fails. Whatever `make` raises goes to the caller too.
         """
-        check_in_child(bundle, self.stop.is_set)
+        files = _file_stamps(bundle.path)
+        if self.checked.get(bundle.version) != files:
+            check_in_child(bundle, self.stop.is_set)
+            self._note_checked(bundle, files)
         bundle.map_files()
         return self.make(bundle)
+
+    def _note_checked(self, bundle: Bundle, files: Files) -> None:
+        """Note that a bundle is good, if nobody has written its files since before the check."""
+        self.checked.pop(bundle.version, None)
+        if files == _file_stamps(bundle.path):
+            self.checked[bundle.version] = files
+        for oldest in list(self.checked)[:-KEPT_CHECKS]:
+            del self.checked[oldest]
 
     def _take_over(self, version: str, made: Made) -> bool:
         """Serve the new object, unless the pointer has moved on: the next look makes that one."""
@@ -223,9 +237,11 @@ class Serving(Generic[Made]):
 
 
 def _file_stamps(folder: Path) -> Files:
-    """Return name, size and change time of a folder's files; empty without the folder."""
+    """Return of each file of a folder its name, inode, size and change times; empty without the folder."""
     try:
         stats = [(file.name, file.stat()) for file in folder.iterdir()]
     except OSError:
         return frozenset()
-    return frozenset((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats)
+    return frozenset(
+        (name, stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) for name, stat in stats
+    )
