@@ -43,11 +43,14 @@ def check_ids(bundle: Bundle) -> None:
 
 
 def _count_different(ids: TextColumn, hashes: np.ndarray) -> int:
-    """Count the different ids; only those whose hashes are equal can be."""
+    """Count the different ids; only those whose hashes are equal can be the same.
+
+    Arrow, which counts them too, loads its code for that in 0.3 s.
+    """
     order = np.argsort(hashes)
     is_equal = np.diff(hashes[order]) == 0
     alike = order[np.append(is_equal, False) | np.append(False, is_equal)]
-    return len(hashes) - len(alike) + len(ids.to_arrow().take(pa.array(alike)).unique())
+    return len(hashes) - len(alike) + len({ids[row] for row in alike.tolist()})
 
 
 def _finds_all(tables: ItemTables, hashes: np.ndarray) -> bool:
