@@ -14,7 +14,6 @@ from index.api.app import create_app
 from index.api.auth import Guard
 from index.api.limits.connections import ConnectionLimits, bounded
 from index.api.metrics import ApiMetrics
-from index.catalogue.item import CATEGORY
 from index.catalogue.open_overlay_store import open_overlay_store
 from index.catalogue.overlay import Overlay
 from index.recommend.filters import Filters
@@ -37,7 +36,6 @@ SWITCH_S = (
     0.001  # after which a thread lets another one go on; the default, 5 ms, each quick answer waits several times
 )
 OTHER_FILES = 256  # of stores, bundles, Kafka
-MANY = [str(number) for number in range(100)]  # values of a filter: Arrow loads what seeks so many the first time
 LAST_ANSWERS_S = 10  # how long an end waits for what is being answered
 
 
@@ -110,7 +108,6 @@ def warm(recommender: Recommender) -> Recommender:
         recommender.index.search(capsules.vectors, 1)
     for request in (Request(), Request(diversity=0.1)):
         recommender.recommend_for(None, request.n, diversity=request.diversity)
-    bundle.catalogue.attributes[CATEGORY].numbers_of(MANY)
     return recommender
 
 

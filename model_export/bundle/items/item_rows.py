@@ -50,10 +50,16 @@ class _Finder:
     """Finds rows by hashes.
 
     It is apart from ItemRows, so that what is kept at hand does not refer to what keeps it.
+
+    Attributes
+    ----------
+    begins : int32 (65,537,), where the hashes with each upper half begin: few are left to search among.
     """
 
     def __init__(self, ids: TextColumn, hashes: np.ndarray, rows: np.ndarray) -> None:
         self.ids, self.hashes, self.rows = ids, hashes.data, rows.data
+        starts = np.arange(1 << 16, dtype=np.uint32) << np.uint32(16)
+        self.begins = np.append(np.searchsorted(hashes, starts), len(hashes)).astype(np.int32).data
 
     def find(self, item_id: str) -> int | None:
         """Return the row of an item, None if there is none.
@@ -65,7 +71,9 @@ class _Finder:
         except UnicodeEncodeError:  # a lone surrogate, which no id of a bundle has
             return None
         wanted = hash_of(utf8)
-        for place in range(bisect_left(self.hashes, wanted), len(self.hashes)):
+        high = wanted >> 16
+        first = bisect_left(self.hashes, wanted, self.begins[high], self.begins[high + 1])
+        for place in range(first, len(self.hashes)):
             if self.hashes[place] != wanted:
                 return None
             row: int = self.rows[place]

@@ -87,6 +87,17 @@ def test_nothing_is_copied(table: ItemTable) -> None:
     assert rows["mug"] == 4
 
 
+def test_of_very_many_values_those_that_there_are_are_found(tmp_path: Path) -> None:
+    """Some values have no place, and some are no text that a file could have."""
+    brands = [f"brand {number:03}" for number in range(100)]
+    some: dict[str, Any] = {"category": [""] * 100, "price": [None] * 100, "popularity": [0] * 100}
+    write_items(tmp_path, brands, title=brands, **some, attributes={"brand": [[one] for one in brands]})
+    column = open_items(tmp_path).catalogue.attributes["brand"]
+    wanted = {f"brand {number:03}" for number in range(50, 150)} | {"\ud800", ""}
+    for few in (wanted, sorted(wanted)[50:60]):
+        assert column.numbers_of(few) == {one: brands.index(one) for one in few if one in brands}
+
+
 def test_items_without_any_value(tmp_path: Path) -> None:
     write_items(tmp_path, ["tea"], title=["Tea"], category=[""], price=[None], popularity=[0])
     catalogue = open_items(tmp_path).catalogue
@@ -98,10 +109,7 @@ def test_items_without_any_value(tmp_path: Path) -> None:
 def test_hashes_of_all_ids_are_those_of_each(ids: list[str]) -> None:
     """CRC-32 as others compute it; the longest ids have more bytes than are taken at once."""
     ids += [one * 50 for one in ids]
-    utf8 = [one.encode() for one in ids]
-    starts = np.cumsum([0, *map(len, utf8)])
-    column = TextColumn(starts, np.frombuffer(b"".join(utf8), dtype=np.uint8))
-    assert item_rows.hashes_of(column).tolist() == [zlib.crc32(one) for one in utf8]
+    assert item_rows.hashes_of(TextColumn.of(ids)).tolist() == [zlib.crc32(one.encode()) for one in ids]
     assert item_rows.hash_of(b"123456789") == 0xCBF43926
 
 
