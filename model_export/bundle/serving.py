@@ -76,11 +76,10 @@ class _RefusedBundle:
 class Serving(Generic[Made]):
     """An object made of the registry's current bundle, replaced when the pointer moves.
 
-    A bundle is checked in full before anything is made of it; again only if a file of it was written since this process
-    found it good, as inode, size and times of change say: a rollback need not wait. One that must not be served is
-    refused, and what was served before goes on, whatever is wrong with the bundle or with the pointer. Whoever brings
-    bundles may set the pointer before all files are there: a version that was refused is tried again once its files
-    have changed and then kept still, and every 30 s.
+    A bundle is checked in full before anything is made of it. One that must not be served is refused, and what was
+    served before goes on, whatever is wrong with the bundle or with the pointer. Whoever brings bundles may set the
+    pointer before all files are there: a version that was refused is tried again once its files have changed and then
+    kept still, and every 30 s.
 
     Parameters
     ----------
@@ -109,9 +108,9 @@ class Serving(Generic[Made]):
         make: Callable[[Bundle], Made],
         refused: Callable[[str, BundleError], None] = lambda version, error: None,
     ) -> None:
+        self.checked: dict[str, Files] = {}  # version -> its files when they were found good
         self.registry, self.make, self.refused = registry, make, refused
         self.stop = threading.Event()
-        self.checked: dict[str, Files] = {}  # version -> its files when they were found good
         bundle = registry.current()
         try:
             self.current, self.version = self.check_and_make(bundle), bundle.version
@@ -172,6 +171,9 @@ class Serving(Generic[Made]):
     def check_and_make(self, bundle: Bundle) -> Made:
         """Check a bundle in a child process, and make the served object of it.
 
+        A bundle that this process has found good is not checked again unless a file of it was written since, as inode,
+        size and times of change say: a rollback need not wait.
+
         What is made must have no reference cycles: nobody looks for garbage at a swap, since that would hold up every
         thread for as long as there are objects, and cycles would keep the old bundle's memory until Python looks.
 
@@ -190,7 +192,7 @@ class Serving(Generic[Made]):
     def _note_checked(self, bundle: Bundle, files: Files) -> None:
         """Note that a bundle is good, if nobody has written its files since before the check."""
         self.checked.pop(bundle.version, None)
-        if files == _file_stamps(bundle.path):
+        if files and files == _file_stamps(bundle.path):
             self.checked[bundle.version] = files
         for oldest in list(self.checked)[:-KEPT_CHECKS]:
             del self.checked[oldest]
