@@ -116,9 +116,11 @@ def _numbers_of(array: pa.Array) -> np.ndarray:
 
 
 def _chunk(table: pa.Table, name: str) -> Any:
-    """Return a column in one piece; files that others wrote may have it in several."""
+    """Return a column in one piece; files that others wrote may have it in several, and one without rows has none."""
     column = table.column(name)
-    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    if column.num_chunks > 1:
+        return column.combine_chunks()
+    return column.chunk(0) if column.num_chunks else pa.nulls(0, column.type)  # here Arrow would load pandas too
 
 
 def _texts_of(table: pa.Table, name: str) -> TextColumn:
