@@ -185,15 +185,14 @@ class Serving(Generic[Made]):
         files = _file_stamps(bundle.path)
         if self.checked.get(bundle.version) != files:
             check_in_child(bundle, self.stop.is_set)
-            self._note_checked(bundle, files)
+            self._note_checked(bundle.version, files)
         bundle.map_files()
         return self.make(bundle)
 
-    def _note_checked(self, bundle: Bundle, files: Files) -> None:
-        """Note that a bundle is good, if nobody has written its files since before the check."""
-        self.checked.pop(bundle.version, None)
-        if files and files == _file_stamps(bundle.path):
-            self.checked[bundle.version] = files
+    def _note_checked(self, version: str, files: Files) -> None:
+        """Note that a bundle with these files is good; they were looked at before it was checked."""
+        self.checked.pop(version, None)
+        self.checked[version] = files
         for oldest in list(self.checked)[:-KEPT_CHECKS]:
             del self.checked[oldest]
 
