@@ -150,7 +150,10 @@ def catalogue_swaps(items: int, swaps: int, over_http: bool) -> dict[str, float]
 
 @contextmanager
 def _no_old_garbage() -> Iterator[None]:
-    """Let no search for garbage look at what is loaded by now: it would hold up the clients for 0.2 s."""
+    """Keep searches for garbage away from what is loaded by now.
+
+    One of them would hold up the clients for 0.2 s.
+    """
     gc.collect()
     gc.freeze()
     try:

@@ -79,7 +79,10 @@ def _may_grow(request: Request) -> bool:
 
 
 def _search_s(found: int, size: WorkSize) -> float:
-    """Estimate a search for so many items: a scan of all, or of those that a beam looks at, and of the newer ones."""
+    """Estimate a search for so many items.
+
+    It is a scan of all, or of those that a beam looks at, and of the newer ones.
+    """
     scanned = min(size.items, max(EXACT_UP_TO, LINKS * found)) + size.newer
     return scanned * size.interests * size.dim * SCAN_S + found * FETCH_S
 

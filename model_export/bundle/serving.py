@@ -238,7 +238,10 @@ class Serving(Generic[Made]):
 
 
 def _file_stamps(folder: Path) -> Files:
-    """Return of each file of a folder its name, inode, size and change times; empty without the folder."""
+    """Return name, inode, size and change times of a folder's files.
+
+    They are empty without the folder.
+    """
     try:
         stats = [(file.name, file.stat()) for file in folder.iterdir()]
     except OSError:

@@ -20,7 +20,10 @@ OF_BYTE = ~np.array([zlib.crc32(bytes([byte]), 0xFFFFFFFF) for byte in range(256
 
 
 def hash_of(utf8: bytes) -> int:
-    """Return the hash of an id: CRC-32, since it can be taken of one id and of all ids at once quickly."""
+    """Return the hash of an id: CRC-32.
+
+    It can be taken quickly of one id, and of all at once.
+    """
     return zlib.crc32(utf8)
 
 

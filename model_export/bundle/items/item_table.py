@@ -116,7 +116,10 @@ def _numbers_of(array: pa.Array) -> np.ndarray:
 
 
 def _chunk(table: pa.Table, name: str) -> Any:
-    """Return a column in one piece; files that others wrote may have it in several, and one without rows has none."""
+    """Return a column in one piece.
+
+    Files that others wrote may have it in several, and one without rows has none.
+    """
     column = table.column(name)
     if column.num_chunks > 1:
         return column.combine_chunks()
