@@ -8,14 +8,11 @@ files of the bundle that it names.
 import re
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import psutil
 import torch
 import typer
@@ -23,56 +20,35 @@ from tqdm import tqdm
 
 from benchmarks.harness.report import finish
 from benchmarks.harness.workload import synthetic, trained_for_a_moment
-from benchmarks.scenario.comparison import states_of
 from benchmarks.scenario.home import Home
 from benchmarks.scenario.load import Load
 from benchmarks.scenario.verdict import verdict
-from benchmarks.scenario.world import PARTITIONS, World
+from benchmarks.scenario.world import World
 from benchmarks.swap.catalogue import catalogue_swaps
+from benchmarks.swap.figures import SwapFigures, print_report
 from benchmarks.swap.probe import Probe
 from benchmarks.swap.readers import Readers
+from benchmarks.swap.stored_users import fill, left_old_of, warm_recommender
 from index.recommend.recommender import Recommender
 from model_export.bundle.bundle import Bundle
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.registry import Registry
 from model_export.bundle.serving import Serving
 from model_export.evaluation.report import table
-from stream.events.position import Position
-from stream.store.contract import Store
-from stream.store.history import History
-from stream.store.state import UserState
 from testbed.bad_bundles import BAD_BUNDLES, copy_bundle
 from testbed.real_kafka import RealKafka
 from testbed.small_model import log_without_items
 from testbed.stream_process import StreamProcess, wait_until
 
-__all__ = ["fill", "left_old_of", "main", "warm_recommender"]
+__all__ = ["main"]
 
 EVENTS, USERS = 50_000, 2_000  # that the models are made from
 LEFT_OUT = 1_000  # items of each model
 CATALOGUE_SWAPS = 20
 SETTLED = 3  # swaps after which memory is compared
 BEFORE_S, QUICK_S = 20.0, 5.0
-BEHAVIOURS = 20  # of each user who is swept
-AT_ONCE = 5_000
 WITHIN_S = 600.0
 SWEPT = re.compile(r"swept: capsules of (\d+) users are of model \S+ now; \d+ users were looked at in ([\d.]+) s")
-
-
-@dataclass
-class _SwapFigures:
-    """Figures by name; times in milliseconds."""
-
-    values: dict[str, float] = field(default_factory=dict)
-
-    def note(self, name: str, took_s: Sequence[float]) -> None:
-        """Note the median and the 99th percentile of times."""
-        both = np.percentile(np.array(took_s) * 1_000, [50, 99]).tolist()
-        self.values[f"{name}_p50_ms"], self.values[f"{name}_p99_ms"] = both
-
-    def over(self, name: str, one: str, other: str) -> None:
-        """Note how many times one figure is another."""
-        self.values[name] = self.values[one] / self.values[other]
 
 
 def main(
@@ -92,7 +68,7 @@ def main(
         _swap_catalogues(items, over_http)
         return
     swaps, users, before_s = (10, 5_000, QUICK_S) if quick else (swaps, users, BEFORE_S)
-    figures = _SwapFigures()
+    figures = SwapFigures()
     with tempfile.TemporaryDirectory(prefix="mindstream-") as made, RealKafka() as kafka:
         bundles = _two_bundles(Path(made) / "bundles")
         world = World(kafka, bundles[0], Path(made))
@@ -100,7 +76,7 @@ def main(
             _swap_often(home, bundles, swaps, before_s, figures)
         with world.home() as home:
             _sweep_all(home, bundles, users, before_s, figures)
-    _report(figures.values)
+    print_report(figures.values, SETTLED)
     if any(figures.values[name] for name in ("failed", "mixed", "lost", "applied_twice", "bad_bundles_served")):
         raise typer.Exit(1)
 
@@ -131,31 +107,7 @@ def _offer(home: Home, bundles: Sequence[Bundle]) -> Registry:
     return registry
 
 
-def warm_recommender(bundle: Bundle, store: Store) -> Recommender:
-    """Make a Recommender that has answered once."""
-    recommender = Recommender(bundle, store)
-    for state in (None, *_users_of(["nobody"], [bundle.item_ids[:BEHAVIOURS]], recommender.extractor, [0])):
-        recommender.recommend_for(state)
-    return recommender
-
-
-def _users_of(
-    user_ids: Sequence[str], histories: Sequence[Sequence[str]], extractor: Extractor, partitions: Sequence[int]
-) -> list[UserState]:
-    """Make users as an updater stores them."""
-    rows = zip(user_ids, histories, extractor.encode(histories, half=True), partitions, strict=True)
-    return [
-        UserState(
-            user_id,
-            History(tuple(items), tuple(range(len(items))), ("",) * len(items)),
-            capsules,
-            Position("benchmark", partition, 0),
-        )
-        for user_id, items, capsules, partition in rows
-    ]
-
-
-def _swap_often(home: Home, bundles: Sequence[Bundle], swaps: int, before_s: float, figures: _SwapFigures) -> None:
+def _swap_often(home: Home, bundles: Sequence[Bundle], swaps: int, before_s: float, figures: SwapFigures) -> None:
     """Swap models under load, and offer bundles that must not be served."""
     registry = _offer(home, bundles)
     by_version = {bundle.version: bundle for bundle in bundles}
@@ -178,7 +130,7 @@ def _swap_often(home: Home, bundles: Sequence[Bundle], swaps: int, before_s: flo
     figures.over("p99_during_over_p99_before", "answer_during_p99_ms", "answer_before_p99_ms")
 
 
-def _rest(seconds: float, readers: Readers, probe: Probe, figures: _SwapFigures, when: str) -> None:
+def _rest(seconds: float, readers: Readers, probe: Probe, figures: SwapFigures, when: str) -> None:
     """Let everything go on for a while, and note how long answers and events take."""
     time.sleep(2.0)  # to warm up
     readers.took_s.clear()
@@ -197,7 +149,7 @@ def _swap(
     readers: Readers,
     load: Load,
     command: StreamProcess,
-    figures: _SwapFigures,
+    figures: SwapFigures,
 ) -> None:
     """Point to one and the other, each time until readers and updater have taken it over."""
     pids = {"readers": psutil.Process().pid, "updater": command.process.pid}
@@ -257,12 +209,7 @@ def _refuse_all(registry: Registry, good: Bundle, serving: Serving[Recommender],
     return served
 
 
-def left_old_of(store: Store, version: str) -> int:
-    """Count the users whose stored capsules are of another model."""
-    return sum(state.capsules.model_version != version for state in states_of(store))
-
-
-def _sweep_all(home: Home, bundles: Sequence[Bundle], users: int, before_s: float, figures: _SwapFigures) -> None:
+def _sweep_all(home: Home, bundles: Sequence[Bundle], users: int, before_s: float, figures: SwapFigures) -> None:
     """Let many users of the first model be swept when the second one becomes current."""
     registry = _offer(home, bundles)
     fill(home.store, Extractor(bundles[0]), users)
@@ -280,38 +227,3 @@ def _sweep_all(home: Home, bundles: Sequence[Bundle], users: int, before_s: floa
     swept, seconds = SWEPT.findall(command.said)[0]
     figures.values |= {"swept": int(swept), "sweep_users_per_s": int(swept) / float(seconds)}
     figures.over("sweep_p99_during_over_p99_before", "stored_during_sweep_p99_ms", "stored_before_sweep_p99_ms")
-
-
-def fill(store: Store, extractor: Extractor, users: int, name: str = "swept") -> None:
-    """Write many users of all partitions: name-0, name-1, ..."""
-    rng, items = np.random.default_rng(7), np.array(list(extractor.bundle.item_ids))
-    with closing(tqdm(total=users, desc="filling the store", unit="user")) as bar:
-        for start in range(0, users, AT_ONCE):
-            numbers = range(start, min(start + AT_ONCE, users))
-            histories = items[rng.integers(len(items), size=(len(numbers), BEHAVIOURS))].tolist()
-            ids = [f"{name}-{number}" for number in numbers]
-            store.put_many(_users_of(ids, histories, extractor, [number % PARTITIONS for number in numbers]))
-            bar.update(len(numbers))
-
-
-def _report(found: Mapping[str, float]) -> None:
-    """Print what was found, and all figures as the last line."""
-    ways = {
-        "an answer": ("answer_before", "answer_during"),
-        "an event to stored capsules": ("stored_before", "stored_during"),
-        "the same, while users are swept": ("stored_before_sweep", "stored_during_sweep"),
-    }
-    rows = [
-        (what, *(f"{found[f'{when}_{of}_ms']:.1f}" for of in ("p50", "p99") for when in both))
-        for what, both in ways.items()
-    ]
-    print(f"\n{found['swaps']:.0f} swaps, {found['answers']:,.0f} answers\n")
-    print(table(["ms", "p50 before", "during", "p99 before", "during"], rows))
-    print(
-        f"\nfrom the pointer to the first answer: {found['flip_to_first_answer_p50_ms']:.0f} ms (p50), "
-        f"{found['flip_to_first_answer_p99_ms']:.0f} ms (p99)\n"
-        f"swept: {found['swept']:,.0f} users, {found['sweep_users_per_s']:,.0f} a second\n"
-        f"memory after all swaps, times that after {SETTLED}: readers {found['rss_growth_readers']:.2f}, "
-        f"updater {found['rss_growth_updater']:.2f}"
-    )
-    finish({**found, "flip_to_first_answer_ms": found["flip_to_first_answer_p50_ms"]})

@@ -46,7 +46,8 @@ def create_app(
     publisher : of the events that are posted, closed by whoever made it; None: one of the application's own.
     """
     metrics = metrics or ApiMetrics()
-    answers = Answers(serving, store, metrics, WorkLanes(settings, metrics))
+    lanes = WorkLanes(settings, metrics)
+    answers = Answers(serving, store, metrics, lanes)
     app = FastAPI(
         title="Mindstream",
         description=ABOUT,
@@ -64,7 +65,7 @@ def create_app(
     guard, events = Guard(settings), publisher or EventPublisher(settings)
     for scope, routes in (
         (READ_SCOPE, answers.router),
-        (ITEMS_SCOPE, partial(items_router, serving)),
+        (ITEMS_SCOPE, partial(items_router, serving, lanes)),
         (EVENTS_SCOPE, partial(events_router, events, settings, metrics)),
     ):
         router = routes(guard.route_class(scope))

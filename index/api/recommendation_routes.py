@@ -102,7 +102,7 @@ class Answers:
     ) -> Response:
         """Recommend items to one user."""
         recommender, request = self.serving.current, asked.request()
-        estimate_s = self.lanes.check(request, 1, WorkSize.of(recommender.bundle.manifest))
+        estimate_s = self.lanes.check(request, 1, _size_of(recommender))
         work = partial(self._recommendations, recommender, user_id, request)
         return await self.lanes.run(http, estimate_s, work)
 
@@ -119,7 +119,7 @@ class Answers:
         asked.check_size()
         recommender, request = self.serving.current, asked.request()
         users = len(asked.user_ids) + len(asked.visitors)
-        estimate_s = self.lanes.check(request, users, WorkSize.of(recommender.bundle.manifest))
+        estimate_s = self.lanes.check(request, users, _size_of(recommender))
         work = partial(self._batch, recommender, asked.user_ids, asked.visitors, request)
         return await self.lanes.run(http, estimate_s, work)
 
@@ -171,7 +171,7 @@ class Answers:
     async def similar(self, http: HttpRequest, item_id: ItemInPath, asked: Annotated[Similar, Query()]) -> Response:
         """Show items like another one."""
         recommender, request = self.serving.current, asked.request()
-        estimate_s = self.lanes.check(request, 1, WorkSize.of(recommender.bundle.manifest))
+        estimate_s = self.lanes.check(request, 1, _size_of(recommender))
         return await self.lanes.run(http, estimate_s, partial(self._similar, recommender, item_id, request))
 
     def _similar(
@@ -243,6 +243,11 @@ class Answers:
         for user_id, reason in unreadable.items():
             log.error("%s: %s", _cannot_be_read(user_id), reason)
         return found, unreadable.keys()
+
+
+def _size_of(recommender: Recommender) -> WorkSize:
+    """Return what the work of requests grows with, by the items that were there last."""
+    return WorkSize.of(recommender.bundle.manifest, len(recommender.catalogue.latest.new_ids))
 
 
 def _cannot_be_read(user_id: str | None) -> str:

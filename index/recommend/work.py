@@ -28,16 +28,23 @@ class WorkSize:
     Attributes
     ----------
     items, dim, interests : n, d and K of the bundle.
+    newer : items that it does not know; each search looks at all of them.
     """
 
     items: int
     dim: int
     interests: int
+    newer: int = 0
 
     @classmethod
-    def of(cls, manifest: Manifest) -> "WorkSize":
-        """Read the sizes of a bundle."""
-        return cls(manifest.items, manifest.dim, manifest.num_interests)
+    def of(cls, manifest: Manifest, newer: int = 0) -> "WorkSize":
+        """Read the sizes of a bundle, with so many newer items over it."""
+        return cls(manifest.items, manifest.dim, manifest.num_interests, newer)
+
+    @property
+    def rows(self) -> int:
+        """Return how many items there are."""
+        return self.items + self.newer
 
 
 def estimated_s(request: Request, users: int, size: WorkSize) -> float:
@@ -47,10 +54,10 @@ def estimated_s(request: Request, users: int, size: WorkSize) -> float:
     """
     left_out = len(request.exclude)
     pools = [pool for pool, _ in pool_sizes(request)] if _may_grow(request) else [next(pool_sizes(request))[0]]
-    one = ENCODE_S + EXCLUDE_S * left_out + ANSWER_S * min(request.n, size.items)
+    one = ENCODE_S + EXCLUDE_S * left_out + ANSWER_S * min(request.n, size.rows)
     for pool in pools:
-        found = min(pool + left_out, size.items)
-        one += _search_s(found, size) + _choose_s(request, min(pool, size.items), size)
+        found = min(pool + left_out, size.rows)
+        one += _search_s(found, size) + _choose_s(request, min(pool, size.rows), size)
     return one * users
 
 
@@ -72,8 +79,11 @@ def _may_grow(request: Request) -> bool:
 
 
 def _search_s(found: int, size: WorkSize) -> float:
-    """Estimate a search for so many items: a scan of all, or of those that a beam looks at."""
-    scanned = min(size.items, max(EXACT_UP_TO, LINKS * found))
+    """Estimate a search for so many items.
+
+    It is a scan of all, or of those that a beam looks at, and of the newer ones.
+    """
+    scanned = min(size.items, max(EXACT_UP_TO, LINKS * found)) + size.newer
     return scanned * size.interests * size.dim * SCAN_S + found * FETCH_S
 
 

@@ -21,10 +21,11 @@ log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 0.2
 TRY_AGAIN_S = 30.0
+KEPT_CHECKS = 8  # versions that are known to be good
 
 Made = TypeVar("Made")
 MadeOut = TypeVar("MadeOut", covariant=True)
-Files = frozenset[tuple[str, int, int]]  # name, size and time of change of each file of a bundle
+Files = frozenset[tuple[str | int, ...]]  # of each file of a bundle, what changes whenever it is written
 
 
 class AnyServing(Protocol[MadeOut]):
@@ -116,6 +117,7 @@ class Serving(Generic[Made]):
         make: Callable[[Bundle], Made],
         refused: Callable[[str, BundleError], None] = lambda version, error: None,
     ) -> None:
+        self.checked: dict[str, Files] = {}  # version -> its files when they were found good
         self.registry, self.make, self.refused = registry, make, refused
         self.stop = threading.Event()
         self.refusal: _RefusedBundle | None = None
@@ -186,6 +188,9 @@ class Serving(Generic[Made]):
     def check_and_make(self, bundle: Bundle) -> Made:
         """Check a bundle in a child process, and make the served object of it.
 
+        A bundle that this process has found good is not checked again unless a file of it was written since, as inode,
+        size and times of change say: a rollback need not wait.
+
         What is made must have no reference cycles: nobody looks for garbage at a swap, since that would hold up every
         thread for as long as there are objects, and cycles would keep the old bundle's memory until Python looks.
 
@@ -194,9 +199,19 @@ class Serving(Generic[Made]):
         BundleError
             If the check fails. Whatever `make` raises goes to the caller too.
         """
-        check_in_child(bundle, self.stop.is_set)
+        files = _file_stamps(bundle.path)
+        if self.checked.get(bundle.version) != files:
+            check_in_child(bundle, self.stop.is_set)
+            self._note_checked(bundle.version, files)
         bundle.map_files()
         return self.make(bundle)
+
+    def _note_checked(self, version: str, files: Files) -> None:
+        """Note that a bundle with these files is good; they were looked at before it was checked."""
+        self.checked.pop(version, None)
+        self.checked[version] = files
+        for oldest in list(self.checked)[:-KEPT_CHECKS]:
+            del self.checked[oldest]
 
     def _take_over(self, version: str, made: Made) -> bool:
         """Serve the new object, unless the pointer has moved on: the next look makes that one."""
@@ -240,9 +255,14 @@ class Serving(Generic[Made]):
 
 
 def _file_stamps(folder: Path) -> Files:
-    """Return name, size and change time of a folder's files; empty without the folder."""
+    """Return name, inode, size and change times of a folder's files.
+
+    They are empty without the folder.
+    """
     try:
         stats = [(file.name, file.stat()) for file in folder.iterdir()]
     except OSError:
         return frozenset()
-    return frozenset((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats)
+    return frozenset(
+        (name, stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) for name, stat in stats
+    )

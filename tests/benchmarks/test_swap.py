@@ -9,9 +9,9 @@ import pytest
 
 from benchmarks.harness.stalls import Stalls
 from benchmarks.swap.catalogue import Clients
-from benchmarks.swap.command import fill, left_old_of, warm_recommender
 from benchmarks.swap.large_bundle import large_bundle
 from benchmarks.swap.readers import Readers
+from benchmarks.swap.stored_users import fill, left_old_of, warm_recommender
 from index.recommend.recommender import Recommender
 from index.search.index_files import open_index
 from model_export.bundle.bundle import Bundle

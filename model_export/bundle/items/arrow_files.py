@@ -55,7 +55,7 @@ SCHEMAS = ItemTables(
             "rows": pa.list_(pa.int32()),
         }
     ),
-    lookup=pa.schema({"hash": pa.uint64(), "row": pa.int32(), "popular": pa.int32()}),
+    lookup=pa.schema({"hash": pa.uint32(), "row": pa.int32(), "popular": pa.int32()}),
 )
 
 

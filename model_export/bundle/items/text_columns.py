@@ -1,6 +1,6 @@
 """Texts, categories and prices by row, decoded when they are asked for."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Generic, TypeVar, overload
 
 import numpy as np
@@ -48,6 +48,13 @@ class TextColumn(Column[str]):
         self.starts, self.utf8 = starts, utf8
         # A single number is ten times as quick to take from a memoryview as from an array.
         self._starts, self._utf8 = starts.data, utf8.data
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> "TextColumn":
+        """Make a column of texts; a lone surrogate becomes bytes that no text of a file has."""
+        utf8 = [text.encode(errors="surrogatepass") for text in texts]
+        starts = np.cumsum([0, *map(len, utf8)], dtype=np.int64)
+        return cls(starts, np.frombuffer(b"".join(utf8), dtype=np.uint8))
 
     def __len__(self) -> int:
         return len(self._starts) - 1

@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,6 +19,7 @@ from index.api.item_routes import ItemAsked
 from index.api.limits import work_lanes
 from index.api.limits.work_lanes import ClientLeftError, WorkLanes
 from index.api.metrics import ApiMetrics
+from index.catalogue.catalogue import Catalogue
 from index.recommend.cancellation import Cancellation, CancelledWorkError
 from index.recommend.recommender import Recommender
 from index.recommend.request import Request
@@ -97,6 +99,7 @@ def test_more_of_anything_is_no_less_work() -> None:
     ]
     assert all(estimated_s(Request(100, **one), 10, size) > plain for one in options)
     assert estimated_s(Request(200), 10, size) > plain
+    assert estimated_s(Request(100), 10, replace(size, newer=100_000)) > 2 * plain
 
 
 def test_after_the_deadline_it_is_503_and_the_work_stops(
@@ -123,6 +126,21 @@ def test_after_the_deadline_it_is_503_and_the_work_stops(
     page = client.get("/metrics").text
     assert 'mindstream_api_not_done_total{reason="deadline"} 1.0' in page
     assert "mindstream_api_answers_total{" not in page
+
+
+def test_items_have_a_deadline_too_and_are_written_all_the_same(
+    bundle: Bundle, store: HeldStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.go.set()
+    go, put_many = threading.Event(), Catalogue.put_many
+    monkeypatch.setattr(Catalogue, "put_many", lambda *given: go.wait(240) and put_many(*given))
+    client = client_over(bundle, store, tmp_path, api_deadline_s=0.05)
+    lamp = {"item_id": "lamp", "title": "Lamp", "category": bundle.catalogue.category.values[0]}
+    answer = client.post("/items", json=[lamp])
+    assert (answer.status_code, client.get("/livez").text) == (503, "ok\n")
+    assert "MINDSTREAM_API_DEADLINE_S" in answer.json()["error"]
+    go.set()
+    until(lambda: client.get("/items/lamp").status_code == 200)
 
 
 def until(happened: Any) -> None:
@@ -202,6 +220,14 @@ def test_work_that_is_cancelled_fetches_no_more() -> None:
     assert asked == [40, 160]
     with pytest.raises(CancelledWorkError):
         choose_greedily(hits, request, items, category, np.ones(1), cancellation)
+
+
+def test_work_that_was_cancelled_before_it_began_fetches_nothing() -> None:
+    """A plain request has no greedy choice that would look at the flag later."""
+    cancellation, none = Cancellation(), np.empty(0)
+    cancellation.cancel()
+    with pytest.raises(CancelledWorkError):
+        select_candidates(lambda n: pytest.fail(f"{n} are fetched"), Request(10), none, none, none, cancellation)
 
 
 MANY = {f"a{number}": 1 for number in range(20_000)}

@@ -277,6 +277,7 @@ ITEMS_FAULTS = [
     (FILES.values, change_table(FILES.values, value=swap), "its rows do not ascend by field and value"),
     (FILES.lookup, change_table(FILES.items, item_id=swap), "does not belong to items.arrow"),
     (FILES.lookup, change_table(FILES.lookup, popular=swap), "does not belong to items.arrow"),
+    (FILES.lookup, change_table(FILES.lookup, hash=set_to(1, 0)), "does not belong to items.arrow"),
     (FILES.lookup, change_table(FILES.lookup, row=swap), "does not belong to items.arrow"),
 ]  # fmt: skip
 

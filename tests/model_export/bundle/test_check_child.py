@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import pytest
 
 from model_export.bundle.bundle import Bundle, BundleError
 from model_export.bundle.check import child
-from model_export.bundle.check.child import check_in_child
+from model_export.bundle.check.child import ROOT, check_in_child
+from model_export.bundle.items.arrow_files import write_items
 from testbed.bad_bundles import BAD_BUNDLES
 
 CRASHING = "import os, signal; print('[]', flush=True); os.kill(os.getpid(), signal.SIGBUS)"
@@ -27,6 +29,20 @@ def test_a_good_bundle_passes_wherever_this_process_was_started(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PYTHONPATH", raising=False)
     check_in_child(copied)
+
+
+def test_neither_the_check_nor_what_is_served_loads_pandas(copied: Bundle, tmp_path: Path) -> None:
+    """Arrow would at a step from its columns to NumPy's: 0.3 s and 40 MB in each process."""
+    write_items(tmp_path, ["tea"], title=["Tea"], category=[""], price=[None], popularity=[0])  # has no values
+    code = (
+        "import sys; from pathlib import Path; from model_export.bundle.check.child import main; main(sys.argv[1])\n"
+        "from model_export.bundle.bundle import Bundle; bundle = Bundle(Path(sys.argv[1])); bundle.map_files()\n"
+        "bundle.catalogue.attributes['category'].numbers_of([str(one) for one in range(100)])\n"
+        "from model_export.bundle.items.arrow_files import open_items; open_items(Path(sys.argv[2])).catalogue\n"
+        "print('pandas' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, copied.path, tmp_path], capture_output=True, text=True, cwd=ROOT)
+    assert (done.stdout, done.stderr) == ("null\nFalse\n", "")
 
 
 def test_a_fault_comes_back_by_name(copied: Bundle) -> None:

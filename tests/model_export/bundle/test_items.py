@@ -1,10 +1,12 @@
 """The items of a bundle: columns of Arrow files, and of schema 1, answer like the lists and dictionaries of before."""
 
 import unicodedata
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -14,9 +16,10 @@ from index.recommend.recommender import Recommender
 from index.recommend.request import Request
 from model_export.bundle.bundle import Bundle
 from model_export.bundle.check import check
-from model_export.bundle.items import item_rows
+from model_export.bundle.items import arrow_files, item_rows
 from model_export.bundle.items.arrow_files import make_tables, open_items, write_items
 from model_export.bundle.items.item_table import ItemTable
+from model_export.bundle.items.text_columns import TextColumn
 from stream.store.lmdb_store import LmdbStore
 from tests.support.bundles.schema_one import as_schema_one
 
@@ -85,6 +88,17 @@ def test_nothing_is_copied(table: ItemTable) -> None:
     assert rows["mug"] == 4
 
 
+def test_of_very_many_values_those_that_there_are_are_found(tmp_path: Path) -> None:
+    """Some values have no place, and some are no text that a file could have."""
+    brands = [f"brand {number:03}" for number in range(100)]
+    some: dict[str, Any] = {"category": [""] * 100, "price": [None] * 100, "popularity": [0] * 100}
+    write_items(tmp_path, brands, title=brands, **some, attributes={"brand": [[one] for one in brands]})
+    column = open_items(tmp_path).catalogue.attributes["brand"]
+    wanted = {f"brand {number:03}" for number in range(50, 150)} | {"\ud800", ""}
+    for few in (wanted, sorted(wanted)[50:60]):
+        assert column.numbers_of(few) == {one: brands.index(one) for one in few if one in brands}
+
+
 def test_items_without_any_value(tmp_path: Path) -> None:
     write_items(tmp_path, ["tea"], title=["Tea"], category=[""], price=[None], popularity=[0])
     catalogue = open_items(tmp_path).catalogue
@@ -92,16 +106,23 @@ def test_items_without_any_value(tmp_path: Path) -> None:
     assert catalogue.attributes["category"].rows_of("drink").tolist() == []
 
 
-@pytest.mark.parametrize(
-    "digest_of", [item_rows.digest_of, lambda utf8: bytes([len(utf8) % 2] * 8), lambda utf8: bytes(8)]
-)
+@given(ids=st.lists(st.text(max_size=300), max_size=20))
+def test_hashes_of_all_ids_are_those_of_each(ids: list[str]) -> None:
+    """CRC-32 as others compute it; the longest ids have more bytes than are taken at once."""
+    ids += [one * 50 for one in ids]
+    assert item_rows.hashes_of(TextColumn.of(ids)).tolist() == [zlib.crc32(one.encode()) for one in ids]
+    assert item_rows.hash_of(b"123456789") == 0xCBF43926
+
+
+@pytest.mark.parametrize("hash_of", [zlib.crc32, lambda utf8: len(utf8) % 2, lambda utf8: 0])
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(ids=st.lists(st.text(), min_size=1, max_size=30, unique=True), asked=st.lists(st.text(), max_size=10))
 def test_rows_are_found_by_any_id(
-    digest_of: Callable[[bytes], bytes], ids: list[str], asked: list[str], monkeypatch: pytest.MonkeyPatch
+    hash_of: Callable[[bytes], int], ids: list[str], asked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ids whose hashes are equal too: two hashes for all, or one."""
-    monkeypatch.setattr(item_rows, "digest_of", digest_of)
+    monkeypatch.setattr(item_rows, "hash_of", hash_of)
+    monkeypatch.setattr(arrow_files, "hashes_of", lambda ids: np.array([hash_of(one.encode()) for one in ids], "u4"))
     some: dict[str, Any] = {
         "title": ids,
         "category": [""] * len(ids),

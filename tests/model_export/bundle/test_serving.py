@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import os
 import shutil
 import weakref
 from collections.abc import Callable, Iterator
@@ -17,7 +18,8 @@ from index.recommend.recommender import Recommender
 from index.search.hnsw import HnswSettings
 from index.search.index_files import build_index
 from model_export.bundle import serving as following
-from model_export.bundle.bundle import Bundle, BundleError
+from model_export.bundle.bundle import MODEL_CARD, Bundle, BundleError
+from model_export.bundle.check.child import check_in_child
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.registry import POINTER, Registry
 from model_export.bundle.serving import Serving
@@ -74,6 +76,48 @@ def test_it_follows_the_pointer_forth_and_back(followed: Followed, caplog: pytes
     assert followed.made == ["first", "second", "first"]
     assert "bundle second is served now" in caplog.text
     assert followed.refused == []
+
+
+def test_a_rollback_checks_only_what_was_written_since(followed: Followed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A change that leaves size and time of change as they were is noticed too: the time of the inode tells."""
+    checked: list[str] = []
+
+    def noted(bundle: Bundle, stopping: Callable[[], bool]) -> None:
+        checked.append(bundle.version)
+        check_in_child(bundle, stopping)
+
+    monkeypatch.setattr(following, "check_in_child", noted)
+    followed.bring("second")
+    for version in ("second", "first", "second"):
+        followed.point_to(version)
+        assert followed.serving.look()
+        followed.still_serves(version)
+    assert checked == ["second"]  # the first one was at the start
+    card = followed.folder / "first" / MODEL_CARD
+    before, content = card.stat(), card.read_bytes()
+    card.write_bytes(content[::-1])
+    os.utime(card, ns=(before.st_atime_ns, before.st_mtime_ns))
+    followed.point_to("first")
+    assert not followed.serving.look()
+    followed.still_serves("second")
+    assert checked == ["second", "first"]
+    assert "model_card.md was changed" in followed.refused[-1][1]
+
+
+def test_a_bundle_that_is_written_while_it_is_checked_is_checked_again(
+    followed: Followed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, checked = followed.bring("second"), []
+
+    def written_meanwhile(bundle: Bundle, _: Callable[[], bool]) -> None:
+        checked.append(bundle.version)
+        (path / MODEL_CARD).touch()
+
+    monkeypatch.setattr(following, "check_in_child", written_meanwhile)
+    for version in ("second", "first", "second"):
+        followed.point_to(version)
+        assert followed.serving.look()
+    assert checked == ["second", "second"]
 
 
 def test_every_bad_bundle_is_refused_by_name(followed: Followed, caplog: pytest.LogCaptureFixture) -> None:

@@ -137,8 +137,9 @@ def test_training_has_as_many_threads_as_asked_for(
         raise ValueError("enough")
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("model_export.training.train.train", stop)
+    # In this order: a module that is first imported while the other one is patched would keep what it found there.
     monkeypatch.setattr("mindstream.retrain.train", stop)
+    monkeypatch.setattr("model_export.training.train.train", stop)
     line: list[str | Path] = ["train", log]
     if command == "retrain":
         line = ["retrain", "--log", log, "--models", tmp_path / "models"]
