@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Annotated
 
 import msgspec
@@ -12,25 +13,31 @@ from pydantic import FailFast, Field
 from index.api.errors import JSON
 from index.api.limits.bodies import Body, at_most
 from index.api.requests import ItemInPath
-from index.catalogue.item import LONGEST_ID, Item
+from index.catalogue.item import LONGEST_ID, MOST_NUMBERS, Item, to_json
 from index.recommend.recommender import Recommender
 from model_export.bundle.serving import Serving
 
-__all__ = ["ItemAsked", "items_router", "refusals", "unknown"]
+__all__ = ["ItemAsked", "ItemIds", "Removed", "Restored", "items_router", "refusals", "unknown"]
 
 MOST_ITEMS = 1_000  # of one request
 MOST_ATTRIBUTES = 1_000  # of one item
 MOST_VALUES = 4_096  # of one attribute: more are more bytes than an item may have
+Numbers = Annotated[list[float], Field(max_length=MOST_NUMBERS), FailFast()]
 Values = Annotated[list[str], Field(max_length=MOST_VALUES), FailFast()]
 
 # What clients read of each route.
 ABOUT_PUT = """\
 Add items that the model does not know, or say anew what people are shown of those that it does.
 
-All are added, or none. A new item needs a category, price or attribute whose value the model has learned."""
+All are added, or none. A new item needs a category, price or attribute whose value the model has learned, or a vector
+of its own. When the answer comes, every later request to this process sees them; other processes do within a second."""
 ABOUT_GET = "What people are shown of an item now."
 ABOUT_REMOVE = "Never recommend an item again, whatever later models know, until it is restored or added again."
 ABOUT_RESTORE = "Undo that an item was removed: it is again what was put last, or what the model's catalogue says."
+ABOUT_REMOVE_MANY = (
+    "Remove many items, as DELETE does one. Ids that no item can have are named, and the others removed."
+)
+ABOUT_RESTORE_MANY = "Restore many items. Ids that no item can have are named, and the others restored."
 
 
 class ItemAsked(Body):
@@ -44,9 +51,39 @@ class ItemAsked(Body):
         {}, max_length=MOST_ATTRIBUTES, description="side feature -> the values that the item has"
     )
 
+    vector: Numbers = Field(
+        [], description="of an item that the model does not know, in place of one made of its values; empty: none"
+    )
+    vector_model: str = Field("", max_length=LONGEST_ID, description="the model of that vector; empty: the one served")
+
     def item(self) -> Item:
         """Return the item as the overlay keeps it."""
-        return Item(**self.model_dump())
+        return Item(**{**self.model_dump(), "vector": self.vector or None})
+
+
+class ItemIds(Body):
+    """Items of the catalogue, by their ids."""
+
+    item_ids: Annotated[list[str], FailFast()] = Field(min_length=1, max_length=MOST_ITEMS)
+
+
+@dataclass(frozen=True)
+class Removed:
+    """What became of items that were to be removed; `unknown` are those among `removed` that nobody knew."""
+
+    removed: int
+    unknown: int
+    refused: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What became of items that were to be restored; `unchanged` were not removed, `unknown` nobody knows."""
+
+    restored: int
+    unchanged: int
+    unknown: int
+    refused: dict[str, str]
 
 
 ItemsAsked = Annotated[list[ItemAsked], Field(min_length=1, max_length=MOST_ITEMS), FailFast()]
@@ -55,19 +92,30 @@ ItemsAsked = Annotated[list[ItemAsked], Field(min_length=1, max_length=MOST_ITEM
 def items_router(serving: Serving[Recommender], route_class: type[APIRoute]) -> APIRouter:
     """Return the routes that put, show, remove and restore items.
 
-    Their class says who may ask.     All processes that serve from the same store follow within a second.
+    Their class says who may ask. All processes that serve from the same store follow within a second.
     """
     router = APIRouter(route_class=route_class)
 
     @router.post("/items", status_code=204, response_class=Response, description=ABOUT_PUT)
     def put(asked: ItemsAsked) -> Response:
-        """Add new items, or change what people are shown of known ones.
-
-        All are added, or none. A new item needs a category, price or attribute whose value the model has learned.
-        """
+        """Add new items, or change what people are shown of known ones."""
         with refusals():
             serving.current.catalogue.put_many([one.item() for one in asked])
         return Response(status_code=204)
+
+    @router.post("/items/remove", response_model=Removed, description=ABOUT_REMOVE_MANY)
+    def remove_many(asked: ItemIds) -> Response:
+        """Remove many items."""
+        with refusals():
+            found = serving.current.catalogue.remove_many(asked.item_ids)
+        return _json(Removed(found.done, found.unknown, found.refused))
+
+    @router.post("/items/restore", response_model=Restored, description=ABOUT_RESTORE_MANY)
+    def restore_many(asked: ItemIds) -> Response:
+        """Undo that many items were removed."""
+        with refusals():
+            found = serving.current.catalogue.restore_many(asked.item_ids)
+        return _json(Restored(found.done, found.unchanged, found.unknown, found.refused))
 
     @router.get("/items/{item_id:id}", response_model=ItemAsked, description=ABOUT_GET)
     def get(item_id: ItemInPath) -> Response:
@@ -75,7 +123,7 @@ def items_router(serving: Serving[Recommender], route_class: type[APIRoute]) -> 
         item = serving.current.catalogue.get(item_id)
         if item is None:
             raise unknown(item_id)
-        return Response(msgspec.json.encode(item), media_type=JSON)
+        return Response(to_json(item), media_type=JSON)
 
     @router.delete("/items/{item_id:id}", status_code=204, response_class=Response, description=ABOUT_REMOVE)
     def remove(item_id: ItemInPath) -> Response:
@@ -94,6 +142,11 @@ def items_router(serving: Serving[Recommender], route_class: type[APIRoute]) -> 
         return Response(status_code=204)
 
     return router
+
+
+def _json(answer: object) -> Response:
+    """Answer an object as JSON."""
+    return Response(msgspec.json.encode(answer), media_type=JSON)
 
 
 @contextmanager

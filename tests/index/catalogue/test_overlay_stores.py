@@ -12,7 +12,7 @@ import pytest
 
 from index.catalogue.item import Item
 from index.catalogue.lmdb_overlay import LmdbOverlayStore
-from index.catalogue.overlay_store import MOST_ITEMS, OverlayStore
+from index.catalogue.overlay_store import MOST_ITEMS, Changes, FullStoreError, OverlayStore
 from index.catalogue.redis_overlay import RedisOverlayStore
 from testbed.real_redis import RealRedis
 from tests.support.overlay_stores import STORES, mug
@@ -97,7 +97,7 @@ def test_a_reader_gets_what_was_written_since(store: OverlayStore) -> None:
     store.write({"a": mug("a"), "b": mug("b")})
     first = store.since(0)
     assert first.last == store.last_change() > 0
-    assert store.since(first.last) == (first.last, {}, False)
+    assert store.since(first.last) == Changes(first.last, {}, whole=False)
     store.write({"a": None})
     store.write({"c": mug("c")})
     second = store.since(first.last)
@@ -112,7 +112,9 @@ def test_forgetting_drops_what_did_not_change_and_is_noticed(store: OverlayStore
     store.write({"b": mug("b", "Blue mug")})
     assert store.forget({"a": mug("a"), "b": mug("b"), "c": None, "e": None}) == 2
     kept = {"b": mug("b", "Blue mug"), "d": mug("d")}
-    assert store.since(before.last) == (store.last_change(), kept, True)
+    changed = {"b": mug("b", "Blue mug")}
+    assert store.since(before.last) == Changes(store.last_change(), changed, False, gone=frozenset({"a", "c"}))
+    assert store.since(0).entries == kept
     assert store.last_change() > before.last
     assert store.since(store.last_change()).entries == {}
     store.write({"a": mug("a")})
@@ -126,18 +128,19 @@ def test_what_was_removed_is_restored_as_it_was(store: OverlayStore) -> None:
     store.write({"a": None})
     before = store.since(0)
     assert before.entries == {"a": None, "b": mug("b"), "c": None}
-    store.restore("a")
-    assert store.since(before.last) == (store.last_change(), {"a": mug("a")}, False)
+    assert store.restore(["a"]) == 1
+    assert store.since(before.last) == Changes(store.last_change(), {"a": mug("a")}, whole=False)
     seen = store.last_change()
-    for item_id in ("a", "b", "nobody knows it"):  # none of which is removed
-        store.restore(item_id)
+    assert store.restore(["a", "b", "nobody knows it"]) == 0  # none of which is removed
     assert store.last_change() == seen
-    store.restore("c")
-    assert store.since(seen) == (store.last_change(), {"a": mug("a"), "b": mug("b")}, True)
+    store.write({"b": None})
+    assert store.restore(["c", "a", "b"]) == 2
+    assert store.since(seen) == Changes(store.last_change(), {"b": mug("b")}, False, gone=frozenset({"c"}))
+    assert store.since(0).entries == {"a": mug("a"), "b": mug("b")}
     store.write({"a": None})
     assert store.forget({"a": mug("a"), "b": None}) == 0
     assert store.forget({"a": None}) == 1
-    store.restore("a")
+    assert store.restore(["a"]) == 0
     assert store.since(0).entries == {"b": mug("b")}
 
 
@@ -150,9 +153,8 @@ def test_more_than_is_read_at_a_time(store: OverlayStore) -> None:
 def test_too_many_are_refused_as_a_whole(store: OverlayStore) -> None:
     store.write({"a": mug("a")})
     many: dict[str, Item | None] = {str(number): None for number in range(MOST_ITEMS)}
-    with pytest.raises(
-        ValueError, match=r"would hold 100,001 new, changed and removed items; right is at most 100,000"
-    ):
+    message = r"would hold 100,001 new, changed and removed items; right is at most 100,000"
+    with pytest.raises(FullStoreError, match=message):
         store.write({**many, "a": None})
     assert store.since(0).entries == {"a": mug("a")}
     assert store.last_change() == store.since(0).last
@@ -252,7 +254,7 @@ def test_a_redis_that_lost_all_is_read_anew_and_one_that_is_away_is_named(tmp_pa
         store.write({"a": mug("a"), "b": mug("b")})
         seen = store.last_change()
         redis.flush()
-        assert store.since(seen) == (0, {}, True)
+        assert store.since(seen) == Changes(0, {}, whole=True)
         redis.kill()
         with pytest.raises(OSError, match=f"the item store at Redis {redis.address} cannot be read"):
             store.last_change()
