@@ -54,7 +54,7 @@ class LmdbOverlayStore:
             self.by_item = self.environment.open_db(b"items")  # item_id -> number of its change, and the entry
             self.by_number = self.environment.open_db(b"changes")  # number -> item_id
             self.times = self.environment.open_db(b"times")  # number -> milliseconds of Unix time
-            self.forgotten = self.environment.open_db(b"forgotten")  # number -> item_id, the last ones
+            self.gone = self.environment.open_db(b"gone")  # number -> item_id, the last ones
         except lmdb.Error as error:
             raise OSError(f"the item store {folder} cannot be opened: {error}") from error
 
@@ -79,9 +79,9 @@ class LmdbOverlayStore:
     def _forget(self, transaction: "lmdb.Transaction[bytes]", key: bytes) -> None:
         """Drop an entry, and tell readers so by the next number; what only few remember is no longer told."""
         self._delete(transaction, key)
-        transaction.put(self._next_number(transaction), key, db=self.forgotten)
-        while transaction.stat(self.forgotten)["entries"] > MOST_FORGOTTEN:
-            with transaction.cursor(self.forgotten) as cursor:
+        transaction.put(self._next_number(transaction), key, db=self.gone)
+        while transaction.stat(self.gone)["entries"] > MOST_FORGOTTEN:
+            with transaction.cursor(self.gone) as cursor:
                 cursor.first()
                 transaction.put(FORGOTTEN, cursor.key())
                 cursor.delete()
@@ -118,7 +118,7 @@ class LmdbOverlayStore:
 
     def _gone(self, transaction: "lmdb.Transaction[bytes]", first: bytes) -> list[str]:
         """Return the items that were forgotten from a number on, and not written again."""
-        with transaction.cursor(self.forgotten) as cursor:
+        with transaction.cursor(self.gone) as cursor:
             keys = list(cursor.iternext(keys=False)) if cursor.set_range(first) else []
         return [key.decode(errors="surrogateescape") for key in keys if transaction.get(key, db=self.by_item) is None]
 
