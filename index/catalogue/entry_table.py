@@ -53,8 +53,9 @@ class EntryTable:
         self.new_keys = GrowingArray(np.uint64)
         self.new_vectors = GrowingArray(np.float32, (base.bundle.manifest.dim,))
         self._new_holds = GrowingArray(np.bool_)
-        self._ordered = np.empty(0, dtype=np.int32)
-        self._other_categories: dict[str, int] = {}
+        self._ordered, self._ordered_keys = np.empty(0, dtype=np.int32), np.empty(0, dtype=np.uint64)
+        self._came, self._some_went = 0, False
+        self._numbers: dict[str, int] = {}  # of the categories that were met
 
     def set(self, item_id: str, item: Item | None) -> None:
         """Add what was put, or None for an item that was removed."""
@@ -96,6 +97,7 @@ class EntryTable:
         """Let a row behind the bundle's hold no more, unless the last slot has it."""
         if before != NO_ROW and self.row.first(self.row.size)[-1] != before:
             self._new_holds.first(self._new_holds.size)[before - self.size] = False
+            self._some_went = True
 
     def _add(self, item_id: str, item: Item | None, row: int, state: int) -> None:
         """Add a slot."""
@@ -125,32 +127,35 @@ class EntryTable:
         """Return the number of an item's category; those that the bundle does not know have numbers behind its own."""
         if item is None or not item.category:
             return -1
-        known = self.base.attributes[CATEGORY]
-        number = known.number_of(item.category)
-        if number is not None:
-            return number
-        return len(known.values) + self._other_categories.setdefault(item.category, len(self._other_categories))
+        if item.category not in self._numbers:
+            known = self.base.attributes[CATEGORY]
+            number = known.number_of(item.category)
+            self._numbers[item.category] = len(known.values) + len(self._numbers) if number is None else number
+        return self._numbers[item.category]
 
     def view(self) -> "TableView":
         """Return what holds now."""
         new_holds = self._new_holds.first(self._new_holds.size).copy()
-        self._ordered = self._order(self._ordered, new_holds)
+        self._order(new_holds)
         return TableView(self, self._holds.first(self._holds.size).copy(), new_holds, self._ordered)
 
-    def _order(self, before: np.ndarray, holds: np.ndarray) -> np.ndarray:
-        """Return the rows behind the bundle's that hold, by the hashes of their ids, int32 (R,).
+    def _order(self, holds: np.ndarray) -> None:
+        """Order the rows behind the bundle's that hold by the hashes of their ids.
 
         Rows come in the order of what was put, which another process may have seen otherwise; hashes are everywhere
         the same, and favour nobody. What is ordered already is not ordered again.
         """
-        keys = self.new_keys.first(len(holds))
-        kept = before[holds[before - self.size]]
-        known = np.zeros(len(holds), dtype=bool)
-        known[kept - self.size] = True
-        came = np.flatnonzero(holds & ~known)
-        came = came[np.argsort(keys[came], kind="stable")]
-        places = np.searchsorted(keys[kept - self.size], keys[came])
-        return np.insert(kept, places, (came + self.size).astype(np.int32))
+        if self._some_went:
+            kept = holds[self._ordered - self.size]
+            self._ordered, self._ordered_keys = self._ordered[kept], self._ordered_keys[kept]
+        if self._came < len(holds):
+            came = self._came + np.flatnonzero(holds[self._came :])
+            keys = self.new_keys.first(len(holds))[came]
+            order = np.argsort(keys, kind="stable")
+            places = np.searchsorted(self._ordered_keys, keys[order])
+            self._ordered = np.insert(self._ordered, places, (came[order] + self.size).astype(np.int32))
+            self._ordered_keys = np.insert(self._ordered_keys, places, keys[order])
+        self._came, self._some_went = len(holds), False
 
     @property
     def is_wasteful(self) -> bool:
@@ -176,7 +181,7 @@ class EntryTable:
         made.new_keys = GrowingArray.of(self.new_keys.first(self.new_keys.size)[new_holds])
         made.new_vectors = GrowingArray.of(self.new_vectors.first(self.new_vectors.size)[new_holds])
         made._new_holds = GrowingArray.of(np.ones(len(made.new_ids), dtype=np.bool_))
-        made._other_categories = self._other_categories
+        made._numbers = self._numbers
         return made
 
     def _postings_now(self, holds: np.ndarray, slot_now: np.ndarray) -> dict[str, dict[str, GrowingArray]]:

@@ -1,6 +1,7 @@
 """The vectors of items that are new since training: of what the model knows of them, told apart by title and id."""
 
 import hashlib
+import math
 import re
 from functools import lru_cache
 
@@ -20,7 +21,10 @@ TITLE_APART = 0.05
 OWN_APART = 0.001
 ID_SHARE = 0.25  # of an id beside the words of a title: items of the same title differ too
 UNIT_WITHIN = 0.01  # of 1, the length of a caller's vector where the model's items have length 1
+WORD = re.compile(r"\w+")
+SHORTEST = 1e-6  # direction that is one
 WORDS_KEPT = 8_192
+MADE_KEPT = 4_096  # vectors, since many new items have the same values
 AT_A_TIME = 65_536  # rows
 
 
@@ -32,6 +36,7 @@ class ItemVectors:
         self.version, self.dim = bundle.version, bundle.manifest.dim
         self._table = bundle.item_embeddings
         self._longest: float | None = None
+        self._made: dict[tuple[tuple[str, ...], ...], np.ndarray | None] = {}
 
     def of(self, item: Item) -> np.ndarray | None:
         """Return the vector of an item that the bundle does not know, float32 (d,).
@@ -44,8 +49,17 @@ class ItemVectors:
             if self.features.has_unit_length:
                 own /= np.float32(np.linalg.norm(own) or 1)
             return told_apart(own, item, OWN_APART)
-        made = self.features.embedding(item)
+        made = self._made_of(item)
         return None if made is None else told_apart(made, item, TITLE_APART)
+
+    def _made_of(self, item: Item) -> np.ndarray | None:
+        """Make a vector of an item's values; the same one for the same values."""
+        key = tuple((name, *values) for name, values in self.features.values_of(item).items())
+        if key not in self._made:
+            if len(self._made) >= MADE_KEPT:
+                self._made.clear()
+            self._made[key] = self.features.embedding(item)
+        return self._made[key]
 
     def check(self, item: Item) -> None:
         """Check that an item which the bundle does not know can be found.
@@ -107,26 +121,28 @@ def told_apart(vector: np.ndarray, item: Item, share: float) -> np.ndarray:
     ----------
     share : how far, as a share of the length: the cosine to the vector given is 1 / sqrt(1 + share^2).
     """
-    length = np.linalg.norm(vector)
-    words = re.findall(r"\w+", item.title.casefold())
-    drawn = _scaled(sum((_drawn(word, len(vector)) for word in words), start=np.zeros(len(vector), dtype=np.float32)))
-    direction = drawn + np.float32(ID_SHARE) * _scaled(_drawn(f"\0{item.item_id}", len(vector)))
-    if length > 0:
-        unit = vector / length
-        direction = direction - (direction @ unit) * unit
-    turned = vector + np.float32(share * length) * _scaled(direction)
-    other = np.linalg.norm(turned)
-    return np.asarray(turned * (length / other if other else 1), dtype=np.float32)
+    square = float(vector @ vector)
+    if not square:
+        return vector
+    direction = np.float32(ID_SHARE) * _scaled(_drawn_once(f"\0{item.item_id}", len(vector)))
+    if words := WORD.findall(item.title.casefold()):
+        drawn = [_drawn(word, len(vector)) for word in words]
+        direction += _scaled(sum(drawn[1:], start=drawn[0]))
+    direction -= np.float32(float(direction @ vector) / square) * vector  # what is left stands upright on it
+    turned = vector + np.float32(share * math.sqrt(square)) * _scaled(direction)
+    return np.asarray(turned * np.float32(math.sqrt(square / float(turned @ turned))), dtype=np.float32)
 
 
 def _scaled(vector: np.ndarray) -> np.ndarray:
-    """Return a vector of length 1; zeros stay zeros."""
-    length = np.linalg.norm(vector)
-    return vector / length if length > 1e-6 else np.zeros_like(vector)
+    """Return a vector of length 1; one that is hardly any stays so."""
+    length = math.sqrt(float(vector @ vector))
+    return vector * np.float32(1 / length) if length > SHORTEST else np.zeros_like(vector)
 
 
-@lru_cache(WORDS_KEPT)
-def _drawn(text: str, dim: int) -> np.ndarray:
+def _drawn_once(text: str, dim: int) -> np.ndarray:
     """Draw numbers from -1 to 1 that are always the same for a text, float32 (d,)."""
     drawn = hashlib.shake_128(text.encode(errors="replace")).digest(dim)
-    return np.frombuffer(drawn, dtype=np.uint8).astype(np.float32) / np.float32(127.5) - np.float32(1)
+    return np.frombuffer(drawn, dtype=np.uint8).astype(np.float32) * np.float32(2 / 255) - np.float32(1)
+
+
+_drawn = lru_cache(WORDS_KEPT)(_drawn_once)
