@@ -9,13 +9,18 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
+from hypothesis.stateful import run_state_machine_as_test
 
 from index.catalogue.item import Item
 from index.catalogue.lmdb_overlay import LmdbOverlayStore
 from index.catalogue.overlay_store import MOST_ITEMS, Changes, FullStoreError, OverlayStore
 from index.catalogue.redis_overlay import RedisOverlayStore
+from model_export.bundle.bundle import Bundle
 from testbed.real_redis import RealRedis
-from tests.support.overlay_stores import STORES, mug
+from tests.support.overlay_machine import OverlayMachine
+from tests.support.overlay_stores import STORES, at, mug, spoil
 
 ROOT = Path(__file__).parents[3]
 
@@ -142,6 +147,62 @@ def test_what_was_removed_is_restored_as_it_was(store: OverlayStore) -> None:
     assert store.forget({"a": None}) == 1
     assert store.restore(["a"]) == 0
     assert store.since(0).entries == {"b": mug("b")}
+
+
+@pytest.mark.parametrize("value", [b"{", b'{"item_id":"a","title":"of another"}', b"\xff\xfe", b'{"item_id":"bad"}'])
+def test_one_unreadable_entry_keeps_no_other_back(store: OverlayStore, value: bytes) -> None:
+    store.write({"a": mug("a"), "z": None})
+    seen = store.last_change()
+    spoil(store, "bad", value)
+    store.write({"b": mug("b")})
+    changes = store.since(seen)
+    assert changes.entries == {"b": mug("b")}
+    assert list(changes.unreadable) == ["bad"]
+    assert store.since(0).entries == {"a": mug("a"), "b": mug("b"), "z": None}
+    assert store.forget({"bad": mug("bad")}) == 0
+    assert store.drop(["bad", "nobody knows it"]) == 1
+    assert store.since(changes.last) == Changes(store.last_change(), {}, False, gone=frozenset({"bad"}))
+
+
+def test_what_was_written_before_a_time_is_named(store: OverlayStore) -> None:
+    for number in range(3):
+        at(store, 1_000.0 + number)
+        store.write({str(number): mug(str(number)), "again": None})
+    at(store, 2_000.0)
+    store.write({"0": mug("0", "Written again")})
+    assert store.written_before(1_000_000) == {}
+    assert store.written_before(1_001_001) == {"1": mug("1")}
+    assert store.written_before(2_000_000) == {"1": mug("1"), "2": mug("2"), "again": None}
+    store.restore(["again"])
+    assert set(store.written_before(2_000_001)) == {"0", "1", "2"}
+
+
+def test_who_missed_more_forgettings_than_are_told_reads_all(
+    store: OverlayStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("lmdb_overlay", "redis_overlay"):
+        monkeypatch.setattr(f"index.catalogue.{module}.MOST_FORGOTTEN", 3)
+    store.write({str(number): mug(str(number)) for number in range(6)})
+    seen = store.last_change()
+    store.drop(["0", "1", "2"])
+    assert store.since(seen) == Changes(store.last_change(), {}, False, gone=frozenset("012"))
+    store.drop(["3"])
+    kept = {"4": mug("4"), "5": mug("5")}
+    assert store.since(seen) == Changes(store.last_change(), kept, whole=True)
+    assert store.since(seen + 1) == Changes(store.last_change(), {}, False, gone=frozenset("123"))
+
+
+def test_what_is_patched_is_what_is_made_from_scratch(
+    store: OverlayStore, kind: str, bundle: Bundle, other_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("index.catalogue.entry_table.SPARE", 3)  # tables are made anew within a few changes
+    steps = hypothesis_settings(
+        max_examples=12 if kind == "lmdb" else 3,
+        stateful_step_count=25,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    run_state_machine_as_test(lambda: OverlayMachine(store, [bundle, other_bundle]), settings=steps)
 
 
 def test_more_than_is_read_at_a_time(store: OverlayStore) -> None:
