@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from hypothesis import HealthCheck
+from hypothesis import HealthCheck, Phase
 from hypothesis import settings as hypothesis_settings
 from hypothesis.stateful import run_state_machine_as_test
 
@@ -197,9 +197,10 @@ def test_what_is_patched_is_what_is_made_from_scratch(
 ) -> None:
     monkeypatch.setattr("index.catalogue.entry_table.SPARE", 3)  # tables are made anew within a few changes
     steps = hypothesis_settings(
-        max_examples=12 if kind == "lmdb" else 3,
+        max_examples=8 if kind == "lmdb" else 2,
         stateful_step_count=25,
         deadline=None,
+        phases=[Phase.generate],  # to shrink a sequence takes minutes
         suppress_health_check=list(HealthCheck),
     )
     run_state_machine_as_test(lambda: OverlayMachine(store, [bundle, other_bundle]), settings=steps)
