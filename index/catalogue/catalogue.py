@@ -173,7 +173,7 @@ class Catalogue:
     def _make_room(self, new: int) -> int:
         """Forget the longest removed of the items that the bundle does not know, so that new ones have room."""
         overlay = self._writable()
-        longest = self.current.view.removed_unknown(MOST_UNKNOWN - new) if new else []
+        longest = self.current.view.removed_unknown(MOST_UNKNOWN - new)
         return overlay.forget(dict.fromkeys(longest)) if longest else 0
 
     def restore(self, item_id: str) -> Item | None:
@@ -242,7 +242,7 @@ class Catalogue:
         try:
             write()
         except FullStoreError as error:
-            if not self._make_room(1):
+            if not self._make_room(0):
                 raise self._full(error) from None
             try:
                 write()
