@@ -60,6 +60,11 @@ def watch(file: str) -> None:
 
 
 def longest_ms(file: Path, lines: int = 0) -> tuple[float, int]:
-    """Return the longest stall in the lines behind the first ones, in milliseconds, and how many lines there are."""
+    """Return the longest stall that was written since, in milliseconds, and the lines so far.
+
+    Parameters
+    ----------
+    lines : of the file that were there before.
+    """
     told = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
     return max(map(float, told[lines:]), default=0.0), len(told)

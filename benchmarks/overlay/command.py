@@ -86,7 +86,10 @@ def main(
 
 
 def _log() -> InteractionLog:
-    """Make a log whose items have categories and prices, which the vectors of new items are made of."""
+    """Make a log whose items have categories and prices.
+
+    The vectors of new items are made of these.
+    """
     log = synthetic(EVENTS, USERS)
     numbers = np.arange(len(log.items))
     categories = [f"Category {number % CATEGORIES}" for number in numbers.tolist()]
@@ -147,7 +150,10 @@ class _Putting(Background):
 
 
 def _entries(bundle: Bundle, size: int) -> list[tuple[str, Item | None]]:
-    """Draw entries of all kinds, in any order; every fifth new item has the values of the one before."""
+    """Draw entries of all kinds, in any order.
+
+    Each five in a row have the same values.
+    """
     rng = np.random.default_rng(11)
     categories, known = bundle.manifest.feature_fields[CATEGORY], iter(bundle.item_ids)
     found: list[tuple[str, Item | None]] = []
@@ -160,7 +166,10 @@ def _entries(bundle: Bundle, size: int) -> list[tuple[str, Item | None]]:
 
 
 def _paths(user_ids: Sequence[str], bundle: Bundle) -> list[str]:
-    """Return what is asked for in turn: plain answers, and every fifth with a filter, every tenth with diversity."""
+    """Return what is asked for in turn.
+
+    Of ten, one has a filter, one diversity, and the others are plain.
+    """
     categories = bundle.catalogue.category
     filters = {0: f"&category={quote(categories[0])}", 5: "&diversity=0.1"}
     return [

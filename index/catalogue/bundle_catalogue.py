@@ -29,7 +29,9 @@ class BundleCatalogue:
         return self.bundle.catalogue.category.codes
 
     def popularity_with(self, new: int) -> np.ndarray:
-        """Return the interactions of each item in the training log, and 0 for new items, float32 (items + new,).
+        """Return each item's interactions in the training log, float32 (items + new,).
+
+        New items have none.
 
         There is room for more new ones than were asked for, so that it is seldom made anew.
         """

@@ -131,7 +131,9 @@ class Catalogue:
         self._write({item.item_id: item for item in kept})
 
     def check(self, item: Item) -> Item:
-        """Return the item as it is kept; a vector is of this bundle's model unless it says otherwise.
+        """Return the item as it is kept.
+
+        Its vector is of this bundle's model unless it says otherwise.
 
         Raises ValueError unless it may be put.
         """
@@ -171,7 +173,10 @@ class Catalogue:
         return self.current.view.is_removed(item_id)
 
     def _make_room(self, new: int) -> int:
-        """Forget the longest removed of the items that the bundle does not know, so that new ones have room."""
+        """Forget the longest removed items that the bundle does not know; return how many.
+
+        So many stay as leave room for new ones.
+        """
         overlay = self._writable()
         longest = self.current.view.removed_unknown(MOST_UNKNOWN - new)
         return overlay.forget(dict.fromkeys(longest)) if longest else 0
@@ -227,7 +232,9 @@ class Catalogue:
         return self.overlay.forget({i: item for i, item in self.entries().items() if self._is_idle(i, item)})
 
     def _is_idle(self, item_id: str, item: Item | None) -> bool:
-        """Tell whether an entry changes nothing: its own vector is of no use to a model that knows the item.
+        """Tell whether an entry changes nothing.
+
+        Its own vector is of no use to a model that knows the item.
 
         A removed item that no model knows today may be known to the next one.
         """

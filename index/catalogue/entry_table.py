@@ -110,7 +110,10 @@ class EntryTable:
         self.slots[item_id] = (*self.slots.get(item_id, ()), len(self.ids) - 1)
 
     def _new_row(self, item_id: str, vector: np.ndarray | None, before: int) -> int:
-        """Return the row of an item that the bundle does not know: that of before, if its vector is the same."""
+        """Return the row of an item that the bundle does not know.
+
+        It is the row of before, if that has the same vector.
+        """
         if vector is None:
             return NO_ROW
         if before != NO_ROW and np.array_equal(
@@ -124,7 +127,10 @@ class EntryTable:
         return self.size + len(self.new_ids) - 1
 
     def _category_of(self, item: Item | None) -> int:
-        """Return the number of an item's category; those that the bundle does not know have numbers behind its own."""
+        """Return the number of an item's category, -1 if it has none.
+
+        Categories that the bundle does not know have numbers behind its own.
+        """
         if item is None or not item.category:
             return -1
         if item.category not in self._numbers:
@@ -164,7 +170,7 @@ class EntryTable:
         return size - int(np.count_nonzero(self._holds.first(size))) > size // 2 + SPARE
 
     def compacted(self) -> "EntryTable":
-        """Return a table of what holds now, without what held before; nothing is made anew but numbers."""
+        """Return a table of what holds now alone; nothing is made anew but numbers."""
         holds, new_holds = self._holds.first(self._holds.size), self._new_holds.first(self._new_holds.size)
         made, slot_now = EntryTable(self.base, self.vectors), np.cumsum(holds) - 1
         row_now = np.cumsum(new_holds) - 1 + self.size
@@ -266,7 +272,7 @@ class TableView:
         return np.asarray(rows[self.holds & (self.table.state.first(count) == REMOVED) & (rows != NO_ROW)])
 
     def removed_unknown(self, but: int) -> list[str]:
-        """Return the removed items that the bundle does not know, the longest removed first, but for the last few.
+        """Return the removed items that the bundle does not know, the longest removed first.
 
         Parameters
         ----------
@@ -278,7 +284,7 @@ class TableView:
         return [self.table.ids[slot] for slot in slots[: max(0, len(slots) - max(0, but))].tolist()]
 
     def counts(self) -> tuple[int, int, int]:
-        """Count the items that the bundle does not know, those of its own that were changed, and the removed ones."""
+        """Count the new items, the changes of the bundle's, and the removals."""
         count = len(self.holds)
         states, rows = self.table.state.first(count)[self.holds], self.table.row.first(count)[self.holds]
         changed = int(np.count_nonzero((states == PUT) & (rows >= 0) & (rows < self.table.size)))
@@ -286,7 +292,10 @@ class TableView:
         return put - changed, changed, len(states) - put
 
     def rows_of_values(self, attribute: str, values: Iterable[str]) -> np.ndarray:
-        """Return the rows of the items that were put with one of the values; one may come twice, int32 (R,)."""
+        """Return the rows of the items that were put with one of the values, int32 (R,).
+
+        One may come twice.
+        """
         known: Mapping[str, GrowingArray] = self.table.postings.get(attribute, {})
         slots = [known[value].below(len(self.holds)) for value in values if value in known]
         found = np.concatenate(slots) if slots else np.empty(0, dtype=np.int32)

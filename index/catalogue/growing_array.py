@@ -29,7 +29,10 @@ class GrowingArray:
         return made
 
     def append(self, element: Any) -> None:
-        """Add an element; room is doubled where there is none, so that each costs the same on average."""
+        """Add an element.
+
+        Room is doubled where there is none, so that each costs the same on average.
+        """
         if self.size == len(self._data):
             grown = np.zeros((max(LEAST, 2 * self.size), *self._data.shape[1:]), dtype=self._data.dtype)
             grown[: self.size] = self._data

@@ -77,7 +77,10 @@ class LmdbOverlayStore:
         transaction.put(number, _bytes_of(round(self.clock() * 1_000)), db=self.times)
 
     def _forget(self, transaction: "lmdb.Transaction[bytes]", key: bytes) -> None:
-        """Drop an entry, and tell readers so by the next number; what only few remember is no longer told."""
+        """Drop an entry, and tell readers so by the next number.
+
+        Of very many the first are told no longer.
+        """
         self._delete(transaction, key)
         transaction.put(self._next_number(transaction), key, db=self.gone)
         while transaction.stat(self.gone)["entries"] > MOST_FORGOTTEN:

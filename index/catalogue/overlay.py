@@ -109,7 +109,10 @@ class Overlay:
         return gone
 
     def look(self) -> None:
-        """Look once for what was written, and tell the followers; when it returns they have taken it over."""
+        """Look once for what was written, and tell the followers.
+
+        When it returns they have taken it over.
+        """
         with self._looking:
             if self.store.last_change() == self.seen:
                 return
@@ -124,7 +127,10 @@ class Overlay:
                 follower.apply(entries, gone)
 
     def _differences(self, changes: Changes) -> tuple[Entries, list[str]]:
-        """Return what changed and what is gone; where all was read, only what differs from what is known."""
+        """Return what changed and what is gone.
+
+        Where all was read, that is what differs from what is known.
+        """
         entries, gone = changes.entries, [*changes.gone, *changes.unreadable]
         if changes.whole:
             missing = object()
@@ -158,7 +164,7 @@ class Overlay:
         return [follower for _, follower in found]
 
     def expire(self) -> int:
-        """Drop the entries that were not written for so many days as they may live; return how many.
+        """Drop the entries that were not written for as long as they may live; return how many.
 
         Without a follower none is dropped: nobody could say which removals must stay.
         """

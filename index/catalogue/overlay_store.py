@@ -95,7 +95,7 @@ class OverlayStore(Protocol):
         ...
 
     def since(self, change: int) -> Changes:
-        """Return the entries that were written after the change with this number, and those that were forgotten.
+        """Return what was written and forgotten after the change with this number.
 
         All come back if more was forgotten since than is remembered. An entry that cannot be read keeps no other back.
         """
@@ -122,7 +122,7 @@ class OverlayStore(Protocol):
         ...
 
     def drop(self, item_ids: Sequence[str]) -> int:
-        """Drop what is stored of items, whatever it is and be it unreadable; return how many there were."""
+        """Drop what is stored of items, be it unreadable; return how many there were."""
         ...
 
     def close(self) -> None:

@@ -206,7 +206,10 @@ class RedisOverlayStore:
         return self._forget([part for item_id in item_ids for part in (encoded_id(item_id), b"")], 1)
 
     def _forget(self, in_turn: list[bytes], whatever: int) -> int:
-        """Forget entries, given item_ids and entries in turn; some at a time, so that Redis answers others too."""
+        """Forget entries, given item_ids and entries in turn.
+
+        Some at a time, so that Redis answers others too.
+        """
         return sum(
             self._run(FORGET, MOST_FORGOTTEN, whatever, *in_turn[start : start + 2 * AT_A_TIME])
             for start in range(0, len(in_turn), 2 * AT_A_TIME)

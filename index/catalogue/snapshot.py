@@ -93,7 +93,7 @@ class CatalogueSnapshot:
 
     @property
     def new_ids(self) -> list[str]:
-        """Return the items that the bundle does not know and that can be found, in the order of their rows."""
+        """Return the new items that can be found, in the order of their rows."""
         size = self.bundle.manifest.items
         return [self.item_id(size + place) for place in np.flatnonzero(self.view.new_holds).tolist()]
 

@@ -157,7 +157,9 @@ def _parts(item_ids: list[str], doing: str) -> Iterator[list[str]]:
 
 
 def _name_refused(found: list[Counts]) -> None:
-    """Name the ids that no item can have, and why; they make the command fail, after it did the others.
+    """Name the ids that no item can have, and why.
+
+    They make the command fail, after it did the others.
 
     Raises
     ------

@@ -19,7 +19,7 @@ from index.search.exact import ExactIndex
 from mindstream.settings import load
 from model_export.bundle.bundle import Bundle
 from model_export.bundle.registry import Registry
-from tests.support.overlay_stores import at, spoil
+from tests.support.overlay.stores import at, spoil
 
 DAY_S = 86_400
 

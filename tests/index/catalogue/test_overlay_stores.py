@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase
@@ -19,8 +20,8 @@ from index.catalogue.overlay_store import MOST_ITEMS, Changes, FullStoreError, O
 from index.catalogue.redis_overlay import RedisOverlayStore
 from model_export.bundle.bundle import Bundle
 from testbed.real_redis import RealRedis
-from tests.support.overlay_machine import OverlayMachine
-from tests.support.overlay_stores import STORES, at, mug, spoil
+from tests.support.overlay.machine import OverlayMachine
+from tests.support.overlay.stores import STORES, at, mug, spoil
 
 ROOT = Path(__file__).parents[3]
 
@@ -30,7 +31,7 @@ Opener = Callable[[], OverlayStore]
 
 OTHER_PROCESS = """
 import sys
-from tests.support.overlay_stores import STORES, mug
+from tests.support.overlay.stores import STORES, mug
 with STORES[sys.argv[1]](sys.argv[2]) as store:
     for number, line in enumerate(sys.stdin):
         store.write({"other": mug("other", f"after {line.strip()}")})
@@ -41,7 +42,7 @@ with STORES[sys.argv[1]](sys.argv[2]) as store:
 WRITING_PROCESS = """
 import sys
 from itertools import count
-from tests.support.overlay_stores import STORES, mug
+from tests.support.overlay.stores import STORES, mug
 with STORES[sys.argv[1]](sys.argv[2]) as store:
     for number in count():
         store.write({f"item-{place}": mug(f"item-{place}", f"{number} {number:0200}") for place in range(50)})
@@ -203,7 +204,8 @@ def test_what_is_patched_is_what_is_made_from_scratch(
         phases=[Phase.generate],  # to shrink a sequence takes minutes
         suppress_health_check=list(HealthCheck),
     )
-    run_state_machine_as_test(lambda: OverlayMachine(store, [bundle, other_bundle]), settings=steps)
+    machine: Any = lambda: OverlayMachine(store, [bundle, other_bundle])  # noqa: E731  hypothesis names a class here
+    run_state_machine_as_test(machine, settings=steps)
 
 
 def test_more_than_is_read_at_a_time(store: OverlayStore) -> None:

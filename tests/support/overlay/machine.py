@@ -14,7 +14,7 @@ from index.catalogue.overlay_store import OverlayStore
 from index.catalogue.snapshot import CatalogueSnapshot
 from index.search.exact import ExactIndex
 from model_export.bundle.bundle import Bundle
-from tests.support.overlay_stores import spoil
+from tests.support.overlay.stores import spoil
 
 __all__ = ["OverlayMachine", "described"]
 
@@ -27,7 +27,7 @@ class OverlayMachine(RuleBasedStateMachine):
 
     def __init__(self, store: OverlayStore, bundles: list[Bundle]) -> None:
         super().__init__()
-        self.store, self.bundles = store, bundles
+        self.store, self.served = store, bundles
         self.known = [*bundles[0].item_ids[:2], *bundles[0].item_ids[200:203]]
         self.seen: list[tuple[CatalogueSnapshot, Any]] = []
 
@@ -35,11 +35,11 @@ class OverlayMachine(RuleBasedStateMachine):
     def begin(self) -> None:
         self.store.drop([*self.store.since(0).entries, *self.store.since(0).unreadable])
         self.overlay, self.others = Overlay(self.store), Overlay(self.store)
-        self.catalogues = [Catalogue(self.bundles[0], self.overlay)]
+        self.catalogues = [Catalogue(self.served[0], self.overlay)]
 
     def item(self, place: int, like: int, brands: list[str], odd: bool) -> Item:
         """One of ten items, new or known, with a category and a price that the models know, or a strange category."""
-        item_id, catalogue = [*NEW, *self.known][place], self.bundles[0].catalogue
+        item_id, catalogue = [*NEW, *self.known][place], self.served[0].catalogue
         category = "Unheard of" if odd and place >= len(NEW) else catalogue.category[like]
         price = catalogue.price[like]
         return Item(item_id, f"Thing {like % 3}", category, price, {"brand": brands} if brands else {})
@@ -79,7 +79,7 @@ class OverlayMachine(RuleBasedStateMachine):
 
     @rule(number=st.integers(0, 1))
     def another_bundle(self, number: int) -> None:
-        self.catalogues = [*self.catalogues[-1:], Catalogue(self.bundles[number], self.overlay)]
+        self.catalogues = [*self.catalogues[-1:], Catalogue(self.served[number], self.overlay)]
 
     @invariant()
     def as_from_scratch(self) -> None:
