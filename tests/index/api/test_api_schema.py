@@ -22,7 +22,7 @@ from stream.kafka.embedded_broker import EmbeddedBroker
 from stream.store.lmdb_store import LmdbStore
 from tests.support.api_world import app_of, user
 
-OPERATIONS = 13
+OPERATIONS = 15
 EXAMPLES = 25  # of each operation and mode
 CHECKS = [
     schemathesis.checks.not_a_server_error,

@@ -233,3 +233,26 @@ def test_the_command_line_drops_what_cannot_be_read(home: Path) -> None:
     assert items_command("prune", "--unreadable").stdout == "1 entry dropped, 0 left\n"
     with LmdbOverlayStore(home / "state" / "items") as store:
         assert store.since(0).unreadable == {}
+
+
+def test_what_is_put_while_a_new_bundle_is_filled_is_there_before_it_is_served(
+    bundle: Bundle, other_bundle: Bundle, store: LmdbOverlayStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each hundredth entry of the old ones another item comes: to the old catalogue at once, to the new one too."""
+    overlay = Overlay(store)
+    serving = Catalogue(bundle, overlay)
+    serving.put_many([mug(bundle, f"new-{number}") for number in range(500)])
+    rests: list[float] = []
+
+    def put_meanwhile(seconds: float) -> None:
+        rests.append(seconds)
+        serving.put(mug(bundle, f"late-{len(rests)}"))
+        serving.remove(f"new-{len(rests)}")
+        assert serving.get(f"late-{len(rests)}") is not None
+
+    monkeypatch.setattr("index.catalogue.catalogue.time.sleep", put_meanwhile)
+    made = Catalogue(other_bundle, overlay)
+    assert len(rests) == 5
+    assert dict(made.current.entries) == dict(Catalogue(other_bundle, Overlay(store)).current.entries)
+    assert {f"late-{number}" for number in range(1, 6)} <= set(made.current.new_ids)
+    assert not {f"new-{number}" for number in range(1, 6)} & set(made.current.new_ids)
