@@ -94,7 +94,7 @@ def like(bundle: Bundle, item_id: str, row: int = 0, **fields: Any) -> Item:
 def trained_with(bundle: Bundle, snapshot: CatalogueSnapshot, path: Path, version: str = "") -> Bundle:
     """A bundle whose catalogue has these items, in the same rows: the oracle of the overlay."""
     shutil.copytree(bundle.path, path)
-    new = snapshot.new_ids
+    new = [snapshot.item_id(row) for row in snapshot.view.new_rows.tolist()]  # as they stand among popular ones
     ids = [*bundle.item_ids, *new]
     features, vectors = SideFeatures(bundle), ItemVectors(bundle)
     made = [vectors.of(item) for item_id in new if (item := snapshot.shown(item_id))]
