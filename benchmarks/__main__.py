@@ -11,6 +11,7 @@ from benchmarks.events import command as events
 from benchmarks.events import shapes
 from benchmarks.faults import command as faults
 from benchmarks.night import command as night
+from benchmarks.overlay import command as overlay
 from benchmarks.quality import accuracy, cold, freshness, logs, planted
 from benchmarks.retrieval import command as retrieval
 from benchmarks.speed import api, cost, demo, extractor, hostile, latency, reading, throughput, training
@@ -31,6 +32,7 @@ app.command("house")(house.main)
 app.command("latency")(latency.main)
 app.command("logs")(logs.main)
 app.command("night")(night.main)
+app.command("overlay")(overlay.main)
 app.command("planted")(planted.main)
 app.command("reading")(reading.main)
 app.command("retrieval")(retrieval.main)

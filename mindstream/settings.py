@@ -206,6 +206,13 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         description="days without a behaviour after which a user is removed; unset: never",
     )
+    item_days: float | None = Field(
+        default=None,
+        gt=0,
+        le=36_500,
+        allow_inf_nan=False,
+        description="days after which what was put of an item is dropped if nobody put it again; unset: never",
+    )
     marker_days: float = Field(
         default=7,
         gt=0,

@@ -18,10 +18,14 @@ SERVE = (
 
 
 @contextmanager
-def served(home: Path, **settings: str) -> Iterator[int]:
+def served(home: Path, stalls: Path | None = None, **settings: str) -> Iterator[int]:
     """Run the API of a home as a process, and give its port.
 
     What the environment says of it does not count.
+
+    Parameters
+    ----------
+    stalls : file to which the process writes how long it held up its threads; see `benchmarks.harness.stalls.watch`.
 
     Raises
     ------
@@ -30,6 +34,8 @@ def served(home: Path, **settings: str) -> Iterator[int]:
     """
     ours: dict[str, object] = {"redis": "", "api_host": "127.0.0.1", "api_port": 0, "api_key": None, "write_key": None}
     script = SERVE.format(ours | settings | {"home": str(home)})
+    if stalls is not None:
+        script = f"from benchmarks.harness.stalls import watch; watch({str(stalls)!r}); {script}"
     process = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:

@@ -1,7 +1,8 @@
 """The routes of the HTTP API that put, remove and restore items at run time."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Annotated
 
@@ -15,27 +16,33 @@ from index.api.limits.bodies import Body, at_most
 from index.api.limits.work_lanes import WorkLanes
 from index.api.requests import ItemInPath
 from index.catalogue.catalogue import Catalogue
-from index.catalogue.item import LONGEST_ID, Item
+from index.catalogue.item import LONGEST_ID, MOST_NUMBERS, Item, to_json
 from index.recommend.cancellation import Cancellation
 from index.recommend.recommender import Recommender
 from model_export.bundle.serving import Serving
 
-__all__ = ["ItemAsked", "items_router", "refusals", "unknown"]
+__all__ = ["ItemAsked", "ItemIds", "Removed", "Restored", "items_router", "refusals", "unknown"]
 
 MOST_ITEMS = 1_000  # of one request
 ITEM_S = 2e-4  # of work for each
 MOST_ATTRIBUTES = 1_000  # of one item
 MOST_VALUES = 4_096  # of one attribute: more are more bytes than an item may have
+Numbers = Annotated[list[float], Field(max_length=MOST_NUMBERS), FailFast()]
 Values = Annotated[list[str], Field(max_length=MOST_VALUES), FailFast()]
 
 # What clients read of each route.
 ABOUT_PUT = """\
 Add items that the model does not know, or say anew what people are shown of those that it does.
 
-All are added, or none. A new item needs a category, price or attribute whose value the model has learned."""
+All are added, or none. A new item needs a category, price or attribute whose value the model has learned, or a vector
+of its own. When the answer comes, every later request to this process sees them; other processes do within a second."""
 ABOUT_GET = "What people are shown of an item now."
 ABOUT_REMOVE = "Never recommend an item again, whatever later models know, until it is restored or added again."
 ABOUT_RESTORE = "Undo that an item was removed: it is again what was put last, or what the model's catalogue says."
+ABOUT_REMOVE_MANY = (
+    "Remove many items, as DELETE does one. Ids that no item can have are named, and the others removed."
+)
+ABOUT_RESTORE_MANY = "Restore many items. Ids that no item can have are named, and the others restored."
 
 
 class ItemAsked(Body):
@@ -49,9 +56,39 @@ class ItemAsked(Body):
         {}, max_length=MOST_ATTRIBUTES, description="side feature -> the values that the item has"
     )
 
+    vector: Numbers = Field(
+        [], description="of an item that the model does not know, in place of one made of its values; empty: none"
+    )
+    vector_model: str = Field("", max_length=LONGEST_ID, description="the model of that vector; empty: the one served")
+
     def item(self) -> Item:
         """Return the item as the overlay keeps it."""
-        return Item(**self.model_dump())
+        return Item(**{**self.model_dump(), "vector": self.vector or None})
+
+
+class ItemIds(Body):
+    """Items of the catalogue, by their ids."""
+
+    item_ids: Annotated[list[str], FailFast()] = Field(min_length=1, max_length=MOST_ITEMS)
+
+
+@dataclass(frozen=True)
+class Removed:
+    """What became of items that were to be removed; `unknown` are those among `removed` that nobody knew."""
+
+    removed: int
+    unknown: int
+    refused: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What became of items that were to be restored; `unchanged` were not removed, `unknown` nobody knows."""
+
+    restored: int
+    unchanged: int
+    unknown: int
+    refused: dict[str, str]
 
 
 ItemsAsked = Annotated[list[ItemAsked], Field(min_length=1, max_length=MOST_ITEMS), FailFast()]
@@ -64,70 +101,97 @@ def items_router(serving: Serving[Recommender], lanes: WorkLanes, route_class: t
 
     Parameters
     ----------
-    lanes : the threads that do the work. What is written when the deadline comes is written all the same.
+    lanes : the threads that do the work. What is being written when the deadline comes is written all the same.
     route_class : says who may ask.
     """
     router = APIRouter(route_class=route_class)
 
+    async def answer(http: Request, count: int, work: Callable[[Catalogue], Response]) -> Response:
+        """Do the work of so many items in a thread, unless nobody waits for it any more."""
+        return await lanes.run(http, ITEM_S * count, partial(_done, work, serving.current.catalogue))
+
     @router.post("/items", status_code=204, response_class=Response, description=ABOUT_PUT)
     async def put(http: Request, asked: ItemsAsked) -> Response:
-        """Add new items, or change what people are shown of known ones.
+        """Add new items, or change what people are shown of known ones."""
+        return await answer(http, len(asked), partial(_put, asked))
 
-        All are added, or none. A new item needs a category, price or attribute whose value the model has learned.
-        """
-        return await lanes.run(http, ITEM_S * len(asked), partial(_put, serving.current.catalogue, asked))
+    @router.post("/items/remove", response_model=Removed, description=ABOUT_REMOVE_MANY)
+    async def remove_many(http: Request, asked: ItemIds) -> Response:
+        """Remove many items."""
+        return await answer(http, len(asked.item_ids), partial(_remove_many, asked.item_ids))
+
+    @router.post("/items/restore", response_model=Restored, description=ABOUT_RESTORE_MANY)
+    async def restore_many(http: Request, asked: ItemIds) -> Response:
+        """Undo that many items were removed."""
+        return await answer(http, len(asked.item_ids), partial(_restore_many, asked.item_ids))
 
     @router.get("/items/{item_id:id}", response_model=ItemAsked, description=ABOUT_GET)
     async def get(http: Request, item_id: ItemInPath) -> Response:
         """Show an item as people see it now."""
-        return await lanes.run(http, ITEM_S, partial(_get, serving.current.catalogue, item_id))
+        return await answer(http, 1, partial(_get, item_id))
 
     @router.delete("/items/{item_id:id}", status_code=204, response_class=Response, description=ABOUT_REMOVE)
     async def remove(http: Request, item_id: ItemInPath) -> Response:
         """Remove an item."""
-        return await lanes.run(http, ITEM_S, partial(_remove, serving.current.catalogue, item_id))
+        return await answer(http, 1, partial(_remove, item_id))
 
     @router.post("/items/{item_id:id}/restore", status_code=204, response_class=Response, description=ABOUT_RESTORE)
     async def restore(http: Request, item_id: ItemInPath) -> Response:
         """Undo that an item was removed."""
-        return await lanes.run(http, ITEM_S, partial(_restore, serving.current.catalogue, item_id))
+        return await answer(http, 1, partial(_restore, item_id))
 
     return router
 
 
-def _put(catalogue: Catalogue, asked: list[ItemAsked], cancellation: Cancellation) -> Response:
-    """Put items, unless nobody waits for it any more."""
-    items = [one.item() for one in asked]
+def _done(work: Callable[[Catalogue], Response], catalogue: Catalogue, cancellation: Cancellation) -> Response:
+    """Do work on a catalogue, and answer what is wrong with it."""
     cancellation.check()
     with refusals():
-        catalogue.put_many(items)
+        return work(catalogue)
+
+
+def _put(asked: Sequence[ItemAsked], catalogue: Catalogue) -> Response:
+    """Put items."""
+    catalogue.put_many([one.item() for one in asked])
     return Response(status_code=204)
 
 
-def _get(catalogue: Catalogue, item_id: str, _: Cancellation) -> Response:
+def _remove_many(item_ids: Sequence[str], catalogue: Catalogue) -> Response:
+    """Remove items, and count what became of them."""
+    found = catalogue.remove_many(item_ids)
+    return _json(Removed(found.done, found.unknown, found.refused))
+
+
+def _restore_many(item_ids: Sequence[str], catalogue: Catalogue) -> Response:
+    """Restore items, and count what became of them."""
+    found = catalogue.restore_many(item_ids)
+    return _json(Restored(found.done, found.unchanged, found.unknown, found.refused))
+
+
+def _get(item_id: str, catalogue: Catalogue) -> Response:
     """Answer with an item."""
     item = catalogue.get(item_id)
     if item is None:
         raise unknown(item_id)
-    return Response(msgspec.json.encode(item), media_type=JSON)
+    return Response(to_json(item), media_type=JSON)
 
 
-def _remove(catalogue: Catalogue, item_id: str, cancellation: Cancellation) -> Response:
-    """Remove an item, unless nobody waits for it any more."""
-    cancellation.check()
-    with refusals():
-        catalogue.remove(item_id)
+def _remove(item_id: str, catalogue: Catalogue) -> Response:
+    """Remove an item."""
+    catalogue.remove(item_id)
     return Response(status_code=204)
 
 
-def _restore(catalogue: Catalogue, item_id: str, cancellation: Cancellation) -> Response:
-    """Restore an item, unless nobody waits for it any more."""
-    cancellation.check()
-    with refusals():
-        item = catalogue.restore(item_id)
-    if item is None:
+def _restore(item_id: str, catalogue: Catalogue) -> Response:
+    """Restore an item."""
+    if catalogue.restore(item_id) is None:
         raise unknown(item_id)
     return Response(status_code=204)
+
+
+def _json(answer: object) -> Response:
+    """Answer an object as JSON."""
+    return Response(msgspec.json.encode(answer), media_type=JSON)
 
 
 @contextmanager

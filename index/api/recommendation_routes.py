@@ -246,8 +246,8 @@ class Answers:
 
 
 def _size_of(recommender: Recommender) -> WorkSize:
-    """Return what the work of requests grows with, by the items that were there last."""
-    return WorkSize.of(recommender.bundle.manifest, len(recommender.catalogue.latest.new_ids))
+    """Return what the work of requests grows with, by the items that there are."""
+    return WorkSize.of(recommender.bundle.manifest, recommender.catalogue.current.new_count)
 
 
 def _cannot_be_read(user_id: str | None) -> str:

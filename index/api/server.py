@@ -62,7 +62,7 @@ def serve(settings: Settings) -> None:
     with (
         open_store(settings, read_only=True) as store,
         open_overlay_store(settings) as overlay_store,
-        Overlay(overlay_store) as overlay,
+        Overlay(overlay_store, settings.item_days) as overlay,
         Serving(
             Registry(settings.models),
             make_recommender,

@@ -1,7 +1,6 @@
 """The catalogue of a bundle by row: attributes, categories, popularity."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -9,7 +8,7 @@ from index.catalogue.item import CATEGORY, PRICE_BAND, Item
 from model_export.bundle.bundle import Bundle
 from model_export.bundle.items.attribute_column import AttributeColumn
 
-__all__ = ["BundleCatalogue", "inverted"]
+__all__ = ["BundleCatalogue"]
 
 
 class BundleCatalogue:
@@ -17,6 +16,7 @@ class BundleCatalogue:
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
+        self._popularity = np.empty(0, dtype=np.float32)
 
     @property
     def attributes(self) -> Mapping[str, AttributeColumn]:
@@ -28,10 +28,18 @@ class BundleCatalogue:
         """Return the number of each item's category, int32 (items,); -1 if it is not known."""
         return self.bundle.catalogue.category.codes
 
-    @cached_property
-    def popularity(self) -> np.ndarray:
-        """Return the interactions of each item in the training log, float32 (items,)."""
-        return self.bundle.catalogue.popularity.astype(np.float32)
+    def popularity_with(self, new: int) -> np.ndarray:
+        """Return each item's interactions in the training log, float32 (items + new,).
+
+        New items have none.
+
+        There is room for more new ones than were asked for, so that it is seldom made anew.
+        """
+        rows = self.bundle.manifest.items + new
+        if len(self._popularity) < rows:
+            room = np.zeros(2 * new, dtype=np.float32)
+            self._popularity = np.concatenate([self.bundle.catalogue.popularity.astype(np.float32), room])
+        return self._popularity[:rows]
 
     @property
     def popular(self) -> np.ndarray:
@@ -52,12 +60,3 @@ class BundleCatalogue:
             catalogue.price[row],
             {name: mine for name, values in shown if (mine := values[row])},
         )
-
-
-def inverted(values: Iterable[tuple[int, Sequence[str]]]) -> dict[str, list[int]]:
-    """Turn rows and the values of each into the rows of each value."""
-    rows: dict[str, list[int]] = {}
-    for row, mine in values:
-        for value in mine:
-            rows.setdefault(value, []).append(row)
-    return rows

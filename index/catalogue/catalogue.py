@@ -1,69 +1,114 @@
 """The items of a bundle with the overlay over them: put, changed and removed at run time."""
 
+import logging
 import threading
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from index.catalogue.bundle_catalogue import BundleCatalogue
+from index.catalogue.entry_table import EntryTable
 from index.catalogue.item import Item, check_id, checked
+from index.catalogue.item_vectors import ItemVectors
 from index.catalogue.overlay import Overlay
-from index.catalogue.overlay_store import Entries
-from index.catalogue.side_features import SideFeatures
-from index.catalogue.snapshot import CatalogueSnapshot, ResolvedEntry
+from index.catalogue.overlay_store import MOST_ITEMS, Entries, FullStoreError
+from index.catalogue.snapshot import CatalogueSnapshot
 from model_export.bundle.bundle import Bundle
 
-__all__ = ["Catalogue"]
+__all__ = ["Catalogue", "Counts"]
+
+log = logging.getLogger(__name__)
+
+MOST_UNKNOWN = 10_000  # removals of items that the bundle does not know; the longest removed are forgotten first
+STEP, REST_S = 100, 0.0005  # entries after which a table that is being filled lets requests go first, and how long
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What became of many items.
+
+    Attributes
+    ----------
+    done : removed or restored.
+    unknown : removed though nobody knew them, or asked for and known to nobody.
+    unchanged : known, and not removed, when they were to be restored.
+    refused : item_id -> why, of those that no item can be called.
+    """
+
+    done: int
+    unknown: int
+    unchanged: int = 0
+    refused: dict[str, str] = field(default_factory=dict)
 
 
 class Catalogue:
     """The items of a bundle, with what was put, changed and removed since.
 
-    Callers change items by it, and a recommender takes them from it. Any number of threads may do both.
+    Callers change items by it, and a recommender takes them from it. Any number of threads may do both. Whoever changes
+    items makes the next snapshot, from the changes alone; whoever reads takes the last one that is whole.
 
     Parameters
     ----------
     bundle : whose model makes the vectors of new items.
     overlay : that other bundles share; None: the bundle's items alone, which nobody changes.
+
+    Attributes
+    ----------
+    current : the items as they are now. Take them once for each answer: then nothing mixes two moments.
     """
 
     def __init__(self, bundle: Bundle, overlay: Overlay | None = None) -> None:
         self.bundle, self.overlay = bundle, overlay
         self.base = BundleCatalogue(bundle)
-        self.features = SideFeatures(bundle)  # read now: its file may be gone when the first new item comes
-        self.resolved: dict[str, ResolvedEntry] = {}
-        self.resolving = threading.Lock()
-        self.latest = self._snapshot_of(overlay.current if overlay else {})
+        self.vectors = ItemVectors(bundle)  # read now: its file may be gone when the first new item comes
+        self._waiting: deque[tuple[Entries, Collection[str]]] = deque()
+        self._changing, self._is_filled = threading.Lock(), False
+        self._table = EntryTable(self.base, self.vectors)
+        self._fill(overlay.attach(self).items() if overlay else ())
+        self.current = CatalogueSnapshot(self.base, self._table.view())
+        self._is_filled = True
+        self._take_over()
 
-    @property
-    def current(self) -> CatalogueSnapshot:
-        """Return the items as they are now.
+    def _fill(self, entries: Iterable[tuple[str, Item | None]]) -> None:
+        """Set many entries, and rest between some, since another bundle may be serving meanwhile."""
+        for number, (item_id, item) in enumerate(entries):
+            self._set(item_id, item)
+            if number % STEP == STEP - 1:
+                time.sleep(REST_S)
 
-        Take them once for each answer: then nothing mixes two moments.
-        """
-        if self.overlay is None or self.overlay.current is self.latest.entries:
-            return self.latest
-        with self.resolving:
-            entries = self.overlay.current
-            if entries is not self.latest.entries:
-                self.latest = self._snapshot_of(entries)
-            return self.latest
+    def _set(self, item_id: str, item: Item | None) -> None:
+        """Set an entry; one that this bundle cannot take keeps no other back."""
+        try:
+            self._table.set(item_id, item)
+        except Exception:  # whatever an entry of another version may lead to
+            self._table.forget(item_id)
+            log.exception("the entry of item %r is left out", item_id[:50])
 
-    def _snapshot_of(self, entries: Entries) -> CatalogueSnapshot:
-        """Make the snapshot with these entries; what did not change is not resolved again."""
-        before = self.resolved
-        self.resolved = {
-            item_id: self._resolve(item_id, item, before.get(item_id)) for item_id, item in entries.items()
-        }
-        return CatalogueSnapshot(self.base, entries, self.resolved)
+    def apply(self, entries: Entries, gone: Collection[str]) -> None:
+        """Take over what changed; see `Follower`. When it returns, `current` has it."""
+        self._waiting.append((entries, gone))
+        if self._is_filled:  # else whoever fills the table takes it over when it is full
+            self._take_over()
 
-    def _resolve(self, item_id: str, item: Item | None, before: ResolvedEntry | None) -> ResolvedEntry:
-        """Resolve an entry against this bundle."""
-        if before is not None and before.item is item:
-            return before
-        row = self.bundle.rows.get(item_id)
-        if item is None:
-            return ResolvedEntry(None, row, {}, None)
-        return ResolvedEntry(
-            item, row, self.features.values_of(item), self.features.embedding(item) if row is None else None
-        )
+    def _take_over(self) -> None:
+        """Make the snapshot after all changes that wait."""
+        with self._changing:
+            if not self._waiting:
+                return
+            while self._waiting:
+                entries, gone = self._waiting.popleft()
+                for item_id in gone:
+                    self._table.forget(item_id)
+                self._fill(entries.items())
+            if self._table.is_wasteful:
+                self._table = self._table.compacted()
+            self.current = CatalogueSnapshot(self.base, self._table.view(), self.current)
+
+    def knows(self, item_id: str) -> bool:
+        """Tell whether the bundle knows an item."""
+        return item_id in self.bundle.rows
 
     def put(self, item: Item) -> None:
         """Add an item, or change what people are shown of one and filter by.
@@ -73,8 +118,8 @@ class Catalogue:
         Raises
         ------
         ValueError
-            If the item is not right, there are too many, or it is new and the model knows none of its values: it
-            could never be found. Names what would be right.
+            If the item is not right, there are too many, or it is new and could never be found: it has no vector of
+            its own and the model knows none of its values. Names what would be right.
         OSError
             If the item store cannot be written.
         """
@@ -88,15 +133,21 @@ class Catalogue:
     def check(self, item: Item) -> Item:
         """Return the item as it is kept.
 
+        Its vector is of this bundle's model unless it says otherwise.
+
         Raises ValueError unless it may be put.
         """
+        if item.vector is not None and not item.vector_model:
+            item = replace(item, vector_model=self.bundle.version)
         kept = checked(item)
-        if kept.item_id not in self.bundle.rows:
-            self.features.check(kept)
+        if kept.vector is not None or not self.knows(kept.item_id):
+            self.vectors.check(kept)
         return kept
 
     def remove(self, item_id: str) -> None:
         """Remove an item, for later bundles too, until it is restored or put again.
+
+        Of items that the bundle does not know, the last 10,000 removals are remembered.
 
         Raises
         ------
@@ -106,7 +157,29 @@ class Catalogue:
             If the item store cannot be written.
         """
         check_id(item_id)
-        self._write({item_id: None})
+        self.remove_many([item_id])
+
+    def remove_many(self, item_ids: Sequence[str]) -> Counts:
+        """Remove items like `remove`; those that no item can be called are left out and named."""
+        good, refused = _sorted_out(item_ids)
+        unknown = sum([self.get(item_id) is None and not self._is_removed(item_id) for item_id in good])
+        if good:
+            self._make_room(sum([not self.knows(item_id) and not self._is_removed(item_id) for item_id in good]))
+            self._write(dict.fromkeys(good))
+        return Counts(len(good), unknown, refused=refused)
+
+    def _is_removed(self, item_id: str) -> bool:
+        """Tell whether an item is removed now."""
+        return self.current.view.is_removed(item_id)
+
+    def _make_room(self, new: int) -> int:
+        """Forget the longest removed items that the bundle does not know; return how many.
+
+        So many stay as leave room for new ones.
+        """
+        overlay = self._writable()
+        longest = self.current.view.removed_unknown(MOST_UNKNOWN - new)
+        return overlay.forget(dict.fromkeys(longest)) if longest else 0
 
     def restore(self, item_id: str) -> Item | None:
         """Undo that an item was removed.
@@ -125,8 +198,20 @@ class Catalogue:
             If the item store cannot be written.
         """
         check_id(item_id)
-        self._writable().restore(item_id)
+        self._writable().restore([item_id])
         return self.get(item_id)
+
+    def restore_many(self, item_ids: Sequence[str]) -> Counts:
+        """Restore items like `restore`; those that no item can be called are left out and named."""
+        good, refused = _sorted_out(item_ids)
+        before = {item_id for item_id in good if self._is_removed(item_id)}
+        done = self._writable().restore(good) if good else 0
+        unchanged = sum([self.get(item_id) is not None for item_id in good if item_id not in before])
+        return Counts(done, len(good) - len(before) - unchanged, unchanged, refused)
+
+    def removed(self) -> list[str]:
+        """Return the items that are removed."""
+        return [item_id for item_id, item in self.entries().items() if item is None]
 
     def entries(self) -> Entries:
         """Return what was put and removed: item_id -> the item, None if it was removed."""
@@ -135,8 +220,7 @@ class Catalogue:
     def get(self, item_id: str) -> Item | None:
         """Return an item as people see it now; None if it is not known, or was removed."""
         current = self.current
-        removed = item_id in current.entries and current.entries[item_id] is None
-        return None if removed else current.shown(item_id)
+        return None if current.view.is_removed(item_id) else current.shown(item_id)
 
     def prune(self) -> int:
         """Drop the entries that change nothing, since the bundle says the same; return how many.
@@ -150,17 +234,55 @@ class Catalogue:
     def _is_idle(self, item_id: str, item: Item | None) -> bool:
         """Tell whether an entry changes nothing.
 
+        Its own vector is of no use to a model that knows the item.
+
         A removed item that no model knows today may be known to the next one.
         """
         row = self.bundle.rows.get(item_id)
-        return item is not None and row is not None and item == self.base.item(row)
+        return (
+            item is not None and row is not None and replace(item, vector=None, vector_model="") == self.base.item(row)
+        )
 
     def _write(self, entries: Entries) -> None:
-        """Write entries to the overlay."""
-        self._writable().write(entries)
+        """Write entries to the overlay; where it is full, without the removals that are too many."""
+        write: Callable[[], None] = partial(self._writable().write, entries)
+        try:
+            write()
+        except FullStoreError as error:
+            if not self._make_room(0):
+                raise self._full(error) from None
+            try:
+                write()
+            except FullStoreError as error:
+                raise self._full(error) from None
+
+    def _full(self, error: FullStoreError) -> ValueError:
+        """Write what fills the store, and what would help."""
+        new, changed, removed = self.current.view.counts()
+        return ValueError(
+            f"the item store would hold {error.entries:,} entries; right is at most {MOST_ITEMS:,}. It holds {new:,} "
+            f"items that the model {self.bundle.version} does not know, {changed:,} changes of items that it knows and "
+            f"{removed:,} removals. A model that was trained with the new items knows them, and then `mindstream index "
+            "items prune` drops the entries that say what it says; restoring removed items drops their removals, and "
+            "MINDSTREAM_ITEM_DAYS what was not written for so long"
+        )
 
     def _writable(self) -> Overlay:
         """Return the overlay to write to."""
         if self.overlay is None:
             raise ValueError("these items are the bundle's alone; right is a recommender that was given an overlay")
         return self.overlay
+
+
+def _sorted_out(item_ids: Sequence[str]) -> tuple[list[str], dict[str, str]]:
+    """Return each id that items can have, once, and of the others why not."""
+    good: dict[str, None] = {}
+    refused: dict[str, str] = {}
+    for item_id in item_ids:
+        try:
+            check_id(item_id)
+            item_id.encode()
+            good[item_id] = None
+        except ValueError as error:
+            refused[str(item_id)] = str(error)
+    return list(good), refused

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
 import msgspec
 
 __all__ = [
     "CATEGORY",
     "LONGEST_ID",
+    "MOST_NUMBERS",
     "PRICE_BAND",
     "Item",
     "check_id",
@@ -20,7 +21,9 @@ __all__ = [
 ]
 
 LONGEST_ID = 511  # bytes; LMDB's keys hold no more
-MOST_BYTES = 16_384  # of an item as JSON
+MOST_BYTES = 16_384  # of an item as JSON, without its vector
+MOST_NUMBERS = 4_096  # of a vector
+NO_VECTOR = b',"vector":null,"vector_model":""}'  # as an item without one ends
 CATEGORY, PRICE_BAND = "category", "price_band"
 SHOWN = 5  # values that an error names
 FIELDS = ("item_id", "title", CATEGORY, "price", PRICE_BAND, "price_edges")  # no attribute is called so
@@ -37,6 +40,8 @@ class Item:
     category : the one main category, "" if it is not known.
     price : a finite number, None if it is not known.
     attributes : side feature -> the values that the item has.
+    vector : the caller's own, (d,), of an item that the model does not know; None: one is made of its values.
+    vector_model : version of the model in whose space that vector lies, "" without one.
     """
 
     item_id: str
@@ -44,14 +49,17 @@ class Item:
     category: str = ""
     price: float | None = None
     attributes: Mapping[str, list[str]] = field(default_factory=dict)
+    vector: list[float] | None = None
+    vector_model: str = ""
 
 
 _decoder = msgspec.json.Decoder(Item)
 
 
 def to_json(item: Item) -> bytes:
-    """Write an item as a JSON object."""
-    return msgspec.json.encode(item)
+    """Write an item as a JSON object; one without a vector says nothing of vectors."""
+    text = msgspec.json.encode(item)
+    return text.removesuffix(NO_VECTOR) + b"}" if text.endswith(NO_VECTOR) else text
 
 
 def from_json(text: bytes | str) -> Item:
@@ -101,14 +109,30 @@ def checked(item: Item) -> Item:
         raise ValueError(f"the text of item {item.item_id!r} cannot be written as UTF-8: {error.reason}") from error
     except (TypeError, ValueError) as error:
         raise ValueError(f"item {item.item_id!r} cannot be kept: {error}") from error
-    if len(text) > MOST_BYTES:
-        raise ValueError(f"item {item.item_id!r} has {len(text):,} bytes as JSON; right is at most {MOST_BYTES:,}")
+    size = len(text if kept.vector is None else to_json(replace(kept, vector=None, vector_model="")))
+    if size > MOST_BYTES:
+        raise ValueError(f"item {item.item_id!r} has {size:,} bytes as JSON; right is at most {MOST_BYTES:,}")
+    _check_vector(kept)
     for name in kept.attributes:
         if not name or name in FIELDS:
             raise ValueError(
                 f"item {item.item_id!r} has an attribute {name!r}; right is any other name than {', '.join(FIELDS)}"
             )
     return kept
+
+
+def _check_vector(item: Item) -> None:
+    """Raise ValueError unless an item's own vector is one, of whatever model."""
+    if item.vector is None:
+        if item.vector_model:
+            raise ValueError(f"item {item.item_id!r} has a vector_model and no vector; right is both or none")
+        return
+    if not 0 < len(item.vector) <= MOST_NUMBERS:
+        raise ValueError(
+            f"the vector of item {item.item_id!r} has {len(item.vector):,} numbers; right is as many as the model's"
+        )
+    if not all(map(math.isfinite, item.vector)):
+        raise ValueError(f"the vector of item {item.item_id!r} holds NaN or infinite numbers; right are finite ones")
 
 
 def check_id(item_id: str) -> None:

@@ -3,26 +3,30 @@
 For the processes of one host there is lmdb_overlay.py, for several hosts redis_overlay.py.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol, Self
 
 from index.catalogue.item import Item, from_json, to_json
 
 __all__ = [
+    "MOST_FORGOTTEN",
     "MOST_ITEMS",
     "Changes",
     "Entries",
+    "FullStoreError",
     "OverlayStore",
+    "decoded",
+    "encoded_id",
     "from_bytes",
     "is_removed",
     "needs_full_read",
     "put_before",
     "removed",
     "to_bytes",
-    "too_many",
 ]
 
 MOST_ITEMS = 100_000  # entries; beyond it a new bundle is due, which knows them
+MOST_FORGOTTEN = 10_000  # forgettings that a reader is told one by one; who missed more reads all again
 KEPT = b"-"  # what begins the entry of an item that was put and then removed; behind it stands what was put
 
 Entries = Mapping[str, Item | None]  # item_id -> the item, None if it was removed
@@ -36,11 +40,30 @@ class Changes(NamedTuple):
     last : number of the last change that is surely in `entries`; later ones may be.
     entries : each as it is now.
     whole : whether these are all that there are, and others are there no more.
+    gone : those that were forgotten since.
+    unreadable : item_id -> what is wrong with what is stored of it; it is in no other field.
     """
 
     last: int
     entries: Entries
     whole: bool
+    gone: frozenset[str] = frozenset()
+    unreadable: Mapping[str, str] = {}
+
+
+class FullStoreError(ValueError):
+    """The store would hold more entries than it may.
+
+    Attributes
+    ----------
+    entries : that it would hold.
+    """
+
+    def __init__(self, entries: int) -> None:
+        self.entries = entries
+        super().__init__(
+            f"the item store would hold {entries:,} new, changed and removed items; right is at most {MOST_ITEMS:,}"
+        )
 
 
 class OverlayStore(Protocol):
@@ -59,7 +82,7 @@ class OverlayStore(Protocol):
 
         Raises
         ------
-        ValueError
+        FullStoreError
             If the store would hold more than 100,000 entries.
         """
         ...
@@ -72,14 +95,21 @@ class OverlayStore(Protocol):
         ...
 
     def since(self, change: int) -> Changes:
-        """Return the entries that were written after the change with this number.
+        """Return what was written and forgotten after the change with this number.
 
-        All come back if something was forgotten since.
+        All come back if more was forgotten since than is remembered. An entry that cannot be read keeps no other back.
         """
         ...
 
-    def restore(self, item_id: str) -> None:
-        """Undo that an item was removed.
+    def written_before(self, time_ms: int) -> Entries:
+        """Return the entries that were last written before a Unix time.
+
+        Those that an older version has written have no time, and are not among them.
+        """
+        ...
+
+    def restore(self, item_ids: Sequence[str]) -> int:
+        """Undo that items were removed; return how many were.
 
         What was put before holds again, or the entry is dropped if nothing was.
 
@@ -91,6 +121,10 @@ class OverlayStore(Protocol):
         """Drop those of these entries that are still as they stand here; return how many."""
         ...
 
+    def drop(self, item_ids: Sequence[str]) -> int:
+        """Drop what is stored of items, be it unreadable; return how many there were."""
+        ...
+
     def close(self) -> None:
         """Close the store."""
         ...
@@ -98,14 +132,6 @@ class OverlayStore(Protocol):
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *_: object) -> None: ...
-
-
-def too_many(entries: int) -> ValueError:
-    """Make the error for a store that would hold so many."""
-    return ValueError(
-        f"the item store would hold {entries:,} new, changed and removed items; right is at most {MOST_ITEMS:,}: "
-        f"publish a bundle that knows them, then `mindstream index items prune`"
-    )
 
 
 def to_bytes(item: Item | None) -> bytes:
@@ -116,9 +142,44 @@ def to_bytes(item: Item | None) -> bytes:
     return b"" if item is None else to_json(item)
 
 
-def from_bytes(value: bytes) -> Item | None:
-    """Read the entry that was stored."""
-    return None if is_removed(value) else from_json(value)
+def from_bytes(item_id: str, value: bytes) -> Item | None:
+    """Read the entry that was stored of an item.
+
+    Raises
+    ------
+    ValueError
+        If it is none, or another item's.
+    """
+    item_id.encode()  # UnicodeError, a ValueError: the key is no UTF-8
+    if is_removed(value):
+        return None
+    item = from_json(value)
+    if item.item_id != item_id:
+        raise ValueError(f"it is of the item {item.item_id[:50]!r}")
+    return item
+
+
+def decoded(stored: Iterable[tuple[bytes, bytes]]) -> tuple[dict[str, Item | None], dict[str, str]]:
+    """Read keys and their entries.
+
+    Returns
+    -------
+    The entries, and of those that cannot be read what is wrong.
+    """
+    entries: dict[str, Item | None] = {}
+    unreadable: dict[str, str] = {}
+    for key, value in stored:
+        item_id = key.decode(errors="surrogateescape")
+        try:
+            entries[item_id] = from_bytes(item_id, value)
+        except ValueError as error:
+            unreadable[item_id] = str(error)
+    return entries, unreadable
+
+
+def encoded_id(item_id: str) -> bytes:
+    """Return the key of an item, also of one whose key is no UTF-8."""
+    return item_id.encode(errors="surrogateescape")
 
 
 def is_removed(value: bytes) -> bool:

@@ -1,39 +1,26 @@
 """The items that can be recommended at one moment: those of a bundle, and in the rows behind them the newer ones."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Iterable
+from contextlib import suppress
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
-from index.catalogue.attribute_index import AttributeIndex
+from index.catalogue.attribute_index import AttributeIndex, Where
 from index.catalogue.bundle_catalogue import BundleCatalogue
+from index.catalogue.entry_table import TableView
 from index.catalogue.item import Item
 from index.catalogue.overlay_store import Entries
 from index.search.exact import ExactIndex
-from index.search.maxsim import MaxSimIndex
+from index.search.maxsim import Allowed, MaxSimIndex
 from index.search.overlaid_index import OverlaidIndex, StackedVectors
 
-__all__ = ["CatalogueSnapshot", "ItemSummary", "ResolvedEntry"]
+__all__ = ["CatalogueSnapshot", "ItemSummary"]
 
 KEPT = 64  # filters whose rows are kept for the next request: a byte for each item
-
-
-class ResolvedEntry(NamedTuple):
-    """An entry of the overlay, resolved against a bundle.
-
-    Attributes
-    ----------
-    item : None if it was removed.
-    row : in the bundle, None if it does not know the item.
-    values : that filters know.
-    vector : float32 (d,) of a new item, None if the model knows none of its values, or the bundle the item.
-    """
-
-    item: Item | None
-    row: int | None
-    values: Mapping[str, Sequence[str]]
-    vector: np.ndarray | None
+MADE_READY = 16  # of these, as many are made for the next snapshot before anybody asks it
 
 
 class ItemSummary(NamedTuple):
@@ -48,28 +35,43 @@ class CatalogueSnapshot:
     """A bundle's items and the entries over them; it never changes. One serves a whole answer.
 
     An entry whose item the bundle knows changes what people are shown and filter by, or removes it; the vector stays.
-    The others are new items, in the order of their ids; those of which the bundle's model knows no value are left out.
+    The others are new items; those of which the bundle's model knows no value are left out. Some rows behind the
+    bundle's hold no item any more: `allowed` leaves them out.
 
     Parameters
     ----------
     base : the bundle's items.
-    entries : of the overlay.
-    resolved : each entry's place in the bundle.
+    view : the entries.
+    before : the snapshot that this one follows; what was asked of it is made ready.
     """
 
-    def __init__(self, base: BundleCatalogue, entries: Entries, resolved: Mapping[str, ResolvedEntry]) -> None:
-        self.base, self.bundle, self.entries = base, base.bundle, entries
-        vectors = {item_id: one.vector for item_id, one in resolved.items() if one.vector is not None}
-        self.new_ids = sorted(vectors)
-        size = self.bundle.manifest.items
-        self.new_rows = {item_id: row for row, item_id in enumerate(self.new_ids, start=size)}
-        known = [(one.row, one) for one in resolved.values() if one.row is not None]
-        put_values = {row: one.values for row, one in known if one.item is not None}
-        put_values |= {row: resolved[item_id].values for item_id, row in self.new_rows.items()}
-        removed = [row for row, one in known if one.item is None]
-        self.attributes = AttributeIndex(base, put_values, removed, self.new_rows)
-        self.allowed = lru_cache(KEPT)(self.attributes.allowed)
-        self.newer = ExactIndex(np.stack([vectors[item_id] for item_id in self.new_ids])) if vectors else None
+    def __init__(self, base: BundleCatalogue, view: TableView, before: "CatalogueSnapshot | None" = None) -> None:
+        self.base, self.bundle, self.view = base, base.bundle, view
+        self.attributes = AttributeIndex(base, view)
+        self._allowed = lru_cache(KEPT)(self.attributes.allowed)
+        self._asked: OrderedDict[tuple[Where, frozenset[str]], None] = OrderedDict()
+        self.newer: ExactIndex | None = None
+        count = len(view.new_holds)
+        is_first = before is None or before.newer is None  # whose machine code must be loaded
+        if count:
+            self.newer = ExactIndex(view.table.new_vectors.first(count), is_first)
+        if before is not None:
+            self._make_ready(before)
+
+    def _make_ready(self, before: "CatalogueSnapshot") -> None:
+        """Make what requests asked the snapshot before for, so that none has to wait for it here."""
+        for where, blocked in list(before._asked)[-MADE_READY:]:
+            with suppress(ValueError):  # no item has the value any more
+                self._allowed(where, blocked)
+        for name in ("category", "popular"):
+            if name in vars(before):
+                getattr(self, name)
+
+    def allowed(self, where: Where, blocked: frozenset[str]) -> Allowed | None:
+        """Find the rows of a filter; see `AttributeIndex.allowed`. The last 64 filters are kept."""
+        if (where, blocked) not in self._asked and len(self._asked) < KEPT:
+            self._asked[where, blocked] = None
+        return self._allowed(where, blocked)
 
     def rows(self, item_ids: Iterable[str]) -> list[int]:
         """Return the rows of those items that there are."""
@@ -82,14 +84,30 @@ class CatalogueSnapshot:
     def item_id(self, row: int) -> str:
         """Return the item of a row."""
         size = self.bundle.manifest.items
-        return self.bundle.item_ids[row] if row < size else self.new_ids[row - size]
+        return self.bundle.item_ids[row] if row < size else self.view.table.new_ids[row - size]
+
+    @property
+    def entries(self) -> Entries:
+        """Return what was put and removed: item_id -> the item, None if it was removed."""
+        return self.view.entries()
+
+    @property
+    def new_ids(self) -> list[str]:
+        """Return the new items that can be found, in the order of their rows."""
+        size = self.bundle.manifest.items
+        return [self.item_id(size + place) for place in np.flatnonzero(self.view.new_holds).tolist()]
+
+    @cached_property
+    def new_count(self) -> int:
+        """Count the new items that can be found."""
+        return int(np.count_nonzero(self.view.new_holds))
 
     def shown(self, item_id: str) -> Item | None:
         """Return an item as people see it, be it removed; None if nobody knows it.
 
         What was put last counts, else what the bundle says.
         """
-        entry, row = self.entries.get(item_id), self.bundle.rows.get(item_id)
+        entry, row = self.view.item(item_id), self.bundle.rows.find(item_id)
         if entry is not None or row is None:
             return entry
         return self.base.item(row)
@@ -99,9 +117,10 @@ class CatalogueSnapshot:
 
         Its id stands for a title if nothing else is known.
         """
-        entry, row = self.entries.get(item_id), self.bundle.rows.get(item_id)
+        entry = self.view.item(item_id)
         if entry is not None:
             return ItemSummary(entry.title, entry.category, entry.price)
+        row = self.bundle.rows.find(item_id)
         if row is None:
             return ItemSummary(item_id, "", None)
         catalogue = self.bundle.catalogue
@@ -120,21 +139,22 @@ class CatalogueSnapshot:
     @cached_property
     def category(self) -> np.ndarray:
         """Return the number of each row's category, int32 (rows,); -1 if it is not known."""
-        return self.base.category if not self.entries else self.attributes.category()
+        return self.base.category if not len(self.view.holds) else self.attributes.category()
 
-    @cached_property
+    @property
     def popularity(self) -> np.ndarray:
         """Return the interactions of each row in the training log, float32 (rows,).
 
         New items have none.
         """
-        if not self.new_ids:
-            return self.base.popularity
-        return np.concatenate([self.base.popularity, np.zeros(len(self.new_ids), dtype=np.float32)])
+        return self.base.popularity_with(len(self.view.new_holds))
 
     @cached_property
     def popular(self) -> np.ndarray:
-        """Return the rows, the most popular first, equal ones by row, int32 (rows,)."""
-        if not self.new_ids:
-            return self.base.popular
-        return np.concatenate([self.base.popular, np.fromiter(self.new_rows.values(), dtype=np.int32)])
+        """Return the rows that hold an item, the most popular first, int32 (R,).
+
+        Equal ones of the bundle are in the order of rows; new items come last, in the order of hashes of their ids:
+        always the same one, in every process, and none that favours whoever was put first.
+        """
+        new = self.view.new_rows
+        return np.concatenate([self.base.popular, new]) if len(new) else self.base.popular

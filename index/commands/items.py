@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from tqdm import tqdm
 
-from index.catalogue.catalogue import Catalogue
+from index.catalogue.catalogue import Catalogue, Counts
 from index.catalogue.item import Item, from_line, to_json
 from index.catalogue.open_overlay_store import open_overlay_store
 from index.catalogue.overlay import Overlay
@@ -58,25 +58,47 @@ def load(
         print(f"{counted(len(good), 'item')} added")
 
 
-@app.command(help="Never recommend an item again, whatever later models know, until it is restored or added again.")
+@app.command(help="Never recommend items again, whatever later models know, until they are restored or added again.")
 def remove(
-    item_id: Annotated[str, typer.Argument(help="item_id; whether a model knows it or not.")],
+    item_ids: Annotated[list[str] | None, typer.Argument(help="item_ids; whether a model knows them or not.")] = None,
+    file: Annotated[Path | None, typer.Option(help="A file of item_ids, one a line.")] = None,
 ) -> None:
-    """Remove an item."""
+    """Remove items."""
+    asked = _ids_of(item_ids, file)
     with _open_catalogue() as catalogue:
-        was = "removed" if catalogue.get(item_id) else "removed, though nobody knew it"
-        catalogue.remove(item_id)
-        print(printable(f"{item_id}: {was}"))
+        if file is None and len(asked) == 1:
+            was = "removed" if catalogue.get(asked[0]) else "removed, though nobody knew it"
+            catalogue.remove(asked[0])
+            print(printable(f"{asked[0]}: {was}"))
+            return
+        found = [catalogue.remove_many(some) for some in _parts(asked, "removing")]
+        unknown = sum(one.unknown for one in found)
+        print(f"{counted(sum(one.done for one in found), 'item')} removed, {unknown:,} of them known to nobody")
+        _name_refused(found)
 
 
-@app.command(help="Undo that an item was removed: it is again what was added last, or what the model's catalogue says.")
+@app.command(help="Undo that items were removed: again what was added last, or what the model's catalogue says.")
 def restore(
-    item_id: Annotated[str, typer.Argument(help="item_id, as it was removed.")],
+    item_ids: Annotated[list[str] | None, typer.Argument(help="item_ids, as they were removed.")] = None,
+    file: Annotated[Path | None, typer.Option(help="A file of item_ids, one a line.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="All items that are removed.")] = False,
 ) -> None:
-    """Undo that an item was removed."""
+    """Undo that items were removed."""
+    if every and (item_ids or file):
+        raise ValueError("--all is given with item_ids; right is one of the two")
     with _open_catalogue() as catalogue:
-        known = "is there" if catalogue.restore(item_id) else "is not removed, but nobody knows it"
-        print(printable(f"{item_id}: {known}"))
+        asked = catalogue.removed() if every else _ids_of(item_ids, file)
+        if not every and file is None and len(asked) == 1:
+            known = "is there" if catalogue.restore(asked[0]) else "is not removed, but nobody knows it"
+            print(printable(f"{asked[0]}: {known}"))
+            return
+        found = [catalogue.restore_many(some) for some in _parts(asked, "restoring")]
+        unchanged, unknown = sum(one.unchanged for one in found), sum(one.unknown for one in found)
+        print(
+            f"{counted(sum(one.done for one in found), 'item')} restored, {unchanged:,} not removed before, "
+            f"{unknown:,} known to nobody"
+        )
+        _name_refused(found)
 
 
 @app.command(
@@ -94,10 +116,15 @@ def show() -> None:
 
 
 @app.command(help="Drop the entries that change nothing by now, because the current model was trained with the same.")
-def prune() -> None:
+def prune(
+    unreadable: Annotated[bool, typer.Option("--unreadable", help="Drop those that cannot be read, too.")] = False,
+) -> None:
     """Drop the entries that change nothing by now."""
     with _open_catalogue() as catalogue:
-        print(f"{counted(catalogue.prune(), 'entry', 'entries')} dropped, {len(catalogue.entries()):,} left")
+        gone = catalogue.prune()
+        if unreadable and catalogue.overlay is not None:
+            gone += catalogue.overlay.drop_unreadable()
+        print(f"{counted(gone, 'entry', 'entries')} dropped, {len(catalogue.entries()):,} left")
 
 
 @contextmanager
@@ -105,7 +132,45 @@ def _open_catalogue() -> Iterator[Catalogue]:
     """Open the items of the last good bundle, with the overlay that all processes share."""
     bundle = open_last_good(Registry(settings.load().models))
     with open_overlay_store(settings.load()) as overlay_store:
-        yield Catalogue(bundle, Overlay(overlay_store))
+        yield Catalogue(bundle, Overlay(overlay_store, settings.load().item_days))
+
+
+def _ids_of(item_ids: list[str] | None, file: Path | None) -> list[str]:
+    """Return the ids that were given, or those in the lines of a file.
+
+    Raises
+    ------
+    ValueError
+        If there are none, or both are given.
+    """
+    if bool(item_ids) == (file is not None):
+        raise ValueError("right are item_ids, or --file with a file that has one a line")
+    if file is None:
+        return item_ids or []
+    lines = (line.decode(errors="surrogateescape").rstrip("\r\n") for line in lines_of(file, "a file of item_ids"))
+    return [line for line in lines if line]
+
+
+def _parts(item_ids: list[str], doing: str) -> Iterator[list[str]]:
+    """Cut ids into as many as are written together."""
+    for at in tqdm(range(0, len(item_ids), AT_A_TIME), desc=doing, unit="batch", disable=None):
+        yield item_ids[at : at + AT_A_TIME]
+
+
+def _name_refused(found: list[Counts]) -> None:
+    """Name the ids that no item can have, and why.
+
+    They make the command fail, after it did the others.
+
+    Raises
+    ------
+    ValueError
+        If there are any.
+    """
+    refused = [f"{item_id[:50]!r}: {why}" for one in found for item_id, why in one.refused.items()]
+    if refused:
+        print("\n".join(map(printable, refused)))
+        raise ValueError(f"{counted(len(refused), 'id')} left out, since no item can be called so")
 
 
 def _read(file: Path, catalogue: Catalogue) -> tuple[list[Item], list[str]]:

@@ -17,13 +17,15 @@ class ExactIndex(MaxSimIndex):
     Parameters
     ----------
     vectors : float32 (items, d), the item table; it may be memory-mapped.
+    warm : whether the machine code is loaded now; another index in this process may have done so.
     """
 
     kind = "exact"
 
-    def __init__(self, vectors: np.ndarray) -> None:
+    def __init__(self, vectors: np.ndarray, warm: bool = True) -> None:
         self.vectors = _table_of(vectors)
-        _warm_up(self, vectors.shape[1])
+        if warm:
+            _warm_up(self, vectors.shape[1])
 
     def find(
         self, users: Sequence[np.ndarray], n: int, excluded: Sequence[np.ndarray], allowed: Allowed | None

@@ -47,6 +47,11 @@ class Allowed:
         """Return the allowed rows, int32 (R,), ascending."""
         return np.flatnonzero(self.mask).astype(np.int32)
 
+    @cached_property
+    def is_all(self) -> bool:
+        """Return whether every row is allowed."""
+        return bool(self.mask.all())
+
     def split(self, row: int) -> tuple["Allowed", "Allowed"]:
         """Split at a row: the rows before it and those from it on, each numbered from 0."""
         if row not in self._halves:

@@ -29,6 +29,8 @@ class OverlaidIndex(MaxSimIndex):
         """See MaxSimIndex.find."""
         size = len(self.vectors)
         below, behind = (None, None) if allowed is None else allowed.split(size)
+        if below is not None and below.is_all:  # as it is where some of the newer ones were put again
+            below = None
         known = self.base.find(users, n, [rows[rows < size] for rows in excluded], below)
         new = self.newer.find(users, n, [rows[rows >= size] - size for rows in excluded], behind)
         return [_merged(one, other, size, n) for one, other in zip(known, new, strict=True)]

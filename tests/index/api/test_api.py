@@ -374,6 +374,27 @@ def test_a_new_item_is_found_at_once_until_it_is_removed(bundle: Bundle, store: 
     assert client.post(f"/items/{600 * 'a'}/restore").status_code == 422
 
 
+def test_many_items_go_and_come_back_and_one_brings_its_own_vector(
+    bundle: Bundle, store: LmdbStore, tmp_path: Path
+) -> None:
+    client = client_of(app_of(bundle, store, tmp_path)[0])
+    known, vector = bundle.item_ids[:2], bundle.item_embeddings[0].tolist()
+    asked = {"item_ids": [*known, "lost", ""]}
+    empty = {"": "the item_id '' has 0 bytes; right is 1 to 511 bytes of UTF-8"}
+    assert client.post("/items/remove", json=asked).json() == {"removed": 3, "unknown": 1, "refused": empty}
+    assert [client.get(f"/items/{item_id}").status_code for item_id in known] == [404, 404]
+    answer = client.post("/items/restore", json={"item_ids": [*known, bundle.item_ids[2], "never", ""]}).json()
+    assert answer == {"restored": 2, "unchanged": 1, "unknown": 1, "refused": empty}
+    assert client.delete("/items/restore").status_code == 204  # an item may be called so
+    own = lamp(bundle, category="Unheard of", price=None, vector=vector)
+    assert client.post("/items", json=[own]).status_code == 204
+    assert client.get("/items/oak%2Flamp").json() == {**own, "vector_model": bundle.version}
+    [first] = client.get("/items/oak%2Flamp/similar?n=1").json()["candidates"]
+    assert first["item_id"] == bundle.item_ids[0]
+    answer = client.post("/items", json=[{**own, "vector": [1.0]}])
+    assert (answer.status_code, error_of(answer)) == (422, "the vector of item 'oak/lamp' has 1 numbers; right is 16")
+
+
 @pytest.mark.parametrize(
     ("fields", "said"),
     [

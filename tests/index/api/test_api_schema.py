@@ -23,7 +23,7 @@ from stream.kafka.embedded_broker import EmbeddedBroker
 from stream.store.lmdb_store import LmdbStore
 from tests.support.api_world import app_of, user
 
-OPERATIONS = 13
+OPERATIONS = 15
 KEY = "canary-of-the-schema"
 KEYS = f"""
 [all]
@@ -31,6 +31,7 @@ key = "{KEY}"
 scopes = ["read", "items", "events"]
 """
 OPEN = {"/livez", "/readyz", "/healthz", "/metrics"}
+EXAMPLES = 25  # of each operation and mode
 CHECKS = [
     schemathesis.checks.not_a_server_error,
     status_code_conformance,

@@ -4,19 +4,23 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
+import numpy as np
 import pytest
 
 from index.catalogue.attribute_index import AttributeIndex
 from index.catalogue.bundle_catalogue import BundleCatalogue
+from index.catalogue.entry_table import EntryTable
+from index.catalogue.item import Item
+from index.catalogue.item_vectors import ItemVectors
 from model_export.bundle.items.arrow_files import open_items, write_items
 from model_export.bundle.items.attribute_column import FEW
 
 BRANDS = ["a", "a", "b", "b", "c", "c"]  # of the six items of the bundle
-PUT = {1: {"brand": ["b"], "colour": ["blue"]}, 6: {"brand": ["d"], "colour": ["red"]}}
+PUT = {"i1": {"brand": ["b"], "colour": ["blue"]}, "new": {"brand": ["d"], "colour": ["red"]}}
 
 
 def index_of(folder: Path, brands: list[str]) -> AttributeIndex:
-    """Items of a bundle and one behind them, which is put as row 1 is; row 5 was removed."""
+    """Items of a bundle and one behind them, which is put as row 1 is, for the second time; row 5 was removed."""
     colours = ["red", "blue"] * (len(brands) // 2)
     write_items(
         folder,
@@ -28,10 +32,16 @@ def index_of(folder: Path, brands: list[str]) -> AttributeIndex:
         attributes={"brand": [[brand] for brand in brands], "colour": [[colour] for colour in colours]},
     )
     items = open_items(folder)
-    bundle = SimpleNamespace(manifest=SimpleNamespace(items=len(brands)), rows=items.rows)
-    base = SimpleNamespace(bundle=bundle, attributes=items.catalogue.attributes)
-    put = {len(brands) if row == 6 else row: values for row, values in PUT.items()}
-    return AttributeIndex(cast(BundleCatalogue, base), put, [5], {"new": len(brands)})
+    bundle = SimpleNamespace(manifest=SimpleNamespace(items=len(brands), dim=2), rows=items.rows)
+    base = cast(BundleCatalogue, SimpleNamespace(bundle=bundle, attributes=items.catalogue.attributes))
+    features = SimpleNamespace(values_of=lambda item: item.attributes)
+    vectors = SimpleNamespace(features=features, of=lambda item: np.ones(2, dtype=np.float32))
+    table = EntryTable(base, cast(ItemVectors, vectors))
+    table.set("i1", Item("i1", "Before", attributes={"brand": ["c"], "colour": ["red"]}))
+    for item_id, values in PUT.items():
+        table.set(item_id, Item(item_id, "Now", attributes=values))
+    table.set("i5", None)
+    return AttributeIndex(base, table.view())
 
 
 @pytest.mark.parametrize(

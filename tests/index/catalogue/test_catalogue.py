@@ -5,7 +5,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from typer.testing import CliRunner, Result
 
 from index.catalogue.catalogue import Catalogue
 from index.catalogue.item import Item, to_json
+from index.catalogue.item_vectors import ItemVectors
 from index.catalogue.lmdb_overlay import LmdbOverlayStore
 from index.catalogue.overlay import Overlay
 from index.catalogue.side_features import SideFeatures
@@ -93,10 +94,10 @@ def like(bundle: Bundle, item_id: str, row: int = 0, **fields: Any) -> Item:
 def trained_with(bundle: Bundle, snapshot: CatalogueSnapshot, path: Path, version: str = "") -> Bundle:
     """A bundle whose catalogue has these items, in the same rows: the oracle of the overlay."""
     shutil.copytree(bundle.path, path)
-    new = [snapshot.item_id(row) for row in range(bundle.manifest.items, len(snapshot.popular))]
+    new = [snapshot.item_id(row) for row in snapshot.view.new_rows.tolist()]  # as they stand among popular ones
     ids = [*bundle.item_ids, *new]
-    features = SideFeatures(bundle)
-    made = [features.embedding(item) for item_id in new if (item := snapshot.shown(item_id))]
+    features, vectors = SideFeatures(bundle), ItemVectors(bundle)
+    made = [vectors.of(item) for item_id in new if (item := snapshot.shown(item_id))]
     np.save(path / ITEM_EMBEDDINGS, np.array([*bundle.item_embeddings, *made], dtype=np.float32))
     logits = np.zeros((len(new), bundle.manifest.num_interests), dtype=np.float32)
     np.save(path / ROUTING_LOGITS, np.concatenate([bundle.routing_logits, logits]))
@@ -498,7 +499,7 @@ def test_the_command_line_adds_lists_and_removes(home: Path, bundle: Bundle) -> 
     assert items_command("remove", "typo").stdout == "typo: removed, though nobody knew it\n"
     listed = items_command("list")
     mug = Item("mug", "New mug", category, 4.5, {"colour": ["red", "a=b"]})
-    assert [json.loads(line) for line in listed.stdout.splitlines()] == [asdict(mug)]
+    assert [Item(**json.loads(line)) for line in listed.stdout.splitlines()] == [mug]
     assert sorted(listed.stderr.splitlines()) == sorted(f"removed: {item_id}" for item_id in (known, "typo"))
     assert items_command("prune").stdout == "0 entries dropped, 3 left\n"
     assert items_command("restore", "typo").stdout == "typo: is not removed, but nobody knows it\n"

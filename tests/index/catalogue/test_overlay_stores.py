@@ -7,15 +7,21 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, Phase
+from hypothesis import settings as hypothesis_settings
+from hypothesis.stateful import run_state_machine_as_test
 
 from index.catalogue.item import Item
 from index.catalogue.lmdb_overlay import LmdbOverlayStore
-from index.catalogue.overlay_store import MOST_ITEMS, OverlayStore
+from index.catalogue.overlay_store import MOST_ITEMS, Changes, FullStoreError, OverlayStore
 from index.catalogue.redis_overlay import RedisOverlayStore
+from model_export.bundle.bundle import Bundle
 from testbed.real_redis import RealRedis
-from tests.support.overlay_stores import STORES, mug
+from tests.support.overlay.machine import OverlayMachine
+from tests.support.overlay.stores import STORES, at, mug, spoil
 
 ROOT = Path(__file__).parents[3]
 
@@ -25,7 +31,7 @@ Opener = Callable[[], OverlayStore]
 
 OTHER_PROCESS = """
 import sys
-from tests.support.overlay_stores import STORES, mug
+from tests.support.overlay.stores import STORES, mug
 with STORES[sys.argv[1]](sys.argv[2]) as store:
     for number, line in enumerate(sys.stdin):
         store.write({"other": mug("other", f"after {line.strip()}")})
@@ -36,7 +42,7 @@ with STORES[sys.argv[1]](sys.argv[2]) as store:
 WRITING_PROCESS = """
 import sys
 from itertools import count
-from tests.support.overlay_stores import STORES, mug
+from tests.support.overlay.stores import STORES, mug
 with STORES[sys.argv[1]](sys.argv[2]) as store:
     for number in count():
         store.write({f"item-{place}": mug(f"item-{place}", f"{number} {number:0200}") for place in range(50)})
@@ -97,7 +103,7 @@ def test_a_reader_gets_what_was_written_since(store: OverlayStore) -> None:
     store.write({"a": mug("a"), "b": mug("b")})
     first = store.since(0)
     assert first.last == store.last_change() > 0
-    assert store.since(first.last) == (first.last, {}, False)
+    assert store.since(first.last) == Changes(first.last, {}, whole=False)
     store.write({"a": None})
     store.write({"c": mug("c")})
     second = store.since(first.last)
@@ -112,7 +118,9 @@ def test_forgetting_drops_what_did_not_change_and_is_noticed(store: OverlayStore
     store.write({"b": mug("b", "Blue mug")})
     assert store.forget({"a": mug("a"), "b": mug("b"), "c": None, "e": None}) == 2
     kept = {"b": mug("b", "Blue mug"), "d": mug("d")}
-    assert store.since(before.last) == (store.last_change(), kept, True)
+    changed = {"b": mug("b", "Blue mug")}
+    assert store.since(before.last) == Changes(store.last_change(), changed, False, gone=frozenset({"a", "c"}))
+    assert store.since(0).entries == kept
     assert store.last_change() > before.last
     assert store.since(store.last_change()).entries == {}
     store.write({"a": mug("a")})
@@ -126,19 +134,78 @@ def test_what_was_removed_is_restored_as_it_was(store: OverlayStore) -> None:
     store.write({"a": None})
     before = store.since(0)
     assert before.entries == {"a": None, "b": mug("b"), "c": None}
-    store.restore("a")
-    assert store.since(before.last) == (store.last_change(), {"a": mug("a")}, False)
+    assert store.restore(["a"]) == 1
+    assert store.since(before.last) == Changes(store.last_change(), {"a": mug("a")}, whole=False)
     seen = store.last_change()
-    for item_id in ("a", "b", "nobody knows it"):  # none of which is removed
-        store.restore(item_id)
+    assert store.restore(["a", "b", "nobody knows it"]) == 0  # none of which is removed
     assert store.last_change() == seen
-    store.restore("c")
-    assert store.since(seen) == (store.last_change(), {"a": mug("a"), "b": mug("b")}, True)
+    store.write({"b": None})
+    assert store.restore(["c", "a", "b"]) == 2
+    assert store.since(seen) == Changes(store.last_change(), {"b": mug("b")}, False, gone=frozenset({"c"}))
+    assert store.since(0).entries == {"a": mug("a"), "b": mug("b")}
     store.write({"a": None})
     assert store.forget({"a": mug("a"), "b": None}) == 0
     assert store.forget({"a": None}) == 1
-    store.restore("a")
+    assert store.restore(["a"]) == 0
     assert store.since(0).entries == {"b": mug("b")}
+
+
+@pytest.mark.parametrize("value", [b"{", b'{"item_id":"a","title":"of another"}', b"\xff\xfe", b'{"item_id":"bad"}'])
+def test_one_unreadable_entry_keeps_no_other_back(store: OverlayStore, value: bytes) -> None:
+    store.write({"a": mug("a"), "z": None})
+    seen = store.last_change()
+    spoil(store, "bad", value)
+    store.write({"b": mug("b")})
+    changes = store.since(seen)
+    assert changes.entries == {"b": mug("b")}
+    assert list(changes.unreadable) == ["bad"]
+    assert store.since(0).entries == {"a": mug("a"), "b": mug("b"), "z": None}
+    assert store.forget({"bad": mug("bad")}) == 0
+    assert store.drop(["bad", "nobody knows it"]) == 1
+    assert store.since(changes.last) == Changes(store.last_change(), {}, False, gone=frozenset({"bad"}))
+
+
+def test_what_was_written_before_a_time_is_named(store: OverlayStore) -> None:
+    for number in range(3):
+        at(store, 1_000.0 + number)
+        store.write({str(number): mug(str(number)), "again": None})
+    at(store, 2_000.0)
+    store.write({"0": mug("0", "Written again")})
+    assert store.written_before(1_000_000) == {}
+    assert store.written_before(1_001_001) == {"1": mug("1")}
+    assert store.written_before(2_000_000) == {"1": mug("1"), "2": mug("2"), "again": None}
+    store.restore(["again"])
+    assert set(store.written_before(2_000_001)) == {"0", "1", "2"}
+
+
+def test_who_missed_more_forgettings_than_are_told_reads_all(
+    store: OverlayStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("lmdb_overlay", "redis_overlay"):
+        monkeypatch.setattr(f"index.catalogue.{module}.MOST_FORGOTTEN", 3)
+    store.write({str(number): mug(str(number)) for number in range(6)})
+    seen = store.last_change()
+    store.drop(["0", "1", "2"])
+    assert store.since(seen) == Changes(store.last_change(), {}, False, gone=frozenset("012"))
+    store.drop(["3"])
+    kept = {"4": mug("4"), "5": mug("5")}
+    assert store.since(seen) == Changes(store.last_change(), kept, whole=True)
+    assert store.since(seen + 1) == Changes(store.last_change(), {}, False, gone=frozenset("123"))
+
+
+def test_what_is_patched_is_what_is_made_from_scratch(
+    store: OverlayStore, kind: str, bundle: Bundle, other_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("index.catalogue.entry_table.SPARE", 3)  # tables are made anew within a few changes
+    steps = hypothesis_settings(
+        max_examples=8 if kind == "lmdb" else 2,
+        stateful_step_count=25,
+        deadline=None,
+        phases=[Phase.generate],  # to shrink a sequence takes minutes
+        suppress_health_check=list(HealthCheck),
+    )
+    machine: Any = lambda: OverlayMachine(store, [bundle, other_bundle])  # noqa: E731  hypothesis names a class here
+    run_state_machine_as_test(machine, settings=steps)
 
 
 def test_more_than_is_read_at_a_time(store: OverlayStore) -> None:
@@ -150,9 +217,8 @@ def test_more_than_is_read_at_a_time(store: OverlayStore) -> None:
 def test_too_many_are_refused_as_a_whole(store: OverlayStore) -> None:
     store.write({"a": mug("a")})
     many: dict[str, Item | None] = {str(number): None for number in range(MOST_ITEMS)}
-    with pytest.raises(
-        ValueError, match=r"would hold 100,001 new, changed and removed items; right is at most 100,000"
-    ):
+    message = r"would hold 100,001 new, changed and removed items; right is at most 100,000"
+    with pytest.raises(FullStoreError, match=message):
         store.write({**many, "a": None})
     assert store.since(0).entries == {"a": mug("a")}
     assert store.last_change() == store.since(0).last
@@ -252,7 +318,7 @@ def test_a_redis_that_lost_all_is_read_anew_and_one_that_is_away_is_named(tmp_pa
         store.write({"a": mug("a"), "b": mug("b")})
         seen = store.last_change()
         redis.flush()
-        assert store.since(seen) == (0, {}, True)
+        assert store.since(seen) == Changes(0, {}, whole=True)
         redis.kill()
         with pytest.raises(OSError, match=f"the item store at Redis {redis.address} cannot be read"):
             store.last_change()

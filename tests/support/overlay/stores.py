@@ -23,3 +23,19 @@ STORES: dict[str, Callable[[str], OverlayStore]] = {
 
 def mug(item_id: str, title: str = "A mug") -> Item:
     return Item(item_id, title, "Kitchen", 4.5, {"colour": ["red", "blue"], "empty": []})
+
+
+def spoil(store: OverlayStore, item_id: str, value: bytes) -> None:
+    """Put what is no entry in the place of an item's, as a fault or another program might."""
+    store.write({item_id: mug(item_id)})
+    if isinstance(store, LmdbOverlayStore):
+        with store.transaction(write=True) as transaction:
+            store.put(transaction, item_id.encode(), value)
+    elif isinstance(store, RedisOverlayStore):
+        store.ask("written", "HSET", store.key, item_id.encode(), value)
+
+
+def at(store: OverlayStore, seconds: float) -> None:
+    """Let a store's clock stand at a Unix time."""
+    assert isinstance(store, LmdbOverlayStore | RedisOverlayStore)
+    store.clock = lambda: seconds

@@ -1,0 +1,1 @@
+"""What a change of an item costs those who ask meanwhile."""
