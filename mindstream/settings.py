@@ -235,6 +235,7 @@ class Settings(BaseSettings):
     metrics_host: str = Field(default="127.0.0.1", description="address at which they are served")
     api_host: str = Field(default="127.0.0.1", description="address at which the HTTP API is served")
     api_port: int = Field(default=8000, ge=0, le=65535, description="its port; 0: any that is free")
+    api_workers: int = Field(default=1, ge=1, le=256, description="processes that serve it, all at that port")
     api_key: SecretStr | None = Field(
         default=None, description="what clients of the HTTP API must name; unset: everybody may ask"
     )

@@ -33,6 +33,9 @@ class OwnItems(NamedTuple):
     bonus: np.ndarray
 
 
+NO_ITEMS = OwnItems(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32))
+
+
 def own_items(bundle: Bundle, history: Sequence[str]) -> OwnItems:
     """Return the items of a history that the bundle knows, with the bonus of each.
 
@@ -42,9 +45,11 @@ def own_items(bundle: Bundle, history: Sequence[str]) -> OwnItems:
     ----------
     history : item ids, oldest first; the last L that the bundle knows count, as for capsules.
     """
+    if not bundle.manifest.repeat_bonus or not history:
+        return NO_ITEMS
     bonus = np.array(bundle.manifest.repeat_bonus, dtype=np.float32)  # (L,)
-    known = bundle.rows.known(history) if len(bonus) else []
-    last = np.array(known[-len(bonus) :] if known else [], dtype=np.int64)
+    known = bundle.rows.known(history)
+    last = np.array(known[-len(bonus) :], dtype=np.int64)
     rows, places = np.unique(last, return_inverse=True)
     sums = np.bincount(places, weights=bonus[: len(last)][::-1], minlength=len(rows))
     return OwnItems(rows, sums.astype(np.float32))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 import numpy as np
 
@@ -36,7 +37,12 @@ class ExplainedInterest:
     behaviours: list[WeightedBehaviour]
 
 
-def interests_of(states: Sequence[UserState], extractor: Extractor) -> list[list[ExplainedInterest]]:
+_WEIGHT = itemgetter(1)
+
+
+def interests_of(
+    states: Sequence[UserState], extractor: Extractor, most: int | None = None
+) -> list[list[ExplainedInterest]]:
     """Explain the interests of users by the behaviours that formed them.
 
     No store keeps routing weights, so they are made again here, in one run for all users.
@@ -44,24 +50,25 @@ def interests_of(states: Sequence[UserState], extractor: Extractor) -> list[list
     Parameters
     ----------
     extractor : of the model that made the capsules.
+    most : so many behaviours of each interest are named, the strongest; None: all.
     """
     both = zip(states, routing_weights(extractor, states), strict=True)
-    return [explained(state, weights) for state, weights in both]
+    return [explained(state, weights, most) for state, weights in both]
 
 
-def explained(state: UserState, weights: np.ndarray) -> list[ExplainedInterest]:
-    """Explain a user's interests by their routing weights (K', T)."""
+def explained(state: UserState, weights: np.ndarray, most: int | None = None) -> list[ExplainedInterest]:
+    """Explain a user's interests by their routing weights (K', T); `most` is that of `interests_of`."""
     return [
-        ExplainedInterest(float(importance), _strongest(state.history.item_ids, row))
-        for importance, row in zip(state.capsules.importance, weights, strict=True)
+        ExplainedInterest(importance, _strongest(state.history.item_ids, row, most))
+        for importance, row in zip(state.capsules.importance.tolist(), weights, strict=True)
     ]
 
 
-def _strongest(item_ids: tuple[str, ...], weights: np.ndarray) -> list[WeightedBehaviour]:
+def _strongest(item_ids: tuple[str, ...], weights: np.ndarray, most: int | None) -> list[WeightedBehaviour]:
     """Rank items by their largest weight, each once; equal ones the most recent first."""
     found: dict[str, float] = {}
     for item_id, weight in zip(reversed(item_ids), reversed(weights.tolist()), strict=True):
         if weight > 0:
             found[item_id] = max(weight, found.get(item_id, 0.0))
-    ranked = sorted(found.items(), key=lambda pair: -pair[1])
+    ranked = sorted(found.items(), key=_WEIGHT, reverse=True)[:most]  # equal ones stay as they stand
     return [WeightedBehaviour(item_id, weight) for item_id, weight in ranked]
