@@ -114,8 +114,9 @@ def _searches(
 
 def _eligible(own: OwnItems, excluded: Collection[int], allowed: Allowed | None) -> OwnItems:
     """Return the own items that may come back."""
-    if not len(own.rows):
+    if not len(own.rows) or (allowed is None and not excluded):
         return own
     eligible = np.ones(len(own.rows), dtype=bool) if allowed is None else allowed.mask[own.rows]
-    eligible &= ~np.isin(own.rows, np.fromiter(excluded, dtype=np.int64))
+    if excluded:
+        eligible &= ~np.isin(own.rows, np.fromiter(excluded, dtype=np.int64))
     return OwnItems(own.rows[eligible], own.bonus[eligible])

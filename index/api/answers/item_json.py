@@ -20,7 +20,7 @@ class ItemPieces(NamedTuple):
     Attributes
     ----------
     item_id : as text.
-    before : of a candidate, what stands before its score.
+    before : of a candidate, what stands before its score, with a comma.
     behind : of a candidate, what stands behind its interest.
     formed, title : of a behaviour, what stands before its weight and behind it.
     """
@@ -37,7 +37,7 @@ def _pieces(item_id: str, summary: ItemSummary) -> ItemPieces:
     named = b'{"item_id":' + ENCODE(item_id)
     title = b',"title":' + ENCODE(summary.title)
     behind = title + b',"category":' + ENCODE(summary.category) + b',"price":' + ENCODE(summary.price) + b"}"
-    return ItemPieces(item_id, named + b',"score":', behind, named + b',"weight":', title + b"}")
+    return ItemPieces(item_id, b"," + named + b',"score":', behind, named + b',"weight":', title + b"}")
 
 
 class ItemJson:

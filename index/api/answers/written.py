@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
+from operator import attrgetter
 
 from index.api.answers.item_json import ENCODE, ItemPieces, SnapshotJson
 from index.recommend.candidates import Found, UserInterests
@@ -10,6 +11,7 @@ from stream.store.interests import ExplainedInterest, WeightedBehaviour
 __all__ = ["recommendations_json", "similar_json", "user_interests_json"]
 
 NO_INTEREST = -1
+_BEFORE, _BEHIND = attrgetter("before"), attrgetter("behind")
 
 
 @lru_cache(1_024)
@@ -81,18 +83,13 @@ def _candidates(found: Found, items: SnapshotJson) -> bytes:
     if not len(hits.rows):
         return b"[]"
     pieces = items.rows(hits.rows.tolist())
-    scores = _numbers(hits.scores.tolist())
-    between = map(_interest_between, hits.capsule.tolist())
-    return (
-        b"["
-        + b",".join(
-            [
-                one.before + score + interest + one.behind
-                for one, score, interest in zip(pieces, scores, between, strict=True)
-            ]
-        )
-        + b"]"
-    )
+    parts: list[bytes] = [b""] * (4 * len(pieces))
+    parts[0::4] = map(_BEFORE, pieces)
+    parts[1::4] = _numbers(hits.scores.tolist())
+    parts[2::4] = map(_interest_between, hits.capsule.tolist())
+    parts[3::4] = map(_BEHIND, pieces)
+    parts[0] = parts[0].removeprefix(b",")
+    return b"[" + b"".join(parts) + b"]"
 
 
 def _interests(
