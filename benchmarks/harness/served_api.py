@@ -3,11 +3,11 @@
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["served"]
+__all__ = ["listening", "served"]
 
 ROOT = Path(__file__).parents[2]
 ENDS_WITHIN_S = 60.0
@@ -18,7 +18,7 @@ SERVE = (
 
 
 @contextmanager
-def served(home: Path, **settings: str) -> Iterator[int]:
+def served(home: Path, **settings: object) -> Iterator[int]:
     """Run the API of a home as a process, and give its port.
 
     What the environment says of it does not count.
@@ -29,18 +29,30 @@ def served(home: Path, **settings: str) -> Iterator[int]:
         If it does not begin, or does not end cleanly.
     """
     ours: dict[str, object] = {"redis": "", "api_host": "127.0.0.1", "api_port": 0, "api_key": None, "write_key": None}
-    script = SERVE.format(ours | settings | {"home": str(home)})
-    process = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    with listening(["-c", SERVE.format(ours | settings | {"home": str(home)})]) as port:
+        yield port
+
+
+@contextmanager
+def listening(arguments: Sequence[str]) -> Iterator[int]:
+    """Run Python with these arguments as a server that says first where it is, and give its port.
+
+    Raises
+    ------
+    OSError
+        If it does not begin, or does not end cleanly.
+    """
+    process = subprocess.Popen([sys.executable, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
         said = process.stdout.readline()
         where = re.search(r"http://[\d.]+:(\d+)", said)
         if where is None:
-            raise OSError(f"the API did not begin; it said {said!r}, see above")
+            raise OSError(f"the server did not begin; it said {said!r}, see above")
         yield int(where[1])
         process.terminate()
         if status := process.wait(ENDS_WITHIN_S):
-            raise OSError(f"the API ended with status {status}; see above")
+            raise OSError(f"the server ended with status {status}; see above")
     finally:
         process.kill()
         process.wait()
