@@ -113,6 +113,7 @@ def serve_at(settings: Settings, listener: socket.socket, worker: Worker, begun:
             timeout_keep_alive=settings.api_keep_alive_s,
             callback_notify=partial(_each_second, limits, metrics, serving),
             timeout_notify=0,  # at each look of uvicorn's, once a second
+            proxy_headers=False,  # nobody looks at the client's address
             access_log=False,  # addresses name users
             server_header=False,
             timeout_graceful_shutdown=LAST_ANSWERS_S,

@@ -67,7 +67,7 @@ def explained(state: UserState, weights: np.ndarray, most: int | None = None) ->
         ]
     backwards = weights[:, ::-1]
     order = np.argsort(-backwards, axis=1, kind="stable")  # the most recent one first of equal ones
-    ordered = np.take_along_axis(backwards, order, axis=1).tolist()
+    ordered = backwards[np.arange(len(order))[:, None], order].tolist()
     rows = zip(importance, order.tolist(), ordered, weights, strict=True)
     return [
         ExplainedInterest(share, _strongest(item_ids, places, heaviest, row, most))

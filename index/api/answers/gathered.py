@@ -7,7 +7,7 @@ from weakref import WeakKeyDictionary
 
 from fastapi import HTTPException
 
-from index.api.answers.item_json import ItemJson
+from index.api.answers.item_json import ItemJson, SnapshotJson
 from index.api.answers.written import recommendations_json
 from index.api.limits.gathering import Job
 from index.api.metrics import ApiMetrics
@@ -89,8 +89,9 @@ class GatheredAnswers:
         for recommender, some in by_recommender.items():
             asked = [AskedUser(state, one.resolved, one.job.cancellation) for one, state in some]
             found = recommender.find_each(asked, MADE_BY)
+            items = self.items_of(recommender).of(some[0][0].resolved.snapshot)
             for (one, state), its in zip(some, found, strict=True):
-                answers[one.job] = self._written(one.job, state, its)
+                answers[one.job] = self._written(one.job, state, its, items)
         return [answers[job] for job in jobs]
 
     def _resolved(self, jobs: Sequence[OneJob], answers: dict[OneJob, bytes | Exception]) -> list[_Resolved]:
@@ -126,13 +127,14 @@ class GatheredAnswers:
                 answers[job] = CancelledWorkError()
         return states
 
-    def _written(self, job: OneJob, state: UserState | None, found: Found | CancelledWorkError) -> bytes | Exception:
+    def _written(
+        self, job: OneJob, state: UserState | None, found: Found | CancelledWorkError, items: SnapshotJson
+    ) -> bytes | Exception:
         """Write the answer of a job, and count it."""
         if isinstance(found, CancelledWorkError) or job.cancellation.is_set:
             return CancelledWorkError()
         try:
             freshness_s = freshness_of(state)
-            items = self.items_of(job.asked.recommender).of(found.snapshot)
             answer = recommendations_json(job.asked.user_id, freshness_s, found, items)
         except Exception as error:  # a title that is no Unicode, for example: the others' answers are right
             return error
