@@ -35,7 +35,11 @@ def served(home: Path, **settings: object) -> Iterator[int]:
 
 @contextmanager
 def listening(arguments: Sequence[str]) -> Iterator[int]:
-    """Run Python with these arguments as a server that says first where it is, and give its port.
+    """Run Python as a server that says first where it is, and give its port.
+
+    Parameters
+    ----------
+    arguments : of Python.
 
     Raises
     ------

@@ -41,7 +41,16 @@ class PeerIndex:
         self.graph.set_ef(EF)
 
     def best(self, capsules: np.ndarray, n: int) -> list[tuple[float, int]]:
-        """Find the n items with the largest inner product with any of the capsules (K', d): score and row of each."""
+        """Find the n items with the largest inner product with any capsule.
+
+        Parameters
+        ----------
+        capsules : float (K', d).
+
+        Returns
+        -------
+        Score and row of each, best first.
+        """
         best: dict[int, float] = {}
         for capsule in capsules.astype(np.float32):
             rows, distances = self.graph.knn_query(capsule, k=n, num_threads=1)

@@ -52,7 +52,7 @@ def pointer_ahead(serving: Serving[Recommender]) -> PointerAhead | None:
 
 
 def note_served(metrics: ApiMetrics, serving: Serving[Recommender]) -> None:
-    """Note for the metrics which model is served, and for how long the pointer has named another."""
+    """Note for the metrics which model is served, and how far the pointer is ahead."""
     ahead = pointer_ahead(serving)
     metrics.bundle(serving.version, 0.0 if ahead is None else max(0.001, time.time() - ahead.since_s))
 
@@ -111,7 +111,7 @@ def _add_page(
 
 
 def _served(serving: Serving[Recommender], worker: Worker) -> str:
-    """Write which model is served, what the pointer names if it is another, and by which process of several."""
+    """Write which model is served by which process, and what the pointer names instead."""
     ahead = pointer_ahead(serving)
     lines = [f"model {serving.version}"]
     if ahead is not None:

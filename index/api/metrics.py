@@ -1,6 +1,5 @@
 """Counters and timers of the HTTP API, as Prometheus reads them. No user and no item is ever a label."""
 
-import os
 import time
 from functools import lru_cache
 
@@ -8,9 +7,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["CLOSED", "EVENT_RESULTS", "NOT_DONE", "SHARED_METRICS", "ApiMetrics", "Watched"]
+__all__ = ["CLOSED", "EVENT_RESULTS", "NOT_DONE", "ApiMetrics", "Watched"]
 
-SHARED_METRICS = "PROMETHEUS_MULTIPROC_DIR"  # of the folder; prometheus_client looks at it when it is imported
 METHODS = ("GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS")
 OTHER = "other"  # what clients make up is counted together
 WORK_S = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10)
@@ -31,10 +29,12 @@ class ApiMetrics:
 
     Parameters
     ----------
+    is_shared : whether it is one of several, which were begun within `settings.shared_metrics`.
     is_replacement : whether this process was begun since another one had died.
     """
 
-    def __init__(self, is_replacement: bool = False) -> None:
+    def __init__(self, is_shared: bool = False, is_replacement: bool = False) -> None:
+        self.is_shared = is_shared
         here = self.registry = CollectorRegistry()
         self._requests = Counter(
             "mindstream_api_requests", "Requests, by route and status.", ("method", "route", "status"), registry=here
@@ -145,14 +145,14 @@ class ApiMetrics:
         """Take back the model that was in use; what is written into files stays there, and says 0."""
         if not self._version:
             return
-        if SHARED_METRICS in os.environ:
+        if self.is_shared:
             self._bundle.labels(self._version).set(0)
         else:
             self._bundle.remove(self._version)
 
     def page(self) -> bytes:
         """Write the page /metrics, of all processes that serve the port."""
-        if SHARED_METRICS not in os.environ:
+        if not self.is_shared:
             return generate_latest(self.registry)
         together = CollectorRegistry()
         MultiProcessCollector(together)  # type: ignore[no-untyped-call]

@@ -78,7 +78,11 @@ def serve_at(settings: Settings, listener: socket.socket, worker: Worker, begun:
     OSError
         If the store cannot be used, or the file of keys not be read.
     """
-    filters, metrics, publisher = Filters(), ApiMetrics(worker.is_replacement), EventPublisher(settings)
+    filters, metrics, publisher = (
+        Filters(),
+        ApiMetrics(worker.count > 1, worker.is_replacement),
+        EventPublisher(settings),
+    )
     guard = Guard(settings)
     if guard.takes_events():
         publisher.check()
@@ -129,7 +133,7 @@ def serve_at(settings: Settings, listener: socket.socket, worker: Worker, begun:
 
 
 async def _each_second(limits: ConnectionLimits, metrics: ApiMetrics, serving: Serving[Recommender]) -> None:
-    """Close late connections, and note what is served, for whichever process is asked for the metrics."""
+    """Close late connections, and note what is served, for the metrics of all processes."""
     await limits.sweep()
     note_served(metrics, serving)
 

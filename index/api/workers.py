@@ -17,9 +17,8 @@ from tempfile import TemporaryDirectory
 
 from prometheus_client.multiprocess import mark_process_dead
 
-from index.api.metrics import SHARED_METRICS
 from mindstream.console import set_up_logs, stop_on_signals
-from mindstream.settings import Settings
+from mindstream.settings import Settings, shared_metrics
 
 __all__ = ["Worker", "listen", "run_workers"]
 
@@ -69,8 +68,8 @@ def run_workers(settings: Settings, serve: Serve, begun: Callable[[str, socket.s
     stop = stop_on_signals()
     with ExitStack() as stack:
         listeners = [stack.enter_context(closing(one)) for one in _listeners(settings)]
-        os.environ[SHARED_METRICS] = stack.enter_context(TemporaryDirectory(prefix="mindstream-metrics-"))
-        stack.callback(os.environ.pop, SHARED_METRICS)
+        folder = stack.enter_context(TemporaryDirectory(prefix="mindstream-metrics-"))
+        stack.enter_context(shared_metrics(folder))
         workers = [_Process(settings, serve, one, place, len(listeners)) for place, one in enumerate(listeners, 1)]
         stack.callback(_end, workers)
         for worker in workers:
@@ -106,7 +105,7 @@ class _Process:
         says.close()
 
     def version(self, stop: threading.Event) -> str:
-        """Wait until the process answers, and return the version of its model; "" if all are to end.
+        """Wait until the process answers, and return its model's version; "" if all end.
 
         Raises
         ------

@@ -158,7 +158,9 @@ class Recommender:
         return found
 
     def find_each(self, asked: Sequence[AskedUser], explained: int | None = None) -> list[Found | CancelledWorkError]:
-        """Find the candidates of users whose requests may differ, by one run of the model and few searches.
+        """Find the candidates of users whose requests may differ, together.
+
+        The model runs once, and users with the same filters are searched for by one call of the index.
 
         Parameters
         ----------

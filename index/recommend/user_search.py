@@ -60,7 +60,9 @@ class UserSearch:
 def user_searches(
     index: MaxSimIndex, asked: Sequence[AskedUser], excluded: Sequence[frozenset[int]]
 ) -> list[UserSearch]:
-    """Begin the searches of users with interests; one call of the index finds all pools of the same size and filters.
+    """Begin the searches of users with interests.
+
+    One call of the index finds all pools of the same size and filters.
 
     Parameters
     ----------

@@ -70,7 +70,7 @@ def decode(
     capsule: np.ndarray,
     counts: np.ndarray,
 ) -> None:
-    """Decode the best keys of many users, the best first, without rows that must not come back.
+    """Decode the best keys of many users, the best first, without excluded rows.
 
     Parameters
     ----------

@@ -59,7 +59,13 @@ def interests_of(
 
 
 def explained(state: UserState, weights: np.ndarray, most: int | None = None) -> list[ExplainedInterest]:
-    """Explain a user's interests by their routing weights (K', T); `most` is that of `interests_of`."""
+    """Explain a user's interests by their routing weights.
+
+    Parameters
+    ----------
+    weights : float (K', T).
+    most : as that of `interests_of`.
+    """
     item_ids, importance = state.history.item_ids, state.capsules.importance.tolist()
     if most is None or len(item_ids) <= most:
         return [

@@ -16,7 +16,7 @@ _BEFORE, _BEHIND = attrgetter("before"), attrgetter("behind")
 
 @lru_cache(1_024)
 def _interest_between(interest: int) -> bytes:
-    """Write what stands between the score of a candidate and its title: the interest that brought it."""
+    """Write the interest that brought a candidate, which stands behind its score."""
     return b',"interest":null' if interest == NO_INTEREST else b',"interest":%d' % interest
 
 
@@ -95,7 +95,7 @@ def _candidates(found: Found, items: SnapshotJson) -> bytes:
 def _interests(
     interests: Sequence[ExplainedInterest], items: SnapshotJson, vectors: list[list[float]] | None = None
 ) -> bytes:
-    """Write interests with the titles of the behaviours that formed them, a list of `Interest`.
+    """Write interests and the behaviours that formed them, a list of `Interest`.
 
     Parameters
     ----------

@@ -64,7 +64,7 @@ class Gathering(Generic[Asked, Answer]):
         return len(self._waiting)
 
     def submit(self, job: Job[Asked], estimate_s: float) -> "asyncio.Future[Answer]":
-        """Begin a job, or let it wait for the next thread that is done; return what gets its answer."""
+        """Begin a job, or let it wait for the next thread; return what gets its answer."""
         answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         with self._lock:
             self._waiting.append(_Waiting(job, estimate_s, answered))
