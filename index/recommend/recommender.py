@@ -313,7 +313,6 @@ def _selected(asked: AskedUser, fetch: Callable[[int], Hits] | None, excluded: f
     ----------
     fetch : the best hits by max-sim and the bonus of own items; None: popular ones are taken.
     """
-    asked.cancellation.check()
     state, request, snapshot = asked.state, asked.resolved.request, asked.resolved.snapshot
     if fetch is None or state is None:
         return popular_hits(asked.resolved, excluded, state, asked.cancellation)

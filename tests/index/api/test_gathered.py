@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import msgspec
+import numpy as np
 import pytest
 from fastapi import HTTPException
 
@@ -100,7 +101,12 @@ def test_each_gets_what_it_would_get_alone_in_the_json_of_before(
 ) -> None:
     """Stored, unknown and cold users with all options, in two batches; the two wrong ones among them fail alone."""
     category = bundle.catalogue.category[40]
-    requests = [*REQUESTS, Request(8, where={"category": frozenset({category})}), Request(3, exclude=frozenset({"x"}))]
+    requests = [
+        *REQUESTS,
+        Request(8),
+        Request(8, where={"category": frozenset({category})}),
+        Request(3, exclude=frozenset({"x"})),
+    ]
     users = [*(f"u{at}" for at in range(9)), "gone", "new", "nobody"]
     pairs = [(name, requests[(at + turn) % len(requests)]) for turn in range(3) for at, name in enumerate(users)]
     answers = GatheredAnswers(store, ApiMetrics())
@@ -132,6 +138,7 @@ def test_no_answer_mixes_models_whatever_is_served_meanwhile(
 ) -> None:
     newer = Bundle(shutil.copytree(bundle.path, tmp_path / "newer"))
     write_manifest(newer.path, replace(newer.manifest, version="newer"))
+    np.save(newer.path / "item_embeddings.npy", -np.array(bundle.item_embeddings))
     other = Recommender(Bundle(newer.path), store)
     jobs = [job((recommender, other)[at % 2], f"u{at % 9}", Request(7)) for at in range(10)]
     bodies = [msgspec.json.decode(cast(bytes, one)) for one in GatheredAnswers(store, ApiMetrics()).work(jobs)]
@@ -139,6 +146,9 @@ def test_no_answer_mixes_models_whatever_is_served_meanwhile(
     for one, body in zip(jobs, bodies, strict=True):
         alone = one.asked.recommender.recommend(one.asked.user_id, 7)
         assert [shown["item_id"] for shown in body["candidates"]] == alone.item_ids
+    assert {one["candidates"][0]["item_id"] for one in bodies[0::2]}.isdisjoint(
+        one["candidates"][0]["item_id"] for one in bodies[1::2]
+    )
 
 
 class TellingStore:
@@ -174,25 +184,26 @@ def test_a_store_that_fails_for_several_is_asked_for_each_alone(
     together = GatheredAnswers(store, ApiMetrics()).work([job(recommender, name, Request(3)) for name in ("a", "away")])
     assert [type(one) for one in together] == [ReadTogetherError] * 2
     app, serving = app_of(bundle, store, tmp_path)
-    gathering = threading.Barrier(3, timeout=60)
-    held, plain = [0], store.then  # type: ignore[attr-defined]
+    begun, go = threading.Semaphore(0), threading.Event()
 
-    def hold_the_first_two(user_ids: Sequence[str]) -> None:
-        held[0] += 1
-        if held[0] <= 2:
-            gathering.wait()
-        plain(user_ids)
+    def hold_until_all_have_asked(user_ids: Sequence[str]) -> None:
+        begun.release()
+        assert go.wait(60)
+        fail(user_ids)
 
-    store.then = hold_the_first_two  # type: ignore[attr-defined]
+    store.then = hold_until_all_have_asked  # type: ignore[attr-defined]
     statuses: dict[str, int] = {}
 
     def ask(name: str) -> None:
         statuses[name] = client_of(app).get(f"/users/{name}/recommendations").status_code
 
     threads = [threading.Thread(target=ask, args=(name,)) for name in ("x", "y", "a", "away", "b")]
-    for thread in threads:
-        thread.start()
-    gathering.wait()
+    for held in threads[:2]:  # each of the two threads that gather has one
+        held.start()
+        assert begun.acquire(timeout=60)
+    for waiting in threads[2:]:
+        waiting.start()
+    go.set()
     for thread in threads:
         thread.join(60)
     assert statuses == {"x": 200, "y": 200, "a": 200, "away": 503, "b": 200}
@@ -213,8 +224,9 @@ def test_the_first_is_begun_at_once_and_what_comes_meanwhile_is_done_together() 
 
     async def ask() -> list[str | BaseException]:
         gathering: Gathering[str, str] = Gathering(work)
-        submitted = [gathering.submit(Job(name, Cancellation()), 0.0) for name in ("a", "b")]
-        for _ in range(2):
+        submitted = []
+        for name in ("a", "b"):
+            submitted.append(gathering.submit(Job(name, Cancellation()), 0.0))
             assert await asyncio.to_thread(begun.acquire, timeout=60)
         gone = Cancellation()
         gone.cancel()
