@@ -5,7 +5,8 @@ Command-line options override these; nothing else in the project looks at the en
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -16,7 +17,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from mindstream.behaviour_rule import OTHERS, BehaviourRule
 
-__all__ = ["PARTITIONERS", "Settings", "load", "misspelt"]
+__all__ = ["PARTITIONERS", "Settings", "load", "misspelt", "shared_metrics"]
 
 # Name -> whose default it is; what other clients call it.
 PARTITIONERS = {
@@ -242,6 +243,7 @@ class Settings(BaseSettings):
     metrics_host: str = Field(default="127.0.0.1", description="address at which they are served")
     api_host: str = Field(default="127.0.0.1", description="address at which the HTTP API is served")
     api_port: int = Field(default=8000, ge=0, le=65535, description="its port; 0: any that is free")
+    api_workers: int = Field(default=1, ge=1, le=256, description="processes that serve it, all at that port")
     api_key: SecretStr | None = Field(
         default=None, description="what clients of the HTTP API must name; unset: everybody may ask"
     )
@@ -478,6 +480,19 @@ class Settings(BaseSettings):
 def _parsed(behaviours: str) -> BehaviourRule:
     """Read a rule once; it is asked at every event."""
     return BehaviourRule.parse(behaviours)
+
+
+@contextmanager
+def shared_metrics(folder: str) -> Iterator[None]:
+    """Let the processes that are begun meanwhile write their metrics into one folder.
+
+    prometheus_client knows it by a variable, at which it looks when it is imported.
+    """
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+    try:
+        yield
+    finally:
+        del os.environ["PROMETHEUS_MULTIPROC_DIR"]
 
 
 @cache

@@ -3,11 +3,11 @@
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["served"]
+__all__ = ["listening", "served"]
 
 ROOT = Path(__file__).parents[2]
 ENDS_WITHIN_S = 60.0
@@ -18,7 +18,7 @@ SERVE = (
 
 
 @contextmanager
-def served(home: Path, stalls: Path | None = None, **settings: str) -> Iterator[int]:
+def served(home: Path, stalls: Path | None = None, **settings: object) -> Iterator[int]:
     """Run the API of a home as a process, and give its port.
 
     What the environment says of it does not count.
@@ -36,17 +36,34 @@ def served(home: Path, stalls: Path | None = None, **settings: str) -> Iterator[
     script = SERVE.format(ours | settings | {"home": str(home)})
     if stalls is not None:
         script = f"from benchmarks.harness.stalls import watch; watch({str(stalls)!r}); {script}"
-    process = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    with listening(["-c", script]) as port:
+        yield port
+
+
+@contextmanager
+def listening(arguments: Sequence[str]) -> Iterator[int]:
+    """Run Python as a server that says first where it is, and give its port.
+
+    Parameters
+    ----------
+    arguments : of Python.
+
+    Raises
+    ------
+    OSError
+        If it does not begin, or does not end cleanly.
+    """
+    process = subprocess.Popen([sys.executable, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
         said = process.stdout.readline()
         where = re.search(r"http://[\d.]+:(\d+)", said)
         if where is None:
-            raise OSError(f"the API did not begin; it said {said!r}, see above")
+            raise OSError(f"the server did not begin; it said {said!r}, see above")
         yield int(where[1])
         process.terminate()
         if status := process.wait(ENDS_WITHIN_S):
-            raise OSError(f"the API ended with status {status}; see above")
+            raise OSError(f"the server ended with status {status}; see above")
     finally:
         process.kill()
         process.wait()

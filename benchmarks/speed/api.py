@@ -1,8 +1,9 @@
 """The HTTP API under many connections while an updater writes: answers a second, and how long they take.
 
 API, updater, Kafka and the load (`benchmarks.harness.http_load`, on raw sockets) are processes of their own; events are
-sent by this one. Beside it in the same run, as ceilings: the same server's /healthz, and its /openapi.json, which is
-about as long as an answer and needs no user. The first two seconds of each do not count.
+sent by this one. Beside it in the same run, as ceilings: the same server's /livez, and its /openapi.json, a page that
+needs no user and is at least as long as an answer. Then half of that load, several processes, and the API that one
+would write first (`benchmarks.speed.http_peer`), which must find the same items. The first two seconds do not count.
 """
 
 import subprocess
@@ -23,10 +24,11 @@ import typer
 
 from benchmarks.harness.http_load import PATIENCE_S, LoadReport, LoadTask
 from benchmarks.harness.report import finish
-from benchmarks.harness.served_api import served
+from benchmarks.harness.served_api import listening, served
 from benchmarks.harness.task import UPDATE, Task
 from benchmarks.harness.worker_process import ROOT, WorkerProcess, do_events, share_partitions, wait
 from benchmarks.harness.workload import create_topic, synthetic, trained_for_a_moment
+from benchmarks.speed.http_peer import share_found
 from model_export.bundle.registry import Registry
 from model_export.data.interactions import InteractionLog
 from model_export.evaluation.report import table
@@ -35,12 +37,14 @@ from stream.events.replay import events_of
 from stream.kafka.cluster import Cluster
 from testbed.real_kafka import RealKafka
 
-__all__ = ["LoadFigures", "main", "report"]
+__all__ = ["LoadFigures", "Measured", "OneServer", "main", "report"]
 
 PARTITIONS = 2
 USERS = 1_000
 EVENTS_BEFORE = 20_000  # so that every user has a history when the load begins
-CEILING_S = 5.0
+BESIDE_S = 15.0  # for what is measured beside
+CEILINGS = ("/openapi.json", "/livez")
+COMPARED = 50  # users whose answers are compared with the peer's
 
 
 @dataclass(frozen=True)
@@ -59,11 +63,13 @@ def main(
     connections: Annotated[int, typer.Option(help="Connections that ask at the same time.", min=1)] = 200,
     rate: Annotated[int, typer.Option(help="Events a second that the updater gets meanwhile.", min=1)] = 200,
     n: Annotated[int, typer.Option("-n", help="Candidates of an answer.", min=1, max=1_000)] = 100,
+    workers: Annotated[int, typer.Option(help="Processes that are measured beside one; 1: none.", min=1)] = 2,
 ) -> None:
     """Measure answers a second and p99 of the HTTP API while capsules are updated."""
     torch.set_num_threads(1)
     log = synthetic(EVENTS_BEFORE, USERS)
     user_ids = sorted(set(log.events.user_id))
+    paths = [f"/users/{user_id}/recommendations?n={n}" for user_id in user_ids]
     with tempfile.TemporaryDirectory(prefix="mindstream-") as made, RealKafka() as kafka:
         home, cluster = Path(made), Cluster(kafka.bootstrap_servers)
         _, bundle = trained_for_a_moment(log, home / "bundles")
@@ -71,19 +77,63 @@ def main(
         topic = f"api-{home.name}"
         create_topic(cluster, topic, PARTITIONS)
         task = Task(UPDATE, cluster.bootstrap_servers, topic, str(home), str(bundle.path))
-        with WorkerProcess(task) as worker, EventProducer(cluster, topic) as producer, served(home) as port:
+        with WorkerProcess(task) as worker, EventProducer(cluster, topic) as producer:
             share_partitions([worker], PARTITIONS)
             do_events([worker], 0)
             _fill(log, producer, worker)
-            paths = [f"/users/{user_id}/recommendations?n={n}" for user_id in user_ids]
             before, started = worker.events, time.monotonic()
             with _clicking(log, producer, rate):
-                found = _load(LoadTask(port, paths, connections, seconds))
-                events_a_second = (worker.events - before) / (time.monotonic() - started)
-                healthz = _load(LoadTask(port, ["/healthz"], connections, min(seconds, CEILING_S)))
-                static = _load(LoadTask(port, ["/openapi.json"], connections, min(seconds, CEILING_S)))
+                with served(home) as port:
+                    one = _measured(port, paths, connections, seconds)
+                    ceilings = [_load(LoadTask(port, [path], connections, _shorter(seconds))) for path in CEILINGS]
+                several = None
+                if workers > 1:
+                    with served(home, api_workers=workers) as port:
+                        several = _measured(port, paths, connections, seconds)
+                with listening(["-m", "benchmarks.speed.http_peer", str(home)]) as port:
+                    peer = _load(LoadTask(port, paths, connections, _shorter(seconds)))
+            events = (worker.events - before) / (time.monotonic() - started)
             worker.finish()
-    report(found, healthz, static, n=n, connections=connections, seconds=seconds, events=events_a_second)
+        same = share_found(home, user_ids[:COMPARED], n)
+    print(f"\n{connections} connections, {seconds} s, n = {n}, the updater at {events:,.0f} events a second\n")
+    static, livez = ceilings
+    report(Measured(one, several, static, livez, peer, same), workers)
+
+
+@dataclass(frozen=True)
+class OneServer:
+    """A server under all the load that it takes, and under half of that."""
+
+    full: LoadFigures
+    half: LoadFigures
+
+
+@dataclass(frozen=True)
+class Measured:
+    """All figures of a run.
+
+    Attributes
+    ----------
+    same : share of our candidates that the peer has too.
+    """
+
+    one: OneServer
+    several: OneServer | None
+    static: LoadFigures
+    livez: LoadFigures
+    peer: LoadFigures
+    same: float
+
+
+def _measured(port: int, paths: list[str], connections: int, seconds: int) -> OneServer:
+    """Ask a server for as much as it answers, and then for half of that."""
+    full = _load(LoadTask(port, paths, connections, seconds))
+    return OneServer(full, _load(LoadTask(port, paths, connections, _shorter(seconds), rate=full.rate / 2)))
+
+
+def _shorter(seconds: int) -> float:
+    """Return for how long what stands beside is measured."""
+    return min(seconds, BESIDE_S)
 
 
 def _fill(log: InteractionLog, producer: EventProducer, worker: WorkerProcess) -> None:
@@ -153,34 +203,37 @@ def _figures_of(report: LoadReport) -> LoadFigures:
     return LoadFigures(answers / report.seconds, p50, p99, report.errors, report.bytes / answers)
 
 
-def report(
-    found: LoadFigures,
-    healthz: LoadFigures,
-    static: LoadFigures,
-    n: int,
-    connections: int,
-    seconds: float,
-    events: float,
-) -> None:
-    """Print answers a second and how long they took, beside the ceilings."""
-    names = {f"recommendations, n = {n}": found, "ceiling: /openapi.json": static, "ceiling: /healthz": healthz}
+def report(found: Measured, workers: int) -> None:
+    """Print answers a second and how long they took, beside the ceilings and the peer."""
+    one, several, peer = found.one, found.several, found.peer
+    named = {"one process": one.full, "at half of that": one.half}
+    if several is not None:
+        named |= {f"{workers} processes": several.full, f"{workers} processes, half": several.half}
+    named |= {"ceiling: /openapi.json": found.static, "ceiling: /livez": found.livez, "peer: FastAPI, hnswlib": peer}
     rows = [
         (name, f"{one.rate:,.0f}", f"{one.p50_ms:.0f}", f"{one.p99_ms:.0f}", f"{one.bytes:,.0f}", f"{one.errors:,}")
-        for name, one in names.items()
+        for name, one in named.items()
     ]
-    print(f"\n{connections} connections, {seconds} s, the updater at {events:,.0f} events a second\n")
     print(table(["", "a second", "p50 ms", "p99 ms", "bytes", "errors"], rows))
-    finish(
-        {
-            "errors": found.errors,
-            "requests_per_s": found.rate,
-            "p50_ms": found.p50_ms,
-            "p99_ms": found.p99_ms,
-            "n": n,
-            "connections": connections,
-            "seconds": seconds,
-            "updater_events_per_s": events,
-            "static_per_s": static.rate,
-            "healthz_per_s": healthz.rate,
+    figures = {
+        "errors": sum(one.errors for one in named.values()),
+        "requests_per_s": one.full.rate,
+        "static_ratio": one.full.rate / found.static.rate,
+        "p50_ms": one.full.p50_ms,
+        "p99_ms": one.full.p99_ms,
+        "p99_over_p50": one.full.p99_ms / one.full.p50_ms,
+        "half_load_p99_ms": one.half.p99_ms,
+        "static_per_s": found.static.rate,
+        "livez_per_s": found.livez.rate,
+        "peer_requests_per_s": peer.rate,
+        "peer_same_answer": found.same,
+    }
+    if several is not None:
+        figures |= {
+            "workers": workers,
+            "workers_requests_per_s": several.full.rate,
+            "workers_p50_ms": several.full.p50_ms,
+            "workers_p99_ms": several.full.p99_ms,
+            "workers_half_load_p99_ms": several.half.p99_ms,
         }
-    )
+    finish(figures)

@@ -1,22 +1,24 @@
 """The HTTP API: an application over what is served, a store and the settings."""
 
-import time
 from functools import partial
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import PlainTextResponse, RedirectResponse
 from starlette.requests import ClientDisconnect
 
+from index.api.answers.direct import CLIENT_LEFT, Direct
 from index.api.auth import Guard
 from index.api.cors import CrossOrigin
 from index.api.errors import RESPONSES, Sized, add_refusals
 from index.api.event_routes import EVENTS, events_router
-from index.api.health_routes import add_health, pointer_ahead
+from index.api.health_routes import add_health, note_served
 from index.api.item_routes import items_router
 from index.api.keys import EVENTS_SCOPE, ITEMS_SCOPE, READ_SCOPE
-from index.api.limits.work_lanes import ClientLeftError, WorkLanes
+from index.api.limits.waiting import ClientLeftError
+from index.api.limits.work_lanes import WorkLanes
 from index.api.metrics import ApiMetrics, Watched
 from index.api.recommendation_routes import Answers
+from index.api.workers import Worker
 from index.recommend.recommender import Recommender
 from mindstream.settings import Settings
 from model_export.bundle.serving import Serving
@@ -28,7 +30,7 @@ __all__ = ["create_app"]
 ABOUT = """\
 Candidates and interests as fresh as a user's last behaviour. In a path, percent-encode ids, the slash too.
 Each answer says which model gave it, how old the user's last behaviour is, and by which path it was found."""
-CLIENT_LEFT = 499  # as nginx counts it
+ALONE = Worker(1, 1)
 PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -38,12 +40,14 @@ def create_app(
     settings: Settings,
     metrics: ApiMetrics | None = None,
     publisher: EventPublisher | None = None,
+    worker: Worker = ALONE,
 ) -> FastAPI:
     """Make the application over what is served, a store and the settings.
 
     Parameters
     ----------
     publisher : of the events that are posted, closed by whoever made it; None: one of the application's own.
+    worker : which of the processes that serve the same port this one is.
     """
     metrics = metrics or ApiMetrics()
     lanes = WorkLanes(settings, metrics)
@@ -58,11 +62,12 @@ def create_app(
     app.add_middleware(Sized)
     if settings.allowed_origins:
         app.add_middleware(CrossOrigin, origins=settings.allowed_origins, path=EVENTS)
+    guard, events = Guard(settings), publisher or EventPublisher(settings)
+    app.add_middleware(Direct, answers=answers, guard=guard)
     app.add_middleware(Watched, metrics=metrics)  # the last one is the outermost
     add_refusals(app)
     for error in (ClientLeftError, ClientDisconnect):
         app.add_exception_handler(error, _left)
-    guard, events = Guard(settings), publisher or EventPublisher(settings)
     for scope, routes in (
         (READ_SCOPE, answers.router),
         (ITEMS_SCOPE, partial(items_router, serving, lanes)),
@@ -70,11 +75,11 @@ def create_app(
     ):
         router = routes(guard.route_class(scope))
         app.include_router(router, dependencies=guard.shown(scope), responses=RESPONSES)
-    app.include_router(_open_router(answers, metrics))
+    app.include_router(_open_router(answers, metrics, worker))
     return app
 
 
-def _open_router(answers: Answers, metrics: ApiMetrics) -> APIRouter:
+def _open_router(answers: Answers, metrics: ApiMetrics, worker: Worker) -> APIRouter:
     """Return the routes that need no key, for they tell nothing of users and items."""
     router = APIRouter()
 
@@ -82,14 +87,13 @@ def _open_router(answers: Answers, metrics: ApiMetrics) -> APIRouter:
     async def begin() -> Response:
         return RedirectResponse("/docs")
 
-    add_health(router, answers)
+    add_health(router, answers, worker)
 
     @router.get("/metrics", response_class=PlainTextResponse, description="Counts and times, for Prometheus.")
     def show() -> Response:
         """Write counts and times for Prometheus."""
-        ahead = pointer_ahead(answers.serving)
-        behind_s = 0.0 if ahead is None else max(0.001, time.time() - ahead.since_s)
-        return Response(metrics.page(answers.serving.current.bundle.version, behind_s), media_type=PROMETHEUS)
+        note_served(metrics, answers.serving)
+        return Response(metrics.page(), media_type=PROMETHEUS)
 
     return router
 

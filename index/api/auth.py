@@ -71,9 +71,9 @@ class Guard:
 
     def shown(self, scope: str) -> list[Any]:
         """Return the dependencies by which the schema says that a scope needs a key."""
-        return IN_SCHEMA if self._needs_key(scope) else []
+        return IN_SCHEMA if self.needs_key(scope) else []
 
-    def _needs_key(self, scope: str) -> bool:
+    def needs_key(self, scope: str) -> bool:
         """Tell whether a scope needs a key."""
         return not self.is_open or (scope == EVENTS_SCOPE and self.keys.have(EVENTS_SCOPE))
 
@@ -87,7 +87,7 @@ class Guard:
         """
         if scope == EVENTS_SCOPE and not self.takes_events():
             raise HTTPException(403, f"no events are taken here: {self._missing()} where the API runs")
-        if not self._needs_key(scope):
+        if not self.needs_key(scope):
             return
         key = self.keys.find(_sent(request))
         if key is None or (scope not in key.scopes and not self.has_file):

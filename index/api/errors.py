@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-__all__ = ["JSON", "MOST_BYTES", "RESPONSES", "Refusal", "Sized", "add_refusals", "sentence"]
+__all__ = ["JSON", "MOST_BYTES", "RESPONSES", "Refusal", "Sized", "add_refusals", "refused", "sentence"]
 
 MOST_BYTES = 1_000_000  # of a body
 TOO_LARGE = f"the body is too large; the most is {MOST_BYTES:,} bytes"
@@ -35,7 +35,7 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
 
 def add_refusals(app: FastAPI) -> None:
     """Answer every error of an application in this form."""
-    app.add_exception_handler(HTTPException, _refused)
+    app.add_exception_handler(HTTPException, refused)
     app.add_exception_handler(RequestValidationError, _not_valid)
     app.add_exception_handler(Exception, _failed)  # Starlette raises it again, so that the server's log has it
 
@@ -45,7 +45,7 @@ def _refusal(status: int, sentence: str, headers: Any = None) -> Response:
     return Response(msgspec.json.encode(Refusal(sentence)), status, headers, JSON)
 
 
-def _refused(request: Request, error: Exception) -> Response:
+def refused(request: Request, error: Exception) -> Response:
     """Answer what was refused on purpose, by us or by the framework."""
     assert isinstance(error, HTTPException)
     said = {404: f"there is nothing at {_shown(request.url.path)}; /docs says what there is"}

@@ -10,12 +10,14 @@ from anyio import to_thread
 from fastapi import APIRouter, HTTPException, Response
 from fastapi.responses import PlainTextResponse
 
+from index.api.metrics import ApiMetrics
 from index.api.recommendation_routes import Answers
+from index.api.workers import Worker
 from index.recommend.recommender import Recommender
 from model_export.bundle.registry import POINTER
 from model_export.bundle.serving import Serving
 
-__all__ = ["PointerAhead", "add_health", "pointer_ahead"]
+__all__ = ["PointerAhead", "add_health", "note_served", "pointer_ahead"]
 
 THREADS = 4  # of their own: a store that is slow keeps the others waiting, and no other request does
 
@@ -49,10 +51,20 @@ def pointer_ahead(serving: Serving[Recommender]) -> PointerAhead | None:
     return PointerAhead(version, since_s, refusal.fault if refusal and is_refused else "it is being opened")
 
 
-def add_health(router: APIRouter, answers: Answers) -> None:
+def note_served(metrics: ApiMetrics, serving: Serving[Recommender]) -> None:
+    """Note for the metrics which model is served, and how far the pointer is ahead."""
+    ahead = pointer_ahead(serving)
+    metrics.bundle(serving.version, 0.0 if ahead is None else max(0.001, time.time() - ahead.since_s))
+
+
+def add_health(router: APIRouter, answers: Answers, worker: Worker) -> None:
     """Add the pages of health to a router.
 
     The first is for whoever restarts, the others for whoever sends requests.
+
+    Parameters
+    ----------
+    worker : which of several processes answers, if there are several.
     """
 
     @router.head("/livez", include_in_schema=False)
@@ -64,7 +76,7 @@ def add_health(router: APIRouter, answers: Answers) -> None:
     threads = anyio.CapacityLimiter(THREADS)
     _add_page(router, "/healthz", '200 and "ok", or 503 and what is wrong.', answers, threads, lambda: "")
     about = '200, "ok" and the model that is served, and if CURRENT names another one which and since when; or 503.'
-    _add_page(router, "/readyz", about, answers, threads, lambda: _served(answers.serving))
+    _add_page(router, "/readyz", about, answers, threads, lambda: _served(answers.serving, worker))
 
 
 def _add_page(
@@ -98,12 +110,14 @@ def _add_page(
     )(ready)
 
 
-def _served(serving: Serving[Recommender]) -> str:
-    """Write which model is served, and what the pointer names if it is another."""
+def _served(serving: Serving[Recommender], worker: Worker) -> str:
+    """Write which model is served by which process, and what the pointer names instead."""
     ahead = pointer_ahead(serving)
     lines = [f"model {serving.version}"]
     if ahead is not None:
         since = datetime.fromtimestamp(ahead.since_s, UTC).isoformat(timespec="seconds")
         named = f"model {ahead.version}" if ahead.version else "no model"
         lines.append(f"{POINTER} names {named} since {since}: {' '.join(ahead.why.split())}")
+    if worker.count > 1:
+        lines.append(str(worker))
     return "".join(f"{line}\n" for line in lines)

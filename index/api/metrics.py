@@ -1,8 +1,10 @@
 """Counters and timers of the HTTP API, as Prometheus reads them. No user and no item is ever a label."""
 
 import time
+from functools import lru_cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 __all__ = ["CLOSED", "EVENT_RESULTS", "NOT_DONE", "ApiMetrics", "Watched"]
@@ -20,9 +22,19 @@ AGES_S = (0.1, 1, 10, 60, 600, 3_600, 86_400, 604_800)
 
 
 class ApiMetrics:
-    """The metrics of one API, in a registry of its own."""
+    """The metrics of one API, in a registry of its own.
 
-    def __init__(self) -> None:
+    Where several processes serve one port, each writes its own into files of one folder, and whichever is asked shows
+    those of all together.
+
+    Parameters
+    ----------
+    is_shared : whether it is one of several, which were begun within `settings.shared_metrics`.
+    is_replacement : whether this process was begun since another one had died.
+    """
+
+    def __init__(self, is_shared: bool = False, is_replacement: bool = False) -> None:
+        self.is_shared = is_shared
         here = self.registry = CollectorRegistry()
         self._requests = Counter(
             "mindstream_api_requests", "Requests, by route and status.", ("method", "route", "status"), registry=here
@@ -54,23 +66,45 @@ class ApiMetrics:
         for counter, reasons in ((self._not_done, NOT_DONE), (self._closed, CLOSED)):
             for reason in reasons:
                 counter.labels(reason)
-        self._connections = Gauge("mindstream_api_connections", "Connections that are open.", registry=here)
+        self._connections = Gauge(
+            "mindstream_api_connections", "Connections that are open.", registry=here, multiprocess_mode="livesum"
+        )
         self._behind = Gauge(
             "mindstream_bundle_behind_seconds",
             "Since the pointer names another model than the one in use; 0: it names this one.",
             registry=here,
+            multiprocess_mode="livemax",
         )
-        self._bundle = Gauge("mindstream_bundle_info", "1 for the model in use.", ("version",), registry=here)
+        self._bundle = Gauge(
+            "mindstream_bundle_info",
+            "1 for the model in use.",
+            ("version",),
+            registry=here,
+            multiprocess_mode="livemax",
+        )
+        self._version = ""
+        self._workers = Gauge(
+            "mindstream_api_workers", "Processes that serve the port.", registry=here, multiprocess_mode="livesum"
+        )
+        self._workers.set(1)
+        self._restarts = Counter(
+            "mindstream_api_worker_restarts", "Processes that were begun since another one had died.", registry=here
+        )
+        self._restarts.inc(is_replacement)
         self._refused = Counter("mindstream_bundles_refused", "Faults for which a bundle was refused.", registry=here)
+
+        # prometheus_client takes longer to find a counter than to count.
+        self._count_of, self._seconds_of = lru_cache(self._requests.labels), lru_cache(self._seconds.labels)
+        self._answers_of = lru_cache(self._answers.labels)
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request that was answered, and its time."""
-        self._requests.labels(method if method in METHODS else OTHER, route, str(status)).inc()
-        self._seconds.labels(route).observe(seconds)
+        self._count_of(method if method in METHODS else OTHER, route, str(status)).inc()
+        self._seconds_of(route).observe(seconds)
 
     def answer(self, path: str, freshness_s: float | None) -> None:
         """Count a user who was answered, and how old the last behaviour was."""
-        self._answers.labels(path).inc()
+        self._answers_of(path).inc()
         if freshness_s is not None:
             self._freshness.observe(freshness_s)
 
@@ -94,17 +128,35 @@ class ApiMetrics:
         """Count a bundle that was refused; what was served goes on."""
         self._refused.inc()
 
-    def page(self, version: str, behind_s: float) -> bytes:
-        """Write the page /metrics while this model is in use.
+    def bundle(self, version: str, behind_s: float) -> None:
+        """Note the model in use.
 
         Parameters
         ----------
         behind_s : seconds since the pointer names another one; 0: it names this one.
         """
         self._behind.set(behind_s)
-        self._bundle.clear()
-        self._bundle.labels(version).set(1)
-        return generate_latest(self.registry)
+        if version != self._version:
+            self._forget_bundle()
+            self._bundle.labels(version).set(1)
+            self._version = version
+
+    def _forget_bundle(self) -> None:
+        """Take back the model that was in use; what is written into files stays there, and says 0."""
+        if not self._version:
+            return
+        if self.is_shared:
+            self._bundle.labels(self._version).set(0)
+        else:
+            self._bundle.remove(self._version)
+
+    def page(self) -> bytes:
+        """Write the page /metrics, of all processes that serve the port."""
+        if not self.is_shared:
+            return generate_latest(self.registry)
+        together = CollectorRegistry()
+        MultiProcessCollector(together)  # type: ignore[no-untyped-call]
+        return generate_latest(together)
 
 
 class Watched:

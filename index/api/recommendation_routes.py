@@ -2,17 +2,23 @@
 
 import logging
 from collections.abc import Collection, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
-import msgspec
+import numpy as np
 from fastapi import APIRouter, HTTPException, Query, Response
 from fastapi import Request as HttpRequest
 from fastapi.routing import APIRoute
 from starlette.convertors import Convertor, register_url_convertor
 
+from index.api.answers.gathered import AskedOne, GatheredAnswers, ReadTogetherError, cannot_be_read, store_failed
+from index.api.answers.known_queries import KnownQueries, KnownQuery
+from index.api.answers.written import recommendations_json, similar_json, user_interests_json
 from index.api.errors import JSON
-from index.api.limits.work_lanes import WorkLanes
+from index.api.limits.gathering import Gathering, Job
+from index.api.limits.work_lanes import HEAVY_S, WorkLanes
 from index.api.metrics import ApiMetrics
 from index.api.requests import Batch, InQuery, ItemInPath, Similar, UserInPath, Visitor
 from index.api.responses import (
@@ -23,12 +29,9 @@ from index.api.responses import (
     Recommendations,
     SimilarItems,
     freshness_of,
-    response_candidates,
-    response_interest,
 )
-from index.catalogue.snapshot import CatalogueSnapshot
 from index.recommend.cancellation import Cancellation
-from index.recommend.candidates import Candidates, UnknownItemError
+from index.recommend.candidates import Found, UnknownItemError
 from index.recommend.filters import ResolvedRequest
 from index.recommend.recommender import Recommender
 from index.recommend.request import Request
@@ -37,11 +40,12 @@ from model_export.bundle.serving import Serving
 from stream.store.contract import Store, read_readable
 from stream.store.state import UserState
 
-__all__ = ["Answers"]
+__all__ = ["ONE_USER", "Answers"]
 
 log = logging.getLogger(__name__)
 
-ENCODE = msgspec.json.Encoder().encode
+ONE_USER = "/users/{user_id:id}/recommendations"
+NOWHERE = np.empty(0, dtype=np.int64)
 
 # What clients read of each route.
 ABOUT_RECOMMENDATIONS = """\
@@ -71,7 +75,8 @@ register_url_convertor("id", _AnyText())
 class Answers:
     """Answers requests. Each takes what is served once, so that an answer never mixes models.
 
-    A request is checked, and its work estimated, before the store is read: a wrong one costs no reading.
+    A request is checked, and its work estimated, before the store is read: a wrong one costs no reading. Quick ones for
+    one user each, which are nearly all, are answered together while others wait.
 
     Parameters
     ----------
@@ -83,13 +88,14 @@ class Answers:
 
     def __init__(self, serving: Serving[Recommender], store: Store, metrics: ApiMetrics, lanes: WorkLanes) -> None:
         self.serving, self.store, self.metrics, self.lanes = serving, store, metrics, lanes
+        self.gathered = GatheredAnswers(store, metrics)
+        self.gathering = Gathering(self.gathered.work)
+        self.queries = KnownQueries()
 
     def router(self, route_class: type[APIRoute]) -> APIRouter:
         """Return the routes, of a class that says who may ask."""
         router = APIRouter(route_class=route_class)
-        router.get(
-            "/users/{user_id:id}/recommendations", response_model=Recommendations, description=ABOUT_RECOMMENDATIONS
-        )(self.recommendations)
+        router.get(ONE_USER, response_model=Recommendations, description=ABOUT_RECOMMENDATIONS)(self.recommendations)
         router.get("/users/{user_id:id}/interests", response_model=Interests, description=ABOUT_INTERESTS)(
             self.interests
         )
@@ -101,18 +107,31 @@ class Answers:
         self, http: HttpRequest, user_id: UserInPath, asked: Annotated[InQuery, Query()]
     ) -> Response:
         """Recommend items to one user."""
-        recommender, request = self.serving.current, asked.request()
-        estimate_s = self.lanes.check(request, 1, _size_of(recommender))
-        work = partial(self._recommendations, recommender, user_id, request)
-        return await self.lanes.run(http, estimate_s, work)
+        known = self.queries.keep(http.scope["query_string"], asked.request())
+        return _json(await self.one_user(user_id, known, http))
 
-    def _recommendations(
-        self, recommender: Recommender, user_id: str, request: Request, cancellation: Cancellation
-    ) -> Response:
-        """Answer one user."""
-        resolved = _resolved(recommender, request)
-        [answer] = self._answers(recommender, resolved, [user_id], [self.state(user_id)], cancellation)
-        return _as_json(answer)
+    async def one_user(self, user_id: str, known: KnownQuery, http: HttpRequest) -> bytes:
+        """Answer one stored user, in JSON.
+
+        Raises
+        ------
+        HTTPException
+            If there is no answer; ClientLeftError if nobody waits for it.
+        """
+        recommender = self.serving.current
+        estimate_s = known.estimate_s(_size_of(recommender), self.lanes)
+        asked = AskedOne(user_id, known.request, recommender)
+        if estimate_s <= HEAVY_S:
+            with suppress(ReadTogetherError):
+                return await self.lanes.gather(self.gathering, asked, estimate_s, http.receive)
+        return await self.lanes.run(http, estimate_s, partial(self._alone, asked))
+
+    def _alone(self, asked: AskedOne, cancellation: Cancellation) -> bytes:
+        """Answer one user alone."""
+        [answer] = self.gathered.work([Job(asked, cancellation)])
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     async def batch(self, http: HttpRequest, asked: Batch) -> Response:
         """Recommend items to stored users and visitors, in their order."""
@@ -121,7 +140,7 @@ class Answers:
         users = len(asked.user_ids) + len(asked.visitors)
         estimate_s = self.lanes.check(request, users, _size_of(recommender))
         work = partial(self._batch, recommender, asked.user_ids, asked.visitors, request)
-        return await self.lanes.run(http, estimate_s, work)
+        return _json(await self.lanes.run(http, estimate_s, work))
 
     def _batch(
         self,
@@ -130,14 +149,24 @@ class Answers:
         visitors: Sequence[Visitor],
         request: Request,
         cancellation: Cancellation,
-    ) -> Response:
+    ) -> bytes:
         """Answer stored users and visitors."""
         resolved = _resolved(recommender, request)
         user_ids: list[str | None] = [*stored_ids, *[None] * len(visitors)]
         stored, unreadable = self.states(stored_ids)
         states = [*stored, *(one.state() for one in visitors)]
-        answers = self._answers(recommender, resolved, user_ids, states, cancellation, unreadable)
-        return _as_json(BatchOfRecommendations(answers))
+        found = recommender.find(states, resolved, cancellation, MADE_BY)
+        items, answers, counted = self.gathered.items_of(recommender).of(resolved.snapshot), [], []
+        for user_id, state, one in zip(user_ids, states, found, strict=True):
+            cancellation.check()
+            is_unreadable = user_id in unreadable
+            its, freshness_s = (_nothing(one), None) if is_unreadable else (one, freshness_of(state))
+            error = cannot_be_read(user_id) if is_unreadable else None
+            answers.append(recommendations_json(user_id, freshness_s, its, items, error))
+            counted.append((its.path, freshness_s))
+        for path, freshness_s in counted:
+            self.metrics.answer(path, freshness_s)
+        return b'{"answers":[' + b",".join(answers) + b"]}"
 
     async def interests(
         self,
@@ -146,69 +175,35 @@ class Answers:
         vectors: Annotated[bool, Query(description="with the capsules themselves")] = False,
     ) -> Response:
         """Show the interests of one user."""
-        return await self.lanes.run(http, 0.0, partial(self._interests, self.serving.current, user_id, vectors))
+        work = partial(self._interests, self.serving.current, user_id, vectors)
+        return _json(await self.lanes.run(http, 0.0, work))
 
-    def _interests(self, recommender: Recommender, user_id: str, vectors: bool, cancellation: Cancellation) -> Response:
+    def _interests(self, recommender: Recommender, user_id: str, vectors: bool, cancellation: Cancellation) -> bytes:
         """Answer with the interests of one user."""
         snapshot = recommender.catalogue.current
         state = self.state(user_id)
         cancellation.check()
         found = recommender.interests_for(state, snapshot)
-        capsules = found.vectors.tolist() if vectors else [None] * len(found.interests)
-        return _as_json(
-            Interests(
-                user_id,
-                found.path,
-                found.model_version,
-                freshness_of(state),
-                [
-                    response_interest(one, snapshot, vector=vector)
-                    for one, vector in zip(found.interests, capsules, strict=True)
-                ],
-            )
-        )
+        items = self.gathered.items_of(recommender).of(snapshot)
+        return user_interests_json(user_id, freshness_of(state), found, items, vectors)
 
     async def similar(self, http: HttpRequest, item_id: ItemInPath, asked: Annotated[Similar, Query()]) -> Response:
         """Show items like another one."""
         recommender, request = self.serving.current, asked.request()
         estimate_s = self.lanes.check(request, 1, _size_of(recommender))
-        return await self.lanes.run(http, estimate_s, partial(self._similar, recommender, item_id, request))
+        work = partial(self._similar, recommender, item_id, request)
+        return _json(await self.lanes.run(http, estimate_s, work))
 
-    def _similar(
-        self, recommender: Recommender, item_id: str, request: Request, cancellation: Cancellation
-    ) -> Response:
+    def _similar(self, recommender: Recommender, item_id: str, request: Request, cancellation: Cancellation) -> bytes:
         """Answer with the items like another one."""
         snapshot = recommender.catalogue.current
         try:
-            found = recommender.similar(item_id, request, snapshot, cancellation)
+            found = recommender.find_similar(item_id, request, snapshot, cancellation)
         except UnknownItemError as error:
             raise HTTPException(404, str(error)) from None
         except ValueError as error:
             raise HTTPException(422, str(error)) from None
-        candidates = response_candidates(found, snapshot)
-        return _as_json(SimilarItems(item_id, found.path, found.model_version, None, candidates))
-
-    def _answers(
-        self,
-        recommender: Recommender,
-        resolved: ResolvedRequest,
-        user_ids: Sequence[str | None],
-        states: Sequence[UserState | None],
-        cancellation: Cancellation,
-        unreadable: Collection[str] = (),
-    ) -> list[Recommendations]:
-        """Recommend items to users whose states were read, and count the answers."""
-        answers = []
-        found = recommender.answer(states, resolved, cancellation)
-        for user_id, state, one in zip(user_ids, states, found, strict=True):
-            cancellation.check()
-            is_unreadable = user_id in unreadable
-            answers.append(
-                _no_answer_of(user_id, one) if is_unreadable else _answer_of(user_id, state, one, resolved.snapshot)
-            )
-        for answer in answers:
-            self.metrics.answer(answer.path, answer.freshness_s)
-        return answers
+        return similar_json(item_id, found, self.gathered.items_of(recommender).of(snapshot))
 
     def state(self, user_id: str) -> UserState | None:
         """Read the state of one user.
@@ -220,7 +215,7 @@ class Answers:
         """
         [state], unreadable = self.states([user_id])
         if unreadable:
-            raise HTTPException(500, _cannot_be_read(user_id))
+            raise HTTPException(500, cannot_be_read(user_id))
         return state
 
     def states(self, user_ids: Sequence[str]) -> tuple[list[UserState | None], Collection[str]]:
@@ -236,23 +231,15 @@ class Answers:
         try:
             found, unreadable = read_readable(self.store, user_ids) if user_ids else ([], {})
         except OSError as error:
-            log.warning("a request was not answered: %s", error)
-            raise HTTPException(
-                503, "the capsule store does not answer; ask again later", {"Retry-After": "1"}
-            ) from error
+            raise store_failed(error) from error
         for user_id, reason in unreadable.items():
-            log.error("%s: %s", _cannot_be_read(user_id), reason)
+            log.error("%s: %s", cannot_be_read(user_id), reason)
         return found, unreadable.keys()
 
 
 def _size_of(recommender: Recommender) -> WorkSize:
     """Return what the work of requests grows with, by the items that there are."""
     return WorkSize.of(recommender.bundle.manifest, recommender.catalogue.current.new_count)
-
-
-def _cannot_be_read(user_id: str | None) -> str:
-    """Say that a user cannot be read, and what mends that."""
-    return f"what is stored of user {user_id!r} cannot be read; `mindstream stream repair` says why, and what to do"
 
 
 def _resolved(recommender: Recommender, request: Request) -> ResolvedRequest:
@@ -269,31 +256,14 @@ def _resolved(recommender: Recommender, request: Request) -> ResolvedRequest:
         raise HTTPException(422, str(error)) from None
 
 
-def _answer_of(
-    user_id: str | None, state: UserState | None, found: Candidates, snapshot: CatalogueSnapshot
-) -> Recommendations:
-    """Return the answer for one user."""
-    return Recommendations(
-        user_id,
-        found.path,
-        found.model_version,
-        freshness_of(state),
-        [response_interest(one, snapshot, MADE_BY) for one in found.interests],
-        response_candidates(found, snapshot),
-    )
-
-
-def _no_answer_of(user_id: str | None, found: Candidates) -> Recommendations:
-    """Return the answer in a batch for a user who cannot be read.
+def _nothing(found: Found) -> Found:
+    """Return what is answered in a batch for a user who cannot be read.
 
     It has no candidates: among popular items might be what the user has refused.
     """
-    return Recommendations(user_id, UNREADABLE, found.model_version, None, [], [], _cannot_be_read(user_id))
+    return replace(found, hits=found.hits.take(NOWHERE), interests=[], path=UNREADABLE)
 
 
-def _as_json(answer: Any) -> Response:
-    """Write an answer by msgspec.
-
-    Pydantic would take longer to check a hundred candidates than to find them.
-    """
-    return Response(ENCODE(answer), media_type=JSON)
+def _json(answer: bytes) -> Response:
+    """Return an answer that is written already."""
+    return Response(answer, media_type=JSON)

@@ -1,4 +1,4 @@
-"""Answers of the HTTP API: these classes are its OpenAPI schema, and msgspec writes them as JSON."""
+"""Answers of the HTTP API: these classes are its OpenAPI schema, and `answers.written` writes what they say."""
 
 import time
 from dataclasses import dataclass
@@ -6,9 +6,6 @@ from typing import Annotated
 
 from pydantic import Field
 
-from index.catalogue.snapshot import CatalogueSnapshot
-from index.recommend.candidates import Candidates
-from stream.store.interests import ExplainedInterest
 from stream.store.state import UserState
 
 __all__ = [
@@ -22,8 +19,6 @@ __all__ = [
     "Recommendations",
     "SimilarItems",
     "freshness_of",
-    "response_candidates",
-    "response_interest",
 ]
 
 MADE_BY = 5  # behaviours that an answer with candidates names of each interest
@@ -42,8 +37,7 @@ Freshness = Annotated[
 ]
 
 
-# An answer has hundreds of these, and a frozen dataclass takes three times as long to make.
-@dataclass(slots=True)
+@dataclass(frozen=True)
 class Candidate:
     """An item; `interest` is the place in `interests` of what brought it, null for popular ones."""
 
@@ -55,7 +49,7 @@ class Candidate:
     price: float | None
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True)
 class Behaviour:
     """A behaviour that formed an interest; the title is the id where nothing else is known of the item."""
 
@@ -122,31 +116,3 @@ def freshness_of(state: UserState | None) -> float | None:
     """
     last_ms = state.history.event_times_ms[-1] if state and state.history.event_times_ms else 0
     return max(0.0, round(time.time() - last_ms / 1000, 3)) if last_ms else None
-
-
-def response_candidates(found: Candidates, snapshot: CatalogueSnapshot) -> list[Candidate]:
-    """Return candidates with what people are shown of each."""
-    return [
-        Candidate(item_id, score, capsule if capsule >= 0 else None, *snapshot.summary(item_id))
-        for item_id, score, capsule in zip(found.item_ids, found.scores, found.capsule, strict=True)
-    ]
-
-
-def response_interest(
-    interest: ExplainedInterest,
-    snapshot: CatalogueSnapshot,
-    most: int | None = None,
-    vector: list[float] | None = None,
-) -> Interest:
-    """Return an interest with the titles of the behaviours that formed it.
-
-    Parameters
-    ----------
-    most : behaviours that are named; None: all.
-    vector : the capsule, if it was asked for.
-    """
-    behaviours = [
-        Behaviour(made_by.item_id, made_by.weight, snapshot.summary(made_by.item_id).title)
-        for made_by in interest.behaviours[:most]
-    ]
-    return Interest(interest.importance, behaviours, vector)

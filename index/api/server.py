@@ -6,14 +6,18 @@ import resource
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 
 import uvicorn
 
 from index.api.app import create_app
 from index.api.auth import Guard
+from index.api.health_routes import note_served
 from index.api.limits.connections import ConnectionLimits, bounded
 from index.api.metrics import ApiMetrics
+from index.api.workers import Worker, listen, run_workers
 from index.catalogue.open_overlay_store import open_overlay_store
 from index.catalogue.overlay import Overlay
 from index.recommend.filters import Filters
@@ -27,11 +31,10 @@ from model_export.bundle.trained_rule import warn_of_another_rule
 from stream.events.publisher import EventPublisher
 from stream.store.open_store import open_store
 
-__all__ = ["serve", "warm"]
+__all__ = ["serve", "serve_at", "warm"]
 
 log = logging.getLogger(__name__)
 
-BACKLOG = 1_024  # connections that wait to be taken
 SWITCH_S = (
     0.001  # after which a thread lets another one go on; the default, 5 ms, each quick answer waits several times
 )
@@ -40,7 +43,32 @@ LAST_ANSWERS_S = 10  # how long an end waits for what is being answered
 
 
 def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or Ctrl-C.
+    """Serve until SIGTERM or Ctrl-C, by as many processes as the settings say.
+
+    Raises
+    ------
+    ValueError, OSError
+        As `serve_at` does, or if the address cannot be listened at.
+    """
+    if settings.api_workers > 1:
+        run_workers(settings, serve_at, _say_begun)
+        return
+    with closing(listen(settings.api_host, settings.api_port)) as listener:
+        serve_at(settings, listener, Worker(1, 1), lambda version: _say_begun(version, listener))
+
+
+def _say_begun(version: str, listener: socket.socket) -> None:
+    """Say on the terminal what is served, and where."""
+    print(f"model {version} at {_address_of(listener)} (/docs); Ctrl-C stops it", flush=True)
+
+
+def serve_at(settings: Settings, listener: socket.socket, worker: Worker, begun: Callable[[str], None]) -> None:
+    """Serve at a listening socket until SIGTERM or Ctrl-C.
+
+    Parameters
+    ----------
+    worker : which of the processes that serve the port this one is.
+    begun : called with the version of the model just before the first request is answered.
 
     Raises
     ------
@@ -48,9 +76,13 @@ def serve(settings: Settings) -> None:
         If no model can be served, the file of keys is not right, or events are taken and what the settings say of
         Kafka is not right.
     OSError
-        If the store cannot be used, the file of keys not be read, or the address not be listened at.
+        If the store cannot be used, or the file of keys not be read.
     """
-    filters, metrics, publisher = Filters(), ApiMetrics(), EventPublisher(settings)
+    filters, metrics, publisher = (
+        Filters(),
+        ApiMetrics(worker.count > 1, worker.is_replacement),
+        EventPublisher(settings),
+    )
     guard = Guard(settings)
     if guard.takes_events():
         publisher.check()
@@ -69,7 +101,6 @@ def serve(settings: Settings) -> None:
             lambda *_: metrics.bundle_refused(),
         ) as serving,
         publisher,
-        closing(_listening(settings.api_host, settings.api_port)) as listener,
     ):
         limits = ConnectionLimits(settings.api_connections, settings.api_transfer_s, metrics)
         _allow_files(settings.api_connections)
@@ -77,15 +108,16 @@ def serve(settings: Settings) -> None:
         gc.collect()
         gc.freeze()
         config = uvicorn.Config(
-            create_app(serving, store, settings, metrics, publisher),
+            create_app(serving, store, settings, metrics, publisher, worker),
             http=bounded(limits),
             ws="none",
             lifespan="off",
             log_config=None,
             log_level="error",  # what is wrong with connections is counted
             timeout_keep_alive=settings.api_keep_alive_s,
-            callback_notify=limits.sweep,
+            callback_notify=partial(_each_second, limits, metrics, serving),
             timeout_notify=0,  # at each look of uvicorn's, once a second
+            proxy_headers=False,  # nobody looks at the client's address
             access_log=False,  # addresses name users
             server_header=False,
             timeout_graceful_shutdown=LAST_ANSWERS_S,
@@ -96,8 +128,14 @@ def serve(settings: Settings) -> None:
         if guard.is_open and not guard.is_local:
             log.warning("MINDSTREAM_API_KEY is not set: whoever reaches %s may ask for every user", settings.api_host)
         sys.setswitchinterval(SWITCH_S)
-        print(f"model {serving.version} at {_address_of(listener)} (/docs); Ctrl-C stops it", flush=True)
+        begun(serving.version)
         uvicorn.Server(config).run([listener])
+
+
+async def _each_second(limits: ConnectionLimits, metrics: ApiMetrics, serving: Serving[Recommender]) -> None:
+    """Close late connections, and note what is served, for the metrics of all processes."""
+    await limits.sweep()
+    note_served(metrics, serving)
 
 
 def warm(recommender: Recommender) -> Recommender:
@@ -109,18 +147,6 @@ def warm(recommender: Recommender) -> Recommender:
     for request in (Request(), Request(diversity=0.1)):
         recommender.recommend_for(None, request.n, diversity=request.diversity)
     return recommender
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    """Open a socket that listens, of the family (IPv4 or IPv6) that the host has."""
-    try:
-        [(family, _, _, _, address), *_] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        return socket.create_server(address[:2], family=family, backlog=BACKLOG)
-    except OSError as error:
-        raise OSError(
-            f"the API cannot be served at port {port} of {host} ({error}); "
-            "are MINDSTREAM_API_PORT and MINDSTREAM_API_HOST right?"
-        ) from error
 
 
 def _allow_files(connections: int) -> None:

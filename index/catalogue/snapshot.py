@@ -97,6 +97,15 @@ class CatalogueSnapshot:
         size = self.bundle.manifest.items
         return [self.item_id(size + place) for place in np.flatnonzero(self.view.new_holds).tolist()]
 
+    @property
+    def is_changed(self) -> bool:
+        """Tell whether anything is not as the bundle says it."""
+        return len(self.view.holds) > 0
+
+    def has_entry(self, item_id: str) -> bool:
+        """Tell whether an item was put or removed."""
+        return self.view.slot(item_id) is not None
+
     @cached_property
     def new_count(self) -> int:
         """Count the new items that can be found."""

@@ -24,6 +24,11 @@ class Cancellation:
         """Ask the work to stop; it does at its next step."""
         self.flag[0] = True
 
+    @property
+    def is_set(self) -> bool:
+        """Tell whether the work is to stop."""
+        return bool(self.flag[0])
+
     def check(self) -> None:
         """Raise CancelledWorkError if the work is to stop."""
         if self.flag[0]:

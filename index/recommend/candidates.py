@@ -14,9 +14,9 @@ __all__ = [
     "POPULAR_IN_CATEGORY",
     "SIMILAR",
     "Candidates",
+    "Found",
     "UnknownItemError",
     "UserInterests",
-    "candidates_of_hits",
 ]
 
 CAPSULES, POPULAR, POPULAR_IN_CATEGORY, SIMILAR = "capsules", "popular", "popular in category", "similar"
@@ -69,15 +69,30 @@ class UnknownItemError(ValueError):
         super().__init__(f"the model {model_version} knows no item {item_id[:50]!r}, and nobody has added it")
 
 
-def candidates_of_hits(
-    snapshot: CatalogueSnapshot, hits: Hits, interests: list[ExplainedInterest], path: str
-) -> Candidates:
-    """Return the candidates of a search, with item ids for rows."""
-    return Candidates(
-        item_ids=[snapshot.item_id(row) for row in hits.rows.tolist()],
-        scores=hits.scores.tolist(),
-        capsule=hits.capsule.tolist(),
-        interests=interests,
-        path=path,
-        model_version=snapshot.bundle.version,
-    )
+@dataclass(frozen=True)
+class Found:
+    """The top N for a user or an item as rows, from which answers are written without an object for each candidate.
+
+    Attributes
+    ----------
+    hits : best first.
+    interests : of the user; empty for popular and similar items.
+    path : see `Candidates`.
+    snapshot : whose rows the hits are.
+    """
+
+    hits: Hits
+    interests: list[ExplainedInterest]
+    path: str
+    snapshot: CatalogueSnapshot
+
+    def candidates(self) -> Candidates:
+        """Return the candidates, with item ids for rows."""
+        return Candidates(
+            item_ids=[self.snapshot.item_id(row) for row in self.hits.rows.tolist()],
+            scores=self.hits.scores.tolist(),
+            capsule=self.hits.capsule.tolist(),
+            interests=self.interests,
+            path=self.path,
+            model_version=self.snapshot.bundle.version,
+        )

@@ -5,10 +5,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from index.catalogue.snapshot import CatalogueSnapshot
+from index.recommend.cancellation import Cancellation
 from index.recommend.request import Request
 from index.search.maxsim import Allowed
+from stream.store.state import UserState
 
-__all__ = ["Filters", "ResolvedRequest"]
+__all__ = ["AskedUser", "Filters", "ResolvedRequest"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,21 @@ class ResolvedRequest:
     request: Request
     snapshot: CatalogueSnapshot
     allowed: Allowed | None
+
+
+@dataclass(frozen=True)
+class AskedUser:
+    """A user for whom a request is to be answered, beside others with requests of their own.
+
+    Attributes
+    ----------
+    state : None: nothing is known of the user.
+    cancellation : by which others stop the work for this user.
+    """
+
+    state: UserState | None
+    resolved: ResolvedRequest
+    cancellation: Cancellation
 
 
 class Filters:

@@ -5,33 +5,30 @@ import numpy as np
 from index.catalogue.item import CATEGORY
 from index.catalogue.snapshot import CatalogueSnapshot
 from index.recommend.cancellation import Cancellation
-from index.recommend.candidates import Candidates, candidates_of_hits
 from index.recommend.filters import ResolvedRequest
 from index.recommend.selection import select_candidates
 from index.search.maxsim import Hits
 from stream.store.state import UserState
 
-__all__ = ["popular_candidates", "rows_of_profile_category"]
+__all__ = ["popular_hits", "rows_of_profile_category"]
 
 NO_IMPORTANCE = np.empty(0, dtype=np.float32)
 NO_INTEREST = -1
 
 
-def popular_candidates(
+def popular_hits(
     resolved: ResolvedRequest,
     excluded: frozenset[int],
     state: UserState | None,
-    path: str,
     cancellation: Cancellation | None = None,
-) -> Candidates:
-    """Recommend the items with the most interactions in the training log.
+) -> Hits:
+    """Find the items with the most interactions in the training log.
 
     The score is their number.
 
     Parameters
     ----------
     excluded : rows that must not come back.
-    path : by which the answer says that it was found.
     cancellation : by which others stop it; None: nobody does.
 
     Raises
@@ -46,8 +43,7 @@ def popular_candidates(
         rows = order[:n].astype(np.int64)
         return Hits(rows, snapshot.popularity[rows], np.full(len(rows), NO_INTEREST))
 
-    hits = select_candidates(fetch, request, snapshot.vectors, snapshot.category, NO_IMPORTANCE, cancellation)
-    return candidates_of_hits(snapshot, hits, [], path)
+    return select_candidates(fetch, request, snapshot.vectors, snapshot.category, NO_IMPORTANCE, cancellation)
 
 
 def _popular_rows(resolved: ResolvedRequest, excluded: frozenset[int], state: UserState | None) -> np.ndarray:

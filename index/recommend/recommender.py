@@ -1,6 +1,7 @@
 """From a user to candidates: stored capsules, max-sim, and which interest and behaviours brought each item."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -10,30 +11,31 @@ from index.catalogue.catalogue import Catalogue
 from index.catalogue.item import CATEGORY
 from index.catalogue.overlay import Overlay
 from index.catalogue.snapshot import CatalogueSnapshot
-from index.recommend.cancellation import Cancellation
+from index.recommend.cancellation import Cancellation, CancelledWorkError
 from index.recommend.candidates import (
     CAPSULES,
     POPULAR,
     POPULAR_IN_CATEGORY,
     SIMILAR,
     Candidates,
+    Found,
     UnknownItemError,
     UserInterests,
-    candidates_of_hits,
 )
-from index.recommend.filters import Filters, ResolvedRequest
-from index.recommend.popular import popular_candidates, rows_of_profile_category
+from index.recommend.filters import AskedUser, Filters, ResolvedRequest
+from index.recommend.popular import popular_hits, rows_of_profile_category
 from index.recommend.request import Request
-from index.recommend.selection import pool_size, select_candidates
+from index.recommend.selection import select_candidates
 from index.recommend.user_search import user_searches
 from index.search.index_files import open_index
+from index.search.maxsim import NO_ROWS, Hits
 from model_export.bundle.bundle import Bundle
 from model_export.bundle.extractor import Extractor
 from stream.store.contract import Store
 from stream.store.interests import interests_of
 from stream.store.state import UserState, encoded, recomputed
 
-__all__ = ["Candidates", "Recommender", "UnknownItemError", "UserInterests"]
+__all__ = ["AT_ONCE", "Candidates", "Recommender", "UnknownItemError", "UserInterests"]
 
 LEAST_LENGTH = 1e-12  # of an item's vector, to divide by
 AT_ONCE = 16  # users of one search; between two it can be stopped
@@ -125,35 +127,69 @@ class Recommender:
             If it was stopped.
         """
         cancellation = cancellation or Cancellation()
-        found: list[Candidates] = []
+        return [one.candidates() for one in self.find(states, resolved, cancellation)]
+
+    def find(
+        self,
+        states: Sequence[UserState | None],
+        resolved: ResolvedRequest,
+        cancellation: Cancellation,
+        explained: int | None = None,
+    ) -> list[Found]:
+        """Find like `answer`, for who writes answers from rows.
+
+        Parameters
+        ----------
+        explained : behaviours that are named of each interest, the strongest; None: all.
+
+        Raises
+        ------
+        CancelledWorkError
+            If it was stopped.
+        """
+        found: list[Found] = []
         for start in range(0, len(states), AT_ONCE):
             cancellation.check()
-            found += self._answer_some(states[start : start + AT_ONCE], resolved, cancellation)
+            asked = [AskedUser(state, resolved, cancellation) for state in states[start : start + AT_ONCE]]
+            for one in self.find_each(asked, explained):
+                if isinstance(one, CancelledWorkError):
+                    raise one
+                found.append(one)
         return found
 
-    def _answer_some(
-        self, states: Sequence[UserState | None], resolved: ResolvedRequest, cancellation: Cancellation
-    ) -> list[Candidates]:
-        """Find the candidates of as many users as are searched for at once."""
-        request, snapshot = resolved.request, resolved.snapshot
-        excluded = [_excluded_rows(snapshot, state, request) for state in states]
-        states = self.current(states)
-        cancellation.check()
-        paths = [self.path_for(state, snapshot, request.where) for state in states]
-        known = [place for place, path in enumerate(paths) if path == CAPSULES]
-        found = self.by_capsules(
-            [state for place in known if (state := states[place])],
-            [excluded[place] for place in known],
-            resolved,
-            cancellation,
-        )
-        answers = dict(zip(known, found, strict=True))
-        return [
-            answers[place]
-            if place in answers
-            else popular_candidates(resolved, excluded[place], state, paths[place], cancellation)
-            for place, state in enumerate(states)
+    def find_each(self, asked: Sequence[AskedUser], explained: int | None = None) -> list[Found | CancelledWorkError]:
+        """Find the candidates of users whose requests may differ, together.
+
+        The model runs once, and users with the same filters are searched for by one call of the index.
+
+        Parameters
+        ----------
+        asked : at most about AT_ONCE, since nothing stops a search of many.
+        explained : as that of `find`.
+
+        Returns
+        -------
+        What was found for each, in their order; the error, where the work for one was stopped.
+        """
+        excluded = [_excluded_rows(one) for one in asked]
+        current = self.current([one.state for one in asked])
+        asked = [
+            one if one.state is state else replace(one, state=state) for one, state in zip(asked, current, strict=True)
         ]
+        paths = [self.path_for(one.state, one.resolved.snapshot, one.resolved.request.where) for one in asked]
+        known = [place for place, path in enumerate(paths) if path == CAPSULES]
+        searches = user_searches(self.index, [asked[place] for place in known], [excluded[place] for place in known])
+        states = [state for place in known if (state := asked[place].state)]
+        interests = dict(zip(known, interests_of(states, self.extractor, explained), strict=True))
+        fetches = {place: search.fetch for place, search in zip(known, searches, strict=True)}
+        found: list[Found | CancelledWorkError] = []
+        for place, one in enumerate(asked):
+            try:
+                hits = _selected(one, fetches.get(place), excluded[place])
+                found.append(Found(hits, interests.get(place, []), paths[place], one.resolved.snapshot))
+            except CancelledWorkError as error:
+                found.append(error)
+        return found
 
     def path_for(self, state: UserState | None, snapshot: CatalogueSnapshot, attributes: Collection[str] = ()) -> str:
         """Decide by which path a user is answered; see `Candidates`.
@@ -168,39 +204,6 @@ class Recommender:
         in_category = CATEGORY in attributes or len(rows_of_profile_category(snapshot, state)) > 0
         return POPULAR_IN_CATEGORY if in_category else POPULAR
 
-    def by_capsules(
-        self,
-        states: Sequence[UserState],
-        excluded: Sequence[frozenset[int]],
-        resolved: ResolvedRequest,
-        cancellation: Cancellation | None = None,
-    ) -> list[Candidates]:
-        """Find the candidates of users with interests by max-sim and the bonus of own items.
-
-        Parameters
-        ----------
-        states : with capsules of this bundle.
-        excluded : rows that must not come back, of each user.
-        cancellation : by which others stop it; None: nobody does.
-
-        Raises
-        ------
-        CancelledWorkError
-            If it was stopped.
-        """
-        request, snapshot = resolved.request, resolved.snapshot
-        index = snapshot.over(self.index)
-        answers = []
-        searches = user_searches(index, resolved, states, excluded, pool_size(request))
-        explained = interests_of(states, self.extractor)
-        for state, search, interests in zip(states, searches, explained, strict=True):
-            importance = state.capsules.importance.astype(np.float32)
-            hits = select_candidates(
-                search.fetch, request, snapshot.vectors, snapshot.category, importance, cancellation
-            )
-            answers.append(candidates_of_hits(snapshot, hits, interests, CAPSULES))
-        return answers
-
     def similar(
         self,
         item_id: str,
@@ -208,6 +211,16 @@ class Recommender:
         snapshot: CatalogueSnapshot | None = None,
         cancellation: Cancellation | None = None,
     ) -> Candidates:
+        """Return the candidates of `find_similar`."""
+        return self.find_similar(item_id, request, snapshot, cancellation).candidates()
+
+    def find_similar(
+        self,
+        item_id: str,
+        request: Request,
+        snapshot: CatalogueSnapshot | None = None,
+        cancellation: Cancellation | None = None,
+    ) -> Found:
         """Find items like another one, without that item itself.
 
         They are what somebody would get whose only interest pointed at the item.
@@ -237,7 +250,7 @@ class Recommender:
         excluded = frozenset([*rows, *snapshot.rows(request.exclude)])
         search = partial(snapshot.over(self.index).search, capsules, exclude=excluded, allowed=resolved.allowed)
         hits = select_candidates(search, request, snapshot.vectors, snapshot.category, WHOLE, cancellation)
-        return candidates_of_hits(snapshot, hits, [], SIMILAR)
+        return Found(hits, [], SIMILAR, snapshot)
 
     def interests(self, user_id: str) -> UserInterests:
         """Read a user's interests, and the behaviours that formed each.
@@ -280,11 +293,28 @@ class Recommender:
         return state.capsules.model_version != self.bundle.version
 
 
-def _excluded_rows(snapshot: CatalogueSnapshot, state: UserState | None, request: Request) -> frozenset[int]:
+def _excluded_rows(asked: AskedUser) -> frozenset[int]:
     """Return the rows that must not come back.
 
     They are of the user's unwanted items, of what the request leaves out and, if it says so, of the kept history.
     """
+    state, request = asked.state, asked.resolved.request
     unwanted: Collection[str] = state.unwanted if state else ()
     seen: Collection[str] = state.history.item_ids if state and request.exclude_seen else ()
-    return frozenset(snapshot.rows((*request.exclude, *unwanted, *seen)))
+    if not (request.exclude or unwanted or seen):
+        return NO_ROWS
+    return frozenset(asked.resolved.snapshot.rows((*request.exclude, *unwanted, *seen)))
+
+
+def _selected(asked: AskedUser, fetch: Callable[[int], Hits] | None, excluded: frozenset[int]) -> Hits:
+    """Select the hits of one user.
+
+    Parameters
+    ----------
+    fetch : the best hits by max-sim and the bonus of own items; None: popular ones are taken.
+    """
+    state, request, snapshot = asked.state, asked.resolved.request, asked.resolved.snapshot
+    if fetch is None or state is None:
+        return popular_hits(asked.resolved, excluded, state, asked.cancellation)
+    importance = state.capsules.importance.astype(np.float32)
+    return select_candidates(fetch, request, snapshot.vectors, snapshot.category, importance, asked.cancellation)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from index.recommend.filters import ResolvedRequest
+from index.recommend.filters import AskedUser, ResolvedRequest
+from index.recommend.selection import pool_size
 from index.search.maxsim import Allowed, Hits, MaxSimIndex
 from index.search.overlaid_index import StackedVectors
 from model_export.bundle.own_items import OwnItems, own_items, scores_of
@@ -57,35 +58,57 @@ class UserSearch:
 
 
 def user_searches(
+    index: MaxSimIndex, asked: Sequence[AskedUser], excluded: Sequence[frozenset[int]]
+) -> list[UserSearch]:
+    """Begin the searches of users with interests.
+
+    One call of the index finds all pools of the same size and filters.
+
+    Parameters
+    ----------
+    index : of the bundle's items.
+    asked : users with capsules of this bundle.
+    excluded : rows that must not come back, of each user.
+    """
+    alike: dict[tuple[int, int, int], list[int]] = {}
+    for place, one in enumerate(asked):
+        resolved = one.resolved
+        key = id(resolved.snapshot), id(resolved.allowed), pool_size(resolved.request)
+        alike.setdefault(key, []).append(place)
+    found: dict[int, UserSearch] = {}
+    for (_, _, size), places in alike.items():
+        resolved = asked[places[0]].resolved
+        states = [state for place in places if (state := asked[place].state)]
+        searches = _searches(index, resolved, states, [excluded[place] for place in places], size)
+        found.update(zip(places, searches, strict=True))
+    return [found[place] for place in range(len(asked))]
+
+
+def _searches(
     index: MaxSimIndex,
     resolved: ResolvedRequest,
     states: Sequence[UserState],
     excluded: Sequence[frozenset[int]],
-    pool_size: int,
+    size: int,
 ) -> list[UserSearch]:
-    """Begin the searches of users with interests; one call of the index finds all pools.
-
-    Parameters
-    ----------
-    index : of all items of the snapshot.
-    excluded : rows that must not come back, of each user.
-    pool_size : hits that are asked for at first.
-    """
-    snapshot, allowed = resolved.snapshot, resolved.allowed
+    """Begin the searches of users whose pools are found by one call."""
+    snapshot, allowed, over = resolved.snapshot, resolved.allowed, resolved.snapshot.over(index)
     capsules = [state.capsules.vectors.astype(np.float32) for state in states]  # stores keep half precision
     owned = [own_items(snapshot.bundle, state.history.item_ids) for state in states]
-    unsearched = [rows.union(own.rows.tolist()) for rows, own in zip(excluded, owned, strict=True)]
-    pools = index.search_many(capsules, pool_size, unsearched, allowed)
+    unsearched = [
+        rows.union(own.rows.tolist()) if len(own.rows) else rows for rows, own in zip(excluded, owned, strict=True)
+    ]
+    pools = over.search_many(capsules, size, unsearched, allowed)
     return [
         UserSearch(
-            index=index,
+            index=over,
             vectors=snapshot.vectors,
             capsules=capsules[user],
             excluded=unsearched[user],
             own=_eligible(owned[user], excluded[user], allowed),
             allowed=allowed,
             pool=pool,
-            pool_size=pool_size,
+            pool_size=size,
         )
         for user, pool in enumerate(pools)
     ]
@@ -93,6 +116,9 @@ def user_searches(
 
 def _eligible(own: OwnItems, excluded: Collection[int], allowed: Allowed | None) -> OwnItems:
     """Return the own items that may come back."""
+    if not len(own.rows) or (allowed is None and not excluded):
+        return own
     eligible = np.ones(len(own.rows), dtype=bool) if allowed is None else allowed.mask[own.rows]
-    eligible &= ~np.isin(own.rows, np.fromiter(excluded, dtype=np.int64))
+    if excluded:
+        eligible &= ~np.isin(own.rows, np.fromiter(excluded, dtype=np.int64))
     return OwnItems(own.rows[eligible], own.bonus[eligible])

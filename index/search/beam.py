@@ -67,11 +67,10 @@ class BeamIndex(MaxSimIndex):
         if not users or self.scan_is_faster(ef, allowed):
             return self.scan.find(users, n, excluded, allowed)
         keys, counts = self.beams(users, n, ef, excluded, allowed)
+        found = hits_of(self.vectors, keys, users, n, [EVERY_ROW] * len(users), np.maximum(counts, 0))
         return [
-            hits_of(self.vectors, keys[user, : counts[user]], users[user], n, EVERY_ROW)
-            if counts[user] >= n
-            else self.scan.find([users[user]], n, [excluded[user]], allowed)[0]
-            for user in range(len(users))
+            hits if count >= n else self.scan.find([capsules], n, [rows], allowed)[0]
+            for hits, count, capsules, rows in zip(found, counts.tolist(), users, excluded, strict=True)
         ]
 
     def ef_for(self, n: int) -> int:

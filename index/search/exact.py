@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from index.search.heaps import NOTHING, keys_decoded
+from index.search.heaps import NOTHING
 from index.search.maxsim import EVERY_ROW, Allowed, Hits, MaxSimIndex, stacked
-from index.search.scan import brought_by, scan
+from index.search.scan import decode, scan
 
 __all__ = ["ExactIndex", "as_queries", "best_of", "hits_of"]
 
@@ -37,20 +37,36 @@ class ExactIndex(MaxSimIndex):
         heaps = np.full((len(users), min(n + max(map(len, excluded)), most)), NOTHING)
         capsules, starts = stacked([as_queries(one) for one in users])
         scan(self.vectors, EVERY_ROW if allowed is None else allowed.rows, capsules, starts, heaps)
-        return [
-            hits_of(self.vectors, keys, one, n, rows) for keys, one, rows in zip(heaps, users, excluded, strict=True)
-        ]
+        return hits_of(self.vectors, heaps, users, n, excluded)
 
 
-def hits_of(vectors: np.ndarray, keys: np.ndarray, capsules: np.ndarray, n: int, excluded: np.ndarray) -> Hits:
-    """Decode the n best keys to hits, without the excluded rows."""
-    rows, scores = keys_decoded(keys)
-    if len(excluded):
-        keep = ~np.isin(rows, excluded)
-        rows, scores = rows[keep], scores[keep]
-    capsule = np.empty(min(n, len(rows)), dtype=np.int64)
-    brought_by(vectors, rows[:n], as_queries(capsules), capsule)
-    return Hits(rows[:n], scores[:n], capsule)
+def hits_of(
+    vectors: np.ndarray,
+    keys: np.ndarray,
+    users: Sequence[np.ndarray],
+    n: int,
+    excluded: Sequence[np.ndarray],
+    sizes: np.ndarray | None = None,
+) -> list[Hits]:
+    """Decode the n best keys of each user to hits, without the excluded rows.
+
+    Parameters
+    ----------
+    keys : int64 (users, N); their order changes.
+    users, excluded : as those of `MaxSimIndex.find`.
+    sizes : int64 (users,), how many keys of each count; None: all.
+    """
+    capsules, starts = stacked([as_queries(one) for one in users])
+    rows_out, row_starts = stacked(excluded)
+    shape = len(users), min(n, keys.shape[1])
+    rows, scores, capsule = np.empty(shape, np.int64), np.empty(shape, np.float32), np.empty(shape, np.int64)
+    counts = np.empty(len(users), np.int64)
+    sizes = np.full(len(users), keys.shape[1]) if sizes is None else sizes
+    decode(vectors, keys, sizes, capsules, starts, rows_out, row_starts, rows, scores, capsule, counts)
+    return [
+        Hits(rows[user, :count], scores[user, :count], capsule[user, :count])
+        for user, count in enumerate(counts.tolist())
+    ]
 
 
 def best_of(vectors: np.ndarray, rows: np.ndarray, capsules: np.ndarray, n: int) -> Hits:
@@ -60,7 +76,7 @@ def best_of(vectors: np.ndarray, rows: np.ndarray, capsules: np.ndarray, n: int)
     heaps = np.full((1, min(n, len(rows))), NOTHING)
     queries, starts = stacked([as_queries(capsules)])
     scan(vectors, rows.astype(np.int32), queries, starts, heaps)
-    return hits_of(vectors, heaps[0], capsules, n, EVERY_ROW)
+    return hits_of(vectors, heaps, [capsules], n, [EVERY_ROW])[0]
 
 
 def _table_of(vectors: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ import numpy as np
 
 from index.search.kernel_cache import KernelCache, cache_folder
 
-__all__ = ["NOTHING", "compiled", "dot", "key_of", "keys_decoded", "pop", "push", "row_of", "sift_down"]
+__all__ = ["NOTHING", "compiled", "dot", "key_of", "pop", "push", "row_of", "score_of", "sift_down"]
 
 ROW_BITS = 32
 LOW = (1 << ROW_BITS) - 1
@@ -58,6 +58,15 @@ def row_of(key: np.int64) -> int:
 
 
 @compiled()
+def score_of(key: np.int64) -> np.float32:
+    """Return the score in a key."""
+    bits = np.int64(key >> ROW_BITS)
+    if bits < 0:
+        bits ^= np.int64(0x7FFFFFFF)
+    return np.float32(np.int32(bits).view(np.float32))
+
+
+@compiled()
 def sift_down(heaps: np.ndarray, heap: int, size: int, key: np.int64) -> None:
     """Replace the first element of heaps[heap] by a key and restore the heap's order."""
     at = 0
@@ -93,13 +102,3 @@ def pop(heaps: np.ndarray, heap: int, size: int) -> np.int64:
     first: np.int64 = heaps[heap, 0]
     sift_down(heaps, heap, size - 1, heaps[heap, size - 1])
     return first
-
-
-def keys_decoded(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Decode keys to rows int64 and scores float32, the best first, without NOTHING."""
-    ordered = np.sort(keys)[::-1]
-    if len(ordered) and ordered[-1] == NOTHING:
-        ordered = ordered[ordered != NOTHING]
-    bits = ordered >> ROW_BITS
-    scores = np.where(bits < 0, bits ^ 0x7FFFFFFF, bits).astype(np.int32).view(np.float32)
-    return LOW - (ordered & LOW), scores

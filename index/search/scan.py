@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from index.search.heaps import compiled, dot, key_of, sift_down
+from index.search.heaps import NOTHING, compiled, dot, key_of, row_of, score_of, sift_down
 
-__all__ = ["brought_by", "scan"]
+__all__ = ["decode", "scan"]
 
 BLOCK = 256  # items that stay in the processor's cache while all users of a call are scored
 
@@ -43,16 +43,59 @@ def scan(vectors: np.ndarray, rows: np.ndarray, capsules: np.ndarray, starts: np
 
 
 @compiled()
-def brought_by(vectors: np.ndarray, rows: np.ndarray, capsules: np.ndarray, capsule: np.ndarray) -> None:
-    """Write the capsule that brought each item at `rows` (R,).
+def _brought_by(vectors: np.ndarray, row: int, capsules: np.ndarray, begin: int, end: int) -> int:
+    """Return the capsule that brought an item, counted from `begin`.
 
     It has the largest inner product; of equal ones it is the first.
     """
-    for place in range(len(rows)):
-        best = dot(vectors, rows[place], capsules, 0)
-        capsule[place] = 0
-        for k in range(1, len(capsules)):
-            score = dot(vectors, rows[place], capsules, k)
-            if score > best:
-                best = score
-                capsule[place] = k
+    found, best = 0, dot(vectors, row, capsules, begin)
+    for k in range(begin + 1, end):
+        score = dot(vectors, row, capsules, k)
+        if score > best:
+            found, best = k - begin, score
+    return found
+
+
+@compiled()
+def decode(
+    vectors: np.ndarray,
+    keys: np.ndarray,
+    sizes: np.ndarray,
+    capsules: np.ndarray,
+    starts: np.ndarray,
+    excluded: np.ndarray,
+    excluded_starts: np.ndarray,
+    rows: np.ndarray,
+    scores: np.ndarray,
+    capsule: np.ndarray,
+    counts: np.ndarray,
+) -> None:
+    """Decode the best keys of many users, the best first, without excluded rows.
+
+    Parameters
+    ----------
+    vectors : float32 (items, d).
+    keys : int64 (users, N), in no order; those of a user are sorted.
+    sizes : int64 (users,), how many of a user's keys count.
+    capsules, starts : as those of `scan`.
+    excluded : int32, ascending for each user; user u has those from excluded_starts[u] to excluded_starts[u + 1].
+    rows, scores, capsule : int64, float32, int64 (users, n), where they are written to.
+    counts : int64 (users,), where it is written how many there are of each.
+    """
+    for user in range(len(keys)):
+        ordered = keys[user, : sizes[user]]
+        ordered.sort()
+        barred = excluded[excluded_starts[user] : excluded_starts[user + 1]]
+        count = 0
+        for place in range(len(ordered) - 1, -1, -1):
+            if ordered[place] == NOTHING or count == rows.shape[1]:
+                break
+            row = row_of(ordered[place])
+            at = np.searchsorted(barred, row) if len(barred) else 0
+            if at < len(barred) and barred[at] == row:
+                continue
+            rows[user, count] = row
+            scores[user, count] = score_of(ordered[place])
+            capsule[user, count] = _brought_by(vectors, row, capsules, starts[user], starts[user + 1])
+            count += 1
+        counts[user] = count

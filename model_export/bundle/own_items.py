@@ -11,6 +11,7 @@ touched, so a search for max-sim without them, and then these, is exact.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -33,6 +34,9 @@ class OwnItems(NamedTuple):
     bonus: np.ndarray
 
 
+NO_ITEMS = OwnItems(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32))
+
+
 def own_items(bundle: Bundle, history: Sequence[str]) -> OwnItems:
     """Return the items of a history that the bundle knows, with the bonus of each.
 
@@ -42,12 +46,22 @@ def own_items(bundle: Bundle, history: Sequence[str]) -> OwnItems:
     ----------
     history : item ids, oldest first; the last L that the bundle knows count, as for capsules.
     """
-    bonus = np.array(bundle.manifest.repeat_bonus, dtype=np.float32)  # (L,)
-    known = bundle.rows.known(history) if len(bonus) else []
-    last = np.array(known[-len(bonus) :] if known else [], dtype=np.int64)
-    rows, places = np.unique(last, return_inverse=True)
-    sums = np.bincount(places, weights=bonus[: len(last)][::-1], minlength=len(rows))
-    return OwnItems(rows, sums.astype(np.float32))
+    if not bundle.manifest.repeat_bonus or not history:
+        return NO_ITEMS
+    bonus = _bonus_of(tuple(bundle.manifest.repeat_bonus))
+    last = bundle.rows.known(history)[-len(bonus) :]
+    sums: dict[int, float] = {}
+    for row, its in zip(last, bonus[len(bonus) - len(last) :], strict=True):  # too few for NumPy to be quicker
+        sums[row] = sums.get(row, 0.0) + its
+    rows = sorted(sums)
+    return OwnItems(np.array(rows, dtype=np.int64), np.array([sums[row] for row in rows], dtype=np.float32))
+
+
+@lru_cache
+def _bonus_of(repeat_bonus: tuple[float, ...]) -> list[float]:
+    """Return the bonus of each age in single precision, that of the last behaviour at the end."""
+    numbers: list[float] = np.array(repeat_bonus, dtype=np.float32)[::-1].tolist()
+    return numbers
 
 
 def scores_of(products: np.ndarray, bonus: np.ndarray | float = 0.0) -> np.ndarray:

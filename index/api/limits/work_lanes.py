@@ -3,33 +3,31 @@
 import asyncio
 import os
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar
 
 from fastapi import HTTPException, Request
 from starlette.types import Receive
 
+from index.api.limits.gathering import Gathering, Job
+from index.api.limits.waiting import ClientLeftError, wait_for
 from index.api.metrics import ApiMetrics
 from index.recommend.cancellation import Cancellation
 from index.recommend.request import Request as Wanted
 from index.recommend.work import WorkSize, estimated_s, fitting_n
 from mindstream.settings import Settings
 
-__all__ = ["ClientLeftError", "WorkLanes"]
+__all__ = ["HEAVY_S", "ClientLeftError", "WorkLanes"]
 
 HEAVY_S = 0.1  # of work by the estimate; what needs more waits in a lane of its own
 QUICK_THREADS, QUICK_WAITING = 32, 1_000  # their threads wait for a store most of the time
 HEAVY_THREADS, HEAVY_WAITING = max(1, (os.cpu_count() or 1) // 2), 32
-WATCHED_AFTER_S = 0.05  # a request that takes no longer is not asked whether its client is there
 RETRY_AFTER = {"Retry-After": "1"}
 
+Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
-
-
-class ClientLeftError(Exception):
-    """A request whose client has gone, so that nobody reads an answer."""
 
 
 class WorkLanes:
@@ -95,32 +93,58 @@ class WorkLanes:
         """
         lane = self.heavy if estimate_s > HEAVY_S else self.quick
         if lane.count >= lane.most:
-            raise self._refusal("full", f"{lane.count:,} {lane.name} requests wait already; ask again later")
-        ends, cancellation = time.monotonic() + self.deadline_s, Cancellation()
+            raise self._full(lane.count, lane.name)
+        cancellation, answered = Cancellation(), asyncio.get_running_loop().create_future()
         future = lane.submit(work, cancellation)
+        future.add_done_callback(partial(_hand_on, answered))
         try:
-            if not await _within(future, min(WATCHED_AFTER_S, self.deadline_s)):
-                await self._wait(future, request.receive, ends)
-            return future.result()
+            return await self.wait_for(answered, request.receive)
         finally:
             cancellation.cancel()
             future.cancel()
 
-    async def _wait(self, future: "asyncio.Future[Answer]", receive: Receive, ends: float) -> None:
-        """Wait for an answer while its client does, until the deadline."""
-        gone = asyncio.ensure_future(_until_gone(receive))
+    async def gather(
+        self, gathering: Gathering[Asked, Answer], asked: Asked, estimate_s: float, receive: Receive
+    ) -> Answer:
+        """Do the work of a quick request together with others that wait, and return the answer.
+
+        Parameters
+        ----------
+        estimate_s : at most HEAVY_S.
+        receive : by which the server says that the client has hung up.
+
+        Raises
+        ------
+        HTTPException
+            As `run` does.
+        ClientLeftError
+            If nobody waits for the answer any more.
+        """
+        if gathering.waiting >= QUICK_WAITING:
+            raise self._full(gathering.waiting, "quick")
+        job = Job(asked, Cancellation())
+        answered = gathering.submit(job, estimate_s)
         try:
-            both: set[asyncio.Future[Any]] = {future, gone}
-            await asyncio.wait(both, timeout=ends - time.monotonic(), return_when=asyncio.FIRST_COMPLETED)
+            return await self.wait_for(answered, receive)
         finally:
-            gone.cancel()
-        if future.done():
-            return
-        if gone.done() and not gone.cancelled():
+            job.cancellation.cancel()
+
+    async def wait_for(self, answered: "asyncio.Future[Answer]", receive: Receive) -> Answer:
+        """Wait for an answer while its client does, until the deadline."""
+        try:
+            return await wait_for(answered, receive, self.deadline_s, self._late)
+        except ClientLeftError:
             self.metrics.not_done("left")
-            raise ClientLeftError
+            raise
+
+    def _late(self) -> HTTPException:
+        """Return what is told after the deadline."""
         said = f"there was no answer within {self.deadline_s:g} s (MINDSTREAM_API_DEADLINE_S); ask for less, or later"
-        raise self._refusal("deadline", said)
+        return self._refusal("deadline", said)
+
+    def _full(self, count: int, name: str) -> HTTPException:
+        """Return what is told where too many wait."""
+        return self._refusal("full", f"{count:,} {name} requests wait already; ask again later")
 
     def _refusal(self, reason: str, said: str) -> HTTPException:
         """Count a request that is not answered; return what it is told."""
@@ -149,13 +173,14 @@ class _Lane:
             self.count += one
 
 
-async def _within(future: "asyncio.Future[Answer]", seconds: float) -> bool:
-    """Tell whether there is an answer within a time."""
-    done, _ = await asyncio.wait({future}, timeout=seconds)
-    return bool(done)
-
-
-async def _until_gone(receive: Receive) -> None:
-    """Return when the client has hung up."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
+def _hand_on(answered: "asyncio.Future[Any]", future: "asyncio.Future[Any]") -> None:
+    """Give an answer, or an error, to who waits for it."""
+    if future.cancelled():
+        return
+    error = future.exception()
+    if answered.done():
+        return
+    if error is not None:
+        answered.set_exception(error)
+    else:
+        answered.set_result(future.result())

@@ -15,13 +15,14 @@ from fastapi import Request as HttpRequest
 from fastapi.exceptions import RequestValidationError
 from starlette.testclient import TestClient
 
+from index.api.answers.gathered import GatheredAnswers
 from index.api.item_routes import ItemAsked
 from index.api.limits import work_lanes
-from index.api.limits.work_lanes import ClientLeftError, WorkLanes
+from index.api.limits.waiting import ClientLeftError
+from index.api.limits.work_lanes import WorkLanes
 from index.api.metrics import ApiMetrics
 from index.catalogue.catalogue import Catalogue
 from index.recommend.cancellation import Cancellation, CancelledWorkError
-from index.recommend.recommender import Recommender
 from index.recommend.request import Request
 from index.recommend.selection import choose_greedily, select_candidates
 from index.recommend.work import WorkSize, estimated_s
@@ -105,24 +106,21 @@ def test_more_of_anything_is_no_less_work() -> None:
 def test_after_the_deadline_it_is_503_and_the_work_stops(
     bundle: Bundle, store: HeldStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    left: list[Exception | bytes] = []
+    work = GatheredAnswers.work
+
+    def noted(self: GatheredAnswers, jobs: Any) -> Any:
+        left.extend(work(self, jobs))
+        return left
+
+    monkeypatch.setattr(GatheredAnswers, "work", noted)
     client = client_over(bundle, store, tmp_path, api_deadline_s=0.05)
-    ended: list[str] = []
-    answer_users = Recommender.answer
-
-    def noted(*given: Any) -> Any:
-        try:
-            return answer_users(*given)
-        except CancelledWorkError:
-            ended.append("cancelled")
-            raise
-
-    monkeypatch.setattr(Recommender, "answer", noted)
     answer = client.get("/users/ann/recommendations")
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
     assert "no answer within 0.05 s (MINDSTREAM_API_DEADLINE_S)" in answer.json()["error"]
-    assert (ended, client.get("/livez").text) == ([], "ok\n")
+    assert (left, client.get("/livez").text) == ([], "ok\n")
     store.go.set()
-    until(lambda: ended == ["cancelled"])
+    until(lambda: [type(one) for one in left] == [CancelledWorkError])
     page = client.get("/metrics").text
     assert 'mindstream_api_not_done_total{reason="deadline"} 1.0' in page
     assert "mindstream_api_answers_total{" not in page
