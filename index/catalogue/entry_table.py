@@ -315,5 +315,5 @@ class TableView:
 
 
 def _key_of(item_id: str) -> int:
-    """Return the place of an item among those alike: the same in every process, and nobody's choice."""
+    """Return an item's place among those alike: the same everywhere, and nobody's choice."""
     return int.from_bytes(blake2b(item_id.encode(errors="replace"), digest_size=8).digest(), "little")
