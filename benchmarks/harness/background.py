@@ -1,31 +1,46 @@
-"""Work that goes on in a thread of its own while a block lasts."""
+"""Work that goes on in threads of its own while a block lasts."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from threading import Event, Thread
 from typing import Self
 
-__all__ = ["Background"]
+__all__ = ["Background", "Threads"]
 
 
-class Background(ABC):
-    """Work in a thread, from entering the context until `stop` or leaving it."""
+class Threads:
+    """Threads that run from entering the context until `stop` or leaving it.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    works : one for each; they return soon after `stopping` is set.
+    """
+
+    def __init__(self, works: Sequence[Callable[[], object]]) -> None:
         self.stopping = Event()
-        self.thread = Thread(target=self.work, daemon=True)
-
-    @abstractmethod
-    def work(self) -> None:
-        """Do the work; return soon after `stopping` is set."""
+        self.threads = [Thread(target=work, daemon=True) for work in works]
 
     def stop(self) -> None:
         """Tell the work to stop, and return once it has ended."""
         self.stopping.set()
-        self.thread.join()
+        for thread in self.threads:
+            thread.join()
 
     def __enter__(self) -> Self:
-        self.thread.start()
+        for thread in self.threads:
+            thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+class Background(Threads, ABC):
+    """Work in one thread."""
+
+    def __init__(self) -> None:
+        super().__init__([self.work])
+
+    @abstractmethod
+    def work(self) -> None:
+        """Do the work; return soon after `stopping` is set."""

@@ -55,7 +55,7 @@ class _Writing(Stalls):
 def watch(file: str) -> None:
     """Begin to write the stalls of this process, in two threads that end with it."""
     writing = _Writing(Path(file))
-    writing.thread.start()
+    writing.__enter__()
     Thread(target=writing.tell, daemon=True).start()
 
 

@@ -6,9 +6,11 @@ import socket
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from threading import Event
-from typing import Any, Self
+from typing import Any
 
+from benchmarks.harness.background import Threads
 from testbed.hostile_clients import HOSTILE, PATIENCE_S, answer_to, deaf_client, status_of
 
 __all__ = ["HELD", "Attackers"]
@@ -21,7 +23,7 @@ DEAF_ANSWERS = 100
 HELD = "abandoned", "deaf"  # hang up by themselves, and are answered nothing
 
 
-class Attackers:
+class Attackers(Threads):
     """Clients of all hostile kinds, while a context lasts.
 
     Parameters
@@ -34,7 +36,7 @@ class Attackers:
     """
 
     def __init__(self, port: int, items: Sequence[str], user_id: str) -> None:
-        self.port, self.answers, self.stopping = port, Counter[tuple[str, int]](), Event()
+        self.port, self.answers = port, Counter[tuple[str, int]]()
         self.kinds: dict[str, Callable[[], int]] = {
             kind: lambda begin=begin: status_of(answer_to(port, begin()))  # type: ignore[misc]
             for kind, begin in HOSTILE.items()
@@ -51,21 +53,13 @@ class Attackers:
             "abandoned": lambda: self._abandon({"visitors": visitors, "n": 100, **options}),
             "deaf": lambda: self._be_deaf(f"/users/{user_id}/recommendations?n=1000"),
         }
-        self.threads = [
-            threading.Thread(target=self._attack, args=(kind,), daemon=True)
-            for kind in self.kinds
-            for _ in range(SLOW if "slow" in kind or kind == "silent" else OFTEN)
-        ]
-
-    def __enter__(self) -> Self:
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stopping.set()
-        for thread in self.threads:
-            thread.join()
+        super().__init__(
+            [
+                partial(self._attack, kind)
+                for kind in self.kinds
+                for _ in range(SLOW if "slow" in kind or kind == "silent" else OFTEN)
+            ]
+        )
 
     def _attack(self, kind: str) -> None:
         """Attack again and again, with what others leave of the machine."""

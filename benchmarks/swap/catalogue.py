@@ -12,16 +12,17 @@ import json
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
+from benchmarks.harness.background import Threads
 from benchmarks.harness.stalls import Stalls
 from benchmarks.harness.workload import synthetic, trained_for_a_moment
 from benchmarks.swap.large_bundle import large_bundle
@@ -52,7 +53,7 @@ Answer = tuple[str, list[str]]  # version and item_ids
 Ask = Callable[[str], Answer]
 
 
-class Clients:
+class Clients(Threads):
     """Threads that ask for one user after the other, each every 60 ms, from entering the context until leaving it.
 
     Attributes
@@ -63,12 +64,11 @@ class Clients:
     """
 
     def __init__(self, connect: Callable[[], Ask], expected: Mapping[str, Mapping[str, list[str]]]) -> None:
+        super().__init__([partial(self.ask, number) for number in range(CLIENTS)])
         self.connect, self.expected = connect, expected
         self.took_s: list[float] = []
         self.failed = self.mixed = self.answered = 0
         self.waited_for, self.first_at = "", 0.0
-        self.stopping = threading.Event()
-        self.threads = [threading.Thread(target=self.ask, args=(number,), daemon=True) for number in range(CLIENTS)]
 
     def ask(self, number: int) -> None:
         """Ask until the clients are stopped."""
@@ -94,16 +94,6 @@ class Clients:
     def wait_for(self, version: str) -> None:
         """Look out for answers of this version from now on."""
         self.first_at, self.waited_for = 0.0, version
-
-    def __enter__(self) -> Self:
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stopping.set()
-        for thread in self.threads:
-            thread.join()
 
 
 def catalogue_swaps(items: int, swaps: int, over_http: bool) -> dict[str, float]:

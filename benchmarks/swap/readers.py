@@ -5,10 +5,12 @@ import random
 import threading
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import NamedTuple, Self
 
 import numpy as np
 
+from benchmarks.harness.background import Threads
 from index.recommend.candidates import CAPSULES
 from index.recommend.recommender import Candidates, Recommender
 from model_export.bundle.bundle import Bundle
@@ -61,7 +63,7 @@ class _Reference:
         )
 
 
-class Readers:
+class Readers(Threads):
     """Threads that ask at a steady pace, from entering the context until leaving it.
 
     Attributes
@@ -74,6 +76,7 @@ class Readers:
     """
 
     def __init__(self, serving: Serving[Recommender], store: Store, bundles: Mapping[str, Bundle]) -> None:
+        super().__init__([partial(self.read, seed) for seed in range(THREADS)])
         self.serving, self.store = serving, store
         self.references = {version: _Reference(bundle) for version, bundle in bundles.items()}
         self.users = 200
@@ -81,8 +84,6 @@ class Readers:
         self.failed = self.mixed = self.answered = 0
         self.waited_for, self.first_at = "", 0.0
         self.answers: queue.Queue[Answer | None] = queue.Queue(WAITING)
-        self.stopping = threading.Event()
-        self.threads = [threading.Thread(target=self.read, args=(seed,), daemon=True) for seed in range(THREADS)]
         self.checking = threading.Thread(target=self.check, daemon=True)
 
     def read(self, seed: int) -> None:
@@ -115,13 +116,11 @@ class Readers:
         self.first_at, self.waited_for = 0.0, version
 
     def __enter__(self) -> Self:
-        for thread in (*self.threads, self.checking):
-            thread.start()
-        return self
+        self.checking.start()
+        return super().__enter__()
 
-    def __exit__(self, *_: object) -> None:
-        self.stopping.set()
-        for thread in self.threads:
-            thread.join()
+    def stop(self) -> None:
+        """Tell the readers to stop, and return once all that they were answered is computed again."""
+        super().stop()
         self.answers.put(None)
         self.checking.join()

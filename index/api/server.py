@@ -11,6 +11,7 @@ from contextlib import closing
 from functools import partial
 
 import uvicorn
+from fastapi import FastAPI
 
 from index.api.app import create_app
 from index.api.auth import Guard
@@ -35,9 +36,7 @@ __all__ = ["serve", "serve_at", "warm"]
 
 log = logging.getLogger(__name__)
 
-SWITCH_S = (
-    0.001  # after which a thread lets another one go on; the default, 5 ms, each quick answer waits several times
-)
+SWITCH_S = 0.001  # after which a thread lets another go on; each quick answer waits several times for the default, 5 ms
 OTHER_FILES = 256  # of stores, bundles, Kafka
 LAST_ANSWERS_S = 10  # how long an end waits for what is being answered
 
@@ -78,11 +77,8 @@ def serve_at(settings: Settings, listener: socket.socket, worker: Worker, begun:
     OSError
         If the store cannot be used, or the file of keys not be read.
     """
-    filters, metrics, publisher = (
-        Filters(),
-        ApiMetrics(worker.count > 1, worker.is_replacement),
-        EventPublisher(settings),
-    )
+    filters, publisher = Filters(), EventPublisher(settings)
+    metrics = ApiMetrics(worker.count > 1, worker.is_replacement)
     guard = Guard(settings)
     if guard.takes_events():
         publisher.check()
@@ -95,33 +91,14 @@ def serve_at(settings: Settings, listener: socket.socket, worker: Worker, begun:
         open_store(settings, read_only=True) as store,
         open_overlay_store(settings) as overlay_store,
         Overlay(overlay_store, settings.item_days) as overlay,
-        Serving(
-            Registry(settings.models),
-            make_recommender,
-            lambda *_: metrics.bundle_refused(),
-        ) as serving,
+        Serving(Registry(settings.models), make_recommender, lambda *_: metrics.bundle_refused()) as serving,
         publisher,
     ):
-        limits = ConnectionLimits(settings.api_connections, settings.api_transfer_s, metrics)
         _allow_files(settings.api_connections)
+        server = _server(create_app(serving, store, settings, metrics, publisher, worker), settings, metrics, serving)
         # What is loaded by now stays: looking through all of it for garbage would hold up requests for 0.2 s each time.
         gc.collect()
         gc.freeze()
-        config = uvicorn.Config(
-            create_app(serving, store, settings, metrics, publisher, worker),
-            http=bounded(limits),
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            log_level="error",  # what is wrong with connections is counted
-            timeout_keep_alive=settings.api_keep_alive_s,
-            callback_notify=partial(_each_second, limits, metrics, serving),
-            timeout_notify=0,  # at each look of uvicorn's, once a second
-            proxy_headers=False,  # nobody looks at the client's address
-            access_log=False,  # addresses name users
-            server_header=False,
-            timeout_graceful_shutdown=LAST_ANSWERS_S,
-        )
         # When it has ended, uvicorn sends itself the signal again, for whoever else wants it: we have ended by then.
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)
@@ -129,7 +106,28 @@ def serve_at(settings: Settings, listener: socket.socket, worker: Worker, begun:
             log.warning("MINDSTREAM_API_KEY is not set: whoever reaches %s may ask for every user", settings.api_host)
         sys.setswitchinterval(SWITCH_S)
         begun(serving.version)
-        uvicorn.Server(config).run([listener])
+        server.run([listener])
+
+
+def _server(app: FastAPI, settings: Settings, metrics: ApiMetrics, serving: Serving[Recommender]) -> uvicorn.Server:
+    """Make the server of an application, with the limits of its connections."""
+    limits = ConnectionLimits(settings.api_connections, settings.api_transfer_s, metrics)
+    config = uvicorn.Config(
+        app,
+        http=bounded(limits),
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level="error",  # what is wrong with connections is counted
+        timeout_keep_alive=settings.api_keep_alive_s,
+        callback_notify=partial(_each_second, limits, metrics, serving),
+        timeout_notify=0,  # at each look of uvicorn's, once a second
+        proxy_headers=False,  # nobody looks at the client's address
+        access_log=False,  # addresses name users
+        server_header=False,
+        timeout_graceful_shutdown=LAST_ANSWERS_S,
+    )
+    return uvicorn.Server(config)
 
 
 async def _each_second(limits: ConnectionLimits, metrics: ApiMetrics, serving: Serving[Recommender]) -> None:
