@@ -6,6 +6,8 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
+from io import UnsupportedOperation
 from types import TracebackType
 
 from mindstream.repeats import Repeats
@@ -48,7 +50,8 @@ def say_where_it_dies() -> None:
     otherwise.
     """
     if sys.stderr is not None:
-        faulthandler.enable()
+        with suppress(UnsupportedOperation):  # stderr is no file, as in a notebook
+            faulthandler.enable()
 
 
 def stop_on_signals() -> threading.Event:
