@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect
 from index.api.answers.direct import CLIENT_LEFT, Direct
 from index.api.auth import Guard
 from index.api.cors import CrossOrigin
-from index.api.errors import RESPONSES, Sized, add_refusals
+from index.api.errors import RESPONSES, Sized, Utf8Path, add_refusals
 from index.api.event_routes import EVENTS, events_router
 from index.api.health_routes import add_health, note_served
 from index.api.item_routes import items_router
@@ -64,6 +64,7 @@ def create_app(
         app.add_middleware(CrossOrigin, origins=settings.allowed_origins, path=EVENTS)
     guard, events = Guard(settings), publisher or EventPublisher(settings)
     app.add_middleware(Direct, answers=answers, guard=guard)
+    app.add_middleware(Utf8Path)
     app.add_middleware(Watched, metrics=metrics)  # the last one is the outermost
     add_refusals(app)
     for error in (ClientLeftError, ClientDisconnect):

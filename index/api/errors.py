@@ -10,12 +10,13 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-__all__ = ["JSON", "MOST_BYTES", "RESPONSES", "Refusal", "Sized", "add_refusals", "refused", "sentence"]
+__all__ = ["JSON", "MOST_BYTES", "RESPONSES", "Refusal", "Sized", "Utf8Path", "add_refusals", "refused", "sentence"]
 
 MOST_BYTES = 1_000_000  # of a body
 TOO_LARGE = f"the body is too large; the most is {MOST_BYTES:,} bytes"
 LONGEST_SHOWN = 60  # characters of a value
 JSON = "application/json"
+NO_UTF8 = "the path is no UTF-8 where its percent signs are decoded; right is that of the id, percent-encoded"
 UNREADABLE = "There was an error parsing the body"  # FastAPI's own words
 
 
@@ -86,6 +87,18 @@ def _shown(value: object) -> str:
     """Return the beginning of a value."""
     text = repr(value)
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
+
+
+class Utf8Path:
+    """An application whose paths are UTF-8: ids of other bytes would all be read as the same replacement."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse a path that is no UTF-8, or pass the request on."""
+        is_wrong = "\ufffd" in scope.get("path", "") and b"%EF%BF%BD" not in scope["raw_path"].upper()
+        await (_refusal(422, NO_UTF8) if is_wrong else self.app)(scope, receive, send)
 
 
 class Sized:

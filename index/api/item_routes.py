@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 from pydantic import FailFast, Field
 
 from index.api.errors import JSON
-from index.api.limits.bodies import Body, at_most
+from index.api.limits.bodies import Body, Text, at_most
 from index.api.limits.work_lanes import WorkLanes
 from index.api.requests import ItemInPath
 from index.catalogue.catalogue import Catalogue
@@ -27,8 +27,8 @@ MOST_ITEMS = 1_000  # of one request
 ITEM_S = 2e-4  # of work for each
 MOST_ATTRIBUTES = 1_000  # of one item
 MOST_VALUES = 4_096  # of one attribute: more are more bytes than an item may have
-Numbers = Annotated[list[float], Field(max_length=MOST_NUMBERS), FailFast()]
-Values = Annotated[list[str], Field(max_length=MOST_VALUES), FailFast()]
+Numbers = Annotated[list[Annotated[float, Field(allow_inf_nan=False)]], Field(max_length=MOST_NUMBERS), FailFast()]
+Values = Annotated[list[Text], Field(max_length=MOST_VALUES), FailFast()]
 
 # What clients read of each route.
 ABOUT_PUT = """\
@@ -50,9 +50,9 @@ class ItemAsked(Body):
 
     item_id: str = Field(min_length=1, max_length=LONGEST_ID)
     title: str = Field(min_length=1, description="what people read")
-    category: str = Field("", description="the one main category, empty where it is not known")
+    category: Text = Field("", description="the one main category, empty where it is not known")
     price: float | None = Field(None, description="null where it is not known")
-    attributes: Annotated[dict[str, Values], at_most(MOST_ATTRIBUTES)] = Field(
+    attributes: Annotated[dict[Text, Values], at_most(MOST_ATTRIBUTES)] = Field(
         {}, max_length=MOST_ATTRIBUTES, description="side feature -> the values that the item has"
     )
 
@@ -69,7 +69,7 @@ class ItemAsked(Body):
 class ItemIds(Body):
     """Items of the catalogue, by their ids."""
 
-    item_ids: Annotated[list[str], FailFast()] = Field(min_length=1, max_length=MOST_ITEMS)
+    item_ids: Annotated[list[Text], FailFast()] = Field(min_length=1, max_length=MOST_ITEMS)
 
 
 @dataclass(frozen=True)

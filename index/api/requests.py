@@ -6,7 +6,7 @@ import numpy as np
 from fastapi import HTTPException, Path
 from pydantic import FailFast, Field
 
-from index.api.limits.bodies import Body, at_most
+from index.api.limits.bodies import Body, Text, at_most
 from index.catalogue.item import CATEGORY, LONGEST_ID
 from index.recommend.request import MOST_CANDIDATES, MOST_EXCLUDED, MOST_VALUES, Request, filters_of
 from model_export.bundle.extractor import Capsules
@@ -26,7 +26,7 @@ NOT_ENCODED = Capsules(np.empty((0, 0), dtype=np.float32), np.empty(0, dtype=np.
 
 UserId = Annotated[str, Field(min_length=1, max_length=LONGEST_USER_ID)]
 ItemId = Annotated[str, Field(min_length=1, max_length=LONGEST_ID)]
-Values = Annotated[list[str], Field(min_length=1, max_length=MOST_VALUES), FailFast()]
+Values = Annotated[list[Text], Field(min_length=1, max_length=MOST_VALUES), FailFast()]
 UserInPath = Annotated[str, Path(min_length=1, max_length=LONGEST_USER_ID, description="percent-encoded")]
 ItemInPath = Annotated[str, Path(min_length=1, max_length=LONGEST_ID, description="percent-encoded")]
 
@@ -96,7 +96,7 @@ class Visitor(Body):
     history: Annotated[list[ItemId], FailFast()] = Field(
         max_length=MOST_BEHAVIOURS, description="item ids, the most recent last"
     )
-    profile: Annotated[dict[str, str], at_most(MOST_FIELDS)] = Field(
+    profile: Annotated[dict[Text, Text], at_most(MOST_FIELDS)] = Field(
         {}, max_length=MOST_FIELDS, description="profile field -> value"
     )
 
@@ -112,7 +112,7 @@ class Batch(Options):
 
     user_ids: Annotated[list[UserId], FailFast()] = Field([], max_length=MOST_USERS)
     visitors: Annotated[list[Visitor], FailFast()] = Field([], max_length=MOST_USERS)
-    where: Annotated[dict[str, Values], at_most(MOST_VALUES)] = Field(
+    where: Annotated[dict[Text, Values], at_most(MOST_VALUES)] = Field(
         {}, max_length=MOST_VALUES, description="attribute -> values; an item needs one of the values of each"
     )
 

@@ -82,7 +82,9 @@ class ItemVectors:
             raise ValueError(
                 f"the vector of item {item.item_id!r} has {len(item.vector):,} numbers; right is {self.dim}"
             )
-        self._check_length(item, float(np.linalg.norm(np.array(item.vector, dtype=np.float64))))
+        with np.errstate(over="ignore"):  # infinity is too long, as the error says
+            length = float(np.linalg.norm(np.array(item.vector, dtype=np.float64)))
+        self._check_length(item, length)
 
     def _check_length(self, item: Item, length: float) -> None:
         """Raise ValueError unless a vector is as long as those of the model's items.

@@ -147,8 +147,16 @@ def _ids_of(item_ids: list[str] | None, file: Path | None) -> list[str]:
         raise ValueError("right are item_ids, or --file with a file that has one a line")
     if file is None:
         return item_ids or []
-    lines = (line.decode(errors="surrogateescape").rstrip("\r\n") for line in lines_of(file, "a file of item_ids"))
-    return [line for line in lines if line]
+    lines = enumerate(lines_of(file, "a file of item_ids"), 1)
+    return [item_id for number, line in lines if (item_id := _text_of(line, file, number))]
+
+
+def _text_of(line: bytes, file: Path, number: int) -> str:
+    """Return a line as text, without its end."""
+    try:
+        return line.decode().rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise ValueError(f"line {number:,} of {file} is no UTF-8: {line[:60]!r}; nothing was changed") from None
 
 
 def _parts(item_ids: list[str], doing: str) -> Iterator[list[str]]:

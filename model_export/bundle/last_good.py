@@ -59,7 +59,10 @@ def last_good(registry: Registry, make: Callable[[Bundle], Made]) -> Found[Made]
             return Found(version, made, refused)
     first, *others = refused.values()
     if not others:
-        raise first
+        raise BundleError(
+            f"{first}; {registry.folder / POINTER} names no other; `mindstream model list` shows those that are there, "
+            "and `mindstream model promote VERSION` makes one current"
+        ) from first
     raise BundleError(f"{first}; nor may those be served that were current before: {'; '.join(map(str, others))}")
 
 

@@ -72,6 +72,11 @@ class Registry:
             If nothing was published yet, or the pointer names a bundle that is not there or was damaged.
         """
         version = self.current_version()
+        if not version and (self.folder / POINTER).exists():
+            raise BundleError(
+                f"{self.folder / POINTER} names no version; `mindstream model list` shows those that are there, and "
+                "`mindstream model promote VERSION` makes one current"
+            )
         if not version:
             raise BundleError(
                 f"no model was published in {self.folder}; `make demo` or `mindstream model publish` does that"

@@ -1,14 +1,17 @@
 """Bodies of requests, read in a time that grows with their bytes alone, whatever is wrong with them."""
 
 import json
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from fastapi import Request
-from pydantic import BaseModel, BeforeValidator, ConfigDict, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticKnownError
 
-__all__ = ["Body", "JsonRequest", "at_most"]
+__all__ = ["Body", "JsonRequest", "Text", "at_most"]
+
+# With a bound, pydantic looks at the characters too: half of a pair of UTF-16 can be written nowhere.
+Text = Annotated[str, Field(min_length=0)]
 
 
 class Body(BaseModel):

@@ -199,6 +199,22 @@ WRONG: list[tuple[str, dict[str, Any], int, str]] = [
         422,
         "where.category in the body is",
     ),
+    (
+        "/recommendations",
+        {"content": b'{"user_ids": ["a"], "where": {"category": ["\\ud800"]}}'},
+        422,
+        r"where.category.0 in the body is '\ud800'",
+    ),
+    ("/items/remove", {"content": b'{"item_ids": ["a", "\\ud800"]}'}, 422, r"item_ids.1 in the body is '\ud800'"),
+    ("/items/restore", {"content": b'{"item_ids": ["\\ud800"]}'}, 422, r"item_ids.0 in the body is '\ud800'"),
+    (
+        "/items",
+        {"content": b'[{"item_id": "a", "title": "A", "vector": [NaN]}]'},
+        422,
+        "0.vector.0 in the body is nan: Input should be a finite number",
+    ),
+    ("/users/%FF/recommendations", {}, 422, "the path is no UTF-8 where its percent signs are decoded"),
+    ("/items/%ED%A0%80", {"method": "DELETE"}, 422, "the path is no UTF-8 where its percent signs are decoded"),
     ("/recommendations", {"json": {"visitors": [{}]}}, 422, "visitors.0.history in the body is missing"),
     ("/recommendations", {"json": {"visitors": [{"history": ["a"] * 1001}]}}, 422, "visitors.0.history in the body is"),
 ]
@@ -216,6 +232,19 @@ def test_what_is_not_right_is_named(
     assert answer.status_code == status, answer.text
     assert message in error_of(answer)
     assert len(answer.text) < 400
+
+
+def test_nothing_is_removed_where_one_id_can_be_written_nowhere(client: TestClient, bundle: Bundle) -> None:
+    body = f'{{"item_ids": ["{bundle.item_ids[0]}", "\\ud800"]}}'
+    answer = client.post("/items/remove", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422
+    assert client.get(f"/items/{bundle.item_ids[0]}").status_code == 200
+    found = client.get(f"/items/{bundle.item_ids[1]}/similar", params={"n": 1_000}).json()["candidates"]
+    assert bundle.item_ids[0] in {one["item_id"] for one in found}
+
+
+def test_an_id_may_hold_the_replacement_character_itself(client: TestClient) -> None:
+    assert client.get("/users/%EF%BF%BD/recommendations").json()["user_id"] == "\ufffd"
 
 
 def test_a_body_that_does_not_say_that_it_is_json(client: TestClient) -> None:
