@@ -406,9 +406,11 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[np.ndarray, Path]:
     return items, file
 
 
-def test_a_loaded_index_gives_the_same_answers(saved: tuple[np.ndarray, Path]) -> None:
-    items, file = saved
-    built, loaded = hnsw.build(items, SMALL, progress=False), hnsw.load(items, file, ef=SMALL.ef)
+def test_a_loaded_index_gives_the_same_answers(saved: tuple[np.ndarray, Path], tmp_path: Path) -> None:
+    items, file = saved[0], tmp_path / OLD_INDEX
+    built = hnsw.build(items, SMALL, progress=False)  # not that of the fixture: each is another graph
+    built.graph.save_index(str(file))
+    loaded = hnsw.load(items, file, ef=SMALL.ef)
     assert loaded.graph.ef == SMALL.ef
     for capsules in np.random.default_rng(6).normal(size=(20, 3, 20)).astype(np.float32):
         before, after = built.search(capsules, 30), loaded.search(capsules, 30)
