@@ -54,6 +54,10 @@ class Commits:
         self.next_try = self.next_commit = 0.0
         self.trouble = ""
 
+    def use(self, consumer: KafkaConsumer) -> None:
+        """Commit by another consumer; no answer comes any more to what is on its way."""
+        self.consumer, self.sent, self.next_try = consumer, {}, 0.0
+
     def add(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
         """Commit these offsets soon."""
         self.pending.update(self.noted(offsets))

@@ -87,10 +87,14 @@ class Membership:
 
         What is not committed by then is read again by whoever gets the partition.
         """
+        self.leave()
+        self.join()
+
+    def leave(self) -> None:
+        """Leave the group, after a try to commit what is done."""
         self.commits.try_finish()
         self.listener.tell(self.consumer.assignment())  # kafka-python does not
         self.consumer.unsubscribe()
-        self.join()
 
     def commit_before_leaving(self) -> None:
         """Commit everything at the end.

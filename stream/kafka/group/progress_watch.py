@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 
 from kafka import TopicPartition
 from kafka.errors import KafkaError
@@ -31,6 +32,10 @@ class ProgressWatch:
     Attributes
     ----------
     watched : when it was last looked (seconds, monotonic).
+
+    Parameters
+    ----------
+    join_anew : leaves the group, and joins it by another consumer; raises OSError where no broker answers.
     """
 
     def __init__(
@@ -40,12 +45,13 @@ class ProgressWatch:
         life: TopicLife,
         metrics: Metrics,
         contact: BrokerContact,
+        join_anew: Callable[[], None],
     ) -> None:
         self.consumer, self.membership, self.life = consumer, membership, life
-        self.metrics, self.contact = metrics, contact
+        self.metrics, self.contact, self.join_anew = metrics, contact, join_anew
         self.transactions = OpenTransactions()
         self.watchdog, self.watched = Watchdog(STUCK_S, STUCK_POLLS), time.monotonic()
-        self.tried: dict[TopicPartition, int] = {}  # the position at which joining again was tried last
+        self.tried: dict[TopicPartition, int] = {}  # the position at which joining anew was tried last
 
     def look_soon(self) -> None:
         """Look with the next `check`, however short ago the last one was."""
@@ -84,7 +90,7 @@ class ProgressWatch:
             self._act_if_stuck({one: found for one, found in progress.items() if one not in self.consumer.held}, polls)
 
     def _act_if_stuck(self, progress: dict[TopicPartition, Progress], polls: int) -> None:
-        """Join again if a partition has had events for long and has not moved.
+        """Join anew if a partition has had events for long and has not moved.
 
         Where that was of no use, the log may be damaged there: then it is read around.
         """
@@ -96,8 +102,11 @@ class ProgressWatch:
         if stuck:
             self.metrics.stuck(len(stuck))
         if set(stuck) - set(damaged) and not self.membership.is_joining():  # leaving would wait for that
-            log.error("%s has events and did not move for %.0f s; joining again", partition_names(stuck), STUCK_S)
-            self.membership.join_again()
+            log.error("%s has events and did not move for %.0f s; joining anew", partition_names(stuck), STUCK_S)
+            try:
+                self.join_anew()
+            except OSError as error:
+                self.contact.lost(str(error))
 
     @property
     def trouble(self) -> str | None:

@@ -31,7 +31,7 @@ from kafka.errors import (
 from mindstream.settings import Settings
 from stream.kafka.batch import RecordBatch
 from stream.kafka.cluster import Cluster
-from stream.kafka.fetch.tolerant_fetch import HeldError
+from stream.kafka.fetch.tolerant_fetch import HeldError, TolerantConsumer
 from stream.kafka.group.commits import ANSWER_MS, Commits
 from stream.kafka.group.contact import BrokerContact
 from stream.kafka.group.life_watch import LifeWatch
@@ -82,7 +82,7 @@ class EventReader:
         observer: Observer,
         start_ms: int = 0,
     ) -> None:
-        self.settings, self.observer = settings, observer
+        self.cluster, self.settings, self.observer = cluster, settings, observer
         self.ready = threading.Event()
         self.paused = False
         self.polls = 0
@@ -90,16 +90,16 @@ class EventReader:
         try:
             self.life = TopicLife(cluster, settings.topic)
             self.closing.callback(self.life.close)
-            self.consumer = cluster.consumer(
-                settings.group, max_poll_records=MOST_RECORDS, group_instance_id=settings.instance
-            )
-            self.closing.callback(self.consumer.close, autocommit=False, timeout_ms=ANSWER_MS)
+            self.consumer = self._new_consumer()
+            self.closing.callback(self._close_consumer)
             self.contact, self.commits = BrokerContact(), Commits(self.consumer)
             listener = Rebalances(metrics, self.commits.drop, gone)
             self.membership = Membership(self.consumer, self.commits, listener, settings)
             self.closing.callback(self.membership.commit_before_leaving)
             self.reset = OffsetReset(self.consumer, self.commits, self.life, metrics, self.contact, start_ms)
-            self.watch = ProgressWatch(self.consumer, self.membership, self.life, metrics, self.contact)
+            self.watch = ProgressWatch(
+                self.consumer, self.membership, self.life, metrics, self.contact, self._join_with_new_consumer
+            )
             self.life_watch = LifeWatch(self.life, self.reset, self.watch, self.contact)
             self.membership.join()
             with suppress(KafkaError):  # knowing the partitions first saves joining twice
@@ -114,6 +114,38 @@ class EventReader:
         A static member (`MINDSTREAM_INSTANCE`) stays in it, and finds its partitions again when it is back in time.
         """
         self.closing.close()
+
+    def _new_consumer(self) -> TolerantConsumer:
+        """Make a consumer, which has joined nothing yet."""
+        return self.cluster.consumer(
+            self.settings.group, max_poll_records=MOST_RECORDS, group_instance_id=self.settings.instance
+        )
+
+    def _close_consumer(self) -> None:
+        """Leave the group, and close the connections."""
+        self.consumer.close(autocommit=False, timeout_ms=ANSWER_MS)
+
+    def _join_with_new_consumer(self) -> None:
+        """Leave the group, and join it by another consumer.
+
+        One that lost the answer to a fetch (kafka-python 3.0.12, when a broker dies at the wrong moment) never fetches
+        from that broker again, however often it joins.
+
+        Raises
+        ------
+        OSError
+            If no broker answers; all is as before then.
+        """
+        consumer = self._new_consumer()
+        self.membership.leave()
+        try:
+            self._close_consumer()
+        except KafkaError as error:
+            log.warning("a consumer that did not read on could not be closed: %s", error)
+        self.consumer = consumer
+        self.commits.use(consumer)
+        self.membership.consumer = self.reset.consumer = self.watch.consumer = consumer
+        self.membership.join()
 
     def partitions(self) -> set[TopicPartition]:
         """Return the partitions that the group has given this reader."""

@@ -351,6 +351,32 @@ def test_a_partition_that_stands_still_is_noticed(
     assert "has events and did not move" in caplog.text
 
 
+def test_a_fetch_whose_answer_never_comes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """kafka-python waits for it for ever, so that joining the group again by the same consumer is of no use."""
+    monkeypatch.setattr("stream.kafka.group.progress_watch.WATCH_S", 0.1)
+    world.publish(world.clicks("anna", 1))
+    updater = world.updater()
+    apply_all(updater, 1)
+    consumer = updater.reader.consumer
+    monkeypatch.setattr(consumer._fetcher, "_nodes_with_pending_fetch_requests", _Everything())
+    work(updater, lambda: not consumer._fetcher.in_flight_fetches())  # what it had asked for before has come
+    updater.reader.watch.watchdog.patience_s = 0.5
+    world.publish([*world.clicks("anna", 2, 3), *world.clicks("ben", 4)])
+    apply_all(updater, 4)
+    assert updater.reader.consumer is not consumer
+    assert consumer._closed
+    assert (world.history("anna"), world.history("ben")) == ([1, 2, 3], [4])
+    assert updater.reader.finish_commits()
+    assert world.committed() == 4
+
+
+class _Everything(set[str]):
+    """A set in which all things are."""
+
+    def __contains__(self, thing: object) -> bool:
+        return True
+
+
 def test_interests_are_announced(world: World, bundle: Bundle) -> None:
     updates = f"{world.topic}-interests"
     world.publish([*world.clicks("anna", 1, 2), *world.clicks("ben", 3)])

@@ -11,7 +11,7 @@ from kafka.errors import CorruptRecordError, KafkaError, UnknownError
 from stream.dead_letters.letter import Letter, read_record
 from stream.dead_letters.topic_reader import DeadLetterTopic
 from stream.events.event import encode
-from stream.kafka.fetch.tolerant_fetch import HeldError
+from stream.kafka.fetch.tolerant_fetch import HeldError, TolerantConsumer
 from stream.kafka.fetch.unreadable_record import UnreadableRecord, last_offset_of
 from testbed.bad_records import DAMAGES, NotText, damage_batch
 from testbed.stream_process import wait_until
@@ -243,7 +243,7 @@ def test_where_the_broker_refuses_all_the_partition_is_held(
 
 
 @pytest.mark.usefixtures("_own_broker")
-def test_the_watchdog_has_it_read_around_where_joining_again_did_not_help(
+def test_the_watchdog_has_it_read_around_where_joining_anew_did_not_help(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where the watchdog looks while the group has no partitions for it."""
@@ -254,23 +254,23 @@ def test_the_watchdog_has_it_read_around_where_joining_again_did_not_help(
     reader, done = updater.reader, list[str]()
     monkeypatch.setattr("stream.kafka.group.progress_watch.WATCH_S", 0.1)
     reader.watch.watchdog.patience_s, reader.watch.watchdog.patience_polls = 0.5, 1
-    join_again, read_around = reader.membership.join_again, reader.consumer.read_around
+    join_anew, read_around = reader.watch.join_anew, TolerantConsumer.read_around
 
     def joining() -> None:
-        done.append("joins again")
-        join_again()
+        done.append("joins anew")
+        join_anew()
         assert not reader.partitions()
         reader.watch.look_soon()
         reader.watch.check(reader.polls, paused=False)
 
-    def reading(partition: TopicPartition, why: str) -> None:
+    def reading(consumer: TolerantConsumer, partition: TopicPartition, why: str) -> None:
         done.append("reads around")
-        read_around(partition, why)
+        read_around(consumer, partition, why)
 
-    monkeypatch.setattr(reader.membership, "join_again", joining)
-    monkeypatch.setattr(reader.consumer, "read_around", reading)
+    monkeypatch.setattr(reader.watch, "join_anew", joining)
+    monkeypatch.setattr(TolerantConsumer, "read_around", reading)
     work(updater, lambda: updater.counts["applied"] == 9)
-    assert done[:2] == ["joins again", "reads around"]
+    assert done[:2] == ["joins anew", "reads around"]
     assert updater.counts["dead_letter"] == 3
     assert world.history("anna") == [0, 1, 2, *range(6, 12)]
     assert world.committed() == 12
