@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from model_export.bundle.bundle import EXTRACTOR, GOLDEN, ITEM_EMBEDDINGS, Bundle, BundleError
+from model_export.bundle.check.numbers import row_lengths
 from model_export.bundle.errors import bundle_errors
 from model_export.bundle.extractor import OUTPUTS, Extractor
 from model_export.bundle.manifest_schema import is_texts
@@ -15,7 +16,6 @@ __all__ = ["check_finite", "check_golden", "check_graph"]
 
 TOLERANCE = 1e-4  # golden capsules come from another machine, whose arithmetic may round otherwise
 HISTORIES = 32  # random ones
-MOST_ROWS = 1_000  # with the largest numbers
 MOST_SCORE = 1e36  # float32 ends at 3.4e38; as much again is left for what is added up on the way
 TYPES = {
     "behaviours": "tensor(float)",
@@ -114,7 +114,7 @@ def _case_times(case: dict[str, Any]) -> list[int]:
 def check_finite(bundle: Bundle) -> None:
     """Check that histories of all lengths give finite capsules, and these finite scores.
 
-    They have none to more than L behaviours, with random items, and two of the items with the largest numbers.
+    They have none to more than L behaviours, with random items, and two of the items with the longest rows.
 
     Raises
     ------
@@ -124,7 +124,11 @@ def check_finite(bundle: Bundle) -> None:
     manifest, rng = bundle.manifest, np.random.default_rng(0)
     lengths = np.linspace(0, manifest.history_length * 1.2, HISTORIES).astype(int)
     rows = [rng.integers(manifest.items, size=length) for length in lengths]
-    rows += [_largest(table)[-manifest.history_length :] for table in (bundle.item_embeddings, bundle.routing_logits)]
+    item_lengths = row_lengths(bundle.item_embeddings)
+    rows += [
+        _longest(all_lengths, manifest.history_length)
+        for all_lengths in (item_lengths, row_lengths(bundle.routing_logits))
+    ]
     lengths, histories = np.array(list(map(len, rows))), [[bundle.item_ids[row] for row in some] for some in rows]
     values = {name: ["", *values] for name, values in manifest.profile_fields.items()}
     profiles = [{name: some[rng.integers(len(some))] for name, some in values.items()} for _ in lengths]
@@ -138,30 +142,25 @@ def check_finite(bundle: Bundle) -> None:
             raise BundleError(
                 f"{bundle.path / EXTRACTOR}: a history of {len(history)} behaviours gives NaN or infinite numbers"
             )
-    _check_scores(bundle, max(float(_lengths(one.vectors).max(initial=0)) for one in served))
+    capsule = max(float(row_lengths(one.vectors).max(initial=0)) for one in served)
+    _check_scores(bundle, capsule, float(item_lengths.max()))
 
 
-def _largest(table: np.ndarray) -> np.ndarray:
-    """Return the rows of an item table with the largest numbers, the largest last."""
-    largest = np.abs(table).max(1)
-    most = min(MOST_ROWS, len(largest))
-    rows = np.argpartition(largest, len(largest) - most)[-most:]
-    return np.asarray(rows[np.argsort(largest[rows])])
+def _longest(lengths: np.ndarray, count: int) -> np.ndarray:
+    """Return the rows of the largest lengths, the largest last, int (count,)."""
+    most = min(count, len(lengths))
+    rows = np.argpartition(lengths, len(lengths) - most)[-most:]
+    return np.asarray(rows[np.argsort(lengths[rows])])
 
 
-def _lengths(vectors: np.ndarray) -> np.ndarray:
-    """Return the length of each vector, float64 (n,)."""
-    return np.asarray(np.sqrt(np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64)))
-
-
-def _check_scores(bundle: Bundle, capsule: float) -> None:
+def _check_scores(bundle: Bundle, capsule: float, item: float) -> None:
     """Check that the longest capsule and the longest item have a finite score.
 
     Parameters
     ----------
     capsule : length of the longest one that was met; those of MIND are shorter than 1.
+    item : length of the longest row of the item table.
     """
-    item = float(_lengths(bundle.item_embeddings[_largest(bundle.item_embeddings)]).max())
     if not capsule * item <= MOST_SCORE:
         raise BundleError(
             f"{bundle.path / EXTRACTOR} gives capsules {capsule:.3g} long, and an item of {ITEM_EMBEDDINGS} is "

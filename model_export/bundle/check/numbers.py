@@ -7,7 +7,7 @@ import numpy as np
 
 from model_export.bundle.errors import BundleError
 
-__all__ = ["MOST", "check_array", "check_file_end", "check_rows"]
+__all__ = ["MOST", "check_array", "check_file_end", "check_rows", "row_lengths"]
 
 MOST = 1e18  # of a vector's length: the product of two is finite in float32, which ends at 3.4e38, with room for sums
 BLOCK = 65_536  # rows that are looked at at once
@@ -34,13 +34,20 @@ def check_rows(name: Path | str, array: np.ndarray) -> None:
         block = array[begin : begin + BLOCK]
         if not np.isfinite(block).all():
             raise BundleError(f"{name} holds NaN or infinite numbers")
-        lengths = np.sqrt(np.einsum("nd,nd->n", block, block, dtype=np.float64))
+        lengths = row_lengths(block)
         longest = int(np.argmax(lengths)) if len(lengths) else 0
         if len(lengths) and lengths[longest] > MOST:
             raise BundleError(
                 f"{name}: row {begin + longest} is {lengths[longest]:.3g} long; right is at most {MOST:.0e}, so that "
                 "no score overflows"
             )
+
+
+def row_lengths(array: np.ndarray) -> np.ndarray:
+    """Return the length of each row of an array (n, d), float64 (n,)."""
+    blocks = (array[begin : begin + BLOCK] for begin in range(0, len(array), BLOCK))
+    squares = [np.einsum("nd,nd->n", block, block, dtype=np.float64) for block in blocks]
+    return np.sqrt(np.concatenate(squares)) if squares else np.empty(0)
 
 
 def check_file_end(file: Path) -> None:
