@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from model_export.bundle.bundle import Bundle
@@ -49,6 +50,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Give each process one thread for computing, and ports that no other worker of pytest-xdist takes."""
     torch.set_num_threads(1)  # for small models one is enough, and several wait for each other on a busy machine
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # the same for the processes that tests start
+    settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("any machine")  # else hypothesis fails a test whose examples take long on a busy one
     parse_operators_once()
     worker = getattr(config, "workerinput", None)
     if worker is not None:

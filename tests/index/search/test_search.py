@@ -126,7 +126,7 @@ def small_worlds(draw: st.DrawFn) -> World:
 
 @pytest.mark.parametrize("build", BUILDS)
 @given(world=small_worlds())
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 def test_every_index_gives_the_definition_in_small_worlds(build: Build, world: World) -> None:
     """Graphs up to which of several equal items they find."""
     items, capsules, n, exclude, allowed = world
@@ -338,7 +338,7 @@ def test_only_uneven_norms_get_links_of_both_graphs(even: bool, fewest: float) -
 @given(
     st.lists(st.tuples(st.floats(-(2.0**100), 2.0**100, width=32), st.integers(0, 2**31 - 1)), min_size=1, max_size=20)
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_keys_sort_by_score_and_then_by_row(pairs: list[tuple[float, int]]) -> None:
     made = sorted((heaps.key_of(np.float32(score), row) for score, row in pairs), reverse=True)
     assert made[-1] > heaps.NOTHING

@@ -97,7 +97,7 @@ histories = st.lists(st.lists(st.integers(0, 1), min_size=18, max_size=18), min_
     iterations=st.integers(1, 5),
     seed=st.integers(0, 1000),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_routing_is_algorithm_1(
     masks: list[list[int]], dim: int, num_interests: int, iterations: int, seed: int
 ) -> None:

@@ -67,7 +67,7 @@ def by_loops(
     history_length=st.integers(1, 9),
     seed=st.integers(0, 1000),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_capsules_are_the_formula(
     lengths: list[int], in_front: bool, dim: int, slots: int, history_length: int, seed: int
 ) -> None:

@@ -62,7 +62,7 @@ ROW = RIGHT.map(",".join) | wrong_rows().map(",".join) | LINES
 @example(
     ["u0,i0,1750000000"] * 4, [(0, "u0,i0,1750000000"), (0, "u,i"), (6, 'u0,"a,1750000000'), (7, '",')], "\n", False
 )
-@settings(deadline=None, max_examples=EXAMPLES)
+@settings(max_examples=EXAMPLES)
 def test_lines_of_text(right: list[str], wrong: list[tuple[int, str]], end: str, last: bool) -> None:
     lines = list(right)
     for place, line in wrong:
@@ -88,7 +88,7 @@ JUNK = st.sampled_from(
     st.lists(RIGHT, min_size=3, max_size=20),
     st.lists(st.tuples(st.integers(0, 20), OBJECTS.map(json.dumps) | JUNK), max_size=6),
 )
-@settings(deadline=None, max_examples=EXAMPLES)
+@settings(max_examples=EXAMPLES)
 def test_lines_of_json(right: list[list[str]], wrong: list[tuple[int, str]]) -> None:
     lines = [json.dumps(dict(zip(("user_id", "item_id", "timestamp"), row, strict=True))) for row in right]
     more = 0

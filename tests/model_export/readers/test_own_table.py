@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from model_export.data.interactions import EVENT_COLUMNS, InteractionLog
@@ -59,7 +59,6 @@ def logs(draw: st.DrawFn) -> InteractionLog:
 
 
 @given(logs())
-@settings(deadline=None)
 def test_a_written_table_reads_back_the_same(log: InteractionLog) -> None:
     with tempfile.TemporaryDirectory() as folder:
         back = read_log(write_table(log, Path(folder) / "log.parquet"))

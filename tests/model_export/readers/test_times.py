@@ -198,7 +198,7 @@ FORMATS = [
 ]
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     st.sampled_from(FORMATS),
     st.lists(st.datetimes(datetime(1973, 4, 1), datetime(2099, 12, 31)), min_size=1, max_size=6),
@@ -210,7 +210,7 @@ def test_what_is_written_is_read_back(written: str, moments: list[datetime]) -> 
     assert read(*cells) == [ms(moment.replace(tzinfo=UTC)) for moment in decided]
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     st.lists(st.integers(EARLIEST_MS, 1_999_999_999_000), min_size=1, max_size=8),
     st.sampled_from([10**3, 1, 10**-3, 10**-6]),
