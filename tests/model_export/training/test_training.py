@@ -1,7 +1,6 @@
 """From a log to a trained model, with answers worked out by hand: data set, sampler, stopping."""
 
 import math
-import time
 from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -130,13 +129,12 @@ def test_an_item_keeps_its_first_values() -> None:
     assert vocabulary.item_features[1:, :3].tolist() == [[33, 34, 0], [1, 35, 0]]
 
 
-def test_many_distinct_values_are_quick() -> None:
+def test_many_distinct_values() -> None:
+    """In a time that grows with their number alone; with its square this would take hours."""
     items = 100_000
     events = [("u", f"{number:06}") for number in range(items)]
     log = with_features(log_of(events), tags=[f"{number}|{number + 1}|all" for number in range(items)])
-    start = time.monotonic()
     vocabulary = build_vocabulary(log)
-    assert time.monotonic() - start < 10  # it takes half a second
     assert vocabulary.feature_values == items + 2
     names = vocabulary.feature_fields["tags"]
     found = [[names[row - 1] for row in rows] for rows in vocabulary.item_features[[0, 99_999]].tolist()]

