@@ -64,6 +64,23 @@ def _fat_trailer() -> Iterator[bytes]:
     yield from endless(b"x" * PIECE, 0.0)
 
 
+def _many_trailers() -> Iterator[bytes]:
+    """Send headers behind the body that never end."""
+    yield _POST + b"Transfer-Encoding: chunked\r\n\r\n0\r\n"
+    yield from endless(b"X: 1\r\n" * 10_000, 0.0)
+
+
+def _tiny_chunks() -> Iterator[bytes]:
+    """Send a body byte by byte, in chunks."""
+    yield _POST + b"Transfer-Encoding: chunked\r\n\r\n"
+    yield from endless(b"1\r\n \r\n" * 10_000, 0.0)
+
+
+def _many_together() -> Iterator[bytes]:
+    """Send requests that need some work, and wait for no answer."""
+    yield from endless((b"GET /healthz HTTP/1.1\r\n" + _HEAD + b"\r\n") * 1_000, 0.0)
+
+
 # Kind -> what is sent. The silent one sends nothing.
 HOSTILE: dict[str, Callable[[], Iterator[bytes]]] = {
     "silent": lambda: iter(()),
@@ -74,6 +91,9 @@ HOSTILE: dict[str, Callable[[], Iterator[bytes]]] = {
     "fat body": _fat_body,
     "fat chunks": _fat_chunks,
     "fat trailer": _fat_trailer,
+    "many trailers": _many_trailers,
+    "tiny chunks": _tiny_chunks,
+    "many together": _many_together,
     "no HTTP": lambda: iter([b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"]),
 }
 

@@ -17,7 +17,7 @@ EVENT_RESULTS = ("accepted", "refused", "not_written", "in_doubt")
 # Too much work, too many wait, the deadline was over, the client had left.
 NOT_DONE = ("work", "full", "deadline", "left")
 # Headers or a body that did not come in time or were too large, no HTTP, an answer that nobody took, too many of them.
-CLOSED = ("headers_late", "headers_large", "body_late", "body_large", "malformed", "answer_late", "full")
+CLOSED = ("headers_late", "headers_large", "body_late", "body_large", "together", "malformed", "answer_late", "full")
 AGES_S = (0.1, 1, 10, 60, 600, 3_600, 86_400, 604_800)
 
 

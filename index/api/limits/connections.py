@@ -12,10 +12,15 @@ from index.api.metrics import ApiMetrics
 
 __all__ = ["MOST_HEADER_BYTES", "BoundedConnection", "ConnectionLimits", "bounded"]
 
-MOST_HEADER_BYTES = 65_536  # of the request line and all headers together
+MOST_HEADER_BYTES = 65_536  # of the request line and all headers together, and of the trailers behind a body
+MOST_HEADERS = 100  # of both, as Apache takes
+MOST_PIECES = 10_000  # of a body, for each costs a call: a megabyte in chunks of a hundred bytes
+MOST_TOGETHER = 100  # requests that wait in one connection
 MOST_SENT = 8 * MOST_BYTES  # for a body, with what frames its chunks
 HEADERS, BODY, WORK = "headers", "body", "work"  # what a connection waits for
-TOO_LARGE = f"the request line and headers are too large; the most is {MOST_HEADER_BYTES:,} bytes"
+TOO_LARGE = f"the request line and headers are too large: at most {MOST_HEADER_BYTES:,} bytes, {MOST_HEADERS} headers"
+IN_PIECES = f"the body comes in too small pieces; the most is {MOST_PIECES:,}"
+TOGETHER = f"too many requests were sent without waiting for an answer; the most is {MOST_TOGETHER}"
 
 
 class ConnectionLimits:
@@ -68,7 +73,8 @@ class BoundedConnection(HttpToolsProtocol):
         super().__init__(*arguments, **named)
         self.waits_for, self.since = HEADERS, self.loop.time()
         self.received = 0  # bytes of the headers, or of the body, as they came
-        self.header_bytes = 0  # of those that were parsed
+        self.unread = 0  # bytes since the parser gave us something; it copies them all whenever more come
+        self.header_bytes = self.headers_read = self.pieces = 0  # that were parsed of the headers, or of the body
         self.is_kept_alive = False  # uvicorn's own timer ends it, until something comes
         self.unsent_since = math.inf  # time at which an answer waited for the client
         self.is_refused = False
@@ -98,18 +104,22 @@ class BoundedConnection(HttpToolsProtocol):
         if self.waits_for == HEADERS and self.is_kept_alive:
             self.is_kept_alive, self.since = False, self.loop.time()
         self.received += len(data)
+        self.unread += len(data)
         super().data_received(data)
+        if self.is_refused:
+            return
         if self.waits_for == HEADERS and self.received > MOST_HEADER_BYTES:
             self.refuse_and_count("headers_large", 431, TOO_LARGE)
-        elif self.waits_for == BODY and self.received > MOST_SENT and not self.is_refused:
+        elif self.waits_for == BODY and max(self.unread - MOST_HEADER_BYTES, self.received - MOST_SENT) > 0:
             self.limits.metrics.closed("body_large")  # it was answered 413 long ago, or is a trailer without an end
             self.drop()
 
     def on_message_begin(self) -> None:
         """Begin to read a request, maybe while the one before is worked on."""
+        if len(self.pipeline) >= MOST_TOGETHER:
+            self._stop("together", 429, TOGETHER)
         super().on_message_begin()
         self._wait_for(HEADERS)
-        self.header_bytes = 0
 
     def on_headers_complete(self) -> None:
         """Begin a request, whose headers are not too large."""
@@ -119,8 +129,9 @@ class BoundedConnection(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header, but none that stands behind the body: nobody reads those."""
+        self.headers_read += 1
+        self._count_header(len(name) + len(value) + len(": \r\n"))
         if self.waits_for == HEADERS:
-            self._count_header(len(name) + len(value) + len(": \r\n"))
             super().on_header(name, value)
 
     def on_url(self, url: bytes) -> None:
@@ -129,17 +140,26 @@ class BoundedConnection(HttpToolsProtocol):
         super().on_url(url)
 
     def _count_header(self, size: int) -> None:
-        """Count bytes of headers that came in one piece; an error ends the parsing of the rest."""
+        """Count bytes of headers that came in one piece."""
         self.header_bytes += size
-        if self.header_bytes > MOST_HEADER_BYTES:
-            if not self.is_refused:
-                self.refuse_and_count("headers_large", 431, TOO_LARGE)
-            raise ValueError(TOO_LARGE)
+        self.unread = 0
+        if self.header_bytes > MOST_HEADER_BYTES or self.headers_read > MOST_HEADERS:
+            self._stop("headers_large", 431, TOO_LARGE)
 
     def on_body(self, body: bytes) -> None:
         """Read a part of a body, unless the connection was refused."""
+        self.pieces += 1
+        self.unread = 0
+        if self.pieces > MOST_PIECES:
+            self._stop("body_large", 413, IN_PIECES)
         if not self.is_refused:
             super().on_body(body)
+
+    def _stop(self, reason: str, status: int, sentence: str) -> None:
+        """Refuse what is being parsed, and raise the ValueError that ends the parsing of the rest."""
+        if not self.is_refused:
+            self.refuse_and_count(reason, status, sentence)
+        raise ValueError(sentence)
 
     def on_message_complete(self) -> None:
         """Note that a request was read whole."""
@@ -162,7 +182,8 @@ class BoundedConnection(HttpToolsProtocol):
 
     def _wait_for(self, what: str) -> None:
         """Note what a connection waits for from now on."""
-        self.waits_for, self.since, self.received = what, self.loop.time(), 0
+        self.waits_for, self.since, self.received, self.unread = what, self.loop.time(), 0, 0
+        self.header_bytes = self.headers_read = self.pieces = 0
 
     def close_if_late(self) -> None:
         """Close the connection if its time is over."""
@@ -195,7 +216,7 @@ class BoundedConnection(HttpToolsProtocol):
         """Close the connection, with an answer if something was asked and none was begun."""
         self.is_refused = True
         if self.cycle is not None and not self.cycle.response_complete:
-            is_asked = not self.cycle.response_started
+            is_asked = self.running is None or self.running.response_complete or not self.running.response_started
             self._tell_the_work()
         elif self.waits_for == BODY and self.cycle is not None:
             is_asked = False  # the request was answered before its body had come

@@ -27,6 +27,9 @@ ENDS = {
     "fat body": (413, "body_large"),
     "fat chunks": (413, "body_large"),
     "fat trailer": (0, "body_large"),
+    "many trailers": (431, "headers_large"),
+    "tiny chunks": (413, "body_large"),
+    "many together": (429, "together"),
     "no HTTP": (400, "malformed"),
 }
 
@@ -69,7 +72,7 @@ def test_a_connection_that_means_no_good_is_closed_and_counted(port: int, kind: 
 
 
 def test_who_takes_no_answers_is_cut_off(port: int) -> None:
-    with deaf_client(port, "/users/ann/recommendations?n=600", 200):
+    with deaf_client(port, "/users/ann/recommendations?n=600", 100):
         wait_until(lambda: counted(port, "mindstream_api_connections_closed_total", "answer_late"), "it is cut off")
     wait_until(lambda: all_are_closed(port), "nothing is left open")
 
