@@ -1,6 +1,7 @@
 """The ceiling of each request to the HTTP API: the work it may need, its deadline, and a client that has left."""
 
 import asyncio
+import json
 import threading
 import time
 from collections.abc import Iterable
@@ -18,6 +19,7 @@ from starlette.testclient import TestClient
 from index.api.answers.gathered import GatheredAnswers
 from index.api.item_routes import ItemAsked
 from index.api.limits import work_lanes
+from index.api.limits.bodies import SMALL, JsonRequest
 from index.api.limits.waiting import ClientLeftError
 from index.api.limits.work_lanes import WorkLanes
 from index.api.metrics import ApiMetrics
@@ -237,6 +239,27 @@ FLOODS: dict[str, tuple[str, Any, str]] = {
     "items": ("/items", [{"title": 1}] * 900, "0.item_id in the body is missing"),
     "of an item": ("/items", [{"item_id": "a", "title": "b", "attributes": MANY}], "0.attributes in the body is"),
 }
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"a": [1, -2.5, 1.5e-300, 123456789012345678901234567890, true, null], "b": {"a": "\\u00e9\\n\\\\", "c": {}}}',
+        '{"a": 1, "a": [2]}',
+        '"\\ud83d\\ude00 \u00e9 , : [ {"',
+        "[[[]], {}, []]",
+    ],
+)
+@pytest.mark.parametrize("spaces", [0, SMALL])
+def test_a_body_is_read_as_the_standard_library_reads_it(body: str, spaces: int) -> None:
+    """Small and large ones are read by different ways."""
+    scope = {"type": "http", "method": "POST", "headers": []}
+    content = body.encode() + b" " * spaces
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": content}
+
+    assert asyncio.run(JsonRequest(scope, receive).json()) == json.loads(content)
 
 
 @pytest.mark.parametrize("kind", FLOODS)
