@@ -7,8 +7,6 @@ until it says what was put.
 """
 
 import json
-import subprocess
-import sys
 import tempfile
 import time
 import urllib.request
@@ -26,8 +24,9 @@ import typer
 
 from benchmarks.harness.background import Background
 from benchmarks.harness.http_load import PATIENCE_S, LoadReport, LoadTask
+from benchmarks.harness.load_process import LoadProcess
 from benchmarks.harness.report import finish
-from benchmarks.harness.served_api import ROOT, served
+from benchmarks.harness.served_api import served
 from benchmarks.harness.stalls import longest_ms
 from benchmarks.harness.workload import synthetic, trained_for_a_moment
 from benchmarks.swap.large_bundle import large_bundle
@@ -106,10 +105,10 @@ def _measured(home: Path, bundle: Bundle, size: int, seconds: int, rate: int) ->
     told = home / "stalls"
     with served(home, stalls=told) as port:
         first = longest_ms(told)[1]
-        before = _asked(LoadTask(port, paths, CONNECTIONS, seconds, rate=rate))
+        before = LoadProcess(LoadTask(port, paths, CONNECTIONS, seconds, rate=rate)).report()
         stall_before, begun = longest_ms(told, first)
         with _Putting(port, [item for _, item in entries if item is not None]) as putting:
-            during = _asked(LoadTask(port, paths, CONNECTIONS, seconds, rate=rate))
+            during = LoadProcess(LoadTask(port, paths, CONNECTIONS, seconds, rate=rate)).report()
         stall = longest_ms(told, begun)[0]
     if putting.failed:
         raise OSError(f"a put failed: {putting.failed}")
@@ -190,29 +189,6 @@ def _fill(home: Path, bundle: Bundle) -> list[str]:
             for user_id, mine, capsules in zip(user_ids, histories, encoded, strict=True)
         )
     return user_ids
-
-
-def _asked(task: LoadTask) -> LoadReport:
-    """Ask from a process of its own.
-
-    Raises
-    ------
-    OSError
-        If nothing was answered.
-    """
-    command = [sys.executable, "-m", "benchmarks.harness.http_load"]
-    done = subprocess.run(
-        command,
-        cwd=ROOT,
-        input=msgspec.json.encode(task),
-        stdout=subprocess.PIPE,
-        check=True,
-        timeout=task.warm_up_s + task.seconds + 2 * PATIENCE_S,
-    )
-    report = msgspec.json.decode(done.stdout, type=LoadReport)
-    if not report.took_ms:
-        raise OSError(f"nothing was answered within {report.seconds:.0f} s, with {report.errors} errors")
-    return report
 
 
 def _report(found: Sequence[Found]) -> None:

@@ -6,8 +6,6 @@ needs no user and is at least as long as an answer. Then half of that load, seve
 would write first (`benchmarks.speed.http_peer`), which must find the same items. The first two seconds do not count.
 """
 
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -17,16 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import numpy as np
 import torch
 import typer
 
-from benchmarks.harness.http_load import PATIENCE_S, LoadReport, LoadTask
+from benchmarks.harness.http_load import LoadTask
+from benchmarks.harness.load_process import LoadProcess
 from benchmarks.harness.report import finish
 from benchmarks.harness.served_api import listening, served
 from benchmarks.harness.task import UPDATE, Task
-from benchmarks.harness.worker_process import ROOT, WorkerProcess, do_events, share_partitions, wait
+from benchmarks.harness.worker_process import WorkerProcess, do_events, share_partitions, wait
 from benchmarks.harness.workload import create_topic, synthetic, trained_for_a_moment
 from benchmarks.speed.http_peer import share_found
 from model_export.bundle.registry import Registry
@@ -168,36 +166,8 @@ def _clicking(log: InteractionLog, producer: EventProducer, rate: int) -> Iterat
 
 
 def _load(task: LoadTask) -> LoadFigures:
-    """Ask from a process of its own.
-
-    Raises
-    ------
-    OSError
-        If nothing was answered.
-    """
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.harness.http_load"],
-        cwd=ROOT,
-        input=msgspec.json.encode(task),
-        stdout=subprocess.PIPE,
-        check=False,
-        timeout=task.warm_up_s + task.seconds + 2 * PATIENCE_S,
-    )
-    if done.returncode:
-        raise OSError(f"the load of the benchmark ended with status {done.returncode}; see above")
-    return _figures_of(msgspec.json.decode(done.stdout, type=LoadReport))
-
-
-def _figures_of(report: LoadReport) -> LoadFigures:
-    """Return the figures of a load.
-
-    Raises
-    ------
-    OSError
-        If nothing was answered.
-    """
-    if not report.took_ms:
-        raise OSError(f"nothing was answered within {report.seconds:.0f} s, with {report.errors} errors")
+    """Ask from a process of its own."""
+    report = LoadProcess(task).report()
     p50, p99 = np.percentile(report.took_ms, [50, 99]).tolist()
     answers = len(report.took_ms)
     return LoadFigures(answers / report.seconds, p50, p99, report.errors, report.bytes / answers)

@@ -29,13 +29,19 @@ class Attackers(Threads):
     Parameters
     ----------
     items, user_id : of the catalogue and the store that are served.
+    only : the kinds that attack; none named: all.
 
     Attributes
     ----------
     answers : (kind, status) -> how often that was answered; 0: the server hung up without an answer.
+
+    Raises
+    ------
+    ValueError
+        If there is no such kind.
     """
 
-    def __init__(self, port: int, items: Sequence[str], user_id: str) -> None:
+    def __init__(self, port: int, items: Sequence[str], user_id: str, only: Sequence[str] = ()) -> None:
         self.port, self.answers = port, Counter[tuple[str, int]]()
         self.kinds: dict[str, Callable[[], int]] = {
             kind: lambda begin=begin: status_of(answer_to(port, begin()))  # type: ignore[misc]
@@ -47,16 +53,20 @@ class Attackers(Threads):
         self.kinds |= {
             "too heavy": lambda: self._post({"visitors": visitors, "n": 1_000, **options}),
             "heavy": lambda: self._post({"visitors": visitors, "n": 100, **options}),
-            "many faults": lambda: self._post({"where": {f"a{number}": 1 for number in range(80_000)}}),
+            "many faults": lambda: self._post({"where": {f"a{number}": 1 for number in range(25_000)}}),
+            "many names": lambda: self._post({"where": {f"a{number}": 1 for number in range(70_000)}}),
+            "many numbers": lambda: self._post({"exclude": [1.2345678901234567e-300] * 40_000}),
             "nested": lambda: self._send_body(b"[" * 900_000),
             "many values": lambda: self._post({"user_ids": [user_id], "where": {"category": values}}),
             "abandoned": lambda: self._abandon({"visitors": visitors, "n": 100, **options}),
             "deaf": lambda: self._be_deaf(f"/users/{user_id}/recommendations?n=1000"),
         }
+        if unknown := sorted(set(only) - self.kinds.keys()):
+            raise ValueError(f"--only is {unknown[0]!r}; right are {', '.join(sorted(self.kinds))}")
         super().__init__(
             [
                 partial(self._attack, kind)
-                for kind in self.kinds
+                for kind in only or self.kinds
                 for _ in range(SLOW if "slow" in kind or kind == "silent" else OFTEN)
             ]
         )

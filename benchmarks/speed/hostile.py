@@ -5,8 +5,6 @@ malformed, deaf, or leave before they are answered; they begin anew again and ag
 """
 
 import re
-import subprocess
-import sys
 import tempfile
 import time
 import urllib.request
@@ -15,14 +13,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import numpy as np
 import torch
 import typer
 
 from benchmarks.harness.http_load import PATIENCE_S, LoadReport, LoadTask
+from benchmarks.harness.load_process import LoadProcess
 from benchmarks.harness.report import finish
-from benchmarks.harness.served_api import ROOT, served
+from benchmarks.harness.served_api import served
 from benchmarks.harness.workload import synthetic, trained_for_a_moment
 from benchmarks.speed.attackers import HELD, Attackers
 from model_export.bundle.bundle import Bundle
@@ -46,6 +44,7 @@ CLOSED_WITHIN_S = 60.0
 def main(
     seconds: Annotated[int, typer.Option(help="How long, before the hostile ones come and beside them.", min=3)] = 30,
     rate: Annotated[int, typer.Option(help="Requests a second of the normal client.", min=1)] = 50,
+    only: Annotated[list[str] | None, typer.Option(help="A kind of hostile client; again for more. None: all.")] = None,
 ) -> None:
     """Measure what slow, fat, heavy, malformed and abandoned requests do to others."""
     torch.set_num_threads(1)
@@ -58,7 +57,7 @@ def main(
         with served(home, api_transfer_s=str(TRANSFER_S)) as port:
             paths = [f"/users/{user_id}/recommendations?n=50" for user_id in user_ids]
             before, _ = _asked(port, paths, seconds, rate)
-            with Attackers(port, bundle.item_ids, user_ids[0]) as attackers:
+            with Attackers(port, bundle.item_ids, user_ids[0], only or ()) as attackers:
                 during, livez = _asked(port, paths, seconds, rate)
             left_open = _left_open(port)
     _report(before, during, livez, attackers.answers, left_open)
@@ -89,38 +88,8 @@ def _asked(port: int, paths: list[str], seconds: int, rate: int) -> tuple[LoadRe
         LoadTask(port, paths, CONNECTIONS, seconds, rate=rate),
         LoadTask(port, ["/livez"], 1, seconds, rate=LIVEZ_A_SECOND),
     )
-    loads = [_begin(task) for task in tasks]
-    normal, livez = (_end(load, seconds) for load in loads)
+    normal, livez = (load.report() for load in [LoadProcess(task) for task in tasks])
     return normal, livez
-
-
-def _begin(task: LoadTask) -> subprocess.Popen[bytes]:
-    """Begin to ask, in a process of its own."""
-    load = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.harness.http_load"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    assert load.stdin is not None
-    load.stdin.write(msgspec.json.encode(task))
-    load.stdin.close()
-    load.stdin = None
-    return load
-
-
-def _end(load: subprocess.Popen[bytes], seconds: int) -> LoadReport:
-    """Wait for what a process has to report.
-
-    Raises
-    ------
-    OSError
-        If it failed, or nothing was answered.
-    """
-    said, _ = load.communicate(timeout=seconds + 2 * PATIENCE_S)
-    if load.returncode:
-        raise OSError(f"a load of the benchmark ended with status {load.returncode}; see above")
-    report = msgspec.json.decode(said, type=LoadReport)
-    if not report.took_ms:
-        raise OSError(f"nothing was answered within {seconds} s, with {report.errors} errors")
-    return report
 
 
 def _left_open(port: int) -> int:

@@ -79,7 +79,8 @@ def _decoded(body: bytes) -> Any:
 def _check_parts(body: bytes) -> None:
     """Refuse a body of too many parts, or with as much in its texts that looks like them: each becomes an object."""
     dense = body.translate(None, b" \t\r\n")
-    names, lists, commas = dense.count(b'":'), dense.count(b"[") + dense.count(b"{"), dense.count(b",")
+    lists, commas = (len(dense) - len(dense.translate(None, part)) for part in (b"[{", b","))  # quick if there are many
+    names = dense.count(b'":')
     if names + lists > MOST_PARTS or commas > MOST_COMMAS:
         raise HTTPException(
             413,

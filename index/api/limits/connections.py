@@ -14,7 +14,7 @@ __all__ = ["MOST_HEADER_BYTES", "BoundedConnection", "ConnectionLimits", "bounde
 
 MOST_HEADER_BYTES = 65_536  # of the request line and all headers together, and of the trailers behind a body
 MOST_HEADERS = 100  # of both, as Apache takes
-MOST_PIECES = 10_000  # of a body, for each costs a call: a megabyte in chunks of a hundred bytes
+MOST_PIECES = 4_000  # of a body, for each costs a call: a megabyte in chunks of 250 bytes
 MOST_TOGETHER = 100  # requests that wait in one connection
 MOST_SENT = 8 * MOST_BYTES  # for a body, with what frames its chunks
 HEADERS, BODY, WORK = "headers", "body", "work"  # what a connection waits for
