@@ -1,6 +1,7 @@
 """The answers to what fails or is refused: one sentence, and never what went on inside."""
 
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ __all__ = ["JSON", "MOST_BYTES", "RESPONSES", "Refusal", "Sized", "Utf8Path", "a
 MOST_BYTES = 1_000_000  # of a body
 TOO_LARGE = f"the body is too large; the most is {MOST_BYTES:,} bytes"
 LONGEST_SHOWN = 60  # characters of a value
+MOST_SHOWN = LONGEST_SHOWN // 2  # values of a list or an object: each takes three characters
 JSON = "application/json"
 NO_UTF8 = "the path is no UTF-8 where its percent signs are decoded; right is that of the id, percent-encoded"
 UNREADABLE = "There was an error parsing the body"  # FastAPI's own words
@@ -85,8 +87,19 @@ def sentence(wrong: dict[str, Any]) -> str:
 
 def _shown(value: object) -> str:
     """Return the beginning of a value."""
-    text = repr(value)
+    text = repr(_first_of(value))
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
+
+
+def _first_of(value: object) -> object:
+    """Return as much of a value as may be shown: to write all of a large one takes 100 ms."""
+    if isinstance(value, str):
+        return value[: LONGEST_SHOWN + 1]
+    if isinstance(value, list):
+        return [_first_of(one) for one in value[:MOST_SHOWN]]
+    if isinstance(value, dict):
+        return {_first_of(name): _first_of(one) for name, one in islice(value.items(), MOST_SHOWN)}
+    return value
 
 
 class Utf8Path:

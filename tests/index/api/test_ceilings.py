@@ -17,6 +17,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.testclient import TestClient
 
 from index.api.answers.gathered import GatheredAnswers
+from index.api.errors import sentence
 from index.api.item_routes import ItemAsked
 from index.api.limits import work_lanes
 from index.api.limits.bodies import SMALL, JsonRequest
@@ -228,6 +229,24 @@ def test_work_that_was_cancelled_before_it_began_fetches_nothing() -> None:
     cancellation.cancel()
     with pytest.raises(CancelledWorkError):
         select_candidates(lambda n: pytest.fail(f"{n} are fetched"), Request(10), none, none, none, cancellation)
+
+
+class Written:
+    """A value that counts how often it is written."""
+
+    times = 0
+
+    def __repr__(self) -> str:
+        Written.times += 1
+        return "1"
+
+
+@pytest.mark.parametrize("value", [[Written()] * 1_000, {str(number): [[Written()]] for number in range(1_000)}])
+def test_no_more_of_a_large_value_is_written_than_is_shown(value: Any) -> None:
+    Written.times = 0
+    said = sentence({"loc": ["body", "exclude"], "type": "too_long", "input": value, "msg": "so many are too many"})
+    assert Written.times <= 30
+    assert said == f"exclude in the body is {repr(value)[:60]}...: so many are too many"
 
 
 MANY = {f"a{number}": 1 for number in range(20_000)}
