@@ -71,6 +71,27 @@ def test_a_connection_that_means_no_good_is_closed_and_counted(port: int, kind: 
     wait_until(lambda: all_are_closed(port), "nothing is left open")
 
 
+CHUNKED = b"POST /recommendations HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("pieces", "said"),
+    [
+        ([CHUNKED, b"1\r\n \r\n" * 5_000, b"0\r\n\r\n"], b"the body comes in too small pieces; the most is 4,000"),
+        ([CHUNKED, b"0\r\nX: ", *[b"x" * 65_536] * 16], b""),
+    ],
+    ids=["5,000 bytes, a chunk each", "a trailer of a megabyte"],
+)
+def test_what_costs_much_for_its_bytes_is_cut_off_before_it_is_large(
+    port: int, pieces: list[bytes], said: bytes
+) -> None:
+    before = counted(port, "mindstream_api_connections_closed_total", "body_large")
+    answer = answer_to(port, pieces)
+    assert said in answer
+    assert bool(answer) == bool(said)
+    assert counted(port, "mindstream_api_connections_closed_total", "body_large") == before + 1
+
+
 def test_who_takes_no_answers_is_cut_off(port: int) -> None:
     with deaf_client(port, "/users/ann/recommendations?n=600", 100):
         wait_until(lambda: counted(port, "mindstream_api_connections_closed_total", "answer_late"), "it is cut off")
