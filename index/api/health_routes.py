@@ -52,9 +52,10 @@ def pointer_ahead(serving: Serving[Recommender]) -> PointerAhead | None:
 
 
 def note_served(metrics: ApiMetrics, serving: Serving[Recommender]) -> None:
-    """Note for the metrics which model is served, and how far the pointer is ahead."""
+    """Note for the metrics which model is served, how far the pointer is ahead, and what of the items is left out."""
     ahead = pointer_ahead(serving)
     metrics.bundle(serving.version, 0.0 if ahead is None else max(0.001, time.time() - ahead.since_s))
+    metrics.items_left_out(serving.current.catalogue.left_out())
 
 
 def add_health(router: APIRouter, answers: Answers, worker: Worker) -> None:

@@ -21,7 +21,7 @@ from index.recommend.cancellation import Cancellation
 from index.recommend.recommender import Recommender
 from model_export.bundle.serving import Serving
 
-__all__ = ["ItemAsked", "ItemIds", "Removed", "Restored", "items_router", "refusals", "unknown"]
+__all__ = ["ItemAsked", "ItemIds", "Removed", "Restored", "items_router", "refusals"]
 
 MOST_ITEMS = 1_000  # of one request
 ITEM_S = 2e-4  # of work for each
@@ -172,7 +172,7 @@ def _get(item_id: str, catalogue: Catalogue) -> Response:
     """Answer with an item."""
     item = catalogue.get(item_id)
     if item is None:
-        raise unknown(item_id)
+        raise _missing(item_id, catalogue)
     return Response(to_json(item), media_type=JSON)
 
 
@@ -185,7 +185,7 @@ def _remove(item_id: str, catalogue: Catalogue) -> Response:
 def _restore(item_id: str, catalogue: Catalogue) -> Response:
     """Restore an item."""
     if catalogue.restore(item_id) is None:
-        raise unknown(item_id)
+        raise _missing(item_id, catalogue)
     return Response(status_code=204)
 
 
@@ -205,6 +205,10 @@ def refusals() -> Iterator[None]:
         raise HTTPException(503, "the item store does not answer; ask again later", {"Retry-After": "1"}) from error
 
 
-def unknown(item_id: str) -> HTTPException:
-    """Make the answer for an item that is not there."""
+def _missing(item_id: str, catalogue: Catalogue) -> HTTPException:
+    """Make the answer for an item that is not there, or whose entry cannot be read."""
+    if fault := catalogue.unreadable.get(item_id):
+        return HTTPException(
+            409, f"what is stored of item {item_id[:50]!r} cannot be read: {fault}; put or remove it again"
+        )
     return HTTPException(404, f"there is no item {item_id[:50]!r}")

@@ -11,17 +11,24 @@ from functools import partial
 from index.catalogue.bundle_catalogue import BundleCatalogue
 from index.catalogue.entry_table import EntryTable
 from index.catalogue.item import Item, check_id, checked
-from index.catalogue.item_vectors import ItemVectors
+from index.catalogue.item_vectors import OTHER_VECTOR, UNKNOWN_VALUES, ItemVectors
 from index.catalogue.overlay import Overlay
 from index.catalogue.overlay_store import MOST_ITEMS, Entries, FullStoreError
 from index.catalogue.snapshot import CatalogueSnapshot
+from mindstream.counted import counted
 from model_export.bundle.bundle import Bundle
 
-__all__ = ["Catalogue", "Counts"]
+__all__ = ["UNREADABLE", "Catalogue", "Counts"]
 
 log = logging.getLogger(__name__)
 
 MOST_UNKNOWN = 10_000  # removals of items that the bundle does not know; the longest removed are forgotten first
+UNREADABLE = "unreadable"  # why an entry is left out, beside what its item lacks
+LACKS = {
+    OTHER_VECTOR: "whose vector is of another model",
+    UNKNOWN_VALUES: "of whose values it knows none",
+    UNREADABLE: "that cannot be read",
+}
 STEP, REST_S = 100, 0.0005  # entries after which a table that is being filled lets requests go first, and how long
 
 
@@ -63,6 +70,7 @@ class Catalogue:
         self.bundle, self.overlay = bundle, overlay
         self.base = BundleCatalogue(bundle)
         self.vectors = ItemVectors(bundle)  # read now: its file may be gone when the first new item comes
+        self._failed: dict[str, str] = {}
         self._waiting: deque[tuple[Entries, Collection[str]]] = deque()
         self._changing, self._is_filled = threading.Lock(), False
         self._table = EntryTable(self.base, self.vectors)
@@ -70,6 +78,7 @@ class Catalogue:
         self.current = CatalogueSnapshot(self.base, self._table.view())
         self._is_filled = True
         self._take_over()
+        self._say_left_out()
 
     def _fill(self, entries: Iterable[tuple[str, Item | None]]) -> None:
         """Set many entries, and rest between some, since another bundle may be serving meanwhile."""
@@ -80,10 +89,12 @@ class Catalogue:
 
     def _set(self, item_id: str, item: Item | None) -> None:
         """Set an entry; one that this bundle cannot take keeps no other back."""
+        self._failed.pop(item_id, None)
         try:
             self._table.set(item_id, item)
-        except Exception:  # whatever an entry of another version may lead to
+        except Exception as error:  # whatever an entry of another version may lead to
             self._table.forget(item_id)
+            self._failed[item_id] = f"{type(error).__name__}: {error}"
             log.exception("the entry of item %r is left out", item_id[:50])
 
     def apply(self, entries: Entries, gone: Collection[str]) -> None:
@@ -100,11 +111,36 @@ class Catalogue:
             while self._waiting:
                 entries, gone = self._waiting.popleft()
                 for item_id in gone:
+                    self._failed.pop(item_id, None)
                     self._table.forget(item_id)
                 self._fill(entries.items())
             if self._table.is_wasteful:
                 self._table = self._table.compacted()
             self.current = CatalogueSnapshot(self.base, self._table.view(), self.current)
+
+    @property
+    def unreadable(self) -> dict[str, str]:
+        """Return the items whose entries are as if they were not there: item_id -> what is wrong with its entry."""
+        return {**(self.overlay.unreadable if self.overlay else {}), **self._failed}
+
+    def left_out(self) -> dict[str, int]:
+        """Count the entries of the overlay that no answer can have now, by reason: each of LACKS."""
+        of_overlay = len(self.overlay.unreadable) if self.overlay else 0
+        return {**self.current.view.left_out, UNREADABLE: of_overlay + len(self._failed)}
+
+    def _say_left_out(self) -> None:
+        """Say in the log how many entries no answer can have, if there are any."""
+        counts = {reason: count for reason, count in self.left_out().items() if count}
+        if counts:
+            named = ", ".join(f"{count:,} {LACKS[reason]}" for reason, count in counts.items())
+            total = counted(sum(counts.values()), "entry", "entries")
+            log.warning(
+                "the model %s leaves out %s of the item store: %s; `mindstream index items list` names them, and what "
+                "would be right",
+                self.bundle.version,
+                total,
+                named,
+            )
 
     def knows(self, item_id: str) -> bool:
         """Tell whether the bundle knows an item."""

@@ -103,16 +103,34 @@ def restore(
 
 @app.command(
     "list",
-    help="Print what was added and removed, one JSON object a line, as `load` reads it; removed items on stderr.",
+    help="Print what was added, one JSON object a line, as `load` reads it; on stderr what was removed, what no answer "
+    "can have and why, and how many there are.",
 )
-def show() -> None:
-    """Print what was added and removed, as JSON lines; removed items on stderr."""
+def show(limit: Annotated[int | None, typer.Option(help="Print the first entries only.", min=1)] = None) -> None:
+    """Print what was added and removed, as JSON lines; the rest on stderr."""
     with _open_catalogue() as catalogue:
-        for item_id, item in sorted(catalogue.entries().items()):
-            if item is not None:
-                print(escaped(to_json(item).decode(), json_escape))
-            else:
+        entries = sorted(catalogue.entries().items())
+        for item_id, item in entries[:limit]:
+            if item is None:
                 typer.echo(printable(f"removed: {item_id}"), err=True)
+                continue
+            print(escaped(to_json(item).decode(), json_escape))
+            if fault := catalogue.current.fault_of(item_id):
+                typer.echo(printable(f"in no answer: {fault}"), err=True)
+        unreadable = sorted(catalogue.unreadable.items())
+        for item_id, why in unreadable[:limit]:
+            typer.echo(printable(f"cannot be read: {item_id}: {why}"), err=True)
+        typer.echo(_summary(entries, len(unreadable), limit), err=True)
+
+
+def _summary(entries: list[tuple[str, Item | None]], unreadable: int, limit: int | None) -> str:
+    """Write how many entries there are, and whether all of them were printed."""
+    removed = sum(item is None for _, item in entries)
+    counts = f"{len(entries) - removed:,} added, {removed:,} removed, {unreadable:,} that cannot be read"
+    cut = limit is not None and limit < max(len(entries), unreadable)
+    return f"{counted(len(entries) + unreadable, 'entry', 'entries')}: {counts}" + (
+        f"; --limit {limit} is reached, so not all were printed" if cut else ""
+    )
 
 
 @app.command(help="Drop the entries that change nothing by now, because the current model was trained with the same.")

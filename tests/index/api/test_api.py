@@ -24,6 +24,7 @@ from stream.store.feedback import Feedback, ItemFeedback
 from stream.store.lmdb_store import LmdbStore
 from testbed.real_redis import RealRedis
 from tests.support.api_world import AGE_S, app_of, client_of, user
+from tests.support.overlay.stores import spoil
 from tests.support.refusals import refused_in_turn
 
 KEY = "canary-4f1d"
@@ -422,6 +423,52 @@ def test_many_items_go_and_come_back_and_one_brings_its_own_vector(
     assert first["item_id"] == bundle.item_ids[0]
     answer = client.post("/items", json=[{**own, "vector": [1.0]}])
     assert (answer.status_code, error_of(answer)) == (422, "the vector of item 'oak/lamp' has 1 numbers; right is 16")
+
+
+def test_an_item_that_the_next_model_cannot_find_says_so_and_is_counted(
+    bundle: Bundle, store: LmdbStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    app, serving = app_of(bundle, store, tmp_path)
+    client = client_of(app)
+    own = lamp(bundle, category="Unheard of", price=None, vector=bundle.item_embeddings[0].tolist())
+    assert client.post("/items", json=[own, lamp(bundle, item_id="known")]).status_code == 204
+    assert 'mindstream_items_left_out{reason="vector"} 0.0' in client.get("/metrics").text
+    newer = Bundle(shutil.copytree(bundle.path, tmp_path / "newer"))
+    write_manifest(newer.path, replace(newer.manifest, version="newer"))
+    serving.registry.publish(newer.path)
+    assert serving.look()
+    [line] = [line for line in caplog.messages if "leaves out" in line]
+    said = "the model newer leaves out 1 entry of the item store: 1 whose vector is of another model; "
+    assert line.startswith(said)
+    assert client.get("/items/oak%2Flamp").json()["vector_model"] == bundle.version
+    answer = client.get("/items/oak%2Flamp/similar")
+    assert (answer.status_code, error_of(answer)) == (
+        409,
+        f"item 'oak/lamp' was added, and no answer can have it now: the vector of item 'oak/lamp' is of the model "
+        f"{bundle.version!r}; right is a vector of the model 'newer', which is served, or none and a value that it "
+        "knows; add it again so",
+    )
+    overlay = serving.current.catalogue.overlay
+    assert overlay is not None
+    for item_id, value in (("bad", b"{"), ("odd", b'{"item_id": "odd", "title": "Odd"}')):
+        spoil(overlay.store, item_id, value)
+    overlay.look()
+    for path, end in (("/items/bad", "put or remove it again"), ("/items/bad/similar", "add it again so")):
+        answer = client.get(path)
+        assert (answer.status_code, "this is no item" in error_of(answer)) == (409, True)
+        assert error_of(answer).endswith(end)
+    assert "the model knows no value of item 'odd'" in error_of(client.get("/items/odd/similar"))
+    page = client.get("/metrics").text
+    for reason in ("vector", "values", "unreadable"):
+        assert f'mindstream_items_left_out{{reason="{reason}"}} 1.0' in page
+    assert client.post("/items", json=[own, lamp(bundle, item_id="bad")]).status_code == 204
+    assert client.delete("/items/odd").status_code == 204
+    assert client.get("/items/oak%2Flamp/similar").status_code == 200
+    page = client.get("/metrics").text
+    for reason in ("vector", "values", "unreadable"):
+        assert f'mindstream_items_left_out{{reason="{reason}"}} 0.0' in page
+    said = "knows no item 'odd', and it was removed"
+    assert said in error_of(client.get("/items/odd/similar"))
 
 
 @pytest.mark.parametrize(
