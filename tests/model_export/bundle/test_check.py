@@ -314,6 +314,9 @@ def test_golden_capsules_must_be_numbers(copied: Path) -> None:
         check(Bundle(copied))
 
 
+ONE_FILE: dict[str, dict[str, Any]] = {"golden.json": {"bytes": 1, "sha256": "0" * 64}}
+
+
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
@@ -322,13 +325,22 @@ def test_golden_capsules_must_be_numbers(copied: Path) -> None:
         ({"items": "600"}, "items is '600'; right is a whole number above 0"),
         ({"dim": 0}, "dim is '0'; right is a whole number above 0"),
         ({"num_interests": True}, "num_interests is 'True'; right is a whole number above 0"),
-        ({"feature_fields": {"category": "tea"}}, "feature_fields is .* right is an object of field -> list of texts"),
+        ({"feature_fields": {"category": "tea"}}, r"feature_fields\.category is 'tea'; right is a list of texts"),
+        ({"feature_fields": ["tea"]}, r"feature_fields is .*; right is an object of field -> list of texts"),
         ({"metrics": []}, r"metrics is '\[\]'; right is an object"),
         (
-            {"files": {"../golden.json": {"bytes": 1, "sha256": "0" * 64}}},
-            "files is .* right is an object of file name",
+            {"files": ONE_FILE | {"../../x": ONE_FILE["golden.json"]}},
+            r"files has the name '\.\./\.\./x'; right is a file of the bundle's own folder: 1 to 128 letters, digits",
         ),
-        ({"files": {"golden.json": 1}}, "files is .* right is an object of file name"),
+        (
+            {"files": ONE_FILE | {"/etc/passwd": {}}},
+            "files has the name '/etc/passwd'; right is a file of the bundle's",
+        ),
+        ({"files": ONE_FILE | {"sub/": {}}}, "files has the name 'sub/'; right is a file of the bundle's"),
+        ({"files": ONE_FILE | {"": {}}}, "files has the name ''; right is a file of the bundle's"),
+        ({"files": ONE_FILE | {"x.json": 1}}, r"files\.x\.json is '1'; right is {\"bytes\": its size, \"sha256\": 64"),
+        ({"files": ONE_FILE | {"x.json": ONE_FILE["golden.json"] | {"bytes": True}}}, r"files\.x\.json is .* right is"),
+        ({"data": {"behaviours": 5}}, r"data\.behaviours is '5'; right is text"),
         (
             {"index": {"kind": "hnsw"}},
             "the kind of index is 'hnsw', and it lists no file of one; right is",
@@ -338,13 +350,17 @@ def test_golden_capsules_must_be_numbers(copied: Path) -> None:
         ({"nonsense": 5}, "nonsense"),
         ({"items": 2**31}, "items is '2147483648'; right is a whole number above 0, at most 2,147,483,647"),
         ({"history_length": 10**30}, "history_length is '1000.*; right is a whole number above 0, at most"),
-        ({"repeat_bonus": [1e39]}, r"repeat_bonus is '\[1e\+39\]'; right is a list of numbers of at most 1e\+18"),
-        ({"repeat_bonus": [10**400]}, "repeat_bonus is '.1000"),
+        ({"repeat_bonus": [1, 1e39]}, r"repeat_bonus\[1\] is '1e\+39'; right is a number of at most 1e\+18"),
+        ({"repeat_bonus": [10**400]}, r"repeat_bonus\[0\] is '1000"),
+        ({"repeat_bonus": "none"}, "repeat_bonus is 'none'; right is a list of numbers"),
         (
-            {"feature_fields": {"category": ["\ud800"]}},
-            r"feature_fields is .* right is an object of field -> list of t",
+            {"feature_fields": {"category": ["tea", "\ud800"]}},
+            r"feature_fields\.category\[1\] is '.ud800'; right is text that UTF-8 can write",
         ),
-        ({"profile_fields": {"\ud800": []}}, "profile_fields is .* right is an object of field -> list of texts"),
+        (
+            {"profile_fields": {"\ud800": []}},
+            "profile_fields has the name '.ud800'; right is text that UTF-8 can write",
+        ),
         ({"metrics": {"test": [{"name": "\udfff"}]}}, r"metrics\.test\[0\]\.name has a lone surrogate; right is text"),
         ({"model": {"\udfff": 1}}, r"model\.'\\udfff' has a lone surrogate"),
     ],
