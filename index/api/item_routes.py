@@ -74,16 +74,23 @@ class ItemIds(Body):
 
 @dataclass(frozen=True)
 class Removed:
-    """What became of items that were to be removed; `unknown` are those among `removed` that nobody knew."""
+    """What became of items that were to be removed.
+
+    `unchanged` were removed already; `unknown` are those among `removed` that nobody knew.
+    """
 
     removed: int
+    unchanged: int
     unknown: int
     refused: dict[str, str]
 
 
 @dataclass(frozen=True)
 class Restored:
-    """What became of items that were to be restored; `unchanged` were not removed, `unknown` nobody knows."""
+    """What became of items that were to be restored.
+
+    `restored` are there again; `unchanged` were not removed; `unknown` nobody knows, so there is nothing to come back.
+    """
 
     restored: int
     unchanged: int
@@ -159,7 +166,7 @@ def _put(asked: Sequence[ItemAsked], catalogue: Catalogue) -> Response:
 def _remove_many(item_ids: Sequence[str], catalogue: Catalogue) -> Response:
     """Remove items, and count what became of them."""
     found = catalogue.remove_many(item_ids)
-    return _json(Removed(found.done, found.unknown, found.refused))
+    return _json(Removed(found.done, found.unchanged, found.unknown, found.refused))
 
 
 def _restore_many(item_ids: Sequence[str], catalogue: Catalogue) -> Response:

@@ -38,15 +38,16 @@ class Counts:
 
     Attributes
     ----------
-    done : removed or restored.
-    unknown : removed though nobody knew them, or asked for and known to nobody.
-    unchanged : known, and not removed, when they were to be restored.
+    done : removed, or there again; none that was so before.
+    unchanged : that were removed already, or known and not removed.
+    unknown : of those that are removed now, that nobody knew; when they were to be restored, that nobody knows, be it
+        that a removal of them was dropped. The latter are neither `done` nor `unchanged`.
     refused : item_id -> why, of those that no item can be called.
     """
 
     done: int
+    unchanged: int
     unknown: int
-    unchanged: int = 0
     refused: dict[str, str] = field(default_factory=dict)
 
 
@@ -198,11 +199,13 @@ class Catalogue:
     def remove_many(self, item_ids: Sequence[str]) -> Counts:
         """Remove items like `remove`; those that no item can be called are left out and named."""
         good, refused = _sorted_out(item_ids)
-        unknown = sum([self.get(item_id) is None and not self._is_removed(item_id) for item_id in good])
+        self._writable().look()  # others may have removed some a moment ago
+        fresh = [item_id for item_id in good if not self._is_removed(item_id)]
+        unknown = sum([self.get(item_id) is None for item_id in fresh])
         if good:
-            self._make_room(sum([not self.knows(item_id) and not self._is_removed(item_id) for item_id in good]))
+            self._make_room(sum([not self.knows(item_id) for item_id in fresh]))
             self._write(dict.fromkeys(good))
-        return Counts(len(good), unknown, refused=refused)
+        return Counts(len(fresh), len(good) - len(fresh), unknown, refused)
 
     def _is_removed(self, item_id: str) -> bool:
         """Tell whether an item is removed now."""
@@ -240,10 +243,13 @@ class Catalogue:
     def restore_many(self, item_ids: Sequence[str]) -> Counts:
         """Restore items like `restore`; those that no item can be called are left out and named."""
         good, refused = _sorted_out(item_ids)
+        self._writable().look()
         before = {item_id for item_id in good if self._is_removed(item_id)}
-        done = self._writable().restore(good) if good else 0
-        unchanged = sum([self.get(item_id) is not None for item_id in good if item_id not in before])
-        return Counts(done, len(good) - len(before) - unchanged, unchanged, refused)
+        if good:
+            self._writable().restore(good)
+        known = [item_id for item_id in good if self.get(item_id) is not None]
+        done = sum([item_id in before for item_id in known])
+        return Counts(done, len(known) - done, len(good) - len(known), refused)
 
     def removed(self) -> list[str]:
         """Return the items that are removed."""

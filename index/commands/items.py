@@ -66,14 +66,13 @@ def remove(
     """Remove items."""
     asked = _ids_of(item_ids, file)
     with _open_catalogue() as catalogue:
-        if file is None and len(asked) == 1:
-            was = "removed" if catalogue.get(asked[0]) else "removed, though nobody knew it"
-            catalogue.remove(asked[0])
+        found = [catalogue.remove_many(some) for some in _parts(asked, "removing")]
+        done, unchanged, unknown = _sums(found)
+        if file is None and len(asked) == 1 and done + unchanged:
+            was = "removed, though nobody knew it" if unknown else "removed" if done else "was removed already"
             print(printable(f"{asked[0]}: {was}"))
             return
-        found = [catalogue.remove_many(some) for some in _parts(asked, "removing")]
-        unknown = sum(one.unknown for one in found)
-        print(f"{counted(sum(one.done for one in found), 'item')} removed, {unknown:,} of them known to nobody")
+        print(f"{counted(done, 'item')} removed, {unknown:,} of them known to nobody; {unchanged:,} removed before")
         _name_refused(found)
 
 
@@ -88,16 +87,13 @@ def restore(
         raise ValueError("--all is given with item_ids; right is one of the two")
     with _open_catalogue() as catalogue:
         asked = catalogue.removed() if every else _ids_of(item_ids, file)
-        if not every and file is None and len(asked) == 1:
-            known = "is there" if catalogue.restore(asked[0]) else "is not removed, but nobody knows it"
-            print(printable(f"{asked[0]}: {known}"))
-            return
         found = [catalogue.restore_many(some) for some in _parts(asked, "restoring")]
-        unchanged, unknown = sum(one.unchanged for one in found), sum(one.unknown for one in found)
-        print(
-            f"{counted(sum(one.done for one in found), 'item')} restored, {unchanged:,} not removed before, "
-            f"{unknown:,} known to nobody"
-        )
+        done, unchanged, unknown = _sums(found)
+        if not every and file is None and len(asked) == 1 and not found[0].refused:
+            now = "is there again" if done else "is there, and was not removed" if unchanged else "is known to nobody"
+            print(printable(f"{asked[0]}: {now}"))
+            return
+        print(f"{counted(done, 'item')} restored, {unchanged:,} not removed before, {unknown:,} known to nobody")
         _name_refused(found)
 
 
@@ -181,6 +177,11 @@ def _parts(item_ids: list[str], doing: str) -> Iterator[list[str]]:
     """Cut ids into as many as are written together."""
     for at in tqdm(range(0, len(item_ids), AT_A_TIME), desc=doing, unit="batch", disable=None):
         yield item_ids[at : at + AT_A_TIME]
+
+
+def _sums(found: list[Counts]) -> tuple[int, int, int]:
+    """Return how many items were changed, unchanged and unknown in all parts."""
+    return sum(one.done for one in found), sum(one.unchanged for one in found), sum(one.unknown for one in found)
 
 
 def _name_refused(found: list[Counts]) -> None:

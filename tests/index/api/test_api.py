@@ -411,10 +411,16 @@ def test_many_items_go_and_come_back_and_one_brings_its_own_vector(
     known, vector = bundle.item_ids[:2], bundle.item_embeddings[0].tolist()
     asked = {"item_ids": [*known, "lost", ""]}
     empty = {"": "the item_id '' has 0 bytes; right is 1 to 511 bytes of UTF-8"}
-    assert client.post("/items/remove", json=asked).json() == {"removed": 3, "unknown": 1, "refused": empty}
+    answer = client.post("/items/remove", json=asked).json()
+    assert answer == {"removed": 3, "unchanged": 0, "unknown": 1, "refused": empty}
+    answer = client.post("/items/remove", json={"item_ids": [known[0], "lost"]}).json()
+    assert answer == {"removed": 0, "unchanged": 2, "unknown": 0, "refused": {}}
     assert [client.get(f"/items/{item_id}").status_code for item_id in known] == [404, 404]
     answer = client.post("/items/restore", json={"item_ids": [*known, bundle.item_ids[2], "never", ""]}).json()
     assert answer == {"restored": 2, "unchanged": 1, "unknown": 1, "refused": empty}
+    answer = client.post("/items/restore", json={"item_ids": ["lost"]}).json()  # whose removal is dropped
+    assert answer == {"restored": 0, "unchanged": 0, "unknown": 1, "refused": {}}
+    assert client.post("/items/lost/restore").status_code == 404
     assert client.delete("/items/restore").status_code == 204  # an item may be called so
     own = lamp(bundle, category="Unheard of", price=None, vector=vector)
     assert client.post("/items", json=[own]).status_code == 204

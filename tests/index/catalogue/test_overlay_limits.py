@@ -122,13 +122,17 @@ def test_many_are_removed_and_restored_with_counts_by_reason(catalogue: Catalogu
     known = bundle.item_ids[:3]
     catalogue.put(mug(bundle, "new"))
     done = catalogue.remove_many([*known, known[0], "new", "typo", "", "x" * 512, "\ud800"])
-    assert (done.done, done.unknown, list(done.refused)) == (5, 1, ["", "x" * 512, "\ud800"])
+    assert (done.done, done.unchanged, done.unknown) == (5, 0, 1)
+    assert list(done.refused) == ["", "x" * 512, "\ud800"]
     assert "has 512 bytes; right is 1 to 511" in done.refused["x" * 512]
     assert set(catalogue.removed()) == {*known, "new", "typo"}
+    again = catalogue.remove_many([known[1], "typo", bundle.item_ids[7]])
+    assert (again.done, again.unchanged, again.unknown) == (1, 2, 0)
     back = catalogue.restore_many([known[0], "new", bundle.item_ids[5], "nobody knows it", ""])
     assert (back.done, back.unchanged, back.unknown, list(back.refused)) == (2, 1, 1, [""])
     assert catalogue.current.new_ids == ["new"]
-    assert catalogue.restore_many(catalogue.removed()).done == 3
+    back = catalogue.restore_many(catalogue.removed())
+    assert (back.done, back.unchanged, back.unknown) == (3, 0, 1)  # of the typo there is nothing to come back
     assert catalogue.entries() == {"new": mug(bundle, "new")}
 
 
@@ -215,12 +219,12 @@ def test_the_command_line_removes_and_restores_many(bundle: Bundle, tmp_path: Pa
     file = tmp_path / "ids.txt"
     file.write_text("\n".join([*bundle.item_ids[:3], "typo", "", "x" * 600]))
     done = items_command("remove", "--file", str(file))
-    assert done.stdout.splitlines()[0] == "4 items removed, 1 of them known to nobody"
+    assert done.stdout.splitlines()[0] == "4 items removed, 1 of them known to nobody; 0 removed before"
     assert "has 600 bytes; right is 1 to 511" in done.stdout
     assert str(done.exception) == "1 id left out, since no item can be called so"
     done = items_command("restore", bundle.item_ids[0], bundle.item_ids[9])
     assert done.stdout == "1 item restored, 1 not removed before, 0 known to nobody\n"
-    assert items_command("restore", "--all").stdout == "3 items restored, 0 not removed before, 0 known to nobody\n"
+    assert items_command("restore", "--all").stdout == "2 items restored, 0 not removed before, 1 known to nobody\n"
     assert items_command("list").stderr == "0 entries: 0 added, 0 removed, 0 that cannot be read\n"
     for words in (["remove"], ["restore", "a", "--file", str(file)], ["restore", "a", "--all"]):
         assert re.search("right (is|are)", str(items_command(*words).exception))
