@@ -44,7 +44,7 @@ def pointer_ahead(serving: Serving[Recommender]) -> PointerAhead | None:
     try:
         version, since_s = serving.registry.current_version() or "", pointer.stat().st_mtime
     except (OSError, ValueError) as error:
-        return PointerAhead("", time.time(), f"{pointer.name} cannot be read: {error}")
+        return PointerAhead("", time.time(), str(error))
     if version == serving.version:
         return None
     is_refused = refusal is not None and refusal.version in (version, "")

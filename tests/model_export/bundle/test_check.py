@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from index.search.hnsw import HnswSettings
 from index.search.index_files import build_index
 from mindstream.commands.model import app
+from mindstream.settings import load
 from model_export.bundle.bundle import (
     EXTRACTOR,
     FEATURES,
@@ -427,8 +428,30 @@ def test_check_says_what_it_checked_and_names_the_first_fault(copied: Path) -> N
     nowhere = CliRunner().invoke(app, ["check", str(copied / "none")])
     assert (nowhere.exit_code, nowhere.stdout) == (
         1,
-        f"FAULT  {copied / 'none'} is not a bundle: it has no manifest.json\n",
+        f"FAULT  {copied / 'none'} is not a bundle: there is no such folder\n",
     )
+
+
+def test_check_of_a_version_says_which_path_was_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    published = tmp_path / "models" / "first"
+    published.mkdir(parents=True)
+    monkeypatch.setenv("MINDSTREAM_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    load.cache_clear()
+    said = CliRunner().invoke(app, ["check", "first"]).stdout
+    load.cache_clear()
+    right = f"right is the path of a folder, such as {published}"
+    assert said == f"FAULT  first is not a bundle: there is no such folder; {right}\n"
+
+
+def test_an_arrow_file_with_something_behind_its_end_is_named_so(copied: Path) -> None:
+    with (copied / FILES.items).open("ab") as stream:
+        stream.write(b"more")
+    relist(copied)
+    with pytest.raises(
+        BundleError, match=r"items\.arrow cannot be read: it begins as an Arrow file and does not end as"
+    ):
+        check(Bundle(copied))
 
 
 # The bundle of one's own
