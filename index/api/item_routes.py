@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 from pydantic import FailFast, Field
 
 from index.api.errors import JSON
-from index.api.limits.bodies import Body, Text, at_most
+from index.api.limits.bodies import JsonBody, Text, at_most
 from index.api.limits.work_lanes import WorkLanes
 from index.api.requests import ItemInPath
 from index.catalogue.catalogue import Catalogue
@@ -45,7 +45,7 @@ ABOUT_REMOVE_MANY = (
 ABOUT_RESTORE_MANY = "Restore many items. Ids that no item can have are named, and the others restored."
 
 
-class ItemAsked(Body):
+class ItemAsked(JsonBody):
     """An item of the catalogue."""
 
     item_id: str = Field(min_length=1, max_length=LONGEST_ID)
@@ -66,7 +66,7 @@ class ItemAsked(Body):
         return Item(**{**self.model_dump(), "vector": self.vector or None})
 
 
-class ItemIds(Body):
+class ItemIds(JsonBody):
     """Items of the catalogue, by their ids."""
 
     item_ids: Annotated[list[Text], FailFast()] = Field(min_length=1, max_length=MOST_ITEMS)
@@ -115,7 +115,8 @@ def items_router(serving: Serving[Recommender], lanes: WorkLanes, route_class: t
 
     async def answer(http: Request, count: int, work: Callable[[Catalogue], Response]) -> Response:
         """Do the work of so many items in a thread, unless nobody waits for it any more."""
-        return await lanes.run(http, ITEM_S * count, partial(_done, work, serving.current.catalogue))
+        may_be_written = http.method != "GET"
+        return await lanes.run(http, ITEM_S * count, partial(_done, work, serving.current.catalogue), may_be_written)
 
     @router.post("/items", status_code=204, response_class=Response, description=ABOUT_PUT)
     async def put(http: Request, asked: ItemsAsked) -> Response:

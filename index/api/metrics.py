@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from functools import lru_cache
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -35,6 +35,8 @@ class ApiMetrics:
     """
 
     def __init__(self, is_shared: bool = False, is_replacement: bool = False) -> None:
+        # The times since which counters count double the page, and say nothing of the API.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.is_shared = is_shared
         here = self.registry = CollectorRegistry()
         self._requests = Counter(
