@@ -119,7 +119,7 @@ def _place(names: Sequence[str | int]) -> str:
 
 
 def _shown(value: object) -> str:
-    """Return the beginning of a value as clients write it, or of one that holds others what it is."""
+    """Return the beginning of a value as clients write it; of a list or an object its kind."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if type(value) in KINDS:

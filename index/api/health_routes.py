@@ -52,7 +52,7 @@ def pointer_ahead(serving: Serving[Recommender]) -> PointerAhead | None:
 
 
 def note_served(metrics: ApiMetrics, serving: Serving[Recommender]) -> None:
-    """Note for the metrics which model is served, how far the pointer is ahead, and what of the items is left out."""
+    """Note for the metrics the model served, how far CURRENT is ahead, and items left out."""
     ahead = pointer_ahead(serving)
     metrics.bundle(serving.version, 0.0 if ahead is None else max(0.001, time.time() - ahead.since_s))
     metrics.items_left_out(serving.current.catalogue.left_out())

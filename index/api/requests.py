@@ -107,7 +107,10 @@ REPEATED = frozenset(name for name, field in InQuery.model_fields.items() if isi
 
 
 def check_query(http: HttpRequest) -> None:
-    """Raise HTTPException (422) if a query gives one value several times: either might have been meant."""
+    """Raise HTTPException (422) if a query gives a single value several times.
+
+    Any of them might have been meant.
+    """
     for name in http.query_params:
         values = http.query_params.getlist(name)
         if len(values) > 1 and name not in REPEATED:

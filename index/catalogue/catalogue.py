@@ -121,7 +121,10 @@ class Catalogue:
 
     @property
     def unreadable(self) -> dict[str, str]:
-        """Return the items whose entries are as if they were not there: item_id -> what is wrong with its entry."""
+        """Return the items whose entries cannot be read: item_id -> what is wrong with it.
+
+        They are as if they were not there.
+        """
         return {**(self.overlay.unreadable if self.overlay else {}), **self._failed}
 
     def left_out(self) -> dict[str, int]:

@@ -66,11 +66,11 @@ class ItemVectors:
 
     @staticmethod
     def lack_of(item: Item) -> str:
-        """Say in a word why an item has no vector: its own is of another model, or none of its values is known."""
+        """Return why an item has no vector: OTHER_VECTOR or UNKNOWN_VALUES."""
         return UNKNOWN_VALUES if item.vector is None else OTHER_VECTOR
 
     def fault_of(self, item: Item) -> str:
-        """Say in a sentence why an item that the bundle does not know cannot be put now; "" if it can."""
+        """Say what is wrong with an item that the bundle does not know; "" if nothing is."""
         try:
             self.check(item)
         except ValueError as error:

@@ -122,7 +122,7 @@ class CatalogueSnapshot:
         return self.base.item(row)
 
     def fault_of(self, item_id: str) -> str:
-        """Say why an item that was put cannot be found, and what would be right; "" if that is not so."""
+        """Say why an item that was put cannot be found, and what would be right; else ""."""
         item = self.view.item(item_id)
         if item is None or self.rows([item_id]):
             return ""

@@ -84,7 +84,10 @@ def _open_table(file: Path, schema: pa.Schema) -> pa.Table:
 
 
 def _check_ends(file: Path) -> None:
-    """Raise ValueError if a file begins as one of Arrow and does not end so, which Arrow calls no file of its own."""
+    """Raise ValueError if a file begins as one of Arrow and does not end so.
+
+    Arrow would say that it is none at all.
+    """
     with file.open("rb") as stream:
         begins = stream.read(len(MAGIC)) == MAGIC
         stream.seek(-min(len(MAGIC), file.stat().st_size), os.SEEK_END)

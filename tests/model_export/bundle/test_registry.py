@@ -226,7 +226,7 @@ def test_a_rollback_to_a_damaged_bundle_is_refused(three: Registry) -> None:
     ("version", "fault"),
     [
         *((name, "is no version: right are letters") for name in ("../a", "", ".", "..", ".hidden", "a/b", POINTER)),
-        ("none", "is not a bundle: there is no such folder"),
+        ("none", "is not a bundle: there is no such folder; `mindstream model list` shows"),
         ("nothing", "is not a bundle: it is a link to gone, where nothing is"),
         ("half", r"half/golden\.json is missing"),
         ("moved", r"moved holds bundle a; a folder is called as the version in it"),
