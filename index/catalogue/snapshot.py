@@ -129,6 +129,13 @@ class CatalogueSnapshot:
             return entry
         return self.base.item(row)
 
+    def fault_of(self, item_id: str) -> str:
+        """Say why an item that was put cannot be found, and what would be right; else ""."""
+        item = self.view.item(item_id)
+        if item is None or self.rows([item_id]):
+            return ""
+        return self.view.table.vectors.fault_of(item)
+
     def summary(self, item_id: str) -> ItemSummary:
         """Return title, category and price of an item, be it removed.
 

@@ -1,14 +1,17 @@
 """Bodies of requests, read in a time that grows with their bytes alone, whatever is wrong with them."""
 
 import json
+import sys
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import Request
+from fastapi import HTTPException, Request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticKnownError
 
-__all__ = ["Body", "JsonRequest", "Text", "at_most"]
+from index.api.errors import MOST_BYTES, TOO_LARGE
+
+__all__ = ["Body", "JsonBody", "JsonRequest", "Text", "at_most"]
 
 # With a bound, pydantic looks at the characters too: half of a pair of UTF-16 can be written nowhere.
 Text = Annotated[str, Field(min_length=0)]
@@ -34,6 +37,12 @@ class Body(BaseModel):
         return given if first is None else {name: given[name] for name in (*known, first) if name in given}
 
 
+class JsonBody(Body):
+    """Fields that are read from JSON, which has kinds of its own: neither true nor "1" is the number 1."""
+
+    model_config = ConfigDict(strict=True)
+
+
 def at_most(most: int) -> BeforeValidator:
     """Return a check that an object has so many entries at most, before it looks at any."""
 
@@ -47,14 +56,65 @@ def at_most(most: int) -> BeforeValidator:
 
 
 class JsonRequest(Request):
-    """A request whose JSON is read by msgspec, in a fifth of the time."""
+    """A request whose body is bounded, and whose JSON is read by msgspec, in a fifth of the time."""
+
+    def check_head(self) -> None:
+        """Check what the headers say of the body.
+
+        Raises
+        ------
+        HTTPException
+            If it is too large, 413; if it is compressed, 415.
+        """
+        length, coding = self.headers.get("content-length", ""), self.headers.get("content-encoding", "identity")
+        if length.isdigit() and int(length) > MOST_BYTES:
+            raise HTTPException(413, TOO_LARGE)
+        if coding.strip().lower() != "identity":
+            raise HTTPException(
+                415, f"the header Content-Encoding is {coding[:50]!r}; right is a body as it is, without that header"
+            )
+
+    async def body(self) -> bytes:
+        """Read the body; raise HTTPException as soon as it is too large, 413."""
+        if not hasattr(self, "_body"):
+            pieces, size = [], 0
+            async for piece in self.stream():
+                size += len(piece)
+                if size > MOST_BYTES:
+                    raise HTTPException(413, TOO_LARGE)
+                pieces.append(piece)
+            self._body = b"".join(pieces)
+        return self._body
 
     async def json(self) -> Any:
-        """Read the body as JSON; the standard library says what is wrong, as FastAPI expects."""
+        """Read the body as JSON; the standard library says what is wrong, as FastAPI expects.
+
+        Raises
+        ------
+        HTTPException
+            If it is not UTF-8, nested too deeply, or holds a number that is too long; 400.
+        """
         if not hasattr(self, "_json"):
             body = await self.body()
             try:
                 self._json = msgspec.json.decode(body)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                self._json = json.loads(body)
+                self._json = _read_slowly(body)
         return self._json
+
+
+def _read_slowly(body: bytes) -> Any:
+    """Read JSON that msgspec does not take, or say what is wrong with it."""
+    try:
+        return json.loads(body.decode())
+    except json.JSONDecodeError:
+        raise
+    except UnicodeDecodeError as error:
+        said = (
+            f"the body is no UTF-8: it has the byte {body[error.start]:#04x} at {error.start:,}; right is JSON as UTF-8"
+        )
+    except RecursionError:
+        said = "the body is nested too deeply; /docs says what is right"
+    except ValueError:
+        said = f"the body has a number of more than {sys.get_int_max_str_digits():,} digits; /docs says what is right"
+    raise HTTPException(400, said)
