@@ -177,7 +177,7 @@ def _without_checksums(path: Path) -> None:
 
 
 BAD_BUNDLES = {
-    "not there": BadBundle(shutil.rmtree, "is not a bundle: it has no manifest.json"),
+    "not there": BadBundle(shutil.rmtree, "is not a bundle: there is no such folder"),
     "half-written": BadBundle(_half_written, f"{ROUTING_LOGITS} is missing"),
     "without a manifest": BadBundle(
         lambda path: (path / MANIFEST).unlink(), "is not a bundle: it has no manifest.json"
@@ -190,7 +190,7 @@ BAD_BUNDLES = {
     "with NaN": BadBundle(_with_nan, "holds NaN or infinite numbers"),
     "failing its golden histories": BadBundle(_with_other_golden_capsules, "gives other capsules"),
     "without a graph": BadBundle(_with_no_graph, f"{EXTRACTOR} cannot be loaded"),
-    "without checksums": BadBundle(_without_checksums, "files is "),
+    "without checksums": BadBundle(_without_checksums, "files.extractor.onnx is "),
     "with a graph of another item table": BadBundle(
         lambda path: add_graph(path, _of_others(path)), f"{LINKS} was built on another item table: "
     ),

@@ -9,7 +9,7 @@ from starlette.requests import ClientDisconnect
 from index.api.answers.direct import CLIENT_LEFT, Direct
 from index.api.auth import Guard
 from index.api.cors import CrossOrigin
-from index.api.errors import RESPONSES, Sized, Utf8Path, add_refusals
+from index.api.errors import RESPONSES, Utf8Path, add_refusals
 from index.api.event_routes import EVENTS, events_router
 from index.api.health_routes import add_health, note_served
 from index.api.item_routes import items_router
@@ -59,7 +59,6 @@ def create_app(
         redirect_slashes=False,
         redoc_url=None,
     )
-    app.add_middleware(Sized)
     if settings.allowed_origins:
         app.add_middleware(CrossOrigin, origins=settings.allowed_origins, path=EVENTS)
     guard, events = Guard(settings), publisher or EventPublisher(settings)

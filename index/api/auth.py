@@ -10,6 +10,7 @@ from fastapi.security.utils import get_authorization_scheme_param
 
 from index.api.keys import EVENTS_SCOPE, READ_SCOPE, Keys
 from index.api.limits.bodies import JsonRequest
+from index.api.requests import check_query
 from mindstream.settings import Settings
 
 __all__ = ["KEY_HEADER", "LOOPBACK", "Guard"]
@@ -55,7 +56,7 @@ class Guard:
         guard = self
 
         class GuardedRoute(APIRoute):
-            """A route that looks at the key first, and then reads a body quickly."""
+            """A route that looks at the key first, then at the headers and the query, and then reads a body quickly."""
 
             def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
                 """Return what answers a request, or refuses it."""
@@ -63,7 +64,10 @@ class Guard:
 
                 async def guarded(request: Request) -> Response:
                     guard.check(request, READ_SCOPE if request.method == "GET" else scope)
-                    return await answer(JsonRequest(request.scope, request.receive))
+                    read = JsonRequest(request.scope, request.receive)
+                    read.check_head()
+                    check_query(read)
+                    return await answer(read)
 
                 return guarded
 

@@ -1,22 +1,22 @@
 """The answers to what fails or is refused: one sentence, and never what went on inside."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import msgspec
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-__all__ = ["JSON", "MOST_BYTES", "RESPONSES", "Refusal", "Sized", "Utf8Path", "add_refusals", "refused", "sentence"]
+from mindstream.counted import counted
+
+__all__ = ["JSON", "MOST_BYTES", "RESPONSES", "TOO_LARGE", "Refusal", "Utf8Path", "add_refusals", "refused", "sentence"]
 
 MOST_BYTES = 1_000_000  # of a body
 TOO_LARGE = f"the body is too large; the most is {MOST_BYTES:,} bytes"
 LONGEST_SHOWN = 60  # characters of a value
-MOST_SHOWN = LONGEST_SHOWN // 2  # values of a list or an object: each takes three characters
 JSON = "application/json"
 NO_UTF8 = "the path is no UTF-8 where its percent signs are decoded; right is that of the id, percent-encoded"
 UNREADABLE = "There was an error parsing the body"  # FastAPI's own words
@@ -28,6 +28,31 @@ class Refusal:
 
     error: str
 
+
+# What would be right, by pydantic's name of a fault and the limits that it gives.
+RIGHT = {
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "string_type": "text",
+    "string_unicode": "text that UTF-8 can write",
+    "list_type": "a list",
+    "dict_type": "an object",
+    "model_type": "an object",
+    "model_attributes_type": "an object",
+    "greater_than_equal": "at least {ge:,}",
+    "less_than_equal": "at most {le:,}",
+    "less_than": "less than {lt:,}",
+    "string_too_short": "text of at least {min_length} character",
+    "string_too_long": "text of at most {max_length:,} characters",
+    "too_short": "at least {min_length}",
+    "too_long": "at most {max_length:,}",
+}
+KINDS = {list: "a list", dict: "an object", type(None): "null"}
 
 RESPONSES: dict[int | str, dict[str, Any]] = {
     "4XX": {"model": Refusal, "description": "What was asked for is not right; the sentence says what would be."},
@@ -53,9 +78,8 @@ def refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     said = {404: f"there is nothing at {_shown(request.url.path)}; /docs says what there is"}
     said[405] = f"{request.method[:20]} is not for {_shown(request.url.path)}; /docs says what is"
-    said[413] = TOO_LARGE
-    said[400] = "the body is no JSON: right is UTF-8, and not nested that deeply"
-    framework_s_own = error.detail in ("Not Found", "Method Not Allowed", "Content Too Large", UNREADABLE)
+    said[400] = "the body could not be read; send it again"
+    framework_s_own = error.detail in ("Not Found", "Method Not Allowed", UNREADABLE)
     return _refusal(error.status_code, said[error.status_code] if framework_s_own else error.detail, error.headers)
 
 
@@ -75,31 +99,33 @@ def sentence(wrong: dict[str, Any]) -> str:
     source, *names = wrong["loc"]
     if wrong["type"] == "json_invalid":
         return f"the body is no JSON: {wrong['ctx']['error']} at character {names[0]}"
-    name = f"{'.'.join(map(str, names))} in the {source}" if names else f"the {source}"
+    name = f"{_place(names)} in the {source}" if names else f"the {source}"
     if source == "body" and isinstance(wrong["input"], bytes):
         return f"the body does not say that it is JSON; right is the header Content-Type: {JSON}"
     if wrong["type"] == "missing":
-        return f"{name} is missing"
+        return f"{name} is missing; /docs says what it is"
     if wrong["type"] == "extra_forbidden":
         return f"{name} is not known; /docs says what is"
-    return f"{name} is {_shown(wrong['input'])}: {wrong['msg']}"
+    known = RIGHT.get(wrong["type"])
+    right = known.format(**wrong.get("ctx", {})) if known else wrong["msg"].removeprefix("Input should be ")
+    if wrong["type"] in ("too_short", "too_long"):
+        return f"{name} has {counted(len(wrong['input']), 'entry', 'entries')}; right is {right}"
+    return f"{name} is {_shown(wrong['input'])}; right is {right}"
+
+
+def _place(names: Sequence[str | int]) -> str:
+    """Write where a value stands, as in visitors[0].history."""
+    return "".join(f"[{name}]" if isinstance(name, int) else f".{name}" for name in names).removeprefix(".")
 
 
 def _shown(value: object) -> str:
-    """Return the beginning of a value."""
-    text = repr(_first_of(value))
+    """Return the beginning of a value as clients write it; of a list or an object its kind."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if type(value) in KINDS:
+        return KINDS[type(value)]
+    text = repr(value[: LONGEST_SHOWN + 1] if isinstance(value, str) else value)
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
-
-
-def _first_of(value: object) -> object:
-    """Return as much of a value as may be shown: to write all of a large one takes 100 ms."""
-    if isinstance(value, str):
-        return value[: LONGEST_SHOWN + 1]
-    if isinstance(value, list):
-        return [_first_of(one) for one in value[:MOST_SHOWN]]
-    if isinstance(value, dict):
-        return {_first_of(name): _first_of(one) for name, one in islice(value.items(), MOST_SHOWN)}
-    return value
 
 
 class Utf8Path:
@@ -112,16 +138,3 @@ class Utf8Path:
         """Refuse a path that is no UTF-8, or pass the request on."""
         is_wrong = "\ufffd" in scope.get("path", "") and b"%EF%BF%BD" not in scope["raw_path"].upper()
         await (_refusal(422, NO_UTF8) if is_wrong else self.app)(scope, receive, send)
-
-
-class Sized:
-    """An application that reads no body whose length says it is too large; Starlette counts those that say none."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = RequestBodyLimitMiddleware(app, MOST_BYTES)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse a body that is too large, or pass the request on."""
-        length = dict(scope["headers"]).get(b"content-length", b"0") if scope["type"] == "http" else b"0"
-        too_large = length.isdigit() and int(length) > MOST_BYTES
-        await (_refusal(413, TOO_LARGE) if too_large else self.app)(scope, receive, send)

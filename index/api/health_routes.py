@@ -44,7 +44,7 @@ def pointer_ahead(serving: Serving[Recommender]) -> PointerAhead | None:
     try:
         version, since_s = serving.registry.current_version() or "", pointer.stat().st_mtime
     except (OSError, ValueError) as error:
-        return PointerAhead("", time.time(), f"{pointer.name} cannot be read: {error}")
+        return PointerAhead("", time.time(), str(error))
     if version == serving.version:
         return None
     is_refused = refusal is not None and refusal.version in (version, "")
@@ -52,9 +52,10 @@ def pointer_ahead(serving: Serving[Recommender]) -> PointerAhead | None:
 
 
 def note_served(metrics: ApiMetrics, serving: Serving[Recommender]) -> None:
-    """Note for the metrics which model is served, and how far the pointer is ahead."""
+    """Note for the metrics the model served, how far CURRENT is ahead, and items left out."""
     ahead = pointer_ahead(serving)
     metrics.bundle(serving.version, 0.0 if ahead is None else max(0.001, time.time() - ahead.since_s))
+    metrics.items_left_out(serving.current.catalogue.left_out())
 
 
 def add_health(router: APIRouter, answers: Answers, worker: Worker) -> None:

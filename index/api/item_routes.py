@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 from pydantic import FailFast, Field
 
 from index.api.errors import JSON
-from index.api.limits.bodies import Body, Text, at_most
+from index.api.limits.bodies import JsonBody, Text, at_most
 from index.api.limits.work_lanes import WorkLanes
 from index.api.requests import ItemInPath
 from index.catalogue.catalogue import Catalogue
@@ -21,7 +21,7 @@ from index.recommend.cancellation import Cancellation
 from index.recommend.recommender import Recommender
 from model_export.bundle.serving import Serving
 
-__all__ = ["ItemAsked", "ItemIds", "Removed", "Restored", "items_router", "refusals", "unknown"]
+__all__ = ["ItemAsked", "ItemIds", "Removed", "Restored", "items_router", "refusals"]
 
 MOST_ITEMS = 1_000  # of one request
 ITEM_S = 2e-4  # of work for each
@@ -45,7 +45,7 @@ ABOUT_REMOVE_MANY = (
 ABOUT_RESTORE_MANY = "Restore many items. Ids that no item can have are named, and the others restored."
 
 
-class ItemAsked(Body):
+class ItemAsked(JsonBody):
     """An item of the catalogue."""
 
     item_id: str = Field(min_length=1, max_length=LONGEST_ID)
@@ -66,7 +66,7 @@ class ItemAsked(Body):
         return Item(**{**self.model_dump(), "vector": self.vector or None})
 
 
-class ItemIds(Body):
+class ItemIds(JsonBody):
     """Items of the catalogue, by their ids."""
 
     item_ids: Annotated[list[Text], FailFast()] = Field(min_length=1, max_length=MOST_ITEMS)
@@ -74,16 +74,23 @@ class ItemIds(Body):
 
 @dataclass(frozen=True)
 class Removed:
-    """What became of items that were to be removed; `unknown` are those among `removed` that nobody knew."""
+    """What became of items that were to be removed.
+
+    `unchanged` were removed already; `unknown` are those among `removed` that nobody knew.
+    """
 
     removed: int
+    unchanged: int
     unknown: int
     refused: dict[str, str]
 
 
 @dataclass(frozen=True)
 class Restored:
-    """What became of items that were to be restored; `unchanged` were not removed, `unknown` nobody knows."""
+    """What became of items that were to be restored.
+
+    `restored` are there again; `unchanged` were not removed; `unknown` nobody knows, so there is nothing to come back.
+    """
 
     restored: int
     unchanged: int
@@ -108,7 +115,8 @@ def items_router(serving: Serving[Recommender], lanes: WorkLanes, route_class: t
 
     async def answer(http: Request, count: int, work: Callable[[Catalogue], Response]) -> Response:
         """Do the work of so many items in a thread, unless nobody waits for it any more."""
-        return await lanes.run(http, ITEM_S * count, partial(_done, work, serving.current.catalogue))
+        may_be_written = http.method != "GET"
+        return await lanes.run(http, ITEM_S * count, partial(_done, work, serving.current.catalogue), may_be_written)
 
     @router.post("/items", status_code=204, response_class=Response, description=ABOUT_PUT)
     async def put(http: Request, asked: ItemsAsked) -> Response:
@@ -159,7 +167,7 @@ def _put(asked: Sequence[ItemAsked], catalogue: Catalogue) -> Response:
 def _remove_many(item_ids: Sequence[str], catalogue: Catalogue) -> Response:
     """Remove items, and count what became of them."""
     found = catalogue.remove_many(item_ids)
-    return _json(Removed(found.done, found.unknown, found.refused))
+    return _json(Removed(found.done, found.unchanged, found.unknown, found.refused))
 
 
 def _restore_many(item_ids: Sequence[str], catalogue: Catalogue) -> Response:
@@ -172,7 +180,7 @@ def _get(item_id: str, catalogue: Catalogue) -> Response:
     """Answer with an item."""
     item = catalogue.get(item_id)
     if item is None:
-        raise unknown(item_id)
+        raise _missing(item_id, catalogue)
     return Response(to_json(item), media_type=JSON)
 
 
@@ -185,7 +193,7 @@ def _remove(item_id: str, catalogue: Catalogue) -> Response:
 def _restore(item_id: str, catalogue: Catalogue) -> Response:
     """Restore an item."""
     if catalogue.restore(item_id) is None:
-        raise unknown(item_id)
+        raise _missing(item_id, catalogue)
     return Response(status_code=204)
 
 
@@ -205,6 +213,10 @@ def refusals() -> Iterator[None]:
         raise HTTPException(503, "the item store does not answer; ask again later", {"Retry-After": "1"}) from error
 
 
-def unknown(item_id: str) -> HTTPException:
-    """Make the answer for an item that is not there."""
+def _missing(item_id: str, catalogue: Catalogue) -> HTTPException:
+    """Make the answer for an item that is not there, or whose entry cannot be read."""
+    if fault := catalogue.unreadable.get(item_id):
+        return HTTPException(
+            409, f"what is stored of item {item_id[:50]!r} cannot be read: {fault}; put or remove it again"
+        )
     return HTTPException(404, f"there is no item {item_id[:50]!r}")

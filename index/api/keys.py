@@ -11,7 +11,6 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from mindstream.files import file_errors
 from mindstream.settings import Settings
 
 __all__ = ["EVENTS_SCOPE", "ITEMS_SCOPE", "READ_SCOPE", "Key", "Keys"]
@@ -140,8 +139,12 @@ def _read(file: Path, others: tuple[Key, ...]) -> tuple[Key, ...]:
     OSError
         If it cannot be read.
     """
-    with file_errors(file, "read", RIGHT):
+    try:
         text = file.read_bytes()
+    except OSError as error:
+        raise OSError(
+            f"{file} (MINDSTREAM_API_KEYS_FILE) cannot be read: {error.strerror or error}; right is {RIGHT}"
+        ) from error
     try:
         tables = tomllib.loads(text.decode())
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -157,6 +160,8 @@ def _read(file: Path, others: tuple[Key, ...]) -> tuple[Key, ...]:
 
 def _key_of(file: Path, name: str, table: object, others: tuple[Key, ...]) -> Key:
     """Return the key of a table; raise ValueError unless it is right, and no other's."""
+    if not isinstance(table, dict):
+        raise ValueError(f"{name!r} in {file} (MINDSTREAM_API_KEYS_FILE) stands outside of a table; right is {RIGHT}")
     try:
         said = msgspec.convert(table, _KeyInFile)
     except msgspec.ValidationError as error:
@@ -167,5 +172,5 @@ def _key_of(file: Path, name: str, table: object, others: tuple[Key, ...]) -> Ke
     secret = said.key.encode()
     for other in others:
         if hmac.compare_digest(secret, other.secret):
-            raise ValueError(f"the key {name!r} in {file} (MINDSTREAM_API_KEYS_FILE) is that of {other.name} too")
+            raise ValueError(f"the key {name!r} in {file} (MINDSTREAM_API_KEYS_FILE) is that of {other.name!r} too")
     return Key(name, secret, frozenset(said.scopes))

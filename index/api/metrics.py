@@ -1,9 +1,10 @@
 """Counters and timers of the HTTP API, as Prometheus reads them. No user and no item is ever a label."""
 
 import time
+from collections.abc import Mapping
 from functools import lru_cache
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -34,6 +35,8 @@ class ApiMetrics:
     """
 
     def __init__(self, is_shared: bool = False, is_replacement: bool = False) -> None:
+        # The times since which counters count double the page, and say nothing of the API.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.is_shared = is_shared
         here = self.registry = CollectorRegistry()
         self._requests = Counter(
@@ -91,6 +94,13 @@ class ApiMetrics:
             "mindstream_api_worker_restarts", "Processes that were begun since another one had died.", registry=here
         )
         self._restarts.inc(is_replacement)
+        self._left_out = Gauge(
+            "mindstream_items_left_out",
+            "Entries of the item store that no answer can have while this model is served.",
+            ("reason",),
+            registry=here,
+            multiprocess_mode="livemax",
+        )
         self._refused = Counter("mindstream_bundles_refused", "Faults for which a bundle was refused.", registry=here)
 
         # prometheus_client takes longer to find a counter than to count.
@@ -127,6 +137,11 @@ class ApiMetrics:
     def bundle_refused(self) -> None:
         """Count a bundle that was refused; what was served goes on."""
         self._refused.inc()
+
+    def items_left_out(self, counts: Mapping[str, int]) -> None:
+        """Note how many entries of the item store no answer can have, by reason."""
+        for reason, count in counts.items():
+            self._left_out.labels(reason).set(count)
 
     def bundle(self, version: str, behind_s: float) -> None:
         """Note the model in use.

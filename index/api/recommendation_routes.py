@@ -31,7 +31,7 @@ from index.api.responses import (
     freshness_of,
 )
 from index.recommend.cancellation import Cancellation
-from index.recommend.candidates import Found, UnknownItemError
+from index.recommend.candidates import Found, LeftOutItemError, UnknownItemError
 from index.recommend.filters import ResolvedRequest
 from index.recommend.recommender import Recommender
 from index.recommend.request import Request
@@ -201,6 +201,8 @@ class Answers:
             found = recommender.find_similar(item_id, request, snapshot, cancellation)
         except UnknownItemError as error:
             raise HTTPException(404, str(error)) from None
+        except LeftOutItemError as error:
+            raise HTTPException(409, str(error)) from None
         except ValueError as error:
             raise HTTPException(422, str(error)) from None
         return similar_json(item_id, found, self.gathered.items_of(recommender).of(snapshot))

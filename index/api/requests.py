@@ -4,9 +4,10 @@ from typing import Annotated, Any
 
 import numpy as np
 from fastapi import HTTPException, Path
+from fastapi import Request as HttpRequest
 from pydantic import FailFast, Field
 
-from index.api.limits.bodies import Body, Text, at_most
+from index.api.limits.bodies import Body, JsonBody, Text, at_most
 from index.catalogue.item import CATEGORY, LONGEST_ID
 from index.recommend.request import MOST_CANDIDATES, MOST_EXCLUDED, MOST_VALUES, Request, filters_of
 from model_export.bundle.extractor import Capsules
@@ -15,7 +16,18 @@ from stream.events.position import Position
 from stream.store.history import History
 from stream.store.state import UserState
 
-__all__ = ["MOST_USERS", "Asked", "Batch", "InQuery", "ItemInPath", "Options", "Similar", "UserInPath", "Visitor"]
+__all__ = [
+    "MOST_USERS",
+    "Asked",
+    "Batch",
+    "InQuery",
+    "ItemInPath",
+    "Options",
+    "Similar",
+    "UserInPath",
+    "Visitor",
+    "check_query",
+]
 
 MOST_N = 1_000
 MOST_USERS = 100  # of one batch, users and visitors together
@@ -90,7 +102,23 @@ class InQuery(Options, Similar):
     """Options in the query of an address."""
 
 
-class Visitor(Body):
+# What may be given several times in a query.
+REPEATED = frozenset(name for name, field in InQuery.model_fields.items() if isinstance(field.default, list))
+
+
+def check_query(http: HttpRequest) -> None:
+    """Raise HTTPException (422) if a query gives a single value several times.
+
+    Any of them might have been meant.
+    """
+    for name in http.query_params:
+        values = http.query_params.getlist(name)
+        if len(values) > 1 and name not in REPEATED:
+            given = ", ".join(repr(value[:50]) for value in values[:3])
+            raise HTTPException(422, f"{name[:50]} in the query is given {len(values):,} times: {given}; right is once")
+
+
+class Visitor(JsonBody):
     """Somebody who is not stored, with the behaviours of this visit."""
 
     history: Annotated[list[ItemId], FailFast()] = Field(
@@ -107,7 +135,7 @@ class Visitor(Body):
         return UserState("", history, NOT_ENCODED, Position("", 0, 0), self.profile)
 
 
-class Batch(Options):
+class Batch(Options, JsonBody):
     """The same for many: stored users, visitors, or both."""
 
     user_ids: Annotated[list[UserId], FailFast()] = Field([], max_length=MOST_USERS)

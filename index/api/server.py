@@ -111,7 +111,8 @@ def serve_at(settings: Settings, listener: socket.socket, worker: Worker, begun:
 
 def _server(app: FastAPI, settings: Settings, metrics: ApiMetrics, serving: Serving[Recommender]) -> uvicorn.Server:
     """Make the server of an application, with the limits of its connections."""
-    limits = ConnectionLimits(settings.api_connections, settings.api_transfer_s, metrics)
+    pages_may_read = bool(settings.allowed_origins)
+    limits = ConnectionLimits(settings.api_connections, settings.api_transfer_s, metrics, pages_may_read)
     config = uvicorn.Config(
         app,
         http=bounded(limits),

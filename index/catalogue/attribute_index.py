@@ -100,6 +100,26 @@ class AttributeIndex:
         numbers[self.view.put_rows] = self.view.table.category.first(len(self.view.holds))[self.view.put_slots]
         return numbers
 
+    def category_after(self, before: np.ndarray, slots: int) -> np.ndarray:
+        """Return the same as `category`, given that of an earlier view, which is not written to.
+
+        Parameters
+        ----------
+        slots : how many the table had then.
+        """
+        numbers = np.full(self.size, -1, dtype=np.int32)
+        numbers[: len(before)] = before
+        behind = numbers[self.size - len(self.view.new_holds) :]
+        behind[~self.view.new_holds] = -1
+        for item_id in set(self.view.table.ids[slots : len(self.view.holds)]):
+            row = self.base.bundle.rows.find(item_id)
+            if row is not None and self.view.item(item_id) is None:
+                numbers[row] = self.base.category[row]
+        came = self.view.put_slots[np.searchsorted(self.view.put_slots, slots) :]
+        table = self.view.table
+        numbers[table.row.first(len(self.view.holds))[came]] = table.category.first(len(self.view.holds))[came]
+        return numbers
+
     def check(self, attribute: str, value: str) -> None:
         """Raise ValueError, with those that there are, unless some item has the value."""
         known, now = self.base.attributes.get(attribute), self.view.values_put(attribute)

@@ -11,17 +11,24 @@ from functools import partial
 from index.catalogue.bundle_catalogue import BundleCatalogue
 from index.catalogue.entry_table import EntryTable
 from index.catalogue.item import Item, check_id, checked
-from index.catalogue.item_vectors import ItemVectors
+from index.catalogue.item_vectors import OTHER_VECTOR, UNKNOWN_VALUES, ItemVectors
 from index.catalogue.overlay import Overlay
 from index.catalogue.overlay_store import MOST_ITEMS, Entries, FullStoreError
 from index.catalogue.snapshot import CatalogueSnapshot
+from mindstream.counted import counted
 from model_export.bundle.bundle import Bundle
 
-__all__ = ["Catalogue", "Counts"]
+__all__ = ["UNREADABLE", "Catalogue", "Counts"]
 
 log = logging.getLogger(__name__)
 
 MOST_UNKNOWN = 10_000  # removals of items that the bundle does not know; the longest removed are forgotten first
+UNREADABLE = "unreadable"  # why an entry is left out, beside what its item lacks
+LACKS = {
+    OTHER_VECTOR: "whose vector is of another model",
+    UNKNOWN_VALUES: "of whose values it knows none",
+    UNREADABLE: "that cannot be read",
+}
 STEP, REST_S = 100, 0.0005  # entries after which a table that is being filled lets requests go first, and how long
 
 
@@ -31,15 +38,16 @@ class Counts:
 
     Attributes
     ----------
-    done : removed or restored.
-    unknown : removed though nobody knew them, or asked for and known to nobody.
-    unchanged : known, and not removed, when they were to be restored.
+    done : removed, or there again; none that was so before.
+    unchanged : that were removed already, or known and not removed.
+    unknown : of those that are removed now, that nobody knew; when they were to be restored, that nobody knows, be it
+        that a removal of them was dropped. The latter are neither `done` nor `unchanged`.
     refused : item_id -> why, of those that no item can be called.
     """
 
     done: int
+    unchanged: int
     unknown: int
-    unchanged: int = 0
     refused: dict[str, str] = field(default_factory=dict)
 
 
@@ -63,6 +71,7 @@ class Catalogue:
         self.bundle, self.overlay = bundle, overlay
         self.base = BundleCatalogue(bundle)
         self.vectors = ItemVectors(bundle)  # read now: its file may be gone when the first new item comes
+        self._failed: dict[str, str] = {}
         self._waiting: deque[tuple[Entries, Collection[str]]] = deque()
         self._changing, self._is_filled = threading.Lock(), False
         self._table = EntryTable(self.base, self.vectors)
@@ -70,6 +79,7 @@ class Catalogue:
         self.current = CatalogueSnapshot(self.base, self._table.view())
         self._is_filled = True
         self._take_over()
+        self._say_left_out()
 
     def _fill(self, entries: Iterable[tuple[str, Item | None]]) -> None:
         """Set many entries, and rest between some, since another bundle may be serving meanwhile."""
@@ -80,10 +90,12 @@ class Catalogue:
 
     def _set(self, item_id: str, item: Item | None) -> None:
         """Set an entry; one that this bundle cannot take keeps no other back."""
+        self._failed.pop(item_id, None)
         try:
             self._table.set(item_id, item)
-        except Exception:  # whatever an entry of another version may lead to
+        except Exception as error:  # whatever an entry of another version may lead to
             self._table.forget(item_id)
+            self._failed[item_id] = f"{type(error).__name__}: {error}"
             log.exception("the entry of item %r is left out", item_id[:50])
 
     def apply(self, entries: Entries, gone: Collection[str]) -> None:
@@ -100,11 +112,39 @@ class Catalogue:
             while self._waiting:
                 entries, gone = self._waiting.popleft()
                 for item_id in gone:
+                    self._failed.pop(item_id, None)
                     self._table.forget(item_id)
                 self._fill(entries.items())
             if self._table.is_wasteful:
                 self._table = self._table.compacted()
             self.current = CatalogueSnapshot(self.base, self._table.view(), self.current)
+
+    @property
+    def unreadable(self) -> dict[str, str]:
+        """Return the items whose entries cannot be read: item_id -> what is wrong with it.
+
+        They are as if they were not there.
+        """
+        return {**(self.overlay.unreadable if self.overlay else {}), **self._failed}
+
+    def left_out(self) -> dict[str, int]:
+        """Count the entries of the overlay that no answer can have now, by reason: each of LACKS."""
+        of_overlay = len(self.overlay.unreadable) if self.overlay else 0
+        return {**self.current.view.left_out, UNREADABLE: of_overlay + len(self._failed)}
+
+    def _say_left_out(self) -> None:
+        """Say in the log how many entries no answer can have, if there are any."""
+        counts = {reason: count for reason, count in self.left_out().items() if count}
+        if counts:
+            named = ", ".join(f"{count:,} {LACKS[reason]}" for reason, count in counts.items())
+            total = counted(sum(counts.values()), "entry", "entries")
+            log.warning(
+                "the model %s leaves out %s of the item store: %s; `mindstream index items list` names them, and what "
+                "would be right",
+                self.bundle.version,
+                total,
+                named,
+            )
 
     def knows(self, item_id: str) -> bool:
         """Tell whether the bundle knows an item."""
@@ -162,11 +202,13 @@ class Catalogue:
     def remove_many(self, item_ids: Sequence[str]) -> Counts:
         """Remove items like `remove`; those that no item can be called are left out and named."""
         good, refused = _sorted_out(item_ids)
-        unknown = sum([self.get(item_id) is None and not self._is_removed(item_id) for item_id in good])
+        self._writable().look()  # others may have removed some a moment ago
+        fresh = [item_id for item_id in good if not self._is_removed(item_id)]
+        unknown = sum([self.get(item_id) is None for item_id in fresh])
         if good:
-            self._make_room(sum([not self.knows(item_id) and not self._is_removed(item_id) for item_id in good]))
+            self._make_room(sum([not self.knows(item_id) for item_id in fresh]))
             self._write(dict.fromkeys(good))
-        return Counts(len(good), unknown, refused=refused)
+        return Counts(len(fresh), len(good) - len(fresh), unknown, refused)
 
     def _is_removed(self, item_id: str) -> bool:
         """Tell whether an item is removed now."""
@@ -204,10 +246,13 @@ class Catalogue:
     def restore_many(self, item_ids: Sequence[str]) -> Counts:
         """Restore items like `restore`; those that no item can be called are left out and named."""
         good, refused = _sorted_out(item_ids)
+        self._writable().look()
         before = {item_id for item_id in good if self._is_removed(item_id)}
-        done = self._writable().restore(good) if good else 0
-        unchanged = sum([self.get(item_id) is not None for item_id in good if item_id not in before])
-        return Counts(done, len(good) - len(before) - unchanged, unchanged, refused)
+        if good:
+            self._writable().restore(good)
+        known = [item_id for item_id in good if self.get(item_id) is not None]
+        done = sum([item_id in before for item_id in known])
+        return Counts(done, len(known) - done, len(good) - len(known), refused)
 
     def removed(self) -> list[str]:
         """Return the items that are removed."""

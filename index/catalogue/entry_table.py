@@ -15,11 +15,12 @@ import numpy as np
 from index.catalogue.bundle_catalogue import BundleCatalogue
 from index.catalogue.growing_array import GrowingArray
 from index.catalogue.item import CATEGORY, Item
-from index.catalogue.item_vectors import ItemVectors
+from index.catalogue.item_vectors import OTHER_VECTOR, UNKNOWN_VALUES, ItemVectors
 
 __all__ = ["EntryTable", "TableView"]
 
 PUT, REMOVED, FORGOTTEN = 1, 2, 3  # what a slot says of its item
+LEFT_OUT = {OTHER_VECTOR: 4, UNKNOWN_VALUES: 5}  # that it was put, and has no row, since the model has no vector of it
 NO_ROW = -1
 SPARE = 4_096  # slots that hold no more, beside as many as do, before the table is made anew
 
@@ -35,7 +36,7 @@ class EntryTable:
     slots : item_id -> its slots, ascending.
     items, ids : of each slot.
     row : int32, in the bundle or behind it, NO_ROW where the item has none.
-    state : int8, PUT, REMOVED or FORGOTTEN.
+    state : int8, PUT, REMOVED, FORGOTTEN or one of LEFT_OUT.
     category : int32, number of the item's category, as in `AttributeIndex.category`.
     postings : attribute -> value -> slots, ascending.
     new_ids, new_keys, new_vectors : of each row behind the bundle's; the keys are hashes of the ids.
@@ -67,7 +68,9 @@ class EntryTable:
             values = self.vectors.features.values_of(item)
             vector = self.vectors.of(item) if row is None else None
             before = self._end_of(item_id)
-            self._add(item_id, item, self._new_row(item_id, vector, before) if row is None else row, PUT)
+            if row is None:
+                row = self._new_row(item_id, vector, before)
+            self._add(item_id, item, row, LEFT_OUT[self.vectors.lack_of(item)] if row == NO_ROW else PUT)
             self._post(values)
         self._drop_row(before)
 
@@ -254,9 +257,7 @@ class TableView:
     @cached_property
     def put_slots(self) -> np.ndarray:
         """Return the slots of the items that were put and have a row, int64 (S,)."""
-        count = len(self.holds)
-        is_put = (self.table.state.first(count) == PUT) & (self.table.row.first(count) != NO_ROW)
-        return np.flatnonzero(self.holds & is_put)
+        return np.flatnonzero(self.holds & (self.table.state.first(len(self.holds)) == PUT))
 
     @cached_property
     def put_rows(self) -> np.ndarray:
@@ -287,9 +288,15 @@ class TableView:
         """Count the new items, the changes of the bundle's, and the removals."""
         count = len(self.holds)
         states, rows = self.table.state.first(count)[self.holds], self.table.row.first(count)[self.holds]
-        changed = int(np.count_nonzero((states == PUT) & (rows >= 0) & (rows < self.table.size)))
-        put = int(np.count_nonzero(states == PUT))
-        return put - changed, changed, len(states) - put
+        changed = int(np.count_nonzero((states == PUT) & (rows < self.table.size)))
+        removed = int(np.count_nonzero(states == REMOVED))
+        return len(states) - changed - removed, changed, removed
+
+    @cached_property
+    def left_out(self) -> dict[str, int]:
+        """Count the items that were put and have no row, by the reason, each of LEFT_OUT."""
+        states = self.table.state.first(len(self.holds))[self.holds]
+        return {reason: int(np.count_nonzero(states == state)) for reason, state in LEFT_OUT.items()}
 
     def rows_of_values(self, attribute: str, values: Iterable[str]) -> np.ndarray:
         """Return the rows of the items that were put with one of the values, int32 (R,).

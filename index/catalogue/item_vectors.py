@@ -11,7 +11,10 @@ from index.catalogue.item import Item
 from index.catalogue.side_features import SideFeatures
 from model_export.bundle.bundle import Bundle
 
-__all__ = ["OWN_APART", "TITLE_APART", "ItemVectors", "told_apart"]
+__all__ = ["OTHER_VECTOR", "OWN_APART", "TITLE_APART", "UNKNOWN_VALUES", "ItemVectors", "told_apart"]
+
+# Why the model served has no vector for an item.
+OTHER_VECTOR, UNKNOWN_VALUES = "vector", "values"
 
 # How far a vector is turned, as a share of its length. New items of the same category and price have the same vector,
 # and would all come or none; so each is turned a little, alike titles into alike directions. A direction is as good as
@@ -61,6 +64,19 @@ class ItemVectors:
             self._made[key] = self.features.embedding(item)
         return self._made[key]
 
+    @staticmethod
+    def lack_of(item: Item) -> str:
+        """Return why an item has no vector: OTHER_VECTOR or UNKNOWN_VALUES."""
+        return UNKNOWN_VALUES if item.vector is None else OTHER_VECTOR
+
+    def fault_of(self, item: Item) -> str:
+        """Say what is wrong with an item that the bundle does not know; "" if nothing is."""
+        try:
+            self.check(item)
+        except ValueError as error:
+            return str(error)
+        return ""
+
     def check(self, item: Item) -> None:
         """Check that an item which the bundle does not know can be found.
 
@@ -75,8 +91,8 @@ class ItemVectors:
             return
         if item.vector_model != self.version:
             raise ValueError(
-                f"the vector of item {item.item_id!r} is of the model {item.vector_model[:50]!r}; "
-                f"right is one of {self.version!r}, which is served"
+                f"the vector of item {item.item_id!r} is of the model {item.vector_model[:50]!r}; right is a vector of "
+                f"the model {self.version!r}, which is served, or none and a value that it knows"
             )
         if len(item.vector) != self.dim:
             raise ValueError(

@@ -63,9 +63,17 @@ class CatalogueSnapshot:
         for where, blocked in list(before._asked)[-MADE_READY:]:
             with suppress(ValueError):  # no item has the value any more
                 self._allowed(where, blocked)
-        for name in ("category", "popular"):
-            if name in vars(before):
-                getattr(self, name)
+        if "category" in vars(before):
+            self._category_after(before)
+        if "popular" in vars(before):
+            _ = self.popular  # made now, and kept
+
+    def _category_after(self, before: "CatalogueSnapshot") -> None:
+        """Make the categories of the rows from those of the snapshot before, if that may be."""
+        if before.view.table is self.view.table:  # no other was made meanwhile, with other slots
+            self.category = self.attributes.category_after(before.category, len(before.view.holds))
+        else:
+            _ = self.category  # made now, and kept
 
     def allowed(self, where: Where, blocked: frozenset[str]) -> Allowed | None:
         """Find the rows of a filter; see `AttributeIndex.allowed`. The last 64 filters are kept."""
@@ -120,6 +128,13 @@ class CatalogueSnapshot:
         if entry is not None or row is None:
             return entry
         return self.base.item(row)
+
+    def fault_of(self, item_id: str) -> str:
+        """Say why an item that was put cannot be found, and what would be right; else ""."""
+        item = self.view.item(item_id)
+        if item is None or self.rows([item_id]):
+            return ""
+        return self.view.table.vectors.fault_of(item)
 
     def summary(self, item_id: str) -> ItemSummary:
         """Return title, category and price of an item, be it removed.

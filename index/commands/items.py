@@ -66,14 +66,13 @@ def remove(
     """Remove items."""
     asked = _ids_of(item_ids, file)
     with _open_catalogue() as catalogue:
-        if file is None and len(asked) == 1:
-            was = "removed" if catalogue.get(asked[0]) else "removed, though nobody knew it"
-            catalogue.remove(asked[0])
+        found = [catalogue.remove_many(some) for some in _parts(asked, "removing")]
+        done, unchanged, unknown = _sums(found)
+        if file is None and len(asked) == 1 and done + unchanged:
+            was = "removed, though nobody knew it" if unknown else "removed" if done else "was removed already"
             print(printable(f"{asked[0]}: {was}"))
             return
-        found = [catalogue.remove_many(some) for some in _parts(asked, "removing")]
-        unknown = sum(one.unknown for one in found)
-        print(f"{counted(sum(one.done for one in found), 'item')} removed, {unknown:,} of them known to nobody")
+        print(f"{counted(done, 'item')} removed, {unknown:,} of them known to nobody; {unchanged:,} removed before")
         _name_refused(found)
 
 
@@ -88,31 +87,46 @@ def restore(
         raise ValueError("--all is given with item_ids; right is one of the two")
     with _open_catalogue() as catalogue:
         asked = catalogue.removed() if every else _ids_of(item_ids, file)
-        if not every and file is None and len(asked) == 1:
-            known = "is there" if catalogue.restore(asked[0]) else "is not removed, but nobody knows it"
-            print(printable(f"{asked[0]}: {known}"))
-            return
         found = [catalogue.restore_many(some) for some in _parts(asked, "restoring")]
-        unchanged, unknown = sum(one.unchanged for one in found), sum(one.unknown for one in found)
-        print(
-            f"{counted(sum(one.done for one in found), 'item')} restored, {unchanged:,} not removed before, "
-            f"{unknown:,} known to nobody"
-        )
+        done, unchanged, unknown = _sums(found)
+        if not every and file is None and len(asked) == 1 and not found[0].refused:
+            now = "is there again" if done else "is there, and was not removed" if unchanged else "is known to nobody"
+            print(printable(f"{asked[0]}: {now}"))
+            return
+        print(f"{counted(done, 'item')} restored, {unchanged:,} not removed before, {unknown:,} known to nobody")
         _name_refused(found)
 
 
 @app.command(
     "list",
-    help="Print what was added and removed, one JSON object a line, as `load` reads it; removed items on stderr.",
+    help="Print what was added, one JSON object a line, as `load` reads it; on stderr what was removed, what no answer "
+    "can have and why, and how many there are.",
 )
-def show() -> None:
-    """Print what was added and removed, as JSON lines; removed items on stderr."""
+def show(limit: Annotated[int | None, typer.Option(help="Print the first entries only.", min=1)] = None) -> None:
+    """Print what was added and removed, as JSON lines; the rest on stderr."""
     with _open_catalogue() as catalogue:
-        for item_id, item in sorted(catalogue.entries().items()):
-            if item is not None:
-                print(escaped(to_json(item).decode(), json_escape))
-            else:
+        entries = sorted(catalogue.entries().items())
+        for item_id, item in entries[:limit]:
+            if item is None:
                 typer.echo(printable(f"removed: {item_id}"), err=True)
+                continue
+            print(escaped(to_json(item).decode(), json_escape))
+            if fault := catalogue.current.fault_of(item_id):
+                typer.echo(printable(f"in no answer: {fault}"), err=True)
+        unreadable = sorted(catalogue.unreadable.items())
+        for item_id, why in unreadable[:limit]:
+            typer.echo(printable(f"cannot be read: {item_id}: {why}"), err=True)
+        typer.echo(_summary(entries, len(unreadable), limit), err=True)
+
+
+def _summary(entries: list[tuple[str, Item | None]], unreadable: int, limit: int | None) -> str:
+    """Write how many entries there are, and whether all of them were printed."""
+    removed = sum(item is None for _, item in entries)
+    counts = f"{len(entries) - removed:,} added, {removed:,} removed, {unreadable:,} that cannot be read"
+    cut = limit is not None and limit < max(len(entries), unreadable)
+    return f"{counted(len(entries) + unreadable, 'entry', 'entries')}: {counts}" + (
+        f"; --limit {limit} is reached, so not all were printed" if cut else ""
+    )
 
 
 @app.command(help="Drop the entries that change nothing by now, because the current model was trained with the same.")
@@ -163,6 +177,11 @@ def _parts(item_ids: list[str], doing: str) -> Iterator[list[str]]:
     """Cut ids into as many as are written together."""
     for at in tqdm(range(0, len(item_ids), AT_A_TIME), desc=doing, unit="batch", disable=None):
         yield item_ids[at : at + AT_A_TIME]
+
+
+def _sums(found: list[Counts]) -> tuple[int, int, int]:
+    """Return how many items were changed, unchanged and unknown in all parts."""
+    return sum(one.done for one in found), sum(one.unchanged for one in found), sum(one.unknown for one in found)
 
 
 def _name_refused(found: list[Counts]) -> None:

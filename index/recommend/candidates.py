@@ -15,6 +15,7 @@ __all__ = [
     "SIMILAR",
     "Candidates",
     "Found",
+    "LeftOutItemError",
     "UnknownItemError",
     "UserInterests",
 ]
@@ -63,10 +64,18 @@ class UserInterests:
 
 
 class UnknownItemError(ValueError):
-    """An item that the model does not know and that nobody has added."""
+    """An item that the model does not know, and that nobody has added or somebody has removed."""
 
-    def __init__(self, item_id: str, model_version: str) -> None:
-        super().__init__(f"the model {model_version} knows no item {item_id[:50]!r}, and nobody has added it")
+    def __init__(self, item_id: str, model_version: str, is_removed: bool = False) -> None:
+        why = "it was removed" if is_removed else "nobody has added it"
+        super().__init__(f"the model {model_version} knows no item {item_id[:50]!r}, and {why}")
+
+
+class LeftOutItemError(ValueError):
+    """An item that was added, and that no answer can have while this model is served."""
+
+    def __init__(self, item_id: str, fault: str) -> None:
+        super().__init__(f"item {item_id[:50]!r} was added, and no answer can have it now: {fault}; add it again so")
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from index.recommend.candidates import (
     SIMILAR,
     Candidates,
     Found,
+    LeftOutItemError,
     UnknownItemError,
     UserInterests,
 )
@@ -236,14 +237,16 @@ class Recommender:
         CancelledWorkError
             If it was stopped.
         UnknownItemError
-            If the model does not know the item and nobody has added it.
+            If the model does not know the item, and nobody has added it or it was removed.
+        LeftOutItemError
+            If it was added, and the model has no vector of it, or its entry cannot be read.
         ValueError
             If the request filters by an attribute that no item has, or by a value.
         """
         snapshot = snapshot or self.catalogue.current
         rows = snapshot.rows([item_id])
         if not rows:
-            raise UnknownItemError(item_id, self.bundle.version)
+            raise self._missing(item_id, snapshot)
         resolved = self.filters.resolve(request, snapshot)
         vectors = snapshot.vectors[np.array(rows)]  # (1, d)
         capsules = vectors / max(float(np.linalg.norm(vectors)), LEAST_LENGTH)
@@ -251,6 +254,12 @@ class Recommender:
         search = partial(snapshot.over(self.index).search, capsules, exclude=excluded, allowed=resolved.allowed)
         hits = select_candidates(search, request, snapshot.vectors, snapshot.category, WHOLE, cancellation)
         return Found(hits, [], SIMILAR, snapshot)
+
+    def _missing(self, item_id: str, snapshot: CatalogueSnapshot) -> ValueError:
+        """Make the error for an item that has no row."""
+        if fault := snapshot.fault_of(item_id) or self.catalogue.unreadable.get(item_id):
+            return LeftOutItemError(item_id, fault)
+        return UnknownItemError(item_id, self.bundle.version, snapshot.view.is_removed(item_id))
 
     def interests(self, user_id: str) -> UserInterests:
         """Read a user's interests, and the behaviours that formed each.

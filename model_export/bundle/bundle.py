@@ -195,7 +195,7 @@ def read_manifest(path: Path) -> Manifest:
     """
     file = path / MANIFEST
     if not file.is_file():
-        raise BundleError(f"{path} is not a bundle: it has no {MANIFEST}")
+        raise BundleError(f"{path} is not a bundle: {_why_none(path)}")
     with bundle_errors(file):
         text = file.read_bytes()
     try:
@@ -215,6 +215,15 @@ def read_manifest(path: Path) -> Manifest:
         return Manifest(**content)
     except TypeError as error:
         raise BundleError(f"{file}: {error}") from error
+
+
+def _why_none(path: Path) -> str:
+    """Say why there is no manifest in what should be a folder."""
+    if path.is_dir():
+        return f"it has no {MANIFEST}"
+    if path.exists():
+        return "it is no folder"
+    return f"it is a link to {path.readlink()}, where nothing is" if path.is_symlink() else "there is no such folder"
 
 
 def write_manifest(path: Path, manifest: Manifest) -> None:

@@ -2,7 +2,8 @@
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, TypeGuard
 
 __all__ = [
@@ -52,22 +53,14 @@ def _is_object(value: object) -> bool:
     return isinstance(value, dict)
 
 
-def _is_data(value: object) -> bool:
-    """Tell whether this can say where the data came from.
-
-    Bundles of before have no rule for what counts as a behaviour in it.
-    """
-    return isinstance(value, dict) and isinstance(value.get("behaviours", ""), str)
+def _is_list(value: object) -> bool:
+    """Tell whether this is a JSON list."""
+    return isinstance(value, list)
 
 
-def _is_fields(value: object) -> bool:
-    """Tell whether this is an object of field -> list of texts."""
-    return isinstance(value, dict) and all(is_texts([name]) and is_texts(values) for name, values in value.items())
-
-
-def _is_numbers(value: object) -> bool:
-    """Tell whether this is a list of numbers, none of them so large that scores overflow."""
-    return isinstance(value, list) and all(is_finite(one) and abs(one) <= MOST_NUMBER for one in value)
+def _is_number(value: object) -> bool:
+    """Tell whether this is a number that is not so large that scores overflow."""
+    return is_finite(value) and abs(value) <= MOST_NUMBER
 
 
 def is_text(value: object) -> bool:
@@ -95,25 +88,24 @@ def find_lone_surrogate(content: object, where: str = "") -> str | None:
     return next((found for place, value in pairs if (found := find_lone_surrogate(value, place)) is not None), None)
 
 
-def _is_files(value: object) -> bool:
-    """Tell whether this lists files of one folder with their sizes and checksums."""
-    return isinstance(value, dict) and all(is_version(name) and _is_file(entry) for name, entry in value.items())
-
-
 def _is_file(entry: object) -> bool:
     """Tell whether this is the manifest's entry for one file."""
     return (
         isinstance(entry, dict)
         and isinstance(entry.get("bytes"), int)
+        and not isinstance(entry["bytes"], bool)
+        and entry["bytes"] >= 0
         and re.fullmatch(r"[0-9a-f]{64}", str(entry.get("sha256"))) is not None
     )
 
 
-FIELDS = (_is_fields, "an object of field -> list of texts")
+NAME = "1 to 128 letters, digits, '.', '_' and '-', of which the first is a letter or digit"
+TEXT = "text that UTF-8 can write"
+FIELDS = (_is_object, "an object of field -> list of texts")
 OBJECT = (_is_object, "an object")
 COUNT = (is_count, f"a whole number above 0, at most {MOST_COUNT:,}")
 FORM: dict[str, tuple[Callable[[object], bool], str]] = {
-    "version": (is_version, "1 to 128 letters, digits, '.', '_' and '-', of which the first is a letter or digit"),
+    "version": (is_version, NAME),
     "items": COUNT,
     "dim": COUNT,
     "num_interests": COUNT,
@@ -121,17 +113,71 @@ FORM: dict[str, tuple[Callable[[object], bool], str]] = {
     "profile_fields": FIELDS,
     "feature_fields": FIELDS,
     "model": OBJECT,
-    "data": (_is_data, "an object, with text as behaviours if it has these"),
+    "data": OBJECT,
     "metrics": OBJECT,
     "index": OBJECT,
-    "repeat_bonus": (_is_numbers, f"a list of numbers of at most {MOST_NUMBER:.0e}"),
-    "files": (_is_files, 'an object of file name (no path) -> {"bytes": ..., "sha256": ...}'),
+    "repeat_bonus": (_is_list, "a list of numbers"),
+    "files": (_is_object, 'an object of file name -> {"bytes": ..., "sha256": ...}'),
+}
+
+
+def _faults_in_files(name: str, files: dict[str, object]) -> Iterator[str]:
+    """Yield what is wrong with the list of the files of one folder."""
+    for file, entry in files.items():
+        if not is_version(file):
+            yield f"{name} has the name {_shown(file)}; right is a file of the bundle's own folder: {NAME}"
+        elif not _is_file(entry):
+            yield f'{name}.{file} is {_shown(entry)}; right is {{"bytes": its size, "sha256": 64 digits 0-9a-f}}'
+
+
+def _faults_in_fields(name: str, fields: dict[str, object]) -> Iterator[str]:
+    """Yield what is wrong with the values of fields."""
+    for field, values in fields.items():
+        if not is_text(field):
+            yield f"{name} has the name {_shown(field)}; right is {TEXT}"
+        elif not isinstance(values, list):
+            yield f"{name}.{field} is {_shown(values)}; right is a list of texts"
+        else:
+            yield from _faults_in_list(f"{name}.{field}", values, is_text, TEXT)
+
+
+def _faults_in_list(name: str, values: list[Any], is_right: Callable[[object], bool], right: str) -> Iterator[str]:
+    """Yield what is wrong with the entries of a list."""
+    return (f"{name}[{n}] is {_shown(one)}; right is {right}" for n, one in enumerate(values) if not is_right(one))
+
+
+def _faults_in_data(name: str, data: dict[str, object]) -> Iterator[str]:
+    """Yield what is wrong with where the data came from.
+
+    Bundles of before have no rule for what counts as a behaviour in it.
+    """
+    rule = data.get("behaviours", "")
+    if not isinstance(rule, str):
+        yield f"{name}.behaviours is {_shown(rule)}; right is text"
+
+
+# What is looked for within a value that has its form: the part that is wrong is named, and not one beside it.
+WITHIN: dict[str, Callable[[str, Any], Iterator[str]]] = {
+    "profile_fields": _faults_in_fields,
+    "feature_fields": _faults_in_fields,
+    "data": _faults_in_data,
+    "repeat_bonus": partial(_faults_in_list, is_right=_is_number, right=f"a number of at most {MOST_NUMBER:.0e}"),
+    "files": _faults_in_files,
 }
 
 
 def find_fault(content: dict[str, Any]) -> str | None:
     """Return the first fault in a manifest's values as a sentence, or None."""
     for name, (is_right, right) in FORM.items():
-        if name in content and not is_right(content[name]):
-            return f"{name} is {str(content[name])[:100]!r}; right is {right}"
+        if name not in content:
+            continue
+        if not is_right(content[name]):
+            return f"{name} is {_shown(content[name])}; right is {right}"
+        if name in WITHIN and (fault := next(WITHIN[name](name, content[name]), None)) is not None:
+            return fault
     return None
+
+
+def _shown(value: object) -> str:
+    """Return the beginning of a value, in quotes."""
+    return repr(str(value)[:100])

@@ -27,7 +27,7 @@ def read_pointer(folder: Path) -> list[str]:
     except OSError as error:
         if isinstance(error, FileNotFoundError) and not file.is_symlink():
             return []
-        raise BundleError(f"{file} cannot be read: {error}; right is a file of versions") from error
+        raise BundleError(f"{file} cannot be read: {error.strerror or error}; right is a file of versions") from error
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 

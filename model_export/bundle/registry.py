@@ -97,6 +97,9 @@ class Registry:
             raise BundleError(
                 f"{version!r} is no version: right are letters, digits, '.', '_' and '-', not a path or a hidden name"
             )
+        if not os.path.lexists(self.folder / version):
+            there = "`mindstream model list` shows those that are there"
+            raise BundleError(f"{self.folder / version} is not a bundle: there is no such folder; {there}")
         bundle = Bundle(self.folder / version)
         if bundle.version != version:
             raise BundleError(f"{bundle.path} holds bundle {bundle.version}; a folder is called as the version in it")

@@ -126,7 +126,7 @@ class Serving(Generic[Made]):
         self.current, self.version = found.made, found.version
         for version, fault in reversed(found.refused.items()):  # the current one last
             self.seen = _file_stamps(registry.folder / version) if version else frozenset()
-            self._refuse(version, fault)
+            self._refuse(version, fault, "is served instead")
         if found.refused:
             log.error("bundle %s is served from the start: the last good one that was current before", self.version)
         self.looking = threading.Lock()
@@ -227,13 +227,18 @@ class Serving(Generic[Made]):
             return self._pointed_at() == version
         return False
 
-    def _refuse(self, version: str, error: Exception) -> bool:
-        """Log and report a refused version, once for each fault; return False, for `look`."""
+    def _refuse(self, version: str, error: Exception, served: str = "goes on") -> bool:
+        """Log and report a refused version, once for each fault; return False, for `look`.
+
+        Parameters
+        ----------
+        served : what the version that is served does.
+        """
         found = error if isinstance(error, BundleError) else BundleError(f"{type(error).__name__}: {error}")
         before = self.refusal
         self.refusal = _RefusedBundle(version, str(found), self.seen, time.monotonic())
         if before is None or (before.version, before.fault) != (version, str(found)):
-            log.error("bundle %s is refused, %s goes on: %s", version or f"in {POINTER}", self.version, found)
+            log.error("bundle %s is refused, %s %s: %s", version or f"in {POINTER}", self.version, served, found)
             try:
                 self.refused(version, found)
             except Exception:

@@ -42,9 +42,16 @@ def check_bundle(bundle: Annotated[Path, typer.Argument(help="Bundle folder.")])
         print(f"ok     manifest: version {opened.version}")
         check(opened, passed=lambda name: print(f"ok     {name}"))
     except BundleError as error:
-        print(f"FAULT  {error}")
+        published = settings.load().models / bundle
+        meant = f"; right is the path of a folder, such as {published}" if _is_other(bundle, published) else ""
+        print(f"FAULT  {error}{meant}")
         raise typer.Exit(EXIT_REFUSED) from None
     print(f"{bundle} may be served")
+
+
+def _is_other(given: Path, published: Path) -> bool:
+    """Tell whether a path leads nowhere and is the name of a published bundle."""
+    return not given.exists() and published != given and published.is_dir()
 
 
 @app.command()

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from typing import cast
 
 import numpy as np
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
@@ -37,6 +37,8 @@ class Metrics:
     """
 
     def __init__(self) -> None:
+        # The times since which counters count double the page, and say nothing of the work.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self._events = self._counter("events", "Events, by what became of them.", "result")
         self._dead_letters = self._counter("dead_letters", "Records that were no events, by reason.", "reason")

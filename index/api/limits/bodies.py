@@ -2,13 +2,16 @@
 
 import json
 import re
+import sys
 from typing import Annotated, Any
 
 from fastapi import HTTPException, Request
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticKnownError, from_json
 
-__all__ = ["SMALL", "Body", "JsonRequest", "Text", "at_most"]
+from index.api.errors import MOST_BYTES, TOO_LARGE
+
+__all__ = ["SMALL", "Body", "JsonBody", "JsonRequest", "Text", "at_most"]
 
 # Of a body: a thousand items with a dozen attributes each have fewer, and a hundred visitors of a thousand behaviours.
 MOST_PARTS, MOST_COMMAS = 30_000, 150_000
@@ -37,6 +40,12 @@ class Body(BaseModel):
         return given if first is None else {name: given[name] for name in (*known, first) if name in given}
 
 
+class JsonBody(Body):
+    """Fields that are read from JSON, which has kinds of its own: neither true nor "1" is the number 1."""
+
+    model_config = ConfigDict(strict=True)
+
+
 def at_most(most: int) -> BeforeValidator:
     """Return a check that an object has so many entries at most, before it looks at any."""
 
@@ -50,30 +59,53 @@ def at_most(most: int) -> BeforeValidator:
 
 
 class JsonRequest(Request):
-    """A request whose JSON is read in some milliseconds at most, in which nobody else is answered."""
+    """A request whose body is bounded, and whose JSON is read in some milliseconds at most."""
 
-    async def json(self) -> Any:
-        """Read the body as JSON.
+    def check_head(self) -> None:
+        """Check what the headers say of the body.
 
         Raises
         ------
-        json.JSONDecodeError
-            If it is none; HTTPException, 413, if it has too many parts.
+        HTTPException
+            If it is too large, 413; if it is compressed, 415.
+        """
+        length, coding = self.headers.get("content-length", ""), self.headers.get("content-encoding", "identity")
+        if length.isdigit() and int(length) > MOST_BYTES:
+            raise HTTPException(413, TOO_LARGE)
+        if coding.strip().lower() != "identity":
+            raise HTTPException(
+                415, f"the header Content-Encoding is {coding[:50]!r}; right is a body as it is, without that header"
+            )
+
+    async def body(self) -> bytes:
+        """Read the body; raise HTTPException as soon as it is too large, 413."""
+        if not hasattr(self, "_body"):
+            pieces, size = [], 0
+            async for piece in self.stream():
+                size += len(piece)
+                if size > MOST_BYTES:
+                    raise HTTPException(413, TOO_LARGE)
+                pieces.append(piece)
+            self._body = b"".join(pieces)
+        return self._body
+
+    async def json(self) -> Any:
+        """Read the body as JSON; if it is none, the error is of the kind that FastAPI expects.
+
+        Raises
+        ------
+        HTTPException
+            If it is not UTF-8, nested too deeply, or holds a number that is too long, 400; if it has too many parts,
+            413.
         """
         if not hasattr(self, "_json"):
-            self._json = _decoded(await self.body())
+            body = await self.body()
+            _check_parts(body)
+            try:
+                self._json = from_json(body, cache_strings="keys")  # msgspec takes 8 us for some numbers
+            except ValueError as error:
+                self._json = _read_slowly(body, str(error))
         return self._json
-
-
-def _decoded(body: bytes) -> Any:
-    """Decode JSON that has not too many parts."""
-    _check_parts(body)
-    try:
-        return from_json(body, cache_strings="keys")  # msgspec is no slower, but takes 8 us for some numbers
-    except ValueError as error:
-        if len(body) <= SMALL:
-            return json.loads(body)  # which says what is wrong, and takes what is nested more deeply
-        raise _fault(body, str(error)) from None
 
 
 def _check_parts(body: bytes) -> None:
@@ -89,8 +121,33 @@ def _check_parts(body: bytes) -> None:
         )
 
 
-def _fault(body: bytes, said: str) -> json.JSONDecodeError:
-    """Return the error that FastAPI expects for a body that is no JSON."""
-    what, line, column = re.findall(r"(.*) at line (\d+) column (\d+)$", said)[0]
-    before = len(body) - len(body.split(b"\n", int(line) - 1)[-1])
-    return json.JSONDecodeError(what, "", before + int(column) - 1)
+def _read_slowly(body: bytes, fault: str) -> Any:
+    """Read JSON that was not taken, for this fault, or say what is wrong with it."""
+    try:
+        text = body.decode()
+        if len(body) > SMALL:
+            raise _error_of(fault, body)
+        return json.loads(text)
+    except json.JSONDecodeError:
+        raise
+    except UnicodeDecodeError as error:
+        said = (
+            f"the body is no UTF-8: it has the byte {body[error.start]:#04x} at {error.start:,}; right is JSON as UTF-8"
+        )
+    except RecursionError:
+        said = "the body is nested too deeply; /docs says what is right"
+    except ValueError:
+        said = f"the body has a number of more than {sys.get_int_max_str_digits():,} digits; /docs says what is right"
+    raise HTTPException(400, said)
+
+
+def _error_of(fault: str, body: bytes) -> Exception:
+    """Return the error by which the standard library would say a fault of pydantic's parser."""
+    what, line, column = re.findall(r"(.*) at line (\d+) column (\d+)$", fault)[0]
+    if what == "recursion limit exceeded":
+        return RecursionError(what)
+    if what == "number out of range":
+        return ValueError(what)
+    begin = len(body) - len(body.split(b"\n", int(line) - 1)[-1])
+    before = body[: begin + int(column) - 1]
+    return json.JSONDecodeError(what, "", len(before.decode(errors="replace")))

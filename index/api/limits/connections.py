@@ -2,6 +2,7 @@
 
 import http
 import math
+import sys
 from typing import Any
 
 import msgspec
@@ -31,16 +32,27 @@ class ConnectionLimits:
     most : connections that are open at once.
     transfer_s : seconds within which headers, then the body, must have come, and then an answer have been taken.
     metrics : which connections were closed is counted there.
+    pages_may_read : whether pages of other origins may read why a connection is closed. Its sentences tell nothing of
+        anybody, and the origin of the page is not known where the headers were not read.
     """
 
-    def __init__(self, most: int, transfer_s: float, metrics: ApiMetrics) -> None:
-        self.most, self.transfer_s, self.metrics = most, transfer_s, metrics
+    def __init__(self, most: int, transfer_s: float, metrics: ApiMetrics, pages_may_read: bool = False) -> None:
+        self.most, self.transfer_s, self.metrics, self.pages_may_read = most, transfer_s, metrics, pages_may_read
         self.open: set[BoundedConnection] = set()
 
     async def sweep(self) -> None:
         """Close the connections whose time is over; this is to be called every second."""
         for connection in list(self.open):
             connection.close_if_late()
+
+    def add(self, connection: "BoundedConnection") -> None:
+        """Note a connection that was taken."""
+        self.open.add(connection)
+        self.metrics.connections(len(self.open))
+
+    def discard(self, connection: "BoundedConnection") -> None:
+        """Note that a connection is open no more, if it was taken."""
+        self.open.discard(connection)
         self.metrics.connections(len(self.open))
 
     def make_room(self) -> bool:
@@ -87,12 +99,12 @@ class BoundedConnection(HttpToolsProtocol):
             self.transport = transport
             self.refuse(503, f"{self.limits.most:,} connections are open already; ask again later")
             return
-        self.limits.open.add(self)
+        self.limits.add(self)
         super().connection_made(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget a connection."""
-        self.limits.open.discard(self)
+        self.limits.discard(self)
         self._tell_the_work()
         if self.flow is not None:  # else it was never taken
             super().connection_lost(exc)
@@ -205,7 +217,8 @@ class BoundedConnection(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no HTTP; uvicorn calls this where parsing ended with an error."""
         if not self.is_refused:
-            self.refuse_and_count("malformed", 400, "this is no HTTP/1.1 request")
+            why = f": {fault}" if (fault := sys.exception()) else ""  # of the parser
+            self.refuse_and_count("malformed", 400, f"this is no HTTP/1.1 request{why}")
 
     def refuse_and_count(self, reason: str, status: int, sentence: str) -> None:
         """Count a connection that is refused, and close it with an answer."""
@@ -221,7 +234,7 @@ class BoundedConnection(HttpToolsProtocol):
         elif self.waits_for == BODY and self.cycle is not None:
             is_asked = False  # the request was answered before its body had come
         if is_asked:
-            self.transport.write(_answer(status, sentence))
+            self.transport.write(_answer(status, sentence, self.limits.pages_may_read))
         self.transport.close()
 
     def _tell_the_work(self) -> None:
@@ -235,7 +248,7 @@ class BoundedConnection(HttpToolsProtocol):
         """Close the connection at once, whatever was not sent yet."""
         self.is_refused = True
         self._tell_the_work()
-        self.limits.open.discard(self)
+        self.limits.discard(self)
         self.transport.abort()
 
 
@@ -244,8 +257,10 @@ def bounded(limits: ConnectionLimits) -> type[BoundedConnection]:
     return type("Connection", (BoundedConnection,), {"limits": limits})
 
 
-def _answer(status: int, sentence: str) -> bytes:
+def _answer(status: int, sentence: str, pages_may_read: bool) -> bytes:
     """Write an answer after which the connection is closed."""
     body = msgspec.json.encode(Refusal(sentence))
     head = f"HTTP/1.1 {status} {http.HTTPStatus(status).phrase}\r\ncontent-type: {JSON}\r\n"
+    if pages_may_read:
+        head += "access-control-allow-origin: *\r\n"
     return f"{head}content-length: {len(body)}\r\nconnection: close\r\n\r\n".encode() + body

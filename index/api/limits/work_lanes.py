@@ -76,13 +76,20 @@ class WorkLanes:
             f"{self.most_s:g} s are done for one request (MINDSTREAM_API_WORK_S): right is {right}"
         )
 
-    async def run(self, request: Request, estimate_s: float, work: Callable[[Cancellation], Answer]) -> Answer:
+    async def run(
+        self,
+        request: Request,
+        estimate_s: float,
+        work: Callable[[Cancellation], Answer],
+        may_be_written: bool = False,
+    ) -> Answer:
         """Do the work of a request in a thread of its lane, and return the answer.
 
         Parameters
         ----------
         estimate_s : says which lane it is for.
         work : looks at the cancellation between its steps.
+        may_be_written : whether the work changes something, which goes on when the deadline is over; that is said.
 
         Raises
         ------
@@ -98,7 +105,7 @@ class WorkLanes:
         future = lane.submit(work, cancellation)
         future.add_done_callback(partial(_hand_on, answered))
         try:
-            return await self.wait_for(answered, request.receive)
+            return await self.wait_for(answered, request.receive, may_be_written)
         finally:
             cancellation.cancel()
             future.cancel()
@@ -129,18 +136,21 @@ class WorkLanes:
         finally:
             job.cancellation.cancel()
 
-    async def wait_for(self, answered: "asyncio.Future[Answer]", receive: Receive) -> Answer:
+    async def wait_for(
+        self, answered: "asyncio.Future[Answer]", receive: Receive, may_be_written: bool = False
+    ) -> Answer:
         """Wait for an answer while its client does, until the deadline."""
         try:
-            return await wait_for(answered, receive, self.deadline_s, self._late)
+            return await wait_for(answered, receive, self.deadline_s, partial(self._late, may_be_written))
         except ClientLeftError:
             self.metrics.not_done("left")
             raise
 
-    def _late(self) -> HTTPException:
+    def _late(self, may_be_written: bool) -> HTTPException:
         """Return what is told after the deadline."""
-        said = f"there was no answer within {self.deadline_s:g} s (MINDSTREAM_API_DEADLINE_S); ask for less, or later"
-        return self._refusal("deadline", said)
+        said = f"there was no answer within {self.deadline_s:g} s (MINDSTREAM_API_DEADLINE_S); "
+        written = "what was asked may be written all the same, and asking again does no harm"
+        return self._refusal("deadline", said + (written if may_be_written else "ask for less, or later"))
 
     def _full(self, count: int, name: str) -> HTTPException:
         """Return what is told where too many wait."""

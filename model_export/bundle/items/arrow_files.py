@@ -19,6 +19,7 @@ What Arrow costs is 25 MB of memory in each process.
 """
 
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -35,6 +36,7 @@ from model_export.bundle.manifest_schema import is_text
 __all__ = ["FILES", "SCHEMAS", "lookup_of", "make_tables", "open_items", "postings_of", "write_items", "write_tables"]
 
 ITEMS, VALUES, LOOKUP = "items.arrow", "item_values.arrow", "item_lookup.arrow"
+MAGIC = b"ARROW1"  # at the begin and at the end of each
 FILES = ItemTables(ITEMS, VALUES, LOOKUP)
 
 SCHEMAS = ItemTables(
@@ -73,11 +75,26 @@ def open_items(folder: Path) -> ItemTable:
 def _open_table(file: Path, schema: pa.Schema) -> pa.Table:
     """Memory-map a table."""
     with bundle_errors(file):
+        _check_ends(file)
         table = pa.ipc.open_file(pa.memory_map(str(file))).read_all()
         if not table.schema.equals(schema):
             found, right = (", ".join(f"{one.name} {one.type}" for one in each) for each in (table.schema, schema))
             raise ValueError(f"its columns are {found}; right are {right}")
         return table
+
+
+def _check_ends(file: Path) -> None:
+    """Raise ValueError if a file begins as one of Arrow and does not end so.
+
+    Arrow would say that it is none at all.
+    """
+    with file.open("rb") as stream:
+        begins = stream.read(len(MAGIC)) == MAGIC
+        stream.seek(-min(len(MAGIC), file.stat().st_size), os.SEEK_END)
+        if begins and stream.read() != MAGIC:
+            raise ValueError(
+                "it begins as an Arrow file and does not end as one: it was cut short, or has bytes behind its end"
+            )
 
 
 def write_items(

@@ -1,5 +1,6 @@
 """The HTTP API in process, over a real store and a real bundle: what it answers, and what it refuses."""
 
+import gzip
 import logging
 import os
 import shutil
@@ -16,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
-from index.api.errors import MOST_BYTES
+from index.api.errors import JSON, MOST_BYTES
 from index.api.requests import MOST_USERS
 from index.recommend.recommender import Recommender
 from model_export.bundle.bundle import Bundle, write_manifest
@@ -24,6 +25,7 @@ from stream.store.feedback import Feedback, ItemFeedback
 from stream.store.lmdb_store import LmdbStore
 from testbed.real_redis import RealRedis
 from tests.support.api_world import AGE_S, app_of, client_of, user
+from tests.support.overlay.stores import spoil
 from tests.support.refusals import refused_in_turn
 
 KEY = "canary-4f1d"
@@ -165,17 +167,19 @@ def test_similar_items_are_those_of_an_interest_in_one(client: TestClient, bundl
 
 
 WRONG: list[tuple[str, dict[str, Any], int, str]] = [
-    ("/users/ann/recommendations?n=0", {}, 422, "n in the query is '0': Input should be greater than or equal to 1"),
-    ("/users/ann/recommendations?n=1001", {}, 422, "n in the query is '1001': Input should be less than or equal"),
-    ("/users/ann/recommendations?n=ten", {}, 422, "n in the query is 'ten': Input should be a valid integer"),
+    ("/users/ann/recommendations?n=0", {}, 422, "n in the query is '0'; right is at least 1"),
+    ("/users/ann/recommendations?n=1001", {}, 422, "n in the query is '1001'; right is at most 1,000"),
+    ("/users/ann/recommendations?n=ten", {}, 422, "n in the query is 'ten'; right is a whole number"),
+    ("/users/ann/recommendations?n=1&n=2", {}, 422, "n in the query is given 2 times: '1', '2'; right is once"),
+    ("/users/ann/interests?vectors=1&vectors=1", {}, 422, "vectors in the query is given 2 times"),
     ("/users/ann/recommendations?nn=1", {}, 422, "nn in the query is not known; /docs says what is"),
     ("/users/ann/recommendations?min_score=nan", {}, 422, "min_score is nan; right is a finite number"),
     ("/users/ann/recommendations?where=tea", {}, 422, "where in the query is 'tea'; right is attribute=value"),
     ("/users/ann/recommendations?where=smell=good", {}, 422, "there is no attribute 'smell'; right are"),
     ("/users/ann/recommendations?category=Air", {}, 422, "no item has the category 'Air'; right are"),
-    ("/users//recommendations", {}, 422, "user_id in the path is ''"),
+    ("/users//recommendations", {}, 422, "user_id in the path is ''; right is text of at least 1 character"),
     (f"/users/{'x' * 128}/interests", {}, 422, "user_id in the path is 'xxx"),
-    ("/users/ann/interests?vectors=some", {}, 422, "vectors in the query is 'some': Input should be a valid boolean"),
+    ("/users/ann/interests?vectors=some", {}, 422, "vectors in the query is 'some'; right is true or false"),
     ("/items/lost/similar", {}, 404, "knows no item 'lost'"),
     ("/items//similar", {}, 422, "item_id in the path is ''"),
     ("/users/ann", {}, 404, "there is nothing at '/users/ann'; /docs says what there is"),
@@ -185,9 +189,32 @@ WRONG: list[tuple[str, dict[str, Any], int, str]] = [
         "/recommendations",
         {"content": b"[" * 8_000},
         400,
-        "the body is no JSON: right is UTF-8, and not nested",
+        "the body is nested too deeply",
     ),
-    ("/recommendations", {"content": b"[" * 20_000}, 422, "the body is no JSON: recursion limit exceeded at character"),
+    (
+        "/recommendations",
+        {"content": b'{"user_ids": ["\xff"]}'},
+        400,
+        "the body is no UTF-8: it has the byte 0xff at 15",
+    ),
+    ("/recommendations", {"content": b'{"n": ' + b"1" * 5_000 + b"}"}, 400, "a number of more than 4,300 digits"),
+    ("/recommendations", {"content": b"null"}, 422, "the body is null; right is an object"),
+    ("/recommendations", {"content": b"5"}, 422, "the body is 5; right is an object"),
+    ("/recommendations", {"json": {"user_ids": ["a"], "n": True}}, 422, "n in the body is true; right is a whole numb"),
+    ("/recommendations", {"json": {"user_ids": ["a"], "n": "1"}}, 422, "n in the body is '1'; right is a whole number"),
+    ("/recommendations", {"json": {"user_ids": ["a"], "n": None}}, 422, "n in the body is null; right is a whole numb"),
+    ("/recommendations", {"json": {"user_ids": ["a"], "n": [1]}}, 422, "n in the body is a list; right is a whole num"),
+    ("/recommendations", {"json": {"user_ids": ["a"], "exclude_seen": 1}}, 422, "exclude_seen in the body is 1; right"),
+    (
+        "/recommendations",
+        {"json": {"user_ids": ["a"], "min_score": "1"}},
+        422,
+        "min_score in the body is '1'; right is",
+    ),
+    ("/items", {"json": [{"item_id": "a", "title": "A", "price": True}]}, 422, "[0].price in the body is true; right"),
+    ("/items", {"json": [{"item_id": "a"}]}, 422, "[0].title in the body is missing; /docs says what it is"),
+    ("/items", {"json": {"item_id": "a"}}, 422, "the body is an object; right is a list"),
+    ("/recommendations", {"content": b"[" * 20_000}, 400, "the body is nested too deeply"),
     ("/recommendations", {"content": b"[" * 100_000}, 413, "the body has 0 names, 100,000 lists and objects and 0"),
     ("/recommendations", {"json": {"exclude": [1] * 200_000}}, 413, "at most 30,000 of the first three together"),
     (
@@ -200,32 +227,47 @@ WRONG: list[tuple[str, dict[str, Any], int, str]] = [
     ("/recommendations", {"content": (b" " * 60_000 for _ in range(20))}, 413, "the most is 1,000,000 bytes"),
     ("/recommendations", {"json": {}}, 422, "user_ids and visitors in the body have 0 entries together; 1 to 100"),
     ("/recommendations", {"json": {"user_ids": ["a"] * MOST_USERS, "visitors": [{"history": []}]}}, 422, "101 entries"),
-    ("/recommendations", {"json": {"user_ids": ["a"] * 101}}, 422, "user_ids in the body is"),
-    ("/recommendations", {"content": b'{"user_ids": ["\\ud800"]}'}, 422, r"user_ids.0 in the body is '\ud800'"),
+    (
+        "/recommendations",
+        {"json": {"user_ids": ["a"] * 101}},
+        422,
+        "user_ids in the body has 101 entries; right is at most 100",
+    ),
+    (
+        "/recommendations",
+        {"content": b'{"user_ids": ["\\ud800"]}'},
+        422,
+        r"user_ids[0] in the body is '\ud800'; right is text",
+    ),
     (
         "/recommendations",
         {"json": {"user_ids": ["a"], "where": {"category": []}}},
         422,
-        "where.category in the body is",
+        "where.category in the body has 0 entries; right is at least 1",
     ),
     (
         "/recommendations",
         {"content": b'{"user_ids": ["a"], "where": {"category": ["\\ud800"]}}'},
         422,
-        r"where.category.0 in the body is '\ud800'",
+        r"where.category[0] in the body is '\ud800'",
     ),
-    ("/items/remove", {"content": b'{"item_ids": ["a", "\\ud800"]}'}, 422, r"item_ids.1 in the body is '\ud800'"),
-    ("/items/restore", {"content": b'{"item_ids": ["\\ud800"]}'}, 422, r"item_ids.0 in the body is '\ud800'"),
+    ("/items/remove", {"content": b'{"item_ids": ["a", "\\ud800"]}'}, 422, r"item_ids[1] in the body is '\ud800'"),
+    ("/items/restore", {"content": b'{"item_ids": ["\\ud800"]}'}, 422, r"item_ids[0] in the body is '\ud800'"),
     (
         "/items",
         {"content": b'[{"item_id": "a", "title": "A", "vector": [NaN]}]'},
         422,
-        "0.vector.0 in the body is nan: Input should be a finite number",
+        "[0].vector[0] in the body is nan; right is a finite number",
     ),
     ("/users/%FF/recommendations", {}, 422, "the path is no UTF-8 where its percent signs are decoded"),
     ("/items/%ED%A0%80", {"method": "DELETE"}, 422, "the path is no UTF-8 where its percent signs are decoded"),
-    ("/recommendations", {"json": {"visitors": [{}]}}, 422, "visitors.0.history in the body is missing"),
-    ("/recommendations", {"json": {"visitors": [{"history": ["a"] * 1001}]}}, 422, "visitors.0.history in the body is"),
+    ("/recommendations", {"json": {"visitors": [{}]}}, 422, "visitors[0].history in the body is missing"),
+    (
+        "/recommendations",
+        {"json": {"visitors": [{"history": ["a"] * 1001}]}},
+        422,
+        "visitors[0].history in the body has 1,001",
+    ),
 ]
 
 
@@ -262,6 +304,18 @@ def test_a_body_that_does_not_say_that_it_is_json(client: TestClient) -> None:
     assert (
         error_of(answer) == "the body does not say that it is JSON; right is the header Content-Type: application/json"
     )
+
+
+def test_a_compressed_body_is_refused_in_words(client: TestClient) -> None:
+    body = gzip.compress(b'{"user_ids": ["ann"]}')
+    for path in ("/recommendations", "/events"):
+        answer = client.post(path, content=body, headers={"Content-Type": JSON, "Content-Encoding": "gzip"})
+        assert (answer.status_code, error_of(answer)) == (
+            415,
+            "the header Content-Encoding is 'gzip'; right is a body as it is, without that header",
+        )
+    headers = {"Content-Type": JSON, "Content-Encoding": "identity"}
+    assert client.post("/recommendations", content=b'{"user_ids": ["ann"]}', headers=headers).status_code == 200
 
 
 def test_load_balancers_may_ask_for_the_head_alone(client: TestClient) -> None:
@@ -327,6 +381,7 @@ def test_metrics_name_routes_and_never_users(bundle: Bundle, store: LmdbStore, t
     [aged] = [one.value for one in families["mindstream_api_freshness_seconds"] if one.name.endswith("_count")]
     assert aged == 1
     assert "secret-user" not in text
+    assert "_created" not in text
 
 
 def test_a_new_model_is_served_whole(bundle: Bundle, store: LmdbStore, tmp_path: Path) -> None:
@@ -419,10 +474,16 @@ def test_many_items_go_and_come_back_and_one_brings_its_own_vector(
     known, vector = bundle.item_ids[:2], bundle.item_embeddings[0].tolist()
     asked = {"item_ids": [*known, "lost", ""]}
     empty = {"": "the item_id '' has 0 bytes; right is 1 to 511 bytes of UTF-8"}
-    assert client.post("/items/remove", json=asked).json() == {"removed": 3, "unknown": 1, "refused": empty}
+    answer = client.post("/items/remove", json=asked).json()
+    assert answer == {"removed": 3, "unchanged": 0, "unknown": 1, "refused": empty}
+    answer = client.post("/items/remove", json={"item_ids": [known[0], "lost"]}).json()
+    assert answer == {"removed": 0, "unchanged": 2, "unknown": 0, "refused": {}}
     assert [client.get(f"/items/{item_id}").status_code for item_id in known] == [404, 404]
     answer = client.post("/items/restore", json={"item_ids": [*known, bundle.item_ids[2], "never", ""]}).json()
     assert answer == {"restored": 2, "unchanged": 1, "unknown": 1, "refused": empty}
+    answer = client.post("/items/restore", json={"item_ids": ["lost"]}).json()  # whose removal is dropped
+    assert answer == {"restored": 0, "unchanged": 0, "unknown": 1, "refused": {}}
+    assert client.post("/items/lost/restore").status_code == 404
     assert client.delete("/items/restore").status_code == 204  # an item may be called so
     own = lamp(bundle, category="Unheard of", price=None, vector=vector)
     assert client.post("/items", json=[own]).status_code == 204
@@ -431,6 +492,52 @@ def test_many_items_go_and_come_back_and_one_brings_its_own_vector(
     assert first["item_id"] == bundle.item_ids[0]
     answer = client.post("/items", json=[{**own, "vector": [1.0]}])
     assert (answer.status_code, error_of(answer)) == (422, "the vector of item 'oak/lamp' has 1 numbers; right is 16")
+
+
+def test_an_item_that_the_next_model_cannot_find_says_so_and_is_counted(
+    bundle: Bundle, store: LmdbStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    app, serving = app_of(bundle, store, tmp_path)
+    client = client_of(app)
+    own = lamp(bundle, category="Unheard of", price=None, vector=bundle.item_embeddings[0].tolist())
+    assert client.post("/items", json=[own, lamp(bundle, item_id="known")]).status_code == 204
+    assert 'mindstream_items_left_out{reason="vector"} 0.0' in client.get("/metrics").text
+    newer = Bundle(shutil.copytree(bundle.path, tmp_path / "newer"))
+    write_manifest(newer.path, replace(newer.manifest, version="newer"))
+    serving.registry.publish(newer.path)
+    assert serving.look()
+    [line] = [line for line in caplog.messages if "leaves out" in line]
+    said = "the model newer leaves out 1 entry of the item store: 1 whose vector is of another model; "
+    assert line.startswith(said)
+    assert client.get("/items/oak%2Flamp").json()["vector_model"] == bundle.version
+    answer = client.get("/items/oak%2Flamp/similar")
+    assert (answer.status_code, error_of(answer)) == (
+        409,
+        f"item 'oak/lamp' was added, and no answer can have it now: the vector of item 'oak/lamp' is of the model "
+        f"{bundle.version!r}; right is a vector of the model 'newer', which is served, or none and a value that it "
+        "knows; add it again so",
+    )
+    overlay = serving.current.catalogue.overlay
+    assert overlay is not None
+    for item_id, value in (("bad", b"{"), ("odd", b'{"item_id": "odd", "title": "Odd"}')):
+        spoil(overlay.store, item_id, value)
+    overlay.look()
+    for path, end in (("/items/bad", "put or remove it again"), ("/items/bad/similar", "add it again so")):
+        answer = client.get(path)
+        assert (answer.status_code, "this is no item" in error_of(answer)) == (409, True)
+        assert error_of(answer).endswith(end)
+    assert "the model knows no value of item 'odd'" in error_of(client.get("/items/odd/similar"))
+    page = client.get("/metrics").text
+    for reason in ("vector", "values", "unreadable"):
+        assert f'mindstream_items_left_out{{reason="{reason}"}} 1.0' in page
+    assert client.post("/items", json=[own, lamp(bundle, item_id="bad")]).status_code == 204
+    assert client.delete("/items/odd").status_code == 204
+    assert client.get("/items/oak%2Flamp/similar").status_code == 200
+    page = client.get("/metrics").text
+    for reason in ("vector", "values", "unreadable"):
+        assert f'mindstream_items_left_out{{reason="{reason}"}} 0.0' in page
+    said = "knows no item 'odd', and it was removed"
+    assert said in error_of(client.get("/items/odd/similar"))
 
 
 @pytest.mark.parametrize(

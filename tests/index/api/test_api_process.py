@@ -17,6 +17,7 @@ from model_export.bundle.bundle import Bundle, write_manifest
 from model_export.bundle.registry import Registry
 from stream.store.lmdb_store import LmdbStore
 from testbed.bad_bundles import copy_bundle
+from testbed.hostile_clients import answer_to
 from tests.support.api_world import user
 
 ROOT = Path(__file__).parents[3]
@@ -54,6 +55,9 @@ def test_it_answers_until_it_is_told_to_stop(number: signal.Signals, bundle: Bun
         assert get(where[0], "/healthz") == "ok\n"
         answer = json.loads(get(where[0], "/users/ann/recommendations?n=3", Authorization=f"Bearer {KEY}"))
         assert (answer["path"], len(answer["candidates"])) == ("capsules", 3)
+        refused = answer_to(int(where[0].rpartition(":")[2]), [b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n"])
+        assert b"this is no HTTP/1.1 request: Invalid character in Content-Length" in refused
+        assert b"access-control" not in refused  # no pages were named that may read it
         process.send_signal(number)
         out, err = process.communicate(timeout=240)
     assert (process.returncode, out, err) == (0, "", "")
@@ -139,5 +143,5 @@ def test_a_served_file_that_is_cut_short_and_the_start_after_it(bundle: Bundle, 
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=240)
     assert process.returncode == 0
-    assert "bundle second is refused, first goes on: " in err
+    assert "bundle second is refused, first is served instead: " in err
     assert "bundle first is served from the start: the last good one that was current before" in err

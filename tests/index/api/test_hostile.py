@@ -17,6 +17,7 @@ from testbed.stream_process import wait_until
 
 pytestmark = pytest.mark.slow
 MOST, TRANSFER_S = 12, 1.0
+PAGE, PAGES_MAY_READ = "https://shop.example", b"\r\naccess-control-allow-origin: *\r\n"
 # Kind -> status and the reason by which the connection is counted; 0: no answer.
 ENDS = {
     "silent": (0, "headers_late"),
@@ -39,7 +40,7 @@ def port(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Iterator[i
     """The API with few connections and little time."""
     home = tmp_path_factory.mktemp("hostile")
     Registry(home / "models").publish(bundle.path)
-    with served(home, api_connections=str(MOST), api_transfer_s=str(TRANSFER_S)) as port:
+    with served(home, api_connections=str(MOST), api_transfer_s=str(TRANSFER_S), cors_origins=PAGE) as port:
         yield port
 
 
@@ -67,6 +68,10 @@ def test_a_connection_that_means_no_good_is_closed_and_counted(port: int, kind: 
     assert status_of(answer) == status, answer[:200]
     if status:
         assert set(json.loads(answer.partition(b"\r\n\r\n")[2])) == {"error"}
+        # The body that is too large is refused by the route, which pages may not ask.
+        assert (PAGES_MAY_READ in answer) == (status != 413)
+    if kind == "no HTTP":
+        assert b"this is no HTTP/1.1 request: Invalid method encountered" in answer
     wait_until(lambda: counted(port, "mindstream_api_connections_closed_total", reason) == before + 1, "it is counted")
     wait_until(lambda: all_are_closed(port), "nothing is left open")
 

@@ -9,6 +9,7 @@ import pytest
 from pydantic import SecretStr
 from starlette.testclient import TestClient
 
+from index.api.errors import MOST_BYTES
 from index.api.keys import Keys
 from mindstream.settings import Settings
 from model_export.bundle.bundle import Bundle
@@ -89,10 +90,14 @@ def test_a_key_that_lacks_a_scope_is_told_which(client: TestClient) -> None:
 
 
 def test_the_key_comes_before_the_body(client: TestClient) -> None:
-    """A body that is no JSON would be a 422 if it were read."""
+    """A body that is no JSON would be a 422 if it were read, one that is too large a 413, a compressed one a 415."""
     for path in ("/recommendations", "/items", "/events"):
-        answer = client.post(path, content=b"{", headers={"Content-Type": "application/json", "X-API-Key": "wrong"})
-        assert answer.status_code == 401
+        for body, coding in ((b"{", "identity"), (b" " * (MOST_BYTES + 1), "identity"), (b"{", "gzip")):
+            headers = {"Content-Type": "application/json", "Content-Encoding": coding, "X-API-Key": "wrong"}
+            assert client.post(path, content=body, headers=headers).status_code == 401
+    fat = client.post("/items", content=b" " * (MOST_BYTES + 1), headers={"X-API-Key": IMPORT})
+    assert (fat.status_code, "the most is 1,000,000 bytes" in fat.json()["error"]) == (413, True)
+    assert 'requests_total{method="POST",route="/items",status="413"} 1.0' in client.get("/metrics").text
 
 
 class Clock:
@@ -145,10 +150,10 @@ def test_keys_are_rotated_without_a_restart_and_a_bad_file_changes_nothing(
         (f'[a]\nkey = "{SHOP}"\nscopes = ["read"]\nscope = 1', "the key 'a' in .*scope"),
         (
             f'[a]\nkey = "{SHOP}"\nscopes = ["read"]\n[b]\nkey = "{SHOP}"\nscopes = ["items"]',
-            "'b' in .*is that of a too",
+            "'b' in .*is that of 'a' too",
         ),
-        ('[a]\nkey = "of-the-settings-0"\nscopes = ["read"]', "is that of MINDSTREAM_API_KEY too"),
-        ("keys = 1", "the key 'keys' in"),
+        ('[a]\nkey = "of-the-settings-0"\nscopes = ["read"]', "is that of 'MINDSTREAM_API_KEY' too"),
+        ("keys = 1", r"'keys' in .* \(MINDSTREAM_API_KEYS_FILE\) stands outside of a table; right is a table for each"),
     ],
 )
 def test_a_file_that_is_not_right_ends_the_start(tmp_path: Path, text: str, message: str) -> None:
@@ -156,3 +161,8 @@ def test_a_file_that_is_not_right_ends_the_start(tmp_path: Path, text: str, mess
     with pytest.raises(ValueError, match=message) as refused:
         Keys(settings)
     assert "canary" not in str(refused.value)
+
+
+def test_a_file_that_cannot_be_read_is_named_with_its_variable(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"\(MINDSTREAM_API_KEYS_FILE\) cannot be read: Is a directory; right is a table"):
+        Keys(Settings(api_keys_file=tmp_path))

@@ -85,6 +85,7 @@ def test_several_processes_serve_one_port_until_all_end(bundle: Bundle, tmp_path
         page = get(address, "/metrics")
         assert sample(page, "mindstream_api_answers_total") == 20
         assert sample(page, "mindstream_api_workers") == WORKERS
+        assert sample(page, "mindstream_api_connections") >= 1  # this one is open
         assert sample(page, "mindstream_bundle_info") == 1
         os.kill(first[1], signal.SIGKILL)
         until(lambda: dict(workers_seen(address)).get(1, first[1]) != first[1])

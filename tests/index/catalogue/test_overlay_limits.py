@@ -122,13 +122,17 @@ def test_many_are_removed_and_restored_with_counts_by_reason(catalogue: Catalogu
     known = bundle.item_ids[:3]
     catalogue.put(mug(bundle, "new"))
     done = catalogue.remove_many([*known, known[0], "new", "typo", "", "x" * 512, "\ud800"])
-    assert (done.done, done.unknown, list(done.refused)) == (5, 1, ["", "x" * 512, "\ud800"])
+    assert (done.done, done.unchanged, done.unknown) == (5, 0, 1)
+    assert list(done.refused) == ["", "x" * 512, "\ud800"]
     assert "has 512 bytes; right is 1 to 511" in done.refused["x" * 512]
     assert set(catalogue.removed()) == {*known, "new", "typo"}
+    again = catalogue.remove_many([known[1], "typo", bundle.item_ids[7]])
+    assert (again.done, again.unchanged, again.unknown) == (1, 2, 0)
     back = catalogue.restore_many([known[0], "new", bundle.item_ids[5], "nobody knows it", ""])
     assert (back.done, back.unchanged, back.unknown, list(back.refused)) == (2, 1, 1, [""])
     assert catalogue.current.new_ids == ["new"]
-    assert catalogue.restore_many(catalogue.removed()).done == 3
+    back = catalogue.restore_many(catalogue.removed())
+    assert (back.done, back.unchanged, back.unknown) == (3, 0, 1)  # of the typo there is nothing to come back
     assert catalogue.entries() == {"new": mug(bundle, "new")}
 
 
@@ -162,7 +166,7 @@ def test_new_items_of_the_same_values_are_told_apart_and_none_of_them_is_dropped
         ([1.0], "", r"has 1 numbers; right is 16"),
         ([0.5] * 16, "", r"has the length 2; right is"),
         ([float("nan")] * 16, "", r"cannot be kept|NaN or infinite numbers; right are finite"),
-        ([0.25] * 16, "another", r"is of the model 'another'; right is one of '.*', which is served"),
+        ([0.25] * 16, "another", r"is of the model 'another'; right is a vector of the model '.*', which is served"),
         ([], "", r"has 0 numbers"),
         ([0.0] * 16, "", r"has the length 0; right is"),
     ],
@@ -215,15 +219,36 @@ def test_the_command_line_removes_and_restores_many(bundle: Bundle, tmp_path: Pa
     file = tmp_path / "ids.txt"
     file.write_text("\n".join([*bundle.item_ids[:3], "typo", "", "x" * 600]))
     done = items_command("remove", "--file", str(file))
-    assert done.stdout.splitlines()[0] == "4 items removed, 1 of them known to nobody"
+    assert done.stdout.splitlines()[0] == "4 items removed, 1 of them known to nobody; 0 removed before"
     assert "has 600 bytes; right is 1 to 511" in done.stdout
     assert str(done.exception) == "1 id left out, since no item can be called so"
     done = items_command("restore", bundle.item_ids[0], bundle.item_ids[9])
     assert done.stdout == "1 item restored, 1 not removed before, 0 known to nobody\n"
-    assert items_command("restore", "--all").stdout == "3 items restored, 0 not removed before, 0 known to nobody\n"
-    assert items_command("list").stderr == ""
+    assert items_command("restore", "--all").stdout == "2 items restored, 0 not removed before, 1 known to nobody\n"
+    assert items_command("list").stderr == "0 entries: 0 added, 0 removed, 0 that cannot be read\n"
     for words in (["remove"], ["restore", "a", "--file", str(file)], ["restore", "a", "--all"]):
         assert re.search("right (is|are)", str(items_command(*words).exception))
+
+
+def test_the_command_line_lists_what_no_answer_can_have_and_no_more_than_is_asked(home: Path, bundle: Bundle) -> None:
+    with LmdbOverlayStore(home / "state" / "items") as store:
+        own = Item("own", "Own", vector=[1.0], vector_model="older")
+        store.write({"b": mug(bundle, "b"), "own": own, "c": None, "d": None})
+        spoil(store, "bad", b"{")
+    found = items_command("list")
+    assert [line.split(",")[0] for line in found.stdout.splitlines()] == ['{"item_id":"b"', '{"item_id":"own"']
+    said = found.stderr.splitlines()
+    assert said[:2] == ["removed: c", "removed: d"]
+    assert said[2].startswith(
+        "in no answer: the vector of item 'own' is of the model 'older'; right is a vector of the"
+    )
+    assert said[3].startswith("cannot be read: bad: this is no item: ")
+    assert said[4:] == ["5 entries: 2 added, 2 removed, 1 that cannot be read"]
+    found = items_command("list", "--limit", "2")
+    assert [line.split(",")[0] for line in found.stdout.splitlines()] == ['{"item_id":"b"']
+    [removed, _, summary] = found.stderr.splitlines()
+    assert removed == "removed: c"
+    assert summary.endswith("; --limit 2 is reached, so not all were printed")
 
 
 def test_the_command_line_drops_what_cannot_be_read(home: Path) -> None:

@@ -413,7 +413,7 @@ def test_build_says_the_breadth_that_it_measured(bundle: Bundle, tmp_path: Path,
     ("arguments", "message"),
     [
         (["query", "ann"], "error: no model was published in"),
-        (["build", "no-such-folder"], "error: no-such-folder is not a bundle: it has no manifest.json"),
+        (["build", "no-such-folder"], "error: no-such-folder is not a bundle: there is no such folder"),
         (["query", "ann", "--n", "0"], "Invalid value for '--n'"),
         (["query", "ann", "--where", "tea"], "error: --where is 'tea'; right is attribute=value"),
         (["query", "ann", "--max-cosine", "2"], "error: max_cosine is 2.0; right is at least 0 and below 1"),

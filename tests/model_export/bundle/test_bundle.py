@@ -352,5 +352,5 @@ def test_a_graph_without_the_profile_that_the_manifest_has_not(copied: Path) -> 
 def test_a_file_is_not_a_bundle(tmp_path: Path) -> None:
     file = tmp_path / "shop.parquet"
     file.write_bytes(b"a log")
-    with pytest.raises(BundleError, match=r"shop\.parquet is not a bundle: it has no manifest\.json"):
+    with pytest.raises(BundleError, match=r"shop\.parquet is not a bundle: it is no folder"):
         Bundle(file)

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from index.search.hnsw import HnswSettings
 from index.search.index_files import build_index
 from mindstream.commands.model import app
+from mindstream.settings import load
 from model_export.bundle.bundle import (
     EXTRACTOR,
     FEATURES,
@@ -314,6 +315,9 @@ def test_golden_capsules_must_be_numbers(copied: Path) -> None:
         check(Bundle(copied))
 
 
+ONE_FILE: dict[str, dict[str, Any]] = {"golden.json": {"bytes": 1, "sha256": "0" * 64}}
+
+
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
@@ -322,13 +326,22 @@ def test_golden_capsules_must_be_numbers(copied: Path) -> None:
         ({"items": "600"}, "items is '600'; right is a whole number above 0"),
         ({"dim": 0}, "dim is '0'; right is a whole number above 0"),
         ({"num_interests": True}, "num_interests is 'True'; right is a whole number above 0"),
-        ({"feature_fields": {"category": "tea"}}, "feature_fields is .* right is an object of field -> list of texts"),
+        ({"feature_fields": {"category": "tea"}}, r"feature_fields\.category is 'tea'; right is a list of texts"),
+        ({"feature_fields": ["tea"]}, r"feature_fields is .*; right is an object of field -> list of texts"),
         ({"metrics": []}, r"metrics is '\[\]'; right is an object"),
         (
-            {"files": {"../golden.json": {"bytes": 1, "sha256": "0" * 64}}},
-            "files is .* right is an object of file name",
+            {"files": ONE_FILE | {"../../x": ONE_FILE["golden.json"]}},
+            r"files has the name '\.\./\.\./x'; right is a file of the bundle's own folder: 1 to 128 letters, digits",
         ),
-        ({"files": {"golden.json": 1}}, "files is .* right is an object of file name"),
+        (
+            {"files": ONE_FILE | {"/etc/passwd": {}}},
+            "files has the name '/etc/passwd'; right is a file of the bundle's",
+        ),
+        ({"files": ONE_FILE | {"sub/": {}}}, "files has the name 'sub/'; right is a file of the bundle's"),
+        ({"files": ONE_FILE | {"": {}}}, "files has the name ''; right is a file of the bundle's"),
+        ({"files": ONE_FILE | {"x.json": 1}}, r"files\.x\.json is '1'; right is {\"bytes\": its size, \"sha256\": 64"),
+        ({"files": ONE_FILE | {"x.json": ONE_FILE["golden.json"] | {"bytes": True}}}, r"files\.x\.json is .* right is"),
+        ({"data": {"behaviours": 5}}, r"data\.behaviours is '5'; right is text"),
         (
             {"index": {"kind": "hnsw"}},
             "the kind of index is 'hnsw', and it lists no file of one; right is",
@@ -338,13 +351,17 @@ def test_golden_capsules_must_be_numbers(copied: Path) -> None:
         ({"nonsense": 5}, "nonsense"),
         ({"items": 2**31}, "items is '2147483648'; right is a whole number above 0, at most 2,147,483,647"),
         ({"history_length": 10**30}, "history_length is '1000.*; right is a whole number above 0, at most"),
-        ({"repeat_bonus": [1e39]}, r"repeat_bonus is '\[1e\+39\]'; right is a list of numbers of at most 1e\+18"),
-        ({"repeat_bonus": [10**400]}, "repeat_bonus is '.1000"),
+        ({"repeat_bonus": [1, 1e39]}, r"repeat_bonus\[1\] is '1e\+39'; right is a number of at most 1e\+18"),
+        ({"repeat_bonus": [10**400]}, r"repeat_bonus\[0\] is '1000"),
+        ({"repeat_bonus": "none"}, "repeat_bonus is 'none'; right is a list of numbers"),
         (
-            {"feature_fields": {"category": ["\ud800"]}},
-            r"feature_fields is .* right is an object of field -> list of t",
+            {"feature_fields": {"category": ["tea", "\ud800"]}},
+            r"feature_fields\.category\[1\] is '.ud800'; right is text that UTF-8 can write",
         ),
-        ({"profile_fields": {"\ud800": []}}, "profile_fields is .* right is an object of field -> list of texts"),
+        (
+            {"profile_fields": {"\ud800": []}},
+            "profile_fields has the name '.ud800'; right is text that UTF-8 can write",
+        ),
         ({"metrics": {"test": [{"name": "\udfff"}]}}, r"metrics\.test\[0\]\.name has a lone surrogate; right is text"),
         ({"model": {"\udfff": 1}}, r"model\.'\\udfff' has a lone surrogate"),
     ],
@@ -411,8 +428,30 @@ def test_check_says_what_it_checked_and_names_the_first_fault(copied: Path) -> N
     nowhere = CliRunner().invoke(app, ["check", str(copied / "none")])
     assert (nowhere.exit_code, nowhere.stdout) == (
         1,
-        f"FAULT  {copied / 'none'} is not a bundle: it has no manifest.json\n",
+        f"FAULT  {copied / 'none'} is not a bundle: there is no such folder\n",
     )
+
+
+def test_check_of_a_version_says_which_path_was_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    published = tmp_path / "models" / "first"
+    published.mkdir(parents=True)
+    monkeypatch.setenv("MINDSTREAM_HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    load.cache_clear()
+    said = CliRunner().invoke(app, ["check", "first"]).stdout
+    load.cache_clear()
+    right = f"right is the path of a folder, such as {published}"
+    assert said == f"FAULT  first is not a bundle: there is no such folder; {right}\n"
+
+
+def test_an_arrow_file_with_something_behind_its_end_is_named_so(copied: Path) -> None:
+    with (copied / FILES.items).open("ab") as stream:
+        stream.write(b"more")
+    relist(copied)
+    with pytest.raises(
+        BundleError, match=r"items\.arrow cannot be read: it begins as an Arrow file and does not end as"
+    ):
+        check(Bundle(copied))
 
 
 # The bundle of one's own

@@ -137,8 +137,8 @@ def test_the_gate_counts_own_items_too(bonus: float, rate: float, bundle: Bundle
     ("bonus", "message"),
     [
         ([0.1] * 19, "repeat_bonus has 19 numbers; right is none, or history_length"),
-        ([math.nan] * 20, "repeat_bonus is .*; right is a list of numbers of at most 1e\\+18"),
-        (["0.1"] * 20, "repeat_bonus is .*; right is a list of numbers of at most 1e\\+18"),
+        ([math.nan] * 20, r"repeat_bonus\[0\] is '.*'; right is a number of at most 1e\+18"),
+        (["0.1"] * 20, r"repeat_bonus\[0\] is '.*'; right is a number of at most 1e\+18"),
     ],
 )
 def test_a_bonus_that_is_none_is_refused(bonus: list[float], message: str, bundle: Bundle, tmp_path: Path) -> None:

@@ -226,7 +226,8 @@ def test_a_rollback_to_a_damaged_bundle_is_refused(three: Registry) -> None:
     ("version", "fault"),
     [
         *((name, "is no version: right are letters") for name in ("../a", "", ".", "..", ".hidden", "a/b", POINTER)),
-        ("none", "is not a bundle: it has no manifest.json"),
+        ("none", "is not a bundle: there is no such folder; `mindstream model list` shows"),
+        ("nothing", "is not a bundle: it is a link to gone, where nothing is"),
         ("half", r"half/golden\.json is missing"),
         ("moved", r"moved holds bundle a; a folder is called as the version in it"),
     ],
@@ -236,6 +237,7 @@ def test_what_cannot_be_promoted_is_refused(version: str, fault: str, three: Reg
     half = Bundle(three.folder / "half")
     write_manifest(half.path, replace(half.manifest, version="half"))
     shutil.copytree(three.folder / "a", three.folder / "moved")
+    (three.folder / "nothing").symlink_to("gone")
     (three.folder.parent / "a").mkdir(exist_ok=True)
     with pytest.raises(BundleError, match=fault):
         three.promote(version)

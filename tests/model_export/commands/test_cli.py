@@ -315,7 +315,7 @@ def files(tmp_path: Path, log: Path, checkpoint: Path) -> Path:
         ("evaluate garbage.pt log.parquet", "garbage.pt is not a checkpoint that this version of .* wrote"),
         ("export nowhere.pt", "nowhere.pt does not exist; .*"),
         ("export garbage.pt", "garbage.pt is not a checkpoint .*"),
-        ("publish nowhere", "nowhere is not a bundle: it has no manifest.json"),
+        ("publish nowhere", "nowhere is not a bundle: there is no such folder"),
         ("publish empty", "empty is not a bundle: it has no manifest.json"),
     ],
 )
