@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,9 +48,14 @@ CHROMIUM_ARGS = [
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Give each process one thread for computing, and ports that no other worker of pytest-xdist takes."""
+    """Give each process one thread for computing, and ports that no other worker takes.
+
+    And have it and what it starts hear Ctrl-C.
+    """
     torch.set_num_threads(1)  # for small models one is enough, and several wait for each other on a busy machine
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # the same for the processes that tests start
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell's background jobs do, and whatever they start
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("any machine")  # else hypothesis fails a test whose examples take long on a busy one
     parse_operators_once()

@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from datetime import datetime
@@ -87,7 +86,6 @@ def imports(module: str, folder: Path, instead: str) -> subprocess.CompletedProc
         capture_output=True,
         text=True,
         check=False,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job would ignore it
     )
 
 

@@ -406,14 +406,12 @@ def test_no_other_command_is_there() -> None:
 
 @pytest.mark.slow
 def test_ctrl_c_ends_training_cleanly(shell: Shell, log: Path, tmp_path: Path) -> None:
-    # A shell's background jobs ignore Ctrl-C, and so would this process if the tests ran in one.
     command = shell.command("train", log, "--out", tmp_path / "mind.pt", "--steps", "1000000")
     with subprocess.Popen(
         command,
         cwd=ROOT,
         env=shell.environment,
         stderr=subprocess.PIPE,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         assert process.stderr is not None
         said = b""
