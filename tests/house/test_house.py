@@ -95,6 +95,12 @@ def test_a_folder_holds_few_modules() -> None:
     assert {folder: count for folder, count in folders.items() if count > MOST_MODULES} == {}
 
 
+def test_no_test_begins_an_event_loop_in_its_own_thread() -> None:
+    """A browser test of the same process leaves one running there; see `awaited` in tests/support/api_world.py."""
+    begins = re.compile(r"\b(asyncio\.run|run_until_complete)\(")
+    assert [file for file in (ROOT / "tests").rglob("*.py") if begins.search(file.read_text(encoding="utf-8"))] == []
+
+
 def test_cycles_and_arrows_against_the_order_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """The rule itself, on a house that breaks it."""
     bad = {

@@ -1,9 +1,11 @@
 """A served bundle, a store with a few users, and clients that ask the HTTP API over them in process."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+from anyio.from_thread import start_blocking_portal
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
@@ -56,3 +58,12 @@ def app_of(
 def client_of(app: FastAPI) -> TestClient:
     """A client that gets what goes wrong as a status, as over the wire."""
     return TestClient(app, raise_server_exceptions=False)
+
+
+def awaited(work: Callable[[], Awaitable[Any]]) -> Any:
+    """What a coroutine returns, in a thread of its own.
+
+    A browser test of the same process leaves its event loop running in ours, where `asyncio.run` is refused.
+    """
+    with start_blocking_portal() as portal:
+        return portal.call(work)

@@ -34,7 +34,7 @@ from mindstream.settings import Settings
 from model_export.bundle.bundle import Bundle
 from stream.store.contract import Store
 from stream.store.state import UserState
-from tests.support.api_world import app_of, client_of
+from tests.support.api_world import app_of, awaited, client_of
 
 VISITOR = {"history": ["mug"]}
 HEAVY = {"n": 600, "quota": 1, "diversity": 0.1, "max_cosine": 0.5}
@@ -176,7 +176,7 @@ def test_the_work_of_a_client_that_has_left_is_cancelled() -> None:
             seen.set()
 
     with pytest.raises(ClientLeftError):
-        asyncio.run(lanes().run(http_of("http.disconnect"), 0.0, work))
+        awaited(lambda: lanes().run(http_of("http.disconnect"), 0.0, work))
     assert seen.wait(60)
 
 
@@ -200,7 +200,7 @@ def test_heavy_requests_wait_for_each_other_and_keep_no_quick_one_waiting(monkey
         go.set()
         return [quick, *await asyncio.gather(*two)]
 
-    assert asyncio.run(ask()) == ["quick", "heavy", "heavy"]
+    assert awaited(ask) == ["quick", "heavy", "heavy"]
 
 
 def test_work_that_is_cancelled_fetches_no_more() -> None:
@@ -293,7 +293,7 @@ def test_a_body_is_read_as_the_standard_library_reads_it(body: str, spaces: int)
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": content}
 
-    assert asyncio.run(JsonRequest(scope, receive).json()) == json.loads(content)
+    assert awaited(JsonRequest(scope, receive).json) == json.loads(content)
 
 
 @pytest.mark.parametrize("kind", FLOODS)

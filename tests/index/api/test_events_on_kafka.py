@@ -8,7 +8,6 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from anyio.from_thread import start_blocking_portal
 from fastapi import FastAPI
 from kafka.admin import AlterConfigOp, ConfigResource, ConfigResourceType
 from kafka.consumer.fetcher import ConsumerRecord
@@ -22,7 +21,7 @@ from stream.kafka import cluster
 from stream.store.lmdb_store import LmdbStore
 from testbed.real_kafka import RealKafka
 from testbed.stream_process import wait_until
-from tests.support.api_world import app_of
+from tests.support.api_world import app_of, awaited
 
 CONNECTIONS = 50
 TIME_MS = 1_782_777_600_000
@@ -45,9 +44,7 @@ def post(app: FastAPI, *bodies: bytes) -> list[tuple[int, str]]:
             asked = [client.post("/events", content=body, headers=JSON, timeout=240) for body in bodies]
             return await asyncio.gather(*asked)
 
-    # A thread of its own: a browser test of the same process leaves its event loop running in this one.
-    with start_blocking_portal() as portal:
-        return [(answer.status_code, answer.text) for answer in portal.call(all_of_them)]
+    return [(answer.status_code, answer.text) for answer in awaited(all_of_them)]
 
 
 def click(user: str, place: int) -> bytes:

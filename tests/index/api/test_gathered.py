@@ -28,7 +28,7 @@ from model_export.bundle.bundle import Bundle, write_manifest
 from stream.store.contract import Store
 from stream.store.lmdb_store import LmdbStore
 from stream.store.state import UserState
-from tests.support.api_world import AGE_S, app_of, client_of, user
+from tests.support.api_world import AGE_S, app_of, awaited, client_of, user
 
 KEY = "canary-77ab"
 TITLE, CATEGORY = 'Käse "alt" \\ 🧀\n', 'say "hi", für\tZoë'
@@ -238,7 +238,7 @@ def test_the_first_is_begun_at_once_and_what_comes_meanwhile_is_done_together() 
         assert not left.done()
         return answers
 
-    answers = asyncio.run(ask())
+    answers = awaited(ask)
     assert [repr(one) for one in answers] == ["'A'", "'B'", "'C'", "'D'", "RuntimeError('bad')", "'E'"]
     assert sorted(batches[:2]) == [["a"], ["b"]]
     assert batches[2:] == [["c", "d", "bad", "e"], ["c"], ["d"], ["bad"], ["e"]]
