@@ -23,7 +23,7 @@ import numpy as np
 from tqdm import tqdm
 
 from benchmarks.harness.background import Threads
-from benchmarks.harness.stalls import Stalls
+from benchmarks.harness.stalls import Stalls, stolen_s
 from benchmarks.harness.workload import synthetic, trained_for_a_moment
 from benchmarks.swap.large_bundle import large_bundle
 from index.api.server import warm
@@ -114,11 +114,12 @@ def catalogue_swaps(items: int, swaps: int, over_http: bool) -> dict[str, float]
             before_s = clients.took_s[:]
             clients.took_s.clear()
             stalls.take_ms()
+            stolen_before_s = stolen_s()
             both = [bundles[number % 2] for number in range(1, swaps + ROLLBACKS + 1)]
             flips_s = [_swap(registry, bundle, clients) for bundle in tqdm(both[:swaps])]
             back_s = [_swap(registry, bundle, clients, is_new=False) for bundle in both[swaps:]]
-            took_s, stalled_ms = clients.took_s[:], stalls.take_ms()
-    figures = {
+            took_s, stalled_ms, stolen = clients.took_s[:], stalls.take_ms(), stolen_s() - stolen_before_s
+    return {
         "items": items,
         "swaps": swaps,
         "answers": clients.answered,
@@ -134,8 +135,9 @@ def catalogue_swaps(items: int, swaps: int, over_http: bool) -> dict[str, float]
         "open_s": opened["open_s"],
         "private_mb": opened["private_mb"],
         "open_longest_stall_ms": max(opened["stalls_ms"].values()),
+        "longest_tick_ms": stalled_ms,
+        "stolen_s": stolen,
     }
-    return figures if over_http else figures | {"longest_tick_ms": stalled_ms}
 
 
 @contextmanager
