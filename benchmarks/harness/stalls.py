@@ -75,6 +75,7 @@ def longest_ms(file: Path, lines: int = 0) -> tuple[float, int]:
 def stolen_s() -> float:
     """Return how many seconds the host of a virtual machine has given to others so far.
 
-    Of all its processors together; 0 on other machines. No program of the machine wins back the 50 ms and more that it takes at one time.
+    Of all its processors together; 0 on other machines. What it takes at one time, 50 ms and more, no program of the
+    machine wins back.
     """
     return float(getattr(psutil.cpu_times(), "steal", 0.0))
