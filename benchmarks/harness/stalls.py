@@ -4,11 +4,9 @@ import time
 from pathlib import Path
 from threading import Thread
 
-import psutil
-
 from benchmarks.harness.background import Background
 
-__all__ = ["Stalls", "longest_ms", "stolen_s", "watch"]
+__all__ = ["Stalls", "longest_ms", "watch"]
 
 EVERY_S = 0.001
 WRITE_EVERY_S = 0.25
@@ -70,12 +68,3 @@ def longest_ms(file: Path, lines: int = 0) -> tuple[float, int]:
     """
     told = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
     return max(map(float, told[lines:]), default=0.0), len(told)
-
-
-def stolen_s() -> float:
-    """Return how many seconds the host of a virtual machine has given to others so far.
-
-    Of all its processors together; 0 on other machines. What it takes at one time, 50 ms and more, no program of the
-    machine wins back.
-    """
-    return float(getattr(psutil.cpu_times(), "steal", 0.0))
