@@ -130,8 +130,8 @@ def _train_and_measure(name: str, settings: Preset, log: InteractionLog) -> Trai
     checkpoint = train(log, settings.model, settings.training, progress=False)
     held_out = _held_out_cases(log, settings, checkpoint.vocabulary)
     model, speed = checkpoint.model, 1_000 * checkpoint.seconds / checkpoint.steps
-    result = measure_ranker(ModelRanker(name, model), held_out.test, held_out.valid)
-    redrawn = ModelRanker(f"{name}, fresh logits", model, True)
+    result = measure_ranker(ModelRanker(name, model, checkpoint.neighbours), held_out.test, held_out.valid)
+    redrawn = ModelRanker(f"{name}, fresh logits", model, checkpoint.neighbours, True)
     fresh = measure_ranker(redrawn, held_out.test, held_out.valid) if settings.model.draws_logits else None
     return TrainingResult(result, fresh, measure_cosines(model, held_out.test), speed)
 

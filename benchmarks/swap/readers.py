@@ -15,7 +15,7 @@ from index.recommend.candidates import CAPSULES
 from index.recommend.recommender import Candidates, Recommender
 from model_export.bundle.bundle import Bundle
 from model_export.bundle.extractor import Extractor
-from model_export.bundle.own_items import own_items
+from model_export.bundle.scoring.history_raises import raised_by
 from model_export.bundle.serving import Serving
 from stream.store.contract import Store
 from stream.store.state import UserState, encoded
@@ -39,7 +39,7 @@ class Answer(NamedTuple):
 class _Reference:
     """An oracle of one bundle's answers, from nothing but its files and a user's history.
 
-    It repeats the rule of own items on purpose, so that a fault of the product is not one of its own.
+    It repeats the rule of scores on purpose, so that a fault of the product is not one of its own.
     """
 
     def __init__(self, bundle: Bundle) -> None:
@@ -55,8 +55,8 @@ class _Reference:
         if not len(capsules.vectors) or -1 in rows:
             return found.path != CAPSULES and -1 not in rows
         scores_of_all = (self.bundle.item_embeddings @ capsules.vectors.T).max(axis=1)
-        own, bonus = own_items(self.bundle, state.history.item_ids)
-        scores_of_all[own] += bonus
+        raised, bonus = raised_by(self.bundle, state.history.item_ids)
+        scores_of_all[raised] += bonus
         best, theirs = np.sort(scores_of_all)[::-1][:N], scores_of_all[rows]
         return len(found.interests) == len(capsules.vectors) and all(
             len(scores) == len(best) and np.allclose(scores, best, atol=ROUNDING) for scores in (found.scores, theirs)

@@ -1,4 +1,4 @@
-"""The search for one user: the best items by max-sim, and among them the user's own with their bonus."""
+"""The search for one user: the best items by max-sim, and among them those that the user's history raises."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,8 @@ from index.recommend.filters import AskedUser, ResolvedRequest
 from index.recommend.selection import pool_size
 from index.search.maxsim import Allowed, Hits, MaxSimIndex
 from index.search.overlaid_index import StackedVectors
-from model_export.bundle.own_items import OwnItems, own_items, scores_of
+from model_export.bundle.scoring.history_raises import raised_by
+from model_export.bundle.scoring.raised_items import RaisedItems, scores_of
 from stream.store.state import UserState
 
 __all__ = ["UserSearch", "user_searches"]
@@ -19,15 +20,17 @@ __all__ = ["UserSearch", "user_searches"]
 class UserSearch:
     """One user's search, begun together with those of others and continued alone if it needs more hits.
 
-    Own items are not searched for but scored one by one, so the hits of the index are those without them.
+    Items that the history raises are scored one by one. An item that the n best by max-sim do not have cannot be among
+    the n best of all, unless it is raised; those that are lowered are kept out of the hits, where they would take the
+    place of others.
 
     Attributes
     ----------
     index : of all items of the snapshot.
     vectors : float32 (items, d), the vector of each row.
     capsules : float32 (K', d).
-    excluded : rows that the index must not find: those that the request leaves out, and all own items.
-    own : the own items that may come back.
+    excluded : rows that the index must not find: those that the request leaves out, and items that are lowered.
+    raised : the items with a bonus that may come back.
     allowed : the only rows that may come back; None: all.
     pool : the hits of the first search, which asked for `pool_size`.
     """
@@ -36,7 +39,7 @@ class UserSearch:
     vectors: np.ndarray | StackedVectors
     capsules: np.ndarray
     excluded: frozenset[int]
-    own: OwnItems
+    raised: RaisedItems
     allowed: Allowed | None
     pool: Hits
     pool_size: int
@@ -44,15 +47,17 @@ class UserSearch:
     def fetch(self, n: int) -> Hits:
         """Return the n best items that may come back, fewer if there are no more."""
         hits = self.pool if n == self.pool_size else self.index.search(self.capsules, n, self.excluded, self.allowed)
-        return self._with_own(hits, n)
+        return self._with_raised(hits, n)
 
-    def _with_own(self, hits: Hits, n: int) -> Hits:
-        """Return the n best of hits and own items; equal scores by row."""
-        if not len(self.own.rows):
+    def _with_raised(self, hits: Hits, n: int) -> Hits:
+        """Return the n best of hits and raised items; equal scores by row."""
+        raised = self.raised
+        if not len(raised.rows):
             return hits
-        products = (self.vectors[self.own.rows] @ self.capsules.T).T  # (K', R)
-        rows = np.concatenate([hits.rows, self.own.rows])
-        scores = np.concatenate([hits.scores, scores_of(products, self.own.bonus)])
+        hits = hits.take(np.flatnonzero(~np.isin(hits.rows, raised.rows)))
+        products = self.capsules @ self.vectors[raised.rows].T  # (K', R)
+        rows = np.concatenate([hits.rows, raised.rows])
+        scores = np.concatenate([hits.scores, scores_of(products, raised.bonus)])
         capsule = np.concatenate([hits.capsule, products.argmax(0)])
         return Hits(rows, scores, capsule).take(np.lexsort((rows, -scores))[:n])
 
@@ -94,9 +99,10 @@ def _searches(
     """Begin the searches of users whose pools are found by one call."""
     snapshot, allowed, over = resolved.snapshot, resolved.allowed, resolved.snapshot.over(index)
     capsules = [state.capsules.vectors.astype(np.float32) for state in states]  # stores keep half precision
-    owned = [own_items(snapshot.bundle, state.history.item_ids) for state in states]
+    raised = [raised_by(snapshot.bundle, state.history.item_ids) for state in states]
     unsearched = [
-        rows.union(own.rows.tolist()) if len(own.rows) else rows for rows, own in zip(excluded, owned, strict=True)
+        rows.union(one.lowered.tolist()) if len(one.lowered) else rows
+        for rows, one in zip(excluded, raised, strict=True)
     ]
     pools = over.search_many(capsules, size, unsearched, allowed)
     return [
@@ -105,7 +111,7 @@ def _searches(
             vectors=snapshot.vectors,
             capsules=capsules[user],
             excluded=unsearched[user],
-            own=_eligible(owned[user], excluded[user], allowed),
+            raised=_eligible(raised[user], excluded[user], allowed),
             allowed=allowed,
             pool=pool,
             pool_size=size,
@@ -114,11 +120,11 @@ def _searches(
     ]
 
 
-def _eligible(own: OwnItems, excluded: Collection[int], allowed: Allowed | None) -> OwnItems:
-    """Return the own items that may come back."""
-    if not len(own.rows) or (allowed is None and not excluded):
-        return own
-    eligible = np.ones(len(own.rows), dtype=bool) if allowed is None else allowed.mask[own.rows]
+def _eligible(raised: RaisedItems, excluded: Collection[int], allowed: Allowed | None) -> RaisedItems:
+    """Return the raised items that may come back."""
+    if not len(raised.rows) or (allowed is None and not excluded):
+        return raised
+    eligible = np.ones(len(raised.rows), dtype=bool) if allowed is None else allowed.mask[raised.rows]
     if excluded:
-        eligible &= ~np.isin(own.rows, np.fromiter(excluded, dtype=np.int64))
-    return OwnItems(own.rows[eligible], own.bonus[eligible])
+        eligible &= ~np.isin(raised.rows, np.fromiter(excluded, dtype=np.int64))
+    return RaisedItems(raised.rows[eligible], raised.bonus[eligible])

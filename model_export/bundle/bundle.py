@@ -12,6 +12,8 @@ features.npz          for each side feature float32 (values + 1, d), row 0 zeros
                       the mean of its known values' vectors and of zeros for its id
 model_card.md         data, figures beside the baselines', settings and versions, for people
 golden.json           histories and the capsules that they must give
+neighbours.npy        optional: int32 (items, M), rows of the items that go with each, -1 behind the last; and
+similarities.npy      float32 (items, M), how much (scoring/neighbours.py)
 item_links.npy        optional: int32 (items, 2 M), the links of hnswlib's graph by row, -1 behind the last; and
 link_entries.npy      int32 (E,), rows that every search begins with
 
@@ -36,6 +38,7 @@ from model_export.bundle.items.item_rows import ItemRows
 from model_export.bundle.items.item_table import CatalogueColumns, ItemTable
 from model_export.bundle.items.text_columns import TextColumn
 from model_export.bundle.manifest_schema import find_fault, find_lone_surrogate
+from model_export.bundle.scoring.neighbours import Blend, NeighbourScores
 
 __all__ = [
     "EXTRACTOR",
@@ -47,9 +50,12 @@ __all__ = [
     "LINK_ENTRIES",
     "MANIFEST",
     "MODEL_CARD",
+    "NEIGHBOURS",
+    "NEIGHBOUR_FILES",
     "OLD_INDEX",
     "REQUIRED",
     "ROUTING_LOGITS",
+    "SIMILARITIES",
     "Bundle",
     "BundleError",
     "Manifest",
@@ -65,6 +71,7 @@ SCHEMA, SCHEMAS_READ = 2, (1, 2)
 MANIFEST, EXTRACTOR, GOLDEN = "manifest.json", "extractor.onnx", "golden.json"
 ITEM_EMBEDDINGS, ROUTING_LOGITS, FEATURES = "item_embeddings.npy", "routing_logits.npy", "features.npz"
 OLD_INDEX, LINKS, LINK_ENTRIES = "items.hnsw", "item_links.npy", "link_entries.npy"
+NEIGHBOUR_FILES = NEIGHBOURS, SIMILARITIES = "neighbours.npy", "similarities.npy"
 INDEX_FILES = (OLD_INDEX, LINKS, LINK_ENTRIES)
 MODEL_CARD = "model_card.md"
 _ALWAYS = (EXTRACTOR, ITEM_EMBEDDINGS, ROUTING_LOGITS, FEATURES, GOLDEN, MODEL_CARD)
@@ -84,6 +91,8 @@ class Manifest:
     model, data, metrics : settings of the model, where its data came from, how good it was. `data["behaviours"]` is the
         rule for what counted as a behaviour (see BehaviourRule); bundles of before have none.
     index : kind and settings of the index, empty if there is none.
+    repeat_bonus : what an item of a user's own history gets, by age (scoring/own_items.py); empty: nothing.
+    blend : how neighbours count (scoring/neighbours.py), the fields of a Blend; empty if there are none.
     files : file name -> {"bytes", "sha256"}.
     """
 
@@ -100,6 +109,7 @@ class Manifest:
     files: dict[str, dict[str, Any]]
     index: dict[str, Any] = field(default_factory=dict)
     repeat_bonus: list[float] = field(default_factory=list)
+    blend: dict[str, Any] = field(default_factory=dict)
     schema: int = SCHEMA
 
 
@@ -135,7 +145,7 @@ class Bundle:
 
         What is served goes on then, where they are removed later.
         """
-        for mapped in ("rows", "catalogue", "item_embeddings", "routing_logits"):
+        for mapped in ("rows", "catalogue", "item_embeddings", "routing_logits", "neighbours"):
             getattr(self, mapped)
         self.items.popular  # noqa: B018
 
@@ -164,6 +174,14 @@ class Bundle:
         """Return the items' routing logits, float32 (n, K), memory-mapped."""
         return np.asarray(np.load(self.path / ROUTING_LOGITS, mmap_mode="r"))
 
+    @cached_property
+    def neighbours(self) -> NeighbourScores | None:
+        """Return the items' neighbours, memory-mapped; None if the bundle has none."""
+        if not self.manifest.blend:
+            return None
+        rows, similarity = (np.asarray(np.load(self.path / name, mmap_mode="r")) for name in NEIGHBOUR_FILES)
+        return NeighbourScores(rows, similarity, Blend(**self.manifest.blend))
+
     def verify(self) -> None:
         """Compare every file with the size and checksum in the manifest.
 
@@ -181,8 +199,9 @@ class Bundle:
 
 
 def required_files(manifest: Manifest) -> tuple[str, ...]:
-    """Return the files that every bundle of this one's schema has, beside the manifest."""
-    return REQUIRED if manifest.schema == SCHEMA else (*_ALWAYS, json_files.ITEM_IDS, json_files.CATALOGUE)
+    """Return the files that a bundle with this manifest must have beside it."""
+    always = REQUIRED if manifest.schema == SCHEMA else (*_ALWAYS, json_files.ITEM_IDS, json_files.CATALOGUE)
+    return (*always, *NEIGHBOUR_FILES) if manifest.blend else always
 
 
 def read_manifest(path: Path) -> Manifest:

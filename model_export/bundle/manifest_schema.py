@@ -3,8 +3,11 @@
 import math
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from functools import partial
 from typing import Any, TypeGuard
+
+from model_export.bundle.scoring.neighbours import Blend
 
 __all__ = [
     "find_fault",
@@ -117,6 +120,7 @@ FORM: dict[str, tuple[Callable[[object], bool], str]] = {
     "metrics": OBJECT,
     "index": OBJECT,
     "repeat_bonus": (_is_list, "a list of numbers"),
+    "blend": (_is_object, "an object of setting -> number"),
     "files": (_is_object, 'an object of file name -> {"bytes": ..., "sha256": ...}'),
 }
 
@@ -156,11 +160,28 @@ def _faults_in_data(name: str, data: dict[str, object]) -> Iterator[str]:
         yield f"{name}.behaviours is {_shown(rule)}; right is text"
 
 
+def _faults_in_blend(name: str, blend: dict[str, object]) -> Iterator[str]:
+    """Yield what is wrong with how neighbours count."""
+    if not blend:
+        return
+    for setting in fields(Blend):
+        value = blend.get(setting.name)
+        if not _is_number(value) or (setting.name == "length" and not isinstance(value, int)):
+            yield f"{name}.{setting.name} is {_shown(value)}; right is a {'whole ' * (setting.name == 'length')}number"
+    if unknown := sorted(blend.keys() - {setting.name for setting in fields(Blend)}):
+        yield f"{name} has the name {_shown(unknown[0])}; right are {', '.join(one.name for one in fields(Blend))}"
+    try:
+        Blend(**blend)  # type: ignore[arg-type]
+    except (TypeError, ValueError) as error:
+        yield f"{name}: {error}"
+
+
 # What is looked for within a value that has its form: the part that is wrong is named, and not one beside it.
 WITHIN: dict[str, Callable[[str, Any], Iterator[str]]] = {
     "profile_fields": _faults_in_fields,
     "feature_fields": _faults_in_fields,
     "data": _faults_in_data,
+    "blend": _faults_in_blend,
     "repeat_bonus": partial(_faults_in_list, is_right=_is_number, right=f"a number of at most {MOST_NUMBER:.0e}"),
     "files": _faults_in_files,
 }

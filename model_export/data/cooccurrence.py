@@ -9,7 +9,7 @@ from scipy.sparse.linalg import eigsh, svds
 from model_export.data.dataset import Sequences, positions_of, user_blocks
 from model_export.data.interactions import BLOCK
 
-__all__ = ["Neighbours", "co_occurrence", "similarity_matrix", "svd_item_vectors"]
+__all__ = ["Neighbours", "co_occurrence", "most_similar", "similarity_matrix", "svd_item_vectors"]
 
 EXACT_UP_TO, TOLERANCE = 10_000_000, 0.05  # pairs of which start vectors are exact; how far they may be off else
 REACH = 10  # positions
@@ -122,6 +122,29 @@ def svd_item_vectors(similarity: csr_matrix, dim: int, rng: np.random.Generator)
     return unit.astype(np.float32)
 
 
+def most_similar(similarity: csr_matrix, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the most similar items of each item, and how similar they are.
+
+    Parameters
+    ----------
+    similarity : csr (items, items), not negative.
+    most : M, at most so many of each.
+
+    Returns
+    -------
+    int32 (items, M), the most similar first, -1 behind the last; and float32 (items, M), 0 behind the last
+    """
+    items = np.full((similarity.shape[0], most), -1, dtype=np.int32)  # the smaller types, for catalogues are large
+    found = np.zeros(items.shape, dtype=np.float32)
+    for some, rows in _row_blocks(similarity):
+        order = np.lexsort((-similarity.data[some], rows))  # by row, the most similar first
+        rank = np.arange(some.start, some.stop) - similarity.indptr[rows]
+        kept = rank < most
+        items[rows[kept], rank[kept]] = similarity.indices[some][order][kept]
+        found[rows[kept], rank[kept]] = similarity.data[some][order][kept]
+    return items, found
+
+
 class Neighbours:
     """The most similar items of each item, to draw from.
 
@@ -132,17 +155,10 @@ class Neighbours:
     """
 
     def __init__(self, similarity: csr_matrix, most: int = NEIGHBOURS) -> None:
-        num_items = similarity.shape[0]
-        # (items, most), in the smaller types, for catalogues are large; who has none is its own
-        self.items = np.tile(np.arange(num_items, dtype=np.int32)[:, None], (1, most))
-        weights = np.zeros((num_items, most), dtype=np.float32)
-        weights[:, 0] = 1e-12
-        for some, rows in _row_blocks(similarity):
-            order = np.lexsort((-similarity.data[some], rows))  # by row, the most similar first
-            rank = np.arange(some.start, some.stop) - similarity.indptr[rows]
-            kept = rank < most
-            self.items[rows[kept], rank[kept]] = similarity.indices[some][order][kept]
-            weights[rows[kept], rank[kept]] += similarity.data[some][order][kept]
+        items, weights = most_similar(similarity, most)
+        itself = np.arange(len(items), dtype=np.int32)[:, None]
+        self.items = np.where(items < 0, itself, items)  # who has none is its own
+        weights[:, 0] += 1e-12
         self.cumulative = np.cumsum(weights, 1)
 
     def draw(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:

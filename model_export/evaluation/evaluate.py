@@ -154,7 +154,7 @@ def evaluate(
     valid_cases = comirec_cases(data.sequences, data.split.valid, data.length, most_cases or TUNING_CASES, seed)
     asked_of = data.cases if most_cases is None else data.cases.sample(most_cases, seed)
     knn = tune_item_knn(data.sequences, data.split.train, num_items, valid_cases, data.length, seed, progress)
-    model = ModelRanker(checkpoint.model.config.name, checkpoint.model)
+    model = ModelRanker(checkpoint.model.config.name, checkpoint.model, checkpoint.neighbours)
     rankers: list[Ranker] = [model, knn, Popular(counts)]
     asked = [(ranker, unseen_only) for ranker in rankers for unseen_only in (False, True)]
     bar = tqdm(asked, desc="judging", disable=not progress)

@@ -12,8 +12,9 @@ import numpy as np
 from model_export.bundle.bundle import Bundle, BundleError
 from model_export.bundle.check import check
 from model_export.bundle.extractor import Capsules, Extractor
-from model_export.bundle.own_items import OwnItems, own_items, scores_of
 from model_export.bundle.registry import Registry
+from model_export.bundle.scoring.history_raises import raised_by
+from model_export.bundle.scoring.raised_items import RaisedItems, scores_of
 from model_export.data.dataset import Vocabulary, build_sequences, build_vocabulary
 from model_export.data.interactions import InteractionLog
 from model_export.evaluation.cases import Cases, comirec_cases
@@ -240,26 +241,26 @@ def hit_rate(bundle: Bundle, users: HeldOutUsers) -> float:
     """
     rows = np.array([users.rows.get(item_id, -1) for item_id in bundle.item_ids])
     capsules = Extractor(bundle).encode(users.histories, users.profiles, users.times_ms)
-    own = [own_items(bundle, history) for history in users.histories]
+    raised = [raised_by(bundle, history) for history in users.histories]
     batches = [slice(at, at + BATCH) for at in range(0, len(capsules), BATCH)]
-    top = np.concatenate([_top_rows(bundle.item_embeddings, capsules[some], own[some]) for some in batches])  # (C, N)
+    top = np.concatenate(
+        [_top_rows(bundle.item_embeddings, capsules[some], raised[some]) for some in batches]
+    )  # (C, N)
     found = np.where(top >= 0, rows[top], -1)
     return float(metrics_per_case(found, users.labels, at=(N,))[f"hr@{N}"].mean())
 
 
-def _top_rows(table: np.ndarray, users: list[Capsules], own: Sequence[OwnItems]) -> np.ndarray:
+def _top_rows(table: np.ndarray, users: list[Capsules], raised: Sequence[RaisedItems]) -> np.ndarray:
     """Return the N best rows of the item table (items, d) for each user: int64 (B, N).
 
     -1 stands for a missing candidate.
 
     Parameters
     ----------
-    own : of each user, see `own_items`.
+    raised : of each user, see `raised_by`.
     """
     scores = np.full((len(users), len(table)), -np.inf, dtype=np.float32)
     for row, capsules in enumerate(users):
         if len(capsules.vectors):
-            bonus = np.zeros(len(table), dtype=np.float32)
-            bonus[own[row].rows] = own[row].bonus
-            scores[row] = scores_of(capsules.vectors @ table.T, bonus)
+            scores[row] = scores_of(capsules.vectors @ table.T, raised[row].spread(len(table)))
     return top_columns(scores, N)

@@ -9,10 +9,10 @@ from itertools import product
 from typing import Any, Literal, NoReturn
 
 import numpy as np
-from scipy.sparse import coo_matrix, csr_matrix
+from scipy.sparse import coo_matrix, csr_matrix, identity
 from tqdm import tqdm
 
-from model_export.data.cooccurrence import co_occurrence, similarity_matrix
+from model_export.data.cooccurrence import co_occurrence, most_similar, similarity_matrix
 from model_export.data.dataset import Sequences, item_counts
 from model_export.evaluation.cases import Cases
 from model_export.evaluation.rankers import TUNING_CASES, rank_by_scores, top_columns, tuning_recall
@@ -114,6 +114,17 @@ class ItemKnn:
         [top] = top_columns(self.scores(rows, np.ones(rows.shape, dtype=bool)), n)
         found: np.ndarray = top[top >= 0]
         return found
+
+    def neighbours(self, most: int, own: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return the most similar items of each item, and how similar they are; see `most_similar`.
+
+        Parameters
+        ----------
+        most : M, at most so many of each.
+        own : what an item is to itself beside, as a share of the largest similarity.
+        """
+        itself = identity(self.similarity.shape[0], format="csr") * (own * self.largest)
+        return most_similar(csr_matrix(self.similarity + itself) if own else self.similarity, most)
 
     def scores(self, history: np.ndarray, mask: np.ndarray) -> np.ndarray:
         """Score all items for each history.

@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from model_export.bundle.scoring.neighbours import NeighbourScores
 from model_export.bundle.time_gaps import time_gaps
 from model_export.evaluation.cases import Cases
 from model_export.evaluation.rankers import pad_columns
@@ -20,24 +21,33 @@ class ModelRanker:
     Parameters
     ----------
     name : what people call it.
+    neighbours : that count beside max-sim; None: there are none.
     fresh_logits : draw routing logits anew for each behaviour, as in training, instead of those that serving looks up.
     """
 
-    def __init__(self, name: str, model: InterestModel, fresh_logits: bool = False) -> None:
-        self.name, self.model, self.fresh_logits = name, model, fresh_logits
+    def __init__(
+        self, name: str, model: InterestModel, neighbours: NeighbourScores | None = None, fresh_logits: bool = False
+    ) -> None:
+        self.name, self.model, self.neighbours, self.fresh_logits = name, model, neighbours, fresh_logits
 
     def top(self, cases: Cases, n: int, unseen_only: bool) -> np.ndarray:
         """Return the n best item rows of each case; see Ranker.top."""
-        return rank_by_model(self.model, cases, n, unseen_only, self.fresh_logits)
+        return rank_by_model(self.model, cases, n, unseen_only, self.neighbours, self.fresh_logits)
 
 
 @torch.no_grad()
 def rank_by_model(
-    model: InterestModel, cases: Cases, n: int, unseen_only: bool = False, fresh_logits: bool = False
+    model: InterestModel,
+    cases: Cases,
+    n: int,
+    unseen_only: bool = False,
+    neighbours: NeighbourScores | None = None,
+    fresh_logits: bool = False,
 ) -> np.ndarray:
-    """Return the n best item rows of each case by max-sim plus the repeat bonus.
+    """Return the n best item rows of each case by max-sim plus what the history adds.
 
-    Best first: int64 (C, n). The bonus of the history's items is InterestModel.repeat_scores.
+    Best first: int64 (C, n). The bonus of the history's items is InterestModel.repeat_scores, that of their neighbours
+    NeighbourScores.raised.
 
     -1 stands at the end if there are fewer than n items, or with `unseen_only` fewer that are not in the history.
     """
@@ -51,6 +61,9 @@ def rank_by_model(
         history, mask = (torch.from_numpy(array).to(table.device) for array in (some.history, some.mask))
         repeats = model.repeat_scores(history, mask, len(table))
         scores = scores if repeats is None else scores + repeats
+        if neighbours is not None:
+            raised = [neighbours.raised(rows[real]) for rows, real in zip(some.history, some.mask, strict=True)]
+            scores += torch.from_numpy(np.stack([one.spread(len(table)) for one in raised])).to(table.device)
         if unseen_only:
             rows, places = np.nonzero(some.mask)
             scores[rows, some.history[rows, places]] = -torch.inf

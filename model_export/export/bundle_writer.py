@@ -19,11 +19,13 @@ from model_export.bundle.bundle import (
     GOLDEN,
     ITEM_EMBEDDINGS,
     MODEL_CARD,
-    REQUIRED,
+    NEIGHBOURS,
     ROUTING_LOGITS,
+    SIMILARITIES,
     Bundle,
     Manifest,
     describe_file,
+    required_files,
     write_manifest,
 )
 from model_export.bundle.extractor import Extractor
@@ -58,11 +60,16 @@ def export(checkpoint: Checkpoint, folder: Path, progress: bool = True) -> Bundl
         lambda: _write_card(checkpoint, version, path / MODEL_CARD),
         lambda: _write_golden(Extractor(Bundle(path)), checkpoint, path / GOLDEN),
         lambda: check_parity(checkpoint, Extractor(Bundle(path))),  # what fails it is never listed, so never published
-        lambda: write_manifest(path, replace(manifest, files={name: describe_file(path / name) for name in REQUIRED})),
+        lambda: write_manifest(path, replace(manifest, files=_describe_files(path, manifest))),
     ]
     for step in tqdm(steps, desc="exporting", unit="step", disable=not progress):
         step()
     return Bundle(path)
+
+
+def _describe_files(path: Path, manifest: Manifest) -> dict[str, dict[str, Any]]:
+    """Describe every file of the bundle, for its manifest."""
+    return {name: describe_file(path / name) for name in required_files(manifest)}
 
 
 def _write_items(checkpoint: Checkpoint, path: Path) -> None:
@@ -71,6 +78,9 @@ def _write_items(checkpoint: Checkpoint, path: Path) -> None:
     with torch.no_grad():
         np.save(path / ITEM_EMBEDDINGS, model.item_table().numpy())
     np.save(path / ROUTING_LOGITS, model.routing_logits.detach().numpy())
+    if checkpoint.neighbours is not None:
+        np.save(path / NEIGHBOURS, checkpoint.neighbours.rows)
+        np.save(path / SIMILARITIES, checkpoint.neighbours.similarity)
     write_arrays(path / FEATURES, _feature_tables(checkpoint) | {"price_edges": np.array(vocabulary.price_edges)})
     write_items(
         path,
@@ -147,6 +157,7 @@ def _make_manifest(checkpoint: Checkpoint, version: str) -> Manifest:
             },
         },
         repeat_bonus=_repeat_bonus(checkpoint),
+        blend=asdict(checkpoint.neighbours.blend) if checkpoint.neighbours is not None else {},
         files={},
     )
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from model_export.bundle.bundle import draw_routing_logits
+from model_export.bundle.scoring.neighbours import Blend, NeighbourScores
 from model_export.data.dataset import Vocabulary
 from model_export.models.interest_model import InterestModel
 from model_export.models.model_config import ModelConfig
@@ -34,6 +35,7 @@ class Checkpoint:
     figures: list[dict[str, Any]] = field(default_factory=list)  # see `with_test_metrics` in evaluate.py
     # Of some held-out users: item_ids (T,), and event_times_ms (T,) of these; an index is measured with them.
     histories: list[tuple[list[str], list[int]]] = field(default_factory=list)
+    neighbours: NeighbourScores | None = None  # that count beside max-sim
 
 
 def new_model(config: ModelConfig, vocabulary: Vocabulary) -> InterestModel:
@@ -62,6 +64,7 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
         "catalogue": checkpoint.catalogue,
         "data": checkpoint.data,
         "training": asdict(checkpoint.training),
+        "neighbours": _neighbours_content(checkpoint.neighbours),
         **{name: getattr(checkpoint, name) for name in PLAIN},
     }
     write(content, path)
@@ -98,7 +101,23 @@ def load(path: Path) -> Checkpoint:
             catalogue=content["catalogue"],
             data=content["data"],
             training=TrainingConfig(**content["training"]),
+            neighbours=_read_neighbours(content["neighbours"]),
             **{name: content[name] for name in PLAIN},
         )
     except Exception as error:  # torch raises many kinds on a file that is not one of its own, some with long advice
         raise ValueError(f"{path} is not a checkpoint that this version of `mindstream model train` wrote") from error
+
+
+def _neighbours_content(neighbours: NeighbourScores | None) -> dict[str, Any] | None:
+    """Return neighbours as torch.save keeps them."""
+    if neighbours is None:
+        return None
+    arrays = {"rows": neighbours.rows, "similarity": neighbours.similarity}
+    return {"blend": asdict(neighbours.blend), **{name: torch.from_numpy(array) for name, array in arrays.items()}}
+
+
+def _read_neighbours(content: dict[str, Any] | None) -> NeighbourScores | None:
+    """Read what `_neighbours_content` wrote."""
+    if content is None:
+        return None
+    return NeighbourScores(content["rows"].numpy(), content["similarity"].numpy(), Blend(**content["blend"]))

@@ -3,9 +3,10 @@
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from model_export.models.item_embeddings import ItemEmbedding
+from model_export.models.item_embeddings import ItemEmbedding, has_sparse_gradient
 from model_export.models.mind import InterestExtractor, behaviour_ages
 from model_export.models.model_config import ModelConfig
 from model_export.models.peers import MaxMf, MeanPooling, SelfAttention, UnsharedRouting
@@ -21,6 +22,8 @@ EXTRACTOR_CLASSES: dict[str, type[nn.Module]] = {
     "unshared-routing": UnsharedRouting,
     "steady": SteadyExtractor,
 }
+FEATURES = "items.features.weight"
+TABLES = ("items.ids.weight", FEATURES, "routing_logits")  # parameters with a row for each item, or side feature
 FIRST_SCALE = 1 / 0.08  # of inner products of unit-length vectors
 FIRST_REPEAT_BONUS = 0.02  # beside cosines
 
@@ -162,6 +165,22 @@ class InterestModel(nn.Module):
         """Return the embeddings of all items (items, d), as retrieval and serving use them."""
         return self.embed(torch.arange(len(self.item_features), device=self.item_features.device))
 
+    def tables_read(self, rows: Tensor) -> dict[str, Tensor]:
+        """Return which rows of which weights the items at some rows read, of weights with sparse gradients.
+
+        Parameters
+        ----------
+        rows : int64 (n,), each once.
+
+        Returns
+        -------
+        name of the parameter -> int64 rows, each once
+        """
+        weights = dict(self.named_parameters())
+        sparse = {name for name, weight in weights.items() if name in TABLES and has_sparse_gradient(len(weight))}
+        features = {FEATURES: self.item_features[rows].unique()} if FEATURES in sparse else {}
+        return dict.fromkeys(sparse - {FEATURES}, rows) | features
+
     def training_logits(self, history: Tensor) -> Tensor:
         """Return initial routing logits (B, K, L) of item rows: learned ones or fresh Gaussians.
 
@@ -170,6 +189,8 @@ class InterestModel(nn.Module):
         history : int64 (B, L), item rows.
         """
         if self.config.learned_logits:
-            return self.routing_logits[history].transpose(1, 2)  # (B, L, K) -> (B, K, L)
+            is_sparse = has_sparse_gradient(len(self.routing_logits))
+            logits = F.embedding(history, self.routing_logits, sparse=is_sparse)  # (B, L, K)
+            return logits.transpose(1, 2)  # (B, K, L)
         shape = (len(history), self.config.num_interests, history.shape[1])
         return self.config.routing_sigma * torch.randn(shape, device=history.device)

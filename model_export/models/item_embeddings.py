@@ -4,7 +4,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["ItemEmbedding"]
+__all__ = ["ItemEmbedding", "has_sparse_gradient"]
+
+SPARSE_FROM = 20_000  # rows: of a smaller table a step touches a good part anyway
+
+
+def has_sparse_gradient(rows: int) -> bool:
+    """Tell whether a table of so many rows has a sparse gradient, so that a step costs what its own rows cost."""
+    return rows > SPARSE_FROM
 
 
 class ItemEmbedding(nn.Module):
@@ -16,8 +23,11 @@ class ItemEmbedding(nn.Module):
 
     def __init__(self, num_items: int, feature_values: int, dim: int) -> None:
         super().__init__()
-        self.ids = nn.Embedding(num_items, dim)
-        self.features = nn.Embedding(feature_values + 1, dim, padding_idx=0) if feature_values else None
+        self.ids = nn.Embedding(num_items, dim, sparse=has_sparse_gradient(num_items))
+        self.features = None
+        if feature_values:
+            is_sparse = has_sparse_gradient(feature_values + 1)
+            self.features = nn.Embedding(feature_values + 1, dim, padding_idx=0, sparse=is_sparse)
         nn.init.normal_(self.ids.weight, std=dim**-0.5)
         if self.features is not None:
             nn.init.normal_(self.features.weight[1:], std=dim**-0.5)
@@ -72,5 +82,7 @@ class ItemEmbedding(nn.Module):
         """
         # Summed where they lie: the vectors (items, W, d) of all values of all items would be far too many.
         bags = features.reshape(-1, features.shape[-1])  # (..., W) -> (n, W)
-        values = F.embedding_bag(bags, table, mode="sum", padding_idx=0)  # (n, d)
+        values = F.embedding_bag(
+            bags, table, mode="sum", padding_idx=0, sparse=has_sparse_gradient(len(table))
+        )  # (n, d)
         return values.view(*features.shape[:-1], table.shape[1])  # (..., d)

@@ -58,6 +58,7 @@ STEADY = Preset(
         substitution=0.15,
         recency_half_life=1 / 3,
         averaging=0.998,
+        neighbours=True,
         patience=8,
     ),
 )

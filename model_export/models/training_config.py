@@ -34,7 +34,10 @@ class TrainingConfig:
     substitution : share of the behaviours in a history that a step replaces by an item that often goes with them.
     recency_half_life : targets of this age are drawn half as often as the newest, as a share of the log's time range;
         None draws all alike.
-    averaging : decay of the running average of the weights that is kept in the end, 0 for the best at a look.
+    averaging : decay that the running average of the weights comes to, which is kept in the end; 0 for the best at a
+        look.
+    neighbours : whether item-kNN's neighbours count beside max-sim, as much as the validation users say
+        (blend_tuning.py).
     validate_every : steps between two looks at the validation users.
     patience : looks without a better recall@50 before training stops.
     valid_share, test_share : shares of the users that are held out of training, if the log names none.
@@ -59,6 +62,7 @@ class TrainingConfig:
     substitution: float = 0.0
     recency_half_life: float | None = None
     averaging: float = 0.0
+    neighbours: bool = False
     validate_every: int = 250
     patience: int = 4
     valid_share: float = 0.1

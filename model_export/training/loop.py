@@ -2,14 +2,14 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch import Tensor
 from tqdm import tqdm
 
 from model_export.evaluation.cases import Cases
@@ -19,12 +19,13 @@ from model_export.models.checkpoint import write
 from model_export.models.interest_model import InterestModel
 from model_export.models.training_config import TrainingConfig
 from model_export.training.objective import objective
+from model_export.training.optimizer import ModelOptimizer
+from model_export.training.running_average import RunningAverage
 from model_export.training.sampler import Sampler
 
 __all__ = ["TrainingRun", "validate"]
 
-AVERAGED_FROM = 0.3  # share of the training; what comes before is too far from the end
-STATE_PARTS = {"of", "weights", "averaged", "optimizer", "sampler", "torch", "cuda", "progress", "best_weights"}
+STATE_PARTS = {"of", "weights", "average", "optimizer", "sampler", "torch", "cuda", "progress", "best_weights"}
 PROGRESS = ("step", "seconds", "looks_without_gain", "best", "latest")
 NO_STATE = "{} is not the state of a training that this version can go on with; delete it and start anew"
 
@@ -42,14 +43,9 @@ class TrainingRun:
 
     def __init__(self, model: InterestModel, sampler: Sampler, cases: Cases, training: TrainingConfig) -> None:
         self.model, self.sampler, self.cases, self.training = model, sampler, cases, training
-        tables = list(model.items.parameters())
-        others = [parameter for name, parameter in model.named_parameters() if not name.startswith("items.")]
-        self.optimizer = torch.optim.AdamW(
-            [{"params": tables, "weight_decay": training.weight_decay}, {"params": others, "weight_decay": 0.0}],
-            lr=training.learning_rate,
-        )
-        # The running average lags some hundred steps behind and has less of the noise of the last ones.
-        self.averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(training.averaging))
+        self.optimizer = ModelOptimizer(model, training, self.steps)
+        tables = list(self.optimizer.tables)
+        self.average = RunningAverage(model, training.averaging, self.steps, tables) if training.averaging else None
         self.step, self.seconds, self.looks_without_gain = 0, 0.0, 0
         self.best: dict[str, float] = {}
         self.latest: dict[str, float] = {}
@@ -69,8 +65,8 @@ class TrainingRun:
 
     @property
     def kept(self) -> InterestModel:
-        """Return the model that is validated and kept: the running average, once there is one."""
-        return cast(InterestModel, self.averaged.module) if self.averaged.n_averaged else self.model
+        """Return the model that is validated and kept: the running average, if the settings say so."""
+        return self.model if self.average is None else self.average.model
 
     def fit(self, progress: bool, state: Path | None, data: dict[str, Any]) -> None:
         """Train to the end and load the best weights.
@@ -99,6 +95,7 @@ class TrainingRun:
                         self.seconds += time.monotonic() - looked  # whoever set the limit waits for this too
                     if state is not None:
                         self.save(state, data)
+        self._catch_up_all()
         self._choose()
         self.model.eval()
 
@@ -121,23 +118,35 @@ class TrainingRun:
         ValueError
             If the loss is not finite.
         """
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.training.learning_rate * (1 + math.cos(math.pi * self._spent)) / 2
         self.model.train()
-        loss = objective(self.model, self.sampler.batch(), self.training)
+        batch = self.sampler.batch()
+        self._catch_up(self.model.tables_read(batch.rows))
+        loss = objective(self.model, batch, self.training)
         value = float(loss.detach())
         if not math.isfinite(value):
             raise ValueError(
                 f"the loss is {value} at step {self.step + 1}; pow_p ({self.model.config.pow_p}) or the learning rate "
                 f"({self.training.learning_rate}) is too large"
             )
-        self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        self.optimizer.step()
+        touched = self.optimizer.step(self.training.learning_rate * (1 + math.cos(math.pi * self._spent)) / 2)
         self.step += 1
-        if self.training.averaging and self._spent >= AVERAGED_FROM:
-            self.averaged.update_parameters(self.model)
+        if self.average is not None:
+            self.average.update(touched)
         return value
+
+    def _catch_up(self, read: Mapping[str, Tensor]) -> None:
+        """Bring rows of large tables, and their averages, to the steps so far; see `ModelOptimizer.catch_up`."""
+        self.optimizer.catch_up(read)
+        if self.average is not None:
+            for name, rows in read.items():
+                self.average.catch_up(name, rows)
+
+    def _catch_up_all(self) -> None:
+        """Bring all rows of large tables, and their averages, to the steps so far."""
+        self.optimizer.catch_up_all()
+        if self.average is not None:
+            self.average.catch_up_all()
 
     def validate_now(self) -> None:
         """Measure the validation users and remember the best weights.
@@ -146,6 +155,7 @@ class TrainingRun:
         """
         if not len(self.cases):
             return
+        self._catch_up_all()
         self.latest = found = validate(self.kept, self.cases)
         self.looks_without_gain += 1
         if not self.best or found["recall@50"] > self.best["recall@50"]:
@@ -157,8 +167,8 @@ class TrainingRun:
         content = {
             "of": {"config": asdict(self.model.config), "training": asdict(self.training), "data": data},
             "weights": self.model.state_dict(),
-            "averaged": self.averaged.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "average": self.average.state() if self.average is not None else None,
+            "optimizer": self.optimizer.state(),
             "sampler": self.sampler.state(),
             "torch": torch.get_rng_state(),
             "cuda": torch.cuda.get_rng_state_all(),
@@ -187,8 +197,9 @@ class TrainingRun:
                         f"{path} is of another training: {name} was {then.get(name)} there and is {now.get(name)} here"
                     )
         self.model.load_state_dict(content["weights"])
-        self.averaged.load_state_dict(content["averaged"])
-        self.optimizer.load_state_dict(content["optimizer"])
+        if self.average is not None:
+            self.average.restore(content["average"])
+        self.optimizer.restore(content["optimizer"])
         self.sampler.restore(content["sampler"])
         torch.set_rng_state(content["torch"])
         if len(content["cuda"]) == torch.cuda.device_count():

@@ -1,6 +1,7 @@
 """The training objective of one batch: the loss and the penalties that the settings name."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -47,13 +48,24 @@ class TrainingBatch:
     negatives: Tensor
     log_q: Tensor
 
+    @cached_property
+    def rows_and_places(self) -> tuple[Tensor, Tensor]:
+        """Return the rows of all items of the batch, each once, ascending, and each item's place among them."""
+        items = torch.cat([self.history.flatten(), self.target, self.negatives])
+        rows, places = torch.unique(items, return_inverse=True)
+        return rows, places
+
+    @property
+    def rows(self) -> Tensor:
+        """Return the rows of all items of the batch, each once, ascending: int64 (rows,)."""
+        return self.rows_and_places[0]
+
 
 def objective(model: InterestModel, batch: TrainingBatch, training: TrainingConfig) -> Tensor:
     """Return the loss of one batch with its penalties, a tensor ()."""
     # Embedding the rows of the batch alone keeps the cost of a step independent of the size of the catalogue.
-    parts = [batch.history.flatten(), batch.target, batch.negatives]
-    rows, places = torch.unique(torch.cat(parts), return_inverse=True)
-    history, target, negatives = places.split([len(part) for part in parts])
+    rows, places = batch.rows_and_places
+    history, target, negatives = places.split([batch.history.numel(), len(batch.target), len(batch.negatives)])
     table = model.embed(rows)  # (rows, d)
     behaviours = table[history].view(*batch.history.shape, -1)  # (B, L, d)
     logits = model.training_logits(batch.history)  # (B, K, L)

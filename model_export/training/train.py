@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from model_export.bundle.bundle import Bundle
+from model_export.bundle.scoring.neighbours import NeighbourScores
 from model_export.data.cooccurrence import Neighbours, co_occurrence, similarity_matrix, svd_item_vectors
 from model_export.data.dataset import (
     Sequences,
@@ -22,11 +23,13 @@ from model_export.data.dataset import (
 )
 from model_export.data.interactions import InteractionLog
 from model_export.evaluation.cases import Cases, comirec_cases, next_item_cases
+from model_export.evaluation.item_knn import tune_item_knn
 from model_export.evaluation.split import Split, split_of
 from model_export.models.checkpoint import Checkpoint, new_model
 from model_export.models.interest_model import InterestModel
 from model_export.models.model_config import ModelConfig
 from model_export.models.training_config import TrainingConfig
+from model_export.training.blend_tuning import tune_blend
 from model_export.training.loop import TrainingRun, validate
 from model_export.training.own_item_tuning import tune_repeat_bonus
 from model_export.training.sampler import Sampler
@@ -37,6 +40,9 @@ __all__ = ["LEAST_STEPS", "VALIDATION_CASES", "catalogue_of", "prepare_items", "
 VALIDATION_CASES = 2_000
 LEAST_REPEATED = 0.01  # share of the behaviours from which on people are said to come back to items
 KEPT_HISTORIES = 200  # of held-out users
+KNN_LENGTH = 20  # behaviours of a history that item-kNN reads, as where models are evaluated
+FEWEST_CASES, MOST_CASES = 200, 1_500  # by whom it is tuned
+SCORES = 300_000_000  # of all their items, for each setting that is tried
 EPOCHS, LEAST_STEPS = 6, 1_500  # if the settings leave the number of steps to the log
 
 
@@ -67,10 +73,13 @@ def train(
     Raises
     ------
     ValueError
-        If the log has too few events to train on, `state` is of another training, or the loss cannot learn `repeats`.
+        If the log has too few events to train on, `state` is of another training, the loss cannot learn `repeats`, or
+        the scores are no cosines that `neighbours` could be weighed beside.
     """
     if config.repeats and training.loss == "label-aware":
         raise ValueError(f"repeats is True with the loss {training.loss!r}; right is joint, which learns it")
+    if training.neighbours and not config.unit_length:
+        raise ValueError("neighbours is True with unit_length False; right is True: their weight stands beside cosines")
     torch.manual_seed(training.seed)  # what NumPy draws has generators of its own
     learnt = _learnt_from(log, config, training)
     run = _new_run(learnt, training, start, most_cases)
@@ -82,7 +91,9 @@ def train(
     following = next_item_cases(*learnt.valid, most_cases, training.seed)
     if tune_repeat_bonus(run.model, (run.cases, following), progress):
         run.best = validate(run.model, run.cases)
-    return _checkpoint(log, learnt, run, data)
+    run.model.cpu()
+    neighbours = _neighbours(learnt, run, (run.cases, following), progress) if training.neighbours else None
+    return _checkpoint(log, learnt, run, data, neighbours)
 
 
 @dataclass(frozen=True)
@@ -131,11 +142,32 @@ def _new_run(learnt: _Learnt, training: TrainingConfig, start: Bundle | None, mo
     return TrainingRun(model.to(device), sampler, comirec_cases(*learnt.valid, most_cases, training.seed), training)
 
 
-def _checkpoint(log: InteractionLog, learnt: _Learnt, run: TrainingRun, data: dict[str, Any]) -> Checkpoint:
+def _neighbours(
+    learnt: _Learnt, run: TrainingRun, questions: tuple[Cases, Cases], progress: bool
+) -> NeighbourScores | None:
+    """Choose the neighbours that count beside the model's max-sim; None if they do not help.
+
+    Parameters
+    ----------
+    questions : the time ahead, by which item-kNN itself is tuned, and the next behaviour.
+    """
+    num_items = len(learnt.vocabulary.item_ids)
+    most = max(FEWEST_CASES, min(MOST_CASES, SCORES // num_items))
+    some = tuple(cases.sample(most, run.training.seed) for cases in questions)
+    length = min(KNN_LENGTH, learnt.config.history_length)
+    users = learnt.split.train
+    knn = tune_item_knn(learnt.sequences, users, num_items, some[0], length, run.training.seed, progress)
+    found = tune_blend(run.model, knn, some)
+    return found if found.blend.weight else None
+
+
+def _checkpoint(
+    log: InteractionLog, learnt: _Learnt, run: TrainingRun, data: dict[str, Any], neighbours: NeighbourScores | None
+) -> Checkpoint:
     """Return the trained model with what describes it."""
     vocabulary, sequences = learnt.vocabulary, learnt.sequences
     return Checkpoint(
-        model=run.model.cpu(),
+        model=run.model,
         vocabulary=vocabulary,
         popularity=item_counts(sequences, np.arange(len(sequences.user_ids)), len(vocabulary.item_ids)),
         catalogue=catalogue_of(log, vocabulary),
@@ -144,6 +176,7 @@ def _checkpoint(log: InteractionLog, learnt: _Learnt, run: TrainingRun, data: di
         validation=run.best,
         steps=run.step,
         seconds=run.seconds,
+        neighbours=neighbours,
         histories=_histories_with_times(run.cases.sample(KEPT_HISTORIES, run.training.seed), vocabulary),
     )
 

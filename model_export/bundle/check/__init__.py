@@ -6,7 +6,7 @@ from model_export.bundle.bundle import Bundle
 from model_export.bundle.check.graph import check_finite, check_golden, check_graph
 from model_export.bundle.check.index import check_index
 from model_export.bundle.check.items import check_catalogue
-from model_export.bundle.check.tables import check_features, check_items
+from model_export.bundle.check.tables import check_features, check_items, check_neighbours
 
 __all__ = ["CHECKS", "check"]
 
@@ -14,6 +14,7 @@ __all__ = ["CHECKS", "check"]
 CHECKS: tuple[tuple[str, Callable[[Bundle], None]], ...] = (
     ("files: all are there, with the sizes and SHA-256 that the manifest lists", Bundle.verify),
     ("items: every item once; embeddings and routing logits are finite float32 of the right shape", check_items),
+    ("neighbours: rows of the item table, with finite similarities of at least 0", check_neighbours),
     ("features: a finite vector for every value of every side feature; price edges ascend", check_features),
     ("catalogue: title, category, price and popularity of every item; its attributes both ways", check_catalogue),
     ("index: the manifest and the file agree; it was built on these items, and finds them", check_index),

@@ -2,14 +2,25 @@
 
 import numpy as np
 
-from model_export.bundle.bundle import FEATURES, ITEM_EMBEDDINGS, MANIFEST, ROUTING_LOGITS, Bundle, BundleError
+from model_export.bundle.bundle import (
+    FEATURES,
+    ITEM_EMBEDDINGS,
+    MANIFEST,
+    NEIGHBOUR_FILES,
+    NEIGHBOURS,
+    ROUTING_LOGITS,
+    SIMILARITIES,
+    Bundle,
+    BundleError,
+)
 from model_export.bundle.check.items import check_ids
 from model_export.bundle.check.numbers import check_array, check_file_end
 from model_export.bundle.errors import bundle_errors
 
-__all__ = ["check_features", "check_items"]
+__all__ = ["check_features", "check_items", "check_neighbours"]
 
 PRICE_EDGES = "price_edges"
+BLOCK = 100_000  # items looked at together
 END = b"PK\5\6"  # of a zip file: the record that is its last 22 bytes, if there is no comment
 
 
@@ -35,6 +46,32 @@ def check_items(bundle: Bundle) -> None:
         with bundle_errors(bundle.path / name):
             check_array(bundle.path / name, getattr(bundle, array), (manifest.items, width))
             check_file_end(bundle.path / name)
+
+
+def check_neighbours(bundle: Bundle) -> None:
+    """Check that neighbours are rows of the item table, with similarities of at least 0.
+
+    Raises
+    ------
+    BundleError
+        If neighbours.npy or similarities.npy is at fault.
+    """
+    found = bundle.neighbours
+    if found is None:
+        return
+    items, most = bundle.manifest.items, found.rows.shape[-1]
+    for name, array, dtype in zip(NEIGHBOUR_FILES, (found.rows, found.similarity), (np.int32, np.float32), strict=True):
+        if array.dtype != dtype or array.shape != (items, most):
+            raise BundleError(
+                f"{bundle.path / name} is {array.dtype} {array.shape}; right is {np.dtype(dtype)} ({items}, {most})"
+            )
+        check_file_end(bundle.path / name)
+    for at in range(0, items, BLOCK):
+        rows, similarity = found.rows[at : at + BLOCK], found.similarity[at : at + BLOCK]
+        if rows.min(initial=0) < -1 or rows.max(initial=0) >= items:
+            raise BundleError(f"{bundle.path / NEIGHBOURS} has a row that is not among the {items} items")
+        if not (np.isfinite(similarity) & (similarity >= 0)).all():
+            raise BundleError(f"{bundle.path / SIMILARITIES} has a number below 0, or one that is not finite")
 
 
 def check_features(bundle: Bundle) -> None:

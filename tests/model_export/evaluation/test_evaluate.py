@@ -9,7 +9,7 @@ import torch
 
 from model_export.bundle.bundle import Bundle
 from model_export.bundle.extractor import Extractor
-from model_export.bundle.own_items import own_items
+from model_export.bundle.scoring.own_items import own_items
 from model_export.data.dataset import build_sequences
 from model_export.data.interactions import InteractionLog
 from model_export.data.simulator import SimulatedShop

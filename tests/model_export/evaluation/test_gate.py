@@ -49,7 +49,9 @@ def test_it_asks_the_validation_users_as_training_does(
     sequences = build_sequences(shop.log, checkpoint.vocabulary)
     users = split_of(checkpoint.training, sequences.user_ids).valid
     cases = comirec_cases(sequences, users, bundle.manifest.history_length)
-    expected = metrics_per_case(rank_by_model(checkpoint.model, cases, 50), cases.labels)["hr@50"].mean()
+    expected = metrics_per_case(
+        rank_by_model(checkpoint.model, cases, 50, neighbours=checkpoint.neighbours), cases.labels
+    )["hr@50"].mean()
     held_out = held_out_users(shop.log, bundle.manifest.history_length)
     assert len(held_out.histories) == len(users)
     assert any(held_out.profiles)

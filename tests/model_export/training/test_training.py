@@ -284,7 +284,7 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, float]]:
 
     def remember(run: TrainingRun) -> float:
         loss = step(run)
-        found.append((loss, run.optimizer.param_groups[1]["lr"]))
+        found.append((loss, run.optimizer.others.param_groups[0]["lr"]))
         return loss
 
     monkeypatch.setattr(TrainingRun, "train_step", remember)
@@ -564,7 +564,7 @@ def test_the_number_of_steps_grows_with_the_log() -> None:
 
 
 def test_the_average_of_the_weights_is_kept(log: InteractionLog, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of 4 steps the last 3 are averaged; with a decay of 0.5: a/4 + b/4 + c/2."""
+    """The decay is (1 - 1/t)^8 at step t, and here at most 0.05: 0, 1/256, 0.039 and 0.05 at the four steps."""
     seen: list[torch.Tensor] = []
     step = TrainingRun.train_step
 
@@ -575,7 +575,9 @@ def test_the_average_of_the_weights_is_kept(log: InteractionLog, monkeypatch: py
 
     monkeypatch.setattr(TrainingRun, "train_step", noted)
     held_out = {"valid_share": 0.0, "test_share": 0.0}
-    found = train(log, TINY, tiny_training(steps=4, averaging=0.5, **held_out), progress=False)
-    expected = 0.25 * seen[1] + 0.25 * seen[2] + 0.5 * seen[3]
+    found = train(log, TINY, tiny_training(steps=4, averaging=0.05, **held_out), progress=False)
+    expected = seen[0]
+    for weights, decay in zip(seen[1:], (0.5**8, (2 / 3) ** 8, 0.05), strict=True):
+        expected = decay * expected + (1 - decay) * weights
     torch.testing.assert_close(found.model.items.ids.weight.detach(), expected)
     assert not torch.equal(seen[2], seen[3])

@@ -12,32 +12,16 @@ touched, so a search for max-sim without them, and then these, is exact.
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 
 from model_export.bundle.bundle import Bundle
+from model_export.bundle.scoring.raised_items import NO_ITEMS, RaisedItems
 
-__all__ = ["OwnItems", "own_items", "scores_of"]
-
-
-class OwnItems(NamedTuple):
-    """The items of a user's own history, and what the model adds to the score of each.
-
-    Attributes
-    ----------
-    rows : int64 (R,), rows of the item table, ascending.
-    bonus : float32 (R,).
-    """
-
-    rows: np.ndarray
-    bonus: np.ndarray
+__all__ = ["own_items"]
 
 
-NO_ITEMS = OwnItems(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32))
-
-
-def own_items(bundle: Bundle, history: Sequence[str]) -> OwnItems:
+def own_items(bundle: Bundle, history: Sequence[str]) -> RaisedItems:
     """Return the items of a history that the bundle knows, with the bonus of each.
 
     None come back if the bundle's model has no such bonus.
@@ -54,7 +38,7 @@ def own_items(bundle: Bundle, history: Sequence[str]) -> OwnItems:
     for row, its in zip(last, bonus[len(bonus) - len(last) :], strict=True):  # too few for NumPy to be quicker
         sums[row] = sums.get(row, 0.0) + its
     rows = sorted(sums)
-    return OwnItems(np.array(rows, dtype=np.int64), np.array([sums[row] for row in rows], dtype=np.float32))
+    return RaisedItems(np.array(rows, dtype=np.int64), np.array([sums[row] for row in rows], dtype=np.float32))
 
 
 @lru_cache
@@ -62,18 +46,3 @@ def _bonus_of(repeat_bonus: tuple[float, ...]) -> list[float]:
     """Return the bonus of each age in single precision, that of the last behaviour at the end."""
     numbers: list[float] = np.array(repeat_bonus, dtype=np.float32)[::-1].tolist()
     return numbers
-
-
-def scores_of(products: np.ndarray, bonus: np.ndarray | float = 0.0) -> np.ndarray:
-    """Return the scores of items: max-sim, with the bonus of own items on top.
-
-    Parameters
-    ----------
-    products : float32 (K', N), inner products of the capsules and the items.
-    bonus : float32 (N,), of each item; 0 for items that are not the user's own.
-
-    Returns
-    -------
-    float32 (N,).
-    """
-    return np.asarray(products.max(0) + bonus, dtype=np.float32)

@@ -18,7 +18,7 @@ from model_export.bundle.check import check
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.items.arrow_files import make_tables
 from model_export.bundle.items.item_table import ItemTable
-from model_export.bundle.own_items import own_items
+from model_export.bundle.scoring.own_items import own_items
 from model_export.data.dataset import Sequences
 from model_export.data.simulator import SimulatedShop
 from model_export.evaluation import gate
@@ -118,7 +118,9 @@ def test_the_recommender_ranks_as_the_model_is_judged(checkpoint: Checkpoint, bu
     rows = np.random.default_rng(3).integers(600, size=(8, 20))
     mask, times = np.ones(rows.shape, dtype=bool), np.tile(np.arange(20), (8, 1))
     nobodys = np.zeros((8, len(bundle.manifest.profile_fields)), dtype=np.int64)
-    top = ModelRanker("", checkpoint.model).top(Cases(rows, mask, nobodys, rows[:, :1], times), 50, unseen_only=False)
+    top = ModelRanker("", checkpoint.model, checkpoint.neighbours).top(
+        Cases(rows, mask, nobodys, rows[:, :1], times), 50, unseen_only=False
+    )
     recommender = Recommender(bundle, LmdbStore(tmp_path / "state"))
     for user, best in zip(rows, top, strict=True):
         found = recommender.recommend_for(state_of(bundle, [bundle.item_ids[row] for row in user]), 50)

@@ -1,0 +1,110 @@
+"""The neighbours that co-occurrence knows, from item-kNN: a second source of candidates and of score.
+
+A bundle may have the most similar items of each item, as item-kNN knows them (item_knn.py). An item's neighbour score
+for a history is the sum over the last `length` behaviours of
+
+    similarity(behaviour, item) * decay^age       age 0 is the last behaviour
+
+What it adds to the item's score is that sum as a share of the user's largest, to a power, times a weight which the
+validation users have chosen. So the weight says what a user's best neighbour is worth beside max-sim, whatever the log;
+with a large one neighbours come first, in item-kNN's own order.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from model_export.bundle.scoring.raised_items import NO_ITEMS, RaisedItems
+
+__all__ = ["Blend", "NeighbourScores"]
+
+
+@dataclass(frozen=True)
+class Blend:
+    """How neighbours count beside max-sim; the bundle's manifest has it.
+
+    Attributes
+    ----------
+    weight : what the best neighbour of a user gets on top of its max-sim; 0 where neighbours do not help.
+    decay : weight of each step back in the history, above 0 to 1.
+    length : behaviours of a history that count, the most recent.
+    power : of a neighbour's share of the user's largest score, above 0.
+    """
+
+    weight: float
+    decay: float
+    length: int
+    power: float = 1.0
+
+    def __post_init__(self) -> None:
+        right = {
+            "weight": (0 <= self.weight < np.inf, "a finite number, at least 0"),
+            "decay": (0 < self.decay <= 1, "above 0, and at most 1"),
+            "length": (self.length >= 1, "at least 1"),
+            "power": (0 < self.power < np.inf, "a finite number above 0"),
+        }
+        for name, (is_right, rule) in right.items():
+            if not is_right:
+                raise ValueError(f"{name} of the blend is {getattr(self, name)}; it must be {rule}")
+
+
+@dataclass(frozen=True, eq=False)
+class NeighbourScores:
+    """The most similar items of each item, and how they count.
+
+    Attributes
+    ----------
+    rows : int32 (items, M), rows of the item table, the most similar first; -1 behind the last. An item is among its
+        own neighbours where people come back to what they had.
+    similarity : float32 (items, M), not negative; 0 behind the last.
+    """
+
+    rows: np.ndarray
+    similarity: np.ndarray
+    blend: Blend
+
+    def raised(self, history: np.ndarray) -> RaisedItems:
+        """Return the neighbours of a history, and what each gets on top of its max-sim.
+
+        Parameters
+        ----------
+        history : int64 (T,), item rows, oldest first; the last `length` count.
+        """
+        last = history[-self.blend.length :]
+        if not self.blend.weight or not len(last):
+            return NO_ITEMS
+        near = self.rows[last]  # (T, M)
+        known = near >= 0
+        rows, places = np.unique(near[known], return_inverse=True)
+        sums = np.bincount(places, self._weighted(last)[known], minlength=len(rows))
+        most = sums.max(initial=0.0)
+        if not most > 0:
+            return NO_ITEMS
+        bonus = self.blend.weight * (sums / most) ** self.blend.power
+        return RaisedItems(rows.astype(np.int64), bonus.astype(np.float32))
+
+    def brought_by(self, history: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Return which behaviour did most for each item's neighbour score.
+
+        Parameters
+        ----------
+        history : int64 (T,), see `raised`.
+        rows : int64 (N,), items.
+
+        Returns
+        -------
+        int64 (N,), places in the history; -1 for items that are no neighbours of it
+        """
+        last = history[-self.blend.length :]
+        if not self.blend.weight or not len(last):
+            return np.full(len(rows), -1)
+        weighted = self._weighted(last)  # (T, M)
+        is_it = self.rows[last][None] == rows[:, None, None]  # (N, T, M)
+        each = (is_it * weighted).sum(2)  # (N, T)
+        return np.where(each.max(1) > 0, each.argmax(1) + len(history) - len(last), -1)
+
+    def _weighted(self, last: np.ndarray) -> np.ndarray:
+        """Return the similarities (T, M) of the neighbours of behaviours (T,), weighed by age."""
+        ages = np.arange(len(last))[::-1, None]
+        weighted: np.ndarray = self.similarity[last] * self.blend.decay**ages
+        return weighted
