@@ -16,6 +16,7 @@ __all__ = [
     "Candidate",
     "Interest",
     "Interests",
+    "NamedItem",
     "Recommendations",
     "SimilarItems",
     "freshness_of",
@@ -38,12 +39,27 @@ Freshness = Annotated[
 
 
 @dataclass(frozen=True)
+class NamedItem:
+    """An item of the user's history; the title is the id where nothing else is known of it."""
+
+    item_id: str
+    title: str
+
+
+Because = Annotated[
+    NamedItem | None,
+    Field(description="of the user's behaviours the one whose neighbour it is: who took that took this, too; or null"),
+]
+
+
+@dataclass(frozen=True)
 class Candidate:
     """An item; `interest` is the place in `interests` of what brought it, null for popular ones."""
 
     item_id: str
     score: float
     interest: int | None
+    because: Because
     title: str
     category: str
     price: float | None

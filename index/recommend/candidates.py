@@ -31,6 +31,8 @@ class Candidates:
     ----------
     item_ids, scores, capsule : one of each for a candidate; `capsule` is the place in `interests` of the interest that
         brought it, -1 for popular items, 0 for similar ones.
+    because : of each, the item of the user's history whose neighbour it is (people who took that took this, too), ""
+        for others.
     interests : of the user; empty for popular and similar items.
     path : "capsules"; "popular" for a user without a history that the model knows; "popular in category" if the user's
         profile names a category, or the request does: its items come first; "similar" for items like another.
@@ -40,6 +42,7 @@ class Candidates:
     item_ids: list[str]
     scores: list[float]
     capsule: list[int]
+    because: list[str]
     interests: list[ExplainedInterest]
     path: str
     model_version: str
@@ -85,12 +88,14 @@ class Found:
     Attributes
     ----------
     hits : best first.
+    because : int64 (N,), of each hit the row of the behaviour whose neighbour it is, -1 for others.
     interests : of the user; empty for popular and similar items.
     path : see `Candidates`.
     snapshot : whose rows the hits are.
     """
 
     hits: Hits
+    because: np.ndarray
     interests: list[ExplainedInterest]
     path: str
     snapshot: CatalogueSnapshot
@@ -101,6 +106,7 @@ class Found:
             item_ids=[self.snapshot.item_id(row) for row in self.hits.rows.tolist()],
             scores=self.hits.scores.tolist(),
             capsule=self.hits.capsule.tolist(),
+            because=[self.snapshot.item_id(row) if row >= 0 else "" for row in self.because.tolist()],
             interests=self.interests,
             path=self.path,
             model_version=self.snapshot.bundle.version,

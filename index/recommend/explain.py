@@ -17,10 +17,12 @@ def candidates_as_text(candidates: Candidates, snapshot: CatalogueSnapshot) -> s
     """
     lines = [f"model {candidates.model_version}, path: {candidates.path}"]
     lines += [_interest_line(number, interest, snapshot) for number, interest in enumerate(candidates.interests)]
-    for item_id, score, capsule in zip(candidates.item_ids, candidates.scores, candidates.capsule, strict=True):
+    columns = candidates.item_ids, candidates.scores, candidates.capsule, candidates.because
+    for item_id, score, capsule, because in zip(*columns, strict=True):
         summary = snapshot.summary(item_id)
         category = f" ({summary.category})" if summary.category else ""
-        lines.append(f"{score:10.3f}  {_brought_by(capsule, candidates.path):<10}  {summary.title}{category}")
+        taken = f", as who took {snapshot.summary(because).title}" if because else ""
+        lines.append(f"{score:10.3f}  {_brought_by(capsule, candidates.path):<10}  {summary.title}{category}{taken}")
     return "\n".join(map(printable, lines))
 
 

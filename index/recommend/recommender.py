@@ -182,12 +182,14 @@ class Recommender:
         searches = user_searches(self.index, [asked[place] for place in known], [excluded[place] for place in known])
         states = [state for place in known if (state := asked[place].state)]
         interests = dict(zip(known, interests_of(states, self.extractor, explained), strict=True))
-        fetches = {place: search.fetch for place, search in zip(known, searches, strict=True)}
+        search_of = dict(zip(known, searches, strict=True))
         found: list[Found | CancelledWorkError] = []
         for place, one in enumerate(asked):
             try:
-                hits = _selected(one, fetches.get(place), excluded[place])
-                found.append(Found(hits, interests.get(place, []), paths[place], one.resolved.snapshot))
+                search = search_of.get(place)
+                hits = _selected(one, search.fetch if search else None, excluded[place])
+                because = search.because(hits.rows) if search else np.full(len(hits.rows), -1)
+                found.append(Found(hits, because, interests.get(place, []), paths[place], one.resolved.snapshot))
             except CancelledWorkError as error:
                 found.append(error)
         return found
@@ -253,7 +255,7 @@ class Recommender:
         excluded = frozenset([*rows, *snapshot.rows(request.exclude)])
         search = partial(snapshot.over(self.index).search, capsules, exclude=excluded, allowed=resolved.allowed)
         hits = select_candidates(search, request, snapshot.vectors, snapshot.category, WHOLE, cancellation)
-        return Found(hits, [], SIMILAR, snapshot)
+        return Found(hits, np.full(len(hits.rows), -1), [], SIMILAR, snapshot)
 
     def _missing(self, item_id: str, snapshot: CatalogueSnapshot) -> ValueError:
         """Make the error for an item that has no row."""
@@ -320,7 +322,7 @@ def _selected(asked: AskedUser, fetch: Callable[[int], Hits] | None, excluded: f
 
     Parameters
     ----------
-    fetch : the best hits by max-sim and the bonus of own items; None: popular ones are taken.
+    fetch : the best hits by max-sim and what the history adds; None: popular ones are taken.
     """
     state, request, snapshot = asked.state, asked.resolved.request, asked.resolved.snapshot
     if fetch is None or state is None:

@@ -49,6 +49,22 @@ class UserSearch:
         hits = self.pool if n == self.pool_size else self.index.search(self.capsules, n, self.excluded, self.allowed)
         return self._with_raised(hits, n)
 
+    def because(self, rows: np.ndarray) -> np.ndarray:
+        """Return the behaviour whose neighbour each item is.
+
+        Parameters
+        ----------
+        rows : int64 (N,), items that were found.
+
+        Returns
+        -------
+        int64 (N,), the rows of the behaviours; -1 where an item is none's neighbour
+        """
+        if not len(self.raised.rows):
+            return np.full(len(rows), -1)
+        places = np.minimum(np.searchsorted(self.raised.rows, rows), len(self.raised.rows) - 1)
+        return np.where(self.raised.rows[places] == rows, self.raised.because[places], -1)
+
     def _with_raised(self, hits: Hits, n: int) -> Hits:
         """Return the n best of hits and raised items; equal scores by row."""
         raised = self.raised
@@ -127,4 +143,4 @@ def _eligible(raised: RaisedItems, excluded: Collection[int], allowed: Allowed |
     eligible = np.ones(len(raised.rows), dtype=bool) if allowed is None else allowed.mask[raised.rows]
     if excluded:
         eligible &= ~np.isin(raised.rows, np.fromiter(excluded, dtype=np.int64))
-    return RaisedItems(raised.rows[eligible], raised.bonus[eligible])
+    return raised.take(np.flatnonzero(eligible))

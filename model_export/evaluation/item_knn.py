@@ -116,7 +116,7 @@ class ItemKnn:
         return found
 
     def neighbours(self, most: int, own: float) -> tuple[np.ndarray, np.ndarray]:
-        """Return the most similar items of each item, and how similar they are; see `most_similar`.
+        """Return the most similar items of each item, and how similar; see `most_similar`.
 
         Parameters
         ----------

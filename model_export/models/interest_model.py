@@ -166,7 +166,7 @@ class InterestModel(nn.Module):
         return self.embed(torch.arange(len(self.item_features), device=self.item_features.device))
 
     def tables_read(self, rows: Tensor) -> dict[str, Tensor]:
-        """Return which rows of which weights the items at some rows read, of weights with sparse gradients.
+        """Return what items read of the weights with sparse gradients: which rows of each.
 
         Parameters
         ----------

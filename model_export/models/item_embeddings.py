@@ -10,7 +10,10 @@ SPARSE_FROM = 20_000  # rows: of a smaller table a step touches a good part anyw
 
 
 def has_sparse_gradient(rows: int) -> bool:
-    """Tell whether a table of so many rows has a sparse gradient, so that a step costs what its own rows cost."""
+    """Tell whether a table of so many rows has a sparse gradient.
+
+    With it a step costs what its own rows cost, however many there are.
+    """
     return rows > SPARSE_FROM
 
 

@@ -25,7 +25,7 @@ from model_export.models.interest_model import InterestModel
 __all__ = ["POWERS", "UNTUNED", "WEIGHTS", "tune_blend"]
 
 NEIGHBOURS = 50  # of each item
-WEIGHTS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.8, 2.0, 20.0)  # beside cosines; with the last they come first
+WEIGHTS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.8, 2.0, 5.0)  # beside cosines; with the last they come first
 POWERS = (1.0, 0.5)
 UNTUNED = (0.2, 0.5)  # weight and power where there is nobody to choose by
 TOP_N = 50
@@ -102,7 +102,7 @@ def _neighbours(knn: ItemKnn, own: float) -> NeighbourScores:
 
 @torch.no_grad()
 def _candidates(model: InterestModel, neighbours: NeighbourScores, cases: Cases) -> _Candidates:
-    """Collect the best items of each case by the model alone, and all neighbours of its history."""
+    """Collect the best items of each case by the model, and all neighbours of its history."""
     table = model.item_table()
     top = rank_by_model(model, cases, TOP_N)
     raised = [neighbours.raised(rows[mask]) for rows, mask in zip(cases.history, cases.mask, strict=True)]

@@ -65,7 +65,7 @@ class TrainingRun:
 
     @property
     def kept(self) -> InterestModel:
-        """Return the model that is validated and kept: the running average, if the settings say so."""
+        """Return the model that is validated and kept: the running average, if there is one."""
         return self.model if self.average is None else self.average.model
 
     def fit(self, progress: bool, state: Path | None, data: dict[str, Any]) -> None:
@@ -136,7 +136,7 @@ class TrainingRun:
         return value
 
     def _catch_up(self, read: Mapping[str, Tensor]) -> None:
-        """Bring rows of large tables, and their averages, to the steps so far; see `ModelOptimizer.catch_up`."""
+        """Bring rows of large tables, and their averages, to the steps so far."""
         self.optimizer.catch_up(read)
         if self.average is not None:
             for name, rows in read.items():

@@ -50,7 +50,7 @@ class TrainingBatch:
 
     @cached_property
     def rows_and_places(self) -> tuple[Tensor, Tensor]:
-        """Return the rows of all items of the batch, each once, ascending, and each item's place among them."""
+        """Return the rows of all items, each once, ascending, and each item's place there."""
         items = torch.cat([self.history.flatten(), self.target, self.negatives])
         rows, places = torch.unique(items, return_inverse=True)
         return rows, places

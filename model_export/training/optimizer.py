@@ -35,7 +35,7 @@ class ModelOptimizer:
         )
 
     def catch_up(self, read: Mapping[str, Tensor]) -> None:
-        """Bring rows of tables to where all steps so far have moved them; this comes before they are read.
+        """Bring rows of tables to where all steps so far have moved them, before they are read.
 
         Parameters
         ----------

@@ -52,7 +52,7 @@ class RowAdamW:
 
     @torch.no_grad()
     def catch_up(self, rows: Tensor) -> None:
-        """Bring rows to where all steps so far have moved them; whoever reads a row asks for this first.
+        """Bring rows to where all steps so far have moved them, before they are read.
 
         Parameters
         ----------

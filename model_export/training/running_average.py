@@ -48,9 +48,10 @@ class RunningAverage:
 
     @torch.no_grad()
     def catch_up(self, name: str, rows: Tensor) -> None:
-        """Bring the averages of a table's rows to the steps so far; the rows themselves must be there.
+        """Bring the averages of a table's rows to the steps so far.
 
-        What a row moved since it was touched, by momentum and weight decay, counts as if it had been at once.
+        The rows themselves must be there. What a row moved since it was touched, by momentum and weight decay, counts
+        as if it had been at once.
 
         Parameters
         ----------

@@ -176,7 +176,8 @@ def test_search(few: Bundle, wanted: str, category: str, found: list[str]) -> No
 def candidates(
     item_ids: list[str], capsule: list[int], interests: list[ExplainedInterest], scores: list[float] | None = None
 ) -> Candidates:
-    return Candidates(item_ids, scores or [1.0] * len(item_ids), capsule, interests, "capsules", "v")
+    nothing = [""] * len(item_ids)
+    return Candidates(item_ids, scores or [1.0] * len(item_ids), capsule, nothing, interests, "capsules", "v")
 
 
 def test_candidates_are_shelved_by_the_interest_that_brought_them(few: Bundle) -> None:

@@ -23,6 +23,7 @@ class ItemPieces(NamedTuple):
     before : of a candidate, what stands before its score, with a comma.
     behind : of a candidate, what stands behind its interest.
     formed, title : of a behaviour, what stands before its weight and behind it.
+    named : the item with its title alone.
     """
 
     item_id: str
@@ -30,14 +31,16 @@ class ItemPieces(NamedTuple):
     behind: bytes
     formed: bytes
     title: bytes
+    named: bytes
 
 
 def _pieces(item_id: str, summary: ItemSummary) -> ItemPieces:
     """Write an item in pieces."""
     named = b'{"item_id":' + ENCODE(item_id)
     title = b',"title":' + ENCODE(summary.title)
+    before = b"," + named + b',"score":'
     behind = title + b',"category":' + ENCODE(summary.category) + b',"price":' + ENCODE(summary.price) + b"}"
-    return ItemPieces(item_id, b"," + named + b',"score":', behind, named + b',"weight":', title + b"}")
+    return ItemPieces(item_id, before, behind, named + b',"weight":', title + b"}", named + title + b"}")
 
 
 class ItemJson:

@@ -11,6 +11,7 @@ from stream.store.interests import ExplainedInterest, WeightedBehaviour
 __all__ = ["recommendations_json", "similar_json", "user_interests_json"]
 
 NO_INTEREST = -1
+NOT_BECAUSE = b',"because":null'
 _BEFORE, _BEHIND = attrgetter("before"), attrgetter("behind")
 
 
@@ -83,13 +84,21 @@ def _candidates(found: Found, items: SnapshotJson) -> bytes:
     if not len(hits.rows):
         return b"[]"
     pieces = items.rows(hits.rows.tolist())
-    parts: list[bytes] = [b""] * (4 * len(pieces))
-    parts[0::4] = map(_BEFORE, pieces)
-    parts[1::4] = _numbers(hits.scores.tolist())
-    parts[2::4] = map(_interest_between, hits.capsule.tolist())
-    parts[3::4] = map(_BEHIND, pieces)
+    parts: list[bytes] = [b""] * (5 * len(pieces))
+    parts[0::5] = map(_BEFORE, pieces)
+    parts[1::5] = _numbers(hits.scores.tolist())
+    parts[2::5] = map(_interest_between, hits.capsule.tolist())
+    parts[3::5] = _because(found.because.tolist(), items)
+    parts[4::5] = map(_BEHIND, pieces)
     parts[0] = parts[0].removeprefix(b",")
     return b"[" + b"".join(parts) + b"]"
+
+
+def _because(rows: list[int], items: SnapshotJson) -> list[bytes]:
+    """Write the behaviours whose neighbours candidates are; they stand behind interests."""
+    known = [row for row in dict.fromkeys(rows) if row >= 0]
+    named = {row: b',"because":' + item.named for row, item in zip(known, items.rows(known), strict=True)}
+    return [named.get(row, NOT_BECAUSE) for row in rows]
 
 
 def _interests(

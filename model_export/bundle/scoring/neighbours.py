@@ -74,37 +74,15 @@ class NeighbourScores:
         if not self.blend.weight or not len(last):
             return NO_ITEMS
         near = self.rows[last]  # (T, M)
-        known = near >= 0
-        rows, places = np.unique(near[known], return_inverse=True)
-        sums = np.bincount(places, self._weighted(last)[known], minlength=len(rows))
-        most = sums.max(initial=0.0)
-        if not most > 0:
-            return NO_ITEMS
-        bonus = self.blend.weight * (sums / most) ** self.blend.power
-        return RaisedItems(rows.astype(np.int64), bonus.astype(np.float32))
-
-    def brought_by(self, history: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Return which behaviour did most for each item's neighbour score.
-
-        Parameters
-        ----------
-        history : int64 (T,), see `raised`.
-        rows : int64 (N,), items.
-
-        Returns
-        -------
-        int64 (N,), places in the history; -1 for items that are no neighbours of it
-        """
-        last = history[-self.blend.length :]
-        if not self.blend.weight or not len(last):
-            return np.full(len(rows), -1)
-        weighted = self._weighted(last)  # (T, M)
-        is_it = self.rows[last][None] == rows[:, None, None]  # (N, T, M)
-        each = (is_it * weighted).sum(2)  # (N, T)
-        return np.where(each.max(1) > 0, each.argmax(1) + len(history) - len(last), -1)
-
-    def _weighted(self, last: np.ndarray) -> np.ndarray:
-        """Return the similarities (T, M) of the neighbours of behaviours (T,), weighed by age."""
         ages = np.arange(len(last))[::-1, None]
-        weighted: np.ndarray = self.similarity[last] * self.blend.decay**ages
-        return weighted
+        each = self.similarity[last] * self.blend.decay**ages  # (T, M)
+        is_item = near >= 0
+        near, each, behaviour = near[is_item], each[is_item], np.broadcast_to(last[:, None], near.shape)[is_item]
+        if not each.max(initial=0.0) > 0:
+            return NO_ITEMS
+        order = np.lexsort((-each, near))  # by item, what did most for it first
+        near, each = near[order], each[order]
+        first = np.flatnonzero(np.diff(near, prepend=-1))
+        sums = np.add.reduceat(each, first)
+        bonus = self.blend.weight * (sums / sums.max()) ** self.blend.power
+        return RaisedItems(near[first].astype(np.int64), bonus.astype(np.float32), behaviour[order][first])

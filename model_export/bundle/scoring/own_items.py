@@ -38,7 +38,8 @@ def own_items(bundle: Bundle, history: Sequence[str]) -> RaisedItems:
     for row, its in zip(last, bonus[len(bonus) - len(last) :], strict=True):  # too few for NumPy to be quicker
         sums[row] = sums.get(row, 0.0) + its
     rows = sorted(sums)
-    return RaisedItems(np.array(rows, dtype=np.int64), np.array([sums[row] for row in rows], dtype=np.float32))
+    each = np.array([sums[row] for row in rows], dtype=np.float32)
+    return RaisedItems(np.array(rows, dtype=np.int64), each, np.full(len(rows), -1))
 
 
 @lru_cache

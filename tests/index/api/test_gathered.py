@@ -16,7 +16,7 @@ from fastapi import HTTPException
 from index.api.answers.gathered import AskedOne, GatheredAnswers, OneJob, ReadTogetherError
 from index.api.limits.gathering import Gathering, Job
 from index.api.metrics import ApiMetrics
-from index.api.responses import MADE_BY, Behaviour, Candidate, Interest, Recommendations
+from index.api.responses import MADE_BY, Behaviour, Candidate, Interest, NamedItem, Recommendations
 from index.catalogue.item import Item
 from index.catalogue.lmdb_overlay import LmdbOverlayStore
 from index.catalogue.overlay import Overlay
@@ -75,8 +75,16 @@ def formerly(recommender: Recommender, user_id: str, found: Candidates, freshnes
             for one in found.interests
         ],
         [
-            Candidate(item_id, score, interest if interest >= 0 else None, *snapshot.summary(item_id))
-            for item_id, score, interest in zip(found.item_ids, found.scores, found.capsule, strict=True)
+            Candidate(
+                item_id,
+                score,
+                interest if interest >= 0 else None,
+                NamedItem(because, snapshot.summary(because).title) if because else None,
+                *snapshot.summary(item_id),
+            )
+            for item_id, score, interest, because in zip(
+                found.item_ids, found.scores, found.capsule, found.because, strict=True
+            )
         ],
     )
     return msgspec.json.decode(msgspec.json.encode(answer))

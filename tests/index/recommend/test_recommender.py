@@ -17,7 +17,6 @@ from index.catalogue.lmdb_overlay import LmdbOverlayStore
 from index.catalogue.overlay import Overlay
 from index.recommend.recommender import Recommender
 from index.recommend.request import Request
-from index.search.exact import ExactIndex
 from index.search.hnsw import HnswSettings
 from index.search.index_files import build_index
 from model_export.bundle.bundle import (
@@ -33,6 +32,7 @@ from model_export.bundle.bundle import (
 from model_export.bundle.extractor import Capsules, Extractor
 from model_export.bundle.items.arrow_files import write_items
 from model_export.bundle.registry import Registry
+from model_export.bundle.scoring.history_raises import raised_by
 from stream.events.position import Position
 from stream.store.feedback import Feedback, ItemFeedback
 from stream.store.history import History
@@ -74,7 +74,7 @@ def planted(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     onnx.save(graph_by_hand(onnx.load(path / EXTRACTOR)), path / EXTRACTOR)
     write_planted(path, list(PLANTED))
     files = {name: describe_file(path / name) for name in REQUIRED}
-    by_hand = replace(bundle.manifest, version="by-hand", items=len(PLANTED), repeat_bonus=[], files=files)
+    by_hand = replace(bundle.manifest, version="by-hand", items=len(PLANTED), repeat_bonus=[], blend={}, files=files)
     write_manifest(path, by_hand)
     return Bundle(path)
 
@@ -313,9 +313,11 @@ def test_capsules_of_another_model_are_made_anew_from_the_history(bundle: Bundle
     assert found == recommender.recommend("new", 20)
     assert found.path == "capsules"
     assert found.model_version == bundle.version
-    hits = ExactIndex(bundle.item_embeddings).search(right.vectors, 20, exclude=range(3, 13))
+    scores = (right.vectors.astype(np.float32) @ bundle.item_embeddings.T).max(0)
+    scores += raised_by(bundle, history).spread(len(scores))
+    scores[3:13] = -np.inf
     unseen = recommender.recommend("old", 20, exclude_seen=True)
-    assert unseen.item_ids == [bundle.item_ids[row] for row in hits.rows]
+    assert unseen.item_ids == [bundle.item_ids[row] for row in np.argsort(-scores)[:20]]
     assert len(found.interests) == len(right.vectors) == 4
     [without_profile] = Extractor(bundle).encode([history])
     assert not np.allclose(without_profile.vectors, right.vectors)

@@ -135,13 +135,13 @@ def test_diversity_brings_more_categories_at_a_cost_in_scores(recommender: Recom
 
 
 def test_near_duplicates_are_left_out_and_replaced(recommender: Recommender) -> None:
-    found = recommender.recommend("ann", 30, max_cosine=0.5)
-    assert len(found.item_ids) == 30
+    found = recommender.recommend("ann", 20, max_cosine=0.5)
+    assert len(found.item_ids) == 20
     rows = [recommender.bundle.rows[item_id] for item_id in found.item_ids]
     vectors = recommender.bundle.item_embeddings[rows]
     cosines = vectors @ vectors.T / np.outer(*[np.linalg.norm(vectors, axis=1)] * 2)
     assert np.tril(cosines, -1).max() <= 0.5 + 1e-6
-    plain = [recommender.bundle.rows[item_id] for item_id in recommender.recommend("ann", 30).item_ids]
+    plain = [recommender.bundle.rows[item_id] for item_id in recommender.recommend("ann", 20).item_ids]
     assert rows[0] == plain[0]
     assert rows != plain
     popular = recommender.recommend("nobody", 30, max_cosine=0.5)

@@ -9,7 +9,7 @@ import torch
 
 from model_export.bundle.bundle import Bundle
 from model_export.bundle.extractor import Extractor
-from model_export.bundle.scoring.own_items import own_items
+from model_export.bundle.scoring.history_raises import raised_by
 from model_export.data.dataset import build_sequences
 from model_export.data.interactions import InteractionLog
 from model_export.data.simulator import SimulatedShop
@@ -69,8 +69,8 @@ def test_evaluation_says_what_serving_would_give(checkpoint: Checkpoint, bundle:
         history, when = histories[user][:cut][-20:], times_ms[user][:cut][-20:]
         [capsules] = extractor.encode([history], [profiles[user]], [when])  # type: ignore[list-item]
         scores = (capsules.vectors @ bundle.item_embeddings.T).max(0)
-        own, bonus = own_items(bundle, history)
-        scores[own] += bonus
+        raised = raised_by(bundle, history)
+        scores[raised.rows] += raised.bonus
         best = [bundle.item_ids[row] for row in np.argsort(-scores)]
         labels = histories[user][cut:]
         hits.append(bool(set(labels) & set(best[:50])))
@@ -88,7 +88,10 @@ def test_evaluation_says_what_serving_would_give(checkpoint: Checkpoint, bundle:
 
 
 def test_the_model_never_names_what_was_seen_where_that_is_asked(checkpoint: Checkpoint, shop: SimulatedShop) -> None:
-    cases, ranker = comirec_data(checkpoint, shop.log).cases, ModelRanker("steady", checkpoint.model)
+    cases, ranker = (
+        comirec_data(checkpoint, shop.log).cases,
+        ModelRanker("steady", checkpoint.model, checkpoint.neighbours),
+    )
     items = len(checkpoint.vocabulary.item_ids)
     for history, mask, top in zip(cases.history, cases.mask, ranker.top(cases, items + 3, True), strict=True):
         seen = set(history[mask].tolist())

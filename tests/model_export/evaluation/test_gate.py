@@ -28,10 +28,10 @@ from model_export.readers import write_table
 
 @pytest.fixture
 def worse(bundle: Bundle, tmp_path: Path) -> Bundle:
-    """The same bundle with its items' embeddings exchanged: it recommends wrong ones, and gives nothing to own ones."""
+    """The same bundle with its items' embeddings exchanged: it recommends wrong ones, and knows nothing else."""
     path = shutil.copytree(bundle.path, tmp_path / "worse")
     np.save(path / ITEM_EMBEDDINGS, np.roll(bundle.item_embeddings, 300, axis=0))
-    return relisted(path, version="worse", repeat_bonus=[])
+    return relisted(path, version="worse", repeat_bonus=[], blend={})
 
 
 def relisted(path: Path, **changes: object) -> Bundle:

@@ -38,9 +38,9 @@ from tests.support.bundles.untrained import untrained
 
 
 def with_bonus(bundle: Bundle, bonus: list[float], folder: Path) -> Bundle:
-    """A copy of a bundle with this repeat_bonus."""
+    """A copy of a bundle with this repeat_bonus, and no neighbours."""
     path = Path(shutil.copytree(bundle.path, folder / bundle.path.name))
-    write_manifest(path, replace(bundle.manifest, repeat_bonus=bonus))
+    write_manifest(path, replace(bundle.manifest, repeat_bonus=bonus, blend={}))
     return Bundle(path)
 
 
@@ -65,8 +65,9 @@ def recommender(repeating: Bundle, tmp_path: Path) -> Recommender:
 def test_own_items_by_hand() -> None:
     known = ItemTable(make_tables(["a", "b", "c"], [""] * 3, [""] * 3, [None] * 3, [0] * 3, {})).rows
     bundle = cast(Bundle, SimpleNamespace(rows=known, manifest=SimpleNamespace(repeat_bonus=[0.5, 0.25, -1.0])))
-    rows, bonus = own_items(bundle, ["c", "a", "b", "new", "a"])  # of those that are known, the last three
+    rows, bonus, because = own_items(bundle, ["c", "a", "b", "new", "a"])  # of those that are known, the last three
     assert rows.tolist() == [0, 1]
+    assert because.tolist() == [-1, -1]  # no neighbours
     assert bonus.tolist() == [0.5 - 1.0, 0.25]
     assert own_items(bundle, ["b"])[1].tolist() == [0.5]
     assert own_items(bundle, [])[0].tolist() == []
