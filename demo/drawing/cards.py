@@ -65,9 +65,10 @@ def card(product: Product, entered: bool = False, refusal: str | None = None) ->
         act = escape(refusal)
         said = f'title="{REFUSE}" aria-label="{REFUSE}: {title}"'
         acts += f'<button class="ms-refuse" data-act="{act}" data-item="{item}" {said}>✕</button>'
+    because = f' title="People who took {escape(product.because)} took this, too"' if product.because else ""
     return (
         f'<article class="ms-card{" ms-new" if entered else ""}" data-card="{item}">'
-        f'<button class="ms-look" data-act="click" data-item="{item}">{_image(product)}'
+        f'<button class="ms-look" data-act="click" data-item="{item}"{because}>{_image(product)}'
         f'<span class="ms-title">{title}</span><span class="ms-meta">{meta}</span></button>'
         f'<div class="ms-acts">{acts}</div></article>'
     )

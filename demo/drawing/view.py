@@ -33,12 +33,18 @@ LAST_BEHAVIOURS = 8
 
 @dataclass(frozen=True)
 class Product:
-    """A product as shown."""
+    """A product as shown.
+
+    Attributes
+    ----------
+    because : title of the behaviour that it often goes with; empty if there is none.
+    """
 
     item_id: str
     title: str
     category: str
     price: float | None
+    because: str = ""
 
 
 @dataclass(frozen=True)
@@ -122,10 +128,10 @@ def categories_among(products: Iterable[Product]) -> int:
     return len({product.category for product in products if product.category})
 
 
-def _product_of(bundle: Bundle, row: int) -> Product:
-    """Return the product in a row of the item table."""
-    catalogue = bundle.catalogue
-    return Product(bundle.item_ids[row], catalogue.title[row], catalogue.category[row], catalogue.price[row])
+def _product_of(bundle: Bundle, row: int, because: str = "") -> Product:
+    """Return the product in a row of the item table; `because` is the item that it often goes with."""
+    catalogue, goes_with = bundle.catalogue, _title_of(bundle, because) if because else ""
+    return Product(bundle.item_ids[row], catalogue.title[row], catalogue.category[row], catalogue.price[row], goes_with)
 
 
 def search(bundle: Bundle, wanted: str, category: str) -> list[Product]:
@@ -159,6 +165,7 @@ def shelves_of(candidates: Candidates, bundle: Bundle, most: int = ON_A_SHELF) -
         return [Shelf(-1, Theme(), [], 0.0, products)]
     best = max(candidates.scores, default=0.0)
     least = WORTH * best if best > 0 else -math.inf
+    because = dict(zip(candidates.item_ids, candidates.because, strict=True))
     brought = list(zip(candidates.item_ids, candidates.capsule, candidates.scores, strict=True))
     shelves = []
     both = zip(candidates.interests, formed_by(candidates.interests), strict=True)
@@ -172,7 +179,7 @@ def shelves_of(candidates: Candidates, bundle: Bundle, most: int = ON_A_SHELF) -
                 theme=theme_of(formed, bundle),
                 made_by=[_title_of(bundle, item_id) for item_id in formed],
                 importance=min(1.0, interest.importance),
-                products=[_product_of(bundle, bundle.rows[item_id]) for item_id in mine],
+                products=[_product_of(bundle, bundle.rows[item_id], because[item_id]) for item_id in mine],
             )
         )
     return sorted(shelves, key=lambda shelf: -shelf.importance)
