@@ -55,7 +55,7 @@ class _Reference:
         if not len(capsules.vectors) or -1 in rows:
             return found.path != CAPSULES and -1 not in rows
         scores_of_all = (self.bundle.item_embeddings @ capsules.vectors.T).max(axis=1)
-        raised, bonus, _ = raised_by(self.bundle, state.history.item_ids)
+        raised, bonus = raised_by(self.bundle, self.bundle.rows.known(state.history.item_ids))
         scores_of_all[raised] += bonus
         best, theirs = np.sort(scores_of_all)[::-1][:N], scores_of_all[rows]
         return len(found.interests) == len(capsules.vectors) and all(

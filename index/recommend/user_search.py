@@ -10,6 +10,7 @@ from index.recommend.selection import pool_size
 from index.search.maxsim import Allowed, Hits, MaxSimIndex
 from index.search.overlaid_index import StackedVectors
 from model_export.bundle.scoring.history_raises import raised_by
+from model_export.bundle.scoring.neighbours import NeighbourScores
 from model_export.bundle.scoring.raised_items import RaisedItems, scores_of
 from stream.store.state import UserState
 
@@ -31,6 +32,8 @@ class UserSearch:
     capsules : float32 (K', d).
     excluded : rows that the index must not find: those that the request leaves out, and items that are lowered.
     raised : the items with a bonus that may come back.
+    history : int64 (T,), the rows of the user's behaviours that the bundle knows, oldest first.
+    neighbours : of the bundle's items; None: it has none.
     allowed : the only rows that may come back; None: all.
     pool : the hits of the first search, which asked for `pool_size`.
     """
@@ -40,6 +43,8 @@ class UserSearch:
     capsules: np.ndarray
     excluded: frozenset[int]
     raised: RaisedItems
+    history: np.ndarray
+    neighbours: NeighbourScores | None
     allowed: Allowed | None
     pool: Hits
     pool_size: int
@@ -60,10 +65,7 @@ class UserSearch:
         -------
         int64 (N,), the rows of the behaviours; -1 where an item is none's neighbour
         """
-        if not len(self.raised.rows):
-            return np.full(len(rows), -1)
-        places = np.minimum(np.searchsorted(self.raised.rows, rows), len(self.raised.rows) - 1)
-        return np.where(self.raised.rows[places] == rows, self.raised.because[places], -1)
+        return np.full(len(rows), -1) if self.neighbours is None else self.neighbours.because(self.history, rows)
 
     def _with_raised(self, hits: Hits, n: int) -> Hits:
         """Return the n best of hits and raised items; equal scores by row."""
@@ -115,7 +117,8 @@ def _searches(
     """Begin the searches of users whose pools are found by one call."""
     snapshot, allowed, over = resolved.snapshot, resolved.allowed, resolved.snapshot.over(index)
     capsules = [state.capsules.vectors.astype(np.float32) for state in states]  # stores keep half precision
-    raised = [raised_by(snapshot.bundle, state.history.item_ids) for state in states]
+    histories = [snapshot.bundle.rows.known(state.history.item_ids) for state in states]
+    raised = [raised_by(snapshot.bundle, history) for history in histories]
     unsearched = [
         rows.union(one.lowered.tolist()) if len(one.lowered) else rows
         for rows, one in zip(excluded, raised, strict=True)
@@ -128,6 +131,8 @@ def _searches(
             capsules=capsules[user],
             excluded=unsearched[user],
             raised=_eligible(raised[user], excluded[user], allowed),
+            history=np.array(histories[user], dtype=np.int64),
+            neighbours=snapshot.bundle.neighbours,
             allowed=allowed,
             pool=pool,
             pool_size=size,

@@ -241,7 +241,7 @@ def hit_rate(bundle: Bundle, users: HeldOutUsers) -> float:
     """
     rows = np.array([users.rows.get(item_id, -1) for item_id in bundle.item_ids])
     capsules = Extractor(bundle).encode(users.histories, users.profiles, users.times_ms)
-    raised = [raised_by(bundle, history) for history in users.histories]
+    raised = [raised_by(bundle, bundle.rows.known(history)) for history in users.histories]
     batches = [slice(at, at + BATCH) for at in range(0, len(capsules), BATCH)]
     top = np.concatenate(
         [_top_rows(bundle.item_embeddings, capsules[some], raised[some]) for some in batches]

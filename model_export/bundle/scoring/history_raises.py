@@ -11,15 +11,14 @@ from model_export.bundle.scoring.raised_items import RaisedItems, together
 __all__ = ["raised_by"]
 
 
-def raised_by(bundle: Bundle, history: Sequence[str]) -> RaisedItems:
-    """Return the items of the bundle that a history raises, with the bonus of each.
+def raised_by(bundle: Bundle, history: Sequence[int]) -> RaisedItems:
+    """Return the items that a history raises, with the bonus of each.
 
     Parameters
     ----------
-    history : item ids, oldest first.
+    history : rows of the items that the bundle knows (`bundle.rows.known`), oldest first.
     """
     own = own_items(bundle, history)
-    if bundle.neighbours is None:
+    if bundle.neighbours is None or not history:
         return own
-    known = np.array(bundle.rows.known(history), dtype=np.int64)
-    return together(own, bundle.neighbours.raised(known))
+    return together(own, bundle.neighbours.raised(np.array(history)))

@@ -21,25 +21,24 @@ from model_export.bundle.scoring.raised_items import NO_ITEMS, RaisedItems
 __all__ = ["own_items"]
 
 
-def own_items(bundle: Bundle, history: Sequence[str]) -> RaisedItems:
-    """Return the items of a history that the bundle knows, with the bonus of each.
+def own_items(bundle: Bundle, history: Sequence[int]) -> RaisedItems:
+    """Return the items of a history with the bonus of each.
 
     None come back if the bundle's model has no such bonus.
 
     Parameters
     ----------
-    history : item ids, oldest first; the last L that the bundle knows count, as for capsules.
+    history : rows of the items that the bundle knows, oldest first; the last L count, as for capsules.
     """
     if not bundle.manifest.repeat_bonus or not history:
         return NO_ITEMS
     bonus = _bonus_of(tuple(bundle.manifest.repeat_bonus))
-    last = bundle.rows.known(history)[-len(bonus) :]
+    last = history[-len(bonus) :]
     sums: dict[int, float] = {}
     for row, its in zip(last, bonus[len(bonus) - len(last) :], strict=True):  # too few for NumPy to be quicker
         sums[row] = sums.get(row, 0.0) + its
     rows = sorted(sums)
-    each = np.array([sums[row] for row in rows], dtype=np.float32)
-    return RaisedItems(np.array(rows, dtype=np.int64), each, np.full(len(rows), -1))
+    return RaisedItems(np.array(rows, dtype=np.int64), np.array([sums[row] for row in rows], dtype=np.float32))
 
 
 @lru_cache

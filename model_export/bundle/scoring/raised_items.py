@@ -18,16 +18,14 @@ class RaisedItems(NamedTuple):
     ----------
     rows : int64 (R,), rows of the item table, ascending, each once.
     bonus : float32 (R,).
-    because : int64 (R,), row of the behaviour that did most for it as its neighbour; -1 for what is no neighbour.
     """
 
     rows: np.ndarray
     bonus: np.ndarray
-    because: np.ndarray
 
     def take(self, places: np.ndarray) -> "RaisedItems":
         """Return those at some places."""
-        return RaisedItems(self.rows[places], self.bonus[places], self.because[places])
+        return RaisedItems(self.rows[places], self.bonus[places])
 
     @property
     def lowered(self) -> np.ndarray:
@@ -41,8 +39,7 @@ class RaisedItems(NamedTuple):
         return bonus
 
 
-_NO_ROWS = np.empty(0, dtype=np.int64)
-NO_ITEMS = RaisedItems(_NO_ROWS, np.empty(0, dtype=np.float32), _NO_ROWS)
+NO_ITEMS = RaisedItems(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32))
 
 
 def together(one: RaisedItems, other: RaisedItems) -> RaisedItems:
@@ -51,9 +48,7 @@ def together(one: RaisedItems, other: RaisedItems) -> RaisedItems:
         return one if len(one.rows) else other
     rows, places = np.unique(np.concatenate([one.rows, other.rows]), return_inverse=True)
     bonus = np.bincount(places, np.concatenate([one.bonus, other.bonus]))
-    because = np.full(len(rows), -1)
-    np.maximum.at(because, places, np.concatenate([one.because, other.because]))
-    return RaisedItems(rows, bonus.astype(np.float32), because)
+    return RaisedItems(rows, bonus.astype(np.float32))
 
 
 def scores_of(products: np.ndarray, bonus: np.ndarray | float = 0.0) -> np.ndarray:

@@ -314,7 +314,7 @@ def test_capsules_of_another_model_are_made_anew_from_the_history(bundle: Bundle
     assert found.path == "capsules"
     assert found.model_version == bundle.version
     scores = (right.vectors.astype(np.float32) @ bundle.item_embeddings.T).max(0)
-    scores += raised_by(bundle, history).spread(len(scores))
+    scores += raised_by(bundle, bundle.rows.known(history)).spread(len(scores))
     scores[3:13] = -np.inf
     unseen = recommender.recommend("old", 20, exclude_seen=True)
     assert unseen.item_ids == [bundle.item_ids[row] for row in np.argsort(-scores)[:20]]

@@ -69,7 +69,7 @@ def test_evaluation_says_what_serving_would_give(checkpoint: Checkpoint, bundle:
         history, when = histories[user][:cut][-20:], times_ms[user][:cut][-20:]
         [capsules] = extractor.encode([history], [profiles[user]], [when])  # type: ignore[list-item]
         scores = (capsules.vectors @ bundle.item_embeddings.T).max(0)
-        raised = raised_by(bundle, history)
+        raised = raised_by(bundle, bundle.rows.known(history))
         scores[raised.rows] += raised.bonus
         best = [bundle.item_ids[row] for row in np.argsort(-scores)]
         labels = histories[user][cut:]

@@ -45,10 +45,12 @@ BY_HAND = NeighbourScores(
 
 def test_neighbours_by_hand() -> None:
     """History 0, 1: item 0 gets 0.8, item 1 0.8 / 2 + 0.2 and item 2 0.4 / 2, as shares of 0.8, times 0.5."""
-    rows, bonus, because = BY_HAND.raised(np.array([0, 1]))
+    rows, bonus = BY_HAND.raised(np.array([0, 1]))
     assert rows.tolist() == [0, 1, 2]
     assert bonus.tolist() == pytest.approx([0.5, 0.375, 0.125])
-    assert because.tolist() == [1, 0, 0]
+    assert BY_HAND.because(np.array([0, 1]), np.array([2, 0, 1])).tolist() == [0, 1, 0]
+    assert BY_HAND.because(np.array([0]), np.array([0, 1])).tolist() == [-1, 0]
+    assert BY_HAND.because(np.array([0]), np.array([], dtype=np.int64)).tolist() == []
     rooted = replace(BY_HAND, blend=replace(BY_HAND.blend, power=0.5)).raised(np.array([0, 1]))
     assert rooted.bonus.tolist() == pytest.approx([0.5, 0.5 * 0.75**0.5, 0.25])
     assert BY_HAND.raised(np.array([0, 2, 2])).rows.tolist() == []  # of the last two nothing is known
@@ -57,10 +59,10 @@ def test_neighbours_by_hand() -> None:
 
 
 def test_who_is_own_and_neighbour_gets_both() -> None:
-    own = RaisedItems(np.array([1, 5]), np.array([0.25, 0.5], np.float32), np.array([-1, -1]))
-    near = RaisedItems(np.array([1, 2]), np.array([0.5, 1.0], np.float32), np.array([7, 8]))
-    for rows, bonus, because in (together(own, near), together(near, own)):
-        assert (rows.tolist(), bonus.tolist(), because.tolist()) == ([1, 2, 5], [0.75, 1.0, 0.5], [7, 8, -1])
+    own = RaisedItems(np.array([1, 5]), np.array([0.25, 0.5], np.float32))
+    near = RaisedItems(np.array([1, 2]), np.array([0.5, 1.0], np.float32))
+    for rows, bonus in (together(own, near), together(near, own)):
+        assert (rows.tolist(), bonus.tolist()) == ([1, 2, 5], [0.75, 1.0, 0.5])
 
 
 @pytest.mark.parametrize(

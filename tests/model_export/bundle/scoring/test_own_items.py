@@ -16,8 +16,6 @@ from index.recommend.recommender import Recommender
 from model_export.bundle.bundle import Bundle, BundleError, write_manifest
 from model_export.bundle.check import check
 from model_export.bundle.extractor import Extractor
-from model_export.bundle.items.arrow_files import make_tables
-from model_export.bundle.items.item_table import ItemTable
 from model_export.bundle.scoring.own_items import own_items
 from model_export.data.dataset import Sequences
 from model_export.data.simulator import SimulatedShop
@@ -63,16 +61,14 @@ def recommender(repeating: Bundle, tmp_path: Path) -> Recommender:
 
 
 def test_own_items_by_hand() -> None:
-    known = ItemTable(make_tables(["a", "b", "c"], [""] * 3, [""] * 3, [None] * 3, [0] * 3, {})).rows
-    bundle = cast(Bundle, SimpleNamespace(rows=known, manifest=SimpleNamespace(repeat_bonus=[0.5, 0.25, -1.0])))
-    rows, bonus, because = own_items(bundle, ["c", "a", "b", "new", "a"])  # of those that are known, the last three
+    bundle = cast(Bundle, SimpleNamespace(manifest=SimpleNamespace(repeat_bonus=[0.5, 0.25, -1.0])))
+    rows, bonus = own_items(bundle, [2, 0, 1, 0])  # the last three
     assert rows.tolist() == [0, 1]
-    assert because.tolist() == [-1, -1]  # no neighbours
     assert bonus.tolist() == [0.5 - 1.0, 0.25]
-    assert own_items(bundle, ["b"])[1].tolist() == [0.5]
+    assert own_items(bundle, [1])[1].tolist() == [0.5]
     assert own_items(bundle, [])[0].tolist() == []
     bundle.manifest.repeat_bonus.clear()
-    assert own_items(bundle, ["a"])[0].tolist() == []
+    assert own_items(bundle, [0])[0].tolist() == []
 
 
 def scores_one_by_one(bundle: Bundle, state: UserState) -> np.ndarray:
