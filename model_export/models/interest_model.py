@@ -51,7 +51,8 @@ class InterestModel(nn.Module):
     ) -> None:
         super().__init__()
         self.config = config
-        self.items = ItemEmbedding(len(item_features), feature_values, config.dim)
+        neighbours = config.table_neighbours if config.item_table == "simemb" else 0
+        self.items = ItemEmbedding(len(item_features), feature_values, config.dim, neighbours)
         self.extractor = EXTRACTOR_CLASSES[config.extractor](config, profile_sizes)
         self.log_scale = nn.Parameter(torch.tensor(math.log(FIRST_SCALE))) if config.unit_length else None
         self.register_buffer("item_features", item_features, persistent=False)

@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from model_export.item_tables.simemb import SimilarityEmbedding
+
 __all__ = ["ItemEmbedding"]
 
 
@@ -12,11 +14,16 @@ class ItemEmbedding(nn.Module):
 
     The values of all side features share one table, whose row 0 is padding. An item that training never saw has
     no vector for its id but may have values.
+
+    Parameters
+    ----------
+    neighbours : 0 for a vector of its own for each id; else the most that SimEmb makes one of (simemb.py).
     """
 
-    def __init__(self, num_items: int, feature_values: int, dim: int) -> None:
+    def __init__(self, num_items: int, feature_values: int, dim: int, neighbours: int = 0) -> None:
         super().__init__()
-        self.ids = nn.Embedding(num_items, dim)
+        self.ids: nn.Embedding | SimilarityEmbedding
+        self.ids = SimilarityEmbedding(num_items, dim, neighbours) if neighbours else nn.Embedding(num_items, dim)
         self.features = nn.Embedding(feature_values + 1, dim, padding_idx=0) if feature_values else None
         nn.init.normal_(self.ids.weight, std=dim**-0.5)
         if self.features is not None:
@@ -38,6 +45,25 @@ class ItemEmbedding(nn.Module):
         if self.features is None:
             return vectors
         return (vectors + self.sum_values(features, self.features.weight)) / (1 + (features > 0).sum(-1, keepdim=True))
+
+    @torch.no_grad()
+    def id_vectors(self) -> Tensor:
+        """Return the id vectors of all items, float (items, d)."""
+        vectors: Tensor = self.ids(torch.arange(len(self.ids.weight), device=self.ids.weight.device))
+        return vectors
+
+    @torch.no_grad()
+    def set_id_vectors(self, vectors: Tensor) -> None:
+        """Set the id vectors of all items; those that SimEmb makes come as near as they can.
+
+        Parameters
+        ----------
+        vectors : float (items, d).
+        """
+        if isinstance(self.ids, SimilarityEmbedding):
+            self.ids.set_vectors(vectors)
+        else:
+            self.ids.weight.copy_(vectors)
 
     def embed_features(self, features: Tensor) -> Tensor:
         """Embed items that are new since training: as `forward`, with zeros for the id.

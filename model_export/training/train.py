@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from model_export.bundle.bundle import Bundle
 from model_export.data.cooccurrence import Neighbours, co_occurrence, similarity_matrix, svd_item_vectors
@@ -23,6 +24,7 @@ from model_export.data.dataset import (
 from model_export.data.interactions import InteractionLog
 from model_export.evaluation.cases import Cases, comirec_cases, next_item_cases
 from model_export.evaluation.split import Split, split_of
+from model_export.item_tables.simemb import SimilarityEmbedding, neighbour_shares
 from model_export.models.checkpoint import Checkpoint, new_model
 from model_export.models.interest_model import InterestModel
 from model_export.models.model_config import ModelConfig
@@ -170,13 +172,17 @@ def prepare_items(
     num_items = len(model.item_features)
     counts = item_counts(sequences, users, num_items)
     model.scale_noise(torch.from_numpy(counts))
-    if training.start == "random" and not training.substitution:
+    ids = model.items.ids
+    if training.start == "random" and not training.substitution and isinstance(ids, nn.Embedding):
         return None
-    similarity = similarity_matrix(co_occurrence(sequences, users, num_items), counts)
+    pairs = co_occurrence(sequences, users, num_items)
+    if isinstance(ids, SimilarityEmbedding):
+        ids.set_neighbours(*neighbour_shares(pairs, model.config.table_neighbours))
+    similarity = similarity_matrix(pairs, counts)
     if training.start == "co-occurrence":
         vectors = svd_item_vectors(similarity, model.config.dim, np.random.default_rng(training.seed))
         with torch.no_grad():
-            model.items.ids.weight.copy_(torch.from_numpy(vectors))
+            ids.weight.copy_(torch.from_numpy(vectors))
     return Neighbours(similarity) if training.substitution else None
 
 
