@@ -45,7 +45,7 @@ def recbole_epochs(known: GraphData, seed: int) -> Iterator[np.ndarray]:
         init_seed(seed, True)
         dataset = create_dataset(config)
         batches, _, _ = data_preparation(config, dataset)
-        model = _model(config, batches.dataset)
+        model = _model(config, batches._dataset)
         trainer = KGATTrainer(config, model)
         users = torch.from_numpy(dataset.token2id("user_id", np.array(known.user_ids)))
         items = torch.from_numpy(dataset.token2id("item_id", np.array(known.item_ids)))
