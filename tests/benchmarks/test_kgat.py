@@ -10,7 +10,8 @@ from benchmarks.quality.graph_data import read_graph_data
 INTER = "user_id:token\titem_id:token\trating:float\n" + "".join(
     f"u{user}\ti{item}\t5\n" for user in range(3) for item in range(user, user + 10)
 )
-KG = "head_id:token\trelation_id:token\ttail_id:token\nm.a\tfilm.genre\tm.g\nm.b\tfilm.genre\tm.g\nm.p\tactor.film\tm.a\n"
+KG = "head_id:token\trelation_id:token\ttail_id:token\n"
+KG += "m.a\tfilm.genre\tm.g\nm.b\tfilm.genre\tm.g\nm.p\tactor.film\tm.a\n"
 LINK = "item_id:token\tentity_id:token\ni0\tm.a\ni3\tm.b\n"
 
 
