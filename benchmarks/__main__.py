@@ -12,7 +12,7 @@ from benchmarks.events import shapes
 from benchmarks.faults import command as faults
 from benchmarks.night import command as night
 from benchmarks.overlay import command as overlay
-from benchmarks.quality import accuracy, cold, freshness, logs, planted
+from benchmarks.quality import accuracy, cold, freshness, kgat, logs, planted
 from benchmarks.retrieval import command as retrieval
 from benchmarks.speed import api, cost, demo, extractor, hostile, latency, reading, throughput, training
 from benchmarks.swap import command as swap
@@ -29,6 +29,7 @@ app.command("faults")(faults.main)
 app.command("freshness")(freshness.main)
 app.command("hostile")(hostile.main)
 app.command("house")(house.main)
+app.command("kgat")(kgat.main)
 app.command("latency")(latency.main)
 app.command("logs")(logs.main)
 app.command("night")(night.main)

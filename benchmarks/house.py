@@ -33,7 +33,7 @@ TOP = ("benchmarks", "demo", "index", "mindstream", "model_export", "stream", "t
 # Room -> what it may import besides itself; a name allows the rooms below it too. All of them stand in lines above, so
 # arrows run one way. A module belongs to the longest name here that it begins with.
 _BUNDLE, _DATA, _READERS = "model_export.bundle", "model_export.data", "model_export.readers"
-_MODELS, _EVALUATION = "model_export.models", "model_export.evaluation"
+_MODELS, _EVALUATION, _TABLES = "model_export.models", "model_export.evaluation", "model_export.item_tables"
 ROOMS: dict[str, tuple[str, ...]] = {
     "mindstream": (),  # the ground: settings, console, files
     _BUNDLE: ("mindstream",),
@@ -42,9 +42,10 @@ ROOMS: dict[str, tuple[str, ...]] = {
     f"{_READERS}.sql": (),
     f"{_READERS}.presets": ("mindstream", _DATA, f"{_READERS}.layout", f"{_READERS}.sql"),
     _READERS: ("mindstream", _DATA),
-    _MODELS: ("mindstream", _BUNDLE, _DATA),
+    _TABLES: ("mindstream", _DATA),
+    _MODELS: ("mindstream", _BUNDLE, _DATA, _TABLES),
     _EVALUATION: ("mindstream", _BUNDLE, _DATA, _MODELS),
-    "model_export.training": ("mindstream", _BUNDLE, _DATA, _MODELS, _EVALUATION),
+    "model_export.training": ("mindstream", _BUNDLE, _DATA, _TABLES, _MODELS, _EVALUATION),
     "model_export.export": ("mindstream", _BUNDLE, _DATA, _MODELS, _EVALUATION),
     "model_export.summary": ("mindstream", _DATA, _EVALUATION),
     "model_export.commands": ("mindstream", "model_export"),

@@ -102,9 +102,10 @@ def our_training(name: str, sequences: Sequences, size: Size, seed: int) -> Call
         chosen.training, batch_size=size.batch_size, negatives=size.negatives, steps=1_000_000, seed=seed
     )
     nothing = np.zeros((size.items, 0), dtype=np.int64)
-    model = new_model(config, Vocabulary([str(item) for item in range(size.items)], {}, nothing, {}, []))
+    vocabulary = Vocabulary([str(item) for item in range(size.items)], {}, nothing, {}, [])
+    model = new_model(config, vocabulary)
     users = np.arange(size.users)
-    neighbours = prepare_items(model, sequences, users, training)
+    neighbours = prepare_items(model, sequences, users, training, vocabulary)
     cpu = torch.device("cpu")  # as the peer
     sampler = Sampler(sequences, users, size.length, training, size.items, cpu, neighbours)
     run = TrainingRun(model, sampler, comirec_cases(sequences, users[:0], size.length), training)

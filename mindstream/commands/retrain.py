@@ -35,6 +35,7 @@ from model_export.commands.options import (
     NumInterests,
     Seed,
     Since,
+    Start,
     Steps,
     Threads,
     Until,
@@ -107,6 +108,7 @@ def retrain(
     dim: Dim = None,
     num_interests: NumInterests = None,
     history_length: HistoryLength = None,
+    start: Start = None,
     seed: Seed = 7,
     threads: Threads = 1,
     cold: Annotated[bool, typer.Option("--cold", help="Do not begin with the current bundle's items.")] = False,
@@ -128,7 +130,7 @@ def retrain(
     request = Request(
         *(source, mapping, since, until, days),
         replace(chosen.model, **given_options(dim=dim, num_interests=num_interests, history_length=history_length)),
-        replace(chosen.training, seed=seed, **given_options(steps=steps, batch_size=batch_size)),
+        replace(chosen.training, seed=seed, **given_options(steps=steps, batch_size=batch_size, start=start)),
         Gate(min_hr, max_drop, min_recall),
         *(models or configured.models, threads, force, cold),
     )

@@ -20,6 +20,7 @@ from model_export.commands.options import (
     Model,
     NumInterests,
     Seed,
+    Start,
     Steps,
     Switches,
     Threads,
@@ -65,6 +66,7 @@ def train(
     dim: Dim = None,
     num_interests: NumInterests = None,
     history_length: HistoryLength = None,
+    start: Start = None,
     seed: Seed = 7,
     threads: Threads = 1,
     switches: Switches = None,
@@ -82,7 +84,7 @@ def train(
     set_threads(threads)
     chosen = apply_settings(preset(model), switches or [])
     config = replace(chosen.model, **given_options(dim=dim, num_interests=num_interests, history_length=history_length))
-    training = replace(chosen.training, seed=seed, **given_options(steps=steps, batch_size=batch_size))
+    training = replace(chosen.training, seed=seed, **given_options(steps=steps, batch_size=batch_size, start=start))
     interactions = read_behaviours(log, mapping, until=until)
     print(interactions.describe())
     state = training_state_file(out, resume)

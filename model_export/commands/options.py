@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from model_export.models.presets import PRESETS
+from model_export.models.training_config import STARTS
 
 __all__ = [
     "MOST_SEED",
@@ -22,6 +23,7 @@ __all__ = [
     "NumInterests",
     "Seed",
     "Since",
+    "Start",
     "Steps",
     "Switches",
     "Threads",
@@ -44,6 +46,7 @@ NumInterests = Annotated[
     int | None, typer.Option(help="K, most capsules a user can have.", min=1, show_default=MODEL_S)
 ]
 HistoryLength = Annotated[int | None, typer.Option(help="L, most recent behaviours read.", min=1, show_default=MODEL_S)]
+Start = Annotated[str | None, typer.Option(help=f"How item vectors begin: {', '.join(STARTS)}.", show_default=MODEL_S)]
 Seed = Annotated[int, typer.Option(help="Seed of everything that is drawn.", min=0, max=MOST_SEED)]
 Threads = Annotated[int, typer.Option(help="Threads that train; more pay only where cores are idle.", min=1)]
 Switches = Annotated[
@@ -71,6 +74,6 @@ def set_threads(threads: int) -> None:
     torch.set_num_threads(threads)
 
 
-def given_options(**options: int | None) -> dict[str, Any]:
+def given_options(**options: int | str | None) -> dict[str, Any]:
     """Return the options that were given; the others are the model's own."""
     return {name: value for name, value in options.items() if value is not None}

@@ -22,8 +22,8 @@ EXTRACTOR_CLASSES: dict[str, type[nn.Module]] = {
     "unshared-routing": UnsharedRouting,
     "steady": SteadyExtractor,
 }
-FEATURES = "items.features.weight"
-TABLES = ("items.ids.weight", FEATURES, "routing_logits")  # parameters with a row for each item, or side feature
+IDS, FEATURES = "items.ids.weight", "items.features.weight"
+TABLES = (IDS, FEATURES, "routing_logits")  # parameters with a row for each item, or side feature
 FIRST_SCALE = 1 / 0.08  # of inner products of unit-length vectors
 FIRST_REPEAT_BONUS = 0.02  # beside cosines
 
@@ -54,7 +54,8 @@ class InterestModel(nn.Module):
     ) -> None:
         super().__init__()
         self.config = config
-        self.items = ItemEmbedding(len(item_features), feature_values, config.dim)
+        neighbours = config.table_neighbours if config.item_table == "simemb" else 0
+        self.items = ItemEmbedding(len(item_features), feature_values, config.dim, neighbours)
         self.extractor = EXTRACTOR_CLASSES[config.extractor](config, profile_sizes)
         self.log_scale = nn.Parameter(torch.tensor(math.log(FIRST_SCALE))) if config.unit_length else None
         self.register_buffer("item_features", item_features, persistent=False)
@@ -177,7 +178,9 @@ class InterestModel(nn.Module):
         name of the parameter -> int64 rows, each once
         """
         weights = dict(self.named_parameters())
-        sparse = {name for name, weight in weights.items() if name in TABLES and has_sparse_gradient(len(weight))}
+        sparse = {name for name in TABLES if name in weights and has_sparse_gradient(len(weights[name]))}
+        if not isinstance(self.items.ids, nn.Embedding):  # SimEmb's vectors are of other items' rows too
+            sparse.discard(IDS)
         features = {FEATURES: self.item_features[rows].unique()} if FEATURES in sparse else {}
         return dict.fromkeys(sparse - {FEATURES}, rows) | features
 

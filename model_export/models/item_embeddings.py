@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from model_export.item_tables.simemb import SimilarityEmbedding
+
 __all__ = ["ItemEmbedding", "has_sparse_gradient"]
 
 SPARSE_FROM = 20_000  # rows: of a smaller table a step touches a good part anyway
@@ -22,11 +24,19 @@ class ItemEmbedding(nn.Module):
 
     The values of all side features share one table, whose row 0 is padding. An item that training never saw has
     no vector for its id but may have values.
+
+    Parameters
+    ----------
+    neighbours : 0 for a vector of its own for each id; else the most that SimEmb makes one of (simemb.py).
     """
 
-    def __init__(self, num_items: int, feature_values: int, dim: int) -> None:
+    def __init__(self, num_items: int, feature_values: int, dim: int, neighbours: int = 0) -> None:
         super().__init__()
-        self.ids = nn.Embedding(num_items, dim, sparse=has_sparse_gradient(num_items))
+        self.ids: nn.Embedding | SimilarityEmbedding
+        if neighbours:
+            self.ids = SimilarityEmbedding(num_items, dim, neighbours)
+        else:
+            self.ids = nn.Embedding(num_items, dim, sparse=has_sparse_gradient(num_items))
         self.features = None
         if feature_values:
             is_sparse = has_sparse_gradient(feature_values + 1)
@@ -51,6 +61,25 @@ class ItemEmbedding(nn.Module):
         if self.features is None:
             return vectors
         return (vectors + self.sum_values(features, self.features.weight)) / (1 + (features > 0).sum(-1, keepdim=True))
+
+    @torch.no_grad()
+    def id_vectors(self) -> Tensor:
+        """Return the id vectors of all items, float (items, d)."""
+        vectors: Tensor = self.ids(torch.arange(len(self.ids.weight), device=self.ids.weight.device))
+        return vectors
+
+    @torch.no_grad()
+    def set_id_vectors(self, vectors: Tensor) -> None:
+        """Set the id vectors of all items; those that SimEmb makes come as near as they can.
+
+        Parameters
+        ----------
+        vectors : float (items, d).
+        """
+        if isinstance(self.ids, SimilarityEmbedding):
+            self.ids.set_vectors(vectors)
+        else:
+            self.ids.weight.copy_(vectors)
 
     def embed_features(self, features: Tensor) -> Tensor:
         """Embed items that are new since training: as `forward`, with zeros for the id.

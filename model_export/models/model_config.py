@@ -6,6 +6,7 @@ from dataclasses import dataclass
 __all__ = ["EXTRACTORS", "ModelConfig"]
 
 EXTRACTORS = ("mind", "mean", "maxmf", "self-attention", "unshared-routing", "steady")
+ITEM_TABLES = ("ids", "simemb")
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,9 @@ class ModelConfig:
     behaviour_dropout : share of the behaviours that a training step leaves out.
     embedding_noise : length of the Gaussian noise on item embeddings in training, relative to theirs, of an item that
         was never seen; it falls with the root of an item's behaviours.
+    item_table : "ids" learns a vector for each item's id; "simemb" makes it of the vectors of the items that stand
+        beside it in the histories of the training users (simemb.py).
+    table_neighbours : m, of how many vectors simemb makes an item's, its own among them.
     """
 
     name: str = "mind"
@@ -55,10 +59,18 @@ class ModelConfig:
     repeats: bool = False
     behaviour_dropout: float = 0.0
     embedding_noise: float = 0.0
+    item_table: str = "ids"
+    table_neighbours: int = 20
 
     def __post_init__(self) -> None:
         if self.extractor not in EXTRACTORS:
             raise ValueError(f"extractor is {self.extractor!r}; it must be one of {', '.join(EXTRACTORS)}")
+        if self.item_table not in ITEM_TABLES:
+            raise ValueError(f"item_table is {self.item_table!r}; it must be one of {', '.join(ITEM_TABLES)}")
+        if self.table_neighbours < 2:
+            raise ValueError(
+                f"table_neighbours is {self.table_neighbours}; it must be at least 2, the item and a neighbour"
+            )
         for name in ("dim", "num_interests", "history_length", "routing_iterations", "hidden", "profile_dim"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")

@@ -66,6 +66,12 @@ COMIREC: dict[str, Any] = {"num_interests": 4, "adaptive_interests": False}  # e
 PRESETS = {
     "steady": STEADY,
     "mind": MIND,
+    "simemb": Preset(
+        "Steady with the item table of SimRec, Attribute Simulation for Item Embedding Enhancement in Multi-Interest "
+        "Recommendation, WSDM 2024 (simemb.py)",
+        replace(STEADY.model, name="simemb", item_table="simemb"),
+        STEADY.training,
+    ),
     "mind-1": Preset("MIND with one interest", replace(MIND.model, name="mind-1", num_interests=1), MIND.training),
     "mind-soft": Preset(
         "MIND with a soft selection of the interest: all capsules in one softmax (losses.py)",

@@ -3,11 +3,11 @@
 import math
 from dataclasses import dataclass
 
-__all__ = ["TrainingConfig"]
+__all__ = ["STARTS", "TrainingConfig"]
 
 LOSSES = ("label-aware", "joint")
 SAMPLINGS = ("popularity", "uniform")
-STARTS = ("random", "co-occurrence")
+STARTS = ("random", "co-occurrence", "kgat")
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ class TrainingConfig:
     routing_penalty : lambda of REMI's routing regularisation, 0 for none.
     stability : weight of the term that keeps capsules still from one event to the next.
     separation : weight of the term that keeps a user's capsules apart.
-    start : item embeddings start "random", or from "co-occurrence" (cooccurrence.py).
+    start : item embeddings start "random", from "co-occurrence" (cooccurrence.py), or from "kgat", which learns from
+        who took what and from the side features (kgat.py).
     substitution : share of the behaviours in a history that a step replaces by an item that often goes with them.
     recency_half_life : targets of this age are drawn half as often as the newest, as a share of the log's time range;
         None draws all alike.

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from model_export.bundle.bundle import Bundle
 from model_export.bundle.scoring.neighbours import NeighbourScores
@@ -25,6 +26,9 @@ from model_export.data.interactions import InteractionLog
 from model_export.evaluation.cases import Cases, comirec_cases, next_item_cases
 from model_export.evaluation.item_knn import tune_item_knn
 from model_export.evaluation.split import Split, split_of
+from model_export.item_tables.kgat_training import kgat_item_vectors
+from model_export.item_tables.knowledge_graph import graph_of_log
+from model_export.item_tables.simemb import SimilarityEmbedding, neighbour_shares
 from model_export.models.checkpoint import Checkpoint, new_model
 from model_export.models.interest_model import InterestModel
 from model_export.models.model_config import ModelConfig
@@ -82,7 +86,7 @@ def train(
         raise ValueError("neighbours is True with unit_length False; right is True: their weight stands beside cosines")
     torch.manual_seed(training.seed)  # what NumPy draws has generators of its own
     learnt = _learnt_from(log, config, training)
-    run = _new_run(learnt, training, start, most_cases)
+    run = _new_run(learnt, training, start, most_cases, progress)
     data = _summarise_data(log)
     trained_on = data | {"fingerprint": _fingerprint(learnt.sequences, learnt.vocabulary)}
     if state is not None and state.exists():
@@ -128,12 +132,14 @@ def _learnt_from(log: InteractionLog, config: ModelConfig, training: TrainingCon
     return _Learnt(config, vocabulary, sequences, split_of(training, sequences.user_ids, log.sides))
 
 
-def _new_run(learnt: _Learnt, training: TrainingConfig, start: Bundle | None, most_cases: int) -> TrainingRun:
+def _new_run(
+    learnt: _Learnt, training: TrainingConfig, start: Bundle | None, most_cases: int, progress: bool
+) -> TrainingRun:
     """Make a new model and all that its training asks for; see `train`."""
     sequences, users = learnt.sequences, learnt.split.train
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = new_model(learnt.config, learnt.vocabulary)
-    neighbours = prepare_items(model, sequences, users, training)
+    neighbours = prepare_items(model, sequences, users, training, learnt.vocabulary, progress)
     if start is not None:
         warm_start(model, learnt.vocabulary, start)
     num_items = len(learnt.vocabulary.item_ids)
@@ -190,11 +196,20 @@ def steps_for(targets: int, batch_size: int) -> int:
 
 
 def prepare_items(
-    model: InterestModel, sequences: Sequences, users: np.ndarray, training: TrainingConfig
+    model: InterestModel,
+    sequences: Sequences,
+    users: np.ndarray,
+    training: TrainingConfig,
+    vocabulary: Vocabulary,
+    progress: bool = False,
 ) -> Neighbours | None:
-    """Prepare a model's item table: noise by counts, start from co-occurrence, neighbours.
+    """Prepare a model's item table: noise by counts, what SimEmb makes it of, its start, neighbours.
 
-    The latter two if the settings say so. Held-out users (those not among `users`) teach nothing.
+    The latter three if the settings say so. Held-out users (those not among `users`) teach nothing.
+
+    Parameters
+    ----------
+    progress : show a progress bar where it takes long.
 
     Returns
     -------
@@ -203,14 +218,25 @@ def prepare_items(
     num_items = len(model.item_features)
     counts = item_counts(sequences, users, num_items)
     model.scale_noise(torch.from_numpy(counts))
-    if training.start == "random" and not training.substitution:
+    if training.start == "kgat":
+        graph = graph_of_log(sequences, users, vocabulary, training.seed)
+        _start_items(model, kgat_item_vectors(graph, model.config.dim, training.seed, progress))
+    ids = model.items.ids
+    if training.start != "co-occurrence" and not training.substitution and isinstance(ids, nn.Embedding):
         return None
-    similarity = similarity_matrix(co_occurrence(sequences, users, num_items), counts)
+    pairs = co_occurrence(sequences, users, num_items)
+    if isinstance(ids, SimilarityEmbedding):
+        ids.set_neighbours(*neighbour_shares(pairs, model.config.table_neighbours))
+    similarity = similarity_matrix(pairs, counts)
     if training.start == "co-occurrence":
-        vectors = svd_item_vectors(similarity, model.config.dim, np.random.default_rng(training.seed))
-        with torch.no_grad():
-            model.items.ids.weight.copy_(torch.from_numpy(vectors))
+        _start_items(model, svd_item_vectors(similarity, model.config.dim, np.random.default_rng(training.seed)))
     return Neighbours(similarity) if training.substitution else None
+
+
+def _start_items(model: InterestModel, vectors: np.ndarray) -> None:
+    """Start the items' learned vectors with these, float32 (items, d)."""
+    with torch.no_grad():
+        model.items.ids.weight.copy_(torch.from_numpy(vectors))
 
 
 def repeated_share(sequences: Sequences) -> float:

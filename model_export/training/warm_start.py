@@ -34,10 +34,11 @@ def warm_start(model: InterestModel, vocabulary: Vocabulary, bundle: Bundle) -> 
         return 0
     bundle_rows = rows[known.numpy()]
     baked = torch.from_numpy(bundle.item_embeddings[bundle_rows])
-    ids = model.items.ids.weight
-    ids.copy_(ids @ procrustes_rotation(ids[known], baked))
+    ids = model.items.id_vectors()
+    ids = ids @ procrustes_rotation(ids[known], baked)
     _restore_features(model, vocabulary, bundle)
     ids[known] = _id_vectors(model, known, baked)
+    model.items.set_id_vectors(ids)
     if model.config.learned_logits and bundle.manifest.num_interests == model.config.num_interests:
         model.routing_logits[known] = torch.from_numpy(bundle.routing_logits[bundle_rows])
     log.info("warm start: %s of %s items begin as in bundle %s", f"{len(known):,}", f"{len(rows):,}", bundle.version)
