@@ -1,6 +1,6 @@
 """A comparison on one log: its models, baselines and anchors, each trained and measured in a process of its own."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -64,11 +64,10 @@ class _Running:
     anchors: dict[str, list[Future[RankerResult]]]
     models: dict[str, list[Future[TrainingResult]]]
 
-    def futures(self) -> Iterator[Future[Any]]:
-        """Yield all that is waited for."""
-        yield self.baselines
-        for found in (*self.anchors.values(), *self.models.values()):
-            yield from found
+    def futures(self) -> list[Future[Any]]:
+        """Return all that is waited for."""
+        anchors: list[Future[Any]] = [run for runs in self.anchors.values() for run in runs]
+        return [self.baselines, *anchors, *(run for runs in self.models.values() for run in runs)]
 
     def results(self) -> Results:
         """Return what was found, as soon as all is there."""

@@ -31,7 +31,7 @@ def anchors_named(text: str) -> list[str]:
     wrong = next((name for name in named if name not in ANCHORS), None)
     if wrong is not None:
         raise ValueError(
-            f"--anchors {text}: there is no anchor {wrong!r}; it must be all, none or of {', '.join(ANCHORS)}"
+            f"--anchors {text}: there is no anchor {wrong!r}; it must be all, none, or some of {', '.join(ANCHORS)}"
         )
     return [name for name in ANCHORS if name in named]
 

@@ -29,7 +29,7 @@ class NextItemSettings:
     learning_rate : of AdamW.
     weight_decay : of AdamW, on the items alone.
     batch_size : windows a step.
-    negatives : items drawn for each step where the catalogue is too large for a softmax over all.
+    negatives : items that each step draws where the catalogue is too large for a softmax over all.
     least_steps : least steps between two looks at the validation users, which else follow each pass over the windows.
     looks : most looks.
     patience : looks without a better recall before training stops.
@@ -39,10 +39,10 @@ class NextItemSettings:
     dim: int = 64
     dropout: float = 0.2
     scale: float = 20.0
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     weight_decay: float = 0.0
     batch_size: int = 128
-    negatives: int = 4_096
+    negatives: int = 1_024
     least_steps: int = 50
     looks: int = 100
     patience: int = 5
