@@ -3,59 +3,63 @@
 import numpy as np
 
 from benchmarks.harness.report import finish
+from benchmarks.quality.comparison import Results
 from benchmarks.quality.ranker_results import (
+    METRICS_COMPARED,
     RankerResult,
     TrainingResult,
     coverage,
     diversity,
     group_by_length,
+    mean_percent,
     mean_result,
     paired_gain,
-    recall50,
 )
 from model_export.evaluation.cases import Cases
 from model_export.evaluation.evaluate import summarise_metrics
 from model_export.evaluation.report import metrics_table, table
 
-__all__ = ["comparison_sentence", "print_report"]
+__all__ = ["best_anchor", "comparison_sentence", "print_report"]
+
+BEST_OF = ("item-kNN", "EASE", "SASRec")
 
 
-def print_report(
-    models: dict[str, list[TrainingResult]],
-    baselines: list[RankerResult],
-    main_model: str,
-    single_interest: str,
-    test: Cases,
-    vectors: np.ndarray,
-) -> None:
+def print_report(found: Results, main_model: str, single_interest: str, test: Cases, vectors: np.ndarray) -> None:
     """Print the comparison for people, and one model's figures as the last line.
 
     Parameters
     ----------
-    models : the trainings of each model.
+    found : the trainings of each model, and the results of baselines and anchors.
     main_model : the model whose figures are the last line.
     single_interest : what the same with one interest is called; it need not be there.
     vectors : float (items, d), see `diversity`.
     """
-    together = _in_one_list(models, baselines)
+    together = _in_one_list(found)
     by_name = {result.name: result for result in together}
     mine, knn, single = by_name[main_model], by_name["item-kNN"], by_name.get(single_interest, by_name[main_model])
-    seeds = len(models[main_model])
+    anchor = best_anchor(by_name)
+    seeds = len(found.models[main_model])
     print(f"\n{len(test):,} test users; means of {seeds} training(s); in brackets the 95 % interval over users\n")
     _print_tables(together, test, vectors)
-    print(f"\n{table(['', 'slot cosine', 'event cosine', 'seconds per 1,000 steps'], _geometry(models))}\n")
-    print(comparison_sentence(mine, knn))
-    if single is not mine:
-        print(comparison_sentence(mine, single))
+    print(f"\n{table(['', 'slot cosine', 'event cosine', 'seconds per 1,000 steps'], _geometry(found.models))}\n")
+    for other in {one.name: one for one in (knn, anchor, single) if one is not mine}.values():
+        for metric in METRICS_COMPARED:
+            print(comparison_sentence(mine, other, metric))
     counts = {"model": main_model, "users": len(test), "seeds": seeds}
-    finish(counts | _figures(models[main_model], mine, knn, single))
+    finish(counts | _figures(found.models[main_model], mine, knn, single, anchor))
 
 
-def _in_one_list(models: dict[str, list[TrainingResult]], baselines: list[RankerResult]) -> list[RankerResult]:
-    """Return the baselines, each model's mean, and the means with fresh routing logits."""
-    means = [mean_result(name, [training.result for training in trainings]) for name, trainings in models.items()]
-    redrawn = [[training.fresh for training in trainings if training.fresh] for trainings in models.values()]
-    return [*baselines, *means, *(mean_result(some[0].name, some) for some in redrawn if some)]
+def best_anchor(by_name: dict[str, RankerResult]) -> RankerResult:
+    """Return the best by recall@50 of item-kNN, EASE and SASRec, as far as they are there."""
+    there = [by_name[name] for name in BEST_OF if name in by_name]
+    return max(there, key=lambda one: mean_percent(one.metrics))
+
+
+def _in_one_list(found: Results) -> list[RankerResult]:
+    """Return baselines and anchors, each model's mean, and the means with fresh routing logits."""
+    means = [mean_result(name, [training.result for training in trainings]) for name, trainings in found.models.items()]
+    redrawn = [[training.fresh for training in trainings if training.fresh] for trainings in found.models.values()]
+    return [*found.others, *means, *(mean_result(some[0].name, some) for some in redrawn if some)]
 
 
 def _print_tables(together: list[RankerResult], test: Cases, vectors: np.ndarray) -> None:
@@ -72,15 +76,17 @@ def _print_tables(together: list[RankerResult], test: Cases, vectors: np.ndarray
 
 
 def _figures(
-    trainings: list[TrainingResult], mine: RankerResult, knn: RankerResult, single: RankerResult
-) -> dict[str, float]:
-    """Return the figures of a model, of item-kNN and of one interest; shares in %."""
+    trainings: list[TrainingResult], mine: RankerResult, knn: RankerResult, single: RankerResult, anchor: RankerResult
+) -> dict[str, float | str]:
+    """Return the figures of a model, of item-kNN, one interest and the best anchor; shares in %."""
     return {
-        **{name.replace("@", ""): 100 * float(values.mean()) for name, values in mine.metrics.items()},
-        "recall50_unseen": recall50(mine.unseen),
-        "hr50_unseen": 100 * float(mine.unseen["hr@50"].mean()),
-        "recall50_knn": recall50(knn.metrics),
-        "recall50_k1": recall50(single.metrics),
+        **{name.replace("@", ""): mean_percent(mine.metrics, name) for name in mine.metrics},
+        "recall50_unseen": mean_percent(mine.unseen),
+        "hr50_unseen": mean_percent(mine.unseen, "hr@50"),
+        **{f"{name.replace('@', '')}_knn": mean_percent(knn.metrics, name) for name in METRICS_COMPARED},
+        **{f"{name.replace('@', '')}_k1": mean_percent(single.metrics, name) for name in METRICS_COMPARED},
+        "recall50_best_anchor": mean_percent(anchor.metrics),
+        "best_anchor": anchor.name,
         "recall50_valid": 100 * mine.valid,
         "slot_cosine": _mean_slot(trainings),
         "event_cosine": _mean_event(trainings),
@@ -100,13 +106,13 @@ def _by_length(result: RankerResult, groups: dict[str, np.ndarray]) -> tuple[str
     return result.name, *(f"{100 * recalls[group].mean():.2f}" for group in groups.values())
 
 
-def comparison_sentence(ranker: RankerResult, other: RankerResult) -> str:
-    """Return a sentence on the lead of one ranker over another."""
-    share = recall50(ranker.metrics) / max(recall50(other.metrics), 1e-9) - 1
-    points, low, high = paired_gain(ranker, other)
+def comparison_sentence(ranker: RankerResult, other: RankerResult, metric: str = "recall@50") -> str:
+    """Return a sentence on the lead of one ranker over another by a metric."""
+    share = mean_percent(ranker.metrics, metric) / max(mean_percent(other.metrics, metric), 1e-9) - 1
+    points, low, high = paired_gain(ranker, other, metric)
     word = "ahead of" if share > 0 else "BEHIND"
     sure = f"{points:+.2f} points [{low:+.2f}, {high:+.2f}]"
-    return f"{ranker.name} is {abs(share):.1%} {word} {other.name} by recall@50: {sure}"
+    return f"{ranker.name} is {abs(share):.1%} {word} {other.name} by {metric}: {sure}"
 
 
 def _geometry(models: dict[str, list[TrainingResult]]) -> list[tuple[str, ...]]:

@@ -11,18 +11,21 @@ from model_export.evaluation.cosines import Cosines
 from model_export.evaluation.rankers import Ranker
 
 __all__ = [
+    "METRICS_COMPARED",
     "RankerResult",
     "TrainingResult",
     "coverage",
     "diversity",
     "group_by_length",
+    "mean_percent",
     "mean_result",
+    "mean_with_interval",
     "measure_ranker",
     "paired_gain",
-    "recall50",
 ]
 
 N = 50
+METRICS_COMPARED = {"recall@50": "R@50", "recall@20": "R@20", "ndcg@10": "NDCG@10"}  # who is ahead, by each
 SHORTEST = (1, 6, 11, 20)  # behaviours of an input, from which each group of users begins
 
 MetricsPerUser = dict[str, np.ndarray]  # metric -> float64 (C,)
@@ -79,21 +82,30 @@ def mean_result(name: str, results: Sequence[RankerResult]) -> RankerResult:
     return replace(results[0], name=name, metrics=of_all, unseen=of_unseen, valid=valid)
 
 
-def recall50(metrics_per_user: MetricsPerUser) -> float:
-    """Return the mean recall@50 in %."""
-    return 100 * float(metrics_per_user["recall@50"].mean())
+def mean_percent(metrics_per_user: MetricsPerUser, metric: str = "recall@50") -> float:
+    """Return the mean of a metric in %."""
+    return 100 * float(metrics_per_user[metric].mean())
 
 
-def paired_gain(ranker: RankerResult, other: RankerResult) -> tuple[float, float, float]:
-    """Return the gain in recall@50 of one ranker over another, and its 95 % interval.
+def mean_with_interval(values: np.ndarray) -> tuple[float, float, float]:
+    """Return the mean of each user's values in %, and the ends of its 95 % bootstrap interval.
+
+    Parameters
+    ----------
+    values : float (C,), from 0 to 1, or differences of such.
+    """
+    low, high = metrics.bootstrap_intervals({"it": values}, seed=7)["it"]
+    return 100 * float(values.mean()), 100 * low, 100 * high
+
+
+def paired_gain(ranker: RankerResult, other: RankerResult, metric: str = "recall@50") -> tuple[float, float, float]:
+    """Return the gain in a metric of one ranker over another, and its 95 % interval.
 
     Returns
     -------
     points, and the ends of the interval over users
     """
-    paired = {"recall@50": ranker.metrics["recall@50"] - other.metrics["recall@50"]}
-    low, high = metrics.bootstrap_intervals(paired, seed=7)["recall@50"]
-    return 100 * float(paired["recall@50"].mean()), 100 * low, 100 * high
+    return mean_with_interval(ranker.metrics[metric] - other.metrics[metric])
 
 
 def group_by_length(test: Cases) -> dict[str, np.ndarray]:

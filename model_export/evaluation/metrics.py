@@ -2,12 +2,13 @@
 
 import numpy as np
 
-__all__ = ["bootstrap_intervals", "mean_metrics", "metrics_per_case"]
+__all__ = ["CUTOFFS", "bootstrap_intervals", "mean_metrics", "metrics_per_case"]
 
+CUTOFFS = (10, 20, 50)  # what people see first, what they scroll to, what a ranker is given
 BATCH = 2_048  # cases; bounds the memory where users have thousands of labels
 
 
-def metrics_per_case(top: np.ndarray, labels: np.ndarray, at: tuple[int, ...] = (20, 50)) -> dict[str, np.ndarray]:
+def metrics_per_case(top: np.ndarray, labels: np.ndarray, at: tuple[int, ...] = CUTOFFS) -> dict[str, np.ndarray]:
     """Return Recall@N, HR@N and NDCG@N of each case.
 
     Recall: the distinct labels found over all labels, repeats counted, as in the published code of ComiRec (Cen et

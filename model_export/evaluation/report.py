@@ -7,12 +7,12 @@ from typing import Any
 __all__ = ["COLUMNS", "RankerMetrics", "metrics_json", "metrics_table", "table"]
 
 COLUMNS = {
+    "R@10": "recall@10",
     "R@20": "recall@20",
-    "HR@20": "hr@20",
-    "N@20": "ndcg@20",
     "R@50": "recall@50",
     "HR@50": "hr@50",
-    "N@50": "ndcg@50",
+    "NDCG@10": "ndcg@10",
+    "NDCG@50": "ndcg@50",
 }
 WITH_INTERVAL = ("recall@50", "hr@50")  # shown with their intervals
 
@@ -25,7 +25,7 @@ class RankerMetrics:
     ----------
     name : of the ranker.
     users : number of cases, one a user.
-    means : recall@20, hr@20, ndcg@20 and the same at 50, between 0 and 1.
+    means : recall, hr and ndcg at each of CUTOFFS, such as recall@20, between 0 and 1.
     intervals : the 95 % bootstrap interval of each mean.
     """
 

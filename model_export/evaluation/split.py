@@ -9,7 +9,7 @@ import numpy as np
 
 from model_export.models.training_config import TrainingConfig
 
-__all__ = ["Split", "hash_sides", "split_of", "split_users"]
+__all__ = ["SIDES", "Split", "hash_sides", "split_of", "split_users"]
 
 SIDES = ("train", "valid", "test")
 NO_SIDES: Mapping[str, str] = MappingProxyType({})

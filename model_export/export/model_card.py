@@ -86,7 +86,9 @@ def _figures(checkpoint: Checkpoint) -> str:
 
 
 def _figure_cell(figure: Mapping[str, Any], metric: str) -> str:
-    """Return a mean with its interval, all in %."""
+    """Return a mean with its interval, all in %; "-" where an older checkpoint has not got it."""
+    if metric not in figure:
+        return "-"
     low, high = figure["intervals"][metric]
     return f"{figure[metric]:.2f} [{low:.2f}, {high:.2f}]"
 

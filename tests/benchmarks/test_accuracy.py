@@ -1,6 +1,7 @@
 """The comparison of models: what it averages and compares, and that it runs from a log to its last line."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,8 @@ from tests.support.bundles.untrained import untrained
 
 NOBODYS = np.zeros((0, 50), dtype=np.int64)
 LAST_LINE = (
-    "model recall50 hr50 ndcg50 recall50_unseen recall50_knn recall50_k1 recall50_valid slot_cosine event_cosine "
+    "model recall10 recall20 recall50 hr50 ndcg10 ndcg50 recall50_unseen recall50_knn recall20_knn ndcg10_knn "
+    "recall50_k1 recall20_k1 ndcg10_k1 recall50_best_anchor best_anchor recall50_valid slot_cosine event_cosine "
     "seconds_per_1000_steps"
 )
 
@@ -87,7 +89,7 @@ def test_coverage_and_diversity_by_hand() -> None:
 @pytest.mark.slow
 def test_from_a_log_to_the_last_line(shop: SimulatedShop, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = write_table(shop.log, tmp_path / "shop.parquet")
-    main(log, model="mind", seeds=2, steps=5, switches=["dim=16", "num_interests=3"])
+    main(log, model="mind", seeds=2, steps=5, anchors="ease", switches=["dim=16", "num_interests=3"])
     *lines, last = capsys.readouterr().out.splitlines()
     figures = json.loads(last)
     assert set(LAST_LINE.split()) <= figures.keys()
@@ -95,10 +97,16 @@ def test_from_a_log_to_the_last_line(shop: SimulatedShop, tmp_path: Path, capsys
     assert figures["seconds_per_1000_steps"] > 0
     assert 0 < figures["event_cosine"] <= 1
     assert figures["slot_cosine"] < 1
-    for name in ("most popular", "item-kNN", "mind", "mind, one interest", "mind, fresh logits"):
+    for name in ("most popular", "item-kNN", "EASE", "mind", "mind, one interest", "mind, fresh logits"):
         assert sum(line.startswith(f"{name}  ") for line in lines) >= 4, name
     for figure, name in (("recall50", "mind"), ("recall50_k1", "mind, one interest"), ("recall50_knn", "item-kNN")):
         assert figures[figure] == pytest.approx(first_recall50(name, lines), abs=0.01)
+    best = max(("item-kNN", "EASE"), key=lambda name: first_recall50(name, lines))
+    assert figures["best_anchor"] == best
+    assert figures["recall50_best_anchor"] == pytest.approx(first_recall50(best, lines), abs=0.01)
+    for metric in ("recall@50", "recall@20", "ndcg@10"):
+        for other in ("item-kNN", "mind, one interest"):
+            assert any(re.match(rf"mind is .* {other} by {metric}: ", line) for line in lines), (metric, other)
     with pytest.raises(ValueError, match="there is no setting 'dims'"):
         main(log, model="mind", switches=["dims=16"])
 

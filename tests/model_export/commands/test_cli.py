@@ -84,7 +84,7 @@ def checkpoint(shell: Shell, log: Path) -> Path:
     dimensions = ["--dim", "8", "--num-interests", "3", "--history-length", "12", "--batch-size", "64"]
     said = shell.succeed("train", log, "--out", path, "--steps", "30", *dimensions, "--seed", "5")
     assert "log.parquet: " in said
-    assert re.search(rf"wrote {path}; validation: recall@20 [\d.]+ %, .*ndcg@50 [\d.]+ %\n$", said)
+    assert re.search(rf"wrote {path}; validation: recall@10 [\d.]+ %, .*ndcg@50 [\d.]+ %\n$", said)
     return path
 
 
@@ -215,7 +215,7 @@ def test_evaluate_prints_a_table_and_json(
     said, blank, header, _, *rows, last = capsys.readouterr().out.splitlines()
     expected = evaluate(load(checkpoint), read_log(log), progress=False)
     assert (said, blank) == (f"comirec: {expected[0].users} users; in brackets the 95 % interval", "")
-    assert header.split() == ["%", "R@20", "HR@20", "N@20", "R@50", "HR@50", "N@50"]
+    assert header.split() == ["%", "R@10", "R@20", "R@50", "HR@50", "NDCG@10", "NDCG@50"]
     found = json.loads(last)
     assert found["protocol"] == "comirec"
     for row, one, figures in zip(rows, found["figures"], expected, strict=True):

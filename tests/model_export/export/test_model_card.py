@@ -10,7 +10,7 @@ from model_export.models.checkpoint import Checkpoint
 from model_export.models.presets import PRESETS
 from tests.support.bundles.untrained import untrained
 
-METRICS = ("recall@20", "hr@20", "ndcg@20", "recall@50", "hr@50", "ndcg@50")
+METRICS = ("recall@10", "recall@20", "recall@50", "hr@50", "ndcg@10", "ndcg@50")
 
 
 def test_data_settings_and_versions() -> None:
@@ -40,6 +40,13 @@ def test_figures_stand_beside_the_baselines_with_their_intervals() -> None:
     [mine] = [line.split() for line in card.splitlines() if line.startswith("    steady ")]
     assert mine == ["steady", *["5.25", "[1.00,", "9.50]"] * len(METRICS)]
     assert "50 users." in card
+
+
+def test_figures_of_an_older_checkpoint_lack_what_was_not_measured() -> None:
+    older = {"name": "steady", "users": 50, "recall@20": 5.25, "intervals": {"recall@20": [1.0, 9.5]}}
+    card = model_card(replace(untrained(PRESETS["steady"].model), figures=[older]), "v1")
+    [mine] = [line.split() for line in card.splitlines() if line.startswith("    steady ")]
+    assert mine == ["steady", "-", "5.25", "[1.00,", "9.50]", "-", "-", "-", "-"]
 
 
 def test_judged_on_the_test_users(checkpoint: Checkpoint, shop: SimulatedShop) -> None:

@@ -1,0 +1,1 @@
+"""Models that people know and compare with, trained and measured as ours are."""
