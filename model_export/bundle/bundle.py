@@ -84,6 +84,8 @@ class Manifest:
     model, data, metrics : settings of the model, where its data came from, how good it was. `data["behaviours"]` is the
         rule for what counted as a behaviour (see BehaviourRule); bundles of before have none.
     index : kind and settings of the index, empty if there is none.
+    event_types : types of behaviours that the graph tells apart, in lower case; type i is row i + 1 of the input
+        `types`, row 0 is "unknown". Empty where the graph has no such input.
     files : file name -> {"bytes", "sha256"}.
     """
 
@@ -100,6 +102,7 @@ class Manifest:
     files: dict[str, dict[str, Any]]
     index: dict[str, Any] = field(default_factory=dict)
     repeat_bonus: list[float] = field(default_factory=list)
+    event_types: list[str] = field(default_factory=list)
     schema: int = SCHEMA
 
 
