@@ -190,7 +190,7 @@ def _times_in(record: _Record) -> tuple[int, ...]:
 
 
 def _packed_types(types: tuple[str, ...]) -> tuple[tuple[str, ...], bytes | list[int]]:
-    """Return the event types that occur, and the place of each behaviour's among them; see _Record."""
+    """Return the event types that occur, and each behaviour's place among them: see _Record."""
     names = tuple(dict.fromkeys(types))
     if len(names) < 2:
         return names if any(names) else (), b""
@@ -200,7 +200,7 @@ def _packed_types(types: tuple[str, ...]) -> tuple[tuple[str, ...], bytes | list
 
 
 def _types_in(record: _Record) -> tuple[str, ...]:
-    """Return the event types of a record; raise ValueError if a behaviour's is none of its names."""
+    """Return the event types of a record; raise ValueError if one is not named."""
     names = record.type_names
     if not record.type_places:
         if len(names) > 1:
