@@ -209,16 +209,16 @@ def test_a_sampler_goes_on_where_another_stood() -> None:
 
 
 def test_some_types_are_hidden_and_the_others_are_those_of_the_behaviours() -> None:
-    untyped = ladder(3, 9)
+    untyped = ladder(100, 9)
     typed = replace(untyped, types=(1 + untyped.items % 2).astype(np.uint8))
     training = TrainingConfig(batch_size=400, negatives=8)
-    batch = Sampler(typed, np.arange(2), 4, training, 300, CPU).batch()
+    batch = Sampler(typed, np.arange(100), 4, training, 10_000, CPU).batch()
     real, found = batch.mask.numpy(), batch.types.numpy()
     assert not found[~real].any()
     shown = real & (found > 0)
     assert (found[shown] == 1 + batch.history.numpy()[shown] % 2).all()
     assert 1 - shown.sum() / real.sum() == pytest.approx(0.05, abs=0.02)
-    plain = Sampler(untyped, np.arange(2), 4, training, 300, CPU).batch()
+    plain = Sampler(untyped, np.arange(100), 4, training, 10_000, CPU).batch()
     assert not plain.types.any()
     assert np.array_equal(plain.target, batch.target)
 
