@@ -8,9 +8,10 @@ from collections.abc import Callable
 import msgspec
 import numpy as np
 
+from stream.store.codec import to_bytes
 from stream.store.state import UserState
 
-__all__ = ["WRITERS", "as_hash", "format_1", "format_2", "format_2_at_first", "format_3"]
+__all__ = ["WRITERS", "as_hash", "format_1", "format_2", "format_2_at_first", "format_3", "format_4"]
 
 
 def _numbers(array: np.ndarray) -> bytes:
@@ -61,10 +62,17 @@ def format_3(state: UserState) -> bytes:
     return msgspec.msgpack.encode([*_fields(3, state), state.feedback])
 
 
+def format_4(state: UserState) -> bytes:
+    """Write the fourth format, which is today's without event types."""
+    _, *fields = msgspec.msgpack.decode(to_bytes(state))
+    return msgspec.msgpack.encode([4, *fields[:14]])
+
+
 def _fields(number: int, state: UserState) -> list[object]:
     """Return the fields that formats 2 and 3 share."""
     capsules, known = state.capsules, dict(sorted(state.profile.items()))
-    head = [number, state.position, state.user_id, state.history, known, state.profile_time_ms, state.forgotten_ms]
+    history = msgspec.structs.astuple(state.history)[:3]  # without event types
+    head = [number, state.position, state.user_id, history, known, state.profile_time_ms, state.forgotten_ms]
     return [*head, capsules.model_version, len(capsules.vectors), b"".join(_arrays(state))]
 
 
@@ -79,4 +87,5 @@ WRITERS: dict[str, Callable[[UserState], bytes]] = {
     "2 at first": format_2_at_first,
     "2": format_2,
     "3": format_3,
+    "4": format_4,
 }

@@ -124,8 +124,8 @@ def cold_cases(log: InteractionLog, checkpoint: Checkpoint, cold: ColdItems) -> 
     asked = (labels >= 0) & test & first & (ends > sequences.starts[users])
     ends, users = ends[asked], users[asked]
     length = min(LENGTH, checkpoint.model.config.history_length)
-    history, mask, times = history_windows(sequences, ends, sequences.starts[users], length)
-    return Cases(history, mask, sequences.profiles[users], labels[asked][:, None], times)
+    history, mask, *when_and_what = history_windows(sequences, ends, sequences.starts[users], length)
+    return Cases(history, mask, sequences.profiles[users], labels[asked][:, None], *when_and_what)
 
 
 def _hit_rates(checkpoint: Checkpoint, cold: ColdItems, cases: Cases) -> dict[str, dict[int, float]]:

@@ -59,10 +59,13 @@ def interests_found(bundle: Bundle, shop: SimulatedShop, user_ids: Sequence[str]
     category, by the inner product over all items.
     """
     events = shop.log.events.groupby("user_id")
-    histories, times_ms = events.item_id.agg(list), events.event_time_ms.agg(list)
+    histories, times_ms, types = (events[name].agg(list) for name in ("item_id", "event_time_ms", "event_type"))
     profiles: dict[Any, Any] = shop.log.profiles.set_index("user_id").to_dict("index")
     served = Extractor(bundle).encode(
-        [histories[u] for u in user_ids], [profiles[u] for u in user_ids], [times_ms[u] for u in user_ids]
+        [histories[u] for u in user_ids],
+        [profiles[u] for u in user_ids],
+        [times_ms[u] for u in user_ids],
+        types=[types[u] for u in user_ids],
     )
     found = [
         interest in main_categories(bundle, capsules.vectors)

@@ -39,6 +39,7 @@ __all__ = ["Rounded", "cost_of", "made_users", "main", "rounding"]
 
 LENGTHS = (10, 50, 100)
 CAPSULES, DIM = 4, 64
+TYPES, SHARES = ("view", "cart", "buy"), (0.9, 0.07, 0.03)
 START_MS = 1_720_000_000_000
 LONGEST_GAP_MS = 3 * 86_400_000
 BATCH = 500
@@ -93,7 +94,7 @@ class _Cost:
 
 
 def made_users(users: int, behaviours: int, seed: int = 0) -> Iterator[UserState]:
-    """Yield users with so many behaviours each, and capsules of length 0.9."""
+    """Yield users with so many behaviours each, of three event types, and capsules of length 0.9."""
     rng = np.random.default_rng(seed)
     for number in range(users):
         vectors = rng.normal(size=(CAPSULES, DIM)).astype(np.float32)
@@ -101,7 +102,8 @@ def made_users(users: int, behaviours: int, seed: int = 0) -> Iterator[UserState
         importance = rng.dirichlet(np.ones(CAPSULES)).astype(np.float32)
         times_ms = START_MS + np.cumsum(rng.integers(0, LONGEST_GAP_MS, behaviours))
         items = tuple(f"{item:08}" for item in rng.integers(10**8, size=behaviours).tolist())
-        history = History(items, tuple(times_ms.tolist()), ("",) * behaviours)
+        types = tuple(rng.choice(TYPES, size=behaviours, p=SHARES).tolist())
+        history = History(items, tuple(times_ms.tolist()), ("",) * behaviours, types)
         position = Position(LIFE, number % 12, 100_000_000 + number)
         yield UserState(f"{number:08}", history, Capsules(vectors, importance, VERSION), position)
 

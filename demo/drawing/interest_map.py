@@ -68,11 +68,15 @@ class InterestMap:
 
         Nothing has to be remembered for it: capsules depend on the history alone.
         """
-        item_ids, times_ms = state.history.item_ids, state.history.event_times_ms
-        steps = range(min(TRAIL, len(item_ids)))
-        known = [slice(len(item_ids) - age) for age in steps]
-        profiles = [state.profile] * len(known)
-        past = extractor.encode([item_ids[to] for to in known], profiles, [times_ms[to] for to in known])
+        history = state.history
+        steps = range(min(TRAIL, len(history.item_ids)))
+        known = [slice(len(history.item_ids) - age) for age in steps]
+        past = extractor.encode(
+            [history.item_ids[to] for to in known],
+            [state.profile] * len(known),
+            [history.event_times_ms[to] for to in known],
+            types=[history.event_types[to] for to in known],
+        )
         tables = [self.located_capsules(capsules.vectors, age) for age, capsules in zip(steps, past, strict=True)]
         return pd.concat(tables or [self.located_capsules(np.empty((0, self.axes.shape[1])), 0)], ignore_index=True)
 

@@ -93,6 +93,8 @@ class Manifest:
     index : kind and settings of the index, empty if there is none.
     repeat_bonus : what an item of a user's own history gets, by age (scoring/own_items.py); empty: nothing.
     blend : how neighbours count (scoring/neighbours.py), the fields of a Blend; empty if there are none.
+    event_types : types of behaviours that the graph tells apart, in lower case; type i is row i + 1 of the input
+        `types`, row 0 is "unknown". Empty where the graph has no such input.
     files : file name -> {"bytes", "sha256"}.
     """
 
@@ -110,6 +112,7 @@ class Manifest:
     index: dict[str, Any] = field(default_factory=dict)
     repeat_bonus: list[float] = field(default_factory=list)
     blend: dict[str, Any] = field(default_factory=dict)
+    event_types: list[str] = field(default_factory=list)
     schema: int = SCHEMA
 
 

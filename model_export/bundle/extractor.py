@@ -6,7 +6,7 @@ meet capsules of another version.
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, count, takewhile
-from typing import NamedTuple, cast
+from typing import NamedTuple, TypeVar, cast
 
 import msgspec
 import numpy as np
@@ -16,7 +16,7 @@ from model_export.bundle.bundle import EXTRACTOR, Bundle, BundleError
 from model_export.bundle.half_precision import in_half, keeps_digits
 from model_export.bundle.time_gaps import time_gaps
 
-__all__ = ["BEHAVIOURS", "OUTPUTS", "Capsules", "Extractor", "times_at"]
+__all__ = ["BEHAVIOURS", "OUTPUTS", "Capsules", "Extractor", "taken_at"]
 
 BEHAVIOURS = 3_200  # of one run, with padding: they fit a core's cache, a run of more takes longer for each
 FEWEST = 2  # users of one run: a product of a matrix with one row is summed up in another order than with several
@@ -26,6 +26,7 @@ OUTPUTS = ("capsules", "interest_mask", "routing_weights")
 
 
 _Known = tuple[list[int], list[int] | slice]  # what `known_behaviours` returns
+_One = TypeVar("_One")
 
 
 class Capsules(msgspec.Struct, frozen=True, gc=False):
@@ -89,7 +90,10 @@ class Extractor:
         self.bundle = bundle
         self.length = bundle.manifest.history_length
         self.lengths = _padded_lengths(self.session, self.length)
-        self.reads_gaps = any(node.name == "gaps" for node in self.session.get_inputs())
+        self.reads_gaps, self.reads_types = (
+            any(node.name == name for node in self.session.get_inputs()) for name in ("gaps", "types")
+        )
+        self.type_rows = {name: row for row, name in enumerate(bundle.manifest.event_types, start=1)}
         self.profile_rows = {
             name: {value: row for row, value in enumerate(values, start=1)}
             for name, values in bundle.manifest.profile_fields.items()
@@ -101,6 +105,7 @@ class Extractor:
         profiles: Sequence[Mapping[str, str]] | None = None,
         times_ms: Sequence[Sequence[int]] | None = None,
         half: bool = False,
+        types: Sequence[Sequence[str]] | None = None,
     ) -> list[Capsules]:
         """Return the capsules of many users, in their order.
 
@@ -115,6 +120,8 @@ class Extractor:
         times_ms : when the behaviours of each history were, Unix time in milliseconds; without it they are taken as of
             one visit. Read by models that have the input `gaps`.
         half : round to half precision, but for users with a capsule whose digits that would spoil (see `keeps_digits`).
+        types : event type of each behaviour, in lower case; those that the bundle does not list count as unknown, and
+            so do all without it. Read by models that have the input `types`.
 
         Returns
         -------
@@ -122,7 +129,7 @@ class Extractor:
         """
         version = self.bundle.version
         of_user: dict[int, Capsules] = {}
-        for users, kept, vectors, weights, counts in self._routed(self._known(histories), profiles, times_ms):
+        for users, kept, vectors, weights, counts in self._routed(self._known(histories), profiles, times_ms, types):
             importance = weights.sum(2) / np.maximum(counts, 1)[:, None].astype(np.float32)  # (B, K)
             found = _halved(vectors, importance) if half else [(vectors, importance)] * len(counts)
             for row, user in enumerate(users):
@@ -135,12 +142,13 @@ class Extractor:
         histories: Sequence[Sequence[str]],
         profiles: Sequence[Mapping[str, str]] | None = None,
         times_ms: Sequence[Sequence[int]] | None = None,
+        types: Sequence[Sequence[str]] | None = None,
     ) -> list[np.ndarray]:
         """Return which behaviours made which interest of each user; no store keeps that.
 
         Parameters
         ----------
-        histories, profiles, times_ms : as those of `encode`.
+        histories, profiles, times_ms, types : as those of `encode`.
 
         Returns
         -------
@@ -149,7 +157,7 @@ class Extractor:
         """
         known = self._known(histories)
         of_user: dict[int, np.ndarray] = {}
-        for users, kept, _, weights, _ in self._routed(known, profiles, times_ms):
+        for users, kept, _, weights, _ in self._routed(known, profiles, times_ms, types):
             for row, user in enumerate(users):
                 of_user[user] = _spread_weights(weights[row, kept[row]], known[user][1], len(histories[user]))
         return [of_user[user] for user in range(len(histories))]
@@ -163,16 +171,19 @@ class Extractor:
         known: Sequence[_Known],
         profiles: Sequence[Mapping[str, str]] | None,
         times_ms: Sequence[Sequence[int]] | None,
+        types: Sequence[Sequence[str]] | None,
     ) -> Iterator[_Routed]:
-        """Run the graph on users, some at a time; `profiles` and `times_ms` are those of `encode`."""
+        """Run the graph on users, some at a time; all else is as given to `encode`."""
         profiles = profiles or [{}] * len(known)
         times_ms = times_ms if self.reads_gaps else None
+        types = types if self.reads_types else None
         for users, length in self._runs(np.fromiter((len(rows) for rows, _ in known), np.int64, len(known))):
             yield self._run_users(
                 users,
                 [known[user] for user in users],
                 [profiles[user] for user in users],
                 [times_ms[user] for user in users] if times_ms is not None else None,
+                [types[user] for user in users] if types is not None else None,
                 length,
             )
 
@@ -194,6 +205,7 @@ class Extractor:
         known: Sequence[_Known],
         profiles: Sequence[Mapping[str, str]],
         times_ms: Sequence[Sequence[int]] | None,
+        types: Sequence[Sequence[str]] | None,
         length: int,
     ) -> _Routed:
         """Run the graph on some users, whose behaviours are padded to a length."""
@@ -202,8 +214,10 @@ class Extractor:
         mask = np.arange(length) < counts[:, None]  # (B, L)
         rows = np.zeros(mask.shape, dtype=np.int64)  # (B, L)
         rows[mask] = np.fromiter(chain.from_iterable(item_rows for item_rows, _ in known), np.int64, counts.sum())
-        gaps = _gap_matrix(times_ms, [places for _, places in known], mask)
-        vectors, active, weights = self.run(rows, mask, self.profile_matrix(profiles, len(counts)), gaps)
+        places = [of_user for _, of_user in known]
+        gaps, type_rows = _gap_matrix(times_ms, places, mask), self.type_matrix(types, places, mask)
+        profile = self.profile_matrix(profiles, len(counts))
+        vectors, active, weights = self.run(rows, mask, profile, gaps, type_rows)
         return _Routed(users, _kept(active), vectors, weights, counts)
 
     def known_behaviours(self, history: Sequence[str]) -> tuple[list[int], list[int] | slice]:
@@ -242,7 +256,27 @@ class Extractor:
             matrix[: len(profiles), field] = [rows.get(profile.get(name, ""), 0) for profile in profiles]
         return matrix
 
-    def run(self, rows: np.ndarray, mask: np.ndarray, profile: np.ndarray, gaps: np.ndarray) -> tuple[np.ndarray, ...]:
+    def type_matrix(
+        self, types: Sequence[Sequence[str]] | None, places: Sequence[list[int] | slice], mask: np.ndarray
+    ) -> np.ndarray:
+        """Return the rows of the event types at these places: int64 (B, L), 0 at padding.
+
+        Without types all are 0, "unknown".
+        """
+        matrix = np.zeros(mask.shape, dtype=np.int64)
+        if types is not None:
+            read = chain.from_iterable(map(taken_at, types, places))
+            matrix[mask] = np.fromiter((self.type_rows.get(name, 0) for name in read), np.int64, mask.sum())
+        return matrix
+
+    def run(
+        self,
+        rows: np.ndarray,
+        mask: np.ndarray,
+        profile: np.ndarray,
+        gaps: np.ndarray,
+        types: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, ...]:
         """Run the graph on B users.
 
         Parameters
@@ -251,15 +285,21 @@ class Extractor:
         mask : bool (B, L), True at behaviours.
         profile : int64 (B, P), rows in the profile tables.
         gaps : int64 (B, L), see `time_gaps`.
+        types : int64 (B, L), rows of the event types; None: all are unknown.
 
         Returns
         -------
         capsules (B, K, d), interest_mask (B, K) and routing_weights (B, K, L), float32 but for the mask.
         """
-        return tuple(self.session.run(list(OUTPUTS), self.inputs(rows, mask, profile, gaps)))
+        return tuple(self.session.run(list(OUTPUTS), self.inputs(rows, mask, profile, gaps, types)))
 
     def inputs(
-        self, rows: np.ndarray, mask: np.ndarray, profile: np.ndarray, gaps: np.ndarray
+        self,
+        rows: np.ndarray,
+        mask: np.ndarray,
+        profile: np.ndarray,
+        gaps: np.ndarray,
+        types: np.ndarray | None = None,
     ) -> dict[str, np.ndarray]:
         """Return the graph's inputs by name, looked up by the arguments of `run`."""
         inputs = {
@@ -271,6 +311,8 @@ class Extractor:
             inputs["profile"] = profile
         if self.reads_gaps:
             inputs["gaps"] = gaps
+        if self.reads_types:
+            inputs["types"] = np.zeros(rows.shape, dtype=np.int64) if types is None else types
         return inputs
 
 
@@ -299,14 +341,14 @@ def _gap_matrix(
     times = np.zeros(mask.shape, dtype=np.int64)
     if times_ms is None:
         return times
-    read = map(times_at, times_ms, places)
+    read = map(taken_at, times_ms, places)
     times[mask] = np.fromiter(chain.from_iterable(read), np.int64, mask.sum())
     return time_gaps(times, mask)
 
 
-def times_at(times_ms: Sequence[int], places: list[int] | slice) -> Sequence[int]:
-    """Return the times at these places of a history."""
-    return times_ms[places] if isinstance(places, slice) else [times_ms[place] for place in places]
+def taken_at(column: Sequence[_One], places: list[int] | slice) -> Sequence[_One]:
+    """Return the times, or event types, at these places of a history."""
+    return column[places] if isinstance(places, slice) else [column[place] for place in places]
 
 
 def _halved(vectors: np.ndarray, importance: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:

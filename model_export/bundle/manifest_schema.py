@@ -71,7 +71,7 @@ def is_text(value: object) -> bool:
     return isinstance(value, str) and (value.isascii() or SURROGATE.search(value) is None)
 
 
-def is_texts(value: object) -> bool:
+def is_texts(value: object) -> TypeGuard[list[str]]:
     """Tell whether this is a list of texts."""
     return isinstance(value, list) and all(map(is_text, value))
 
@@ -102,6 +102,11 @@ def _is_file(entry: object) -> bool:
     )
 
 
+def _are_types(value: object) -> bool:
+    """Tell whether this is a list of event types as a rule names them, each once."""
+    return is_texts(value) and len(set(value)) == len(value) and all(one and one == one.lower() for one in value)
+
+
 NAME = "1 to 128 letters, digits, '.', '_' and '-', of which the first is a letter or digit"
 TEXT = "text that UTF-8 can write"
 FIELDS = (_is_object, "an object of field -> list of texts")
@@ -121,6 +126,7 @@ FORM: dict[str, tuple[Callable[[object], bool], str]] = {
     "index": OBJECT,
     "repeat_bonus": (_is_list, "a list of numbers"),
     "blend": (_is_object, "an object of setting -> number"),
+    "event_types": (_are_types, "a list of different texts in lower case, none of them empty"),
     "files": (_is_object, 'an object of file name -> {"bytes": ..., "sha256": ...}'),
 }
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mindstream.behaviour_rule import BehaviourRule
+from model_export.data.event_types import event_types_of, type_rows
 from model_export.data.interactions import BLOCK, SEPARATOR, InteractionLog
 
 __all__ = [
@@ -48,6 +49,7 @@ class Vocabulary:
     item_features : int64 (items, W), rows in that table, 0 at padding; W is the most values that an item has.
     profile_fields : field -> values, in the order of the profile tables.
     price_edges : the prices (ascending) between the price bands; empty if prices are unknown.
+    event_types : the types of behaviours that are told apart; the i-th has row i + 1, and row 0 is "unknown".
     """
 
     item_ids: list[str]
@@ -55,6 +57,7 @@ class Vocabulary:
     item_features: np.ndarray
     profile_fields: dict[str, list[str]]
     price_edges: list[float]
+    event_types: list[str] = field(default_factory=list)
 
     @property
     def feature_values(self) -> int:
@@ -79,6 +82,7 @@ class Sequences:
     starts : int64 (U + 1,); user u's behaviours are items[starts[u] : starts[u + 1]].
     profiles : int64 (U, P), rows in the profile tables.
     weights : float32 (E,), of the behaviours' event types; given as (1,) where all weigh alike, which takes no memory.
+    types : uint8 (E,), rows of the behaviours' event types (Vocabulary.event_types); likewise (1,) where all have one.
     """
 
     user_ids: list[str]
@@ -87,9 +91,11 @@ class Sequences:
     starts: np.ndarray
     profiles: np.ndarray
     weights: np.ndarray = field(default_factory=lambda: np.ones(1, dtype=np.float32))
+    types: np.ndarray = field(default_factory=lambda: np.zeros(1, dtype=np.uint8))
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "weights", np.broadcast_to(self.weights, self.items.shape))
+        for name in ("weights", "types"):
+            object.__setattr__(self, name, np.broadcast_to(getattr(self, name), self.items.shape))
 
     @property
     def lengths(self) -> np.ndarray:
@@ -98,7 +104,7 @@ class Sequences:
 
 
 def build_vocabulary(log: InteractionLog) -> Vocabulary:
-    """Collect the items (sorted by id), their side features and the profile fields."""
+    """Collect the items (sorted by id), their side features, profile fields and event types."""
     items = log.items.sort_values("item_id", ignore_index=True)
     bands, edges = price_bands(items.price.to_numpy(dtype=float))
     feature_fields, features = _code_features(_side_values(items, bands, log.side_features), len(items))
@@ -107,7 +113,7 @@ def build_vocabulary(log: InteractionLog) -> Vocabulary:
         for name in log.profiles.columns
         if name != "user_id"
     }
-    return Vocabulary(items.item_id.tolist(), feature_fields, features, profile_fields, edges)
+    return Vocabulary(items.item_id.tolist(), feature_fields, features, profile_fields, edges, event_types_of(log))
 
 
 def _side_values(items: pd.DataFrame, bands: pd.Series, side_features: list[str]) -> pd.DataFrame:
@@ -264,8 +270,19 @@ def build_sequences(log: InteractionLog, vocabulary: Vocabulary) -> Sequences:
         log.events.event_time_ms.to_numpy()[order] if log.timed else np.zeros(len(order), dtype=np.int64),
         np.concatenate([[0], np.cumsum(lengths)]),
         profile_rows(log.profiles, user_ids, vocabulary),
-        _looked_up(weights, types.codes, order) if len(np.unique(weights)) > 1 else np.append(weights, 1.0)[:1],
+        _of_types(weights if len(weights) else np.ones(1, dtype=np.float32), types.codes, order),
+        _of_types(type_rows([*types.categories] or [""], vocabulary.event_types), types.codes, order),
     )
+
+
+def _of_types(values: np.ndarray, codes: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Return what each behaviour has of its event type, (E,), or (1,) where all have the same.
+
+    Parameters
+    ----------
+    values : (types,), of the log's event types; at least one.
+    """
+    return _looked_up(values, codes, order) if len(np.unique(values)) > 1 else values[:1]
 
 
 def _blocks(array: np.ndarray) -> Iterator[np.ndarray]:
@@ -302,7 +319,7 @@ def profile_rows(profiles: pd.DataFrame, user_ids: list[str], vocabulary: Vocabu
 
 def history_windows(
     sequences: Sequences, ends: np.ndarray, first: np.ndarray, length: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return the up to `length` behaviours before each position.
 
     Parameters
@@ -313,12 +330,13 @@ def history_windows(
     Returns
     -------
     rows int64 (B, length), the most recent last, 0 at padding; mask bool (B, length); times int64 (B, length),
-    meaningless at padding.
+    meaningless at padding; types int64 (B, length), rows of the event types, 0 at padding.
     """
     positions = ends[:, None] - length + np.arange(length)  # (B, length)
     mask = positions >= first[:, None]
     positions = np.where(mask, positions, 0)
-    return np.where(mask, sequences.items[positions].astype(np.int64), 0), mask, sequences.times[positions]
+    rows, types = (np.where(mask, of[positions].astype(np.int64), 0) for of in (sequences.items, sequences.types))
+    return rows, mask, sequences.times[positions], types
 
 
 def mask_without_last(mask: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Evaluation cases: histories, and the behaviours that really followed them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,7 @@ class Cases:
     profiles : int64 (C, P).
     labels : int64 (C, Y), item rows of every behaviour that followed, repeats kept, -1 at padding.
     times : int64 (C, L), when the behaviours of the history were, Unix time in milliseconds; all zero where unknown.
+    types : int64 (C, L), rows of their event types, 0 where unknown; given as (1,) where all have one.
     """
 
     history: np.ndarray
@@ -29,13 +30,17 @@ class Cases:
     profiles: np.ndarray
     labels: np.ndarray
     times: np.ndarray
+    types: np.ndarray = field(default_factory=lambda: np.zeros(1, dtype=np.int64))
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "types", np.broadcast_to(self.types, self.history.shape))
 
     def __len__(self) -> int:
         return len(self.history)
 
     def take(self, rows: np.ndarray | slice) -> "Cases":
         """Return some of the cases."""
-        return Cases(self.history[rows], self.mask[rows], self.profiles[rows], self.labels[rows], self.times[rows])
+        return Cases(*(part[rows] for part in vars(self).values()))
 
     def batches(self, size: int) -> Iterator["Cases"]:
         """Return all cases in parts of at most `size`."""
@@ -57,8 +62,9 @@ def next_item_cases(sequences: Sequences, users: np.ndarray, length: int, most: 
     """
     later = LaterBehaviours(sequences, users)
     ends, owners = later.at(np.random.default_rng(seed).permutation(len(later))[:most])
-    history, mask, times = history_windows(sequences, ends, sequences.starts[owners], length)
-    return Cases(history, mask, sequences.profiles[owners], sequences.items[ends].astype(np.int64)[:, None], times)
+    history, mask, *when_and_what = history_windows(sequences, ends, sequences.starts[owners], length)
+    labels = sequences.items[ends].astype(np.int64)[:, None]
+    return Cases(history, mask, sequences.profiles[owners], labels, *when_and_what)
 
 
 def comirec_cases(
@@ -81,8 +87,8 @@ def comirec_cases(
     users = users[_drawn(len(users), most, seed)]
     starts, ends = sequences.starts[users], sequences.starts[users + 1]
     cuts = starts + (ends - starts) * 4 // 5  # whole numbers: int(0.8 n) without its rounding
-    history, mask, times = history_windows(sequences, cuts, starts, length)
-    return Cases(history, mask, sequences.profiles[users], _labels_between(sequences, cuts, ends), times)
+    history, mask, *when_and_what = history_windows(sequences, cuts, starts, length)
+    return Cases(history, mask, sequences.profiles[users], _labels_between(sequences, cuts, ends), *when_and_what)
 
 
 def chronological_cases(
@@ -103,9 +109,9 @@ def chronological_cases(
     users = np.flatnonzero(both)
     users = users[_drawn(len(users), most, seed)]
     later = places[users]
-    history, mask, times = history_windows(past, past.starts[users + 1], past.starts[users], length)
+    history, mask, *when_and_what = history_windows(past, past.starts[users + 1], past.starts[users], length)
     labels = _labels_between(future, future.starts[later], future.starts[later + 1])
-    return Cases(history, mask, past.profiles[users], labels, times)
+    return Cases(history, mask, past.profiles[users], labels, *when_and_what)
 
 
 def _labels_between(sequences: Sequences, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:

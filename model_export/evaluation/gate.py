@@ -80,7 +80,7 @@ class HeldOutUsers:
     Attributes
     ----------
     rows : item -> the row that stands for it in the labels.
-    histories, profiles, times_ms : of each user, as `Extractor.encode` takes them.
+    histories, profiles, times_ms, types : of each user, as `Extractor.encode` takes them.
     labels : int64 (C, Y), the behaviours that followed, -1 at padding.
     """
 
@@ -89,6 +89,7 @@ class HeldOutUsers:
     profiles: list[dict[str, str]]
     times_ms: list[list[int]]
     labels: np.ndarray
+    types: list[list[str]] | None = None
 
 
 @dataclass(frozen=True)
@@ -220,8 +221,11 @@ def users_of(cases: Cases, vocabulary: Vocabulary) -> HeldOutUsers:
     ids = np.array(vocabulary.item_ids, dtype=object)
     histories = [ids[rows[mask]].tolist() for rows, mask in zip(cases.history, cases.mask, strict=True)]
     times = [when[mask].tolist() for when, mask in zip(cases.times, cases.mask, strict=True)]
+    names = np.array(["", *vocabulary.event_types], dtype=object)
+    types = [names[kinds[mask]].tolist() for kinds, mask in zip(cases.types, cases.mask, strict=True)]
     rows = {item_id: row for row, item_id in enumerate(vocabulary.item_ids)}
-    return HeldOutUsers(rows, histories, [_profile_of(one, vocabulary) for one in cases.profiles], times, cases.labels)
+    profiles = [_profile_of(one, vocabulary) for one in cases.profiles]
+    return HeldOutUsers(rows, histories, profiles, times, cases.labels, types)
 
 
 def _profile_of(rows: np.ndarray, vocabulary: Vocabulary) -> dict[str, str]:
@@ -240,8 +244,8 @@ def hit_rate(bundle: Bundle, users: HeldOutUsers) -> float:
     a share from 0 to 1
     """
     rows = np.array([users.rows.get(item_id, -1) for item_id in bundle.item_ids])
-    capsules = Extractor(bundle).encode(users.histories, users.profiles, users.times_ms)
     raised = [raised_by(bundle, bundle.rows.known(history)) for history in users.histories]
+    capsules = Extractor(bundle).encode(users.histories, users.profiles, users.times_ms, types=users.types)
     batches = [slice(at, at + BATCH) for at in range(0, len(capsules), BATCH)]
     top = np.concatenate(
         [_top_rows(bundle.item_embeddings, capsules[some], raised[some]) for some in batches]

@@ -82,8 +82,8 @@ def capsules_of(
     table : (items, d), the item embeddings.
     fresh_logits : see ModelRanker.
     """
-    arrays = cases.history, cases.mask, cases.profiles, time_gaps(cases.times, cases.mask)
-    history, mask, profile, gaps = (torch.from_numpy(array).to(table.device) for array in arrays)
+    arrays = cases.history, cases.mask, cases.profiles, time_gaps(cases.times, cases.mask), np.array(cases.types)
+    history, mask, profile, gaps, types = (torch.from_numpy(array).to(table.device) for array in arrays)
     logits = model.training_logits(history) if fresh_logits else model.routing_logits[history].transpose(1, 2)
-    capsules, active, _ = model.extract(table[history], mask, logits, profile, gaps)
+    capsules, active, _ = model.extract(table[history], mask, logits, profile, gaps, types)
     return capsules, active

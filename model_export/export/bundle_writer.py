@@ -33,7 +33,7 @@ from model_export.bundle.items.arrow_files import write_items
 from model_export.data.dataset import Vocabulary
 from model_export.export.model_card import model_card
 from model_export.export.onnx_graph import write_graph
-from model_export.export.parity import check_parity, random_histories, random_times
+from model_export.export.parity import check_parity, random_histories, random_times, random_types
 from model_export.models.checkpoint import Checkpoint
 
 __all__ = ["export", "write_arrays", "write_json"]
@@ -158,6 +158,7 @@ def _make_manifest(checkpoint: Checkpoint, version: str) -> Manifest:
         },
         repeat_bonus=_repeat_bonus(checkpoint),
         blend=asdict(checkpoint.neighbours.blend) if checkpoint.neighbours is not None else {},
+        event_types=vocabulary.event_types if config.types else [],
         files={},
     )
 
@@ -179,11 +180,13 @@ def _write_golden(extractor: Extractor, checkpoint: Checkpoint, file: Path) -> N
     First those of held-out users, whose capsules are what an index will be asked for; then random ones of all lengths.
     """
     random = random_histories(checkpoint, GOLDEN_HISTORIES)
-    histories = [item_ids for item_ids, _ in checkpoint.histories] + random
-    times = [when for _, when in checkpoint.histories] + random_times(checkpoint, random)
-    capsules = extractor.encode(histories, times_ms=times)
+    drawn = zip(random, random_times(checkpoint, random), random_types(checkpoint, random), strict=True)
+    histories, times, types = map(list, zip(*checkpoint.histories, *drawn, strict=True))
+    capsules = extractor.encode(histories, times_ms=times, types=types)
     cases = [
-        {"history": history, "event_times_ms": when, "capsules": found.vectors.tolist()}
-        for history, when, found in zip(histories, times, capsules, strict=True)
+        {"history": history, "event_times_ms": when}
+        | ({"event_types": what} if extractor.reads_types else {})
+        | {"capsules": found.vectors.tolist()}
+        for history, when, what, found in zip(histories, times, types, capsules, strict=True)
     ]
     write_json(file, cases)

@@ -19,8 +19,8 @@ __all__ = ["write_graph"]
 def write_graph(checkpoint: Checkpoint, file: Path) -> None:
     """Export the extractor to ONNX with free batch size B and history length L.
 
-    Inputs: behaviours (B, L, d), mask (B, L), routing_logits (B, K, L), and profile (B, P) and gaps (B, L) if the model
-    reads them. Outputs: see `Extractor.run`.
+    Inputs: behaviours (B, L, d), mask (B, L), routing_logits (B, K, L), and if the model reads them profile (B, P),
+    gaps (B, L) and types (B, L). Outputs: see `Extractor.run`.
     """
     config, fields = checkpoint.model.config, len(checkpoint.vocabulary.profile_fields)
     users, read = 2, config.history_length
@@ -38,9 +38,10 @@ def write_graph(checkpoint: Checkpoint, file: Path) -> None:
     if fields:
         example["profile"] = torch.zeros(users, fields, dtype=torch.int64)
         shapes["profile"] = {0: batch}
-    if config.time_gaps:
-        example["gaps"] = torch.zeros(users, read, dtype=torch.int64)
-        shapes["gaps"] = {0: batch, 1: length}
+    for name, reads in (("gaps", config.time_gaps), ("types", config.types)):
+        if reads:
+            example[name] = torch.zeros(users, read, dtype=torch.int64)
+            shapes[name] = {0: batch, 1: length}
     with _quiet():
         torch.onnx.export(
             checkpoint.model.extractor.eval(),

@@ -4,11 +4,12 @@ import numpy as np
 import torch
 
 from model_export.bundle.bundle import EXTRACTOR, BundleError
-from model_export.bundle.extractor import Extractor, times_at
+from model_export.bundle.extractor import Extractor, taken_at
 from model_export.bundle.time_gaps import time_gaps
+from model_export.data.event_types import type_rows
 from model_export.models.checkpoint import Checkpoint
 
-__all__ = ["PARITY", "check_parity", "largest_difference", "random_histories", "random_times"]
+__all__ = ["PARITY", "check_parity", "largest_difference", "random_histories", "random_times", "random_types"]
 
 PARITY = 1e-5  # the largest difference between torch's capsules and ONNX Runtime's
 RANDOM_HISTORIES = 64  # for the check of an export; the tests use many more
@@ -39,6 +40,13 @@ def random_times(checkpoint: Checkpoint, histories: list[list[str]]) -> list[lis
     return [np.cumsum(some).astype(np.int64).tolist() for some in steps]
 
 
+def random_types(checkpoint: Checkpoint, histories: list[list[str]]) -> list[list[str]]:
+    """Draw event types for the behaviours of these histories, "" (unknown) among them."""
+    rng = np.random.default_rng(checkpoint.training.seed)
+    names = ["", *checkpoint.vocabulary.event_types]
+    return [[names[row] for row in rng.integers(len(names), size=len(history))] for history in histories]
+
+
 def check_parity(checkpoint: Checkpoint, extractor: Extractor) -> None:
     """Raise BundleError if ONNX Runtime and torch disagree by more than 1e-5."""
     worst = largest_difference(checkpoint, extractor, random_histories(checkpoint, RANDOM_HISTORIES))
@@ -57,14 +65,17 @@ def largest_difference(checkpoint: Checkpoint, extractor: Extractor, histories: 
     """
     model, bundle = checkpoint.model.eval(), extractor.bundle
     table, logits = model.item_table(), torch.from_numpy(np.array(bundle.routing_logits))
-    worst, times = 0.0, random_times(checkpoint, histories)
-    for history, when, served in zip(histories, times, extractor.encode(histories, times_ms=times), strict=True):
+    worst, times, types = 0.0, random_times(checkpoint, histories), random_types(checkpoint, histories)
+    served_ones = extractor.encode(histories, times_ms=times, types=types)
+    for history, when, what, served in zip(histories, times, types, served_ones, strict=True):
         item_rows, places = extractor.known_behaviours(history)
         rows = torch.tensor([item_rows], dtype=torch.int64).reshape(1, -1)
-        mask, read = torch.ones_like(rows, dtype=torch.bool), np.array(times_at(when, places), dtype=np.int64)[None]
+        mask, read = torch.ones_like(rows, dtype=torch.bool), np.array(taken_at(when, places), dtype=np.int64)[None]
+        kinds = type_rows(taken_at(what, places), checkpoint.vocabulary.event_types).astype(np.int64)[None]
         profile = torch.zeros(1, len(extractor.profile_rows), dtype=torch.int64)
         gaps = torch.from_numpy(time_gaps(read, mask.numpy()))
-        capsules, active, _ = model.extract(table[rows], mask, logits[rows].transpose(1, 2), profile, gaps)
+        read_beside = profile, gaps, torch.from_numpy(kinds)
+        capsules, active, _ = model.extract(table[rows], mask, logits[rows].transpose(1, 2), *read_beside)
         expected = capsules[active].numpy()
         if expected.shape != served.vectors.shape:
             return float("inf")

@@ -14,8 +14,9 @@ from model_export.models.interest_model import InterestModel
 from model_export.models.model_config import ModelConfig
 from model_export.models.training_config import TrainingConfig
 
-__all__ = ["Checkpoint", "load", "new_model", "save", "write"]
+__all__ = ["Checkpoint", "KeptHistory", "load", "new_model", "save", "write"]
 
+KeptHistory = tuple[list[str], list[int], list[str]]  # item_ids, event_times_ms and event types, (T,) each
 PLAIN = ("validation", "steps", "seconds", "figures", "histories")  # parts that are kept as they are
 
 
@@ -33,8 +34,8 @@ class Checkpoint:
     steps: int = 0  # that were taken
     seconds: float = 0.0  # that they took
     figures: list[dict[str, Any]] = field(default_factory=list)  # see `with_test_metrics` in evaluate.py
-    # Of some held-out users: item_ids (T,), and event_times_ms (T,) of these; an index is measured with them.
-    histories: list[tuple[list[str], list[int]]] = field(default_factory=list)
+    # Of some held-out users; "" where an event type is not known. An index is measured with them.
+    histories: list[KeptHistory] = field(default_factory=list)
     neighbours: NeighbourScores | None = None  # that count beside max-sim
 
 
@@ -102,7 +103,7 @@ def load(path: Path) -> Checkpoint:
             data=content["data"],
             training=TrainingConfig(**content["training"]),
             neighbours=_read_neighbours(content["neighbours"]),
-            **{name: content[name] for name in PLAIN},
+            **{name: content[name] for name in PLAIN} | {"histories": list(map(_with_types, content["histories"]))},
         )
     except Exception as error:  # torch raises many kinds on a file that is not one of its own, some with long advice
         raise ValueError(f"{path} is not a checkpoint that this version of `mindstream model train` wrote") from error
@@ -121,3 +122,9 @@ def _read_neighbours(content: dict[str, Any] | None) -> NeighbourScores | None:
     if content is None:
         return None
     return NeighbourScores(content["rows"].numpy(), content["similarity"].numpy(), Blend(**content["blend"]))
+
+
+def _with_types(kept: tuple[Any, ...]) -> KeptHistory:
+    """Return a kept history; checkpoints of before have no event types."""
+    item_ids, times_ms, *types = kept
+    return item_ids, times_ms, types[0] if types else [""] * len(item_ids)

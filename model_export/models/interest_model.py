@@ -82,7 +82,13 @@ class InterestModel(nn.Module):
         return None if self.log_repeat_bonus is None else self.log_repeat_bonus.exp()
 
     def extract(
-        self, behaviours: Tensor, mask: Tensor, routing_logits: Tensor, profile: Tensor, gaps: Tensor
+        self,
+        behaviours: Tensor,
+        mask: Tensor,
+        routing_logits: Tensor,
+        profile: Tensor,
+        gaps: Tensor,
+        types: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return capsules, interest mask and routing weights of B histories.
 
@@ -95,6 +101,7 @@ class InterestModel(nn.Module):
         routing_logits : float (B, K, L).
         profile : int64 (B, P); may have no fields.
         gaps : int64 (B, L), see time_gaps.py; read by models with `time_gaps`.
+        types : int64 (B, L), rows of the event types; read by models with `types`. None: all are unknown.
 
         Returns
         -------
@@ -103,6 +110,8 @@ class InterestModel(nn.Module):
         read = {"profile": profile} if profile.shape[1] else {}
         if self.config.time_gaps:
             read["gaps"] = gaps
+        if self.config.types and types is not None:
+            read["types"] = types
         found: tuple[Tensor, Tensor, Tensor] = self.extractor(behaviours, mask, routing_logits, **read)
         return found
 

@@ -32,6 +32,8 @@ class ModelConfig:
     unit_length : whether items and capsules have length 1; scores are then cosines times a learned scale.
     time_gaps : whether a behaviour's weight also depends on how long before the last one it was; nothing is read of the
         times of a log that has none. Steady only.
+    types : whether a behaviour's weight also depends on its event type; nothing is read of a log whose behaviours are
+        all of one type. Steady only.
     repeats : whether items of the history get a score of their own on top of max-sim (own_items.py).
     behaviour_dropout : share of the behaviours that a training step leaves out.
     embedding_noise : length of the Gaussian noise on item embeddings in training, relative to theirs, of an item that
@@ -56,6 +58,7 @@ class ModelConfig:
     learned_logits: bool = False
     unit_length: bool = False
     time_gaps: bool = False
+    types: bool = False
     repeats: bool = False
     behaviour_dropout: float = 0.0
     embedding_noise: float = 0.0
@@ -79,8 +82,9 @@ class ModelConfig:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be a finite number above 0")
         if not self.pow_p >= 0:
             raise ValueError(f"pow_p is {self.pow_p}; it must be at least 0, or inf for the argmax")
-        if self.time_gaps and self.extractor != "steady":
-            raise ValueError(f"time_gaps is True for extractor {self.extractor!r}; only steady reads them")
+        for name in ("time_gaps", "types"):
+            if getattr(self, name) and self.extractor != "steady":
+                raise ValueError(f"{name} is True for extractor {self.extractor!r}; only steady reads them")
         if not 0 <= self.behaviour_dropout < 1:
             raise ValueError(f"behaviour_dropout is {self.behaviour_dropout}; it must be from 0 to below 1")
         if not 0 <= self.embedding_noise < math.inf:

@@ -40,6 +40,7 @@ STEADY = Preset(
         learned_logits=True,
         unit_length=True,
         time_gaps=True,
+        types=True,
         repeats=True,
         behaviour_dropout=0.2,
         embedding_noise=1.0,

@@ -31,6 +31,7 @@ class TrainingBatch:
     mask : bool (B, L), True at behaviours.
     earlier_mask : bool (B, L), the same without the last behaviour.
     gaps, earlier_gaps : int64 (B, L), see time_gaps.py, of all behaviours and of those without the last.
+    types : int64 (B, L), rows of the event types, 0 at padding and where unknown.
     target : int64 (B,).
     profile : int64 (B, P).
     negatives : int64 (M,).
@@ -43,6 +44,7 @@ class TrainingBatch:
     earlier_mask: Tensor
     gaps: Tensor
     earlier_gaps: Tensor
+    types: Tensor
     target: Tensor
     profile: Tensor
     negatives: Tensor
@@ -69,7 +71,7 @@ def objective(model: InterestModel, batch: TrainingBatch, training: TrainingConf
     table = model.embed(rows)  # (rows, d)
     behaviours = table[history].view(*batch.history.shape, -1)  # (B, L, d)
     logits = model.training_logits(batch.history)  # (B, K, L)
-    capsules, active, weights = model.extract(behaviours, batch.mask, logits, batch.profile, batch.gaps)
+    capsules, active, weights = model.extract(behaviours, batch.mask, logits, batch.profile, batch.gaps, batch.types)
     log_q = batch.log_q[rows]  # (rows,)
     if training.loss == "joint":
         repeats = _repeat_scores(rows, model, batch)
@@ -85,7 +87,7 @@ def objective(model: InterestModel, batch: TrainingBatch, training: TrainingConf
     if training.stability:
         some = slice((len(batch.target) + 3) // 4)  # a quarter tells as much, and costs a quarter
         earlier = batch.earlier_mask[some], logits[some], batch.profile[some], batch.earlier_gaps[some]
-        before, was_active, _ = model.extract(behaviours[some], *earlier)
+        before, was_active, _ = model.extract(behaviours[some], *earlier, batch.types[some])
         loss = loss + training.stability * stability_penalty(capsules[some], before, active[some] & was_active)
     return loss
 

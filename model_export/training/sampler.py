@@ -14,6 +14,8 @@ from model_export.training.objective import TrainingBatch
 
 __all__ = ["Sampler", "draw_weighted"]
 
+UNKNOWN_TYPES = 0.05  # share of the behaviours whose event type a batch hides
+
 
 class Sampler:
     """A source of training batches.
@@ -21,6 +23,9 @@ class Sampler:
     Every behaviour of a training user but the first is a target. It is drawn in proportion to the weight of its event
     type (Sequences.weights), times its recency if the settings say so; the loss takes all that are drawn alike. Its
     expectation is that of a loss whose targets weigh so much, and no step is spent on what hardly weighs.
+
+    Where sequences have event types, some are hidden at random: so a model learns what to make of a behaviour whose
+    type it does not know, as serving may have one beside others whose types it knows.
 
     Parameters
     ----------
@@ -51,6 +56,7 @@ class Sampler:
         self.targets = LaterBehaviours(sequences, users)
         if len(self.targets) < training.batch_size:
             raise ValueError(_too_few(len(self.targets), training.batch_size))
+        self.has_types = bool(sequences.types.any())
         self.by_weight = self._cumulative_weights()
         counts = item_counts(sequences, users, num_items)
         if training.negative_sampling == "uniform":
@@ -82,11 +88,14 @@ class Sampler:
     def batch(self) -> TrainingBatch:
         """Draw the next batch."""
         ends, owners = self.targets.at(draw_weighted(self.by_weight, self.training.batch_size, self.rng))
-        real_history, mask, times = history_windows(self.sequences, ends, self.sequences.starts[owners], self.length)
+        first = self.sequences.starts[owners]
+        real_history, mask, times, types = history_windows(self.sequences, ends, first, self.length)
         history = real_history.copy()
         if self.neighbours is not None and self.training.substitution:
             swapped = mask & (self.rng.random(mask.shape) < self.training.substitution)
             history[swapped] = self.neighbours.draw(history[swapped], self.rng)
+        if self.has_types:
+            types[self.rng.random(types.shape) < UNKNOWN_TYPES] = 0
         negatives = draw_weighted(self.by_popularity, self.training.negatives, self.rng)
         earlier = mask_without_last(mask)
         arrays = {
@@ -96,6 +105,7 @@ class Sampler:
             "earlier_mask": earlier,
             "gaps": time_gaps(times, mask),
             "earlier_gaps": time_gaps(times, earlier),
+            "types": types,
             "target": self.sequences.items[ends].astype(np.int64),
             "profile": self.sequences.profiles[owners],
             "negatives": negatives,

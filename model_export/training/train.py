@@ -29,7 +29,7 @@ from model_export.evaluation.split import Split, split_of
 from model_export.item_tables.kgat_training import kgat_item_vectors
 from model_export.item_tables.knowledge_graph import graph_of_log
 from model_export.item_tables.simemb import SimilarityEmbedding, neighbour_shares
-from model_export.models.checkpoint import Checkpoint, new_model
+from model_export.models.checkpoint import Checkpoint, KeptHistory, new_model
 from model_export.models.interest_model import InterestModel
 from model_export.models.model_config import ModelConfig
 from model_export.models.training_config import TrainingConfig
@@ -63,8 +63,9 @@ def train(
 
     The step with the best validation recall@50 is kept, or with `averaging` the last running average (Run.choose).
 
-    Targets weigh as their event types do by the log's rule (Sampler). The models' input does not take weights: capsules
-    pool all behaviours of a history alike, in training as in serving.
+    Targets weigh as their event types do by the log's rule (Sampler). What the behaviours of a history weigh by their
+    types is learned, and not of the rule: by models with `types`. Others pool all behaviours alike, in training as in
+    serving.
 
     Parameters
     ----------
@@ -125,10 +126,13 @@ def _learnt_from(log: InteractionLog, config: ModelConfig, training: TrainingCon
     vocabulary = build_vocabulary(log)
     if not config.reads_profile:
         vocabulary = replace(vocabulary, profile_fields={})
-    sequences = build_sequences(log, vocabulary)
     # What the log says nothing of would drift without reason.
+    types = config.types and len(vocabulary.event_types) > 1
+    if not types:
+        vocabulary = replace(vocabulary, event_types=[])
+    sequences = build_sequences(log, vocabulary)
     repeats = config.repeats and repeated_share(sequences) >= LEAST_REPEATED
-    config = replace(config, time_gaps=config.time_gaps and log.timed, repeats=repeats)
+    config = replace(config, time_gaps=config.time_gaps and log.timed, types=types, repeats=repeats)
     return _Learnt(config, vocabulary, sequences, split_of(training, sequences.user_ids, log.sides))
 
 
@@ -183,7 +187,7 @@ def _checkpoint(
         steps=run.step,
         seconds=run.seconds,
         neighbours=neighbours,
-        histories=_histories_with_times(run.cases.sample(KEPT_HISTORIES, run.training.seed), vocabulary),
+        histories=_kept_histories(run.cases.sample(KEPT_HISTORIES, run.training.seed), vocabulary),
     )
 
 
@@ -248,11 +252,12 @@ def repeated_share(sequences: Sequences) -> float:
     return 1 - distinct / max(1, len(sequences.items))
 
 
-def _histories_with_times(cases: Cases, vocabulary: Vocabulary) -> list[tuple[list[str], list[int]]]:
-    """Return the item_ids and times (Unix milliseconds) of each case's history."""
-    found = []
-    for rows, mask, times in zip(cases.history, cases.mask, cases.times, strict=True):
-        found.append(([vocabulary.item_ids[row] for row in rows[mask]], times[mask].tolist()))
+def _kept_histories(cases: Cases, vocabulary: Vocabulary) -> list[KeptHistory]:
+    """Return item_ids, times (Unix milliseconds) and event types of each case's history."""
+    names, found = ["", *vocabulary.event_types], []
+    for rows, mask, times, types in zip(cases.history, cases.mask, cases.times, cases.types, strict=True):
+        item_ids = [vocabulary.item_ids[row] for row in rows[mask]]
+        found.append((item_ids, times[mask].tolist(), [names[row] for row in types[mask]]))
     return found
 
 
@@ -283,9 +288,9 @@ def _summarise_data(log: InteractionLog) -> dict[str, Any]:
 
 
 def _fingerprint(sequences: Sequences, vocabulary: Vocabulary) -> str:
-    """Return a hash of every behaviour, its time and weight, and every side feature."""
+    """Return a hash of every behaviour, its time, weight and type, and every side feature."""
     found = hashlib.blake2b(digest_size=8)
-    parts = sequences.items, sequences.times, sequences.starts, sequences.profiles, sequences.weights
+    parts = sequences.items, sequences.times, sequences.starts, sequences.profiles, sequences.weights, sequences.types
     for part in (*parts, vocabulary.item_features):
         found.update(np.ascontiguousarray(part).data)
     return found.hexdigest()

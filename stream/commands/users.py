@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
+from msgspec.structs import astuple
 
 from mindstream import settings
 from mindstream.counted import counted
@@ -182,10 +183,13 @@ def _as_json(shown: _Shown) -> dict[str, Any]:
     The capsules are the vectors of the interests.
     """
     state, history = shown.state, shown.state.history
-    behaviours = zip(history.event_times_ms, history.item_ids, history.event_ids, strict=True)
+    behaviours = zip(*astuple(history), strict=True)
     return {
         "user_id": state.user_id,
-        "history": [{"time": _iso(time), "item_id": item, "event_id": name or None} for time, item, name in behaviours],
+        "history": [
+            {"time": _iso(time), "item_id": item, "event_id": name or None, "event_type": event_type or None}
+            for item, time, name, event_type in behaviours
+        ],
         "interests": [
             {
                 "importance": one.importance,
@@ -240,10 +244,10 @@ def _as_text(shown: _Shown) -> str:
         f"profile   {profile or 'not known'}",
         f"position  {_place_of(state)}",
         f"model     {state.capsules.model_version}",
-        f"history   {len(history.item_ids)} kept, the last one last: time, item_id, event_id",
+        f"history   {len(history.item_ids)} kept, the last one last: time, item_id, event_type, event_id",
         *(
-            f"  {_iso(time)}  {item}  {name}".rstrip()
-            for time, item, name in zip(history.event_times_ms, history.item_ids, history.event_ids, strict=True)
+            f"  {_iso(time)}  {item}  {event_type or '?'}  {name}".rstrip()
+            for item, time, name, event_type in zip(*astuple(history), strict=True)
         ),
         f"interests {len(interests)}: share of the behaviours, the strongest of them with their weight",
         *(f"  {_describe(one)}" for one in interests),

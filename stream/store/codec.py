@@ -1,7 +1,7 @@
 """User states as bytes, the form that stores keep: MessagePack, as small as half precision and differences make it.
 
-A user with 10 behaviours, 4 interests and d = 64 takes about 720 bytes, and one with 100 about 1,900; see
-`python -m benchmarks cost`. A store's key is the user_id, so the bytes do not repeat it.
+A user with 10 behaviours of three types, 4 interests and d = 64 takes about 750 bytes, and one with 100 about 2,020;
+see `python -m benchmarks cost`. A store's key is the user_id, so the bytes do not repeat it.
 """
 
 import struct
@@ -37,7 +37,8 @@ __all__ = [
     "to_bytes",
 ]
 
-FORMAT = 4
+FORMAT = 5
+MOST_IN_BYTES = 256  # event types of one user whose places a byte can tell
 LIVES = 64  # of topics, remembered: a store has users of one or two
 HALF, WHOLE = np.dtype("<f2"), np.dtype("<f4")
 
@@ -70,6 +71,9 @@ class _Record(_Head, frozen=True, array_like=True, gc=False):
     event_ids : empty where no behaviour has one.
     shape, floats : (K', d), and vectors (K', d) and importance (K'), one after the other, little-endian, in half or
         single precision as the state has them.
+    type_names, type_places : the event types that occur, in the order of their first behaviours, and the place of each
+        behaviour's among them: a byte each, or plain numbers where there are more than 256 types. Without places all
+        have the one name, and without a name all are unknown. Not in format 4.
     """
 
     owner: int
@@ -85,6 +89,8 @@ class _Record(_Head, frozen=True, array_like=True, gc=False):
     shape: tuple[int, int]
     floats: bytes
     feedback: tuple[ItemFeedback, ...]
+    type_names: tuple[str, ...] = ()
+    type_places: bytes | list[int] = b""
 
 
 _AnyRecord = TypeVar("_AnyRecord", bound=_Head)
@@ -93,8 +99,10 @@ _head_decoder = msgspec.msgpack.Decoder(_Head)
 _tag_decoder = msgspec.msgpack.Decoder(_Tag)
 _encoder = msgspec.msgpack.Encoder()
 
-# MessagePack's mark of an array of up to 15 fields, and the format: so begins every state of this format, and no other.
-HEAD = bytes([0x90 | len(_Record.__struct_fields__), FORMAT])
+# MessagePack's mark of an array of so many fields, and the format: so begins every state of this format, and no other.
+HEAD = bytes([0xDC, 0, len(_Record.__struct_fields__), FORMAT])
+HEAD_4 = bytes([0x90 | 15, 4])  # likewise of the format before, which is a _Record without types
+READ_HERE = (HEAD, HEAD_4)
 
 
 def to_bytes(state: UserState) -> bytes:
@@ -117,6 +125,7 @@ def to_bytes(state: UserState) -> bytes:
             (len(capsules.vectors), capsules.vectors.shape[1]),
             _floats(capsules),
             state.feedback.items,
+            *_packed_types(history.event_types),
         )
     )
 
@@ -180,6 +189,28 @@ def _times_in(record: _Record) -> tuple[int, ...]:
     return tuple(accumulate(gaps, initial=record.first_ms)) if record.item_ids else ()
 
 
+def _packed_types(types: tuple[str, ...]) -> tuple[tuple[str, ...], bytes | list[int]]:
+    """Return the event types that occur, and each behaviour's place among them: see _Record."""
+    names = tuple(dict.fromkeys(types))
+    if len(names) < 2:
+        return names if any(names) else (), b""
+    place_of = {name: place for place, name in enumerate(names)}
+    places = [place_of[name] for name in types]
+    return names, bytes(places) if len(names) <= MOST_IN_BYTES else places
+
+
+def _types_in(record: _Record) -> tuple[str, ...]:
+    """Return the event types of a record; raise ValueError if one is not named."""
+    names = record.type_names
+    if not record.type_places:
+        if len(names) > 1:
+            raise ValueError(f"there are {len(names)} event types, and it is not said which behaviours have which")
+        return (names or ("",)) * len(record.item_ids)
+    if not 0 <= min(record.type_places) <= max(record.type_places) < len(names):
+        raise ValueError(f"an event type has the place {max(record.type_places)} among {len(names)}")
+    return tuple(names[place] for place in record.type_places)
+
+
 def _floats(capsules: Capsules) -> bytes:
     """Return vectors and importance as bytes, in the precision that they have."""
     vectors, importance = capsules.vectors, capsules.importance
@@ -207,7 +238,7 @@ def from_bytes(user_id: str, value: bytes) -> UserState:
     ValueError
         If the bytes are none of ours, or of a format that this version does not know.
     """
-    if not value.startswith(HEAD):
+    if not value.startswith(READ_HERE):
         return _whole(user_id, _older(value))
     try:
         record = _decoder.decode(value)
@@ -216,7 +247,7 @@ def from_bytes(user_id: str, value: bytes) -> UserState:
         times_ms = _times_in(record)
         state = UserState(
             user_id,
-            History(record.item_ids, times_ms, record.event_ids or ("",) * len(times_ms)),
+            History(record.item_ids, times_ms, record.event_ids or ("",) * len(times_ms), _types_in(record)),
             _capsules_in(record),
             _position_at(record.place),
             record.profile,
@@ -234,10 +265,10 @@ def _whole(user_id: str, state: UserState) -> UserState:
     history, capsules = state.history, state.capsules
     if state.user_id != user_id:
         raise ValueError(f"the state that is stored there is that of user {state.user_id!r}")
-    if not len(history.item_ids) == len(history.event_times_ms) == len(history.event_ids):
+    if len(set(map(len, msgspec.structs.astuple(history)))) > 1:
         raise ValueError(
-            f"the history has {len(history.item_ids)} items, {len(history.event_times_ms)} times and "
-            f"{len(history.event_ids)} event_ids"
+            f"the history has {len(history.item_ids)} items, {len(history.event_times_ms)} times, "
+            f"{len(history.event_ids)} event_ids and {len(history.event_types)} event types"
         )
     if len(capsules.vectors) != len(capsules.importance):
         raise ValueError(f"there are {len(capsules.vectors)} capsules, and importance of {len(capsules.importance)}")
@@ -252,7 +283,7 @@ def position_of(value: bytes) -> Position:
     ValueError
         As `from_bytes` does.
     """
-    if not value.startswith(HEAD):
+    if not value.startswith(READ_HERE):
         return _older(value).position
     try:
         return _position_at(_head_decoder.decode(value).place)
@@ -306,8 +337,8 @@ def format_of(value: bytes) -> int:
     ValueError
         If it is none of ours, or of a later version's.
     """
-    if value.startswith(HEAD):
-        return FORMAT
+    if value.startswith(READ_HERE):
+        return FORMAT if value.startswith(HEAD) else 4
     try:
         found = _tag_decoder.decode(value).format
     except msgspec.DecodeError as error:

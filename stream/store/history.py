@@ -24,12 +24,18 @@ _EVENT_ID = attrgetter("event_id")
 class History(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A user's most recent behaviours, by event time.
 
-    item_ids (T,), event_times_ms (T,), event_ids (T,), "" if there is none.
+    item_ids (T,), event_times_ms (T,), event_ids (T,), "" if there is none; event_types (T,) in lower case, "" where
+    unknown. Without event_types all are unknown: states of before did not keep them.
     """
 
     item_ids: tuple[str, ...] = ()
     event_times_ms: tuple[int, ...] = ()
     event_ids: tuple[str, ...] = ()
+    event_types: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.item_ids and not self.event_types:
+            msgspec.structs.force_setattr(self, "event_types", ("",) * len(self.item_ids))
 
     def new_of(self, events: Iterable[Event]) -> list[Event]:
         """Return the events whose event_id is not there yet, nor among the events before them."""
@@ -56,12 +62,18 @@ class History(msgspec.Struct, frozen=True, array_like=True, gc=False):
             return self
         if len(added) > 1:
             added.sort(key=key_of_event)
-            columns = [(one.item_id, one.event_time_ms, one.event_id or "") for one in added]
-            item_ids, times_ms, event_ids = zip(*columns, strict=True)
+            columns = [(one.item_id, one.event_time_ms, one.event_id or "", one.event_type.lower()) for one in added]
+            item_ids, times_ms, event_ids, types = zip(*columns, strict=True)
         else:  # the usual case, which has to be fast
             [one] = added
             item_ids, times_ms, event_ids = (one.item_id,), (one.event_time_ms,), (one.event_id or "",)
-        history = History(self.item_ids + item_ids, self.event_times_ms + times_ms, self.event_ids + event_ids)
+            types = (one.event_type.lower(),)
+        history = History(
+            self.item_ids + item_ids,
+            self.event_times_ms + times_ms,
+            self.event_ids + event_ids,
+            self.event_types + types,
+        )
         if self.item_ids and (times_ms[0], event_ids[0]) < (self.event_times_ms[-1], self.event_ids[-1]):
             history = history._sorted()
         return history._last(most)
@@ -75,7 +87,9 @@ class History(msgspec.Struct, frozen=True, array_like=True, gc=False):
         """Return the most recent behaviours."""
         if len(self.item_ids) <= most:
             return self
-        return History(self.item_ids[-most:], self.event_times_ms[-most:], self.event_ids[-most:])
+        return History(
+            self.item_ids[-most:], self.event_times_ms[-most:], self.event_ids[-most:], self.event_types[-most:]
+        )
 
     def last_key(self, item_id: str) -> Key:
         """Return the place of the last behaviour with an item in the order of events, or NEVER."""
@@ -86,6 +100,6 @@ class History(msgspec.Struct, frozen=True, array_like=True, gc=False):
         """Return the history without the behaviours with an item up to this place."""
         if item_id not in self.item_ids:
             return self
-        behaviours = zip(self.item_ids, self.event_times_ms, self.event_ids, strict=True)
-        kept = [one for one in behaviours if one[0] != item_id or one[1:] > until]
+        behaviours = zip(*msgspec.structs.astuple(self), strict=True)
+        kept = [one for one in behaviours if one[0] != item_id or one[1:3] > until]
         return History(*zip(*kept, strict=True)) if kept else History()

@@ -3,6 +3,8 @@
 1   behaviours in the order they arrived, without event_ids; numbers in single precision, with routing weights
 2   histories by event time, event_ids, forgotten users; at first the position in three fields (16 fields in all)
 3   negative feedback too; who had refused nothing was still written in format 2
+
+Format 4 is today's without event types, and `codec` reads it itself.
 """
 
 import msgspec

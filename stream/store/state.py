@@ -305,7 +305,7 @@ def _latest_profile(state: UserState | None, events: Sequence[Event]) -> tuple[d
 
 def encoded(extractor: Extractor, users: Sequence[UserState | Applied]) -> list[Capsules]:
     """Compute the capsules of these users' histories and profiles, as they are stored."""
-    return extractor.encode(*_inputs(users), half=True)
+    return extractor.encode(**_inputs(users), half=True)
 
 
 def routing_weights(extractor: Extractor, users: Sequence[UserState]) -> list[np.ndarray]:
@@ -313,17 +313,18 @@ def routing_weights(extractor: Extractor, users: Sequence[UserState]) -> list[np
 
     By the same run of the model as `encoded`.
     """
-    return extractor.routing_weights(*_inputs(users))
+    return extractor.routing_weights(**_inputs(users))
 
 
-def _inputs(users: Sequence[UserState | Applied]) -> tuple[list[Any], list[Any], list[Any]]:
-    """Return item ids, profiles and event times of users."""
+def _inputs(users: Sequence[UserState | Applied]) -> dict[str, list[Any]]:
+    """Return what an Extractor reads of users, by the names of its arguments."""
     histories = [one.history for one in users]
-    return (
-        [one.item_ids for one in histories],
-        [one.profile for one in users],
-        [one.event_times_ms for one in histories],
-    )
+    return {
+        "histories": [one.item_ids for one in histories],
+        "profiles": [one.profile for one in users],
+        "times_ms": [one.event_times_ms for one in histories],
+        "types": [one.event_types for one in histories],
+    }
 
 
 def in_half_precision(capsules: Sequence[Capsules]) -> list[Capsules]:

@@ -56,6 +56,7 @@ SCHEMA = pa.schema(
         "precision": pa.string(),
         "capsules": pa.binary(),
         "importance": pa.binary(),
+        "event_types": pa.list_(pa.string()),
     }
 )
 

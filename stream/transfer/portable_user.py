@@ -34,6 +34,7 @@ class PortableUser(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ----------
     topic_life, partition, offset : of the last applied event.
     item_ids, event_times_ms, event_ids : (T,) each, the history by time; "" where a behaviour has no event_id.
+    event_types : (T,), "" where unknown; files of versions before have none.
     capsules, importance : (K', dim) and (K',) numbers of this precision, little-endian; JSON has them as base64.
     """
 
@@ -53,6 +54,7 @@ class PortableUser(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     precision: str
     capsules: bytes
     importance: bytes
+    event_types: list[str] = []
 
     @classmethod
     def of(cls, state: UserState) -> "PortableUser":
@@ -78,6 +80,7 @@ class PortableUser(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             precision,
             vectors.tobytes(),
             importance.tobytes(),
+            list(history.event_types),
         )
 
     def state(self) -> UserState:
@@ -108,10 +111,15 @@ class PortableUser(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         lengths = len(self.item_ids), len(self.event_times_ms), len(self.event_ids)
         if len(set(lengths)) > 1:
             raise ValueError("there are {} item_ids, {} event_times_ms and {} event_ids".format(*lengths))
+        if self.event_types and len(self.event_types) != lengths[0]:
+            raise ValueError(f"there are {lengths[0]} item_ids and {len(self.event_types)} event_types")
+        if any(name != name.lower() for name in self.event_types):
+            raise ValueError(f"event_types are {self.event_types}; right is lower case")
         keys = list(zip(self.event_times_ms, self.event_ids, strict=True))
         if keys != sorted(keys):
             raise ValueError("event_times_ms are not in order; right is the oldest behaviour first")
-        return History(tuple(self.item_ids), tuple(self.event_times_ms), tuple(self.event_ids))
+        types = tuple(self.event_types)
+        return History(tuple(self.item_ids), tuple(self.event_times_ms), tuple(self.event_ids), types)
 
     def _capsules(self) -> Capsules:
         """Return the capsules, whose sizes have to fit."""

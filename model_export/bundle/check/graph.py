@@ -23,6 +23,7 @@ TYPES = {
     "routing_logits": "tensor(float)",
     "profile": "tensor(int64)",
     "gaps": "tensor(int64)",
+    "types": "tensor(int64)",
     "capsules": "tensor(float)",
     "interest_mask": "tensor(bool)",
     "routing_weights": "tensor(float)",
@@ -39,7 +40,8 @@ def check_graph(bundle: Bundle) -> None:
     """
     session, manifest, file = Extractor(bundle).session, bundle.manifest, bundle.path / EXTRACTOR
     inputs, outputs = ({node.name: node for node in nodes} for nodes in (session.get_inputs(), session.get_outputs()))
-    expected = {"behaviours", "mask", "routing_logits"} | ({"profile"} if manifest.profile_fields else set())
+    listed = {"profile": manifest.profile_fields, "types": manifest.event_types}
+    expected = {"behaviours", "mask", "routing_logits", *(name for name, values in listed.items() if values)}
     if set(inputs) - {"gaps"} != expected or not set(outputs) >= set(OUTPUTS):
         raise BundleError(
             f"{file} has inputs {sorted(inputs)} and outputs {sorted(outputs)}; "
@@ -72,7 +74,8 @@ def _check_shapes(bundle: Bundle) -> None:
         profile = np.zeros((users, len(manifest.profile_fields)), dtype=np.int64)
         with bundle_errors(bundle.path / EXTRACTOR, "run"):
             rows = gaps = np.zeros(mask.shape, dtype=np.int64)
-            found = extractor.run(rows, mask, profile, gaps)
+            types = np.full(mask.shape, len(manifest.event_types))  # the last row: the graph's table must have it
+            found = extractor.run(rows, mask, profile, gaps, types)
         interests = (users, manifest.num_interests)
         right = ((*interests, manifest.dim), interests, (*interests, length))
         for name, array, shape in zip(OUTPUTS, found, right, strict=True):
@@ -95,7 +98,8 @@ def check_golden(bundle: Bundle) -> None:
             raise BundleError(f"{file} is no list of histories with their capsules, at least one with behaviours")
     with bundle_errors(bundle.path / EXTRACTOR, "run"):
         histories, times = [case["history"] for case in cases], [_case_times(case) for case in cases]
-        served = Extractor(bundle).encode(histories, times_ms=times)
+        types = [case.get("event_types") or [""] * len(case["history"]) for case in cases]
+        served = Extractor(bundle).encode(histories, times_ms=times, types=types)
     for case, capsules in zip(cases, served, strict=True):
         with bundle_errors(file):
             golden, found = np.array(case["capsules"], dtype=np.float32), capsules.vectors
@@ -133,10 +137,12 @@ def check_finite(bundle: Bundle) -> None:
     values = {name: ["", *values] for name, values in manifest.profile_fields.items()}
     profiles = [{name: some[rng.integers(len(some))] for name, some in values.items()} for _ in lengths]
     times = [np.cumsum(rng.integers(10**10, size=length)).tolist() for length in lengths]  # up to months apart
+    names = ["", *manifest.event_types]
+    types = [[names[row] for row in rng.integers(len(names), size=length)] for length in lengths]
     with bundle_errors(bundle.path / EXTRACTOR, "run"):
         extractor = Extractor(bundle)
-        served = extractor.encode(histories, profiles, times)
-        routed = extractor.routing_weights(histories, profiles, times)
+        served = extractor.encode(histories, profiles, times, types=types)
+        routed = extractor.routing_weights(histories, profiles, times, types)
     for history, capsules, weights in zip(histories, served, routed, strict=True):
         if not (np.isfinite(capsules.vectors).all() and np.isfinite(weights).all()):
             raise BundleError(

@@ -14,6 +14,7 @@ from model_export.bundle.bundle import EXTRACTOR, Bundle
 from model_export.bundle.check import check
 from model_export.bundle.extractor import OUTPUTS, Extractor
 from model_export.bundle.time_gaps import BUCKETS
+from model_export.data.event_types import MOST_TYPES
 from model_export.export.bundle_writer import export
 from model_export.models.checkpoint import Checkpoint
 from model_export.models.interest_model import EXTRACTOR_CLASSES
@@ -33,6 +34,10 @@ def test_every_extractor_of_the_settings_is_there() -> None:
     assert set(EXTRACTOR_CLASSES) == set(EXTRACTORS) == {one.model.extractor for one in PRESETS.values()}
 
 
+# What some models read of behaviours: input, the setting that says so, and rows of its table.
+BESIDE = (("gaps", "time_gaps", BUCKETS), ("types", "types", MOST_TYPES))
+
+
 class Subject:
     """A model by name, in small dimensions and double precision, and histories of LENGTHS behaviours."""
 
@@ -49,17 +54,20 @@ class Subject:
         self.logits = torch.from_numpy(rng.normal(size=(users, self.slots, L)))
         values = torch.tensor([[user % 3, user % 2] for user in range(users)])
         self.profile = values if self.config.reads_profile else None
-        self.gaps = torch.from_numpy(rng.integers(BUCKETS, size=sum(LENGTHS)))
-        if self.config.time_gaps:
-            nn.init.normal_(self.model.get_parameter("gap_weights"))  # what begins as zeros makes no difference
+        # Of each behaviour; what begins as zeros makes no difference.
+        self.beside = {}
+        for name, reads, rows in BESIDE:
+            if getattr(self.config, reads):
+                self.beside[name] = torch.from_numpy(rng.integers(rows, size=sum(LENGTHS)))
+                nn.init.normal_(self.model.get_parameter(name.removesuffix("s") + "_weights"))
 
     def run(self, behaviours: Tensor, mask: Tensor, logits: Tensor, users: slice = slice(None)) -> list[Tensor]:
-        """Capsules, interest mask and routing weights of some of the users; each behaviour has its own time gap."""
+        """Capsules, interest mask and routing weights of some of the users; each behaviour has its own gap and type."""
         read = {} if self.profile is None else {"profile": self.profile[users]}
-        if self.config.time_gaps:
-            gaps = torch.zeros(mask.shape, dtype=torch.int64)
-            gaps[mask] = self.gaps[: int(mask.sum())]  # wherever the padding stands
-            read["gaps"] = gaps[users]
+        for name, of_behaviours in self.beside.items():
+            rows = torch.zeros(mask.shape, dtype=torch.int64)
+            rows[mask] = of_behaviours[: int(mask.sum())]  # wherever the padding stands
+            read[name] = rows[users]
         return list(self.model(behaviours[users], mask[users], logits[users], **read))
 
 
@@ -119,8 +127,8 @@ def test_the_same_histories_give_the_same_capsules(subject: Subject) -> None:
 def test_a_gradient_reaches_every_parameter_and_the_behaviours(subject: Subject) -> None:
     model = untrained(replace(subject.config, behaviour_dropout=0.0)).model.extractor.double().train()
     behaviours = subject.behaviours.clone().requires_grad_()
-    gaps = {"gaps": torch.randint(BUCKETS, subject.front.shape)} if subject.config.time_gaps else {}
-    capsules, _, _ = model(behaviours, subject.front, subject.logits, subject.profile, **gaps)
+    beside = {name: torch.randint(rows, subject.front.shape) for name, _, rows in BESIDE if name in subject.beside}
+    capsules, _, _ = model(behaviours, subject.front, subject.logits, subject.profile, **beside)
     (capsules * torch.randn_like(capsules)).sum().backward()
     for name, tensor in [*model.named_parameters(), ("behaviours", behaviours)]:
         assert tensor.grad is not None, name
@@ -157,8 +165,9 @@ def test_the_graph_gives_the_capsules_of_torch_at_every_length(subject: Subject,
         }
         if subject.config.reads_profile:
             inputs["profile"] = np.stack([np.arange(9) % 3, np.arange(9) % 2], 1)
-        if subject.config.time_gaps:
-            inputs["gaps"] = rng.integers(BUCKETS, size=(9, width))
+        for name, _, rows in BESIDE:
+            if name in subject.beside:
+                inputs[name] = rng.integers(rows, size=(9, width))
         with torch.no_grad():
             expected = model(**{name: torch.from_numpy(array) for name, array in inputs.items()})
         for one, other in zip(session.run(list(OUTPUTS), inputs), expected, strict=True):

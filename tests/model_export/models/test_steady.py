@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from model_export.bundle.time_gaps import BUCKETS
+from model_export.data.event_types import MOST_TYPES
 from model_export.models.model_config import ModelConfig
 from model_export.models.steady import SteadyExtractor, unit_length
 
@@ -40,10 +41,15 @@ def padded(lengths: list[int], width: int, in_front: bool) -> Tensor:
 
 
 def by_loops(
-    model: SteadyExtractor, behaviours: np.ndarray, logits: np.ndarray, gaps: np.ndarray, profile: list[int]
+    model: SteadyExtractor,
+    behaviours: np.ndarray,
+    logits: np.ndarray,
+    gaps: np.ndarray,
+    types: np.ndarray,
+    profile: list[int],
 ) -> np.ndarray:
-    """The capsules (K, d) of one user with these behaviours (n, d), oldest first, logits (K, n) and gaps (n,)."""
-    by_gap = model.get_parameter("gap_weights").detach().numpy()
+    """The capsules (K, d) of one user with behaviours (n, d), oldest first, logits (K, n), gaps and types (n,)."""
+    by_gap, by_type = (model.get_parameter(name).detach().numpy() for name in ("gap_weights", "type_weights"))
     recency, prior, maps = (p.detach().numpy() for p in (model.recency, model.prior, model.maps))
     moved = sum(model.get_parameter(f"profile_tables.{i}.weight")[v].detach().numpy() for i, v in enumerate(profile))
     capsules = []
@@ -52,7 +58,7 @@ def by_loops(
         for i, e in enumerate(behaviours):
             c_ki = math.exp(logits[k, i]) / sum(math.exp(logits[j, i]) for j in range(len(logits)))
             age = min(len(behaviours) - 1 - i, recency.shape[1] - 1)
-            w_ki = c_ki * math.exp(recency[k, age]) * math.exp(by_gap[k, gaps[i]])
+            w_ki = c_ki * math.exp(recency[k, age] + by_gap[k, gaps[i]] + by_type[k, types[i]])
             total, weight = total + w_ki * e, weight + w_ki
         v = (total / weight + prior[k] + moved) @ maps[k]
         capsules.append(v / math.sqrt(v @ v))
@@ -72,19 +78,20 @@ def test_capsules_are_the_formula(
     lengths: list[int], in_front: bool, dim: int, slots: int, history_length: int, seed: int
 ) -> None:
     shape = {"dim": dim, "num_interests": slots, "history_length": history_length}
-    model = extractor((3, 2), seed, time_gaps=True, **shape)
+    model = extractor((3, 2), seed, time_gaps=True, types=True, **shape)
     behaviours, mask, logits = inputs(padded(lengths, 9, in_front), dim, slots, seed)
-    gaps = torch.randint(BUCKETS, mask.shape)
+    gaps, types = torch.randint(BUCKETS, mask.shape), torch.randint(MOST_TYPES, mask.shape)
     profile = torch.stack([torch.arange(len(mask)) % 3, torch.arange(len(mask)) % 2], 1)
     with torch.no_grad():
-        capsules, active, routing = model(behaviours, mask, logits, profile, gaps)
+        capsules, active, routing = model(behaviours, mask, logits, profile, gaps, types)
     for user, real in enumerate(mask.numpy()):
         assert active[user].tolist() == [bool(real.any())] * slots
         np.testing.assert_allclose(routing[user].sum(0), real, atol=1e-12)
         expected = np.zeros((slots, dim))
         if real.any():
-            own = behaviours[user].numpy()[real], logits[user].numpy()[:, real], gaps[user].numpy()[real]
-            expected = by_loops(model, *own, profile[user].tolist())
+            own = behaviours[user].numpy()[real], logits[user].numpy()[:, real]
+            beside = gaps[user].numpy()[real], types[user].numpy()[real]
+            expected = by_loops(model, *own, *beside, profile[user].tolist())
         np.testing.assert_allclose(capsules[user], expected, atol=1e-5 if dim == 1 else 1e-7)
 
 

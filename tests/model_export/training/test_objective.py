@@ -60,6 +60,7 @@ def batch_of(model: InterestModel) -> TrainingBatch:
         earlier_mask=torch.from_numpy(earlier),
         gaps=torch.from_numpy(time_gaps(times, masks.numpy())),
         earlier_gaps=torch.from_numpy(time_gaps(times, earlier)),
+        types=torch.from_numpy(rng.integers(4, size=masks.shape)) * masks,
         target=targets,
         profile=profiles,
         negatives=torch.tensor([8, 2, 7, 2]),
@@ -70,7 +71,7 @@ def batch_of(model: InterestModel) -> TrainingBatch:
 def encode(model: InterestModel, batch: TrainingBatch, mask: Tensor, gaps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Capsules, interest mask and routing weights, with the vectors of all items."""
     logits = model.routing_logits[batch.history].transpose(1, 2)
-    return model.extract(model.item_table()[batch.history], mask, logits, batch.profile, gaps)
+    return model.extract(model.item_table()[batch.history], mask, logits, batch.profile, gaps, batch.types)
 
 
 def repeats_by_hand(model: InterestModel, batch: TrainingBatch) -> Tensor | None:
@@ -134,9 +135,9 @@ def test_stability_compares_with_the_history_before_its_last_event() -> None:
     lost = []
     for user, length in ((0, 5), (1, 3)):  # the third had nothing before
         one, before_last = slice(user, user + 1), slice(5 - length, 4)
-        rows, gaps = batch.history[one, before_last], batch.earlier_gaps[one, before_last]
+        rows, *beside = (part[one, before_last] for part in (batch.history, batch.earlier_gaps, batch.types))
         mask = torch.ones_like(rows, dtype=torch.bool)
-        before, _, _ = model.extract(table[rows], mask, logits[rows].transpose(1, 2), batch.profile[one], gaps)
+        before, _, _ = model.extract(table[rows], mask, logits[rows].transpose(1, 2), batch.profile[one], *beside)
         lost.append(1 - torch.cosine_similarity(before[0], now[user], dim=-1))
     found = objective(model, batch, replace(JOINT, stability=1.0)) - objective(model, batch, JOINT)
     torch.testing.assert_close(found, torch.cat(lost).mean(), rtol=1e-4, atol=1e-6)

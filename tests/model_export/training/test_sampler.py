@@ -38,7 +38,7 @@ def test_a_history_is_what_came_before_the_target_and_nothing_else() -> None:
     sampler = Sampler(ladder(users=3, length=6), np.array([0, 2]), 4, training, 300, CPU)
     seen: set[int] = set()
     for _ in range(20):
-        history, real, mask, earlier, gaps, earlier_gaps, target, profile, negatives, _ = arrays(sampler.batch())
+        history, real, mask, earlier, gaps, earlier_gaps, _, target, profile, negatives, _ = arrays(sampler.batch())
         assert np.array_equal(history, real)  # nothing is substituted
         assert (history.shape, mask.shape, negatives.shape) == ((10, 4), (10, 4), (8,))
         for row in range(10):
@@ -206,6 +206,21 @@ def test_a_sampler_goes_on_where_another_stood() -> None:
     for batch in expected:
         for array, again in zip(batch, arrays(other.batch()), strict=True):
             assert (array == again).all()
+
+
+def test_some_types_are_hidden_and_the_others_are_those_of_the_behaviours() -> None:
+    untyped = ladder(100, 9)
+    typed = replace(untyped, types=(1 + untyped.items % 2).astype(np.uint8))
+    training = TrainingConfig(batch_size=400, negatives=8)
+    batch = Sampler(typed, np.arange(100), 4, training, 10_000, CPU).batch()
+    real, found = batch.mask.numpy(), batch.types.numpy()
+    assert not found[~real].any()
+    shown = real & (found > 0)
+    assert (found[shown] == 1 + batch.history.numpy()[shown] % 2).all()
+    assert 1 - shown.sum() / real.sum() == pytest.approx(0.05, abs=0.02)
+    plain = Sampler(untyped, np.arange(100), 4, training, 10_000, CPU).batch()
+    assert not plain.types.any()
+    assert np.array_equal(plain.target, batch.target)
 
 
 def test_draws_by_hand() -> None:

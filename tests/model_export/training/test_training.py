@@ -202,7 +202,7 @@ def test_profile_rows_by_hand() -> None:
     ],
 )
 def test_windows_by_hand(five: Sequences, end: int, first: int, length: int, rows: list[int], mask: list[int]) -> None:
-    found, real, times = history_windows(five, np.array([end, end]), np.array([first, first]), length)
+    found, real, times, _ = history_windows(five, np.array([end, end]), np.array([first, first]), length)
     assert found.tolist() == [rows, rows]
     assert real.astype(int).tolist() == [mask, mask]
     assert times[real].tolist() == 2 * five.times[end - sum(mask) : end].tolist()

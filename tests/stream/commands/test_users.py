@@ -46,7 +46,8 @@ def keep(shell: Shell, bundle: Bundle, user_id: str, history: History, **more: o
 
 def test_everything_kept_is_shown(shell: Shell, bundle: Bundle) -> None:
     items = (bundle.item_ids[3], bundle.item_ids[1], "unknown item")
-    history = History(items, (START_MS, START_MS + 1, START_MS + 86_400_000), ("e-1", "", "e-3"))
+    times, types = (START_MS, START_MS + 1, START_MS + 86_400_000), ("click", "", "buy")
+    history = History(items, times, ("e-1", "", "e-3"), types)
     state = keep(shell, bundle, "anna", history, profile={"region": "north", "age": "25-34"})
     status, said = shell("show", "anna", "--json")
     assert status == 0
@@ -55,9 +56,9 @@ def test_everything_kept_is_shown(shell: Shell, bundle: Bundle) -> None:
     assert shown == {
         "user_id": "anna",
         "history": [
-            {"time": "2024-07-03T09:46:40.000Z", "item_id": items[0], "event_id": "e-1"},
-            {"time": "2024-07-03T09:46:40.001Z", "item_id": items[1], "event_id": None},
-            {"time": "2024-07-04T09:46:40.000Z", "item_id": items[2], "event_id": "e-3"},
+            {"time": "2024-07-03T09:46:40.000Z", "item_id": items[0], "event_id": "e-1", "event_type": "click"},
+            {"time": "2024-07-03T09:46:40.001Z", "item_id": items[1], "event_id": None, "event_type": None},
+            {"time": "2024-07-04T09:46:40.000Z", "item_id": items[2], "event_id": "e-3", "event_type": "buy"},
         ],
         "unwanted": [],
         "profile": {"region": "north", "age": "25-34"},
@@ -82,9 +83,9 @@ def test_everything_kept_is_shown(shell: Shell, bundle: Bundle) -> None:
         f"model     {bundle.version}",
     ]
     assert lines[5:8] == [
-        f"  2024-07-03T09:46:40.000Z  {items[0]}  e-1",
-        f"  2024-07-03T09:46:40.001Z  {items[1]}",
-        "  2024-07-04T09:46:40.000Z  unknown item  e-3",
+        f"  2024-07-03T09:46:40.000Z  {items[0]}  click  e-1",
+        f"  2024-07-03T09:46:40.001Z  {items[1]}  ?",
+        "  2024-07-04T09:46:40.000Z  unknown item  buy  e-3",
     ]
     assert lines[8].startswith(f"interests {len(interests)}: ")
     assert lines[9 + len(interests) :] == ["unwanted  0 kept out of what is recommended, the last one last"]
@@ -100,7 +101,7 @@ def test_refused_items_are_shown(shell: Shell, bundle: Bundle) -> None:
     status, said = shell("show", "anna")
     assert status == 0
     assert said.splitlines()[4:] == [
-        "history   0 kept, the last one last: time, item_id, event_id",
+        "history   0 kept, the last one last: time, item_id, event_type, event_id",
         "interests 0: share of the behaviours, the strongest of them with their weight",
         "unwanted  2 kept out of what is recommended, the last one last",
         "  mug",

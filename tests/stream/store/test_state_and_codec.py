@@ -59,7 +59,8 @@ def applied(state: UserState | None, more: list[Arrival], length: int = 10) -> A
 
 def test_a_first_event_makes_a_history() -> None:
     made = applied(None, events("a", 5))
-    assert (made.history, made.position) == (History(("a",), (START_MS + 5,), ("",)), Position("life 1", 0, 5))
+    history = History(("a",), (START_MS + 5,), ("",), ("click",))
+    assert (made.history, made.position) == (history, Position("life 1", 0, 5))
     assert (made.behaviours, made.duplicates, made.forgotten) == (("a",), 0, 0)
     assert made.read is None
 
@@ -263,10 +264,11 @@ def user_states(draw: st.DrawFn) -> UserState:
 
     times = st.lists(st.integers(0, 2**60), min_size=behaviours, max_size=behaviours)
     items = st.lists(words, min_size=behaviours, max_size=behaviours)
+    types = st.lists(st.sampled_from(["", "click", "buy", "view"]), min_size=behaviours, max_size=behaviours)
     feedback = st.builds(ItemFeedback, words, st.integers(0, 2**60), words, st.integers(0, 2**60), words)
     return UserState(
         draw(words),
-        History(tuple(draw(items)), tuple(draw(times)), tuple(draw(items))),
+        History(tuple(draw(items)), tuple(draw(times)), tuple(draw(items)), tuple(draw(types))),
         Capsules(matrix(capsules, dim), matrix(capsules, 1)[:, 0], draw(words)),
         Position(draw(words | st.uuids().map(str)), draw(st.integers(0, 2**31 - 1)), draw(st.integers(0, 2**63 - 1))),
         draw(st.dictionaries(words, words, max_size=3)),
@@ -364,6 +366,9 @@ WRITTEN = {
     "31a081a3616765a23330cf0000019077fd3000cf0000018e23f14c00a2763102c4289a99193fcdcc4c3fcdcccc3d9a9999be"
     "0000403f0000803e0000803f0000003f000000000000003f919295a370616ecf0000019077fd3064a3652d39cf0000019077"
     "fd30c8a095a3706f74cf0000019077fd312ca000a0",
+    "4": "9f049391a66c69666520310305ce215cbeb792a3637570a36d7567cf0000019077fd300001c404f401000092a3652d31a081a3616765"
+    "a23330cf0000019077fd3000cf0000018e23f14c00a27631920202c40ccd38663a662ecdb4003a00349295a370616ecf0000019077fd3064"
+    "a3652d39cf0000019077fd30c8a095a3706f74cf0000019077fd312ca000a0",
 }
 
 
@@ -376,11 +381,12 @@ def test_what_every_version_before_wrote_is_read(version: str) -> None:
     assert state.history.event_ids == (("", "") if version == "1" else ("e-1", ""))
     assert (state.profile_time_ms, state.forgotten_ms) == ((0, 0) if version == "1" else (START_MS, 1_710_000_000_000))
     refused = (ItemFeedback("pan", START_MS + 100, "e-9", START_MS + 200), ItemFeedback("pot", START_MS + 300))
-    assert state.feedback == Feedback(refused if version == "3" else ())
+    assert state.feedback == Feedback(refused if version in ("3", "4") else ())
     half = np.array([[0.6, 0.8], [0.1, -0.3]], "f2").astype("f4")
     assert (state.capsules.vectors.tolist(), state.capsules.importance.tolist()) == (half.tolist(), [0.75, 0.25])
     assert (position_of(value), is_at(value, state.position)) == (state.position, True)
-    assert (format_of(value), format_of(to_bytes(state))) == (int(version[0]), 4)
+    assert (format_of(value), format_of(to_bytes(state))) == (int(version[0]), 5)
+    assert state.history.event_types == ("", "")
 
 
 @pytest.mark.parametrize("version", WRITTEN)
@@ -401,7 +407,9 @@ def test_the_writers_of_older_formats_write_what_those_versions_wrote(version: s
     value = bytes.fromhex(WRITTEN[version])
     vectors = np.array([[0.6, 0.8], [0.1, -0.3]], "f4")
     capsules = Capsules(vectors, np.array([0.75, 0.25], "f4"), "v1")
-    state = replace(from_bytes("anna", value), capsules=capsules)
+    state = from_bytes("anna", value)
+    if version != "4":  # which had half precision
+        state = replace(state, capsules=capsules)
     if version == "1":  # in the order of arrival
         history = state.history
         state = replace(state, history=History(history.item_ids[::-1], history.event_times_ms[::-1], ("", "")))
@@ -409,9 +417,64 @@ def test_the_writers_of_older_formats_write_what_those_versions_wrote(version: s
     assert WRITERS[version](state).replace(weights[1], weights[0]) == value
 
 
+def of_types(*types: str) -> UserState:
+    """A state with a behaviour of each of these types."""
+    count = len(types)
+    history = History(("cup",) * count, tuple(range(START_MS, START_MS + count)), ("",) * count, types)
+    return replace(stored("a", 5), history=history)
+
+
+@pytest.mark.parametrize(
+    "types",
+    [
+        ("click", "", "buy", "click"),
+        ("", "", ""),
+        ("",) * 9 + ("buy",),
+        tuple(f"type {number}" for number in range(256)),
+        tuple(f"type {number}" for number in range(257)),
+    ],
+    ids=["mixed", "unknown", "new after old", "as many as a byte tells", "more than a byte tells"],
+)
+def test_event_types_come_back(types: tuple[str, ...]) -> None:
+    assert from_bytes("anna", to_bytes(of_types(*types))).history.event_types == types
+
+
+def test_event_types_take_a_byte_a_behaviour_or_none() -> None:
+    unknown, one, two = (len(to_bytes(of_types(*types))) for types in (("",) * 100, ("buy",) * 100, ("buy", "pv") * 50))
+    assert one - unknown == len("buy") + 1  # the name alone, with its length
+    assert two - one == len("pv") + 1 + 100
+
+
+def test_behaviours_keep_their_types_in_lower_case_however_they_arrive() -> None:
+    """In one batch, one by one, late, doubled, and cut: the order of the items is that of the types."""
+    buy, view, cart = (
+        Event("anna", item, START_MS + at, event_type, f"e-{at}")
+        for item, at, event_type in (("a", 1, "Buy"), ("b", 2, "view"), ("c", 3, "CART"))
+    )
+    together = applied(None, arriving(cart, view, buy, view)).history
+    assert (together.item_ids, together.event_types) == (("a", "b", "c"), ("buy", "view", "cart"))
+    state = None
+    for offset, event in enumerate((view, cart, view, buy)):
+        state = applied(state, [(event, Position("life 1", 0, offset), NOW_MS)]).with_capsules(NO_CAPSULES)
+        state = from_bytes("anna", to_bytes(state))
+    assert state is not None
+    assert state.history == together
+    assert applied(None, arriving(cart, view, buy), length=2).history.event_types == ("view", "cart")
+    unwanted = Event("anna", "b", START_MS + 4, "dislike")
+    assert applied(None, arriving(buy, view, cart, unwanted)).history.event_types == ("buy", "cart")
+
+
+def test_a_behaviour_beside_those_of_a_state_of_before() -> None:
+    old = from_bytes("anna", bytes.fromhex(WRITTEN["4"]))
+    event = Event("anna", "pan", START_MS + 900, "buy")
+    made = applied(old, [(event, Position("life 1", 3, 6), NOW_MS)])
+    assert (made.history.item_ids, made.history.event_types) == (("cup", "mug", "pan"), ("", "", "buy"))
+    assert applied(old, [(event, Position("life 1", 3, 6), NOW_MS)], length=1).history.event_types == ("buy",)
+
+
 BYTES = to_bytes(stored("a", 5))
-OF_A_LATER_FORMAT = BYTES.replace(b"\x04", b"\x05", 1)  # the first number is the format
-LATER = "is of format 5; this version of Mindstream reads 1 to 4: a later version wrote it"
+OF_A_LATER_FORMAT = BYTES.replace(b"\x05", b"\x06", 1)  # the first number is the format
+LATER = "is of format 6; this version of Mindstream reads 1 to 5: a later version wrote it"
 
 
 def read(value: bytes) -> UserState:
@@ -429,10 +492,10 @@ def read(value: bytes) -> UserState:
         (bytes.fromhex(WRITTEN["1"])[:40], "cannot be read"),
         (msgspec.msgpack.encode([1, "life 1", 0, 5, "anna"]), "cannot be read"),
         (OF_A_LATER_FORMAT, LATER),
-        (msgspec.msgpack.encode([5, "whatever"]), LATER),
+        (msgspec.msgpack.encode([6, "whatever"]), LATER),
         (msgspec.msgpack.encode([0, "whatever"]), "is of format 0"),
     ],
-    ids=["empty", "text", "JSON", "cut off", "1, cut off", "1, others", "5", "5, others", "0"],
+    ids=["empty", "text", "JSON", "cut off", "1, cut off", "1, others", "6", "6, others", "0"],
 )
 def test_foreign_bytes_are_refused(read: Callable[[bytes], object], value: bytes, message: str) -> None:
     with pytest.raises(ValueError, match=message):
@@ -448,14 +511,20 @@ def test_foreign_bytes_are_refused(read: Callable[[bytes], object], value: bytes
         ("event_ids", ["e-1"]),
         ("shape", [9, 2]),
         ("owner", 9),
+        ("type_names", ["click"]),
+        ("type_places", b""),
+        ("type_places", b"\0"),
+        ("type_places", b"\0\2"),
+        ("type_places", [0, -1]),
     ],
 )
 def test_a_record_whose_parts_do_not_fit_is_refused(field: str, wrong: object) -> None:
     """Never read as something else: a history without its times, or capsules that are none."""
     capsules = Capsules(np.ones((1, 2), "f4"), np.ones(1, "f4"), "v1")
-    fields = msgspec.msgpack.decode(to_bytes(replace(stored("ab", 5), capsules=capsules)))
+    history = History(("a", "b"), (START_MS, START_MS + 1), ("", ""), ("click", "buy"))
+    fields = msgspec.msgpack.decode(to_bytes(replace(stored("ab", 5), history=history, capsules=capsules)))
     names = "format place owner item_ids first_ms unit_ms gaps event_ids profile profile_time_ms forgotten_ms "
-    names += "model_version shape floats feedback"
+    names += "model_version shape floats feedback type_names type_places"
     fields[names.split().index(field)] = wrong
     with pytest.raises(ValueError, match=r"a stored user cannot be read: |the history has 2 items"):
         from_bytes("anna", msgspec.msgpack.encode(fields))

@@ -36,7 +36,7 @@ def everything(user_id: str, precision: str = "f2") -> UserState:
     """A user with something in every field."""
     capsules = Capsules(np.array([[0.5, 1e-3], [-2, 0.25]], precision), np.array([0.75, 0.25], precision), "v1")
     kept = Feedback((ItemFeedback("pan", 5, "e-5", 9, "e-9"), ItemFeedback("pot", 7)))
-    history = History(("mug", "cüp"), (1_720_000_000_000, 1_720_000_000_001), ("e-1", ""))
+    history = History(("mug", "cüp"), (1_720_000_000_000, 1_720_000_000_001), ("e-1", ""), ("buy", ""))
     return UserState(user_id, history, capsules, Position("life", 3, 2**53 + 1), {"age": "30", "b": ""}, 8, 4, kept)
 
 
@@ -78,6 +78,24 @@ def test_names_and_files_that_are_there_are_refused(tmp_path: Path) -> None:
     assert (tmp_path / "users.jsonl").read_text() == "mine"
 
 
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_file_of_before_has_no_event_types(ending: str, tmp_path: Path) -> None:
+    new, old = tmp_path / f"new{ending}", tmp_path / f"old{ending}"
+    write_users(new, [everything("anna")])
+    if ending == ".parquet":
+        pq.write_table(pq.read_table(new).drop_columns("event_types"), old)
+    else:
+        opened = gzip.open if ending.endswith(".gz") else open
+        with opened(new, "rt", encoding="utf-8") as lines:
+            user = json.load(lines)
+        del user["event_types"]
+        with opened(old, "wt", encoding="utf-8") as target:
+            target.write(json.dumps(user) + "\n")
+    [found] = read_users(old)
+    assert found.history.event_types == ("", "")
+    assert found.history.item_ids == everything("anna").history.item_ids
+
+
 WRONG: dict[str, tuple[Callable[[dict[str, object]], object], str]] = {
     "a field is missing": (lambda user: user.pop("offset"), "missing required field `offset`"),
     "a field is unknown": (lambda user: user.update(ofset=1), "unknown field `ofset`"),
@@ -85,6 +103,8 @@ WRONG: dict[str, tuple[Callable[[dict[str, object]], object], str]] = {
     "a number is negative": (lambda user: user.update(partition=-1), "partition is -1; right is 0 or more"),
     "no user_id": (lambda user: user.update(user_id=""), "the user_id '' has 0 bytes"),
     "a time too few": (lambda user: user.update(event_times_ms=[5]), "2 item_ids, 1 event_times_ms and 2 event_ids"),
+    "a type too few": (lambda user: user.update(event_types=["buy"]), "2 item_ids and 1 event_types"),
+    "a type in upper case": (lambda user: user.update(event_types=["Buy", ""]), "right is lower case"),
     "times in no order": (lambda user: user.update(event_times_ms=[9, 5]), "not in order"),
     "a precision": (lambda user: user.update(precision="int8"), "precision is 'int8'; right is float16 or float32"),
     "half a capsule": (lambda user: user.update(capsules="AAAA"), "importance and capsules have 4 and 3 bytes"),

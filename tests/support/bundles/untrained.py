@@ -24,6 +24,7 @@ def untrained(config: ModelConfig, profile_sizes: tuple[int, ...] = (3, 2), item
         item_features=rng.integers(0, 5, (items, 2)),
         profile_fields=fields if config.reads_profile else {},
         price_edges=[],
+        event_types=["buy", "cart", "view"] if config.types else [],
     )
     shown: dict[str, list[Any]] = {"title": vocabulary.item_ids, "category": [""] * items, "price": [None] * items}
     counts = np.ones(items, dtype=np.int64)
