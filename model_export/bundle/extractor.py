@@ -14,7 +14,7 @@ import onnxruntime
 
 from model_export.bundle.bundle import EXTRACTOR, Bundle, BundleError
 from model_export.bundle.half_precision import in_half, keeps_digits
-from model_export.bundle.time_gaps import time_gaps
+from model_export.bundle.time_gaps import asked_gaps, time_gaps
 
 __all__ = ["BEHAVIOURS", "OUTPUTS", "Capsules", "Extractor", "times_at"]
 
@@ -89,7 +89,8 @@ class Extractor:
         self.bundle = bundle
         self.length = bundle.manifest.history_length
         self.lengths = _padded_lengths(self.session, self.length)
-        self.reads_gaps = any(node.name == "gaps" for node in self.session.get_inputs())
+        read = {node.name for node in self.session.get_inputs()}
+        self.reads_gaps, self.reads_asked_gap = "gaps" in read, "asked_gap" in read
         self.profile_rows = {
             name: {value: row for row, value in enumerate(values, start=1)}
             for name, values in bundle.manifest.profile_fields.items()
@@ -101,6 +102,7 @@ class Extractor:
         profiles: Sequence[Mapping[str, str]] | None = None,
         times_ms: Sequence[Sequence[int]] | None = None,
         half: bool = False,
+        asked_ms: Sequence[int] | None = None,
     ) -> list[Capsules]:
         """Return the capsules of many users, in their order.
 
@@ -115,14 +117,23 @@ class Extractor:
         times_ms : when the behaviours of each history were, Unix time in milliseconds; without it they are taken as of
             one visit. Read by models that have the input `gaps`.
         half : round to half precision, but for users with a capsule whose digits that would spoil (see `keeps_digits`).
+        asked_ms : when each user's interests are asked for, Unix time in milliseconds; without it, right after the last
+            behaviour, as at an event. Read by models that have the input `asked_gap`.
 
         Returns
         -------
         One Capsules a user.
+
+        Raises
+        ------
+        ValueError
+            If `asked_ms` comes without `times_ms`, so that nobody knows how long after the last behaviour that is.
         """
+        if asked_ms is not None and times_ms is None:
+            raise ValueError("asked_ms is given without times_ms; right is both, the times of the behaviours too")
         version = self.bundle.version
         of_user: dict[int, Capsules] = {}
-        for users, kept, vectors, weights, counts in self._routed(self._known(histories), profiles, times_ms):
+        for users, kept, vectors, weights, counts in self._routed(self._known(histories), profiles, times_ms, asked_ms):
             importance = weights.sum(2) / np.maximum(counts, 1)[:, None].astype(np.float32)  # (B, K)
             found = _halved(vectors, importance) if half else [(vectors, importance)] * len(counts)
             for row, user in enumerate(users):
@@ -163,16 +174,19 @@ class Extractor:
         known: Sequence[_Known],
         profiles: Sequence[Mapping[str, str]] | None,
         times_ms: Sequence[Sequence[int]] | None,
+        asked_ms: Sequence[int] | None = None,
     ) -> Iterator[_Routed]:
-        """Run the graph on users, some at a time; `profiles` and `times_ms` are those of `encode`."""
+        """Run the graph on users, some at a time; see `encode`."""
         profiles = profiles or [{}] * len(known)
-        times_ms = times_ms if self.reads_gaps else None
+        times_ms = times_ms if self.reads_gaps or self.reads_asked_gap else None
+        asked_ms = asked_ms if self.reads_asked_gap else None
         for users, length in self._runs(np.fromiter((len(rows) for rows, _ in known), np.int64, len(known))):
             yield self._run_users(
                 users,
                 [known[user] for user in users],
                 [profiles[user] for user in users],
                 [times_ms[user] for user in users] if times_ms is not None else None,
+                [asked_ms[user] for user in users] if asked_ms is not None else None,
                 length,
             )
 
@@ -194,6 +208,7 @@ class Extractor:
         known: Sequence[_Known],
         profiles: Sequence[Mapping[str, str]],
         times_ms: Sequence[Sequence[int]] | None,
+        asked_ms: Sequence[int] | None,
         length: int,
     ) -> _Routed:
         """Run the graph on some users, whose behaviours are padded to a length."""
@@ -202,8 +217,8 @@ class Extractor:
         mask = np.arange(length) < counts[:, None]  # (B, L)
         rows = np.zeros(mask.shape, dtype=np.int64)  # (B, L)
         rows[mask] = np.fromiter(chain.from_iterable(item_rows for item_rows, _ in known), np.int64, counts.sum())
-        gaps = _gap_matrix(times_ms, [places for _, places in known], mask)
-        vectors, active, weights = self.run(rows, mask, self.profile_matrix(profiles, len(counts)), gaps)
+        gaps, asked = _time_inputs(times_ms, asked_ms, [places for _, places in known], mask)
+        vectors, active, weights = self.run(rows, mask, self.profile_matrix(profiles, len(counts)), gaps, asked)
         return _Routed(users, _kept(active), vectors, weights, counts)
 
     def known_behaviours(self, history: Sequence[str]) -> tuple[list[int], list[int] | slice]:
@@ -242,7 +257,9 @@ class Extractor:
             matrix[: len(profiles), field] = [rows.get(profile.get(name, ""), 0) for profile in profiles]
         return matrix
 
-    def run(self, rows: np.ndarray, mask: np.ndarray, profile: np.ndarray, gaps: np.ndarray) -> tuple[np.ndarray, ...]:
+    def run(
+        self, rows: np.ndarray, mask: np.ndarray, profile: np.ndarray, gaps: np.ndarray, asked: np.ndarray
+    ) -> tuple[np.ndarray, ...]:
         """Run the graph on B users.
 
         Parameters
@@ -251,15 +268,16 @@ class Extractor:
         mask : bool (B, L), True at behaviours.
         profile : int64 (B, P), rows in the profile tables.
         gaps : int64 (B, L), see `time_gaps`.
+        asked : int64 (B,), see `asked_gaps`.
 
         Returns
         -------
         capsules (B, K, d), interest_mask (B, K) and routing_weights (B, K, L), float32 but for the mask.
         """
-        return tuple(self.session.run(list(OUTPUTS), self.inputs(rows, mask, profile, gaps)))
+        return tuple(self.session.run(list(OUTPUTS), self.inputs(rows, mask, profile, gaps, asked)))
 
     def inputs(
-        self, rows: np.ndarray, mask: np.ndarray, profile: np.ndarray, gaps: np.ndarray
+        self, rows: np.ndarray, mask: np.ndarray, profile: np.ndarray, gaps: np.ndarray, asked: np.ndarray
     ) -> dict[str, np.ndarray]:
         """Return the graph's inputs by name, looked up by the arguments of `run`."""
         inputs = {
@@ -271,6 +289,8 @@ class Extractor:
             inputs["profile"] = profile
         if self.reads_gaps:
             inputs["gaps"] = gaps
+        if self.reads_asked_gap:
+            inputs["asked_gap"] = asked
         return inputs
 
 
@@ -289,19 +309,25 @@ def _padded_lengths(session: onnxruntime.InferenceSession, longest: int) -> list
     return [*powers, longest]
 
 
-def _gap_matrix(
-    times_ms: Sequence[Sequence[int]] | None, places: Sequence[list[int] | slice], mask: np.ndarray
-) -> np.ndarray:
-    """Return the time gaps of the behaviours at these places: int64 (B, L), see `time_gaps`.
+def _time_inputs(
+    times_ms: Sequence[Sequence[int]] | None,
+    asked_ms: Sequence[int] | None,
+    places: Sequence[list[int] | slice],
+    mask: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the gaps of the behaviours at these places, int64 (B, L), and the asked gaps, int64 (B,).
 
-    Without times all are zero.
+    See `time_gaps` and `asked_gaps`. Without times all are zero. B may be more than the users.
     """
-    times = np.zeros(mask.shape, dtype=np.int64)
+    times, asked = np.zeros(mask.shape, dtype=np.int64), np.zeros(len(mask), dtype=np.int64)
     if times_ms is None:
-        return times
+        return times, asked
     read = map(times_at, times_ms, places)
     times[mask] = np.fromiter(chain.from_iterable(read), np.int64, mask.sum())
-    return time_gaps(times, mask)
+    if asked_ms is not None:
+        users = slice(len(asked_ms))
+        asked[users] = asked_gaps(times[users], mask[users], np.array(asked_ms, dtype=np.int64))
+    return time_gaps(times, mask), asked
 
 
 def times_at(times_ms: Sequence[int], places: list[int] | slice) -> Sequence[int]:

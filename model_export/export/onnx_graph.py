@@ -19,8 +19,8 @@ __all__ = ["write_graph"]
 def write_graph(checkpoint: Checkpoint, file: Path) -> None:
     """Export the extractor to ONNX with free batch size B and history length L.
 
-    Inputs: behaviours (B, L, d), mask (B, L), routing_logits (B, K, L), and profile (B, P) and gaps (B, L) if the model
-    reads them. Outputs: see `Extractor.run`.
+    Inputs: behaviours (B, L, d), mask (B, L), routing_logits (B, K, L), and profile (B, P), gaps (B, L) and asked_gap
+    (B,) if the model reads them. Outputs: see `Extractor.run`.
     """
     config, fields = checkpoint.model.config, len(checkpoint.vocabulary.profile_fields)
     users, read = 2, config.history_length
@@ -41,6 +41,9 @@ def write_graph(checkpoint: Checkpoint, file: Path) -> None:
     if config.time_gaps:
         example["gaps"] = torch.zeros(users, read, dtype=torch.int64)
         shapes["gaps"] = {0: batch, 1: length}
+    if config.reads_asked_gap:
+        example["asked_gap"] = torch.zeros(users, dtype=torch.int64)
+        shapes["asked_gap"] = {0: batch}
     with _quiet():
         torch.onnx.export(
             checkpoint.model.extractor.eval(),

@@ -5,7 +5,7 @@ import torch
 
 from model_export.bundle.bundle import EXTRACTOR, BundleError
 from model_export.bundle.extractor import Extractor, times_at
-from model_export.bundle.time_gaps import time_gaps
+from model_export.bundle.time_gaps import asked_gaps, time_gaps
 from model_export.models.checkpoint import Checkpoint
 
 __all__ = ["PARITY", "check_parity", "largest_difference", "random_histories", "random_times"]
@@ -39,6 +39,12 @@ def random_times(checkpoint: Checkpoint, histories: list[list[str]]) -> list[lis
     return [np.cumsum(some).astype(np.int64).tolist() for some in steps]
 
 
+def _random_questions(checkpoint: Checkpoint, times: list[list[int]]) -> list[int]:
+    """Draw when the interests of each history are asked for, Unix milliseconds, up to four months after it."""
+    rng = np.random.default_rng(checkpoint.training.seed)
+    return [(when[-1] if when else 0) + int(np.exp(rng.uniform(0, np.log(1e10)))) for when in times]
+
+
 def check_parity(checkpoint: Checkpoint, extractor: Extractor) -> None:
     """Raise BundleError if ONNX Runtime and torch disagree by more than 1e-5."""
     worst = largest_difference(checkpoint, extractor, random_histories(checkpoint, RANDOM_HISTORIES))
@@ -58,13 +64,17 @@ def largest_difference(checkpoint: Checkpoint, extractor: Extractor, histories: 
     model, bundle = checkpoint.model.eval(), extractor.bundle
     table, logits = model.item_table(), torch.from_numpy(np.array(bundle.routing_logits))
     worst, times = 0.0, random_times(checkpoint, histories)
-    for history, when, served in zip(histories, times, extractor.encode(histories, times_ms=times), strict=True):
+    asked = _random_questions(checkpoint, times)
+    encoded = extractor.encode(histories, times_ms=times, asked_ms=asked)
+    for history, when, asked_at, served in zip(histories, times, asked, encoded, strict=True):
         item_rows, places = extractor.known_behaviours(history)
         rows = torch.tensor([item_rows], dtype=torch.int64).reshape(1, -1)
         mask, read = torch.ones_like(rows, dtype=torch.bool), np.array(times_at(when, places), dtype=np.int64)[None]
         profile = torch.zeros(1, len(extractor.profile_rows), dtype=torch.int64)
         gaps = torch.from_numpy(time_gaps(read, mask.numpy()))
-        capsules, active, _ = model.extract(table[rows], mask, logits[rows].transpose(1, 2), profile, gaps)
+        asked_gap = torch.from_numpy(asked_gaps(read, mask.numpy(), np.array([asked_at])))
+        inputs = table[rows], mask, logits[rows].transpose(1, 2), profile, gaps, asked_gap
+        capsules, active, _ = model.extract(*inputs)
         expected = capsules[active].numpy()
         if expected.shape != served.vectors.shape:
             return float("inf")

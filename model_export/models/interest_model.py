@@ -5,6 +5,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from model_export.models.hcn import HierarchicalCoNetwork
+from model_export.models.idnp import NeuralProcess
 from model_export.models.item_embeddings import ItemEmbedding
 from model_export.models.mind import InterestExtractor, behaviour_ages
 from model_export.models.model_config import ModelConfig
@@ -20,6 +22,8 @@ EXTRACTOR_CLASSES: dict[str, type[nn.Module]] = {
     "self-attention": SelfAttention,
     "unshared-routing": UnsharedRouting,
     "steady": SteadyExtractor,
+    "hcn": HierarchicalCoNetwork,
+    "idnp": NeuralProcess,
 }
 FIRST_SCALE = 1 / 0.08  # of inner products of unit-length vectors
 FIRST_REPEAT_BONUS = 0.02  # beside cosines
@@ -78,7 +82,13 @@ class InterestModel(nn.Module):
         return None if self.log_repeat_bonus is None else self.log_repeat_bonus.exp()
 
     def extract(
-        self, behaviours: Tensor, mask: Tensor, routing_logits: Tensor, profile: Tensor, gaps: Tensor
+        self,
+        behaviours: Tensor,
+        mask: Tensor,
+        routing_logits: Tensor,
+        profile: Tensor,
+        gaps: Tensor,
+        asked_gap: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return capsules, interest mask and routing weights of B histories.
 
@@ -91,6 +101,8 @@ class InterestModel(nn.Module):
         routing_logits : float (B, K, L).
         profile : int64 (B, P); may have no fields.
         gaps : int64 (B, L), see time_gaps.py; read by models with `time_gaps`.
+        asked_gap : int64 (B,), how long after the last behaviour somebody asks, in the same buckets; read by models
+            with `reads_asked_gap`. None: now.
 
         Returns
         -------
@@ -99,8 +111,24 @@ class InterestModel(nn.Module):
         read = {"profile": profile} if profile.shape[1] else {}
         if self.config.time_gaps:
             read["gaps"] = gaps
+        if self.config.reads_asked_gap and asked_gap is not None:
+            read["asked_gap"] = asked_gap
         found: tuple[Tensor, Tensor, Tensor] = self.extractor(behaviours, mask, routing_logits, **read)
         return found
+
+    def latent_divergence(self, behaviours: Tensor, mask: Tensor) -> Tensor:
+        """Return how far the latent of B histories is from the standard normal one, (); see GlobalLatent.divergence.
+
+        Raises
+        ------
+        ValueError
+            If the extractor has no latent.
+        """
+        if not isinstance(self.extractor, NeuralProcess):
+            raise ValueError(
+                f"extractor is {self.config.extractor!r}, which has no latent; right is idnp, or latent_penalty 0"
+            )
+        return self.extractor.latent.divergence(behaviours, mask)
 
     def repeat_scores(self, history: Tensor, mask: Tensor, num_items: int) -> Tensor | None:
         """Return each item's repeat bonus for B histories, zero for items not in the history.

@@ -23,6 +23,7 @@ TYPES = {
     "routing_logits": "tensor(float)",
     "profile": "tensor(int64)",
     "gaps": "tensor(int64)",
+    "asked_gap": "tensor(int64)",
     "capsules": "tensor(float)",
     "interest_mask": "tensor(bool)",
     "routing_weights": "tensor(float)",
@@ -40,10 +41,10 @@ def check_graph(bundle: Bundle) -> None:
     session, manifest, file = Extractor(bundle).session, bundle.manifest, bundle.path / EXTRACTOR
     inputs, outputs = ({node.name: node for node in nodes} for nodes in (session.get_inputs(), session.get_outputs()))
     expected = {"behaviours", "mask", "routing_logits"} | ({"profile"} if manifest.profile_fields else set())
-    if set(inputs) - {"gaps"} != expected or not set(outputs) >= set(OUTPUTS):
+    if set(inputs) - {"gaps", "asked_gap"} != expected or not set(outputs) >= set(OUTPUTS):
         raise BundleError(
             f"{file} has inputs {sorted(inputs)} and outputs {sorted(outputs)}; "
-            f"right are {sorted(expected)}, also gaps if it reads them, and {sorted(OUTPUTS)}"
+            f"right are {sorted(expected)}, also gaps and asked_gap if it reads them, and {sorted(OUTPUTS)}"
         )
     for name, node in (inputs | {name: outputs[name] for name in OUTPUTS}).items():
         if node.type != TYPES[name]:
@@ -72,7 +73,7 @@ def _check_shapes(bundle: Bundle) -> None:
         profile = np.zeros((users, len(manifest.profile_fields)), dtype=np.int64)
         with bundle_errors(bundle.path / EXTRACTOR, "run"):
             rows = gaps = np.zeros(mask.shape, dtype=np.int64)
-            found = extractor.run(rows, mask, profile, gaps)
+            found = extractor.run(rows, mask, profile, gaps, gaps[:, 0])
         interests = (users, manifest.num_interests)
         right = ((*interests, manifest.dim), interests, (*interests, length))
         for name, array, shape in zip(OUTPUTS, found, right, strict=True):
@@ -135,7 +136,7 @@ def check_finite(bundle: Bundle) -> None:
     times = [np.cumsum(rng.integers(10**10, size=length)).tolist() for length in lengths]  # up to months apart
     with bundle_errors(bundle.path / EXTRACTOR, "run"):
         extractor = Extractor(bundle)
-        served = extractor.encode(histories, profiles, times)
+        served = extractor.encode(histories, profiles, times, asked_ms=rng.integers(10**12, size=len(times)).tolist())
         routed = extractor.routing_weights(histories, profiles, times)
     for history, capsules, weights in zip(histories, served, routed, strict=True):
         if not (np.isfinite(capsules.vectors).all() and np.isfinite(weights).all()):
