@@ -24,7 +24,8 @@ def network(**settings: Any) -> HierarchicalCoNetwork:
 
 
 def softmax(scores: np.ndarray) -> np.ndarray:
-    return np.exp(scores - scores.max()) / np.exp(scores - scores.max()).sum()
+    powers: np.ndarray = np.exp(scores - scores.max())
+    return powers / powers.sum()
 
 
 def cosine(one: np.ndarray, other: np.ndarray) -> float:
