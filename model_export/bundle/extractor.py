@@ -14,7 +14,7 @@ import onnxruntime
 
 from model_export.bundle.bundle import EXTRACTOR, Bundle, BundleError
 from model_export.bundle.half_precision import in_half, keeps_digits
-from model_export.bundle.time_gaps import time_gaps
+from model_export.bundle.time_gaps import asked_gaps, time_gaps
 
 __all__ = ["BEHAVIOURS", "OUTPUTS", "Capsules", "Extractor", "taken_at"]
 
@@ -90,8 +90,9 @@ class Extractor:
         self.bundle = bundle
         self.length = bundle.manifest.history_length
         self.lengths = _padded_lengths(self.session, self.length)
-        self.reads_gaps, self.reads_types = (
-            any(node.name == name for node in self.session.get_inputs()) for name in ("gaps", "types")
+        read = {node.name for node in self.session.get_inputs()}
+        self.reads_gaps, self.reads_types, self.reads_asked_gap = (
+            name in read for name in ("gaps", "types", "asked_gap")
         )
         self.type_rows = {name: row for row, name in enumerate(bundle.manifest.event_types, start=1)}
         self.profile_rows = {
@@ -106,6 +107,7 @@ class Extractor:
         times_ms: Sequence[Sequence[int]] | None = None,
         half: bool = False,
         types: Sequence[Sequence[str]] | None = None,
+        asked_ms: Sequence[int] | None = None,
     ) -> list[Capsules]:
         """Return the capsules of many users, in their order.
 
@@ -122,14 +124,24 @@ class Extractor:
         half : round to half precision, but for users with a capsule whose digits that would spoil (see `keeps_digits`).
         types : event type of each behaviour, in lower case; those that the bundle does not list count as unknown, and
             so do all without it. Read by models that have the input `types`.
+        asked_ms : when each user's interests are asked for, Unix time in milliseconds; without it, right after the last
+            behaviour, as at an event. Read by models that have the input `asked_gap`.
 
         Returns
         -------
         One Capsules a user.
+
+        Raises
+        ------
+        ValueError
+            If `asked_ms` comes without `times_ms`, so that nobody knows how long after the last behaviour that is.
         """
+        if asked_ms is not None and times_ms is None:
+            raise ValueError("asked_ms is given without times_ms; right is both, the times of the behaviours too")
         version = self.bundle.version
         of_user: dict[int, Capsules] = {}
-        for users, kept, vectors, weights, counts in self._routed(self._known(histories), profiles, times_ms, types):
+        routed = self._routed(self._known(histories), profiles, times_ms, types, asked_ms)
+        for users, kept, vectors, weights, counts in routed:
             importance = weights.sum(2) / np.maximum(counts, 1)[:, None].astype(np.float32)  # (B, K)
             found = _halved(vectors, importance) if half else [(vectors, importance)] * len(counts)
             for row, user in enumerate(users):
@@ -172,11 +184,13 @@ class Extractor:
         profiles: Sequence[Mapping[str, str]] | None,
         times_ms: Sequence[Sequence[int]] | None,
         types: Sequence[Sequence[str]] | None,
+        asked_ms: Sequence[int] | None = None,
     ) -> Iterator[_Routed]:
         """Run the graph on users, some at a time; all else is as given to `encode`."""
         profiles = profiles or [{}] * len(known)
-        times_ms = times_ms if self.reads_gaps else None
+        times_ms = times_ms if self.reads_gaps or self.reads_asked_gap else None
         types = types if self.reads_types else None
+        asked_ms = asked_ms if self.reads_asked_gap else None
         for users, length in self._runs(np.fromiter((len(rows) for rows, _ in known), np.int64, len(known))):
             yield self._run_users(
                 users,
@@ -184,6 +198,7 @@ class Extractor:
                 [profiles[user] for user in users],
                 [times_ms[user] for user in users] if times_ms is not None else None,
                 [types[user] for user in users] if types is not None else None,
+                [asked_ms[user] for user in users] if asked_ms is not None else None,
                 length,
             )
 
@@ -206,6 +221,7 @@ class Extractor:
         profiles: Sequence[Mapping[str, str]],
         times_ms: Sequence[Sequence[int]] | None,
         types: Sequence[Sequence[str]] | None,
+        asked_ms: Sequence[int] | None,
         length: int,
     ) -> _Routed:
         """Run the graph on some users, whose behaviours are padded to a length."""
@@ -215,9 +231,9 @@ class Extractor:
         rows = np.zeros(mask.shape, dtype=np.int64)  # (B, L)
         rows[mask] = np.fromiter(chain.from_iterable(item_rows for item_rows, _ in known), np.int64, counts.sum())
         places = [of_user for _, of_user in known]
-        gaps, type_rows = _gap_matrix(times_ms, places, mask), self.type_matrix(types, places, mask)
-        profile = self.profile_matrix(profiles, len(counts))
-        vectors, active, weights = self.run(rows, mask, profile, gaps, type_rows)
+        gaps, asked = _time_inputs(times_ms, asked_ms, places, mask)
+        profile, type_rows = self.profile_matrix(profiles, len(counts)), self.type_matrix(types, places, mask)
+        vectors, active, weights = self.run(rows, mask, profile, gaps, type_rows, asked)
         return _Routed(users, _kept(active), vectors, weights, counts)
 
     def known_behaviours(self, history: Sequence[str]) -> tuple[list[int], list[int] | slice]:
@@ -276,6 +292,7 @@ class Extractor:
         profile: np.ndarray,
         gaps: np.ndarray,
         types: np.ndarray | None = None,
+        asked: np.ndarray | None = None,
     ) -> tuple[np.ndarray, ...]:
         """Run the graph on B users.
 
@@ -286,12 +303,13 @@ class Extractor:
         profile : int64 (B, P), rows in the profile tables.
         gaps : int64 (B, L), see `time_gaps`.
         types : int64 (B, L), rows of the event types; None: all are unknown.
+        asked : int64 (B,), see `asked_gaps`; None: now.
 
         Returns
         -------
         capsules (B, K, d), interest_mask (B, K) and routing_weights (B, K, L), float32 but for the mask.
         """
-        return tuple(self.session.run(list(OUTPUTS), self.inputs(rows, mask, profile, gaps, types)))
+        return tuple(self.session.run(list(OUTPUTS), self.inputs(rows, mask, profile, gaps, types, asked)))
 
     def inputs(
         self,
@@ -300,6 +318,7 @@ class Extractor:
         profile: np.ndarray,
         gaps: np.ndarray,
         types: np.ndarray | None = None,
+        asked: np.ndarray | None = None,
     ) -> dict[str, np.ndarray]:
         """Return the graph's inputs by name, looked up by the arguments of `run`."""
         inputs = {
@@ -313,6 +332,8 @@ class Extractor:
             inputs["gaps"] = gaps
         if self.reads_types:
             inputs["types"] = np.zeros(rows.shape, dtype=np.int64) if types is None else types
+        if self.reads_asked_gap:
+            inputs["asked_gap"] = np.zeros(len(rows), dtype=np.int64) if asked is None else asked
         return inputs
 
 
@@ -331,19 +352,25 @@ def _padded_lengths(session: onnxruntime.InferenceSession, longest: int) -> list
     return [*powers, longest]
 
 
-def _gap_matrix(
-    times_ms: Sequence[Sequence[int]] | None, places: Sequence[list[int] | slice], mask: np.ndarray
-) -> np.ndarray:
-    """Return the time gaps of the behaviours at these places: int64 (B, L), see `time_gaps`.
+def _time_inputs(
+    times_ms: Sequence[Sequence[int]] | None,
+    asked_ms: Sequence[int] | None,
+    places: Sequence[list[int] | slice],
+    mask: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the gaps of the behaviours at these places, int64 (B, L), and the asked gaps, int64 (B,).
 
-    Without times all are zero.
+    See `time_gaps` and `asked_gaps`. Without times all are zero. B may be more than the users.
     """
-    times = np.zeros(mask.shape, dtype=np.int64)
+    times, asked = np.zeros(mask.shape, dtype=np.int64), np.zeros(len(mask), dtype=np.int64)
     if times_ms is None:
-        return times
+        return times, asked
     read = map(taken_at, times_ms, places)
     times[mask] = np.fromiter(chain.from_iterable(read), np.int64, mask.sum())
-    return time_gaps(times, mask)
+    if asked_ms is not None:
+        users = slice(len(asked_ms))
+        asked[users] = asked_gaps(times[users], mask[users], np.array(asked_ms, dtype=np.int64))
+    return time_gaps(times, mask), asked
 
 
 def taken_at(column: Sequence[_One], places: list[int] | slice) -> Sequence[_One]:

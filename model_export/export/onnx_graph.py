@@ -20,7 +20,7 @@ def write_graph(checkpoint: Checkpoint, file: Path) -> None:
     """Export the extractor to ONNX with free batch size B and history length L.
 
     Inputs: behaviours (B, L, d), mask (B, L), routing_logits (B, K, L), and if the model reads them profile (B, P),
-    gaps (B, L) and types (B, L). Outputs: see `Extractor.run`.
+    gaps (B, L), types (B, L) and asked_gap (B,). Outputs: see `Extractor.run`.
     """
     config, fields = checkpoint.model.config, len(checkpoint.vocabulary.profile_fields)
     users, read = 2, config.history_length
@@ -42,6 +42,9 @@ def write_graph(checkpoint: Checkpoint, file: Path) -> None:
         if reads:
             example[name] = torch.zeros(users, read, dtype=torch.int64)
             shapes[name] = {0: batch, 1: length}
+    if config.reads_asked_gap:
+        example["asked_gap"] = torch.zeros(users, dtype=torch.int64)
+        shapes["asked_gap"] = {0: batch}
     with _quiet():
         torch.onnx.export(
             checkpoint.model.extractor.eval(),

@@ -5,7 +5,7 @@ import torch
 
 from model_export.bundle.bundle import EXTRACTOR, BundleError
 from model_export.bundle.extractor import Extractor, taken_at
-from model_export.bundle.time_gaps import time_gaps
+from model_export.bundle.time_gaps import asked_gaps, time_gaps
 from model_export.data.event_types import type_rows
 from model_export.models.checkpoint import Checkpoint
 
@@ -47,6 +47,12 @@ def random_types(checkpoint: Checkpoint, histories: list[list[str]]) -> list[lis
     return [[names[row] for row in rng.integers(len(names), size=len(history))] for history in histories]
 
 
+def _random_questions(checkpoint: Checkpoint, times: list[list[int]]) -> list[int]:
+    """Draw when the interests of each history are asked for, Unix milliseconds, up to four months after it."""
+    rng = np.random.default_rng(checkpoint.training.seed)
+    return [(when[-1] if when else 0) + int(np.exp(rng.uniform(0, np.log(1e10)))) for when in times]
+
+
 def check_parity(checkpoint: Checkpoint, extractor: Extractor) -> None:
     """Raise BundleError if ONNX Runtime and torch disagree by more than 1e-5."""
     worst = largest_difference(checkpoint, extractor, random_histories(checkpoint, RANDOM_HISTORIES))
@@ -66,16 +72,18 @@ def largest_difference(checkpoint: Checkpoint, extractor: Extractor, histories: 
     model, bundle = checkpoint.model.eval(), extractor.bundle
     table, logits = model.item_table(), torch.from_numpy(np.array(bundle.routing_logits))
     worst, times, types = 0.0, random_times(checkpoint, histories), random_types(checkpoint, histories)
-    served_ones = extractor.encode(histories, times_ms=times, types=types)
-    for history, when, what, served in zip(histories, times, types, served_ones, strict=True):
+    asked = _random_questions(checkpoint, times)
+    encoded = extractor.encode(histories, times_ms=times, types=types, asked_ms=asked)
+    for history, when, what, asked_at, served in zip(histories, times, types, asked, encoded, strict=True):
         item_rows, places = extractor.known_behaviours(history)
         rows = torch.tensor([item_rows], dtype=torch.int64).reshape(1, -1)
         mask, read = torch.ones_like(rows, dtype=torch.bool), np.array(taken_at(when, places), dtype=np.int64)[None]
         kinds = type_rows(taken_at(what, places), checkpoint.vocabulary.event_types).astype(np.int64)[None]
         profile = torch.zeros(1, len(extractor.profile_rows), dtype=torch.int64)
         gaps = torch.from_numpy(time_gaps(read, mask.numpy()))
-        read_beside = profile, gaps, torch.from_numpy(kinds)
-        capsules, active, _ = model.extract(table[rows], mask, logits[rows].transpose(1, 2), *read_beside)
+        asked_gap = torch.from_numpy(asked_gaps(read, mask.numpy(), np.array([asked_at])))
+        inputs = table[rows], mask, logits[rows].transpose(1, 2), profile, gaps, torch.from_numpy(kinds), asked_gap
+        capsules, active, _ = model.extract(*inputs)
         expected = capsules[active].numpy()
         if expected.shape != served.vectors.shape:
             return float("inf")

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from model_export.models.hcn import HierarchicalCoNetwork
+from model_export.models.idnp import NeuralProcess
 from model_export.models.item_embeddings import ItemEmbedding, has_sparse_gradient
 from model_export.models.mind import InterestExtractor, behaviour_ages
 from model_export.models.model_config import ModelConfig
@@ -21,6 +23,8 @@ EXTRACTOR_CLASSES: dict[str, type[nn.Module]] = {
     "self-attention": SelfAttention,
     "unshared-routing": UnsharedRouting,
     "steady": SteadyExtractor,
+    "hcn": HierarchicalCoNetwork,
+    "idnp": NeuralProcess,
 }
 IDS, FEATURES = "items.ids.weight", "items.features.weight"
 TABLES = (IDS, FEATURES, "routing_logits")  # parameters with a row for each item, or side feature
@@ -89,6 +93,7 @@ class InterestModel(nn.Module):
         profile: Tensor,
         gaps: Tensor,
         types: Tensor | None = None,
+        asked_gap: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return capsules, interest mask and routing weights of B histories.
 
@@ -102,6 +107,8 @@ class InterestModel(nn.Module):
         profile : int64 (B, P); may have no fields.
         gaps : int64 (B, L), see time_gaps.py; read by models with `time_gaps`.
         types : int64 (B, L), rows of the event types; read by models with `types`. None: all are unknown.
+        asked_gap : int64 (B,), how long after the last behaviour somebody asks, in the same buckets; read by models
+            with `reads_asked_gap`. None: now.
 
         Returns
         -------
@@ -112,8 +119,24 @@ class InterestModel(nn.Module):
             read["gaps"] = gaps
         if self.config.types and types is not None:
             read["types"] = types
+        if self.config.reads_asked_gap and asked_gap is not None:
+            read["asked_gap"] = asked_gap
         found: tuple[Tensor, Tensor, Tensor] = self.extractor(behaviours, mask, routing_logits, **read)
         return found
+
+    def latent_divergence(self, behaviours: Tensor, mask: Tensor) -> Tensor:
+        """Return how far the latent of B histories is from the standard normal one, (); see GlobalLatent.divergence.
+
+        Raises
+        ------
+        ValueError
+            If the extractor has no latent.
+        """
+        if not isinstance(self.extractor, NeuralProcess):
+            raise ValueError(
+                f"extractor is {self.config.extractor!r}, which has no latent; right is idnp, or latent_penalty 0"
+            )
+        return self.extractor.latent.divergence(behaviours, mask)
 
     def repeat_scores(self, history: Tensor, mask: Tensor, num_items: int) -> Tensor | None:
         """Return each item's repeat bonus for B histories, zero for items not in the history.

@@ -199,7 +199,7 @@ def label_aware_attention(capsules: Tensor, active: Tensor, label: Tensor, p: fl
 def sampled_softmax(
     user: Tensor, table: Tensor, target: Tensor, negatives: Tensor, log_q: Tensor, hardness: float = 0.0
 ) -> Tensor:
-    """Return the cross-entropy of the target among itself and M shared negatives.
+    """Return the cross-entropy of each target among itself and M shared negatives: (B,).
 
     Every logit is corrected by the logarithm of the expected count of its item in the sample (logQ), so that
     the expectation is that of the full softmax. A negative that is the target itself (accidental hit) is removed.
@@ -212,17 +212,13 @@ def sampled_softmax(
     negatives : int64 (M,), rows of the sampled items.
     log_q : float (items,), the logarithm of each item's expected count among the M.
     hardness : beta of interest-aware hard negatives, see `weigh_hard_negatives`.
-
-    Returns
-    -------
-    ()
     """
     positive = (user * table[target]).sum(-1) - log_q[target]  # (B,)
     sampled = user @ table[negatives].T  # (B, M)
     sampled = sampled.masked_fill(negatives[None, :] == target[:, None], -torch.inf)
     sampled = weigh_hard_negatives(sampled, hardness) - log_q[negatives]
     logits = torch.cat([positive[:, None], sampled], 1)  # (B, 1 + M)
-    return F.cross_entropy(logits, torch.zeros(len(user), dtype=torch.int64, device=user.device))
+    return F.cross_entropy(logits, torch.zeros(len(user), dtype=torch.int64, device=user.device), reduction="none")
 
 
 def weigh_hard_negatives(scores: Tensor, beta: float) -> Tensor:

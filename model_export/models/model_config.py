@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 __all__ = ["EXTRACTORS", "ModelConfig"]
 
-EXTRACTORS = ("mind", "mean", "maxmf", "self-attention", "unshared-routing", "steady")
 ITEM_TABLES = ("ids", "simemb")
+EXTRACTORS = ("mind", "mean", "maxmf", "self-attention", "unshared-routing", "steady", "hcn", "idnp")
+READ_TIMES = ("steady", "idnp")
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class ModelConfig:
     num_interests : K, the most capsules a user can have.
     adaptive_interests : whether a user has K' = max(1, min(K, log2 n)) capsules for n behaviours, or always K.
     history_length : L, how many of the most recent behaviours are read.
-    routing_iterations : iterations of B2I dynamic routing (algorithm 1).
+    routing_iterations : iterations of B2I dynamic routing (algorithm 1), or layers of HCN.
+    short_length : how many of the most recent behaviours are the short history of HCN, and the first scale of IDNP.
     routing_sigma : standard deviation of the Gaussian that the initial routing logits are drawn from (algorithm 1).
     map_gain : scale of the initial S. The larger S, the harder the routing: with the usual gain of 1 behaviours are
         spread almost evenly, and the capsules of a user come out alike.
@@ -31,7 +33,7 @@ class ModelConfig:
     learned_logits : whether the items' routing logits are learned, or stay as drawn.
     unit_length : whether items and capsules have length 1; scores are then cosines times a learned scale.
     time_gaps : whether a behaviour's weight also depends on how long before the last one it was; nothing is read of the
-        times of a log that has none. Steady only.
+        times of a log that has none. Steady, and IDNP, whose interests then also depend on when they are asked for.
     types : whether a behaviour's weight also depends on its event type; nothing is read of a log whose behaviours are
         all of one type. Steady only.
     repeats : whether items of the history get a score of their own on top of max-sim (own_items.py).
@@ -50,6 +52,7 @@ class ModelConfig:
     adaptive_interests: bool = True
     history_length: int = 50
     routing_iterations: int = 6
+    short_length: int = 5
     routing_sigma: float = 1.0
     map_gain: float = 16.0
     pow_p: float = float("inf")
@@ -74,7 +77,8 @@ class ModelConfig:
             raise ValueError(
                 f"table_neighbours is {self.table_neighbours}; it must be at least 2, the item and a neighbour"
             )
-        for name in ("dim", "num_interests", "history_length", "routing_iterations", "hidden", "profile_dim"):
+        lengths = ("dim", "history_length", "short_length", "hidden", "profile_dim")
+        for name in (*lengths, "num_interests", "routing_iterations"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
         for name in ("routing_sigma", "map_gain"):
@@ -82,9 +86,12 @@ class ModelConfig:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be a finite number above 0")
         if not self.pow_p >= 0:
             raise ValueError(f"pow_p is {self.pow_p}; it must be at least 0, or inf for the argmax")
-        for name in ("time_gaps", "types"):
-            if getattr(self, name) and self.extractor != "steady":
-                raise ValueError(f"{name} is True for extractor {self.extractor!r}; only steady reads them")
+        if self.types and self.extractor != "steady":
+            raise ValueError(f"types is True for extractor {self.extractor!r}; only steady reads them")
+        if self.time_gaps and self.extractor not in READ_TIMES:
+            raise ValueError(
+                f"time_gaps is True for extractor {self.extractor!r}; only {' and '.join(READ_TIMES)} read them"
+            )
         if not 0 <= self.behaviour_dropout < 1:
             raise ValueError(f"behaviour_dropout is {self.behaviour_dropout}; it must be from 0 to below 1")
         if not 0 <= self.embedding_noise < math.inf:
@@ -94,6 +101,11 @@ class ModelConfig:
     def reads_profile(self) -> bool:
         """Tell whether a user's profile has a part in the capsules."""
         return self.extractor in ("mind", "mean", "steady")
+
+    @property
+    def reads_asked_gap(self) -> bool:
+        """Tell whether the capsules depend on how long after the last behaviour somebody asks."""
+        return self.extractor == "idnp" and self.time_gaps
 
     @property
     def draws_logits(self) -> bool:

@@ -106,7 +106,8 @@ class SelfAttention(nn.Module):
         active = interest_mask(mask, self.config.num_interests, self.config.adaptive_interests)  # (B, K)
         placed = behaviours + self.places[behaviour_ages(mask, self.config.history_length)]  # (B, L, d)
         scores = self.second(torch.tanh(self.first(placed))).transpose(1, 2)  # (B, K, L)
-        attention = torch.softmax(scores.masked_fill(~mask[:, None, :], -1e9), 2) * mask[:, None, :]  # (B, K, L)
+        there = mask[:, None, :] & active[:, :, None]  # (B, K, L); an unused head is nobody's interest
+        attention = torch.softmax(scores.masked_fill(~mask[:, None, :], -1e9), 2) * there  # (B, K, L)
         return attention @ behaviours, active, attention  # (B, K, d), (B, K), (B, K, L)
 
 

@@ -104,6 +104,21 @@ PRESETS = {
         replace(MIND.model, name="remi", extractor="self-attention", **COMIREC),
         replace(MIND.training, hard_negatives=0.1, routing_penalty=100.0, negative_sampling="uniform"),
     ),
+    "desmil": Preset(
+        "after Liu et al., Improving Multi-Interest Network with Stable Learning, 2022 (independence.py)",
+        replace(MIND.model, name="desmil", extractor="self-attention", **COMIREC),
+        replace(MIND.training, independence_steps=5),
+    ),
+    "hcn": Preset(
+        "after Yuan et al., Hierarchical Multi-Interest Co-Network For Coarse-Grained Ranking, 2022 (hcn.py)",
+        replace(MIND.model, name="hcn", extractor="hcn", routing_iterations=3, **COMIREC),
+        MIND.training,
+    ),
+    "idnp": Preset(
+        "after Du et al., IDNP: Interest Dynamics Modeling using Generative Neural Processes, WSDM 2023 (idnp.py)",
+        replace(MIND.model, name="idnp", extractor="idnp", time_gaps=True, **COMIREC),
+        replace(MIND.training, latent_penalty=1e-3),
+    ),
 }
 
 

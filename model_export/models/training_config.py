@@ -30,6 +30,9 @@ class TrainingConfig:
     routing_penalty : lambda of REMI's routing regularisation, 0 for none.
     stability : weight of the term that keeps capsules still from one event to the next.
     separation : weight of the term that keeps a user's capsules apart.
+    independence_steps : steps that learn, for each batch, weights of its users with which their interests do not depend
+        on each other (independence.py); 0 weighs all the same.
+    latent_penalty : weight of the term that keeps IDNP's latent near the standard normal one; 0 for other models.
     start : item embeddings start "random", from "co-occurrence" (cooccurrence.py), or from "kgat", which learns from
         who took what and from the side features (kgat.py).
     substitution : share of the behaviours in a history that a step replaces by an item that often goes with them.
@@ -59,6 +62,8 @@ class TrainingConfig:
     routing_penalty: float = 0.0
     stability: float = 0.0
     separation: float = 0.0
+    independence_steps: int = 0
+    latent_penalty: float = 0.0
     start: str = "random"
     substitution: float = 0.0
     recency_half_life: float | None = None
@@ -82,10 +87,12 @@ class TrainingConfig:
         for name in ("steps", "batch_size", "negatives", "validate_every", "patience"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if self.independence_steps < 0:
+            raise ValueError(f"independence_steps is {self.independence_steps}; it must be at least 0")
         for name in ("learning_rate", "recency_half_life", "max_seconds"):
             if getattr(self, name) is not None and not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be a finite number above 0")
-        for name in ("weight_decay", "hard_negatives", "routing_penalty", "stability", "separation"):
+        for name in ("weight_decay", "hard_negatives", "routing_penalty", "stability", "separation", "latent_penalty"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be a finite number, at least 0")
         for name in ("substitution", "valid_share", "test_share"):

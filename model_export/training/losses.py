@@ -49,7 +49,7 @@ def capsule_scores(
 
 
 def joint_softmax(positive: Tensor, sampled: Tensor, sharpness: float = 1.0) -> Tensor:
-    """Return the mean loss of one softmax over all capsules and items.
+    """Return the loss of each user, one softmax over all capsules and items: (B,).
 
     -log [ exp(s_y) / sum_n exp(s_n) ], where s_n = 1/beta log sum_k exp(beta v_k e_n), beta the sharpness.
 
@@ -63,14 +63,10 @@ def joint_softmax(positive: Tensor, sampled: Tensor, sharpness: float = 1.0) -> 
     ----------
     positive, sampled : float (B, K) and (B, K, M), see `capsule_scores`.
     sharpness : beta.
-
-    Returns
-    -------
-    ()
     """
     right = torch.logsumexp(sharpness * positive, 1) / sharpness  # (B,)
     wrong = torch.logsumexp(sharpness * sampled, 1) / sharpness  # (B, M)
-    return (torch.logaddexp(right, torch.logsumexp(wrong, 1)) - right).mean()
+    return torch.logaddexp(right, torch.logsumexp(wrong, 1)) - right
 
 
 def stability_penalty(capsules: Tensor, earlier: Tensor, both: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -9,6 +10,7 @@ from torch import Tensor
 from model_export.models.interest_model import InterestModel
 from model_export.models.mind import label_aware_attention, sampled_softmax
 from model_export.models.training_config import TrainingConfig
+from model_export.training.independence import independent_weights
 from model_export.training.losses import (
     capsule_scores,
     joint_softmax,
@@ -32,6 +34,7 @@ class TrainingBatch:
     earlier_mask : bool (B, L), the same without the last behaviour.
     gaps, earlier_gaps : int64 (B, L), see time_gaps.py, of all behaviours and of those without the last.
     types : int64 (B, L), rows of the event types, 0 at padding and where unknown.
+    asked_gap : int64 (B,), from the last behaviour to the target, in the same buckets.
     target : int64 (B,).
     profile : int64 (B, P).
     negatives : int64 (M,).
@@ -45,6 +48,7 @@ class TrainingBatch:
     gaps: Tensor
     earlier_gaps: Tensor
     types: Tensor
+    asked_gap: Tensor
     target: Tensor
     profile: Tensor
     negatives: Tensor
@@ -71,25 +75,48 @@ def objective(model: InterestModel, batch: TrainingBatch, training: TrainingConf
     table = model.embed(rows)  # (rows, d)
     behaviours = table[history].view(*batch.history.shape, -1)  # (B, L, d)
     logits = model.training_logits(batch.history)  # (B, K, L)
-    capsules, active, weights = model.extract(behaviours, batch.mask, logits, batch.profile, batch.gaps, batch.types)
+    inputs = behaviours, batch.mask, logits, batch.profile, batch.gaps, batch.types, batch.asked_gap
+    capsules, active, weights = model.extract(*inputs)
     log_q = batch.log_q[rows]  # (rows,)
     if training.loss == "joint":
         repeats = _repeat_scores(rows, model, batch)
         scores = capsule_scores(model.scale * capsules, active, table, target, negatives, log_q, repeats)
-        loss = joint_softmax(*scores, training.sharpness)
+        losses = joint_softmax(*scores, training.sharpness)
     else:
         user = model.scale * label_aware_attention(capsules, active, table[target], model.config.pow_p)  # (B, d)
-        loss = sampled_softmax(user, table, target, negatives, log_q, training.hard_negatives)
+        losses = sampled_softmax(user, table, target, negatives, log_q, training.hard_negatives)
+    if training.independence_steps:
+        losses = losses * independent_weights(capsules, active, training.independence_steps)
+    read = _Read(behaviours, logits, capsules, active, weights)
+    return losses.mean() + _penalties(model, batch, training, read)
+
+
+class _Read(NamedTuple):
+    """What a model makes of a batch: its inputs and outputs, see `InterestModel.extract`."""
+
+    behaviours: Tensor
+    logits: Tensor
+    capsules: Tensor
+    active: Tensor
+    weights: Tensor
+
+
+def _penalties(model: InterestModel, batch: TrainingBatch, training: TrainingConfig, read: _Read) -> Tensor:
+    """Return the sum of the penalties that the settings name, a tensor ()."""
+    total = torch.zeros((), device=read.capsules.device)
+    if training.latent_penalty:
+        total = total + training.latent_penalty * model.latent_divergence(read.behaviours, batch.mask)
     if training.routing_penalty:
-        loss = loss + training.routing_penalty * routing_penalty(weights, batch.mask)
+        total = total + training.routing_penalty * routing_penalty(read.weights, batch.mask)
     if training.separation:
-        loss = loss + training.separation * separation_penalty(capsules, active)
+        total = total + training.separation * separation_penalty(read.capsules, read.active)
     if training.stability:
         some = slice((len(batch.target) + 3) // 4)  # a quarter tells as much, and costs a quarter
-        earlier = batch.earlier_mask[some], logits[some], batch.profile[some], batch.earlier_gaps[some]
-        before, was_active, _ = model.extract(behaviours[some], *earlier, batch.types[some])
-        loss = loss + training.stability * stability_penalty(capsules[some], before, active[some] & was_active)
-    return loss
+        earlier = batch.earlier_mask, read.logits, batch.profile, batch.earlier_gaps, batch.types, batch.asked_gap
+        before, was_active, _ = model.extract(read.behaviours[some], *(part[some] for part in earlier))
+        both = read.active[some] & was_active
+        total = total + training.stability * stability_penalty(read.capsules[some], before, both)
+    return total
 
 
 def _repeat_scores(rows: Tensor, model: InterestModel, batch: TrainingBatch) -> Tensor | None:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from model_export.bundle.time_gaps import time_gaps
+from model_export.bundle.time_gaps import asked_gaps, time_gaps
 from model_export.data.cooccurrence import Neighbours
 from model_export.data.dataset import LaterBehaviours, Sequences, history_windows, item_counts, mask_without_last
 from model_export.models.training_config import TrainingConfig
@@ -106,6 +106,7 @@ class Sampler:
             "gaps": time_gaps(times, mask),
             "earlier_gaps": time_gaps(times, earlier),
             "types": types,
+            "asked_gap": asked_gaps(times, mask, self.sequences.times[ends]),
             "target": self.sequences.items[ends].astype(np.int64),
             "profile": self.sequences.profiles[owners],
             "negatives": negatives,

@@ -51,6 +51,6 @@ def training_windows(sequences: Sequences, users: np.ndarray, length: int) -> Wi
     before = np.cumsum(per_user) - per_user
     places = np.arange(len(owners)) - np.repeat(before, per_user)  # 0 at the most recent window of each user
     ends = sequences.starts[owners + 1] - places * length
-    rows, mask, times = history_windows(sequences, ends, sequences.starts[owners], length + 1)
+    rows, mask, times, _ = history_windows(sequences, ends, sequences.starts[owners], length + 1)
     real = mask[:, :-1]
     return Windows(rows[:, :-1], real, times[:, :-1], np.where(real, rows[:, 1:], 0))

@@ -24,6 +24,7 @@ TYPES = {
     "profile": "tensor(int64)",
     "gaps": "tensor(int64)",
     "types": "tensor(int64)",
+    "asked_gap": "tensor(int64)",
     "capsules": "tensor(float)",
     "interest_mask": "tensor(bool)",
     "routing_weights": "tensor(float)",
@@ -42,10 +43,10 @@ def check_graph(bundle: Bundle) -> None:
     inputs, outputs = ({node.name: node for node in nodes} for nodes in (session.get_inputs(), session.get_outputs()))
     listed = {"profile": manifest.profile_fields, "types": manifest.event_types}
     expected = {"behaviours", "mask", "routing_logits", *(name for name, values in listed.items() if values)}
-    if set(inputs) - {"gaps"} != expected or not set(outputs) >= set(OUTPUTS):
+    if set(inputs) - {"gaps", "asked_gap"} != expected or not set(outputs) >= set(OUTPUTS):
         raise BundleError(
             f"{file} has inputs {sorted(inputs)} and outputs {sorted(outputs)}; "
-            f"right are {sorted(expected)}, also gaps if it reads them, and {sorted(OUTPUTS)}"
+            f"right are {sorted(expected)}, also gaps and asked_gap if it reads them, and {sorted(OUTPUTS)}"
         )
     for name, node in (inputs | {name: outputs[name] for name in OUTPUTS}).items():
         if node.type != TYPES[name]:
@@ -75,7 +76,8 @@ def _check_shapes(bundle: Bundle) -> None:
         with bundle_errors(bundle.path / EXTRACTOR, "run"):
             rows = gaps = np.zeros(mask.shape, dtype=np.int64)
             types = np.full(mask.shape, len(manifest.event_types))  # the last row: the graph's table must have it
-            found = extractor.run(rows, mask, profile, gaps, types)
+            found = extractor.run(rows, mask, profile, gaps, types, gaps[:, 0])
+            found = extractor.run(rows, mask, profile, gaps, gaps[:, 0])
         interests = (users, manifest.num_interests)
         right = ((*interests, manifest.dim), interests, (*interests, length))
         for name, array, shape in zip(OUTPUTS, found, right, strict=True):
@@ -141,7 +143,8 @@ def check_finite(bundle: Bundle) -> None:
     types = [[names[row] for row in rng.integers(len(names), size=length)] for length in lengths]
     with bundle_errors(bundle.path / EXTRACTOR, "run"):
         extractor = Extractor(bundle)
-        served = extractor.encode(histories, profiles, times, types=types)
+        asked = rng.integers(10**12, size=len(times)).tolist()
+        served = extractor.encode(histories, profiles, times, types=types, asked_ms=asked)
         routed = extractor.routing_weights(histories, profiles, times, types)
     for history, capsules, weights in zip(histories, served, routed, strict=True):
         if not (np.isfinite(capsules.vectors).all() and np.isfinite(weights).all()):

@@ -155,6 +155,11 @@ def test_so_they_are_where_a_users_numbers_begin_anywhere_in_memory(interests: i
     assert identical([capsules for [capsules] in alone], extractor.encode(users, times_ms=times))
 
 
+def test_a_time_that_is_asked_for_needs_the_times_of_the_behaviours(extractor: Extractor) -> None:
+    with pytest.raises(ValueError, match="asked_ms is given without times_ms; right is both"):
+        extractor.encode([extractor.bundle.item_ids[:1]], asked_ms=[5])
+
+
 def test_capsules_do_not_depend_on_who_else_is_in_the_batch(
     extractor: Extractor, histories: list[list[str]], profiles: list[dict[str, str]]
 ) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model_export.bundle.extractor import Extractor
-from model_export.bundle.time_gaps import BUCKETS, time_gaps
+from model_export.bundle.time_gaps import BUCKETS, asked_gaps, time_gaps
 from model_export.data.simulator import SimulatedShop
 from model_export.export.bundle_writer import export
 from model_export.export.parity import largest_difference, random_histories
@@ -34,6 +34,14 @@ def test_gaps_are_to_the_last_behaviour_that_is_not_padding() -> None:
     times = np.array([[5 * DAY, 0, 3 * SECOND, 9 * DAY], [7 * DAY, 3, 4, 5]])
     mask = np.array([[False, True, True, False], [False, False, False, False]])
     assert time_gaps(times, mask).tolist() == [[0, 2, 0, 0], [0, 0, 0, 0]]
+
+
+def test_asked_gaps_by_hand() -> None:
+    """Of padding nothing is read, before the last behaviour is at it, and nobody's is now."""
+    times = np.array([[9 * DAY, 5, DAY]] * 3 + [[DAY, DAY, DAY]])
+    mask = np.array([[False, True, True]] * 3 + [[False] * 3])
+    asked = np.array([DAY + 3 * SECOND, DAY - SECOND, 2**62, 5 * DAY])
+    assert asked_gaps(times, mask, asked).tolist() == [2, 0, BUCKETS - 1, 0]
 
 
 @given(seconds=st.integers(0, 2**40), start=st.integers(-(2**40), 2**40))

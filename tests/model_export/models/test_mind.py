@@ -135,30 +135,6 @@ def test_each_behaviour_shares_itself_out_among_the_capsules_of_its_user() -> No
         assert (capsules[user, :own].norm(dim=1) > 0).all()
 
 
-def test_what_stands_at_padding_has_no_influence() -> None:
-    model = extractor(dim=6, num_interests=4)
-    behaviours, mask, logits = inputs(MASKS, 6, 4)
-    others, _, other_logits = inputs(MASKS, 6, 4, seed=1)
-    before = model(behaviours, mask, logits)
-    here = mask[:, :, None]
-    after = model(
-        torch.where(here, behaviours, 100 * others), mask, torch.where(mask[:, None], logits, 100 * other_logits)
-    )
-    for one, other in zip(before, after, strict=True):
-        assert torch.equal(one, other)
-
-
-def test_neither_the_padding_nor_other_users_have_influence() -> None:
-    model = extractor(dim=6, num_interests=4)
-    behaviours, mask, logits = inputs(MASKS, 6, 4)
-    together, _, _ = model(behaviours, mask, logits)
-    for user, real in enumerate(mask):
-        alone, _, _ = model(
-            behaviours[user : user + 1, real], mask[user : user + 1, real], logits[user : user + 1, :, real]
-        )
-        torch.testing.assert_close(alone[0], together[user])
-
-
 @pytest.mark.parametrize("iterations", [1, 2, 3, 4, 5])
 def test_the_bilinear_map_learns_through_the_last_iteration(iterations: int) -> None:
     model = extractor(dim=6, num_interests=4, routing_iterations=iterations).train()
@@ -278,13 +254,13 @@ def test_accidental_hits_are_removed() -> None:
         torch.tensor([0, 1]),
     )  # a hit of one user is a negative of another
     both = sampled_softmax(user, TABLE, target, torch.tensor([0, 1]), torch.zeros(3))
-    assert float(both) == pytest.approx((math.log(1 + math.e) + math.log(1 + 1 / math.e)) / 2)
+    assert both.tolist() == pytest.approx([math.log(1 + math.e), math.log(1 + 1 / math.e)])
 
 
 def test_with_every_item_once_it_is_the_full_softmax() -> None:
     torch.manual_seed(0)
     user, table, target = torch.randn(5, 4), torch.randn(30, 4), torch.arange(5)
-    full = torch.nn.functional.cross_entropy(user @ table.T, target)
+    full = torch.nn.functional.cross_entropy(user @ table.T, target, reduction="none")
     torch.testing.assert_close(sampled_softmax(user, table, target, torch.arange(30), torch.zeros(30)), full)
 
 
@@ -298,7 +274,7 @@ def test_its_expected_gradient_is_about_that_of_the_full_softmax() -> None:
 
     def gradient(log_q: Tensor) -> Tensor:
         draws = [torch.multinomial(q, negatives, replacement=True, generator=generator) for _ in range(300)]
-        losses = [sampled_softmax(user, table, target, drawn, log_q) for drawn in draws]
+        losses = [sampled_softmax(user, table, target, drawn, log_q).mean() for drawn in draws]
         return torch.autograd.grad(torch.stack(losses).mean(), user)[0]
 
     (full,) = torch.autograd.grad(torch.nn.functional.cross_entropy(user @ table.T, target), user)

@@ -12,7 +12,7 @@ from model_export.models.training_config import TrainingConfig
 
 FINITE = (
     *("learning_rate", "recency_half_life", "max_seconds", "weight_decay"),
-    *("hard_negatives", "routing_penalty", "stability", "separation"),
+    *("hard_negatives", "routing_penalty", "stability", "separation", "latent_penalty"),
 )
 
 
@@ -26,7 +26,7 @@ def test_every_model_says_where_it_comes_from_and_is_called_by_its_name() -> Non
 
 
 def test_an_unknown_model_is_told_the_known_ones() -> None:
-    with pytest.raises(ValueError, match=r"there is no model 'bert'; it must be one of steady, mind, .*remi"):
+    with pytest.raises(ValueError, match=r"there is no model 'bert'; it must be one of steady, mind, .*idnp"):
         preset("bert")
 
 
@@ -41,7 +41,9 @@ def test_one_interest_changes_nothing_else() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"extractor": "bert"}, "extractor is 'bert'; it must be one of mind, mean, .*steady"),
+        ({"extractor": "bert"}, "extractor is 'bert'; it must be one of mind, mean, .*idnp"),
+        ({"short_length": 0}, "short_length is 0; it must be at least 1"),
+        ({"time_gaps": True}, "time_gaps is True for extractor 'mind'; only steady and idnp read them"),
         ({"behaviour_dropout": 1.0}, "behaviour_dropout is 1.0; it must be from 0 to below 1"),
         ({"behaviour_dropout": -0.1}, "behaviour_dropout is -0.1"),
         ({"embedding_noise": -1.0}, "embedding_noise is -1.0; it must be a finite number, at least 0"),
@@ -60,6 +62,7 @@ def test_impossible_models(settings: dict[str, Any], message: str) -> None:
         ({"loss": "hinge"}, "loss is 'hinge'; it must be one of label-aware, joint$"),
         ({"negative_sampling": "hard"}, "negative_sampling is 'hard'; it must be one of popularity, uniform"),
         ({"start": "zeros"}, "start is 'zeros'; it must be one of random, co-occurrence"),
+        ({"independence_steps": -1}, "independence_steps is -1; it must be at least 0"),
         ({"steps": 0}, "steps is 0; it must be at least 1"),
         ({"batch_size": 0}, "batch_size is 0; it must be at least 1"),
         ({"negatives": 0}, "negatives is 0; it must be at least 1"),

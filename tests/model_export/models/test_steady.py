@@ -98,31 +98,6 @@ def test_capsules_are_the_formula(
 LENGTHS = [0, 1, 2, 5, 7]
 
 
-def test_what_stands_at_padding_has_no_influence() -> None:
-    model = extractor(dim=4, num_interests=3, history_length=7)
-    behaviours, mask, logits = inputs(padded(LENGTHS, 7, True), 4, 3)
-    garbage, _, other_logits = inputs(mask, 4, 3, seed=1)
-    spoilt = torch.where(mask[:, :, None], behaviours, 100 * garbage)
-    spoilt_logits = torch.where(mask[:, None], logits, 100 * other_logits)
-    for one, other in zip(model(behaviours, mask, logits), model(spoilt, mask, spoilt_logits), strict=True):
-        assert torch.equal(one, other)
-
-
-def test_padding_in_front_or_behind_or_none_and_other_users_are_all_the_same() -> None:
-    model = extractor(dim=4, num_interests=3, history_length=7)
-    behaviours, front, logits = inputs(padded(LENGTHS, 7, True), 4, 3)
-    capsules, _, routing = model(behaviours, front, logits)
-    behind = padded(LENGTHS, 7, False)
-    moved, moved_logits = torch.randn_like(behaviours), torch.randn_like(logits)
-    moved[behind] = behaviours[front]
-    moved_logits.transpose(1, 2)[behind] = logits.transpose(1, 2)[front]
-    torch.testing.assert_close(model(moved, behind, moved_logits)[0], capsules)
-    for user, real in enumerate(front):
-        alone = model(behaviours[user : user + 1, real], real[None, real], logits[user : user + 1, :, real])
-        torch.testing.assert_close(alone[0][0], capsules[user])
-        torch.testing.assert_close(alone[2][0], routing[user][:, real])
-
-
 def test_capsules_have_length_one_and_all_are_there_from_the_first_behaviour_on() -> None:
     model = extractor(dim=4, num_interests=3, history_length=7)
     capsules, active, _ = model(*inputs(padded(LENGTHS, 7, False), 4, 3))

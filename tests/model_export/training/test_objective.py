@@ -14,6 +14,7 @@ from model_export.models.interest_model import InterestModel
 from model_export.models.mind import label_aware_attention, sampled_softmax
 from model_export.models.presets import PRESETS
 from model_export.models.training_config import TrainingConfig
+from model_export.training.independence import independent_weights
 from model_export.training.losses import (
     capsule_scores,
     joint_softmax,
@@ -61,6 +62,7 @@ def batch_of(model: InterestModel) -> TrainingBatch:
         gaps=torch.from_numpy(time_gaps(times, masks.numpy())),
         earlier_gaps=torch.from_numpy(time_gaps(times, earlier)),
         types=torch.from_numpy(rng.integers(4, size=masks.shape)) * masks,
+        asked_gap=torch.arange(12),
         target=targets,
         profile=profiles,
         negatives=torch.tensor([8, 2, 7, 2]),
@@ -71,7 +73,9 @@ def batch_of(model: InterestModel) -> TrainingBatch:
 def encode(model: InterestModel, batch: TrainingBatch, mask: Tensor, gaps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Capsules, interest mask and routing weights, with the vectors of all items."""
     logits = model.routing_logits[batch.history].transpose(1, 2)
-    return model.extract(model.item_table()[batch.history], mask, logits, batch.profile, gaps, batch.types)
+    torch.manual_seed(1)  # IDNP draws
+    read = mask, logits, batch.profile, gaps, batch.types, batch.asked_gap
+    return model.extract(model.item_table()[batch.history], *read)
 
 
 def repeats_by_hand(model: InterestModel, batch: TrainingBatch) -> Tensor | None:
@@ -99,11 +103,12 @@ def test_the_loss_is_that_of_the_whole_item_table(name: str, loss: TrainingConfi
     if loss.loss != "label-aware":
         drawn = batch.target, batch.negatives, batch.log_q
         scores = capsule_scores(model.scale * capsules, active, table, *drawn, repeats_by_hand(model, batch))
-        expected = joint_softmax(*scores, loss.sharpness)
+        expected = joint_softmax(*scores, loss.sharpness).mean()
     else:
         user = model.scale * label_aware_attention(capsules, active, table[batch.target], model.config.pow_p)
         parts = user, table, batch.target, batch.negatives, batch.log_q
-        expected = sampled_softmax(*parts, loss.hard_negatives)
+        expected = sampled_softmax(*parts, loss.hard_negatives).mean()
+    torch.manual_seed(1)
     torch.testing.assert_close(objective(model, batch, loss), expected)
 
 
@@ -125,6 +130,35 @@ def test_penalties_are_added_with_their_weights(name: str) -> None:
     together = objective(model, batch, replace(JOINT, routing_penalty=2.0, separation=3.0, stability=4.0))
     parts = penalties["routing_penalty"], penalties["separation"], penalties["stability"]
     torch.testing.assert_close(together, plain + 2 * parts[0] + 3 * parts[1] + 4 * parts[2])
+
+
+def test_a_users_loss_weighs_as_much_as_makes_interests_independent() -> None:
+    model = small("desmil")
+    batch, table = batch_of(model), model.item_table()
+    capsules, active, _ = encode(model, batch, batch.mask, batch.gaps)
+    torch.manual_seed(2)
+    weights = independent_weights(capsules, active, 5)
+    assert weights.std() > 0.01
+    scores = capsule_scores(capsules, active, table, batch.target, batch.negatives, batch.log_q)
+    torch.manual_seed(2)
+    found = objective(model, batch, replace(JOINT, independence_steps=5))
+    torch.testing.assert_close(found, (weights * joint_softmax(*scores)).mean())
+
+
+def test_the_latent_of_idnp_is_kept_near_the_standard_normal_one_and_nobody_elses() -> None:
+    model = small("idnp")
+    batch = batch_of(model)
+    latent = model.get_submodule("extractor.latent")
+    mean, deviation = latent(model.item_table()[batch.history], batch.mask)
+    normal = torch.distributions.Normal
+    divergence = torch.distributions.kl_divergence(normal(mean, deviation), normal(0.0, 1.0)).sum(1).mean()
+    found = []
+    for training in (PLAIN, replace(PLAIN, latent_penalty=0.5)):
+        torch.manual_seed(1)
+        found.append(objective(model, batch, training))
+    torch.testing.assert_close(found[1] - found[0], 0.5 * divergence)
+    with pytest.raises(ValueError, match="extractor is 'mind', which has no latent; right is idnp"):
+        objective(small("mind"), batch_of(small("mind")), replace(PLAIN, latent_penalty=0.5))
 
 
 def test_stability_compares_with_the_history_before_its_last_event() -> None:
