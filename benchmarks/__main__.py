@@ -10,9 +10,10 @@ from benchmarks import house
 from benchmarks.events import command as events
 from benchmarks.events import shapes
 from benchmarks.faults import command as faults
+from benchmarks.kgat import command as kgat
 from benchmarks.night import command as night
 from benchmarks.overlay import command as overlay
-from benchmarks.quality import accuracy, cold, freshness, kgat, logs, planted
+from benchmarks.quality import accuracy, cold, freshness, logs, planted
 from benchmarks.retrieval import command as retrieval
 from benchmarks.speed import api, cost, demo, extractor, hostile, latency, reading, throughput, training
 from benchmarks.swap import command as swap

@@ -77,6 +77,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "testbed": ("mindstream", "model_export", "stream.events", "stream.store"),
     "benchmarks.harness": ("mindstream", "model_export", "stream", "testbed"),
     "benchmarks.scenario": ("mindstream", "model_export", "stream", "testbed", "benchmarks.harness"),
+    "benchmarks.kgat": ("model_export", "benchmarks.harness"),
     "benchmarks.quality": ("mindstream", "model_export", "stream", "index", "testbed", "benchmarks.harness"),
     "benchmarks.retrieval": ("model_export", "index", "benchmarks.harness"),
     "benchmarks.speed": ("mindstream", "model_export", "stream", "index", "testbed", "benchmarks.harness"),

@@ -61,7 +61,7 @@ def main(
 
 
 def _chosen_models(model: str, main_model: str, single_interest: str, switches: list[str]) -> dict[str, Preset]:
-    """Return name -> settings of the models that are asked for, and of the main one with one interest."""
+    """Return name -> settings of the models asked for, and of the main one's single interest."""
     presets = dict(PRESETS) if model == ALL else {model: preset(model)}
     chosen = {name: apply_settings(settings, switches) for name, settings in presets.items()}
     if chosen[main_model].model.num_interests > 1:

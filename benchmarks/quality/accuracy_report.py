@@ -56,7 +56,7 @@ def best_anchor(by_name: dict[str, RankerResult]) -> RankerResult:
 
 
 def _in_one_list(found: Results) -> list[RankerResult]:
-    """Return baselines and anchors, each model's mean, and the means with fresh routing logits."""
+    """Return baselines, anchors, each model's mean, and means with fresh routing logits."""
     means = [mean_result(name, [training.result for training in trainings]) for name, trainings in found.models.items()]
     redrawn = [[training.fresh for training in trainings if training.fresh] for trainings in found.models.values()]
     return [*found.others, *means, *(mean_result(some[0].name, some) for some in redrawn if some)]
@@ -78,7 +78,7 @@ def _print_tables(together: list[RankerResult], test: Cases, vectors: np.ndarray
 def _figures(
     trainings: list[TrainingResult], mine: RankerResult, knn: RankerResult, single: RankerResult, anchor: RankerResult
 ) -> dict[str, float | str]:
-    """Return the figures of a model, of item-kNN, one interest and the best anchor; shares in %."""
+    """Return figures of a model, item-kNN, one interest and the best anchor; shares in %."""
     return {
         **{name.replace("@", ""): mean_percent(mine.metrics, name) for name in mine.metrics},
         "recall50_unseen": mean_percent(mine.unseen),

@@ -53,7 +53,7 @@ def measure_baselines(log: InteractionLog, settings: Preset, with_wals: bool) ->
 
 
 def measure_anchor(name: str, seed: int, log: InteractionLog, settings: Preset) -> RankerResult:
-    """Fit an anchor on the training users and measure it on the test users, like the baselines.
+    """Fit an anchor on the training users and measure it on the test users.
 
     Parameters
     ----------

@@ -36,7 +36,7 @@ def sizes_named(text: str) -> list[int]:
 
 
 def measure_samples(asked: Comparison, sizes: list[int]) -> None:
-    """Print how the models and baselines do on samples of so many users, and the figures as the last line.
+    """Print how models and baselines do on samples of so many users, figures at the end.
 
     Raises
     ------

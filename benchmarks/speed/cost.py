@@ -94,7 +94,7 @@ class _Cost:
 
 
 def made_users(users: int, behaviours: int, seed: int = 0) -> Iterator[UserState]:
-    """Yield users with so many behaviours each, of three event types, and capsules of length 0.9."""
+    """Yield users with so many behaviours each, of three types, and capsules of length 0.9."""
     rng = np.random.default_rng(seed)
     for number in range(users):
         vectors = rng.normal(size=(CAPSULES, DIM)).astype(np.float32)

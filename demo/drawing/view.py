@@ -129,7 +129,7 @@ def categories_among(products: Iterable[Product]) -> int:
 
 
 def _product_of(bundle: Bundle, row: int, because: str = "") -> Product:
-    """Return the product in a row of the item table; `because` is the item that it often goes with."""
+    """Return the product in a row; `because` is the item that it often goes with."""
     catalogue, goes_with = bundle.catalogue, _title_of(bundle, because) if because else ""
     return Product(bundle.item_ids[row], catalogue.title[row], catalogue.category[row], catalogue.price[row], goes_with)
 

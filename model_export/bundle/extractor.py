@@ -358,7 +358,7 @@ def _time_inputs(
     places: Sequence[list[int] | slice],
     mask: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the gaps of the behaviours at these places, int64 (B, L), and the asked gaps, int64 (B,).
+    """Return the gaps of behaviours, int64 (B, L), and the asked gaps, int64 (B,).
 
     See `time_gaps` and `asked_gaps`. Without times all are zero. B may be more than the users.
     """

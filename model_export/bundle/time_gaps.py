@@ -30,7 +30,7 @@ def time_gaps(times_ms: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 
 def asked_gaps(times_ms: np.ndarray, mask: np.ndarray, asked_ms: np.ndarray) -> np.ndarray:
-    """Return the bucket of the time from the user's last behaviour to when somebody asks for the interests.
+    """Return the bucket of the time from the last behaviour to when somebody asks.
 
     Parameters
     ----------

@@ -48,7 +48,7 @@ def random_types(checkpoint: Checkpoint, histories: list[list[str]]) -> list[lis
 
 
 def _random_questions(checkpoint: Checkpoint, times: list[list[int]]) -> list[int]:
-    """Draw when the interests of each history are asked for, Unix milliseconds, up to four months after it."""
+    """Draw when each history's interests are asked for, up to four months after it."""
     rng = np.random.default_rng(checkpoint.training.seed)
     return [(when[-1] if when else 0) + int(np.exp(rng.uniform(0, np.log(1e10)))) for when in times]
 

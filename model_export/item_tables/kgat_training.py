@@ -49,7 +49,7 @@ def kgat_item_vectors(graph: KnowledgeGraph, dim: int, seed: int, progress: bool
 
 
 def reduce_vectors(vectors: np.ndarray, dim: int) -> np.ndarray:
-    """Return unit-length vectors of another length whose inner products stay as near as they can.
+    """Return unit vectors of fewer dimensions whose inner products stay near.
 
     By truncated singular value decomposition. Zeros stay zeros.
 

@@ -111,7 +111,7 @@ def graph_of_log(sequences: Sequences, users: np.ndarray, vocabulary: Vocabulary
 
 
 def _facts(vocabulary: Vocabulary) -> np.ndarray:
-    """Return the items' side features as facts, int64 (F, 3); row v of their table is entity items + v - 1."""
+    """Return side features as facts, int64 (F, 3); table row v is entity items + v - 1."""
     items, places = np.nonzero(vocabulary.item_features)
     values = vocabulary.item_features[items, places]
     ends = [rows.stop for rows in vocabulary.feature_slices().values()]

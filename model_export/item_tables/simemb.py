@@ -92,7 +92,7 @@ class SimilarityEmbedding(nn.Module):
 
 
 def neighbour_shares(pairs: csr_matrix, most: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the rows of SimEmb's A: the item itself, and the items that it stands beside most often.
+    """Return SimEmb's A: the item itself, and the items that it stands beside most often.
 
     Half of a row is the item's own; the other half is shared by its neighbours in proportion to their co-occurrence.
     An item without neighbours has all of its row.

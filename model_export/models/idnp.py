@@ -115,7 +115,7 @@ class NeuralProcess(nn.Module):
         return torch.tanh(placed)
 
     def context(self, encoded: Tensor, ages: Tensor, mask: Tensor) -> Tensor:
-        """Sum up the means of what was encoded over the last few behaviours, over more, and over all: (B, d).
+        """Sum up means over the last few behaviours, over more, and over all: (B, d).
 
         Parameters
         ----------
@@ -184,7 +184,7 @@ class GlobalLatent(nn.Module):
         return drawn
 
     def divergence(self, behaviours: Tensor, mask: Tensor) -> Tensor:
-        """Return the mean over users of the Kullback-Leibler divergence from the standard normal distribution, ()."""
+        """Return the mean Kullback-Leibler divergence from the standard normal, ()."""
         mean, deviation = self(behaviours, mask)
         each = 0.5 * (mean**2 + deviation**2 - 1) - deviation.log()  # (B, d)
         divergence: Tensor = each.sum(1).mean()

@@ -125,7 +125,7 @@ class InterestModel(nn.Module):
         return found
 
     def latent_divergence(self, behaviours: Tensor, mask: Tensor) -> Tensor:
-        """Return how far the latent of B histories is from the standard normal one, (); see GlobalLatent.divergence.
+        """Return how far the latent is from the standard normal; see GlobalLatent.divergence.
 
         Raises
         ------

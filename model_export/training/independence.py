@@ -24,7 +24,7 @@ SMALLEST = 1e-9  # of a variance or a sum that something is divided by
 
 
 def independent_weights(capsules: Tensor, active: Tensor, steps: int) -> Tensor:
-    """Learn weights of users with which their interests depend on each other as little as possible.
+    """Learn weights of users with which interests depend on each other the least.
 
     By some steps of Adam on the logarithms of the weights. With one interest all users weigh the same.
 
@@ -76,7 +76,7 @@ def fourier_features(capsules: Tensor, active: Tensor) -> Tensor:
 
 
 def dependence(features: Tensor, active: Tensor, weights: Tensor) -> Tensor:
-    """Return HSIC between a user's interests, summed up over the pairs of interests, for weighted users.
+    """Return HSIC of weighted users' interests, summed up over the pairs of interests.
 
     It is the squared Frobenius norm of the weighted cross-covariance of two interests' features: 0 where they are
     independent. Users without one of two interests have no part in theirs.

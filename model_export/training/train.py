@@ -207,7 +207,7 @@ def prepare_items(
     vocabulary: Vocabulary,
     progress: bool = False,
 ) -> Neighbours | None:
-    """Prepare a model's item table: noise by counts, what SimEmb makes it of, its start, neighbours.
+    """Prepare a model's items: noise by counts, SimEmb's neighbours, start, neighbours.
 
     The latter three if the settings say so. Held-out users (those not among `users`) teach nothing.
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.quality.graph_data import read_graph_data
+from benchmarks.kgat.graph_data import read_graph_data
 
 INTER = "user_id:token\titem_id:token\trating:float\n" + "".join(
     f"u{user}\ti{item}\t5\n" for user in range(3) for item in range(user, user + 10)

@@ -18,7 +18,7 @@ ENCODERS = {"sasrec": SasRecEncoder, "hstu": HstuEncoder}
 
 
 def anchors_named(text: str) -> list[str]:
-    """Return the anchors that a list such as "ease,sasrec" names; "all" and "none" are such lists.
+    """Return the anchors that a text such as "ease,sasrec", "all" or "none" names.
 
     Raises
     ------
@@ -37,7 +37,7 @@ def anchors_named(text: str) -> list[str]:
 
 
 def those_that_fit(names: Sequence[str], num_items: int) -> tuple[list[str], list[str]]:
-    """Return the anchors that such a catalogue can be given to, and a sentence on each of the others."""
+    """Return the anchors that can have such a catalogue, and a sentence on each other one."""
     sentence = left_out(num_items) if "ease" in names else ""
     return [name for name in names if not (name == "ease" and sentence)], [sentence] if sentence else []
 

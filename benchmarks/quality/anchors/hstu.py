@@ -52,7 +52,7 @@ class HstuEncoder(nn.Module):
 
 
 def time_buckets(times: Tensor) -> Tensor:
-    """Return the bucket of the time between each two behaviours, int64 (B, L, L): log2 of 1 + seconds.
+    """Return log2 of 1 + seconds between each two behaviours, as buckets: int64 (B, L, L).
 
     Parameters
     ----------

@@ -38,7 +38,7 @@ class Windows:
 
 
 def training_windows(sequences: Sequences, users: np.ndarray, length: int) -> Windows:
-    """Cut the behaviours of users into windows, so that each behaviour but the first is a target once.
+    """Cut users' behaviours into windows: each behaviour but the first is a target once.
 
     Parameters
     ----------

@@ -77,7 +77,6 @@ def _check_shapes(bundle: Bundle) -> None:
             rows = gaps = np.zeros(mask.shape, dtype=np.int64)
             types = np.full(mask.shape, len(manifest.event_types))  # the last row: the graph's table must have it
             found = extractor.run(rows, mask, profile, gaps, types, gaps[:, 0])
-            found = extractor.run(rows, mask, profile, gaps, gaps[:, 0])
         interests = (users, manifest.num_interests)
         right = ((*interests, manifest.dim), interests, (*interests, length))
         for name, array, shape in zip(OUTPUTS, found, right, strict=True):

@@ -18,8 +18,8 @@ import typer
 from tqdm import tqdm
 
 from benchmarks.harness.report import finish
-from benchmarks.quality.graph_data import GraphData, read_graph_data
-from benchmarks.quality.kgat_peer import recbole_epochs
+from benchmarks.kgat.graph_data import GraphData, read_graph_data
+from benchmarks.kgat.recbole_peer import recbole_epochs
 from model_export.evaluation.metrics import mean_metrics, metrics_per_case
 from model_export.evaluation.rankers import top_columns
 from model_export.evaluation.report import table
@@ -80,7 +80,7 @@ def _kgat_epochs(known: GraphData, config: KgatConfig, with_facts: bool, seed: i
 
 
 def _measure(known: GraphData, trained: Iterator[np.ndarray], epochs: int, name: str) -> dict[str, float]:
-    """Train until the validation pairs are not found better any more; return what the best epoch is worth."""
+    """Train until validation gets no better, and return what the best epoch is worth."""
     begun, best, idle, done = time.monotonic(), -1.0, 0, 0
     found: dict[str, float] = {}
     for scores in tqdm(islice(trained, epochs), total=epochs, desc=NAMES[name], unit="epoch"):

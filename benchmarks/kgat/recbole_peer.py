@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from scipy.sparse import coo_matrix, csr_matrix
 
-from benchmarks.quality.graph_data import PARTS, GraphData
+from benchmarks.kgat.graph_data import PARTS, GraphData
 
 __all__ = ["recbole_epochs"]
 
@@ -25,7 +25,7 @@ NUMPY_1 = {"float_": np.float64, "complex_": np.complex128, "unicode_": np.str_}
 
 
 def recbole_epochs(known: GraphData, seed: int) -> Iterator[np.ndarray]:
-    """Train RecBole's KGAT, with its own settings, on the same split, and yield all scores after each epoch.
+    """Train RecBole's KGAT with its own settings, and yield all scores after each epoch.
 
     Yields
     ------

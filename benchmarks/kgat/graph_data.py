@@ -43,7 +43,7 @@ class GraphData:
 
 
 def read_graph_data(folder: Path, seed: int) -> GraphData:
-    """Read a data set and split it, user by user, at random: the split is the same for all who learn from it.
+    """Read a data set and split it, user by user, at random; all learn from the same split.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def _read_table(folder: Path, ending: str) -> pd.DataFrame:
 
 
 def _split(pairs: np.ndarray, seed: int) -> dict[str, np.ndarray]:
-    """Split the pairs (P, 2) of each user at random, a tenth each (rounded down) for validation and test."""
+    """Split each user's pairs (P, 2) at random, a tenth each for validation and test."""
     order = np.random.default_rng(seed).permutation(len(pairs))
     order = order[np.argsort(pairs[order, 0], kind="stable")]
     users = pairs[order, 0]

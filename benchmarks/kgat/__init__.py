@@ -1,0 +1,1 @@
+"""KGAT alone as a recommender, beside another implementation."""
