@@ -6,7 +6,7 @@ hnswlib's would take an hour for a million items. Searches walk along as many of
 
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +16,18 @@ from model_export.bundle.bundle import (
     ITEM_EMBEDDINGS,
     LINK_ENTRIES,
     LINKS,
+    NEIGHBOURS,
     REQUIRED,
     ROUTING_LOGITS,
+    SIMILARITIES,
     Bundle,
     describe_file,
+    required_files,
     write_manifest,
 )
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.items.arrow_files import write_items
+from model_export.bundle.scoring.neighbours import Blend
 
 __all__ = ["large_bundle"]
 
@@ -32,6 +36,7 @@ SPREAD = 0.5  # of a cluster, as a share of the distance to others
 SLOTS, NEAR = 32, 24  # links of an item, and those of them within its cluster
 ENTRIES = 256
 EF = {"10": 100, "100": 200}
+OF_EACH, BLEND = 50, Blend(weight=0.2, decay=0.9, length=20, power=0.5)  # neighbours, as training makes them
 CATEGORIES, BRANDS = 300, 20_000
 
 
@@ -52,12 +57,14 @@ def large_bundle(small: Bundle, folder: Path, version: str, items: int, seed: in
     np.save(path / ITEM_EMBEDDINGS, _vectors(clusters, small.manifest.dim, rng))
     np.save(path / ROUTING_LOGITS, small.routing_logits[rng.integers(small.manifest.items, size=items)])
     np.save(path / LINKS, _links(clusters, rng))
+    _write_neighbours(path, clusters, rng)
     np.save(path / LINK_ENTRIES, rng.choice(items, ENTRIES, replace=False).astype(np.int32))
     _write_catalogue(path, version, clusters, rng)
-    manifest = replace(small.manifest, version=version, items=items, files={}, index={"kind": "hnsw", "ef": EF})
+    of_index = {"kind": "hnsw", "ef": EF}
+    manifest = replace(small.manifest, version=version, items=items, files={}, index=of_index, blend=asdict(BLEND))
     write_manifest(path, manifest)
     _write_golden(Bundle(path), rng)
-    names = (*REQUIRED, LINKS, LINK_ENTRIES)
+    names = (*required_files(manifest), LINKS, LINK_ENTRIES)
     write_manifest(path, replace(manifest, files={name: describe_file(path / name) for name in names}))
     return Bundle(path)
 
@@ -79,6 +86,16 @@ def _links(clusters: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         mine = rng.integers(begins[clusters], ends[clusters])
         links[:, slot] = order[mine]
     return links
+
+
+def _write_neighbours(path: Path, clusters: np.ndarray, rng: np.random.Generator) -> None:
+    """Write the neighbours of each item, all within its cluster, and how similar they are."""
+    order = np.argsort(clusters, kind="stable")
+    ends = np.cumsum(np.bincount(clusters))
+    places = rng.integers((ends - np.bincount(clusters))[clusters], ends[clusters], size=(OF_EACH, len(clusters)))
+    np.save(path / NEIGHBOURS, np.ascontiguousarray(order[places].T.astype(np.int32)))
+    similarity = rng.random((len(clusters), OF_EACH), dtype=np.float32)
+    np.save(path / SIMILARITIES, -np.sort(-similarity, axis=1))
 
 
 def _write_catalogue(path: Path, version: str, clusters: np.ndarray, rng: np.random.Generator) -> None:

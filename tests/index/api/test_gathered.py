@@ -145,7 +145,7 @@ def test_no_answer_mixes_models_whatever_is_served_meanwhile(
     bundle: Bundle, store: LmdbStore, recommender: Recommender, tmp_path: Path
 ) -> None:
     newer = Bundle(shutil.copytree(bundle.path, tmp_path / "newer"))
-    write_manifest(newer.path, replace(newer.manifest, version="newer"))
+    write_manifest(newer.path, replace(newer.manifest, version="newer", blend={}))
     np.save(newer.path / "item_embeddings.npy", -np.array(bundle.item_embeddings))
     other = Recommender(Bundle(newer.path), store)
     jobs = [job((recommender, other)[at % 2], f"u{at % 9}", Request(7)) for at in range(10)]

@@ -21,6 +21,7 @@ from model_export.bundle.bundle import (
     GOLDEN,
     ITEM_EMBEDDINGS,
     MANIFEST,
+    NEIGHBOUR_FILES,
     REQUIRED,
     ROUTING_LOGITS,
     Bundle,
@@ -65,7 +66,7 @@ def test_the_golden_capsules_begin_with_those_of_held_out_users(bundle: Bundle, 
 
 
 def test_a_bundle_has_its_files_and_says_what_they_are(bundle: Bundle, checkpoint: Checkpoint) -> None:
-    assert {file.name for file in bundle.path.iterdir()} == {MANIFEST, *REQUIRED}
+    assert {file.name for file in bundle.path.iterdir()} == {MANIFEST, *REQUIRED, *NEIGHBOUR_FILES}
     manifest = json.loads((bundle.path / MANIFEST).read_text())
     assert manifest["schema"] == 2
     assert manifest["version"] == bundle.path.name
@@ -76,7 +77,7 @@ def test_a_bundle_has_its_files_and_says_what_they_are(bundle: Bundle, checkpoin
     assert set(manifest["feature_fields"]) == {"category", "price_band"}
     assert manifest["data"]["users"] == 300
     assert manifest["metrics"]["validation"] == checkpoint.validation
-    assert set(manifest["files"]) == set(REQUIRED)
+    assert set(manifest["files"]) == {*REQUIRED, *NEIGHBOUR_FILES}
     for name, listed in manifest["files"].items():
         content = (bundle.path / name).read_bytes()
         assert listed == {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}

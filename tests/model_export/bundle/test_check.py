@@ -423,7 +423,7 @@ def test_check_says_what_it_checked_and_names_the_first_fault(copied: Path) -> N
     relist(copied)
     faulty = CliRunner().invoke(app, ["check", str(copied)])
     assert faulty.exit_code == 1
-    assert faulty.stdout.splitlines()[:-1] == lines[:4]
+    assert faulty.stdout.splitlines()[:-1] == lines[:5]
     assert faulty.stdout.splitlines()[-1].startswith(f"FAULT  {copied / FILES.items}: price of ")
     nowhere = CliRunner().invoke(app, ["check", str(copied / "none")])
     assert (nowhere.exit_code, nowhere.stdout) == (

@@ -271,7 +271,7 @@ def test_neighbours_count_for_nothing_where_they_do_not_help(rings: Sequences, m
 
 def test_with_a_large_weight_the_list_is_item_knns(rings: Sequences, model: InterestModel) -> None:
     knn = ItemKnn(rings, np.arange(40), ITEMS, KnnSettings(reach=5, decay=0.7, own=0.3, length=20))
-    blend = Blend(1_000.0, 0.7, 20)
+    blend = Blend(1e6, 0.7, 20)
     neighbours = NeighbourScores(*knn.neighbours(50, own=0.3), blend)
     cases = asked(rings)
     scores = knn.scores(cases.history, cases.mask)
