@@ -4,17 +4,23 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from itertools import cycle, islice
 
+import numpy as np
+from msgspec.structs import replace
+
 from benchmarks.faults.found import Found, sums
 from benchmarks.harness.older_states import WRITERS, as_hash, format_1, format_3
-from benchmarks.scenario.comparison import states_of
+from benchmarks.scenario.comparison import states_of, users_differing
 from benchmarks.scenario.home import Home
 from benchmarks.scenario.load import clicks
-from benchmarks.scenario.verdict import verdict
+from benchmarks.scenario.verdict import undisturbed_bytes, verdict
 from benchmarks.scenario.world import World
+from model_export.bundle.extractor import Extractor
 from stream.events.event import Event
 from stream.events.producer import EventProducer
-from stream.store.codec import HEAD
+from stream.store.codec import HEAD, from_bytes, to_bytes
+from stream.store.history import History
 from stream.store.lmdb_store import LmdbStore
+from stream.store.state import UserState, encoded, recomputed
 from testbed.real_redis import RealRedis
 
 __all__ = ["upgrade", "write_older"]
@@ -46,7 +52,32 @@ def _upgraded(home: Home, redis: RealRedis | None, events: int) -> tuple[dict[st
     users = sorted(home.store.users())
     home.store.renew_many(users[::3])
     _apply(home, coming[1::2])
-    return verdict(home), older
+    return verdict(home, undisturbed=False) | {"users_differing": _differing(home)}, older
+
+
+def _differing(home: Home) -> int:
+    """Count users who are not as an undisturbed updater makes them, or whose capsules are not their history's.
+
+    But for event types: the formats of before do not have them, so they are taken from both.
+    """
+    extractor, stored = Extractor(home.bundle), list(states_of(home.store))
+    stale = sum(
+        not np.array_equal(state.capsules.vectors, made.vectors)
+        for state, made in zip(stored, encoded(extractor, stored), strict=True)
+    )
+    undisturbed = undisturbed_bytes(home, len(home.records()))
+    wanted = [from_bytes(user_id, value) for user_id, value in undisturbed.items()]
+    return stale + users_differing(_untyped(extractor, stored), _untyped(extractor, wanted))
+
+
+def _untyped(extractor: Extractor, states: list[UserState]) -> dict[str, bytes]:
+    """Return user_id -> the state as it would be stored if no event type were known."""
+    bare = [
+        replace(state, history=History(state.history.item_ids, state.history.event_times_ms, state.history.event_ids))
+        for state in states
+    ]
+    both = zip(bare, encoded(extractor, bare), strict=True)
+    return {state.user_id: to_bytes(recomputed(state, capsules)) for state, capsules in both}
 
 
 def _apply(home: Home, events: Iterable[Event]) -> None:

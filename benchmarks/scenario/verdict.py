@@ -21,7 +21,7 @@ from stream.store.lmdb_store import LmdbStore
 from stream.updater.updater import Updater
 from testbed.stream_process import wait_until
 
-__all__ = ["events_on", "verdict"]
+__all__ = ["events_on", "undisturbed_bytes", "verdict"]
 
 UNDISTURBED_WITHIN_S = 900.0
 
@@ -42,7 +42,7 @@ def verdict(
     found = difference(behaviours_of(published), behaviours_in(states_of(home.store)))
     found["lost"] += max(0, acknowledged - len(published))
     if undisturbed:
-        found["users_differing"] = users_differing(stored_bytes(home.store), _applied_undisturbed(home, records))
+        found["users_differing"] = users_differing(stored_bytes(home.store), undisturbed_bytes(home, records))
     return found
 
 
@@ -59,7 +59,7 @@ def events_on(home: Home) -> list[Event]:
     return found
 
 
-def _applied_undisturbed(home: Home, records: int) -> dict[str, bytes]:
+def undisturbed_bytes(home: Home, records: int) -> dict[str, bytes]:
     """Return user_id -> state, as another group makes them in one go.
 
     Dead letters are written again.

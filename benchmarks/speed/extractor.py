@@ -109,7 +109,8 @@ def full_inputs(extractor: Extractor, users: int, seed: int) -> dict[str, np.nda
     rng = np.random.default_rng(seed)
     rows = rng.integers(len(extractor.bundle.item_ids), size=(users, extractor.length))
     profile, gaps = extractor.profile_matrix([{}] * users, users), rng.integers(BUCKETS, size=rows.shape)
-    return extractor.inputs(rows, np.ones(rows.shape, dtype=bool), profile, gaps, np.zeros(users, dtype=np.int64))
+    types = rng.integers(1 + len(extractor.type_rows), size=rows.shape)
+    return extractor.inputs(rows, np.ones(rows.shape, dtype=bool), profile, gaps, types)
 
 
 def long_histories(extractor: Extractor, users: int, seed: int) -> list[list[str]]:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from model_export.bundle.scoring.neighbours import NeighbourScores
 from model_export.evaluation.cases import Cases
 from model_export.evaluation.metrics import mean_metrics, metrics_per_case
 from model_export.evaluation.model_ranker import rank_by_model
@@ -239,6 +240,11 @@ def _progress_bar(run: TrainingRun, shown: bool) -> Iterator[Any]:
         yield tell
 
 
-def validate(model: InterestModel, cases: Cases) -> dict[str, float]:
-    """Return metrics on cases with the routing logits that serving uses, from 0 to 1."""
-    return mean_metrics(metrics_per_case(rank_by_model(model, cases, 50), cases.labels))
+def validate(model: InterestModel, cases: Cases, neighbours: NeighbourScores | None = None) -> dict[str, float]:
+    """Return metrics on cases with the routing logits that serving uses, from 0 to 1.
+
+    Parameters
+    ----------
+    neighbours : that count beside max-sim, once training has chosen them.
+    """
+    return mean_metrics(metrics_per_case(rank_by_model(model, cases, 50, neighbours=neighbours), cases.labels))

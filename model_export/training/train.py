@@ -98,6 +98,8 @@ def train(
         run.best = validate(run.model, run.cases)
     run.model.cpu()
     neighbours = _neighbours(learnt, run, (run.cases, following), progress) if training.neighbours else None
+    if neighbours is not None and run.best:
+        run.best = validate(run.model, run.cases, neighbours)
     return _checkpoint(log, learnt, run, data, neighbours)
 
 

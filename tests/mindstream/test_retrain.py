@@ -55,7 +55,9 @@ def test_one_command_from_a_log_to_the_current_bundle(
     assert registry.current().manifest.index == {"kind": "exact"}
     assert load(home / "model.pt").figures  # it was judged
     assert list((home / "exported").iterdir()) == []
-    second = CliRunner().invoke(app, ["retrain", *SMALL, "--min-hr", "1", "--max-drop", "0"])
+    second = CliRunner().invoke(
+        app, ["retrain", *SMALL, "--set", "neighbours=false", "--min-hr", "1", "--max-drop", "0"]
+    )
     assert second.exit_code == 1
     assert registry.current_version() == version
     [refused] = (home / "exported").iterdir()

@@ -420,7 +420,7 @@ def test_bundles_take_turns_over_one_item_store(
     vectors[600] = 9 * vectors[int(np.argmax(vectors @ vectors[3]))]  # training has learned something else
     np.save(next_one.path / ITEM_EMBEDDINGS, vectors)
     files = {name: describe_file(next_one.path / name) for name in REQUIRED}
-    write_manifest(next_one.path, replace(next_one.manifest, files=files))
+    write_manifest(next_one.path, replace(next_one.manifest, files=files, blend={}))
     registry.publish(next_one.path)
     assert serving.look()
     new = serving.current

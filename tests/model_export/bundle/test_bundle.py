@@ -42,6 +42,7 @@ from model_export.export.onnx_graph import write_graph
 from model_export.export.parity import PARITY, check_parity
 from model_export.models.checkpoint import Checkpoint, new_model
 from model_export.models.model_config import ModelConfig
+from model_export.models.presets import DEFAULT, preset
 from model_export.models.training_config import TrainingConfig
 from model_export.training.train import catalogue_of
 from tests.support.bundles.untrained import untrained
@@ -302,7 +303,7 @@ def drop_an_output(path: Path) -> None:
 
 
 def another_graph(path: Path) -> None:
-    write_graph(untrained(ModelConfig(dim=8, num_interests=3, history_length=20)), path / EXTRACTOR)
+    write_graph(untrained(replace(preset(DEFAULT).model, dim=8, num_interests=3, history_length=20)), path / EXTRACTOR)
 
 
 @pytest.mark.parametrize(
@@ -347,7 +348,7 @@ def test_files_that_do_not_belong_together(spoil: Callable[[Path], None], copied
 
 def test_a_graph_without_the_profile_that_the_manifest_has_not(copied: Path) -> None:
     relist(copied, profile_fields={})
-    refused(copied, "has inputs ['behaviours', 'gaps', 'mask', 'profile', 'routing_logits']")
+    refused(copied, "has inputs ['behaviours', 'gaps', 'mask', 'profile', 'routing_logits', 'types']")
 
 
 def test_a_file_is_not_a_bundle(tmp_path: Path) -> None:

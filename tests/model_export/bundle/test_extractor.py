@@ -110,6 +110,8 @@ def test_a_capsule_that_nothing_flows_into_is_served_as_numbers(model: str, tmp_
     }
     if one.model.config.time_gaps:
         inputs["gaps"] = np.zeros((1, 20), dtype=np.int64)
+    if one.model.config.types:
+        inputs["types"] = np.zeros((1, 20), dtype=np.int64)
     capsules, active, weights = raw_session(tmp_path / EXTRACTOR).run(None, inputs)
     with torch.no_grad():
         expected, _, _ = one.model.extractor.eval()(*map(torch.from_numpy, inputs.values()))

@@ -38,7 +38,7 @@ def test_a_history_is_what_came_before_the_target_and_nothing_else() -> None:
     sampler = Sampler(ladder(users=3, length=6), np.array([0, 2]), 4, training, 300, CPU)
     seen: set[int] = set()
     for _ in range(20):
-        history, real, mask, earlier, gaps, earlier_gaps, _, target, profile, negatives, _ = arrays(sampler.batch())
+        history, real, mask, earlier, gaps, earlier_gaps, *_, target, profile, negatives, _ = arrays(sampler.batch())
         assert np.array_equal(history, real)  # nothing is substituted
         assert (history.shape, mask.shape, negatives.shape) == ((10, 4), (10, 4), (8,))
         for row in range(10):

@@ -79,7 +79,7 @@ def test_types_tell_purchases_from_noise(log: InteractionLog) -> None:
     assert (typed.vocabulary.event_types, untyped.vocabulary.event_types) == (["buy", "pv"], [])
     weights = typed.model.extractor.get_parameter("type_weights")[0]
     assert weights[1] > weights[0] > weights[2]  # a purchase, an unknown type, a view
-    assert hit_rate(typed, strangers) > hit_rate(untyped, strangers) + 0.2
+    assert hit_rate(typed, strangers) > hit_rate(untyped, strangers) + 0.1
     assert {name for *_, types in typed.histories for name in types} <= {"buy", "pv"}
 
 

@@ -55,15 +55,23 @@ def test_events_become_histories_and_capsules(world: World) -> None:
     updater = world.updater()
     apply_all(updater, 7)
     times, no_ids = tuple(START_MS + 1000 * number for number in range(5)), ("",) * 5
-    [anna_capsules] = world.extractor.encode([[event.item_id for event in anna]], [profile], [times], half=True)
-    [ben_capsules] = world.extractor.encode([[event.item_id for event in ben]], times_ms=[times[:2]], half=True)
+    hers, his = ("click", "buy", "click", "click", "click"), ("click", "click")
+    clicked = [[event.item_id for event in events] for events in (anna, ben)]
+    anna_capsules, ben_capsules = world.extractor.encode(
+        clicked, [profile, {}], [times, times[:2]], half=True, types=[hers, his]
+    )
     life = world.life()
     positions = [Position(life, partition, offset) for partition, offset in places]
     expected = [
         UserState(
-            "anna", History(tuple(world.items[i] for i in (3, 1, 4, 1, 5)), times, no_ids), anna_capsules, positions[4]
+            "anna",
+            History(tuple(world.items[i] for i in (3, 1, 4, 1, 5)), times, no_ids, hers),
+            anna_capsules,
+            positions[4],
         ),
-        UserState("ben", History((world.items[2], world.items[7]), times[:2], no_ids[:2]), ben_capsules, positions[6]),
+        UserState(
+            "ben", History((world.items[2], world.items[7]), times[:2], no_ids[:2], his), ben_capsules, positions[6]
+        ),
     ]
     expected[0] = replace(expected[0], profile=profile, profile_time_ms=times[1])
     assert world.stored_bytes() == {state.user_id: to_bytes(state) for state in expected}
