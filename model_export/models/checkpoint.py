@@ -51,6 +51,7 @@ def new_model(config: ModelConfig, vocabulary: Vocabulary) -> InterestModel:
         vocabulary.feature_values,
         [len(values) + 1 for values in vocabulary.profile_fields.values()],
         torch.from_numpy(logits),
+        None if vocabulary.item_vectors is None else torch.from_numpy(vocabulary.item_vectors),
     )
 
 
@@ -60,7 +61,10 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
     content = {
         "config": asdict(checkpoint.model.config),
         "weights": checkpoint.model.state_dict(),
-        "vocabulary": {**vars(vocabulary), "item_features": torch.from_numpy(vocabulary.item_features)},
+        "vocabulary": {
+            name: torch.from_numpy(part) if isinstance(part, np.ndarray) else part
+            for name, part in vars(vocabulary).items()
+        },
         "popularity": torch.from_numpy(checkpoint.popularity),
         "catalogue": checkpoint.catalogue,
         "data": checkpoint.data,
@@ -91,8 +95,9 @@ def load(path: Path) -> Checkpoint:
         raise FileNotFoundError(f"{path} does not exist; `mindstream model train` writes checkpoints")
     try:
         content = torch.load(path, weights_only=True, map_location="cpu")
-        parts = content["vocabulary"]
-        vocabulary = Vocabulary(**{**parts, "item_features": parts["item_features"].numpy()})
+        vocabulary = Vocabulary(
+            **{name: part.numpy() if torch.is_tensor(part) else part for name, part in content["vocabulary"].items()}
+        )
         model = new_model(ModelConfig(**content["config"]), vocabulary)
         model.load_state_dict(content["weights"])
         return Checkpoint(

@@ -1,0 +1,42 @@
+"""Dense side features of items: a vector an item, such as that of its text or image, from whatever model made it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+__all__ = ["DenseFeatures", "unit_rows"]
+
+
+@dataclass(frozen=True, eq=False)
+class DenseFeatures:
+    """Vectors of items, as they were given.
+
+    Attributes
+    ----------
+    item_ids : list of str (n,), each once.
+    vectors : float32 (n, D), finite.
+    """
+
+    item_ids: list[str]
+    vectors: np.ndarray
+
+    def of(self, item_ids: list[str]) -> np.ndarray:
+        """Return the vectors of items in unit length, zeros for an item that has none.
+
+        Returns
+        -------
+        float32 (items, D)
+        """
+        places = pd.Index(self.item_ids).get_indexer(pd.Index(item_ids))
+        found = np.zeros((len(item_ids), self.vectors.shape[1]), dtype=np.float32)
+        found[places >= 0] = unit_rows(self.vectors[places[places >= 0]])
+        return found
+
+
+def unit_rows(vectors: np.ndarray) -> np.ndarray:
+    """Return vectors (n, D) in unit length, float32; zeros stay zeros."""
+    largest = np.abs(vectors).max(axis=1, keepdims=True, initial=0).astype(np.float64)
+    scaled = vectors / np.where(largest > 0, largest, 1)  # no square of it overflows, or vanishes
+    lengths = np.linalg.norm(scaled, axis=1, keepdims=True)
+    return np.asarray(scaled / np.where(lengths > 0, lengths, 1), dtype=np.float32)
