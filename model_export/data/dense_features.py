@@ -5,7 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-__all__ = ["DenseFeatures", "unit_rows"]
+from mindstream.unit_rows import unit_rows
+
+__all__ = ["DenseFeatures"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,11 +34,3 @@ class DenseFeatures:
         found = np.zeros((len(item_ids), self.vectors.shape[1]), dtype=np.float32)
         found[places >= 0] = unit_rows(self.vectors[places[places >= 0]])
         return found
-
-
-def unit_rows(vectors: np.ndarray) -> np.ndarray:
-    """Return vectors (n, D) in unit length, float32; zeros stay zeros."""
-    largest = np.abs(vectors).max(axis=1, keepdims=True, initial=0).astype(np.float64)
-    scaled = vectors / np.where(largest > 0, largest, 1)  # no square of it overflows, or vanishes
-    lengths = np.linalg.norm(scaled, axis=1, keepdims=True)
-    return np.asarray(scaled / np.where(lengths > 0, lengths, 1), dtype=np.float32)

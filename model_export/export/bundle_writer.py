@@ -109,7 +109,7 @@ def _feature_tables(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
     """
     items, found = checkpoint.model.items, {}
     if items.vector_map is not None:
-        found[VECTOR_MAP] = items.vector_map.weight.detach().numpy().T
+        found[VECTOR_MAP] = np.ascontiguousarray(items.vector_map.weight.detach().numpy().T)
     if items.features is None:
         return found
     weight = items.features.weight.detach().numpy()

@@ -95,9 +95,8 @@ def load(path: Path) -> Checkpoint:
         raise FileNotFoundError(f"{path} does not exist; `mindstream model train` writes checkpoints")
     try:
         content = torch.load(path, weights_only=True, map_location="cpu")
-        vocabulary = Vocabulary(
-            **{name: part.numpy() if torch.is_tensor(part) else part for name, part in content["vocabulary"].items()}
-        )
+        parts: dict[str, Any] = content["vocabulary"]
+        vocabulary = Vocabulary(**{name: _as_array(part) for name, part in parts.items()})
         model = new_model(ModelConfig(**content["config"]), vocabulary)
         model.load_state_dict(content["weights"])
         return Checkpoint(
@@ -112,6 +111,11 @@ def load(path: Path) -> Checkpoint:
         )
     except Exception as error:  # torch raises many kinds on a file that is not one of its own, some with long advice
         raise ValueError(f"{path} is not a checkpoint that this version of `mindstream model train` wrote") from error
+
+
+def _as_array(part: Any) -> Any:
+    """Return a part as `save` was given it: arrays for tensors."""
+    return part.numpy() if torch.is_tensor(part) else part
 
 
 def _neighbours_content(neighbours: NeighbourScores | None) -> dict[str, Any] | None:
