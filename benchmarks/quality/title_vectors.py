@@ -18,7 +18,7 @@ LONG, SHORT = 5, 3  # characters of a part of a word
 
 
 def with_title_vectors(log: InteractionLog) -> InteractionLog:
-    """Return a log whose items have vectors of their titles; those of no known title have zeros.
+    """Return a log whose items have vectors of their titles; zeros without a title.
 
     Raises
     ------
@@ -27,17 +27,15 @@ def with_title_vectors(log: InteractionLog) -> InteractionLog:
     """
     known = log.items.title.where(log.items.title != log.items.item_id, "")
     if not (known != "").any():
-        raise ValueError(
-            f"{log.source} has no titles to make vectors of; right is a log with titles, or --item-vectors"
-        )
+        raise ValueError(f"{log.source} has no titles to make vectors of; right is a log that has, or --item-vectors")
     return replace(log, item_vectors=DenseFeatures(log.items.item_id.tolist(), title_vectors(known.tolist())))
 
 
 def title_vectors(titles: list[str]) -> np.ndarray:
-    """Return a vector for each title: parts of its words, hashed, weighed by TF-IDF and projected at random.
+    """Return a vector for each title: hashed parts of its words, weighed and projected.
 
-    Words are cut into all parts of three to five characters; a space stands before and after each. The projection
-    is of a fixed seed. Titles that share words, or parts of such, have alike vectors.
+    Words are cut into all parts of three to five characters; a space stands before and after each. They are weighed by
+    TF-IDF, and the projection is random, of a fixed seed. Titles that share words, or parts of such, have alike vectors.
 
     Returns
     -------

@@ -38,7 +38,7 @@ class SideFeatures:
         return {**found, **item.attributes}
 
     def embedding(self, item: Item) -> np.ndarray | None:
-        """Average the vectors of an item's known values and of its dense vector, and zeros for its id.
+        """Average the vectors of an item's values and dense vector, and zeros for its id.
 
         None if the model knows none of its values, and nothing of its dense vector.
 
@@ -54,7 +54,7 @@ class SideFeatures:
         return mean / np.float32(length or 1)
 
     def mapped(self, item: Item) -> np.ndarray | None:
-        """Return the image of an item's dense vector, float32 (d,); None if it has none that the model reads."""
+        """Return the image of an item's dense vector, (d,); None without one that is read."""
         if self.dense_fault(item) is not None or item.features_vector is None or self.vector_map is None:
             return None
         mapped: np.ndarray = unit_rows(np.array([item.features_vector]))[0] @ self.vector_map

@@ -190,7 +190,7 @@ class Bundle:
 
     @cached_property
     def vector_map(self) -> np.ndarray | None:
-        """Return the map of dense vectors into the item space, float32 (D, d); None if there is none."""
+        """Return the map of dense vectors into the item space, (D, d); None without one."""
         if VECTOR_MAP in self.manifest.feature_fields:  # of before: a side feature that was called so
             return None
         with np.load(self.path / FEATURES) as arrays:

@@ -146,7 +146,7 @@ def _side_by_side(file: Path, item_ids: list[str], lists: pa.ChunkedArray) -> np
 
 
 def _checked(file: Path, item_ids: list[str], vectors: np.ndarray) -> DenseFeatures:
-    """Return vectors as float32 unless one is none: empty, too long, with NaN or an infinite number."""
+    """Return vectors as float32; refuse those that are empty, too long or not finite."""
     if not 1 <= vectors.shape[1] <= MOST_NUMBERS:
         raise ValueError(f"{file}: vectors have {vectors.shape[1]:,} numbers; right is 1 to {MOST_NUMBERS:,}")
     with np.errstate(over="ignore"):  # a number that float32 does not hold is refused as infinite

@@ -63,7 +63,7 @@ def procrustes_rotation(vectors: Tensor, aims: Tensor) -> Tensor:
 
 
 def _restore_features(model: InterestModel, vocabulary: Vocabulary, bundle: Bundle) -> None:
-    """Copy the vectors of side-feature values that the bundle has too, and the map of dense vectors.
+    """Copy the vectors of values that the bundle has too, and the map of dense vectors.
 
     The map is taken over where vectors have as many numbers, as those of the same source have. If they are of another,
     the id vectors make up for it, and training finds another map.
