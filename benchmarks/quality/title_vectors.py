@@ -35,7 +35,7 @@ def title_vectors(titles: list[str]) -> np.ndarray:
     """Return a vector for each title: hashed parts of its words, weighed and projected.
 
     Words are cut into all parts of three to five characters; a space stands before and after each. They are weighed by
-    TF-IDF, and the projection is random, of a fixed seed. Titles that share words, or parts of such, have alike vectors.
+    TF-IDF, and the projection is random, of a fixed seed. Titles that share words, or parts of these, come out alike.
 
     Returns
     -------

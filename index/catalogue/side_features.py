@@ -8,7 +8,7 @@ from itertools import islice
 import numpy as np
 
 from index.catalogue.item import CATEGORY, PRICE_BAND, Item, first_values
-from mindstream.unit_rows import unit_rows
+from mindstream.parsing.unit_rows import unit_rows
 from model_export.bundle.bundle import FEATURES, Bundle
 
 __all__ = ["SideFeatures"]

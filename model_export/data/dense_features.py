@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from mindstream.unit_rows import unit_rows
+from mindstream.parsing.unit_rows import unit_rows
 
 __all__ = ["DenseFeatures"]
 

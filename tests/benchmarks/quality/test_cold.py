@@ -12,7 +12,7 @@ import torch
 from benchmarks.quality import cold
 from benchmarks.quality.cold import ColdItems, cold_cases, cold_items, hold_out, rank_by_features, rank_by_popularity
 from benchmarks.quality.title_vectors import title_vectors, with_title_vectors
-from mindstream.unit_rows import unit_rows
+from mindstream.parsing.unit_rows import unit_rows
 from model_export.data.dataset import Vocabulary, build_vocabulary, new_features
 from model_export.data.dense_features import DenseFeatures
 from model_export.data.interactions import InteractionLog

@@ -15,7 +15,7 @@ from index.catalogue.item_vectors import ItemVectors
 from index.catalogue.lmdb_overlay import LmdbOverlayStore
 from index.catalogue.overlay import Overlay
 from index.catalogue.side_features import SideFeatures
-from mindstream.unit_rows import unit_rows
+from mindstream.parsing.unit_rows import unit_rows
 from model_export.bundle.bundle import Bundle
 from model_export.bundle.check import check
 from model_export.export.bundle_writer import export
