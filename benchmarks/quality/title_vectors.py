@@ -20,12 +20,16 @@ LONG, SHORT = 5, 3  # characters of a part of a word
 def with_title_vectors(log: InteractionLog) -> InteractionLog:
     """Return a log whose items have vectors of their titles; zeros without a title.
 
+    Where the id stands for the title it counts if it has several words, as the descriptions that some shops have as
+    ids.
+
     Raises
     ------
     ValueError
         If the log has no titles.
     """
-    known = log.items.title.where(log.items.title != log.items.item_id, "")
+    title = log.items.title
+    known = title.where((title != log.items.item_id) | title.str.contains(" ", regex=False), "")
     if not (known != "").any():
         raise ValueError(f"{log.source} has no titles to make vectors of; right is a log that has, or --item-vectors")
     return replace(log, item_vectors=DenseFeatures(log.items.item_id.tolist(), title_vectors(known.tolist())))

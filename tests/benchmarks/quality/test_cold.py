@@ -253,6 +253,11 @@ def test_titles_that_share_words_have_alike_vectors() -> None:
 def test_a_log_without_titles_has_no_vectors_of_them() -> None:
     with pytest.raises(ValueError, match=r"a log has no titles .* right is a log that has, or --item-vectors"):
         with_title_vectors(log_of(WARM_EVENTS, WARM))
+    described = log_of(WARM_EVENTS, WARM)
+    items = described.items.assign(item_id=["red cup", "hat", "mug", "rug"], title=["red cup", "A hat", "mug", "rug"])
+    found = with_title_vectors(replace(described, items=items)).item_vectors
+    assert found is not None
+    assert found.vectors.any(axis=1).tolist() == [True, True, False, False]
 
 
 def test_the_command_has_a_row_for_vectors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
