@@ -61,6 +61,11 @@ class Mapping(BaseModel):
     users: Path | None = Field(
         default=None, description="profiles beside the events: user, and a column for each field"
     )
+    item_vectors: Path | None = Field(
+        default=None,
+        description="a vector an item (of its text or image) beside the events: item and a list of numbers, or an "
+        ".npz with item_ids and vectors",
+    )
     untimed: bool = Field(default=False, description="the log has an order (--time, or that of its rows) and no times")
     min_value: float | None = Field(default=None, allow_inf_nan=False, description="least rating that is a behaviour")
     max_events_per_user: int | None = Field(default=None, ge=1, description="most events of a user, the latest")
@@ -135,7 +140,7 @@ def _from_toml(file: Path) -> Mapping:
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"the mapping {file} is no TOML: {error}") from error
     content = {name.replace("-", "_"): value for name, value in content.items()}
-    for name in ("items", "users"):
+    for name in ("items", "users", "item_vectors"):
         if isinstance(content.get(name), str):
             content[name] = file.parent / content[name]
     return _checked(content, f"{file}: ")

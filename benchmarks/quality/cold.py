@@ -1,8 +1,9 @@
-"""Recommendation of items that nobody has taken yet, by their side features alone.
+"""Recommendation of items that nobody has taken yet, by their side features or dense vectors alone.
 
 A share of the items is held out of the training, with all that users did to them. A test user who really took one is
 asked for it, from what that user did before to the other items: the held-out items alone are ranked, by max-sim with
-embeddings made of nothing but their side features.
+embeddings made of nothing but their side features, of their dense vectors (--item-vectors, or --title-vectors, which
+makes them of the titles), or of both.
 """
 
 from dataclasses import dataclass, replace
@@ -16,6 +17,8 @@ import typer
 from scipy.sparse import csr_matrix
 
 from benchmarks.harness.report import finish
+from benchmarks.quality.title_vectors import with_title_vectors
+from mindstream.mapping import AS_IT_IS, Mapping
 from model_export.commands.behaviours import read_behaviours
 from model_export.data.dataset import Vocabulary, build_sequences, history_windows, new_features
 from model_export.data.interactions import InteractionLog
@@ -44,12 +47,14 @@ class ColdItems:
     ----------
     item_ids : list of str (n,), sorted.
     features : int64 (n, W), rows in the vocabulary's table of side-feature values, 0 at padding.
+    dense : float32 (n, D), dense vectors in unit length, zeros at an item that has none; None: the log has none.
     counts : int64 (n,), behaviours with each in the whole log: nothing that is known of a really new item.
     """
 
     item_ids: list[str]
     features: np.ndarray
     counts: np.ndarray
+    dense: np.ndarray | None = None
 
 
 def main(
@@ -58,9 +63,18 @@ def main(
     share: Annotated[float, typer.Option(help="Share of the items that is held out.", min=0.01, max=0.9)] = 0.1,
     steps: Annotated[int | None, typer.Option(help="Most training steps.", min=1, show_default="the model's")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the training and of the items that are held out.")] = 7,
+    item_vectors: Annotated[
+        Path | None, typer.Option(help="Dense vectors of the items, as of `mindstream model train`.")
+    ] = None,
+    title_vectors: Annotated[
+        bool, typer.Option("--title-vectors", help="Make dense vectors of the titles, by hashed parts of words.")
+    ] = False,
 ) -> None:
     """Measure HR of items that training never saw, beside most popular and chance."""
-    log, chosen = read_behaviours(data), preset(model)
+    mapping = AS_IT_IS if item_vectors is None else Mapping(item_vectors=item_vectors)
+    log, chosen = read_behaviours(data, mapping), preset(model)
+    if title_vectors:
+        log = with_title_vectors(log)
     print(log.describe())
     warm, cold_log = hold_out(log, share, seed)
     training = replace(chosen.training, seed=seed, steps=steps or chosen.training.steps)
@@ -100,8 +114,9 @@ def cold_items(log: InteractionLog, vocabulary: Vocabulary) -> ColdItems:
     """Return the held-out log's items, with the vocabulary's knowledge of their features."""
     items = log.items.sort_values("item_id", ignore_index=True)
     counts = log.events.item_id.value_counts().reindex(items.item_id, fill_value=0)
-    features = new_features(items, log.side_features, vocabulary)
-    return ColdItems(items.item_id.tolist(), features, counts.to_numpy(dtype=np.int64))
+    features, item_ids = new_features(items, log.side_features, vocabulary), items.item_id.tolist()
+    dense = None if log.item_vectors is None else log.item_vectors.of(item_ids)
+    return ColdItems(item_ids, features, counts.to_numpy(dtype=np.int64), dense)
 
 
 def cold_cases(log: InteractionLog, checkpoint: Checkpoint, cold: ColdItems) -> Cases:
@@ -129,14 +144,16 @@ def cold_cases(log: InteractionLog, checkpoint: Checkpoint, cold: ColdItems) -> 
 
 
 def _hit_rates(checkpoint: Checkpoint, cold: ColdItems, cases: Cases) -> dict[str, dict[int, float]]:
-    """Return HR@20 and HR@50 of the model, of the category's most popular and of chance.
+    """Return HR@20 and HR@50 of the model by what it reads, of most popular and of chance.
 
     Between 0 and 1.
     """
-    tops = {
-        "cold": rank_by_features(checkpoint.model, cold, cases),
-        "popular_in_category": rank_by_popularity(checkpoint.vocabulary, cold, cases),
-    }
+    tops = {"cold": rank_by_features(checkpoint.model, replace(cold, dense=None), cases)}
+    if cold.dense is not None:
+        nothing = np.zeros((len(cold.item_ids), 0), dtype=np.int64)
+        tops["vectors"] = rank_by_features(checkpoint.model, replace(cold, features=nothing), cases)
+        tops["both"] = rank_by_features(checkpoint.model, cold, cases)
+    tops["popular_in_category"] = rank_by_popularity(checkpoint.vocabulary, cold, cases)
     found = {name: mean_metrics(metrics_per_case(top, cases.labels, AT)) for name, top in tops.items()}
     rates = {name: {n: metrics[f"hr@{n}"] for n in AT} for name, metrics in found.items()}
     return {**rates, "chance": {n: min(1.0, n / len(cold.item_ids)) for n in AT}}
@@ -146,7 +163,8 @@ def _hit_rates(checkpoint: Checkpoint, cold: ColdItems, cases: Cases) -> dict[st
 def rank_by_features(model: InterestModel, cold: ColdItems, cases: Cases) -> np.ndarray:
     """Return the best held-out items of each case by max-sim, int64 (C, 50)."""
     model.eval()
-    items, new = model.item_table(), model.embed_new(torch.from_numpy(cold.features))
+    dense = None if cold.dense is None else torch.from_numpy(cold.dense)
+    items, new = model.item_table(), model.embed_new(torch.from_numpy(cold.features), dense)
     found = []
     for some in cases.batches(BATCH):
         capsules, active = capsules_of(model, items, some)
@@ -188,14 +206,18 @@ def _values_of(features: np.ndarray, values: int) -> csr_matrix:
 def _report(model: str, rates: dict[str, dict[int, float]], cases: Cases, cold: ColdItems) -> None:
     """Print HR@20 and HR@50 in %."""
     with_features = int((cold.features > 0).any(1).sum())
+    with_vectors = 0 if cold.dense is None else int(cold.dense.any(1).sum())
     names = {
         "cold": f"{model}, by side features alone",
+        "vectors": f"{model}, by dense vectors alone",
+        "both": f"{model}, by both",
         "popular_in_category": "most popular in the category *",
         "chance": "chance",
     }
     rows = [(names[name], *(f"{100 * rate[n]:.2f}" for n in AT)) for name, rate in rates.items()]
     print(
-        f"\n{len(cases):,} cases; {len(cold.item_ids):,} items held out, {with_features:,} of them with side features\n"
+        f"\n{len(cases):,} cases; {len(cold.item_ids):,} items held out, {with_features:,} of them with side features, "
+        f"{with_vectors:,} with dense vectors\n"
     )
     print(table(["%", *(f"HR@{n}" for n in AT)], rows))
     print(
@@ -208,5 +230,6 @@ def _report(model: str, rates: dict[str, dict[int, float]], cases: Cases, cold: 
             "cases": len(cases),
             "cold_items": len(cold.item_ids),
             "cold_items_with_features": with_features,
+            "cold_items_with_vectors": with_vectors,
         }
     )

@@ -34,8 +34,9 @@ Values = Annotated[list[Text], Field(max_length=MOST_VALUES), FailFast()]
 ABOUT_PUT = """\
 Add items that the model does not know, or say anew what people are shown of those that it does.
 
-All are added, or none. A new item needs a category, price or attribute whose value the model has learned, or a vector
-of its own. When the answer comes, every later request to this process sees them; other processes do within a second."""
+All are added, or none. A new item needs a category, price or attribute whose value the model has learned, the vector
+of its text or image (features_vector) where the model was trained with such, or a vector of its own. When the answer
+comes, every later request to this process sees them; other processes do within a second."""
 ABOUT_GET = "What people are shown of an item now."
 ABOUT_REMOVE = "Never recommend an item again, whatever later models know, until it is restored or added again."
 ABOUT_RESTORE = "Undo that an item was removed: it is again what was put last, or what the model's catalogue says."
@@ -60,10 +61,14 @@ class ItemAsked(JsonBody):
         [], description="of an item that the model does not know, in place of one made of its values; empty: none"
     )
     vector_model: str = Field("", max_length=LONGEST_ID, description="the model of that vector; empty: the one served")
+    features_vector: Numbers = Field(
+        [], description="of its text or image, as the model was trained with (--item-vectors); empty: none"
+    )
 
     def item(self) -> Item:
         """Return the item as the overlay keeps it."""
-        return Item(**{**self.model_dump(), "vector": self.vector or None})
+        numbers = {"vector": self.vector or None, "features_vector": self.features_vector or None}
+        return Item(**{**self.model_dump(), **numbers})
 
 
 class ItemIds(JsonBody):

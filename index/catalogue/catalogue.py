@@ -180,7 +180,8 @@ class Catalogue:
         if item.vector is not None and not item.vector_model:
             item = replace(item, vector_model=self.bundle.version)
         kept = checked(item)
-        if kept.vector is not None or not self.knows(kept.item_id):
+        is_told = kept.vector is not None or kept.features_vector is not None
+        if is_told or not self.knows(kept.item_id):
             self.vectors.check(kept)
         return kept
 
@@ -284,9 +285,9 @@ class Catalogue:
         A removed item that no model knows today may be known to the next one.
         """
         row = self.bundle.rows.get(item_id)
-        return (
-            item is not None and row is not None and replace(item, vector=None, vector_model="") == self.base.item(row)
-        )
+        if item is None or row is None:
+            return False
+        return replace(item, vector=None, vector_model="", features_vector=None) == self.base.item(row)
 
     def _write(self, entries: Entries) -> None:
         """Write entries to the overlay; where it is full, without the removals that are too many."""

@@ -23,10 +23,10 @@ __all__ = [
 LONGEST_ID = 511  # bytes; LMDB's keys hold no more
 MOST_BYTES = 16_384  # of an item as JSON, without its vector
 MOST_NUMBERS = 4_096  # of a vector
-NO_VECTOR = b',"vector":null,"vector_model":""}'  # as an item without one ends
+NO_FEATURES_VECTOR, NO_VECTOR = b',"features_vector":null}', b',"vector":null,"vector_model":""}'  # as items end
 CATEGORY, PRICE_BAND = "category", "price_band"
 SHOWN = 5  # values that an error names
-FIELDS = ("item_id", "title", CATEGORY, "price", PRICE_BAND, "price_edges")  # no attribute is called so
+FIELDS = ("item_id", "title", CATEGORY, "price", PRICE_BAND, "price_edges", "vector_map")  # no attribute is called so
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,8 @@ class Item:
     attributes : side feature -> the values that the item has.
     vector : the caller's own, (d,), of an item that the model does not know; None: one is made of its values.
     vector_model : version of the model in whose space that vector lies, "" without one.
+    features_vector : dense side features, (D,), such as the vector of its text or image, made as those that the model
+        was trained with; None: there are none.
     """
 
     item_id: str
@@ -51,6 +53,7 @@ class Item:
     attributes: Mapping[str, list[str]] = field(default_factory=dict)
     vector: list[float] | None = None
     vector_model: str = ""
+    features_vector: list[float] | None = None
 
 
 _decoder = msgspec.json.Decoder(Item)
@@ -59,7 +62,9 @@ _decoder = msgspec.json.Decoder(Item)
 def to_json(item: Item) -> bytes:
     """Write an item as a JSON object; one without a vector says nothing of vectors."""
     text = msgspec.json.encode(item)
-    return text.removesuffix(NO_VECTOR) + b"}" if text.endswith(NO_VECTOR) else text
+    for ending in (NO_FEATURES_VECTOR, NO_VECTOR):
+        text = text.removesuffix(ending) + b"}" if text.endswith(ending) else text
+    return text
 
 
 def from_json(text: bytes | str) -> Item:
@@ -109,10 +114,12 @@ def checked(item: Item) -> Item:
         raise ValueError(f"the text of item {item.item_id!r} cannot be written as UTF-8: {error.reason}") from error
     except (TypeError, ValueError) as error:
         raise ValueError(f"item {item.item_id!r} cannot be kept: {error}") from error
-    size = len(text if kept.vector is None else to_json(replace(kept, vector=None, vector_model="")))
+    size = len(to_json(replace(kept, vector=None, vector_model="", features_vector=None)))
     if size > MOST_BYTES:
         raise ValueError(f"item {item.item_id!r} has {size:,} bytes as JSON; right is at most {MOST_BYTES:,}")
     _check_vector(kept)
+    if kept.features_vector is not None:
+        _check_numbers(kept, "features_vector", kept.features_vector)
     for name in kept.attributes:
         if not name or name in FIELDS:
             raise ValueError(
@@ -127,12 +134,17 @@ def _check_vector(item: Item) -> None:
         if item.vector_model:
             raise ValueError(f"item {item.item_id!r} has a vector_model and no vector; right is both or none")
         return
-    if not 0 < len(item.vector) <= MOST_NUMBERS:
+    _check_numbers(item, "vector", item.vector)
+
+
+def _check_numbers(item: Item, name: str, numbers: list[float]) -> None:
+    """Raise ValueError unless numbers of an item are a vector of whatever model."""
+    if not 0 < len(numbers) <= MOST_NUMBERS:
         raise ValueError(
-            f"the vector of item {item.item_id!r} has {len(item.vector):,} numbers; right is as many as the model's"
+            f"the {name} of item {item.item_id!r} has {len(numbers):,} numbers; right is as many as the model's"
         )
-    if not all(map(math.isfinite, item.vector)):
-        raise ValueError(f"the vector of item {item.item_id!r} holds NaN or infinite numbers; right are finite ones")
+    if not all(map(math.isfinite, numbers)):
+        raise ValueError(f"the {name} of item {item.item_id!r} holds NaN or infinite numbers; right are finite ones")
 
 
 def check_id(item_id: str) -> None:

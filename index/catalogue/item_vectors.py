@@ -44,14 +44,17 @@ class ItemVectors:
     def of(self, item: Item) -> np.ndarray | None:
         """Return the vector of an item that the bundle does not know, float32 (d,).
 
-        It is the item's own, if that is of this bundle's model and fits, or else made of its category, price band and
-        attributes. None if there is neither.
+        It is the item's own, if that is of this bundle's model and fits, or else made of its category, price band,
+        attributes and dense vector. None if there is neither.
         """
         if item.vector is not None and item.vector_model == self.version and len(item.vector) == self.dim:
             own = np.array(item.vector, dtype=np.float32)
             if self.features.has_unit_length:
                 own /= np.float32(np.linalg.norm(own) or 1)
             return told_apart(own, item, OWN_APART)
+        if self.features.mapped(item) is not None:  # it says enough to tell items apart
+            made = self.features.embedding(item)
+            return None if made is None else told_apart(made, item, OWN_APART)
         made = self._made_of(item)
         return None if made is None else told_apart(made, item, TITLE_APART)
 
@@ -67,7 +70,7 @@ class ItemVectors:
     @staticmethod
     def lack_of(item: Item) -> str:
         """Return why an item has no vector: OTHER_VECTOR or UNKNOWN_VALUES."""
-        return UNKNOWN_VALUES if item.vector is None else OTHER_VECTOR
+        return UNKNOWN_VALUES if item.vector is None and item.features_vector is None else OTHER_VECTOR
 
     def fault_of(self, item: Item) -> str:
         """Say what is wrong with an item that the bundle does not know; "" if nothing is."""
@@ -83,12 +86,14 @@ class ItemVectors:
         Raises
         ------
         ValueError
-            If its own vector does not fit the model, or it has none and the model knows none of its values. Names what
-            would be right.
+            If its own vector or its dense one does not fit the model, or it has none and the model knows none of its
+            values. Names what would be right.
         """
         if item.vector is None:
             self.features.check(item)
             return
+        if (fault := self.features.dense_fault(item)) is not None:
+            raise ValueError(fault)
         if item.vector_model != self.version:
             raise ValueError(
                 f"the vector of item {item.item_id!r} is of the model {item.vector_model[:50]!r}; right is a vector of "

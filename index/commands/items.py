@@ -44,7 +44,8 @@ def add(
 @app.command(help="Add the items of a file; where lines are wrong, names them all and adds none.")
 def load(
     file: Annotated[
-        Path, typer.Argument(help="One item a line, as JSON: item_id, title, category, price, attributes.")
+        Path,
+        typer.Argument(help="One item a line, as JSON: item_id, title, category, price, attributes, features_vector."),
     ],
 ) -> None:
     """Add the items of a file; if lines are wrong, name them all and add none."""

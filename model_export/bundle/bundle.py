@@ -8,8 +8,9 @@ item_lookup.arrow     and how rows are found by id: see items/arrow_files.py
 item_embeddings.npy   float32 (items, d)
 routing_logits.npy    float32 (items, K)
 features.npz          for each side feature float32 (values + 1, d), row 0 zeros ("unknown"), row i + 1 of value i; and
-                      price_edges between the price bands. The embedding of an item that is new since training is
-                      the mean of its known values' vectors and of zeros for its id
+                      price_edges between the price bands; optional: vector_map, float32 (D, d), of dense vectors. The
+                      embedding of an item that is new since training is the mean of its known values' vectors, of its
+                      dense vector (in unit length) times that map, and of zeros for its id
 model_card.md         data, figures beside the baselines', settings and versions, for people
 golden.json           histories and the capsules that they must give
 neighbours.npy        optional: int32 (items, M), rows of the items that go with each, -1 behind the last; and
@@ -56,6 +57,7 @@ __all__ = [
     "REQUIRED",
     "ROUTING_LOGITS",
     "SIMILARITIES",
+    "VECTOR_MAP",
     "Bundle",
     "BundleError",
     "Manifest",
@@ -74,6 +76,7 @@ OLD_INDEX, LINKS, LINK_ENTRIES = "items.hnsw", "item_links.npy", "link_entries.n
 NEIGHBOUR_FILES = NEIGHBOURS, SIMILARITIES = "neighbours.npy", "similarities.npy"
 INDEX_FILES = (OLD_INDEX, LINKS, LINK_ENTRIES)
 MODEL_CARD = "model_card.md"
+VECTOR_MAP = "vector_map"  # in features.npz
 _ALWAYS = (EXTRACTOR, ITEM_EMBEDDINGS, ROUTING_LOGITS, FEATURES, GOLDEN, MODEL_CARD)
 REQUIRED = (*_ALWAYS, *arrow_files.FILES)
 
@@ -184,6 +187,14 @@ class Bundle:
             return None
         rows, similarity = (np.asarray(np.load(self.path / name, mmap_mode="r")) for name in NEIGHBOUR_FILES)
         return NeighbourScores(rows, similarity, Blend(**self.manifest.blend))
+
+    @cached_property
+    def vector_map(self) -> np.ndarray | None:
+        """Return the map of dense vectors into the item space, (D, d); None without one."""
+        if VECTOR_MAP in self.manifest.feature_fields:  # of before: a side feature that was called so
+            return None
+        with np.load(self.path / FEATURES) as arrays:
+            return np.asarray(arrays[VECTOR_MAP]) if VECTOR_MAP in arrays.files else None
 
     def verify(self) -> None:
         """Compare every file with the size and checksum in the manifest.

@@ -50,6 +50,8 @@ class Vocabulary:
     profile_fields : field -> values, in the order of the profile tables.
     price_edges : the prices (ascending) between the price bands; empty if prices are unknown.
     event_types : the types of behaviours that are told apart; the i-th has row i + 1, and row 0 is "unknown".
+    item_vectors : float32 (items, D), dense side features in unit length, zeros at an item that has none; None without
+        such features.
     """
 
     item_ids: list[str]
@@ -58,6 +60,7 @@ class Vocabulary:
     profile_fields: dict[str, list[str]]
     price_edges: list[float]
     event_types: list[str] = field(default_factory=list)
+    item_vectors: np.ndarray | None = None
 
     @property
     def feature_values(self) -> int:
@@ -104,7 +107,7 @@ class Sequences:
 
 
 def build_vocabulary(log: InteractionLog) -> Vocabulary:
-    """Collect the items (sorted by id), their side features, profile fields and event types."""
+    """Collect items (sorted by id), side features, vectors, profile fields and event types."""
     items = log.items.sort_values("item_id", ignore_index=True)
     bands, edges = price_bands(items.price.to_numpy(dtype=float))
     feature_fields, features = _code_features(_side_values(items, bands, log.side_features), len(items))
@@ -113,7 +116,9 @@ def build_vocabulary(log: InteractionLog) -> Vocabulary:
         for name in log.profiles.columns
         if name != "user_id"
     }
-    return Vocabulary(items.item_id.tolist(), feature_fields, features, profile_fields, edges, event_types_of(log))
+    item_ids = items.item_id.tolist()
+    vectors = None if log.item_vectors is None else log.item_vectors.of(item_ids)
+    return Vocabulary(item_ids, feature_fields, features, profile_fields, edges, event_types_of(log), vectors)
 
 
 def _side_values(items: pd.DataFrame, bands: pd.Series, side_features: list[str]) -> pd.DataFrame:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
+from model_export.data.dense_features import DenseFeatures
+
 __all__ = ["BLOCK", "CODED_COLUMNS", "EVENT_COLUMNS", "ITEM_COLUMNS", "RESERVED", "SEPARATOR", "InteractionLog"]
 
 EVENT_COLUMNS = ["user_id", "item_id", "event_type", "event_time_ms"]
@@ -12,7 +14,8 @@ CODED_COLUMNS = EVENT_COLUMNS[:3]
 ITEM_COLUMNS = ["item_id", "title", "category", "price"]
 SEPARATOR = "|"  # between several values of one side feature
 BLOCK = 1 << 20  # events looked at in one go: what is made in between stays small
-RESERVED = (*ITEM_COLUMNS, "price_band", "price_edges")  # what a side feature cannot be called: made of the price
+# What a side feature cannot be called: arrays of a bundle beside those of the side features.
+RESERVED = (*ITEM_COLUMNS, "price_band", "price_edges", "vector_map")
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ class InteractionLog:
     rule : str
         The behaviour rule that the events were chosen by, see `behaviours_of`; its weights are those of the events.
         Empty: all events count, and alike.
+    item_vectors : DenseFeatures or None
+        Dense side features of items; there may be items without one, and vectors of other items.
     """
 
     events: pd.DataFrame
@@ -60,6 +65,7 @@ class InteractionLog:
     columns: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     rule: str = ""
+    item_vectors: DenseFeatures | None = None
 
     def __post_init__(self) -> None:
         found = {name: _coded(self.events[name]) for name in CODED_COLUMNS}
@@ -82,7 +88,7 @@ class InteractionLog:
     def without_side_features(self) -> "InteractionLog":
         """Return the log with items known by their ids and titles alone."""
         items = self.items[ITEM_COLUMNS].assign(category="", price=np.nan)
-        return replace(self, items=items.astype({"category": "str"}))
+        return replace(self, items=items.astype({"category": "str"}), item_vectors=None)
 
     def before(self, time_ms: int) -> "InteractionLog":
         """Return the log of the events earlier than a time (Unix milliseconds).

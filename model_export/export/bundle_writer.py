@@ -22,6 +22,7 @@ from model_export.bundle.bundle import (
     NEIGHBOURS,
     ROUTING_LOGITS,
     SIMILARITIES,
+    VECTOR_MAP,
     Bundle,
     Manifest,
     describe_file,
@@ -104,13 +105,15 @@ def _attribute_columns(vocabulary: Vocabulary) -> dict[str, list[list[str]]]:
 def _feature_tables(checkpoint: Checkpoint) -> dict[str, np.ndarray]:
     """Return side feature -> the vectors of its values, float (values + 1, d).
 
-    Row 0, "unknown", is zeros.
+    Row 0, "unknown", is zeros. Beside them is the map of dense vectors, if the model has one.
     """
-    features = checkpoint.model.items.features
-    if features is None:
-        return {}
-    weight = features.weight.detach().numpy()
-    return {name: weight[np.r_[0, rows]] for name, rows in checkpoint.vocabulary.feature_slices().items()}
+    items, found = checkpoint.model.items, {}
+    if items.vector_map is not None:
+        found[VECTOR_MAP] = np.ascontiguousarray(items.vector_map.weight.detach().numpy().T)
+    if items.features is None:
+        return found
+    weight = items.features.weight.detach().numpy()
+    return found | {name: weight[np.r_[0, rows]] for name, rows in checkpoint.vocabulary.feature_slices().items()}
 
 
 def write_arrays(file: Path, arrays: dict[str, np.ndarray]) -> None:

@@ -51,6 +51,7 @@ def new_model(config: ModelConfig, vocabulary: Vocabulary) -> InterestModel:
         vocabulary.feature_values,
         [len(values) + 1 for values in vocabulary.profile_fields.values()],
         torch.from_numpy(logits),
+        None if vocabulary.item_vectors is None else torch.from_numpy(vocabulary.item_vectors),
     )
 
 
@@ -60,7 +61,10 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
     content = {
         "config": asdict(checkpoint.model.config),
         "weights": checkpoint.model.state_dict(),
-        "vocabulary": {**vars(vocabulary), "item_features": torch.from_numpy(vocabulary.item_features)},
+        "vocabulary": {
+            name: torch.from_numpy(part) if isinstance(part, np.ndarray) else part
+            for name, part in vars(vocabulary).items()
+        },
         "popularity": torch.from_numpy(checkpoint.popularity),
         "catalogue": checkpoint.catalogue,
         "data": checkpoint.data,
@@ -91,8 +95,8 @@ def load(path: Path) -> Checkpoint:
         raise FileNotFoundError(f"{path} does not exist; `mindstream model train` writes checkpoints")
     try:
         content = torch.load(path, weights_only=True, map_location="cpu")
-        parts = content["vocabulary"]
-        vocabulary = Vocabulary(**{**parts, "item_features": parts["item_features"].numpy()})
+        parts: dict[str, Any] = content["vocabulary"]
+        vocabulary = Vocabulary(**{name: _as_array(part) for name, part in parts.items()})
         model = new_model(ModelConfig(**content["config"]), vocabulary)
         model.load_state_dict(content["weights"])
         return Checkpoint(
@@ -107,6 +111,11 @@ def load(path: Path) -> Checkpoint:
         )
     except Exception as error:  # torch raises many kinds on a file that is not one of its own, some with long advice
         raise ValueError(f"{path} is not a checkpoint that this version of `mindstream model train` wrote") from error
+
+
+def _as_array(part: Any) -> Any:
+    """Return a part as `save` was given it: arrays for tensors."""
+    return part.numpy() if torch.is_tensor(part) else part
 
 
 def _neighbours_content(neighbours: NeighbourScores | None) -> dict[str, Any] | None:

@@ -42,9 +42,12 @@ class InterestModel(nn.Module):
     profile_sizes : rows of each profile field's table.
     routing_logits : float (items, K), as drawn for these items (`draw_routing_logits`): served as they are, or the
         start of learned ones.
+    item_vectors : float (items, D), dense side features in unit length, zeros at an item that has none; None: there are
+        no such features.
     """
 
     item_features: Tensor
+    item_vectors: Tensor | None
     noise: Tensor  # (items,), length of each embedding's noise in training, relative to the embedding
     routing_logits: Tensor
 
@@ -55,14 +58,17 @@ class InterestModel(nn.Module):
         feature_values: int,
         profile_sizes: list[int],
         routing_logits: Tensor,
+        item_vectors: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.config = config
         neighbours = config.table_neighbours if config.item_table == "simemb" else 0
-        self.items = ItemEmbedding(len(item_features), feature_values, config.dim, neighbours)
+        vector_size = 0 if item_vectors is None else item_vectors.shape[1]
+        self.items = ItemEmbedding(len(item_features), feature_values, config.dim, neighbours, vector_size)
         self.extractor = EXTRACTOR_CLASSES[config.extractor](config, profile_sizes)
         self.log_scale = nn.Parameter(torch.tensor(math.log(FIRST_SCALE))) if config.unit_length else None
         self.register_buffer("item_features", item_features, persistent=False)
+        self.register_buffer("item_vectors", item_vectors, persistent=False)
         self.register_buffer("noise", torch.full((len(item_features),), config.embedding_noise), persistent=False)
         first = torch.full((config.history_length,), math.log(FIRST_REPEAT_BONUS))
         self.log_repeat_bonus = nn.Parameter(first) if config.repeats else None
@@ -160,27 +166,29 @@ class InterestModel(nn.Module):
 
     def embed(self, rows: Tensor) -> Tensor:
         """Embed item rows (...) as (..., d); in training with noise if the settings say so."""
-        vectors: Tensor = self.items(rows, self.item_features[rows])
+        dense = None if self.item_vectors is None else self.item_vectors[rows]
+        vectors: Tensor = self.items(rows, self.item_features[rows], dense)
         if self.training and self.config.embedding_noise:
             length = torch.linalg.vector_norm(vectors.detach(), dim=-1, keepdim=True)  # (..., 1)
             spread = self.noise[rows][..., None] * self.config.dim**-0.5 * length  # (..., 1)
             vectors = vectors + spread * torch.randn_like(vectors)
         return unit_length(vectors) if self.config.unit_length else vectors
 
-    def embed_new(self, features: Tensor) -> Tensor:
+    def embed_new(self, features: Tensor, dense: Tensor | None = None) -> Tensor:
         """Embed items that are new since training by their side features alone.
 
-        Zeros if the model knows none of an item's values.
+        Zeros if the model knows none of an item's values, and it has no dense vector.
 
         Parameters
         ----------
         features : int64 (n, W), rows in the table of side-feature values, 0 at padding.
+        dense : float (n, D), dense vectors in unit length, zeros at an item that has none.
 
         Returns
         -------
         float (n, d)
         """
-        vectors = self.items.embed_features(features)
+        vectors = self.items.embed_features(features, dense)
         return unit_length(vectors) if self.config.unit_length else vectors
 
     def scale_noise(self, behaviours: Tensor) -> None:

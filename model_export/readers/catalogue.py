@@ -18,7 +18,7 @@ from model_export.readers.sql import quoted
 from model_export.readers.tables.open_table import OpenTable
 from model_export.readers.tables.query import arrow_table
 
-__all__ = ["Beside", "catalogue_select", "items_of", "profiles_of", "users_select"]
+__all__ = ["Beside", "catalogue_select", "items_of", "key_column", "profiles_of", "users_select"]
 
 MOST_PROFILE_VALUES = 1_000  # of a field; names and addresses tell nothing of others
 NUMBERS = ("float", "double", "decimal", "integer", "bigint")
@@ -204,7 +204,7 @@ def catalogue_select(
     ValueError
         If it has no column of the item's id.
     """
-    used = {"item_id": _key(connection, "item", table, fields, ids)}
+    used = {"item_id": key_column(connection, "item", table, fields, ids)}
     for name in OF_ITEM:
         given = getattr(mapping, name)
         column = (find(given, table.columns) if given else None) or _usual(name, table.columns)
@@ -237,7 +237,7 @@ def users_select(connection: DuckDBPyConnection, table: OpenTable, fields: Field
     ValueError
         If it has no column of the user's id.
     """
-    user = _key(connection, "user", table, fields, ids)
+    user = key_column(connection, "user", table, fields, ids)
     source = Unnesting(table.name)
     others = [column for column in table.columns if len(column.steps) == 1 and column != user]
     named = {column: column.path.removeprefix(PROFILE_PREFIX) for column in others}
@@ -247,11 +247,22 @@ def users_select(connection: DuckDBPyConnection, table: OpenTable, fields: Field
     return Beside(f"SELECT {', '.join(parts)} FROM {source.clause}", "profiles", said)
 
 
-def _key(connection: DuckDBPyConnection, name: str, table: OpenTable, fields: Fields, ids: pd.Index) -> Column:
+def key_column(connection: DuckDBPyConnection, name: str, table: OpenTable, fields: Fields, ids: pd.Index) -> Column:
     """Return the column of ids.
 
     It is the one that is called as in the log, or one of a usual name, or `id`, or else the one with most of the log's
     ids.
+
+    Parameters
+    ----------
+    name : "item" or "user".
+    fields : of the log.
+    ids : the items or users of the log.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
     """
     called = {letters(column.words[-1]) for column in fields.columns[name]}
     same = next((column for column in table.columns if letters(column.path) in called), None)

@@ -20,7 +20,7 @@ KEY = b"mindstream"  # in the file's metadata: it was written here, and says so
 def write_table(log: InteractionLog, path: str | Path) -> Path:
     """Write a log as one Parquet table that `read_log` reads back the same; return its path.
 
-    Only the sides of the users are not kept: a table has no column for them.
+    Only the sides of the users and the items' vectors are not kept: a table has no columns for them.
 
     Raises
     ------

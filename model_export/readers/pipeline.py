@@ -8,7 +8,7 @@ One reading goes this way, see `read`:
     4. stage      their cells in a Parquet file                opening.py, rows/staging.py
     5. place      the rows in time, by all values together     rows/placing.py, times/
     6. code       the rows that are kept; count the others     rows/coding.py, rows/order.py
-    7. collect    what is known of items and users             catalogue.py
+    7. collect    what is known of items and users             catalogue.py, item_vectors.py
 """
 
 from collections import Counter
@@ -23,6 +23,7 @@ from model_export.data.interactions import InteractionLog
 from model_export.readers import catalogue
 from model_export.readers.fields import Fields, fields_of
 from model_export.readers.flags import other_users, unused_columns
+from model_export.readers.item_vectors import item_vectors
 from model_export.readers.layout import Layout
 from model_export.readers.opening import Opened, open_beside, open_log, stage_log
 from model_export.readers.presets import preset
@@ -100,6 +101,8 @@ def _read(place: Workplace, layout: Layout, source: str) -> InteractionLog:
         raise ValueError(_nothing_remains(source, rows, dropped))
     fields = without_false_title(place.connection, KEPT, fields, notes)
     known_items, known_users = _known(place, layout, fields, events, (items, users), notes)
+    item_ids = events.item_id.cat.remove_unused_categories().cat.categories
+    vectors = item_vectors(place, layout.mapping, fields, item_ids, notes)
     notes += [*_format(layout), *_unused_ratings(fields), *_rounded_ids(coded)]
     return replace(
         make_log(events, known_items, known_users, Path(source).name),
@@ -107,6 +110,7 @@ def _read(place: Workplace, layout: Layout, source: str) -> InteractionLog:
         sides=_sides(place, layout, source),
         timed=not layout.mapping.untimed,
         columns=_columns(layout, opened, fields),
+        item_vectors=vectors,
         notes=tuple(notes),
     )
 

@@ -291,8 +291,9 @@ def _summarise_data(log: InteractionLog) -> dict[str, Any]:
 
 def _fingerprint(sequences: Sequences, vocabulary: Vocabulary) -> str:
     """Return a hash of every behaviour, its time, weight and type, and every side feature."""
+    of_items = [part for part in (vocabulary.item_features, vocabulary.item_vectors) if part is not None]
     found = hashlib.blake2b(digest_size=8)
     parts = sequences.items, sequences.times, sequences.starts, sequences.profiles, sequences.weights, sequences.types
-    for part in (*parts, vocabulary.item_features):
+    for part in (*parts, *of_items):
         found.update(np.ascontiguousarray(part).data)
     return found.hexdigest()

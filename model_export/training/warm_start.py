@@ -63,7 +63,14 @@ def procrustes_rotation(vectors: Tensor, aims: Tensor) -> Tensor:
 
 
 def _restore_features(model: InterestModel, vocabulary: Vocabulary, bundle: Bundle) -> None:
-    """Copy the vectors of side-feature values that the bundle has too."""
+    """Copy the vectors of values that the bundle has too, and the map of dense vectors.
+
+    The map is taken over where vectors have as many numbers, as those of the same source have. If they are of another,
+    the id vectors make up for it, and training finds another map.
+    """
+    found, own = bundle.vector_map, model.items.vector_map
+    if own is not None and found is not None and found.T.shape == own.weight.shape:
+        own.weight.copy_(torch.from_numpy(found.T))
     if model.items.features is None:
         return
     with np.load(bundle.path / FEATURES) as arrays:
@@ -80,9 +87,10 @@ def _id_vectors(model: InterestModel, rows: Tensor, embeddings: Tensor) -> Tenso
     Of unit-length items only the direction is known; their mean of m random unit vectors would have a length of about
     1 / sqrt(m).
     """
-    if model.items.features is None:
+    if model.items.features is None and model.items.vector_map is None:
         return embeddings
-    features = model.item_features[rows]
-    parts = 1 + (features > 0).sum(-1, keepdim=True)  # (n, 1)
+    dense = None if model.item_vectors is None else model.item_vectors[rows]
+    total, count = model.items.sum_known(model.item_features[rows], dense)
+    parts = 1 + count  # (n, 1)
     length = parts.rsqrt() if model.config.unit_length else 1.0
-    return parts * length * embeddings - model.items.sum_values(features, model.items.features.weight)
+    return parts * length * embeddings - total

@@ -21,7 +21,8 @@ def test_all_of_it_from_toml(tmp_path: Path) -> None:
         'format = "table"\nuser = " uid "\nitem = "items[].sku"\ntime = "date,time"\ntype = "kind"\nvalue = "stars"\n'
         'title = "label"\ncategory = "group"\nprice = "cost"\ntime-format = "%d.%m.%Y"\ncolumns = ["a", "b"]\n'
         'delimiter = "\\\\x01"\nquote = "none"\nencoding = "latin-1"\nskip_lines = 2\nwhere = "a > 1"\n'
-        'items = "catalogue.csv"\nusers = "/people.csv"\nuntimed = true\nmin_value = 3\nmax_events_per_user = 9\n'
+        'items = "catalogue.csv"\nusers = "/people.csv"\nitem_vectors = "text.npz"\n'
+        "untimed = true\nmin_value = 3\nmax_events_per_user = 9\n"
         'event_id = "n"\n',
     )
     found = load_mapping(file)
@@ -35,6 +36,7 @@ def test_all_of_it_from_toml(tmp_path: Path) -> None:
         skip_lines=2,
         items=tmp_path / "catalogue.csv",  # beside the file
         users=Path("/people.csv"),
+        item_vectors=tmp_path / "text.npz",
         untimed=True,
         min_value=3.0,
         max_events_per_user=9,

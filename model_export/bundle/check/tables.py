@@ -10,6 +10,7 @@ from model_export.bundle.bundle import (
     NEIGHBOURS,
     ROUTING_LOGITS,
     SIMILARITIES,
+    VECTOR_MAP,
     Bundle,
     BundleError,
 )
@@ -77,6 +78,8 @@ def check_neighbours(bundle: Bundle) -> None:
 def check_features(bundle: Bundle) -> None:
     """Check that each side feature has a row per value behind row 0; price edges ascend.
 
+    Where there is a map of dense vectors, it is float32 (D, d).
+
     Raises
     ------
     BundleError
@@ -95,6 +98,15 @@ def check_features(bundle: Bundle) -> None:
             check_array(f"{file}: {name}", vectors, (len(values) + 1, bundle.manifest.dim))
             if vectors[0].any():
                 raise BundleError(f"{file}: row 0 of {name}, which means unknown, is not zero")
+        if VECTOR_MAP in arrays.files and VECTOR_MAP not in bundle.manifest.feature_fields:
+            _check_map(f"{file}: {VECTOR_MAP}", arrays[VECTOR_MAP], bundle.manifest.dim)
         edges = arrays[PRICE_EDGES]
         if edges.dtype.kind != "f" or edges.ndim != 1 or not np.isfinite(edges).all() or (np.diff(edges) <= 0).any():
             raise BundleError(f"{file}: {PRICE_EDGES} are no ascending prices")
+
+
+def _check_map(name: str, vector_map: np.ndarray, dim: int) -> None:
+    """Check the map of dense vectors."""
+    if vector_map.ndim != 2 or not len(vector_map):
+        raise BundleError(f"{name} has shape {vector_map.shape}; right is (D, {dim}), D at least 1")
+    check_array(name, vector_map, (len(vector_map), dim))

@@ -11,7 +11,10 @@ import torch
 
 from benchmarks.quality import cold
 from benchmarks.quality.cold import ColdItems, cold_cases, cold_items, hold_out, rank_by_features, rank_by_popularity
+from benchmarks.quality.title_vectors import title_vectors, with_title_vectors
+from mindstream.parsing.unit_rows import unit_rows
 from model_export.data.dataset import Vocabulary, build_vocabulary, new_features
+from model_export.data.dense_features import DenseFeatures
 from model_export.data.interactions import InteractionLog
 from model_export.data.simulator import simulate
 from model_export.evaluation.cases import Cases
@@ -207,3 +210,60 @@ def test_a_log_without_cases_is_named(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(cold, "read_behaviours", lambda path: replace(log, sides=everyone))
     with pytest.raises(ValueError, match=r"simulated shop.*no test user took one of the \d+ items.*--share 0.2"):
         cold.main(tmp_path, model="youtube-dnn", share=0.2, steps=1, seed=1)
+
+
+def test_dense_vectors_rank_alone_and_beside_side_features() -> None:
+    warm = vocabulary()
+    given = np.eye(4, dtype=np.float32)
+    warm = replace(warm, item_vectors=given)
+    model = checkpoint_of(log_of(WARM_EVENTS, WARM), warm, ModelConfig(extractor="mean", num_interests=1, dim=8)).model
+    log = replace(log_of("eve:jug eve:toy eve:vase", NEW), item_vectors=DenseFeatures(["vase", "toy"], 5 * given[2:]))
+    held = cold_items(log, warm)
+    assert held.dense is not None
+    assert held.dense.tolist() == [[0] * 4, given[3].tolist(), given[2].tolist()]  # jug has none
+    nothing = replace(held, features=np.zeros((3, 0), dtype=np.int64))
+    assert model.items.vector_map is not None
+    with torch.no_grad():
+        image = model.items.vector_map.weight.T / 2  # each of unit length and an id of zeros
+        new = model.eval().embed_new(torch.from_numpy(nothing.features), torch.from_numpy(held.dense))
+        torch.testing.assert_close(new, torch.stack([torch.zeros(8), image[3], image[2]]))
+        scores = (capsule_of(model, 0, 2) @ new.T).tolist()
+    top = rank_by_features(model, nothing, case_of(0, 2))
+    assert top[0, :3].tolist() == sorted(range(3), key=lambda item: -scores[item])
+
+
+def capsule_of(model: InterestModel, *history: int) -> torch.Tensor:
+    """The only capsule of a model that averages."""
+    rows = torch.tensor([history])
+    capsules: torch.Tensor = model.extractor(model.item_table()[rows], rows >= 0, torch.zeros(1, 1, 2), None)[0]
+    return capsules[0, 0]
+
+
+def test_titles_that_share_words_have_alike_vectors() -> None:
+    titles = ["red oak lamp", "red oak lamps", "blue china teapot", "", "blue china teapots"]
+    vectors = title_vectors(titles)
+    assert vectors.shape == (5, 64)
+    assert not vectors[3].any()
+    assert np.array_equal(title_vectors(titles), vectors)
+    units = unit_rows(vectors)
+    cosines = units @ units.T
+    assert min(cosines[0, 1], cosines[2, 4]) > 0.1 + cosines[np.ix_([0, 1], [2, 4])].max()
+
+
+def test_a_log_without_titles_has_no_vectors_of_them() -> None:
+    with pytest.raises(ValueError, match=r"a log has no titles .* right is a log that has, or --item-vectors"):
+        with_title_vectors(log_of(WARM_EVENTS, WARM))
+    described = log_of(WARM_EVENTS, WARM)
+    items = described.items.assign(item_id=["red cup", "hat", "mug", "rug"], title=["red cup", "A hat", "mug", "rug"])
+    found = with_title_vectors(replace(described, items=items)).item_vectors
+    assert found is not None
+    assert found.vectors.any(axis=1).tolist() == [True, True, False, False]
+
+
+def test_the_command_has_a_row_for_vectors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_table(simulate(users=60, seed=1).log, tmp_path / "log.parquet")
+    cold.main(tmp_path / "log.parquet", model="youtube-dnn", share=0.2, steps=2, seed=1, title_vectors=True)
+    *_, last = capsys.readouterr().out.strip().splitlines()
+    figures = json.loads(last)
+    assert figures["cold_items_with_vectors"] == figures["cold_items"]
+    assert {"hr20_cold", "hr20_vectors", "hr20_both", "hr50_vectors"} <= figures.keys()
