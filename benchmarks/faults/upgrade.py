@@ -56,9 +56,9 @@ def _upgraded(home: Home, redis: RealRedis | None, events: int) -> tuple[dict[st
 
 
 def _differing(home: Home) -> int:
-    """Count users who are not as an undisturbed updater makes them, or whose capsules are not their history's.
+    """Count users who are not as an undisturbed updater makes them, but for event types.
 
-    But for event types: the formats of before do not have them, so they are taken from both.
+    The formats of before do not have those, so they are taken from both; capsules must be those of the stored history.
     """
     extractor, stored = Extractor(home.bundle), list(states_of(home.store))
     stale = sum(
