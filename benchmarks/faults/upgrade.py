@@ -58,12 +58,14 @@ def _upgraded(home: Home, redis: RealRedis | None, events: int) -> tuple[dict[st
 def _differing(home: Home) -> int:
     """Count users who are not as an undisturbed updater makes them, but for event types.
 
-    The formats of before do not have those, so they are taken from both; capsules must be those of the stored history.
+    The formats of before do not have those, so they are taken from both. The capsules of users with events since must be
+    those of the stored history.
     """
     extractor, stored = Extractor(home.bundle), list(states_of(home.store))
+    since = [state for state in stored if any(state.history.event_types)]
     stale = sum(
         not np.array_equal(state.capsules.vectors, made.vectors)
-        for state, made in zip(stored, encoded(extractor, stored), strict=True)
+        for state, made in zip(since, encoded(extractor, since), strict=True)
     )
     undisturbed = undisturbed_bytes(home, len(home.records()))
     wanted = [from_bytes(user_id, value) for user_id, value in undisturbed.items()]

@@ -55,9 +55,7 @@ def test_one_command_from_a_log_to_the_current_bundle(
     assert registry.current().manifest.index == {"kind": "exact"}
     assert load(home / "model.pt").figures  # it was judged
     assert list((home / "exported").iterdir()) == []
-    second = CliRunner().invoke(
-        app, ["retrain", *SMALL, "--set", "neighbours=false", "--min-hr", "1", "--max-drop", "0"]
-    )
+    second = CliRunner().invoke(app, ["retrain", *SMALL, "--model", "mind", "--min-hr", "1", "--max-drop", "0"])
     assert second.exit_code == 1
     assert registry.current_version() == version
     [refused] = (home / "exported").iterdir()
@@ -146,10 +144,11 @@ def test_a_warm_start_is_nearer_than_a_random_one(shop: SimulatedShop, checkpoin
     """Yesterday's model saw the first four fifths of the log; today's begins with what it learned."""
     earlier = shop.log.between(0, 0.8)
     config = replace(checkpoint.model.config, repeats=False)  # whoever gets back what they had learns nothing of items
-    long = replace(checkpoint.training, steps=150, learning_rate=1e-2)
+    alone = replace(checkpoint.training, neighbours=False)  # which know as much with either start
+    long = replace(alone, steps=150, learning_rate=1e-2)
     trained = train(earlier, config, long, progress=False)
     bundle = export(trained, tmp_path, progress=False)
-    few = replace(checkpoint.training, steps=1, learning_rate=1e-9, start="random")  # a look at the start
+    few = replace(alone, steps=1, learning_rate=1e-9, start="random")  # a look at the start
     cold, warm = (
         train(shop.log, config, few, progress=False, start=start).validation["recall@20"] for start in (None, bundle)
     )
