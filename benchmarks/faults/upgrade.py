@@ -58,8 +58,8 @@ def _upgraded(home: Home, redis: RealRedis | None, events: int) -> tuple[dict[st
 def _differing(home: Home) -> int:
     """Count users who are not as an undisturbed updater makes them, but for event types.
 
-    The formats of before do not have those, so they are taken from both. The capsules of users with events since must be
-    those of the stored history.
+    The formats of before do not have those, so they are taken from both. The capsules of users with events since must
+    be those of the stored history.
     """
     extractor, stored = Extractor(home.bundle), list(states_of(home.store))
     since = [state for state in stored if any(state.history.event_types)]
