@@ -90,7 +90,7 @@ def few(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     path = tmp_path_factory.mktemp("few")
     title, category, prices, popularity = zip(*FEW.values(), strict=True)
     write_items(path, list(FEW), title=title, category=category, price=prices, popularity=popularity)
-    write_manifest(path, replace(bundle.manifest, items=len(FEW), files={}))
+    write_manifest(path, replace(bundle.manifest, items=len(FEW), files={}, blend={}))
     return Bundle(path)
 
 
