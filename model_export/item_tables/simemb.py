@@ -13,7 +13,7 @@ from scipy.sparse import csr_matrix, diags_array
 from scipy.sparse.linalg import lsqr
 from torch import Tensor, nn
 
-from model_export.data.cooccurrence import Neighbours
+from model_export.data.cooccurrence import most_similar
 
 __all__ = ["OWN_SHARE", "SimilarityEmbedding", "neighbour_shares"]
 
@@ -108,9 +108,9 @@ def neighbour_shares(pairs: csr_matrix, most: int) -> tuple[np.ndarray, np.ndarr
     """
     others = csr_matrix(pairs - diags_array(pairs.diagonal(), format="csr"))
     others.eliminate_zeros()
-    strongest = Neighbours(others, most - 1)  # who has none is its own
-    weights = np.diff(strongest.cumulative, prepend=0, axis=1)
+    strongest, weights = most_similar(others, most - 1)
+    weights[strongest[:, 0] < 0, 0] = 1  # who has none is its own
     weights *= (1 - OWN_SHARE) / weights.sum(1, keepdims=True)
     own = np.arange(len(weights), dtype=np.int32)[:, None]
-    shares = np.hstack([np.full_like(own, OWN_SHARE, dtype=np.float32), weights.astype(np.float32)])
-    return np.hstack([own, strongest.items]), shares
+    shares = np.hstack([np.full_like(own, OWN_SHARE, dtype=np.float32), weights])
+    return np.hstack([own, np.where(strongest < 0, own, strongest)]), shares
