@@ -163,7 +163,7 @@ def shelves_of(candidates: Candidates, bundle: Bundle, most: int = ON_A_SHELF) -
     if not candidates.interests:
         products = [_product_of(bundle, bundle.rows[item_id]) for item_id in candidates.item_ids[:most]]
         return [Shelf(-1, Theme(), [], 0.0, products)]
-    # Of what neighbours get on top an interest has no part, so the least is a share of the best without it.
+    # What the best neighbour gets on top says nothing of interests, so what is worth showing is told without it.
     best = max(candidates.scores, default=0.0) - bundle.manifest.blend.get("weight", 0.0)
     least = WORTH * best if best > 0 else -math.inf
     because = dict(zip(candidates.item_ids, candidates.because, strict=True))
