@@ -52,7 +52,7 @@ def main(
     if sizes:
         some = {name: chosen[name] for name in (main_model, single_interest) if name in chosen}
         measure_samples(
-            Comparison(log, some, main_model, [name for name in compared if name == "ease"], steps=steps), sizes
+            Comparison(log, some, main_model, [name for name in compared if name == "ease"], False, seeds, steps), sizes
         )
         return
     held_out = held_out_cases(log, chosen[main_model], vocabulary)  # before any training: is there anybody to ask?

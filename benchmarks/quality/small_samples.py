@@ -7,7 +7,13 @@ import numpy as np
 
 from benchmarks.harness.report import finish
 from benchmarks.quality.comparison import Comparison, Results, compare_all
-from benchmarks.quality.ranker_results import METRICS_COMPARED, RankerResult, mean_with_interval
+from benchmarks.quality.ranker_results import (
+    METRICS_COMPARED,
+    RankerResult,
+    TrainingResult,
+    mean_result,
+    mean_with_interval,
+)
 from model_export.data.interactions import InteractionLog
 from model_export.evaluation.report import table
 from model_export.evaluation.split import SIDES, hash_sides
@@ -114,8 +120,13 @@ def sample_sides(
 
 def _pooled(results: list[Results]) -> list[RankerResult]:
     """Return each ranker's results on the test users of all samples together."""
-    rows = [[*one.others, *(trainings[0].result for trainings in one.models.values())] for one in results]
+    rows = [[*one.others, *map(_mean_training, one.models, one.models.values())] for one in results]
     return [_joined(list(of_ranker)) for of_ranker in zip(*rows, strict=True)]
+
+
+def _mean_training(name: str, trainings: list[TrainingResult]) -> RankerResult:
+    """Return each user's mean over the trainings of a model."""
+    return mean_result(name, [one.result for one in trainings])
 
 
 def _joined(results: list[RankerResult]) -> RankerResult:

@@ -94,6 +94,11 @@ class ModelConfig:
             )
         if not 0 <= self.behaviour_dropout < 1:
             raise ValueError(f"behaviour_dropout is {self.behaviour_dropout}; it must be from 0 to below 1")
+        if self.behaviour_dropout and self.extractor != "steady":
+            raise ValueError(
+                f"behaviour_dropout is {self.behaviour_dropout} for extractor {self.extractor!r}, which has none; "
+                "it must be 0 there"
+            )
         if not 0 <= self.embedding_noise < math.inf:
             raise ValueError(f"embedding_noise is {self.embedding_noise}; it must be a finite number, at least 0")
 

@@ -57,7 +57,7 @@ def test_from_a_log_to_the_last_line(
 ) -> None:
     monkeypatch.setattr(small_samples, "SAMPLES", 2)
     log = write_table(shop.log, tmp_path / "shop.parquet")
-    main(log, model="mind", steps=2, users="40", switches=["dim=8", "num_interests=2", "batch_size=8"])
+    main(log, model="mind", seeds=2, steps=2, users="40", switches=["dim=8", "num_interests=2", "batch_size=8"])
     *lines, last = capsys.readouterr().out.splitlines()
     figures = json.loads(last)["of_users"]["40"]
     assert figures["samples"] == 2

@@ -46,6 +46,7 @@ def test_one_interest_changes_nothing_else() -> None:
         ({"time_gaps": True}, "time_gaps is True for extractor 'mind'; only steady and idnp read them"),
         ({"behaviour_dropout": 1.0}, "behaviour_dropout is 1.0; it must be from 0 to below 1"),
         ({"behaviour_dropout": -0.1}, "behaviour_dropout is -0.1"),
+        ({"behaviour_dropout": 0.2}, "behaviour_dropout is 0.2 for extractor .mind., which has none; it must be 0"),
         ({"embedding_noise": -1.0}, "embedding_noise is -1.0; it must be a finite number, at least 0"),
         ({"embedding_noise": math.nan}, "embedding_noise is nan; it must be a finite"),
         ({"embedding_noise": math.inf}, "embedding_noise is inf; it must be a finite"),
