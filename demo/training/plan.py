@@ -14,7 +14,6 @@ from model_export.summary.clues import count_of
 __all__ = ["DemoPlan", "duration", "plan_for"]
 
 HELD_OUT_FROM = 50  # users; of fewer, figures of the tenth that is held out are noise, and it is missed in training
-STEPS_OF_FEW = 300  # if all behaviours fit into one step
 SECONDS_A_STEP = 0.3  # on a slow machine
 SHORTEST_S, LONGEST_S = 60.0, 600.0
 ONE_INTEREST_SHARE, ONE_INTEREST_S = 1 / 3, 120.0  # one interest is learnt sooner
@@ -88,17 +87,16 @@ def plan_for(log: InteractionLog, chosen: Preset, minutes: float | None) -> Demo
     ValueError
         If there is nothing to learn: a single item, or no user with two behaviours.
     """
-    from model_export.training.train import steps_for  # here: a demo that finds a model runs without torch
+    from model_export.training.train import fitted_to_log  # here: a demo that finds a model runs without torch
 
     _require_enough(log)
     training = chosen.training
     held_out = len(log.profiles) >= HELD_OUT_FROM or bool(log.sides)
     if not held_out:
         training = replace(training, valid_share=0.0, test_share=0.0)
-    targets = _targets(log, training)
-    if targets < training.batch_size:  # each step is a whole pass
-        training = replace(training, batch_size=max(1, targets), steps=STEPS_OF_FEW)
-    steps = training.steps or steps_for(targets, training.batch_size)
+    training = fitted_to_log(training, _targets(log, training))
+    steps = training.steps
+    assert steps, "a training that is fitted to its log has steps"
     seconds = 60 * minutes if minutes else min(LONGEST_S, max(SHORTEST_S, SECONDS_A_STEP * steps))
     one_seconds = min(ONE_INTEREST_S, ONE_INTEREST_SHARE * seconds)
     return DemoPlan(replace(chosen, training=training), steps, seconds, one_seconds, held_out)

@@ -37,7 +37,7 @@ class Sampler:
     Raises
     ------
     ValueError
-        If there are fewer targets than a batch has.
+        If there are no targets.
     """
 
     def __init__(
@@ -54,8 +54,11 @@ class Sampler:
         self.neighbours = neighbours
         self.rng = np.random.default_rng(training.seed)
         self.targets = LaterBehaviours(sequences, users)
-        if len(self.targets) < training.batch_size:
-            raise ValueError(_too_few(len(self.targets), training.batch_size))
+        if not len(self.targets):
+            raise ValueError(
+                "no training user of the log has two behaviours, so nothing follows anything; right is a log in which "
+                "users come back"
+            )
         self.has_types = bool(sequences.types.any())
         self.by_weight = self._cumulative_weights()
         counts = item_counts(sequences, users, num_items)
@@ -136,12 +139,3 @@ def draw_weighted(cumulative: np.ndarray, number: int, rng: np.random.Generator)
     """
     places: np.ndarray = np.searchsorted(cumulative, rng.random(number) * cumulative[-1], side="right")
     return places
-
-
-def _too_few(targets: int, batch_size: int) -> str:
-    """Say that there are fewer targets than a batch has, and which batch would do."""
-    would_do = f"--batch-size {1 << (targets.bit_length() - 1)} would do" if targets else "no batch size would do"
-    return (
-        f"the log has {targets} behaviours that follow another one of a training user; "
-        f"training needs at least {batch_size} (--batch-size); {would_do}"
-    )

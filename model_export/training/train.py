@@ -14,6 +14,7 @@ from model_export.bundle.bundle import Bundle
 from model_export.bundle.scoring.neighbours import NeighbourScores
 from model_export.data.cooccurrence import Neighbours, co_occurrence, similarity_matrix, svd_item_vectors
 from model_export.data.dataset import (
+    LaterBehaviours,
     Sequences,
     Vocabulary,
     build_sequences,
@@ -39,7 +40,15 @@ from model_export.training.own_item_tuning import tune_repeat_bonus
 from model_export.training.sampler import Sampler
 from model_export.training.warm_start import warm_start
 
-__all__ = ["LEAST_STEPS", "VALIDATION_CASES", "catalogue_of", "prepare_items", "repeated_share", "steps_for", "train"]
+__all__ = [
+    "LEAST_STEPS",
+    "VALIDATION_CASES",
+    "catalogue_of",
+    "fitted_to_log",
+    "prepare_items",
+    "repeated_share",
+    "train",
+]
 
 VALIDATION_CASES = 2_000
 LEAST_REPEATED = 0.01  # share of the behaviours from which on people are said to come back to items
@@ -47,7 +56,7 @@ KEPT_HISTORIES = 200  # of held-out users
 KNN_LENGTH = 20  # behaviours of a history that item-kNN reads, as where models are evaluated
 FEWEST_CASES, MOST_CASES = 200, 1_500  # by whom it is tuned
 SCORES = 300_000_000  # of all their items, for each setting that is tried
-EPOCHS, LEAST_STEPS = 6, 1_500  # if the settings leave the number of steps to the log
+EPOCHS, LEAST_STEPS, STEPS_OF_FEW = 6, 1_500, 300  # if the settings leave the number of steps to the log
 
 
 def train(
@@ -149,8 +158,8 @@ def _new_run(
     if start is not None:
         warm_start(model, learnt.vocabulary, start)
     num_items = len(learnt.vocabulary.item_ids)
+    training = fitted_to_log(training, len(LaterBehaviours(sequences, users)))
     sampler = Sampler(sequences, users, learnt.config.history_length, training, num_items, device, neighbours)
-    training = replace(training, steps=training.steps or steps_for(len(sampler.targets), training.batch_size))
     return TrainingRun(model.to(device), sampler, comirec_cases(*learnt.valid, most_cases, training.seed), training)
 
 
@@ -193,12 +202,21 @@ def _checkpoint(
     )
 
 
-def steps_for(targets: int, batch_size: int) -> int:
-    """Return the steps of a training: six passes over the targets, and at least LEAST_STEPS.
+def fitted_to_log(training: TrainingConfig, targets: int) -> TrainingConfig:
+    """Return the settings with a batch and a number of steps that fit a log.
 
-    More do not help; a small log needs some all the same.
+    A batch is no larger than all targets together, which are then passed at each step: STEPS_OF_FEW times. Otherwise
+    they are passed six times, in at least LEAST_STEPS: more do not help, and a small log needs some all the same. Steps
+    that the settings name stay as they are.
+
+    Parameters
+    ----------
+    targets : behaviours of training users that follow another one of the same user.
     """
-    return max(LEAST_STEPS, math.ceil(EPOCHS * targets / batch_size))
+    if targets < training.batch_size:
+        return replace(training, batch_size=max(1, targets), steps=training.steps or STEPS_OF_FEW)
+    steps = max(LEAST_STEPS, math.ceil(EPOCHS * targets / training.batch_size))
+    return replace(training, steps=training.steps or steps)
 
 
 def prepare_items(

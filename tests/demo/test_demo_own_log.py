@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 import demo.engine.prepare
-import demo.training.plan
+import model_export.training.train
 from demo.command import app, for_log
 from demo.engine.paths import log_file, one_interest_models
 from demo.engine.prepared import changes, forget_users, stamp_of, write_stamp
@@ -60,7 +60,8 @@ def test_few_users_teach_all_of_them_in_batches_of_all_that_there_is() -> None:
 
 def test_a_usual_log_has_held_out_users_and_time_by_its_steps() -> None:
     plan = plan_for(log_of(users=50, each=60), preset(DEFAULT), None)
-    assert plan.chosen == preset(DEFAULT)
+    usual = preset(DEFAULT)
+    assert plan.chosen == replace(usual, training=replace(usual.training, steps=1_500))
     assert (plan.steps, plan.is_evaluated) == (1_500, True)
     assert (plan.seconds, plan.one_seconds) == (450, 120)
     assert "nobody" not in plan.before()
@@ -268,7 +269,7 @@ def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
     monkeypatch.setitem(
         PRESETS, DEFAULT, replace(default, model=replace(default.model, dim=8, history_length=10, hidden=16))
     )
-    monkeypatch.setattr(demo.training.plan, "STEPS_OF_FEW", 3)
+    monkeypatch.setattr(model_export.training.train, "STEPS_OF_FEW", 3)
     chosen = Settings(home=tmp_path / "home", log=None)
     monkeypatch.setattr(settings, "load", lambda: chosen)
     return chosen

@@ -266,7 +266,9 @@ def test_publish_makes_a_bundle_current_once(shell: Shell, exported: Path) -> No
 
 # Mistakes
 
-TOO_SMALL = r"the log has . behaviours .* training needs at least \d+ \(--batch-size\); --batch-size \d+ would do"
+NOTHING_FOLLOWS = (
+    "no training user of the log has two behaviours, so nothing follows anything; right is a log in which .*"
+)
 
 
 def say(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
@@ -279,12 +281,13 @@ def say(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> int:
 
 @pytest.fixture
 def files(tmp_path: Path, log: Path, checkpoint: Path) -> Path:
-    """log.parquet, trained.pt of it, small.csv with five events, garbage.pt, and an empty folder."""
+    """log.parquet, trained.pt of it, small.csv with five events, apart.csv with one a user, garbage.pt."""
     shutil.copy(log, tmp_path / "log.parquet")
     shutil.copy(checkpoint, tmp_path / "trained.pt")
     (tmp_path / "small.csv").write_text(
         "user_id,item_id,timestamp\na,x,1750000001\nb,y,1750000002\na,z,1750000003\na,y,1750000004\nb,x,1750000005\n"
     )
+    (tmp_path / "apart.csv").write_text("user_id,item_id,timestamp\na,x,1750000001\nb,y,1750000002\n")
     (tmp_path / "garbage.pt").write_text("garbage")
     (tmp_path / "empty").mkdir()
     return tmp_path
@@ -300,8 +303,8 @@ def files(tmp_path: Path, log: Path, checkpoint: Path) -> Path:
             "train log.parquet --model youtube-dnn --num-interests 2",
             "num_interests is 2; the mean .* 1 interest",
         ),
-        ("train small.csv", TOO_SMALL),
-        ("train small.csv --model mind", TOO_SMALL),
+        ("train apart.csv", NOTHING_FOLLOWS),
+        ("train apart.csv --model mind", NOTHING_FOLLOWS),
         ("evaluate nowhere.pt log.parquet", "nowhere.pt does not exist; `mindstream model train` writes .*"),
         ("train log.parquet --until 1999-01-01", r"log.parquet has no events there \(--until 1999-01-01\); it goes .*"),
         (

@@ -31,7 +31,7 @@ from model_export.models.presets import PRESETS, preset
 from model_export.models.training_config import TrainingConfig
 from model_export.training import loop as steps
 from model_export.training.loop import TrainingRun, validate
-from model_export.training.train import LEAST_STEPS, steps_for, train
+from model_export.training.train import LEAST_STEPS, STEPS_OF_FEW, fitted_to_log, train
 
 NAN = math.nan
 CPU = torch.device("cpu")
@@ -345,16 +345,12 @@ def test_a_loss_that_is_no_number_ends_training(log: InteractionLog, monkeypatch
 
 
 @pytest.mark.parametrize("name", ["mind", "steady"])
-def test_a_log_that_is_too_small_says_what_is_needed(name: str) -> None:
+def test_a_batch_of_a_small_log_has_all_of_it(name: str) -> None:
     settings = small(name, batch_size=4, valid_share=0.0, test_share=0.0)
-    with pytest.raises(
-        ValueError, match=r"the log has 3 behaviours .* at least 4 \(--batch-size\); --batch-size 2 would do"
-    ):
-        train(log_of(FIVE), *settings, progress=False)
-    model, training = settings
-    assert train(log_of(FIVE), model, replace(training, batch_size=2), progress=False).steps  # what is named does
+    found = train(log_of(FIVE), *settings, progress=False)
+    assert (found.training.batch_size, found.steps) == (3, settings[1].steps)
     alone = log_of([("ann", "x"), ("bob", "y"), ("cat", "z")])  # nothing goes with anything
-    with pytest.raises(ValueError, match=r"the log has 0 behaviours .* no batch size would do"):
+    with pytest.raises(ValueError, match=r"no training user of the log has two behaviours"):
         train(alone, *settings, progress=False)
 
 
@@ -559,8 +555,11 @@ def test_loading_what_is_no_checkpoint_is_one_sentence(fault: str, checkpoint: C
 
 
 def test_the_number_of_steps_grows_with_the_log() -> None:
-    assert steps_for(targets=100, batch_size=512) == LEAST_STEPS
-    assert steps_for(targets=1_024_000, batch_size=512) == 12_000
+    left_open = TrainingConfig(steps=None, batch_size=512)
+    found = [fitted_to_log(left_open, targets) for targets in (0, 100, 512, 1_024_000)]
+    assert [one.batch_size for one in found] == [1, 100, 512, 512]
+    assert [one.steps for one in found] == [STEPS_OF_FEW, STEPS_OF_FEW, LEAST_STEPS, 12_000]
+    assert fitted_to_log(replace(left_open, steps=7), 100).steps == 7
 
 
 def test_the_average_of_the_weights_is_kept(log: InteractionLog, monkeypatch: pytest.MonkeyPatch) -> None:
