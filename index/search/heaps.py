@@ -1,45 +1,18 @@
-"""Keys and heaps of keys, and the decorator of all that numba compiles here: what runs for every item, without the GIL.
+"""Keys and heaps of keys, compiled: what runs for every item, without the GIL.
 
 One int64 holds a score and a row, so that a larger key is a larger score or, of equal scores, a smaller row. A heap is
 a row of an array, whose first element is the smallest key; to take the largest first, keys stand there negated.
 """
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-
-import numba
 import numpy as np
 
-from index.search.kernel_cache import KernelCache, cache_folder
+from mindstream.kernels.compiled import compiled
 
-__all__ = ["NOTHING", "compiled", "dot", "key_of", "pop", "push", "row_of", "score_of", "sift_down"]
+__all__ = ["NOTHING", "key_of", "pop", "push", "row_of", "score_of", "sift_down"]
 
 ROW_BITS = 32
 LOW = (1 << ROW_BITS) - 1
 NOTHING = np.int64(-(2**63) + 1)  # below every key; its negative is a number too
-
-
-def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Compile by numba.njit, and keep the machine code between processes: see kernel_cache.py."""
-
-    def decorate(function: Callable[..., Any]) -> Any:
-        kernel: Any = numba.njit(nogil=True, **options)(function)
-        kernel._cache = KernelCache(function, cache_folder(Path(function.__code__.co_filename)))
-        return kernel
-
-    return decorate
-
-
-# Rows are named by an array and a number: a view of one would be counted, by a locked addition, each time.
-# The order of the additions is the compiler's to choose, so that it can take many at once; it is always the same one.
-@compiled(fastmath={"reassoc", "contract"})
-def dot(left: np.ndarray, at: int, right: np.ndarray, other: int) -> np.float32:
-    """Return the inner product of row `at` of (n, d) and row `other` of (m, d), float32."""
-    total = np.float32(0)
-    for place in range(left.shape[1]):
-        total += left[at, place] * right[other, place]
-    return total
 
 
 @compiled()

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from index.search.heaps import NOTHING, compiled, dot, key_of, pop, push, row_of, sift_down
+from index.search.heaps import NOTHING, key_of, pop, push, row_of, sift_down
 from index.search.prefetch import CACHE_LINE, prefetch_line
+from mindstream.kernels.compiled import compiled, dot
 
 __all__ = ["joint_beams"]
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from index.search.heaps import NOTHING, compiled, dot, key_of, row_of, score_of, sift_down
+from index.search.heaps import NOTHING, key_of, row_of, score_of, sift_down
+from mindstream.kernels.compiled import compiled, dot
 
 __all__ = ["decode", "scan"]
 

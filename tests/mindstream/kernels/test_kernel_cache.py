@@ -11,19 +11,20 @@ from typing import Any
 import numba
 import pytest
 
-from index.search import heaps, kernel_cache
-from index.search.kernel_cache import KernelCache, cache_folder, source_key, sources_of
+from index.search import heaps
+from mindstream.kernels import kernel_cache
+from mindstream.kernels.kernel_cache import KernelCache, cache_folder, source_key, sources_of
 
 ROOT = Path(__file__).parents[3]
 KEYS = """
-from index.search.heaps import compiled
+from mindstream.kernels.compiled import compiled
 
 @compiled()
 def weight(number):
     return 2 * number
 """
 SCAN = """
-from index.search.heaps import compiled
+from mindstream.kernels.compiled import compiled
 from shop.keys import weight
 
 @compiled()
@@ -172,7 +173,7 @@ def test_a_folder_that_is_gone_or_was_never_there(tmp_path: Path, caplog: pytest
 def test_the_key_is_of_all_sources_and_of_the_surroundings(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [file.name for file in sources_of(shop / "scan.py")] == ["keys.py", "scan.py"]
     named = {file.name for file in sources_of(Path(heaps.__file__).with_name("joint_beam.py"))}
-    assert named == {"heaps.py", "joint_beam.py", "kernel_cache.py", "prefetch.py"}
+    assert named == {"compiled.py", "heaps.py", "joint_beam.py", "kernel_cache.py", "prefetch.py"}
 
     def key() -> str:
         for one in (source_key, kernel_cache._surroundings, kernel_cache._imported):
