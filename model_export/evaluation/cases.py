@@ -23,6 +23,8 @@ class Cases:
     labels : int64 (C, Y), item rows of every behaviour that followed, repeats kept, -1 at padding.
     times : int64 (C, L), when the behaviours of the history were, Unix time in milliseconds; all zero where unknown.
     types : int64 (C, L), rows of their event types, 0 where unknown; given as (1,) where all have one.
+    asked_ms : int64 (C,), when the first of the labels was, in the same unit: the moment at which somebody asks.
+    label_types : int64 (C, Y), rows of the labels' event types; what stands at padding has no meaning.
     """
 
     history: np.ndarray
@@ -31,9 +33,13 @@ class Cases:
     labels: np.ndarray
     times: np.ndarray
     types: np.ndarray = field(default_factory=lambda: np.zeros(1, dtype=np.int64))
+    asked_ms: np.ndarray = field(default_factory=lambda: np.zeros(1, dtype=np.int64))
+    label_types: np.ndarray = field(default_factory=lambda: np.zeros(1, dtype=np.int64))
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "types", np.broadcast_to(self.types, self.history.shape))
+        shapes = {"types": self.history.shape, "asked_ms": self.history.shape[:1], "label_types": self.labels.shape}
+        for name, shape in shapes.items():
+            object.__setattr__(self, name, np.broadcast_to(getattr(self, name), shape))
 
     def __len__(self) -> int:
         return len(self.history)
@@ -62,9 +68,10 @@ def next_item_cases(sequences: Sequences, users: np.ndarray, length: int, most: 
     """
     later = LaterBehaviours(sequences, users)
     ends, owners = later.at(np.random.default_rng(seed).permutation(len(later))[:most])
-    history, mask, *when_and_what = history_windows(sequences, ends, sequences.starts[owners], length)
-    labels = sequences.items[ends].astype(np.int64)[:, None]
-    return Cases(history, mask, sequences.profiles[owners], labels, *when_and_what)
+    history, mask, times, types = history_windows(sequences, ends, sequences.starts[owners], length)
+    labels, label_types = (of[ends].astype(np.int64)[:, None] for of in (sequences.items, sequences.types))
+    profiles, asked_ms = sequences.profiles[owners], sequences.times[ends]
+    return Cases(history, mask, profiles, labels, times, types, asked_ms, label_types)
 
 
 def comirec_cases(
@@ -87,8 +94,10 @@ def comirec_cases(
     users = users[_drawn(len(users), most, seed)]
     starts, ends = sequences.starts[users], sequences.starts[users + 1]
     cuts = starts + (ends - starts) * 4 // 5  # whole numbers: int(0.8 n) without its rounding
-    history, mask, *when_and_what = history_windows(sequences, cuts, starts, length)
-    return Cases(history, mask, sequences.profiles[users], _labels_between(sequences, cuts, ends), *when_and_what)
+    history, mask, times, types = history_windows(sequences, cuts, starts, length)
+    labels, label_types = _labels_between(sequences, cuts, ends)
+    profiles, asked_ms = sequences.profiles[users], sequences.times[cuts]
+    return Cases(history, mask, profiles, labels, times, types, asked_ms, label_types)
 
 
 def chronological_cases(
@@ -109,16 +118,21 @@ def chronological_cases(
     users = np.flatnonzero(both)
     users = users[_drawn(len(users), most, seed)]
     later = places[users]
-    history, mask, *when_and_what = history_windows(past, past.starts[users + 1], past.starts[users], length)
-    labels = _labels_between(future, future.starts[later], future.starts[later + 1])
-    return Cases(history, mask, past.profiles[users], labels, *when_and_what)
+    history, mask, times, types = history_windows(past, past.starts[users + 1], past.starts[users], length)
+    labels, label_types = _labels_between(future, future.starts[later], future.starts[later + 1])
+    asked_ms = future.times[future.starts[later]]
+    return Cases(history, mask, past.profiles[users], labels, times, types, asked_ms, label_types)
 
 
-def _labels_between(sequences: Sequences, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """Return the items at positions starts[c] up to ends[c]: int64 (C, Y), -1 at padding."""
+def _labels_between(sequences: Sequences, starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the items at positions starts[c] up to ends[c] and their types.
+
+    Both int64 (C, Y), the items -1 at padding.
+    """
     positions = starts[:, None] + np.arange(int((ends - starts).max(initial=1)))  # (C, Y)
     real = positions < ends[:, None]
-    return np.where(real, sequences.items[np.where(real, positions, 0)].astype(np.int64), -1)
+    rows, types = (of[np.where(real, positions, 0)].astype(np.int64) for of in (sequences.items, sequences.types))
+    return np.where(real, rows, -1), np.where(real, types, 0)
 
 
 def _drawn(number: int, most: int | None, seed: int) -> np.ndarray:

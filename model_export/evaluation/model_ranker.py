@@ -9,7 +9,7 @@ from model_export.evaluation.cases import Cases
 from model_export.evaluation.rankers import pad_columns
 from model_export.models.interest_model import InterestModel
 
-__all__ = ["BATCH", "ModelRanker", "capsules_of", "rank_by_model"]
+__all__ = ["BATCH", "ModelRanker", "capsules_of", "interests_of", "rank_by_model"]
 
 BATCH = 256  # cases ranked at a time, at most
 SCORES = 1 << 25  # scores of their capsules at a time, or one case's
@@ -77,6 +77,18 @@ def capsules_of(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the capsules (C, K, d) and interest mask (C, K) of the cases' histories.
 
+    See `interests_of`.
+    """
+    return interests_of(model, table, cases, fresh_logits)[:2]
+
+
+def interests_of(
+    model: InterestModel, table: torch.Tensor, cases: Cases, fresh_logits: bool = False
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return what the model makes of the cases' histories.
+
+    Capsules (C, K, d), interest mask (C, K) and routing weights (C, K, L).
+
     Parameters
     ----------
     table : (items, d), the item embeddings.
@@ -85,5 +97,4 @@ def capsules_of(
     arrays = cases.history, cases.mask, cases.profiles, time_gaps(cases.times, cases.mask), np.array(cases.types)
     history, mask, profile, gaps, types = (torch.from_numpy(array).to(table.device) for array in arrays)
     logits = model.training_logits(history) if fresh_logits else model.routing_logits[history].transpose(1, 2)
-    capsules, active, _ = model.extract(table[history], mask, logits, profile, gaps, types)
-    return capsules, active
+    return model.extract(table[history], mask, logits, profile, gaps, types)

@@ -13,6 +13,7 @@ from model_export.data.dataset import Vocabulary
 from model_export.models.interest_model import InterestModel
 from model_export.models.model_config import ModelConfig
 from model_export.models.training_config import TrainingConfig
+from model_export.rankers.ranked_checkpoint import RankedCheckpoint, ranker_content, read_ranker
 
 __all__ = ["Checkpoint", "KeptHistory", "load", "new_model", "save", "write"]
 
@@ -37,6 +38,7 @@ class Checkpoint:
     # Of some held-out users; "" where an event type is not known. An index is measured with them.
     histories: list[KeptHistory] = field(default_factory=list)
     neighbours: NeighbourScores | None = None  # that count beside max-sim
+    ranker: RankedCheckpoint | None = None  # the second stage
 
 
 def new_model(config: ModelConfig, vocabulary: Vocabulary) -> InterestModel:
@@ -70,6 +72,7 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
         "data": checkpoint.data,
         "training": asdict(checkpoint.training),
         "neighbours": _neighbours_content(checkpoint.neighbours),
+        "ranker": ranker_content(checkpoint.ranker),
         **{name: getattr(checkpoint, name) for name in PLAIN},
     }
     write(content, path)
@@ -107,6 +110,7 @@ def load(path: Path) -> Checkpoint:
             data=content["data"],
             training=TrainingConfig(**content["training"]),
             neighbours=_read_neighbours(content["neighbours"]),
+            ranker=read_ranker(content.get("ranker"), vocabulary),  # checkpoints of before have none
             **{name: content[name] for name in PLAIN} | {"histories": list(map(_with_types, content["histories"]))},
         )
     except Exception as error:  # torch raises many kinds on a file that is not one of its own, some with long advice

@@ -44,7 +44,8 @@ class TrainingRun:
 
     def __init__(self, model: InterestModel, sampler: Sampler, cases: Cases, training: TrainingConfig) -> None:
         self.model, self.sampler, self.cases, self.training = model, sampler, cases, training
-        self.optimizer = ModelOptimizer(model, training, self.steps)
+        sparse = model.tables_read(torch.zeros(1, dtype=torch.int64, device=model.item_features.device))
+        self.optimizer = ModelOptimizer(model, sparse, training.learning_rate, training.weight_decay, self.steps)
         tables = list(self.optimizer.tables)
         self.average = RunningAverage(model, training.averaging, self.steps, tables) if training.averaging else None
         self.step, self.seconds, self.looks_without_gain = 0, 0.0, 0

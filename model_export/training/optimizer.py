@@ -1,13 +1,11 @@
 """The optimizer of a model: AdamW, row by row over large tables and over all other weights at once."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from model_export.models.interest_model import InterestModel
-from model_export.models.training_config import TrainingConfig
 from model_export.training.row_adamw import RowAdamW
 
 __all__ = ["ModelOptimizer"]
@@ -16,22 +14,28 @@ __all__ = ["ModelOptimizer"]
 class ModelOptimizer:
     """AdamW over all weights of a model; weight decay is on item embeddings only.
 
+    Parameters
+    ----------
+    sparse : names of the weights whose gradient is sparse.
+    learning_rate : to begin with.
+    weight_decay : of the weights below `items`.
+    steps : the most steps that are taken.
+
     Attributes
     ----------
     tables : name -> optimizer of each weight whose gradient is sparse.
     """
 
-    def __init__(self, model: InterestModel, training: TrainingConfig, steps: int) -> None:
-        sparse = model.tables_read(torch.zeros(1, dtype=torch.int64, device=model.item_features.device))
-        self.tables = {
-            name: RowAdamW(model.get_parameter(name), _weight_decay(name, training), steps) for name in sparse
-        }
+    def __init__(
+        self, model: nn.Module, sparse: Iterable[str], learning_rate: float, weight_decay: float, steps: int
+    ) -> None:
+        self.tables = {name: RowAdamW(model.get_parameter(name), _decay(name, weight_decay), steps) for name in sparse}
         groups: dict[float, list[Tensor]] = {}
         for name, weight in model.named_parameters():
-            if name not in sparse:
-                groups.setdefault(_weight_decay(name, training), []).append(weight)
+            if name not in self.tables:
+                groups.setdefault(_decay(name, weight_decay), []).append(weight)
         self.others = torch.optim.AdamW(
-            [{"params": weights, "weight_decay": decay} for decay, weights in groups.items()], lr=training.learning_rate
+            [{"params": weights, "weight_decay": decay} for decay, weights in groups.items()], lr=learning_rate
         )
 
     def catch_up(self, read: Mapping[str, Tensor]) -> None:
@@ -76,6 +80,6 @@ class ModelOptimizer:
             table.restore(state["tables"][name])
 
 
-def _weight_decay(name: str, training: TrainingConfig) -> float:
+def _decay(name: str, weight_decay: float) -> float:
     """Return the weight decay of a parameter."""
-    return training.weight_decay if name.startswith("items.") else 0.0
+    return weight_decay if name.startswith("items.") else 0.0
