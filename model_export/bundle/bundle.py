@@ -15,6 +15,9 @@ model_card.md         data, figures beside the baselines', settings and versions
 golden.json           histories and the capsules that they must give
 neighbours.npy        optional: int32 (items, M), rows of the items that go with each, -1 behind the last; and
 similarities.npy      float32 (items, M), how much (scoring/neighbours.py)
+ranker.onnx           optional: the second stage, histories and candidates -> scores (ranking/ranker.py); with it
+ranker_items.npy      float32 (items, r), its own item table, and
+trend.npy             float32 (items,), how much more of the latest interactions each item has (ranking/features.py)
 item_links.npy        optional: int32 (items, 2 M), the links of hnswlib's graph by row, -1 behind the last; and
 link_entries.npy      int32 (E,), rows that every search begins with
 
@@ -54,9 +57,13 @@ __all__ = [
     "NEIGHBOURS",
     "NEIGHBOUR_FILES",
     "OLD_INDEX",
+    "RANKER",
+    "RANKER_FILES",
+    "RANKER_ITEMS",
     "REQUIRED",
     "ROUTING_LOGITS",
     "SIMILARITIES",
+    "TREND",
     "VECTOR_MAP",
     "Bundle",
     "BundleError",
@@ -74,6 +81,7 @@ MANIFEST, EXTRACTOR, GOLDEN = "manifest.json", "extractor.onnx", "golden.json"
 ITEM_EMBEDDINGS, ROUTING_LOGITS, FEATURES = "item_embeddings.npy", "routing_logits.npy", "features.npz"
 OLD_INDEX, LINKS, LINK_ENTRIES = "items.hnsw", "item_links.npy", "link_entries.npy"
 NEIGHBOUR_FILES = NEIGHBOURS, SIMILARITIES = "neighbours.npy", "similarities.npy"
+RANKER_FILES = RANKER, RANKER_ITEMS, TREND = "ranker.onnx", "ranker_items.npy", "trend.npy"
 INDEX_FILES = (OLD_INDEX, LINKS, LINK_ENTRIES)
 MODEL_CARD = "model_card.md"
 VECTOR_MAP = "vector_map"  # in features.npz
@@ -98,6 +106,7 @@ class Manifest:
     blend : how neighbours count (scoring/neighbours.py), the fields of a Blend; empty if there are none.
     event_types : types of behaviours that the graph tells apart, in lower case; type i is row i + 1 of the input
         `types`, row 0 is "unknown". Empty where the graph has no such input.
+    ranker : what the second stage is, the fields of RankerSettings (ranking/ranker_settings.py); empty without one.
     files : file name -> {"bytes", "sha256"}.
     """
 
@@ -116,6 +125,7 @@ class Manifest:
     repeat_bonus: list[float] = field(default_factory=list)
     blend: dict[str, Any] = field(default_factory=dict)
     event_types: list[str] = field(default_factory=list)
+    ranker: dict[str, Any] = field(default_factory=dict)
     schema: int = SCHEMA
 
 
@@ -154,6 +164,8 @@ class Bundle:
         for mapped in ("rows", "catalogue", "item_embeddings", "routing_logits", "neighbours"):
             getattr(self, mapped)
         self.items.popular  # noqa: B018
+        if self.manifest.ranker:
+            self.ranker_items, self.trend  # noqa: B018
 
     @property
     def item_ids(self) -> TextColumn:
@@ -189,6 +201,16 @@ class Bundle:
         return NeighbourScores(rows, similarity, Blend(**self.manifest.blend))
 
     @cached_property
+    def ranker_items(self) -> np.ndarray:
+        """Return the item table of the ranker, float32 (n, r), memory-mapped."""
+        return np.asarray(np.load(self.path / RANKER_ITEMS, mmap_mode="r"))
+
+    @cached_property
+    def trend(self) -> np.ndarray:
+        """Return the trend of each item at the log's end, float32 (n,), memory-mapped."""
+        return np.asarray(np.load(self.path / TREND, mmap_mode="r"))
+
+    @cached_property
     def vector_map(self) -> np.ndarray | None:
         """Return the map of dense vectors into the item space, (D, d); None without one."""
         if VECTOR_MAP in self.manifest.feature_fields:  # of before: a side feature that was called so
@@ -215,7 +237,8 @@ class Bundle:
 def required_files(manifest: Manifest) -> tuple[str, ...]:
     """Return the files that a bundle with this manifest must have beside it."""
     always = REQUIRED if manifest.schema == SCHEMA else (*_ALWAYS, json_files.ITEM_IDS, json_files.CATALOGUE)
-    return (*always, *NEIGHBOUR_FILES) if manifest.blend else always
+    neighbours = NEIGHBOUR_FILES if manifest.blend else ()
+    return (*always, *neighbours, *(RANKER_FILES if manifest.ranker else ()))
 
 
 def read_manifest(path: Path) -> Manifest:

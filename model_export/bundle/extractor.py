@@ -5,22 +5,21 @@ meet capsules of another version.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain, count, takewhile
+from itertools import chain
 from typing import NamedTuple, TypeVar, cast
 
 import msgspec
 import numpy as np
-import onnxruntime
 
-from model_export.bundle.bundle import EXTRACTOR, Bundle, BundleError
+from model_export.bundle.bundle import EXTRACTOR, Bundle
 from model_export.bundle.half_precision import in_half, keeps_digits
+from model_export.bundle.onnx_session import open_session, padded_lengths
 from model_export.bundle.time_gaps import asked_gaps, time_gaps
 
 __all__ = ["BEHAVIOURS", "OUTPUTS", "Capsules", "Extractor", "taken_at"]
 
 BEHAVIOURS = 3_200  # of one run, with padding: they fit a core's cache, a run of more takes longer for each
 FEWEST = 2  # users of one run: a product of a matrix with one row is summed up in another order than with several
-SHORTEST = 8  # behaviours that a shorter history is padded to; with less, arithmetic units stay empty
 
 OUTPUTS = ("capsules", "interest_mask", "routing_weights")
 
@@ -78,18 +77,10 @@ class Extractor:
     """
 
     def __init__(self, bundle: Bundle, threads: int = 1) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = threads
-        options.log_severity_level = 3  # errors; they are raised all the same
-        try:
-            self.session = onnxruntime.InferenceSession(
-                (bundle.path / EXTRACTOR).read_bytes(), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # ONNX Runtime's own exceptions have no common base but Exception
-            raise BundleError(f"{bundle.path / EXTRACTOR} cannot be loaded: {error}") from error
+        self.session = open_session(bundle.path / EXTRACTOR, threads)
         self.bundle = bundle
         self.length = bundle.manifest.history_length
-        self.lengths = _padded_lengths(self.session, self.length)
+        self.lengths = padded_lengths(self.session, self.length)
         read = {node.name for node in self.session.get_inputs()}
         self.reads_gaps, self.reads_types, self.reads_asked_gap = (
             name in read for name in ("gaps", "types", "asked_gap")
@@ -335,21 +326,6 @@ class Extractor:
         if self.reads_asked_gap:
             inputs["asked_gap"] = np.zeros(len(rows), dtype=np.int64) if asked is None else asked
         return inputs
-
-
-def _padded_lengths(session: onnxruntime.InferenceSession, longest: int) -> list[int]:
-    """Return the lengths that histories are padded to, ascending.
-
-    They are powers of two, and the longest at the end.
-
-    Most users have few behaviours, and the cost of a run grows with the padding. A graph that is made for one length
-    gets that alone.
-    """
-    [fixed] = [node.shape[1] for node in session.get_inputs() if node.name == "mask"]
-    if isinstance(fixed, int):
-        return [longest]
-    powers = takewhile(lambda length: length < longest, (SHORTEST << doubled for doubled in count()))
-    return [*powers, longest]
 
 
 def _time_inputs(

@@ -7,6 +7,7 @@ from dataclasses import fields
 from functools import partial
 from typing import Any, TypeGuard
 
+from model_export.bundle.ranking.ranker_settings import RankerSettings
 from model_export.bundle.scoring.neighbours import Blend
 
 __all__ = [
@@ -107,6 +108,11 @@ def _are_types(value: object) -> bool:
     return is_texts(value) and len(set(value)) == len(value) and all(one and one == one.lower() for one in value)
 
 
+def _are_numbers(value: object) -> bool:
+    """Tell whether this is a list of numbers."""
+    return isinstance(value, list) and all(map(_is_number, value))
+
+
 NAME = "1 to 128 letters, digits, '.', '_' and '-', of which the first is a letter or digit"
 TEXT = "text that UTF-8 can write"
 FIELDS = (_is_object, "an object of field -> list of texts")
@@ -127,7 +133,21 @@ FORM: dict[str, tuple[Callable[[object], bool], str]] = {
     "repeat_bonus": (_is_list, "a list of numbers"),
     "blend": (_is_object, "an object of setting -> number"),
     "event_types": (_are_types, "a list of different texts in lower case, none of them empty"),
+    "ranker": (_is_object, "an object"),
     "files": (_is_object, 'an object of file name -> {"bytes": ..., "sha256": ...}'),
+}
+
+
+RANKER_FORM: dict[str, tuple[Callable[[object], bool], str]] = {
+    "name": (is_text, TEXT),
+    "dim": COUNT,
+    "tasks": (is_texts, "a list of texts"),
+    "task_weights": (_are_numbers, "a list of numbers"),
+    "history_length": COUNT,
+    "candidates": COUNT,
+    "reads": (is_texts, "a list of texts"),
+    "features": (is_texts, "a list of texts"),
+    "metrics": OBJECT,
 }
 
 
@@ -182,12 +202,31 @@ def _faults_in_blend(name: str, blend: dict[str, object]) -> Iterator[str]:
         yield f"{name}: {error}"
 
 
+def _faults_in_ranker(name: str, ranker: dict[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with what the second stage is."""
+    if not ranker:
+        return
+    known = {setting.name for setting in fields(RankerSettings)}
+    if unknown := sorted(ranker.keys() - known):
+        yield f"{name} has the name {_shown(unknown[0])}; right are {', '.join(sorted(known))}"
+        return
+    for setting, (is_right, right) in RANKER_FORM.items():
+        if setting in ranker and not is_right(ranker[setting]):
+            yield f"{name}.{setting} is {_shown(ranker[setting])}; right is {right}"
+            return
+    try:
+        RankerSettings(**ranker)
+    except (TypeError, ValueError) as error:
+        yield f"{name}: {error}"
+
+
 # What is looked for within a value that has its form: the part that is wrong is named, and not one beside it.
 WITHIN: dict[str, Callable[[str, Any], Iterator[str]]] = {
     "profile_fields": _faults_in_fields,
     "feature_fields": _faults_in_fields,
     "data": _faults_in_data,
     "blend": _faults_in_blend,
+    "ranker": _faults_in_ranker,
     "repeat_bonus": partial(_faults_in_list, is_right=_is_number, right=f"a number of at most {MOST_NUMBER:.0e}"),
     "files": _faults_in_files,
 }

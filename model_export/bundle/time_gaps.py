@@ -6,7 +6,7 @@ Transducers for Generative Recommendations", ICML 2024; there they are of each p
 
 import numpy as np
 
-__all__ = ["BUCKETS", "asked_gaps", "time_gaps"]
+__all__ = ["BUCKETS", "asked_gaps", "gaps_until", "time_gaps"]
 
 BUCKETS = 32  # the last one begins after 68 years
 
@@ -44,6 +44,21 @@ def asked_gaps(times_ms: np.ndarray, mask: np.ndarray, asked_ms: np.ndarray) -> 
     """
     last = times_ms.max(1, initial=np.iinfo(np.int64).min, where=mask)
     return _buckets(np.where(mask.any(1), asked_ms - last, 0).clip(min=0))
+
+
+def gaps_until(times_ms: np.ndarray, mask: np.ndarray, asked_ms: np.ndarray) -> np.ndarray:
+    """Return the bucket of the time from each behaviour to when somebody asks.
+
+    Parameters
+    ----------
+    times_ms, mask, asked_ms : (B, L), (B, L) and (B,), as in `asked_gaps`.
+
+    Returns
+    -------
+    int64 (B, L), from 0 to BUCKETS - 1; 0 at padding.
+    """
+    last = times_ms.max(1, initial=np.iinfo(np.int64).min, where=mask)
+    return _buckets(np.where(mask, np.maximum(asked_ms, last)[:, None] - times_ms, 0))
 
 
 def _buckets(milliseconds: np.ndarray) -> np.ndarray:

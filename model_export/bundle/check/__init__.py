@@ -6,6 +6,7 @@ from model_export.bundle.bundle import Bundle
 from model_export.bundle.check.graph import check_finite, check_golden, check_graph
 from model_export.bundle.check.index import check_index
 from model_export.bundle.check.items import check_catalogue
+from model_export.bundle.check.ranker import check_ranker
 from model_export.bundle.check.tables import check_features, check_items, check_neighbours
 
 __all__ = ["CHECKS", "check"]
@@ -20,6 +21,7 @@ CHECKS: tuple[tuple[str, Callable[[Bundle], None]], ...] = (
     ("index: the manifest and the file agree; it was built on these items, and finds them", check_index),
     ("graph: the inputs and outputs of the contract, by name, type and dimensions", check_graph),
     ("golden: the golden histories give the golden capsules", check_golden),
+    ("ranker: its tables and graph; the golden candidates get the golden scores", check_ranker),
     ("random: histories of all lengths give finite capsules", check_finite),
 )
 

@@ -27,6 +27,13 @@ class RaisedItems(NamedTuple):
         """Return those at some places."""
         return RaisedItems(self.rows[places], self.bonus[places])
 
+    def of(self, rows: np.ndarray) -> np.ndarray:
+        """Return the bonus of some items, float32 (N,); 0 for those that are not raised."""
+        if not len(self.rows):
+            return np.zeros(len(rows), dtype=np.float32)
+        places = np.minimum(np.searchsorted(self.rows, rows), len(self.rows) - 1)
+        return np.where(self.rows[places] == rows, self.bonus[places], np.float32(0))
+
     @property
     def lowered(self) -> np.ndarray:
         """Return the rows whose bonus is below zero, int64."""

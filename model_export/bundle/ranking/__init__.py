@@ -1,0 +1,1 @@
+"""The second stage: the features of candidates, and the ranker that scores them."""
