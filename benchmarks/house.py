@@ -34,6 +34,7 @@ TOP = ("benchmarks", "demo", "index", "mindstream", "model_export", "stream", "t
 # arrows run one way. A module belongs to the longest name here that it begins with.
 _BUNDLE, _DATA, _READERS = "model_export.bundle", "model_export.data", "model_export.readers"
 _MODELS, _EVALUATION, _TABLES = "model_export.models", "model_export.evaluation", "model_export.item_tables"
+_RANKERS = "model_export.rankers"
 ROOMS: dict[str, tuple[str, ...]] = {
     "mindstream": (),  # the ground: settings, console, files
     _BUNDLE: ("mindstream",),
@@ -44,9 +45,12 @@ ROOMS: dict[str, tuple[str, ...]] = {
     _READERS: ("mindstream", _DATA),
     _TABLES: ("mindstream", _DATA),
     _MODELS: ("mindstream", _BUNDLE, _DATA, _TABLES),
+    _RANKERS: ("mindstream", _BUNDLE, _DATA, _MODELS),
+    f"{_MODELS}.checkpoint": ("mindstream", _BUNDLE, _DATA, _MODELS, _RANKERS),
     _EVALUATION: ("mindstream", _BUNDLE, _DATA, _MODELS),
     "model_export.training": ("mindstream", _BUNDLE, _DATA, _TABLES, _MODELS, _EVALUATION),
-    "model_export.export": ("mindstream", _BUNDLE, _DATA, _MODELS, _EVALUATION),
+    "model_export.ranking": ("mindstream", _BUNDLE, _DATA, _MODELS, _RANKERS, _EVALUATION, "model_export.training"),
+    "model_export.export": ("mindstream", _BUNDLE, _DATA, _MODELS, _RANKERS, _EVALUATION),
     "model_export.summary": ("mindstream", _DATA, _EVALUATION),
     "model_export.commands": ("mindstream", "model_export"),
     "stream.monitoring": ("mindstream",),
@@ -61,9 +65,10 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "stream.updater": ("mindstream", _BUNDLE, "stream"),
     "stream.schema": ("mindstream", "stream"),
     "stream.commands": ("mindstream", _BUNDLE, _READERS, "stream"),
-    "index.search": (_BUNDLE,),
+    "index.search": ("mindstream", _BUNDLE),
     "index.catalogue": ("mindstream", _BUNDLE, "stream.store", "index.search"),
-    "index.recommend": ("mindstream", _BUNDLE, "stream.store", "index.search", "index.catalogue"),
+    "index.rank": (_BUNDLE, "stream.store", "index.search", "index.catalogue"),
+    "index.recommend": ("mindstream", _BUNDLE, "stream.store", "index.search", "index.catalogue", "index.rank"),
     "index.api": ("mindstream", _BUNDLE, "stream.events", "stream.store", "index"),
     "index.commands": ("mindstream", _BUNDLE, "stream.store", "index"),
     "mindstream.retrain": ("mindstream", "model_export", "index.search"),
@@ -79,6 +84,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "benchmarks.scenario": ("mindstream", "model_export", "stream", "testbed", "benchmarks.harness"),
     "benchmarks.kgat": ("model_export", "benchmarks.harness"),
     "benchmarks.quality": ("mindstream", "model_export", "stream", "index", "testbed", "benchmarks.harness"),
+    "benchmarks.ranking": ("model_export", "benchmarks.harness"),
     "benchmarks.retrieval": ("model_export", "index", "benchmarks.harness"),
     "benchmarks.speed": ("mindstream", "model_export", "stream", "index", "testbed", "benchmarks.harness"),
     "benchmarks.faults": ("mindstream", "model_export", "stream", "testbed", "benchmarks"),

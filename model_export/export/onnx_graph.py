@@ -1,19 +1,20 @@
-"""The export of the extractor to an ONNX graph."""
+"""The export of the extractor, or of any module of torch, to an ONNX graph."""
 
 import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from model_export.bundle.extractor import OUTPUTS
 from model_export.models.checkpoint import Checkpoint
 
-__all__ = ["write_graph"]
+__all__ = ["export_module", "write_graph"]
 
 
 def write_graph(checkpoint: Checkpoint, file: Path) -> None:
@@ -45,14 +46,32 @@ def write_graph(checkpoint: Checkpoint, file: Path) -> None:
     if config.reads_asked_gap:
         example["asked_gap"] = torch.zeros(users, dtype=torch.int64)
         shapes["asked_gap"] = {0: batch}
+    export_module(checkpoint.model.extractor, file, example, OUTPUTS, shapes)
+
+
+def export_module(
+    module: nn.Module,
+    file: Path,
+    example: dict[str, torch.Tensor],
+    outputs: Sequence[str],
+    shapes: dict[str, dict[int, Any]],
+) -> None:
+    """Export a module to one ONNX file, in evaluation mode, without the exporter's notes.
+
+    Parameters
+    ----------
+    example : the graph's inputs, by the names of the module's parameters.
+    outputs : names of the graph's outputs.
+    shapes : for each input its free dimensions, by place.
+    """
     with _quiet():
         torch.onnx.export(
-            checkpoint.model.extractor.eval(),
+            module.eval(),
             (),
             file,
             kwargs=example,
             input_names=list(example),
-            output_names=list(OUTPUTS),
+            output_names=list(outputs),
             dynamic_shapes=shapes,
             external_data=False,
             dynamo=True,
