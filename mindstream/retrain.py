@@ -22,6 +22,9 @@ from model_export.export.bundle_writer import export
 from model_export.models.checkpoint import save
 from model_export.models.model_config import ModelConfig
 from model_export.models.training_config import TrainingConfig
+from model_export.rankers.ranker_config import RankerConfig
+from model_export.ranking.evaluation import with_page_metrics
+from model_export.ranking.second_stage import with_ranker
 from model_export.training.train import VALIDATION_CASES, train
 
 __all__ = ["LOCK", "Plan", "alone", "build_bundle", "publish", "retrain"]
@@ -41,6 +44,7 @@ class Plan:
     gate : what the new bundle must show; `force`: it is published all the same.
     cold : do not begin with the current bundle's items.
     home : folder for the checkpoint (model.pt) and, below exported/, the new bundle until it is published.
+    ranker : settings of the second stage; None: there is none.
     """
 
     model: ModelConfig
@@ -49,6 +53,7 @@ class Plan:
     home: Path
     force: bool = False
     cold: bool = False
+    ranker: RankerConfig | None = None
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,8 @@ def retrain(events: InteractionLog, plan: Plan, registry: Registry, progress: bo
     log.info("%s", events.describe())
     current = current_or_none(registry)
     start = None if plan.cold else current
-    bundle = build_bundle(events, plan.model, plan.training, plan.home, start=start, progress=progress)
+    settings = plan.model, plan.training, plan.home
+    bundle = build_bundle(events, *settings, start=start, ranker=plan.ranker, progress=progress)
     log.info("comparing with %s", "nothing, it is the first" if current is None else current.version)
     verdict = apply_gate(bundle, current, plan.gate, events)
     if verdict.objections and not plan.force:
@@ -102,6 +108,7 @@ def build_bundle(
     home: Path,
     *,
     start: Bundle | None = None,
+    ranker: RankerConfig | None = None,
     evaluate: bool = True,
     most_cases: int | None = None,
     progress: bool = True,
@@ -113,15 +120,17 @@ def build_bundle(
     events : the behaviours of a log, see `behaviours_of`; the manifest records the rule.
     home : folder for the checkpoint (model.pt) and, below exported/, the bundle.
     start : bundle whose item embeddings training begins with; None: a cold start.
+    ranker : settings of the second stage; None: there is none.
     evaluate : measure the model beside the baselines, for the model card, and keep the checkpoint.
     most_cases : most held-out cases that are asked, in training and after it; None: the usual limits.
     """
     log.info("training")
     checkpoint = train(events, model, training, progress, start=start, most_cases=most_cases or VALIDATION_CASES)
+    checkpoint = with_ranker(checkpoint, events, ranker, progress)
     if evaluate:
         save(checkpoint, home / "model.pt")  # evaluating takes a while, and what was trained should not be lost
         log.info("evaluating, after %s steps in %.0f s", f"{checkpoint.steps:,}", checkpoint.seconds)
-        checkpoint = with_test_metrics(checkpoint, events, progress, most_cases)
+        checkpoint = with_page_metrics(with_test_metrics(checkpoint, events, progress, most_cases), events)
         save(checkpoint, home / "model.pt")
     log.info("exporting")
     exported = export(checkpoint, home / "exported", progress)

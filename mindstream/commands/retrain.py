@@ -33,6 +33,7 @@ from model_export.commands.options import (
     Model,
     Models,
     NumInterests,
+    Ranker,
     Seed,
     Since,
     Start,
@@ -46,6 +47,7 @@ from model_export.evaluation.gate import LEAST_RECALL, Gate
 from model_export.models.model_config import ModelConfig
 from model_export.models.presets import DEFAULT, preset
 from model_export.models.training_config import TrainingConfig
+from model_export.rankers.ranker_config import RankerConfig, ranker_preset
 
 __all__ = ["NIGHTS", "Request", "app", "retrain_once"]
 
@@ -80,6 +82,7 @@ class Request:
     threads: int = 1
     force: bool = False
     cold: bool = False
+    ranker: RankerConfig | None = None
 
     def begin(self, now: datetime) -> datetime | None:
         """Return the first day that is learned from (UTC); None: the log's own."""
@@ -109,6 +112,7 @@ def retrain(
     num_interests: NumInterests = None,
     history_length: HistoryLength = None,
     start: Start = None,
+    ranker: Ranker = None,
     seed: Seed = 7,
     threads: Threads = 1,
     cold: Annotated[bool, typer.Option("--cold", help="Do not begin with the current bundle's items.")] = False,
@@ -133,6 +137,7 @@ def retrain(
         replace(chosen.training, seed=seed, **given_options(steps=steps, batch_size=batch_size, start=start)),
         Gate(min_hr, max_drop, min_recall),
         *(models or configured.models, threads, force, cold),
+        None if ranker is None else ranker_preset(ranker).config,
     )
     if every_day_at is None:
         raise typer.Exit(retrain_once(request))
@@ -166,7 +171,8 @@ def retrain_once(request: Request) -> int:
 
     set_threads(request.threads)
     started = time.monotonic()
-    plan = Plan(request.model, request.training, request.gate, settings.load().home, request.force, request.cold)
+    home = settings.load().home
+    plan = Plan(request.model, request.training, request.gate, home, request.force, request.cold, request.ranker)
     registry = Registry(request.models, check)
     with alone(registry):
         events = read_behaviours(request.source, request.mapping, request.begin(datetime.now(UTC)), request.until)

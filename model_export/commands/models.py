@@ -19,6 +19,7 @@ from model_export.commands.options import (
     HistoryLength,
     Model,
     NumInterests,
+    Ranker,
     Seed,
     Start,
     Steps,
@@ -30,6 +31,7 @@ from model_export.commands.options import (
 )
 from model_export.models.presets import DEFAULT, preset
 from model_export.models.switches import apply_settings
+from model_export.rankers.ranker_config import ranker_preset
 from model_export.readers import write_table
 
 __all__ = ["app", "train", "training_state_file"]
@@ -67,6 +69,7 @@ def train(
     num_interests: NumInterests = None,
     history_length: HistoryLength = None,
     start: Start = None,
+    ranker: Ranker = None,
     seed: Seed = 7,
     threads: Threads = 1,
     switches: Switches = None,
@@ -78,18 +81,24 @@ def train(
     """Train a model on a log; held-out users say when it does not get better any more."""
     from model_export.evaluation.evaluate import with_test_metrics
     from model_export.models.checkpoint import save
+    from model_export.ranking.evaluation import with_page_metrics
+    from model_export.ranking.second_stage import with_ranker
     from model_export.training.train import train as train_model
 
     _require_writable(out)
+    second = None if ranker is None else ranker_preset(ranker).config
     set_threads(threads)
     chosen = apply_settings(preset(model), switches or [])
     config = replace(chosen.model, **given_options(dim=dim, num_interests=num_interests, history_length=history_length))
     training = replace(chosen.training, seed=seed, **given_options(steps=steps, batch_size=batch_size, start=start))
     interactions = read_behaviours(log, mapping, until=until)
     print(interactions.describe())
-    state = training_state_file(out, resume)
+    state, ranker_state = training_state_file(out, resume), out.with_name(out.name + ".ranker.progress")
+    if not resume:
+        ranker_state.unlink(missing_ok=True)
     try:
         checkpoint = train_model(interactions, config, training, state=state)
+        checkpoint = with_ranker(checkpoint, interactions, second, state=ranker_state)
     except KeyboardInterrupt:
         if state.exists():
             print(
@@ -97,9 +106,10 @@ def train(
             )
         raise
     save(checkpoint, out)
-    state.unlink(missing_ok=True)
+    for file in (state, ranker_state):
+        file.unlink(missing_ok=True)
     # Again: the evaluation takes a while, and what was trained should not be lost.
-    save(with_test_metrics(checkpoint, interactions), out)
+    save(with_page_metrics(with_test_metrics(checkpoint, interactions), interactions), out)
     print(f"wrote {out}; validation: {_percentages(checkpoint.validation)}")
 
 

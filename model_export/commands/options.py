@@ -8,6 +8,7 @@ import typer
 
 from model_export.models.presets import PRESETS
 from model_export.models.training_config import STARTS
+from model_export.rankers.ranker_config import RANKERS
 
 __all__ = [
     "MOST_SEED",
@@ -21,6 +22,7 @@ __all__ = [
     "Model",
     "Models",
     "NumInterests",
+    "Ranker",
     "Seed",
     "Since",
     "Start",
@@ -47,6 +49,9 @@ NumInterests = Annotated[
 ]
 HistoryLength = Annotated[int | None, typer.Option(help="L, most recent behaviours read.", min=1, show_default=MODEL_S)]
 Start = Annotated[str | None, typer.Option(help=f"How item vectors begin: {', '.join(STARTS)}.", show_default=MODEL_S)]
+Ranker = Annotated[
+    str | None, typer.Option(help=f"Train a ranker of the candidates too: {', '.join(RANKERS)}.", show_default="none")
+]
 Seed = Annotated[int, typer.Option(help="Seed of everything that is drawn.", min=0, max=MOST_SEED)]
 Threads = Annotated[int, typer.Option(help="Threads that train; more pay only where cores are idle.", min=1)]
 Switches = Annotated[

@@ -1,4 +1,4 @@
-"""The gate before a new bundle: HR@50 on held-out users and the recall of its index, compared with the current bundle.
+"""The gate before a new bundle: HR@50 and the ranked page's NDCG@10 of held-out users, the recall of its index.
 
 It runs both bundles as serving does, by ONNX Runtime and max-sim, over the same behaviours. No torch.
 """
@@ -19,6 +19,7 @@ from model_export.data.dataset import Vocabulary, build_sequences, build_vocabul
 from model_export.data.interactions import InteractionLog
 from model_export.evaluation.cases import Cases, comirec_cases
 from model_export.evaluation.metrics import metrics_per_case
+from model_export.evaluation.page_ndcg import PAGE, PageOrder
 from model_export.evaluation.rankers import top_columns
 from model_export.evaluation.split import split_of
 from model_export.models.training_config import TrainingConfig
@@ -32,6 +33,7 @@ __all__ = [
     "current_or_none",
     "held_out_users",
     "hit_rate",
+    "page_ndcg",
     "recall_objections",
     "users_of",
 ]
@@ -51,7 +53,8 @@ class Gate:
     Attributes
     ----------
     min_hr : least HR@50.
-    max_drop : how far HR@50 may be below the current bundle's, as a share of that.
+    max_drop : how far HR@50 may be below the current bundle's, as a share of that; likewise the page's NDCG@10, where
+        one of them has a ranker.
     min_recall : least recall@N of an HNSW index against exact search, for each N that the manifest records.
     """
 
@@ -82,6 +85,7 @@ class HeldOutUsers:
     rows : item -> the row that stands for it in the labels.
     histories, profiles, times_ms, types : of each user, as `Extractor.encode` takes them.
     labels : int64 (C, Y), the behaviours that followed, -1 at padding.
+    asked_ms : when the first of them was, Unix time in milliseconds; none: at the last behaviour of the history.
     """
 
     rows: dict[str, int]
@@ -90,6 +94,7 @@ class HeldOutUsers:
     times_ms: list[list[int]]
     labels: np.ndarray
     types: list[list[str]] | None = None
+    asked_ms: list[int] | None = None
 
 
 @dataclass(frozen=True)
@@ -101,18 +106,26 @@ class Verdict:
     objections : sentences; none if the bundle may be published.
     hr, current_hr : HR@50 of the new bundle and of the current one, None if it was not measured.
     cases : users that they were measured on.
+    ndcg, current_ndcg : NDCG@10 of the pages of both, where one of them has a ranker.
     """
 
     objections: tuple[str, ...]
     hr: float | None = None
     current_hr: float | None = None
     cases: int = 0
+    ndcg: float | None = None
+    current_ndcg: float | None = None
 
     def __str__(self) -> str:
         if self.hr is None:
             return "HR@50 not measured"
-        before = "" if self.current_hr is None else f" (the current one {100 * self.current_hr:.1f} %)"
-        return f"HR@50 {100 * self.hr:.1f} %{before} of {self.cases:,} held-out users"
+        page = "" if self.ndcg is None else f", NDCG@10 {_beside(self.ndcg, self.current_ndcg)}"
+        return f"HR@50 {_beside(self.hr, self.current_hr)}{page} of {self.cases:,} held-out users"
+
+
+def _beside(value: float, current: float | None) -> str:
+    """Format a share in %, and the current bundle's."""
+    return f"{100 * value:.1f} %" + ("" if current is None else f" (the current one {100 * current:.1f} %)")
 
 
 def apply_gate(bundle: Bundle, current: Bundle | None, gate: Gate, events: InteractionLog | None) -> Verdict:
@@ -138,7 +151,12 @@ def apply_gate(bundle: Bundle, current: Bundle | None, gate: Gate, events: Inter
     hr = hit_rate(bundle, users)
     current_hr = None if current is None else hit_rate(current, users)
     objections += _hit_objections(hr, current_hr, gate)
-    return Verdict(tuple(objections), hr, current_hr, len(users.histories))
+    ndcg = current_ndcg = None
+    if any(one.manifest.ranker for one in (bundle, current) if one is not None):
+        ndcg = page_ndcg(bundle, users)
+        current_ndcg = None if current is None else page_ndcg(current, users)
+        objections += _page_objections(ndcg, current_ndcg, gate)
+    return Verdict(tuple(objections), hr, current_hr, len(users.histories), ndcg, current_ndcg)
 
 
 def recall_objections(bundle: Bundle, least: float) -> list[str]:
@@ -175,6 +193,16 @@ def _hit_objections(hr: float, current_hr: float | None, gate: Gate) -> list[str
             f"at most {gate.max_drop:.1%} is right (--max-drop)"
         )
     return objections
+
+
+def _page_objections(ndcg: float, current_ndcg: float | None, gate: Gate) -> list[str]:
+    """Return the objections to a bundle whose pages have this NDCG@10."""
+    if gate.max_drop is None or current_ndcg is None or ndcg >= current_ndcg * (1 - gate.max_drop):
+        return []
+    return [
+        f"NDCG@10 of the page is {ndcg:.4f}, {1 - ndcg / current_ndcg:.1%} below the current bundle's "
+        f"{current_ndcg:.4f}; at most {gate.max_drop:.1%} is right (--max-drop)"
+    ]
 
 
 def current_or_none(registry: Registry) -> Bundle | None:
@@ -225,7 +253,7 @@ def users_of(cases: Cases, vocabulary: Vocabulary) -> HeldOutUsers:
     types = [names[kinds[mask]].tolist() for kinds, mask in zip(cases.types, cases.mask, strict=True)]
     rows = {item_id: row for row, item_id in enumerate(vocabulary.item_ids)}
     profiles = [_profile_of(one, vocabulary) for one in cases.profiles]
-    return HeldOutUsers(rows, histories, profiles, times, cases.labels, types)
+    return HeldOutUsers(rows, histories, profiles, times, cases.labels, types, cases.asked_ms.tolist())
 
 
 def _profile_of(rows: np.ndarray, vocabulary: Vocabulary) -> dict[str, str]:
@@ -243,7 +271,7 @@ def hit_rate(bundle: Bundle, users: HeldOutUsers) -> float:
     -------
     a share from 0 to 1
     """
-    rows = np.array([users.rows.get(item_id, -1) for item_id in bundle.item_ids])
+    rows = _rows_of(bundle, users)
     raised = [raised_by(bundle, bundle.rows.known(history)) for history in users.histories]
     capsules = Extractor(bundle).encode(users.histories, users.profiles, users.times_ms, types=users.types)
     batches = [slice(at, at + BATCH) for at in range(0, len(capsules), BATCH)]
@@ -252,6 +280,38 @@ def hit_rate(bundle: Bundle, users: HeldOutUsers) -> float:
     )  # (C, N)
     found = np.where(top >= 0, rows[top], -1)
     return float(metrics_per_case(found, users.labels, at=(N,))[f"hr@{N}"].mean())
+
+
+def page_ndcg(bundle: Bundle, users: HeldOutUsers) -> float:
+    """Measure NDCG@10 of the pages that a bundle serves, ranked where it has a ranker.
+
+    Popularity and trend are those of the log's end, as in serving, so the figure is a little too good; alike for both
+    bundles that are compared.
+
+    Returns
+    -------
+    a share from 0 to 1
+    """
+    rows, order = _rows_of(bundle, users), PageOrder(bundle)
+    capsules = order.extractor.encode(users.histories, users.profiles, users.times_ms, types=users.types)
+    asked_ms = users.asked_ms or [max(times, default=0) for times in users.times_ms]
+    pages = np.full((len(capsules), PAGE), -1)
+    for at, (history, its) in enumerate(zip(users.histories, capsules, strict=True)):
+        if len(its.vectors):
+            bonus = raised_by(bundle, bundle.rows.known(history)).spread(len(rows))
+            types = [""] * len(history) if users.types is None else users.types[at]
+            about = (history, users.times_ms[at], types, users.profiles[at], its, asked_ms[at])
+            pages[at] = order.top(scores_of(its.vectors @ bundle.item_embeddings.T, bonus), *about)
+    found = np.where(pages >= 0, rows[pages], -1)
+    return float(metrics_per_case(found, users.labels, at=(PAGE,))[f"ndcg@{PAGE}"].mean())
+
+
+def _rows_of(bundle: Bundle, users: HeldOutUsers) -> np.ndarray:
+    """Return the row that stands for each of the bundle's items in the labels.
+
+    int64 (items,), -1 for none.
+    """
+    return np.array([users.rows.get(item_id, -1) for item_id in bundle.item_ids])
 
 
 def _top_rows(table: np.ndarray, users: list[Capsules], raised: Sequence[RaisedItems]) -> np.ndarray:

@@ -31,10 +31,12 @@ from model_export.bundle.bundle import (
 )
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.items.arrow_files import write_items
+from model_export.bundle.ranking.golden import with_golden_lists
 from model_export.data.dataset import Vocabulary
 from model_export.export.model_card import model_card
 from model_export.export.onnx_graph import write_graph
 from model_export.export.parity import check_parity, random_histories, random_times, random_types
+from model_export.export.ranker_files import ranker_entry, write_ranker
 from model_export.models.checkpoint import Checkpoint
 
 __all__ = ["export", "write_arrays", "write_json"]
@@ -57,6 +59,7 @@ def export(checkpoint: Checkpoint, folder: Path, progress: bool = True) -> Bundl
     steps: list[Callable[[], None]] = [
         lambda: _write_items(checkpoint, path),
         lambda: write_graph(checkpoint, path / EXTRACTOR),
+        lambda: write_ranker(checkpoint.ranker, path),
         lambda: write_manifest(path, manifest),  # without the files: enough to load the graph
         lambda: _write_card(checkpoint, version, path / MODEL_CARD),
         lambda: _write_golden(Extractor(Bundle(path)), checkpoint, path / GOLDEN),
@@ -162,6 +165,7 @@ def _make_manifest(checkpoint: Checkpoint, version: str) -> Manifest:
         repeat_bonus=_repeat_bonus(checkpoint),
         blend=asdict(checkpoint.neighbours.blend) if checkpoint.neighbours is not None else {},
         event_types=vocabulary.event_types if config.types else [],
+        ranker=ranker_entry(checkpoint.ranker),
         files={},
     )
 
@@ -192,4 +196,4 @@ def _write_golden(extractor: Extractor, checkpoint: Checkpoint, file: Path) -> N
         | {"capsules": found.vectors.tolist()}
         for history, when, what, found in zip(histories, times, types, capsules, strict=True)
     ]
-    write_json(file, cases)
+    write_json(file, cases if checkpoint.ranker is None else with_golden_lists(extractor.bundle, cases))

@@ -14,6 +14,8 @@ from model_export.evaluation.evaluate import COMIREC_LENGTH
 from model_export.evaluation.report import COLUMNS, table
 from model_export.models.checkpoint import Checkpoint
 from model_export.models.presets import PRESETS
+from model_export.rankers.ranked_checkpoint import RankedCheckpoint
+from model_export.rankers.ranker_config import RANKERS
 
 __all__ = ["model_card"]
 
@@ -23,6 +25,11 @@ PROTOCOL = (
     "{length} are read, and the rest are the labels. All items are ranked. In brackets 95 % bootstrap intervals over "
     "the users."
 )
+PAGE_COLUMNS = {"NDCG@10": "ndcg@10", "HR@10": "hr@10", "MRR": "mrr", "AUC": "auc", "GAUC": "gauc"}
+RANKED = {
+    "ahead": "The best candidates of matching in a new order, against all that followed",
+    "next": "Likewise against the next behaviour",
+}
 
 
 def model_card(checkpoint: Checkpoint, bundle_version: str) -> str:
@@ -35,6 +42,7 @@ def model_card(checkpoint: Checkpoint, bundle_version: str) -> str:
         _data(checkpoint),
         "## How good it is",
         _figures(checkpoint),
+        *_ranker(checkpoint.ranker),
         "## Training",
         _training(checkpoint),
         "## Settings",
@@ -83,6 +91,38 @@ def _figures(checkpoint: Checkpoint) -> str:
     text = table(["%", *COLUMNS], rows)
     protocol = PROTOCOL.format(length=min(COMIREC_LENGTH, checkpoint.model.config.history_length))
     return f"{protocol}\n\n{found[0]['users']:,} users.\n\n" + "\n".join(f"    {line}" for line in text.split("\n"))
+
+
+def _ranker(ranker: RankedCheckpoint | None) -> list[str]:
+    """Describe the second stage and what it does to the pages of test users.
+
+    Nothing without one.
+    """
+    if ranker is None:
+        return []
+    config, test = ranker.model.config, ranker.metrics.get("test", {})
+    joined = ", ".join(f"{name} {weight:g}" for name, weight in zip(config.tasks, ranker.task_weights, strict=True))
+    source = RANKERS[config.name].source if config.name in RANKERS else "A ranker with settings of its own."
+    parts = ["## The ranker", f"{config.name}: {source}. Tasks and what they weigh: {joined}."]
+    if not test:
+        return [*parts, "It was not evaluated: no user with two behaviours or more was held out for a test."]
+    for kind, found in test.items():
+        parts.append(f"{RANKED[kind]}, {found['lists']:,} lists of test users:")
+        parts.append("\n".join(f"    {line}" for line in _orders(found).split("\n")))
+    return parts
+
+
+def _orders(found: Mapping[str, Any]) -> str:
+    """Return the figures of each order, and the ranker's gain in NDCG@10.
+
+    The gain has its 95 % interval.
+    """
+    rows = []
+    for name, figures in found["orders"].items():
+        gain = [100 * value for value in found["gains"].get(name, ())]
+        cells = [f"{100 * figures[metric]:.2f}" for metric in PAGE_COLUMNS.values()]
+        rows.append((name, *cells, f"{gain[0]:+.2f} [{gain[1]:+.2f}, {gain[2]:+.2f}]" if gain else ""))
+    return table(["%", *PAGE_COLUMNS, "the ranker's gain"], rows)
 
 
 def _figure_cell(figure: Mapping[str, Any], metric: str) -> str:

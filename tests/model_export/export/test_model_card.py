@@ -8,6 +8,8 @@ from model_export.evaluation.evaluate import with_test_metrics
 from model_export.export.model_card import model_card
 from model_export.models.checkpoint import Checkpoint
 from model_export.models.presets import PRESETS
+from model_export.rankers.ranked_checkpoint import RankedCheckpoint, new_ranker
+from model_export.rankers.ranker_config import RANKERS
 from tests.support.bundles.untrained import untrained
 
 METRICS = ("recall@10", "recall@20", "recall@50", "hr@50", "ndcg@10", "ndcg@50")
@@ -63,3 +65,18 @@ def test_judged_on_the_test_users(checkpoint: Checkpoint, shop: SimulatedShop) -
 def test_every_bundle_has_one(bundle: Bundle) -> None:
     assert (bundle.path / MODEL_CARD).read_text().startswith(f"# steady, version {bundle.version}\n")
     assert MODEL_CARD in bundle.manifest.files
+
+
+def test_the_ranker_stands_beside_the_orders_without_it() -> None:
+    """Gains with their intervals, in points; without a ranker there is no word of one."""
+    checkpoint = untrained(PRESETS["steady"].model)
+    figures = dict.fromkeys(("ndcg@10", "hr@10", "mrr", "auc", "gauc"), 0.25)
+    found = {"lists": 40, "orders": {"linear": figures, "max-sim": figures}, "gains": {"max-sim": [0.02, 0.01, 0.03]}}
+    model = new_ranker(RANKERS["linear"].config, checkpoint.vocabulary)
+    ranker = RankedCheckpoint(model, [1.0], checkpoint.popularity, 1_000, {"test": {"ahead": found}})
+    card = model_card(replace(checkpoint, ranker=ranker), "v1")
+    [line] = [line.split() for line in card.splitlines() if line.startswith("    max-sim ")]
+    assert line == ["max-sim", *["25.00"] * 5, "+2.00", "[+1.00,", "+3.00]"]
+    assert "Tasks and what they weigh: click 1." in card
+    assert "40 lists of test users" in card
+    assert "The ranker" not in model_card(checkpoint, "v1")
