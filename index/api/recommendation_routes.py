@@ -263,7 +263,7 @@ def _nothing(found: Found) -> Found:
 
     It has no candidates: among popular items might be what the user has refused.
     """
-    return replace(found, hits=found.hits.take(NOWHERE), interests=[], path=UNREADABLE)
+    return replace(found, hits=found.hits.take(NOWHERE), interests=[], path=UNREADABLE, ranked=None)
 
 
 def _json(answer: bytes) -> Response:

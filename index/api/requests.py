@@ -9,7 +9,7 @@ from pydantic import FailFast, Field
 
 from index.api.limits.bodies import Body, JsonBody, Text, at_most
 from index.catalogue.item import CATEGORY, LONGEST_ID
-from index.recommend.request import MOST_CANDIDATES, MOST_EXCLUDED, MOST_VALUES, Request, filters_of
+from index.recommend.request import MOST_CANDIDATES, MOST_EXCLUDED, MOST_VALUES, Request, filters_of, weights_of
 from model_export.bundle.extractor import Capsules
 from stream.events.event import LONGEST_USER_ID
 from stream.events.position import Position
@@ -33,6 +33,7 @@ MOST_N = 1_000
 MOST_USERS = 100  # of one batch, users and visitors together
 MOST_BEHAVIOURS = 1_000  # of a visitor's history
 MOST_FIELDS = 100  # of a visitor's profile
+MOST_TASKS = 100  # of a ranker
 # Of no model: whoever reads it encodes the history.
 NOT_ENCODED = Capsules(np.empty((0, 0), dtype=np.float32), np.empty(0, dtype=np.float32), "")
 
@@ -63,7 +64,7 @@ class Asked(Body):
 
     def fields(self) -> dict[str, Any]:
         """Return the fields of that Request."""
-        return {"n": self.n, "where": self.filters()}
+        return {"n": self.n, "where": self.filters(), "rank": False}
 
     def filters(self) -> dict[str, frozenset[str]]:
         """Return attribute -> values."""
@@ -91,15 +92,31 @@ class Options(Asked):
     by_importance: bool = Field(False, description="each interest at most its share, by importance")
     diversity: float = Field(0, ge=0, description="worth of two candidates' categories being different")
     max_cosine: float | None = Field(None, ge=0, lt=1, description="leave out what is more alike to a better one")
+    rank: bool = Field(True, description="order the candidates by the model's ranker, if it has one")
+    candidates: int | None = Field(
+        None, ge=1, le=MOST_CANDIDATES, description="how many are ranked; if left out, as many as the model says"
+    )
+    rank_ms: float | None = Field(None, gt=0, description="budget: rank fewer if they would take longer")
+    why: bool = Field(False, description="say of each ranked candidate which features spoke for it")
 
     def fields(self) -> dict[str, Any]:
         """Return the fields of a Request."""
         own = {name: getattr(self, name) for name in Options.model_fields}
-        return {**own, "exclude": frozenset(self.exclude), "where": self.filters()}
+        return {**own, "exclude": frozenset(self.exclude), "where": self.filters(), "tasks": self.weights()}
+
+    def weights(self) -> dict[str, float]:
+        """Return task -> weight."""
+        raise NotImplementedError
 
 
 class InQuery(Options, Similar):
     """Options in the query of an address."""
+
+    tasks: list[str] = Field([], description="task=weight: what a task of the ranker is worth in the score")
+
+    def weights(self) -> dict[str, float]:
+        """Return task -> weight."""
+        return weights_of(self.tasks, "tasks in the query")
 
 
 # What may be given several times in a query.
@@ -144,9 +161,17 @@ class Batch(Options, JsonBody):
         {}, max_length=MOST_VALUES, description="attribute -> values; an item needs one of the values of each"
     )
 
+    tasks: Annotated[dict[Text, float], at_most(MOST_TASKS)] = Field(
+        {}, max_length=MOST_TASKS, description="task of the ranker -> what it is worth in the score"
+    )
+
     def filters(self) -> dict[str, frozenset[str]]:
         """Return attribute -> values."""
         return {attribute: frozenset(values) for attribute, values in self.where.items()}
+
+    def weights(self) -> dict[str, float]:
+        """Return task -> weight."""
+        return self.tasks
 
     def check_size(self) -> None:
         """Refuse a batch of nobody, or of too many."""

@@ -52,6 +52,18 @@ Because = Annotated[
 ]
 
 
+TaskScores = Annotated[
+    dict[str, float] | None, Field(description="only if it was ranked: task -> score; `score` joins them")
+]
+MatchingRank = Annotated[
+    int | None,
+    Field(description="only if it was ranked: its place in the order of matching, 0 for the first"),
+]
+Reasons = Annotated[
+    list[str] | None, Field(description="only if it was ranked, and they were asked for: what spoke for it")
+]
+
+
 @dataclass(frozen=True)
 class Candidate:
     """An item; `interest` is the place in `interests` of what brought it, null for popular ones."""
@@ -63,6 +75,9 @@ class Candidate:
     title: str
     category: str
     price: float | None
+    tasks: TaskScores = None
+    matching_rank: MatchingRank = None
+    reasons: Reasons = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +109,7 @@ class Recommendations:
     interests: list[Interest]
     candidates: list[Candidate]
     error: Fault = None
+    ranked: Annotated[int | None, Field(description="how many candidates were ranked; only if some were")] = None
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from index.api.auth import Guard
 from index.api.health_routes import note_served
 from index.api.limits.connections import ConnectionLimits, bounded
 from index.api.metrics import ApiMetrics
+from index.api.requests import Visitor
 from index.api.workers import Worker, listen, run_workers
 from index.catalogue.open_overlay_store import open_overlay_store
 from index.catalogue.overlay import Overlay
@@ -34,6 +35,7 @@ from stream.store.open_store import open_store
 
 __all__ = ["serve", "serve_at", "warm"]
 
+FEW = 5  # behaviours to warm up with
 log = logging.getLogger(__name__)
 
 SWITCH_S = 0.001  # after which a thread lets another go on; each quick answer waits several times for the default, 5 ms
@@ -145,6 +147,8 @@ def warm(recommender: Recommender) -> Recommender:
         recommender.index.search(capsules.vectors, 1)
     for request in (Request(), Request(diversity=0.1)):
         recommender.recommend_for(None, request.n, diversity=request.diversity)
+    if recommender.second_stage is not None:
+        recommender.recommend_for(Visitor(history=list(bundle.item_ids[:FEW]), profile={}).state())
     return recommender
 
 

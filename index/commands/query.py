@@ -13,7 +13,7 @@ from index.catalogue.overlay import Overlay
 from index.recommend.candidates import Candidates
 from index.recommend.explain import candidates_as_text
 from index.recommend.recommender import Recommender
-from index.recommend.request import Request, filters_of
+from index.recommend.request import Request, filters_of, weights_of
 from mindstream import settings
 from mindstream.printable import json_line
 from model_export.bundle.last_good import open_last_good
@@ -35,16 +35,22 @@ def query(
     by_importance: Annotated[bool, typer.Option(help="Each interest at most its share, by importance.")] = False,
     diversity: Annotated[float, typer.Option(help="Worth of two candidates' categories being different.", min=0)] = 0,
     max_cosine: Annotated[float | None, typer.Option(help="Leave out what is more alike to a better one.")] = None,
+    rank: Annotated[bool, typer.Option(help="Order the candidates by the model's ranker, if it has one.")] = True,
+    candidates: Annotated[int | None, typer.Option(help="How many are ranked.", min=1)] = None,
+    task: Annotated[list[str] | None, typer.Option(help="task=weight in the ranked score; may be repeated.")] = None,
+    rank_ms: Annotated[float | None, typer.Option(help="Budget: rank fewer if they would take longer.")] = None,
+    why: Annotated[bool, typer.Option(help="Say what spoke for each ranked candidate.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Print the candidates for one user, what brought each, and what formed each interest."""
-    filters = _filters(category, where)
+    filters, tasks = _filters(category, where), weights_of(task or [], "--task")
     request = Request(
-        n, exclude_seen, frozenset(exclude or []), filters, min_score, quota, by_importance, diversity, max_cosine
+        *(n, exclude_seen, frozenset(exclude or []), filters, min_score, quota, by_importance, diversity, max_cosine),
+        *(rank, candidates, tasks, rank_ms, why),
     )
     with _recommender() as recommender:
-        [candidates] = recommender.recommend_many([user], request)
-        _show(candidates, recommender, as_json)
+        [found] = recommender.recommend_many([user], request)
+        _show(found, recommender, as_json)
 
 
 def similar(

@@ -1,10 +1,11 @@
 """Results of a recommender: candidates with the interest that brought each, and a user's interests."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from index.catalogue.snapshot import CatalogueSnapshot
+from index.rank.ranked_page import RankedColumns
 from index.search.maxsim import Hits
 from stream.store.interests import ExplainedInterest
 
@@ -37,6 +38,10 @@ class Candidates:
     path : "capsules"; "popular" for a user without a history that the model knows; "popular in category" if the user's
         profile names a category, or the request does: its items come first; "similar" for items like another.
     model_version : of the bundle that both the capsules and the index come from.
+    ranked : how many candidates the second stage ranked; 0 where there was none.
+    tasks : task -> the score of each candidate, if they were ranked; `scores` joins them.
+    matching_rank : of each ranked candidate its place in the matching stage's own order, 0 for the first.
+    reasons : of each ranked candidate the features that spoke for it, in words, if they were asked for.
     """
 
     item_ids: list[str]
@@ -46,6 +51,10 @@ class Candidates:
     interests: list[ExplainedInterest]
     path: str
     model_version: str
+    ranked: int = 0
+    tasks: dict[str, list[float]] = field(default_factory=dict)
+    matching_rank: list[int] = field(default_factory=list)
+    reasons: list[list[str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -92,6 +101,7 @@ class Found:
     interests : of the user; empty for popular and similar items.
     path : see `Candidates`.
     snapshot : whose rows the hits are.
+    ranked : what the second stage says of the hits; None where there was none.
     """
 
     hits: Hits
@@ -99,9 +109,11 @@ class Found:
     interests: list[ExplainedInterest]
     path: str
     snapshot: CatalogueSnapshot
+    ranked: RankedColumns | None = None
 
     def candidates(self) -> Candidates:
         """Return the candidates, with item ids for rows."""
+        ranked = self.ranked
         return Candidates(
             item_ids=[self.snapshot.item_id(row) for row in self.hits.rows.tolist()],
             scores=self.hits.scores.tolist(),
@@ -110,4 +122,8 @@ class Found:
             interests=self.interests,
             path=self.path,
             model_version=self.snapshot.bundle.version,
+            ranked=ranked.ranked if ranked else 0,
+            tasks=dict(zip(ranked.tasks, ranked.scores.T.tolist(), strict=True)) if ranked else {},
+            matching_rank=ranked.matching_rank.tolist() if ranked else [],
+            reasons=[list(some) for some in ranked.reasons] if ranked else [],
         )

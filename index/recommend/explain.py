@@ -17,13 +17,25 @@ def candidates_as_text(candidates: Candidates, snapshot: CatalogueSnapshot) -> s
     """
     lines = [f"model {candidates.model_version}, path: {candidates.path}"]
     lines += [_interest_line(number, interest, snapshot) for number, interest in enumerate(candidates.interests)]
+    if candidates.ranked:
+        lines.append(f"ranked: the best of {candidates.ranked}, by {' + '.join(candidates.tasks)}")
     columns = candidates.item_ids, candidates.scores, candidates.capsule, candidates.because
-    for item_id, score, capsule, because in zip(*columns, strict=True):
+    for place, (item_id, score, capsule, because) in enumerate(zip(*columns, strict=True)):
         summary = snapshot.summary(item_id)
         category = f" ({summary.category})" if summary.category else ""
         taken = f", as who took {snapshot.summary(because).title}" if because else ""
-        lines.append(f"{score:10.3f}  {_brought_by(capsule, candidates.path):<10}  {summary.title}{category}{taken}")
+        ranked = _ranked_as(place, candidates)
+        brought = f"{_brought_by(capsule, candidates.path):<10}"
+        lines.append(f"{score:10.3f}  {brought}  {summary.title}{category}{taken}{ranked}")
     return "\n".join(map(printable, lines))
+
+
+def _ranked_as(place: int, candidates: Candidates) -> str:
+    """Say where matching had a candidate, and what spoke for it; "" if it was not ranked."""
+    if not candidates.ranked:
+        return ""
+    reasons = f": {', '.join(candidates.reasons[place])}" if candidates.reasons else ""
+    return f", no. {candidates.matching_rank[place] + 1} of matching{reasons}"
 
 
 def _brought_by(capsule: int, path: str) -> str:

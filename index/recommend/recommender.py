@@ -1,6 +1,6 @@
 """From a user to candidates: stored capsules, max-sim, and which interest and behaviours brought each item."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -11,6 +11,7 @@ from index.catalogue.catalogue import Catalogue
 from index.catalogue.item import CATEGORY
 from index.catalogue.overlay import Overlay
 from index.catalogue.snapshot import CatalogueSnapshot
+from index.rank.second_stage import RankedUserPage, SecondStage, ToRank
 from index.recommend.cancellation import Cancellation, CancelledWorkError
 from index.recommend.candidates import (
     CAPSULES,
@@ -26,8 +27,8 @@ from index.recommend.candidates import (
 from index.recommend.filters import AskedUser, Filters, ResolvedRequest
 from index.recommend.popular import popular_hits, rows_of_profile_category
 from index.recommend.request import Request
-from index.recommend.selection import select_candidates
-from index.recommend.user_search import user_searches
+from index.recommend.selection import pool_size, select_candidates
+from index.recommend.user_search import UserSearch, user_searches
 from index.search.index_files import open_index
 from index.search.maxsim import NO_ROWS, Hits
 from model_export.bundle.bundle import Bundle
@@ -64,6 +65,7 @@ class Recommender:
         self.bundle, self.store = bundle, store
         self.index = open_index(bundle)
         self.extractor = Extractor(bundle)
+        self.second_stage = SecondStage(bundle, self.extractor) if bundle.manifest.ranker else None
         self.catalogue = Catalogue(bundle, overlay)
         self.filters = filters or Filters()
 
@@ -106,9 +108,15 @@ class Recommender:
         Raises
         ------
         ValueError
-            If it filters by an attribute that no item has, or by a value.
+            If it filters by an attribute that no item has, or by a value; if the ranker has no task of a name.
         """
-        return self.filters.resolve(request, self.catalogue.current)
+        return self.resolve_in(request, self.catalogue.current)
+
+    def resolve_in(self, request: Request, snapshot: CatalogueSnapshot) -> ResolvedRequest:
+        """Check a request like `resolve`, against the items of a snapshot."""
+        if self.second_stage is not None:
+            self.second_stage.weights(request.tasks)
+        return self.filters.resolve(request, snapshot)
 
     def answer(
         self,
@@ -179,20 +187,46 @@ class Recommender:
         ]
         paths = [self.path_for(one.state, one.resolved.snapshot, one.resolved.request.where) for one in asked]
         known = [place for place, path in enumerate(paths) if path == CAPSULES]
-        searches = user_searches(self.index, [asked[place] for place in known], [excluded[place] for place in known])
+        searches = user_searches(
+            *(self.index, [asked[place] for place in known], [excluded[place] for place in known]), self._first_size
+        )
         states = [state for place in known if (state := asked[place].state)]
         interests = dict(zip(known, interests_of(states, self.extractor, explained), strict=True))
         search_of = dict(zip(known, searches, strict=True))
+        page_of = self._ranked(asked, search_of)
         found: list[Found | CancelledWorkError] = []
         for place, one in enumerate(asked):
             try:
-                search = search_of.get(place)
-                hits = _selected(one, search.fetch if search else None, excluded[place])
+                search, page = search_of.get(place), page_of.get(place)
+                fetch = page.page.fetch if page else search.fetch if search else None
+                hits = _selected(one, fetch, excluded[place])
                 because = search.because(hits.rows) if search else np.full(len(hits.rows), -1)
-                found.append(Found(hits, because, interests.get(place, []), paths[place], one.resolved.snapshot))
+                columns = page.columns(hits.rows, one.resolved.request.why) if page else None
+                its = interests.get(place, []), paths[place], one.resolved.snapshot, columns
+                found.append(Found(hits, because, *its))
             except CancelledWorkError as error:
                 found.append(error)
         return found
+
+    def _first_size(self, request: Request) -> int:
+        """Return how many candidates the index is asked for at first."""
+        if self.second_stage is None or not request.rank:
+            return pool_size(request)
+        return max(pool_size(request), request.candidates or self.second_stage.candidates)
+
+    def _ranked(self, asked: Sequence[AskedUser], search_of: Mapping[int, UserSearch]) -> dict[int, RankedUserPage]:
+        """Rank the candidates of those users who are to be answered so, together: place -> page."""
+        stage = self.second_stage
+        wanted: dict[int, ToRank] = {}
+        for place, search in search_of.items():
+            one = asked[place]
+            request, state = one.resolved.request, one.state
+            if stage is not None and state is not None and request.rank and not one.cancellation.is_set:
+                hits = search.fetch(self._first_size(request))
+                least = pool_size(request)
+                wanted[place] = ToRank(state, one.resolved.snapshot, hits, request.tasks, request.rank_ms, least)
+        pages = stage.rank([*wanted.values()]) if stage is not None and wanted else []
+        return dict(zip(wanted, pages, strict=True))
 
     def path_for(self, state: UserState | None, snapshot: CatalogueSnapshot, attributes: Collection[str] = ()) -> str:
         """Decide by which path a user is answered; see `Candidates`.

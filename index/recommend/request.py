@@ -4,11 +4,12 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["MOST_CANDIDATES", "MOST_EXCLUDED", "MOST_VALUES", "Request", "filters_of"]
+__all__ = ["MOST_CANDIDATES", "MOST_EXCLUDED", "MOST_VALUES", "Request", "filters_of", "weights_of"]
 
 MOST_CANDIDATES = 10_000
 MOST_EXCLUDED = 10_000
 MOST_VALUES = 1_000  # of all filters together
+MOST_WEIGHT = 1e6  # of a task
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,13 @@ class Request:
         much. Candidates are then chosen greedily from the best 4 n, or if quotas and max_cosine leave fewer than n
         of those, anew from as many as it takes; they stand in the order in which they were chosen.
     max_cosine : a candidate with a larger cosine to one that was chosen before is left out as a near-duplicate.
+    rank : order the candidates by the bundle's ranker, if it has one; all of the above is then of its scores.
+    candidates : how many the matching stage brings to be ranked, of which the answer is chosen; at least n are. None:
+        as many as the bundle says.
+    tasks : task of the ranker -> its weight in the score, where it is to be another than the bundle's.
+    rank_ms : a budget in milliseconds: by what a candidate has taken so far, fewer are ranked, but never fewer than the
+        answer is chosen of. None: no budget.
+    why : say of each ranked candidate which features spoke for it.
 
     Raises
     ------
@@ -45,6 +53,11 @@ class Request:
     by_importance: bool = False
     diversity: float = 0.0
     max_cosine: float | None = None
+    rank: bool = True
+    candidates: int | None = None
+    tasks: Mapping[str, float] = field(default_factory=dict)
+    rank_ms: float | None = None
+    why: bool = False
 
     def __post_init__(self) -> None:
         _check(_is_integer(self.n), f"n is {self.n!r}; right is a whole number")
@@ -57,6 +70,7 @@ class Request:
         )
         self._check_where()
         self._check_numbers()
+        self._check_ranking()
 
     def _check_where(self) -> None:
         """Raise ValueError unless the filters are sets of values, and not too many."""
@@ -87,6 +101,22 @@ class Request:
             f"max_cosine is {self.max_cosine}; right is at least 0 and below 1",
         )
 
+    def _check_ranking(self) -> None:
+        """Raise ValueError unless what is asked of the second stage is right."""
+        _check(
+            self.candidates is None or (_is_integer(self.candidates) and 1 <= self.candidates <= MOST_CANDIDATES),
+            f"candidates is {self.candidates!r}; right is 1 to {MOST_CANDIDATES:,}",
+        )
+        for task, weight in self.tasks.items():
+            _check(
+                math.isfinite(weight) and abs(weight) <= MOST_WEIGHT,
+                f"tasks {task} is {weight}; right is a number of at most {MOST_WEIGHT:,.0f}",
+            )
+        _check(
+            self.rank_ms is None or (math.isfinite(self.rank_ms) and self.rank_ms > 0),
+            f"rank_ms is {self.rank_ms}; right is a number of milliseconds above 0",
+        )
+
     @property
     def is_plain(self) -> bool:
         """Tell whether the n best that may come back are the answer."""
@@ -114,6 +144,31 @@ def filters_of(said: Iterable[str], source: str) -> dict[str, frozenset[str]]:
             raise ValueError(f"{source} is {one!r}; right is attribute=value")
         found.setdefault(attribute, set()).add(value)
     return {attribute: frozenset(values) for attribute, values in found.items()}
+
+
+def weights_of(said: Iterable[str], source: str) -> dict[str, float]:
+    """Read task -> weight from texts like "purchase=3".
+
+    Parameters
+    ----------
+    source : where the texts come from, for the error.
+
+    Raises
+    ------
+    ValueError
+        If a text has another form, or names a task again.
+    """
+    found: dict[str, float] = {}
+    for one in said:
+        task, _, weight = one.rpartition("=")
+        try:
+            number = float(weight)
+        except ValueError:
+            number = math.nan
+        if not task or math.isnan(number) or task in found:
+            raise ValueError(f"{source} is {one!r}; right is task=weight, each task once, such as purchase=3")
+        found[task] = number
+    return found
 
 
 def _is_integer(number: object) -> bool:

@@ -7,9 +7,9 @@ import numpy as np
 
 from index.recommend.cancellation import Cancellation
 from index.recommend.request import Request
-from index.search.heaps import compiled, dot
 from index.search.maxsim import Hits
 from index.search.overlaid_index import StackedVectors
+from mindstream.kernels.compiled import compiled, dot
 
 __all__ = ["choose_greedily", "pool_size", "pool_sizes", "select_candidates"]
 

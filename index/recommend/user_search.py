@@ -1,11 +1,12 @@
 """The search for one user: the best items by max-sim, and among them those that the user's history raises."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from index.recommend.filters import AskedUser, ResolvedRequest
+from index.recommend.request import Request
 from index.recommend.selection import pool_size
 from index.search.maxsim import Allowed, Hits, MaxSimIndex
 from index.search.overlaid_index import StackedVectors
@@ -81,7 +82,10 @@ class UserSearch:
 
 
 def user_searches(
-    index: MaxSimIndex, asked: Sequence[AskedUser], excluded: Sequence[frozenset[int]]
+    index: MaxSimIndex,
+    asked: Sequence[AskedUser],
+    excluded: Sequence[frozenset[int]],
+    size_of: Callable[[Request], int] = pool_size,
 ) -> list[UserSearch]:
     """Begin the searches of users with interests.
 
@@ -92,11 +96,12 @@ def user_searches(
     index : of the bundle's items.
     asked : users with capsules of this bundle.
     excluded : rows that must not come back, of each user.
+    size_of : how many hits a request wants at first.
     """
     alike: dict[tuple[int, int, int], list[int]] = {}
     for place, one in enumerate(asked):
         resolved = one.resolved
-        key = id(resolved.snapshot), id(resolved.allowed), pool_size(resolved.request)
+        key = id(resolved.snapshot), id(resolved.allowed), size_of(resolved.request)
         alike.setdefault(key, []).append(place)
     found: dict[int, UserSearch] = {}
     for (_, _, size), places in alike.items():

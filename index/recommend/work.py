@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from index.recommend.request import Request
-from index.recommend.selection import pool_sizes
+from index.recommend.selection import pool_size, pool_sizes
 from model_export.bundle.bundle import Manifest
 
 __all__ = ["WorkSize", "estimated_s", "fitting_n"]
@@ -16,6 +16,8 @@ EXCLUDE_S = 4e-7  # an item that is left out
 LOOK_S = 2.5e-9  # a candidate that is compared by worth and category with one that was chosen
 COSINE_S = 1.5e-10  # a number of its vector, times one of the other's
 ANSWER_S = 3e-6  # a candidate that is written
+RANK_S = 1.2e-5  # a candidate that is ranked
+REASON_S = 16 * RANK_S  # one whose reasons are found: it is scored anew without each feature
 
 EXACT_UP_TO = 20_000  # items: so many are all looked at
 LINKS = 32  # items that a beam looks at for each that it keeps
@@ -29,17 +31,20 @@ class WorkSize:
     ----------
     items, dim, interests : n, d and K of the bundle.
     newer : items that it does not know; each search looks at all of them.
+    ranked : candidates that are ranked unless a request says otherwise; 0: there is no ranker.
     """
 
     items: int
     dim: int
     interests: int
     newer: int = 0
+    ranked: int = 0
 
     @classmethod
     def of(cls, manifest: Manifest, newer: int = 0) -> "WorkSize":
         """Read the sizes of a bundle, with so many newer items over it."""
-        return cls(manifest.items, manifest.dim, manifest.num_interests, newer)
+        ranked = manifest.ranker.get("candidates", 0)
+        return cls(manifest.items, manifest.dim, manifest.num_interests, newer, ranked)
 
     @property
     def rows(self) -> int:
@@ -55,6 +60,9 @@ def estimated_s(request: Request, users: int, size: WorkSize) -> float:
     left_out = len(request.exclude)
     pools = [pool for pool, _ in pool_sizes(request)] if _may_grow(request) else [next(pool_sizes(request))[0]]
     one = ENCODE_S + EXCLUDE_S * left_out + ANSWER_S * min(request.n, size.rows)
+    if ranked := _ranked(request, size):
+        one += ranked * RANK_S + (min(request.n, ranked) * REASON_S if request.why else 0.0)
+        pools = [max(pools[0], ranked)]
     for pool in pools:
         found = min(pool + left_out, size.rows)
         one += _search_s(found, size) + _choose_s(request, min(pool, size.rows), size)
@@ -71,6 +79,13 @@ def fitting_n(request: Request, size: WorkSize, limit_s: float) -> int:
         else:
             high = middle - 1
     return low
+
+
+def _ranked(request: Request, size: WorkSize) -> int:
+    """Return how many candidates are ranked."""
+    if not size.ranked or not request.rank:
+        return 0
+    return min(max(pool_size(request), request.candidates or size.ranked), size.rows)
 
 
 def _may_grow(request: Request) -> bool:

@@ -106,7 +106,7 @@ class GatheredAnswers:
             key = id(recommender), id(request)  # what is asked alike is often the same object
             try:
                 if key not in known:
-                    known[key] = recommender.filters.resolve(request, snapshots[recommender])
+                    known[key] = recommender.resolve_in(request, snapshots[recommender])
                 right.append(_Resolved(job, known[key]))
             except ValueError as error:
                 answers[job] = HTTPException(422, str(error))

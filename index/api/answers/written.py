@@ -5,6 +5,7 @@ from functools import lru_cache
 from operator import attrgetter
 
 from index.api.answers.item_json import ENCODE, ItemPieces, SnapshotJson
+from index.rank.ranked_page import RankedColumns
 from index.recommend.candidates import Found, UserInterests
 from stream.store.interests import ExplainedInterest, WeightedBehaviour
 
@@ -46,7 +47,7 @@ def recommendations_json(
             _candidates(found, items),
             b',"error":',
             ENCODE(error),
-            b"}",
+            b"}" if found.ranked is None else b',"ranked":%d}' % found.ranked.ranked,
         )
     )
 
@@ -84,12 +85,15 @@ def _candidates(found: Found, items: SnapshotJson) -> bytes:
     if not len(hits.rows):
         return b"[]"
     pieces = items.rows(hits.rows.tolist())
-    parts: list[bytes] = [b""] * (5 * len(pieces))
-    parts[0::5] = map(_BEFORE, pieces)
-    parts[1::5] = _numbers(hits.scores.tolist())
-    parts[2::5] = map(_interest_between, hits.capsule.tolist())
-    parts[3::5] = _because(found.because.tolist(), items)
-    parts[4::5] = map(_BEHIND, pieces)
+    columns = 5 if found.ranked is None else 6
+    parts: list[bytes] = [b""] * (columns * len(pieces))
+    parts[0::columns] = map(_BEFORE, pieces)
+    parts[1::columns] = _numbers(hits.scores.tolist())
+    parts[2::columns] = map(_interest_between, hits.capsule.tolist())
+    parts[3::columns] = _because(found.because.tolist(), items)
+    if found.ranked is not None:
+        parts[4::columns] = _of_ranker(found.ranked)
+    parts[columns - 1 :: columns] = map(_BEHIND, pieces)
     parts[0] = parts[0].removeprefix(b",")
     return b"[" + b"".join(parts) + b"]"
 
@@ -99,6 +103,17 @@ def _because(rows: list[int], items: SnapshotJson) -> list[bytes]:
     known = [row for row in dict.fromkeys(rows) if row >= 0]
     named = {row: b',"because":' + item.named for row, item in zip(known, items.rows(known), strict=True)}
     return [named.get(row, NOT_BECAUSE) for row in rows]
+
+
+def _of_ranker(ranked: RankedColumns) -> list[bytes]:
+    """Write what the second stage says of candidates; it stands behind the behaviours."""
+    names = [b',"tasks":{' + ENCODE(ranked.tasks[0]) + b":", *(b"," + ENCODE(task) + b":" for task in ranked.tasks[1:])]
+    columns = zip(names, map(_numbers, ranked.scores.T.tolist()), strict=True)
+    parts = [[name + number for number in numbers] for name, numbers in columns]
+    parts.append([b'},"matching_rank":%d' % rank for rank in ranked.matching_rank.tolist()])
+    if ranked.reasons:
+        parts.append([b',"reasons":' + ENCODE(some) for some in ranked.reasons])
+    return list(map(b"".join, zip(*parts, strict=True)))
 
 
 def _interests(

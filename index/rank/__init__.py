@@ -1,0 +1,1 @@
+"""The second stage: what the matching stage brought, in the order of a ranker."""
