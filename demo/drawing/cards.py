@@ -41,6 +41,7 @@ CSS = """
 .ms-narrow .ms-shelf .ms-cards { grid-template-columns: repeat(2, minmax(0, 1fr)); }
 .ms-left { font-size: 12px; color: #5b716b; display: flex; flex-wrap: wrap; align-items: center; gap: 5px; }
 .ms-left img { width: 34px; border-radius: 5px; filter: grayscale(1); opacity: .55; }
+.ms-moved { margin: 3px 2px 8px; line-height: 1.25; }
 .ms-none { color: #5b716b; font-size: 13px; }
 @media (prefers-reduced-motion: reduce) { .ms-new { animation: none; } }
 """

@@ -18,6 +18,7 @@ __all__ = [
     "behaviours_of",
     "categories_among",
     "formed_by",
+    "product_of",
     "search",
     "shelves_of",
     "shown_after",
@@ -128,7 +129,7 @@ def categories_among(products: Iterable[Product]) -> int:
     return len({product.category for product in products if product.category})
 
 
-def _product_of(bundle: Bundle, row: int, because: str = "") -> Product:
+def product_of(bundle: Bundle, row: int, because: str = "") -> Product:
     """Return the product in a row; `because` is the item that it often goes with."""
     catalogue, goes_with = bundle.catalogue, _title_of(bundle, because) if because else ""
     return Product(bundle.item_ids[row], catalogue.title[row], catalogue.category[row], catalogue.price[row], goes_with)
@@ -142,7 +143,7 @@ def search(bundle: Bundle, wanted: str, category: str) -> list[Product]:
     words = wanted.casefold().split()
     catalogue = bundle.catalogue
     return [
-        _product_of(bundle, row)
+        product_of(bundle, row)
         for row in bundle.items.popular.tolist()
         if (not category or catalogue.category[row] == category)
         and all(word in catalogue.title[row].casefold() for word in words)
@@ -161,7 +162,7 @@ def shelves_of(candidates: Candidates, bundle: Bundle, most: int = ON_A_SHELF) -
     most : products on each shelf.
     """
     if not candidates.interests:
-        products = [_product_of(bundle, bundle.rows[item_id]) for item_id in candidates.item_ids[:most]]
+        products = [product_of(bundle, bundle.rows[item_id]) for item_id in candidates.item_ids[:most]]
         return [Shelf(-1, Theme(), [], 0.0, products)]
     # What the best neighbour gets on top says nothing of interests, so what is worth showing is told without it.
     best = max(candidates.scores, default=0.0) - bundle.manifest.blend.get("weight", 0.0)
@@ -180,7 +181,7 @@ def shelves_of(candidates: Candidates, bundle: Bundle, most: int = ON_A_SHELF) -
                 theme=theme_of(formed, bundle),
                 made_by=[_title_of(bundle, item_id) for item_id in formed],
                 importance=min(1.0, interest.importance),
-                products=[_product_of(bundle, bundle.rows[item_id], because[item_id]) for item_id in mine],
+                products=[product_of(bundle, bundle.rows[item_id], because[item_id]) for item_id in mine],
             )
         )
     return sorted(shelves, key=lambda shelf: -shelf.importance)

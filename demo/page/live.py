@@ -1,4 +1,4 @@
-"""Recommendations that follow every event: a shelf for each interest, beside one interest for all, or as a map."""
+"""Recommendations that follow every event: a shelf for each interest, a ranked page, one interest for all, or a map."""
 
 import streamlit as st
 
@@ -7,14 +7,14 @@ from demo.drawing.view import Shelf, Shown, behaviours_of, categories_among, she
 from demo.drawing.words import escape_markdown
 from demo.engine.engine import CANDIDATES, Click, Engine
 from demo.engine.served import Served
-from demo.page import interests
+from demo.page import interests, ranked
 from demo.page.products import products
 from index.recommend.recommender import Recommender
 
 __all__ = ["show"]
 
 LOOK_EVERY_S = 1.0
-SHELVES, BESIDE_ONE, MAP = "By interest", "Beside one interest", "Interest map"
+SHELVES, RANKED, BESIDE_ONE, MAP = "By interest", "Ranked page", "Beside one interest", "Interest map"
 NEW_HERE = "Nothing is known of this visitor yet: these are the most popular products. Click some and watch."
 NO_ONE = (
     "There is no model with one interest in this home: it was prepared by an earlier version. `make demo` in a new \
@@ -26,7 +26,7 @@ def show(engine: Engine, served: Served, user_id: str) -> None:
     """Show what the visitor is recommended now."""
     drawn = _signature(engine, user_id)  # before anything is read: what comes meanwhile is drawn at the next look
     st.subheader(f"For {escape_markdown(user_id)}", anchor=False)
-    choices = [SHELVES, BESIDE_ONE, MAP]
+    choices = [SHELVES, *([RANKED] if served.bundle.manifest.ranker else []), BESIDE_ONE, MAP]
     kind = st.segmented_control(
         "Show", choices, default=SHELVES, required=True, label_visibility="collapsed", key="kind"
     )
@@ -38,6 +38,8 @@ def show(engine: Engine, served: Served, user_id: str) -> None:
         st.caption(f"Not for you, until you click it again: {escape_markdown(' · '.join(unwanted))}")
     if kind == MAP:
         interests.show(served, state)
+    elif kind == RANKED:
+        ranked.show(engine, served, user_id)
     elif kind == BESIDE_ONE:
         _beside_one(engine, served, user_id)
     else:
@@ -55,7 +57,8 @@ def _last_click(user_id: str, last: Click | None) -> None:
 
 def _shelves(recommender: Recommender, user_id: str, most: int = 4) -> list[Shelf]:
     """Recommend a shelf for each interest, without what the visitor knows already."""
-    found = recommender.recommend(user_id, CANDIDATES, exclude_seen=True)
+    # A shelf is what its interest brings, so a ranker has no say.
+    found = recommender.recommend(user_id, CANDIDATES, exclude_seen=True, rank=False)
     return shelves_of(found, recommender.bundle, most)
 
 
