@@ -14,6 +14,7 @@ from benchmarks.kgat import command as kgat
 from benchmarks.night import command as night
 from benchmarks.overlay import command as overlay
 from benchmarks.quality import accuracy, cold, freshness, logs, planted
+from benchmarks.ranking import command as ranking
 from benchmarks.retrieval import command as retrieval
 from benchmarks.speed import api, cost, demo, extractor, hostile, latency, reading, throughput, training
 from benchmarks.swap import command as swap
@@ -36,6 +37,7 @@ app.command("logs")(logs.main)
 app.command("night")(night.main)
 app.command("overlay")(overlay.main)
 app.command("planted")(planted.main)
+app.command("ranking")(ranking.main)
 app.command("reading")(reading.main)
 app.command("retrieval")(retrieval.main)
 app.command("shapes")(shapes.main)

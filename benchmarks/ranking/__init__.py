@@ -1,0 +1,1 @@
+"""The second stage: rankers beside the orders that need none, on the same candidates of the same users."""
