@@ -23,7 +23,8 @@ README_LINES = 150
 # Library -> the only module that may import it; benchmarks, for which it is a peer, and the testbed apart.
 ONLY_IN = {
     "hnswlib": "index.search.hnsw",
-    "onnxruntime": "model_export.bundle.extractor",
+    "lightgbm": "model_export.ranking.lambdamart",
+    "onnxruntime": "model_export.bundle.onnx_session",
     "pydantic_settings": "mindstream.settings",
     "redis": "stream.store.redis.client",
 }
