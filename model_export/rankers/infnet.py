@@ -82,7 +82,9 @@ class TaskBlock(nn.Module):
         self.task_flow, self.task_unit = CrossAttention(dim), ProxyGatedUnit(dim)
 
     def forward(self, categorical: Tensor, tasks: Tensor, sequence: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Return task tokens after the block (B, N, T, r), and what proxies read of the sequence (B, N, P, r).
+        """Return task tokens after the block, and what proxies read of the sequence.
+
+        float (B, N, T, r) and (B, N, P, r).
 
         Parameters
         ----------
