@@ -59,6 +59,9 @@ def recommender(bundle: Bundle, store: LmdbStore, tmp_path_factory: pytest.TempP
         yield recommender
 
 
+OF_RANKERS = ["tasks", "matching_rank", "reasons"]
+
+
 def formerly(recommender: Recommender, user_id: str, found: Candidates, freshness_s: float | None) -> Any:
     """The answer by an object for each candidate and behaviour, written by msgspec."""
     snapshot = recommender.catalogue.current
@@ -87,7 +90,10 @@ def formerly(recommender: Recommender, user_id: str, found: Candidates, freshnes
             )
         ],
     )
-    return msgspec.json.decode(msgspec.json.encode(answer))
+    written = msgspec.json.decode(msgspec.json.encode(answer))
+    for part, of_rankers in ((written, ["ranked"]), *((one, OF_RANKERS) for one in written["candidates"])):
+        assert [part.pop(name) for name in of_rankers] == [None] * len(of_rankers)  # only a ranker's answers have them
+    return written
 
 
 def job(recommender: Recommender, user_id: str, request: Request) -> OneJob:

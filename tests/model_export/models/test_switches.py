@@ -21,7 +21,10 @@ def test_each_goes_to_where_it_belongs_and_the_rest_stays() -> None:
 
 @pytest.mark.parametrize(
     ("model", "settings"),
-    [("steady", ["extractor=mind", "time_gaps=false", "types=false"]), ("remi", ["loss=joint", "hard_negatives=0"])],
+    [
+        ("steady", ["extractor=mind", "time_gaps=false", "types=false", "behaviour_dropout=0"]),
+        ("remi", ["loss=joint", "hard_negatives=0"]),
+    ],
 )
 def test_the_order_does_not_matter(model: str, settings: list[str]) -> None:
     """The first of them alone would be refused."""
