@@ -92,9 +92,11 @@ class NeighbourScores:
 
         Returns
         -------
-        int64 (N,), the rows of the behaviours; -1 for items that are no neighbours
+        int64 (N,), the rows of the behaviours; -1 for items that are no neighbours of another item
         """
         near, each, behaviour = self._of(history)
+        others = near != behaviour  # that somebody took an item before is no reason of this kind
+        near, each, behaviour = near[others], each[others], behaviour[others]
         asked = np.argsort(rows)
         places = np.minimum(np.searchsorted(rows, near, sorter=asked), len(rows) - 1)
         is_asked = rows[asked[places]] == near if len(rows) else np.zeros(len(near), dtype=bool)

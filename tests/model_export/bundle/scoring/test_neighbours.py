@@ -50,6 +50,7 @@ def test_neighbours_by_hand() -> None:
     assert bonus.tolist() == pytest.approx([0.5, 0.375, 0.125])
     assert BY_HAND.because(np.array([0, 1]), np.array([2, 0, 1])).tolist() == [0, 1, 0]
     assert BY_HAND.because(np.array([0]), np.array([0, 1])).tolist() == [-1, 0]
+    assert BY_HAND.because(np.array([1]), np.array([0, 1])).tolist() == [1, -1]  # no item is its own reason
     assert BY_HAND.because(np.array([0]), np.array([], dtype=np.int64)).tolist() == []
     rooted = replace(BY_HAND, blend=replace(BY_HAND.blend, power=0.5)).raised(np.array([0, 1]))
     assert rooted.bonus.tolist() == pytest.approx([0.5, 0.5 * 0.75**0.5, 0.25])
@@ -134,7 +135,11 @@ def scores_one_by_one(bundle: Bundle, state: UserState) -> tuple[np.ndarray, dic
     most = max(sum(mine.values()) for mine in sums.values())
     for near, mine in sums.items():
         scores[near] += BLEND["weight"] * (sum(mine.values()) / most) ** BLEND["power"]
-    return scores, {near: max(mine, key=lambda item_id: mine[item_id]) for near, mine in sums.items()}
+    others = {
+        near: {item_id: did for item_id, did in mine.items() if bundle.rows[item_id] != near}
+        for near, mine in sums.items()
+    }
+    return scores, {near: max(mine, key=lambda one: mine[one]) for near, mine in others.items() if mine}
 
 
 @pytest.mark.parametrize("seed", range(4))
