@@ -44,20 +44,14 @@ def measure_orders(
 def knn_order(neighbours: NeighbourScores, lists: RankedLists) -> np.ndarray:
     """Return item-kNN's scores of all candidates, float32 (C, N).
 
-    Those that are no neighbours have 0.
-
-    By the settings that were tuned for the blend, and the most similar items that it keeps of each.
+    Those that are no neighbours have 0. By the settings that were tuned for the blend, and the most similar items that
+    it keeps of each.
     """
     blend = neighbours.blend
     alone = replace(neighbours, blend=Blend(1.0, blend.decay, blend.length))
-    found = np.zeros(lists.real.shape, dtype=np.float32)
-    for at, (rows, mask) in enumerate(zip(lists.cases.history, lists.cases.mask, strict=True)):
-        raised = alone.raised(rows[mask])
-        some = lists.brought.candidates[at]
-        places = np.searchsorted(raised.rows, some).clip(max=max(0, len(raised.rows) - 1))
-        if len(raised.rows):
-            found[at] = np.where(raised.rows[places] == some, raised.bonus[places], 0)
-    return found
+    cases, candidates = lists.cases, lists.brought.candidates
+    asked = zip(cases.history, cases.mask, candidates, strict=True)
+    return np.array([alone.raised(rows[mask]).of(some) for rows, mask, some in asked]).reshape(candidates.shape)
 
 
 def lambdamart_or_none(questions: Sequence[RankedLists], task_weights: np.ndarray, seed: int) -> LambdaMart | None:

@@ -80,7 +80,7 @@ class Ranker:
 
     def __init__(self, bundle: Bundle, threads: int = 1) -> None:
         if not bundle.manifest.ranker:
-            raise BundleError(f"{bundle.path} has no ranker; `mindstream train --ranker NAME` makes one with it")
+            raise BundleError(f"{bundle.path} has no ranker; `mindstream model train --ranker NAME` makes one with it")
         self.bundle, self.settings = bundle, RankerSettings(**bundle.manifest.ranker)
         self.session = open_session(bundle.path / RANKER, threads)
         self.reads = tuple(node.name for node in self.session.get_inputs())
