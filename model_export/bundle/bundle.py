@@ -128,6 +128,17 @@ class Manifest:
     ranker: dict[str, Any] = field(default_factory=dict)
     schema: int = SCHEMA
 
+    def type_rows(self) -> dict[str, int]:
+        """Return event type -> its row in the input `types` of the graphs."""
+        return {name: row for row, name in enumerate(self.event_types, start=1)}
+
+    def profile_rows(self) -> dict[str, dict[str, int]]:
+        """Return profile field -> value -> its row in the graphs' tables."""
+        return {
+            name: {value: row for row, value in enumerate(values, start=1)}
+            for name, values in self.profile_fields.items()
+        }
+
 
 class Bundle:
     """A bundle folder, open for reading.

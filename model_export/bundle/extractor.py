@@ -85,11 +85,7 @@ class Extractor:
         self.reads_gaps, self.reads_types, self.reads_asked_gap = (
             name in read for name in ("gaps", "types", "asked_gap")
         )
-        self.type_rows = {name: row for row, name in enumerate(bundle.manifest.event_types, start=1)}
-        self.profile_rows = {
-            name: {value: row for row, value in enumerate(values, start=1)}
-            for name, values in bundle.manifest.profile_fields.items()
-        }
+        self.type_rows, self.profile_rows = bundle.manifest.type_rows(), bundle.manifest.profile_rows()
 
     def encode(
         self,

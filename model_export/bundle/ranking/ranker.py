@@ -85,11 +85,7 @@ class Ranker:
         self.session = open_session(bundle.path / RANKER, threads)
         self.reads = tuple(node.name for node in self.session.get_inputs())
         self.lengths = padded_lengths(self.session, self.settings.history_length)
-        self.type_rows = {name: row for row, name in enumerate(bundle.manifest.event_types, start=1)}
-        self.profile_rows = {
-            name: {value: row for row, value in enumerate(values, start=1)}
-            for name, values in bundle.manifest.profile_fields.items()
-        }
+        self.type_rows, self.profile_rows = bundle.manifest.type_rows(), bundle.manifest.profile_rows()
 
     def score(self, users: Sequence[RankedUser]) -> list[np.ndarray]:
         """Score the candidates of users.
