@@ -13,6 +13,7 @@ from benchmarks.faults import command as faults
 from benchmarks.kgat import command as kgat
 from benchmarks.night import command as night
 from benchmarks.overlay import command as overlay
+from benchmarks.page import command as page
 from benchmarks.quality import accuracy, cold, freshness, logs, planted
 from benchmarks.ranking import command as ranking
 from benchmarks.retrieval import command as retrieval
@@ -36,6 +37,7 @@ app.command("latency")(latency.main)
 app.command("logs")(logs.main)
 app.command("night")(night.main)
 app.command("overlay")(overlay.main)
+app.command("page")(page.main)
 app.command("planted")(planted.main)
 app.command("ranking")(ranking.main)
 app.command("reading")(reading.main)

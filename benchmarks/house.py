@@ -91,6 +91,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "benchmarks.events": ("mindstream", "model_export", "stream", "testbed", "benchmarks.harness"),
     "benchmarks.night": ("mindstream", "model_export", "stream", "testbed", "benchmarks"),
     "benchmarks.swap": ("mindstream", "model_export", "stream", "index", "testbed", "benchmarks"),
+    "benchmarks.page": ("mindstream", "model_export", "stream", "index", "benchmarks"),
     "benchmarks.overlay": ("mindstream", "model_export", "stream", "index", "testbed", "benchmarks"),
     "benchmarks": ("mindstream", _EVALUATION),
 }

@@ -16,6 +16,9 @@ from model_export.data.interactions import InteractionLog
 from model_export.export.bundle_writer import export
 from model_export.models.checkpoint import Checkpoint
 from model_export.models.presets import DEFAULT, preset
+from model_export.rankers.ranked_checkpoint import RankedCheckpoint, new_ranker
+from model_export.rankers.ranker_config import ranker_preset
+from model_export.ranking.ranker_training import RankerTraining
 from model_export.training.train import train
 from stream.events.event import Event, encode
 from stream.events.replay import events_of
@@ -60,20 +63,32 @@ def synthetic(events: int, users: int, seed: int = 7) -> InteractionLog:
     return InteractionLog(frame, items, profiles, f"{events:,} synthetic events")
 
 
-def trained_for_a_moment(log: InteractionLog, folder: Path, **changed: Any) -> tuple[Checkpoint, Bundle]:
+def trained_for_a_moment(
+    log: InteractionLog, folder: Path, ranker: str | None = None, **changed: Any
+) -> tuple[Checkpoint, Bundle]:
     """Train the default model for a moment, on all items of a log.
 
     What its weights are makes no difference to the time.
 
     Parameters
     ----------
+    ranker : name of a ranker that goes with it, with the weights that it begins with; None: no ranker.
     changed : fields of the model's ModelConfig.
     """
     chosen = preset(DEFAULT)
     first = replace(log.between(0, min(1.0, TRAINED_ON / len(log.events))), items=log.items)
     training = replace(chosen.training, steps=STEPS, batch_size=BATCH, valid_share=0, test_share=0)
     checkpoint = train(first, replace(chosen.model, **changed), training, progress=False)
+    if ranker is not None:
+        checkpoint = replace(checkpoint, ranker=_untrained(ranker, checkpoint))
     return checkpoint, export(checkpoint, folder, progress=False)
+
+
+def _untrained(name: str, checkpoint: Checkpoint) -> RankedCheckpoint:
+    """Make a ranker with the weights that it begins with."""
+    model = new_ranker(ranker_preset(name).config, checkpoint.vocabulary)
+    trend = np.zeros(len(checkpoint.vocabulary.item_ids), dtype=np.float32)
+    return RankedCheckpoint(model.eval(), [1.0], trend, RankerTraining.candidates)
 
 
 def create_topic(cluster: Cluster, topic: str, partitions: int) -> None:

@@ -97,11 +97,16 @@ class Clients(Threads):
         self.first_at, self.waited_for = 0.0, version
 
 
-def catalogue_swaps(items: int, swaps: int, over_http: bool) -> dict[str, float]:
-    """Swap two bundles of so many items, and return the figures by name."""
+def catalogue_swaps(items: int, swaps: int, over_http: bool, ranker: str | None = None) -> dict[str, float]:
+    """Swap two bundles of so many items, and return the figures by name.
+
+    Parameters
+    ----------
+    ranker : by which answers are ranked; None: they come in the order of matching.
+    """
     with tempfile.TemporaryDirectory(prefix="mindstream-") as made:
         home = Path(made)
-        _, small = trained_for_a_moment(synthetic(EVENTS, USERS), home / "small")
+        _, small = trained_for_a_moment(synthetic(EVENTS, USERS), home / "small", ranker)
         registry = Registry(home / "models")
         registry.folder.mkdir()
         bundles = [large_bundle(small, registry.folder, f"large-{seed}", items, seed) for seed in (1, 2)]

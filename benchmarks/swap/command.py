@@ -59,13 +59,17 @@ def main(
         int | None, typer.Option(help="Swap bundles with so many items 20 times instead, without updater.", min=1_000)
     ] = None,
     over_http: Annotated[bool, typer.Option("--http", help="With --items: ask an API, not this process.")] = False,
+    ranker: Annotated[
+        str | None, typer.Option(help="With --items: rank the answers by this ranker.", show_default="none")
+    ] = None,
 ) -> None:
     """Measure failed and mixed answers, lost events, latency and memory while models change."""
     torch.set_num_threads(1)
-    if over_http and items is None:
-        raise typer.BadParameter("it needs --items", param_hint="--http")
+    for option, is_given in (("--http", over_http), ("--ranker", ranker is not None)):
+        if is_given and items is None:
+            raise typer.BadParameter("it needs --items", param_hint=option)
     if items is not None:
-        _swap_catalogues(items, over_http)
+        _swap_catalogues(items, over_http, ranker)
         return
     swaps, users, before_s = (10, 5_000, QUICK_S) if quick else (swaps, users, BEFORE_S)
     figures = SwapFigures()
@@ -81,9 +85,9 @@ def main(
         raise typer.Exit(1)
 
 
-def _swap_catalogues(items: int, over_http: bool) -> None:
+def _swap_catalogues(items: int, over_http: bool, ranker: str | None) -> None:
     """Measure swaps of bundles with so many items."""
-    found = catalogue_swaps(items, CATALOGUE_SWAPS, over_http)
+    found = catalogue_swaps(items, CATALOGUE_SWAPS, over_http, ranker)
     print(table(["figure", ""], list(found.items())))
     finish(found)
     if found["failed"] or found["mixed"]:

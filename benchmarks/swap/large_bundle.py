@@ -17,9 +17,12 @@ from model_export.bundle.bundle import (
     LINK_ENTRIES,
     LINKS,
     NEIGHBOURS,
+    RANKER,
+    RANKER_ITEMS,
     REQUIRED,
     ROUTING_LOGITS,
     SIMILARITIES,
+    TREND,
     Bundle,
     describe_file,
     required_files,
@@ -27,6 +30,7 @@ from model_export.bundle.bundle import (
 )
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.items.arrow_files import write_items
+from model_export.bundle.ranking.golden import with_golden_lists
 from model_export.bundle.scoring.neighbours import Blend
 
 __all__ = ["large_bundle"]
@@ -41,9 +45,9 @@ CATEGORIES, BRANDS = 300, 20_000
 
 
 def large_bundle(small: Bundle, folder: Path, version: str, items: int, seed: int) -> Bundle:
-    """Write a bundle with the graph of a small one.
+    """Write a bundle with the graphs of a small one.
 
-    Half of its ids no bundle of another version has.
+    The ranker's too, if it has one. Half of its ids no bundle of another version has.
 
     Parameters
     ----------
@@ -51,13 +55,16 @@ def large_bundle(small: Bundle, folder: Path, version: str, items: int, seed: in
     """
     rng, path = np.random.default_rng(seed), folder / version
     shutil.copytree(small.path, path)
-    for name in set(small.manifest.files) - set(REQUIRED):
+    for name in set(small.manifest.files) - {*REQUIRED, RANKER}:
         (path / name).unlink()
     clusters = rng.integers(max(1, items // OF_A_CLUSTER), size=items)
     np.save(path / ITEM_EMBEDDINGS, _vectors(clusters, small.manifest.dim, rng))
     np.save(path / ROUTING_LOGITS, small.routing_logits[rng.integers(small.manifest.items, size=items)])
     np.save(path / LINKS, _links(clusters, rng))
     _write_neighbours(path, clusters, rng)
+    if small.manifest.ranker:
+        np.save(path / RANKER_ITEMS, small.ranker_items[rng.integers(small.manifest.items, size=items)])
+        np.save(path / TREND, rng.standard_normal(items, dtype=np.float32))
     np.save(path / LINK_ENTRIES, rng.choice(items, ENTRIES, replace=False).astype(np.int32))
     _write_catalogue(path, version, clusters, rng)
     of_index = {"kind": "hnsw", "ef": EF}
@@ -115,11 +122,13 @@ def _write_catalogue(path: Path, version: str, clusters: np.ndarray, rng: np.ran
 
 
 def _write_golden(bundle: Bundle, rng: np.random.Generator) -> None:
-    """Write a few histories with the capsules that the graph gives."""
+    """Write a few histories with the capsules that the graph gives, and the lists of a ranker."""
     histories = [[bundle.item_ids[row] for row in rng.integers(len(bundle.item_ids), size=size)] for size in (0, 3, 20)]
     capsules = Extractor(bundle).encode(histories)
     cases = [
         {"history": history, "event_times_ms": [0] * len(history), "capsules": found.vectors.tolist()}
         for history, found in zip(histories, capsules, strict=True)
     ]
+    if bundle.manifest.ranker:
+        cases = with_golden_lists(bundle, cases)
     (bundle.path / GOLDEN).write_text(json.dumps(cases), encoding="utf-8")

@@ -1,0 +1,1 @@
+"""One user's page, from the stored state to the written answer."""
