@@ -70,7 +70,10 @@ def _bundle(folder: Path, items: int, ranker: str | None) -> Bundle:
 
 
 def _fill(store: LmdbStore, bundle: Bundle, users: int) -> list[str]:
-    """Write users with full histories, a day between two behaviours, and capsules of an older model."""
+    """Write users with full histories, and capsules of an older model.
+
+    A day lies between two behaviours.
+    """
     rng = np.random.default_rng(3)
     times_ms = tuple((LAST_MS - DAY_MS * np.arange(BEHAVIOURS)[::-1]).tolist())
     older = Capsules(np.empty((0, bundle.manifest.dim), np.float32), np.empty(0, np.float32), "an older one")
