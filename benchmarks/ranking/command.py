@@ -54,7 +54,7 @@ def main(
     """
     set_threads(1)
     names = list(RANKERS) if ranker == ALL else [ranker_preset(ranker).config.name]
-    events = read_behaviours(data)
+    events = read_behaviours(data, impressions=True)
     print(events.describe())
     asked = _Asked(names, examples, most)
     runs = [_measure(events, _matching(events, checkpoint, seed), asked, seed) for seed in range(7, 7 + seeds)]

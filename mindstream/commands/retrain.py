@@ -175,7 +175,8 @@ def retrain_once(request: Request) -> int:
     plan = Plan(request.model, request.training, request.gate, home, request.force, request.cold, request.ranker)
     registry = Registry(request.models, check)
     with alone(registry):
-        events = read_behaviours(request.source, request.mapping, request.begin(datetime.now(UTC)), request.until)
+        period = request.begin(datetime.now(UTC)), request.until
+        events = read_behaviours(request.source, request.mapping, *period, impressions=request.ranker is not None)
         done = retrain(events, plan, registry, progress=sys.stderr.isatty())
     for objection in done.verdict.objections:
         print(f"{'forced' if done.published else 'refused'}: {objection}", file=sys.stderr)

@@ -14,15 +14,23 @@ __all__ = ["read_behaviours"]
 
 
 def read_behaviours(
-    path: str | Path, mapping: Mapping = AS_IT_IS, since: datetime | None = None, until: datetime | None = None
+    path: str | Path,
+    mapping: Mapping = AS_IT_IS,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    impressions: bool = False,
 ) -> InteractionLog:
     """Read the behaviours of a log between two dates (UTC), by the configured rule.
 
     The rule is MINDSTREAM_BEHAVIOURS. What happens after the period takes nothing back in it.
+
+    Parameters
+    ----------
+    impressions : keep what users were only shown beside; a ranker learns from it.
 
     Raises
     ------
     FileNotFoundError, ValueError
         As `read_log`, `events_between` and `behaviours_of` do.
     """
-    return behaviours_of(events_between(read_log(path, mapping), since, until), settings.load().rule)
+    return behaviours_of(events_between(read_log(path, mapping), since, until), settings.load().rule, impressions)

@@ -91,7 +91,7 @@ def train(
     chosen = apply_settings(preset(model), switches or [])
     config = replace(chosen.model, **given_options(dim=dim, num_interests=num_interests, history_length=history_length))
     training = replace(chosen.training, seed=seed, **given_options(steps=steps, batch_size=batch_size, start=start))
-    interactions = read_behaviours(log, mapping, until=until)
+    interactions = read_behaviours(log, mapping, until=until, impressions=ranker is not None)
     print(interactions.describe())
     state, ranker_state = training_state_file(out, resume), out.with_name(out.name + ".ranker.progress")
     if not resume:

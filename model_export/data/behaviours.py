@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from mindstream.behaviour_rule import BehaviourRule
+from model_export.data.impressions import impressions_of
 from model_export.data.interactions import BLOCK, InteractionLog
 
 __all__ = ["behaviours_of"]
@@ -14,7 +15,7 @@ __all__ = ["behaviours_of"]
 MOST_NAMED = 10  # event types that are named; those beyond are counted together
 
 
-def behaviours_of(log: InteractionLog, rule: BehaviourRule) -> InteractionLog:
+def behaviours_of(log: InteractionLog, rule: BehaviourRule, impressions: bool = False) -> InteractionLog:
     """Return the log of the events that count as behaviours by a rule.
 
     They are those that serving has in the end: a negative event takes the user's earlier behaviours with the item back;
@@ -24,6 +25,10 @@ def behaviours_of(log: InteractionLog, rule: BehaviourRule) -> InteractionLog:
 
     `dropped` counts the events that are left out, by type, and the behaviours that were taken back; a note names the
     types that stay with their counts and weights. A log that was chosen by this rule before stays as it is.
+
+    Parameters
+    ----------
+    impressions : keep what users were only shown beside; a ranker learns from it.
 
     Raises
     ------
@@ -43,7 +48,8 @@ def behaviours_of(log: InteractionLog, rule: BehaviourRule) -> InteractionLog:
     dropped = {**log.dropped, **_left_out(_counts(types), rule), **_named_takers(types.categories, taken_back)}
     some = log.with_events(log.events if kept.all() else log.events[kept].reset_index(drop=True))
     note = f"behaviours: {_listed(_counts(some.events.event_type.array), rule)}"
-    return replace(some, dropped=dropped, notes=(*log.notes, note), rule=str(rule))
+    shown = impressions_of(log.events, rule) if impressions else None
+    return replace(some, dropped=dropped, notes=(*log.notes, note), rule=str(rule), impressions=shown)
 
 
 def _kept_events(log: InteractionLog, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

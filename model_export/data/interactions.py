@@ -53,6 +53,9 @@ class InteractionLog:
         Empty: all events count, and alike.
     item_vectors : DenseFeatures or None
         Dense side features of items; there may be items without one, and vectors of other items.
+    impressions : DataFrame or None
+        What users were only shown, in the columns and the order of `events`; None where the log does not say. Of all
+        users and times of the log, whatever events were chosen.
     """
 
     events: pd.DataFrame
@@ -66,6 +69,7 @@ class InteractionLog:
     notes: tuple[str, ...] = ()
     rule: str = ""
     item_vectors: DenseFeatures | None = None
+    impressions: pd.DataFrame | None = None
 
     def __post_init__(self) -> None:
         found = {name: _coded(self.events[name]) for name in CODED_COLUMNS}

@@ -25,6 +25,7 @@ class Cases:
     types : int64 (C, L), rows of their event types, 0 where unknown; given as (1,) where all have one.
     asked_ms : int64 (C,), when the first of the labels was, in the same unit: the moment at which somebody asks.
     label_types : int64 (C, Y), rows of the labels' event types; what stands at padding has no meaning.
+    users : int64 (C,), indices into the user_ids of the sequences that the histories are of; -1 where unknown.
     """
 
     history: np.ndarray
@@ -35,9 +36,16 @@ class Cases:
     types: np.ndarray = field(default_factory=lambda: np.zeros(1, dtype=np.int64))
     asked_ms: np.ndarray = field(default_factory=lambda: np.zeros(1, dtype=np.int64))
     label_types: np.ndarray = field(default_factory=lambda: np.zeros(1, dtype=np.int64))
+    users: np.ndarray = field(default_factory=lambda: np.full(1, -1, dtype=np.int64))
 
     def __post_init__(self) -> None:
-        shapes = {"types": self.history.shape, "asked_ms": self.history.shape[:1], "label_types": self.labels.shape}
+        of_each = self.history.shape[:1]
+        shapes = {
+            "types": self.history.shape,
+            "asked_ms": of_each,
+            "label_types": self.labels.shape,
+            "users": of_each,
+        }
         for name, shape in shapes.items():
             object.__setattr__(self, name, np.broadcast_to(getattr(self, name), shape))
 
@@ -71,7 +79,7 @@ def next_item_cases(sequences: Sequences, users: np.ndarray, length: int, most: 
     history, mask, times, types = history_windows(sequences, ends, sequences.starts[owners], length)
     labels, label_types = (of[ends].astype(np.int64)[:, None] for of in (sequences.items, sequences.types))
     profiles, asked_ms = sequences.profiles[owners], sequences.times[ends]
-    return Cases(history, mask, profiles, labels, times, types, asked_ms, label_types)
+    return Cases(history, mask, profiles, labels, times, types, asked_ms, label_types, owners)
 
 
 def comirec_cases(
@@ -97,7 +105,7 @@ def comirec_cases(
     history, mask, times, types = history_windows(sequences, cuts, starts, length)
     labels, label_types = _labels_between(sequences, cuts, ends)
     profiles, asked_ms = sequences.profiles[users], sequences.times[cuts]
-    return Cases(history, mask, profiles, labels, times, types, asked_ms, label_types)
+    return Cases(history, mask, profiles, labels, times, types, asked_ms, label_types, users)
 
 
 def chronological_cases(
@@ -121,7 +129,7 @@ def chronological_cases(
     history, mask, times, types = history_windows(past, past.starts[users + 1], past.starts[users], length)
     labels, label_types = _labels_between(future, future.starts[later], future.starts[later + 1])
     asked_ms = future.times[future.starts[later]]
-    return Cases(history, mask, past.profiles[users], labels, times, types, asked_ms, label_types)
+    return Cases(history, mask, past.profiles[users], labels, times, types, asked_ms, label_types, users)
 
 
 def _labels_between(sequences: Sequences, starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

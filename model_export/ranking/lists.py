@@ -1,13 +1,15 @@
-"""The lists that a ranker learns to order: what was taken, and what matching would have brought and was not.
+"""The lists that a ranker learns to order: what was taken, and what was shown or would have been, and was not.
 
-A log without impressions does not say what a user was shown. What the matching stage would have brought at that moment
-stands for it, since that is what the ranker will be asked to order, with some items at random beside.
+A log with impressions says what a user was shown and did not take. Where it does not, or of too few items, what the
+matching stage would have brought at that moment stands for it, since that is what the ranker will be asked to order.
+Some items at random are beside.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from model_export.data.impressions import ShownItems
 from model_export.evaluation.cases import Cases
 from model_export.ranking.matching import Choose
 
@@ -21,7 +23,7 @@ class ListSettings:
     Attributes
     ----------
     brought : so many of the best that matching brings are drawn from.
-    negatives : of each list, at most so many.
+    negatives : of each list, at most so many: what was shown first, then what was brought.
     at_random : share of them that are any items.
     """
 
@@ -43,7 +45,9 @@ class ListSettings:
         return round(self.at_random * self.negatives)
 
 
-def sampled_negatives(cases: Cases, num_items: int, settings: ListSettings, rng: np.random.Generator) -> Choose:
+def sampled_negatives(
+    cases: Cases, num_items: int, settings: ListSettings, rng: np.random.Generator, shown: ShownItems | None = None
+) -> Choose:
     """Return what makes a training list of what is brought.
 
     The target comes first, then its negatives.
@@ -55,19 +59,30 @@ def sampled_negatives(cases: Cases, num_items: int, settings: ListSettings, rng:
     ----------
     cases : with a single label each, the target.
     num_items : number of items.
+    shown : what users were shown and did not take; None: the log does not say.
     """
     hard = settings.negatives - settings.drawn
 
     def choose(which: slice, best: np.ndarray) -> np.ndarray:
         target = cases.labels[which][:, :1]  # (B, 1)
+        seen = np.full((len(best), 0), -1) if shown is None else _seen(cases, which, shown, hard)
         order = rng.random(best.shape)
         order[(best < 0) | (best == target)] = 2
         places = np.argsort(order, axis=1)[:, :hard]
-        some = np.where(np.take_along_axis(order, places, 1) < 2, np.take_along_axis(best, places, 1), -1)
+        is_wanted = np.arange(places.shape[1]) < hard - (seen >= 0).sum(1, keepdims=True)
+        is_right = is_wanted & (np.take_along_axis(order, places, 1) < 2)
+        some = np.where(is_right, np.take_along_axis(best, places, 1), -1)
         random = rng.integers(num_items, size=(len(best), settings.drawn))
-        return without_doubles(np.concatenate([target, some, random], 1))
+        return without_doubles(np.concatenate([target, seen, some, random], 1))
 
     return choose
+
+
+def _seen(cases: Cases, which: slice, shown: ShownItems, most: int) -> np.ndarray:
+    """Return what the users of some cases were shown before, each item once: int64 (B, most), -1 behind."""
+    found = without_doubles(shown.before(cases.users[which], cases.asked_ms[which], most))
+    order = np.argsort(found < 0, axis=1, kind="stable")
+    return np.take_along_axis(found, order, 1)
 
 
 def without_doubles(rows: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from mindstream.behaviour_rule import BehaviourRule
 from model_export.bundle.ranking.features import FeatureTables
 from model_export.data.dataset import Sequences, build_sequences
 from model_export.data.event_types import event_types_of
+from model_export.data.impressions import ShownItems
 from model_export.data.interactions import InteractionLog
 from model_export.evaluation.cases import Cases, comirec_cases, next_item_cases
 from model_export.evaluation.split import Split, split_of
@@ -45,6 +46,7 @@ class SecondStage:
     tasks, task_weights : see `tasks_of`.
     length : most behaviours of a history.
     reads_types : whether the model's bundle knows event types; histories have none otherwise.
+    shown : what users were shown and did not take; None: the log does not say.
     """
 
     sequences: Sequences
@@ -54,6 +56,7 @@ class SecondStage:
     task_weights: np.ndarray
     length: int
     reads_types: bool
+    shown: ShownItems | None = None
 
     @classmethod
     def of(cls, checkpoint: Checkpoint, events: InteractionLog) -> "SecondStage":
@@ -77,7 +80,8 @@ class SecondStage:
             weights[task_of.clip(0)],
         )
         length = checkpoint.model.config.history_length
-        return cls(sequences, split, maker, tasks, weights, length, bool(vocabulary.event_types))
+        shown = _shown(events, sequences, vocabulary.item_ids)
+        return cls(sequences, split, maker, tasks, weights, length, bool(vocabulary.event_types), shown)
 
     def training_lists(self, training: RankerTraining) -> RankedLists:
         """Make the lists that a ranker learns from: a target of a training user and its negatives."""
@@ -85,7 +89,7 @@ class SecondStage:
             next_item_cases(self.sequences, self.split.train, self.length, training.examples, training.seed)
         )
         rng = np.random.default_rng(training.seed)
-        choose = sampled_negatives(cases, self.maker.as_of.num_items, training.lists, rng)
+        choose = sampled_negatives(cases, self.maker.as_of.num_items, training.lists, rng, self.shown)
         lists = self.maker.make(cases, training.lists.brought, choose)
         return replace(lists, weights=lists.weights * self._recency(cases.asked_ms, training.recency_half_life))
 
@@ -112,6 +116,18 @@ class SecondStage:
             return np.ones(len(asked_ms), dtype=np.float32)
         first, last = self.maker.as_of.first, self.maker.as_of.last
         return (0.5 ** ((last - asked_ms) / (last - first) / half_life)).astype(np.float32)
+
+
+def _shown(events: InteractionLog, sequences: Sequences, item_ids: Sequence[str]) -> ShownItems | None:
+    """Return what users were shown, and say what of it can be used; None where the log does not say."""
+    if events.impressions is None or not events.timed:
+        return None
+    found = ShownItems(events.impressions, sequences, item_ids)
+    log.info(
+        "impressions: %s of items that were not taken are negatives; %s are of items or users without a behaviour",
+        *(f"{count:,}" for count in (len(found.items), found.left_out)),
+    )
+    return found
 
 
 def train_ranker(

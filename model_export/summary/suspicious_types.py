@@ -4,6 +4,8 @@ import re
 
 import numpy as np
 
+from model_export.data.event_type_words import has_words
+from model_export.data.impressions import SHOWN
 from model_export.summary.clues import Clues, count_of, example_of, of_all, option, other_rule, said
 
 __all__ = [
@@ -16,10 +18,6 @@ __all__ = [
 ]
 
 # Sets of words; a type is meant if it has all words of one of them.
-SHOWN: tuple[str, ...] = (
-    *("impression", "impressions", "impr", "imp", "shown", "exposure", "exposed", "display", "displayed", "served"),
-    *("view list", "viewed list", "view promotion", "viewed promotion", "viewport"),
-)
 DISLIKED: tuple[str, ...] = (
     *("dislike", "disliked", "unlike", "unliked", "downvote", "thumbs down", "uninterested", "not interested", "hide"),
     *("hidden", "block", "blocked", "reject", "rejected", "skip", "skipped", "unfollow", "unsubscribe", "remove"),
@@ -30,17 +28,6 @@ NEARLY_ALL = 0.95
 MOST_TYPES = 50
 MOST_RATINGS = 20
 CODED = r"behaviou?r|action|event|interaction|activity"  # in names of columns of types, which ratings have not
-
-
-def words_of(event_type: str) -> set[str]:
-    """Return the words of a type such as remove_from_cart or pageView, in lower case."""
-    return set(re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", event_type).lower()))
-
-
-def _means(event_type: str, phrases: tuple[str, ...]) -> bool:
-    """Tell whether an event type has all words of one of some phrases."""
-    words = words_of(event_type)
-    return any(words.issuperset(phrase.split()) for phrase in phrases)
 
 
 def no_behaviours(clues: Clues) -> str | None:
@@ -70,7 +57,7 @@ def _wrong_weight(clues: Clues, phrases: tuple[str, ...], right: float, why: str
     """Say that the most frequent type with words of such a phrase has a weight above 0."""
     types = clues.events.types
     wrong = [
-        row for row, name in enumerate(types.values) if _means(str(name), phrases) and clues.rule.is_behaviour(name)
+        row for row, name in enumerate(types.values) if has_words(str(name), phrases) and clues.rule.is_behaviour(name)
     ]
     if not wrong:
         return None
@@ -90,7 +77,7 @@ def one_type_drowns_the_others(clues: Clues) -> str | None:
         return None
     total, most = int(types.counts[counting].sum()), max(counting, key=lambda row: types.counts[row])
     name = str(types.values[most])
-    if types.counts[most] < NEARLY_ALL * total or not _means(name, PAGE):
+    if types.counts[most] < NEARLY_ALL * total or not has_words(name, PAGE):
         return None
     others = [str(types.values[row]) for row in counting if row != most]
     setting = other_rule(clues, **dict.fromkeys(others, 4.0)) if len(others) <= 5 else None

@@ -1,8 +1,12 @@
 """Training lists: the target first, negatives that matching brought, none of them taken; labels by task."""
 
+from dataclasses import replace
+from typing import cast
+
 import numpy as np
 import pytest
 
+from model_export.data.impressions import ShownItems
 from model_export.evaluation.cases import Cases
 from model_export.ranking.lists import ListSettings, labels_of, sampled_negatives
 
@@ -43,6 +47,32 @@ def test_some_are_drawn_at_random_and_none_twice() -> None:
         kept = [item for item in row if item >= 0]
         assert len(set(kept)) == len(kept)
     assert set(found[:, 3:].flatten().tolist()) == {-1, *range(1, 8)}
+
+
+class _Shown:
+    """What users 0 and 1 were shown last; whoever is asked and when."""
+
+    ROWS = ((7, 3, 7, 40), (41, -1, -1, -1))
+
+    def before(self, users: np.ndarray, asked_ms: np.ndarray, most: int) -> np.ndarray:
+        """As `ShownItems.before`."""
+        return np.array([self.ROWS[user] for user in users.tolist()])[:, :most]
+
+
+def test_what_was_shown_comes_before_what_was_brought() -> None:
+    """User 0 took 3 and was shown 7 twice and 40; user 1 took 42 and was shown 41: the rest is brought."""
+    best = np.tile(np.arange(10), (2, 1))
+    cases = replace(_cases([[3], [42]]), users=np.arange(2))
+    settings = ListSettings(brought=10, negatives=4, at_random=0)
+    shown = cast(ShownItems, _Shown())
+    found = sampled_negatives(cases, ITEMS, settings, np.random.default_rng(7), shown)(slice(0, 2), best)
+    negatives = [[item for item in row if item >= 0][1:] for row in found.tolist()]
+    assert found[:, 0].tolist() == [3, 42]
+    assert negatives[0][:2] == [7, 40]
+    assert negatives[1][:1] == [41]
+    brought = [negatives[0][2:], negatives[1][1:]]
+    assert [len(rows) for rows in brought] in ([1, 3], [2, 3])  # item 3 or 7 may be drawn, which stands there already
+    assert set(brought[0] + brought[1]) <= set(range(10))
 
 
 def test_labels_by_task() -> None:
