@@ -79,7 +79,7 @@ def sampled_negatives(
 
 
 def _seen(cases: Cases, which: slice, shown: ShownItems, most: int) -> np.ndarray:
-    """Return what the users of some cases were shown before, each item once: int64 (B, most), -1 behind."""
+    """Return what users of cases were shown before, each once: int64 (B, most), -1 behind."""
     found = without_doubles(shown.before(cases.users[which], cases.asked_ms[which], most))
     order = np.argsort(found < 0, axis=1, kind="stable")
     return np.take_along_axis(found, order, 1)

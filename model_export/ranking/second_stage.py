@@ -119,7 +119,10 @@ class SecondStage:
 
 
 def _shown(events: InteractionLog, sequences: Sequences, item_ids: Sequence[str]) -> ShownItems | None:
-    """Return what users were shown, and say what of it can be used; None where the log does not say."""
+    """Return what users were shown, and say how much of it can be used.
+
+    None where the log does not say.
+    """
     if events.impressions is None or not events.timed:
         return None
     found = ShownItems(events.impressions, sequences, item_ids)
