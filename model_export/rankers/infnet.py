@@ -145,7 +145,7 @@ class CrossAttention(nn.Module):
 
     def forward(self, tokens: Tensor, told: Tensor) -> Tensor:
         """Return what tokens (B, N, M, r) take of others (B, N, M', r): (B, N, M, r)."""
-        alike = self.queries(tokens) @ told.transpose(2, 3)  # (B, N, M, M')
+        alike = tokens.shape[3] ** -0.5 * self.queries(tokens) @ told.transpose(2, 3)  # (B, N, M, M')
         taken: Tensor = self.values(torch.softmax(alike, 3) @ told)
         return taken
 
