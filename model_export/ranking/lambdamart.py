@@ -4,18 +4,22 @@ Burges, "From RankNet to LambdaRank to LambdaMART: An Overview", Microsoft Resea
 `lambdarank`. It has no tables of items and reads no history but by the features.
 """
 
+import importlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from model_export.bundle.ranking.features import FEATURES
+from model_export.bundle.ranking.ranker import OUTPUT
 from model_export.ranking.pages import PAGE
 from model_export.ranking.ranked_lists import RankedLists
 
 __all__ = ["LambdaMart"]
 
 ROUNDS = 200
+OPSET = 15  # of ONNX
 SETTINGS: dict[str, Any] = {
     "objective": "lambdarank",
     "lambdarank_truncation_level": 3 * PAGE,  # LightGBM's own at a page of 10
@@ -48,7 +52,7 @@ class LambdaMart:
     name = "lambdamart"
 
     def __init__(self, questions: Sequence[RankedLists], task_weights: np.ndarray, seed: int = 7) -> None:
-        lightgbm = _lightgbm()
+        lightgbm = _required("lightgbm")
         features = np.concatenate([some.features[some.real] for some in questions])
         relevance = np.concatenate([(some.labels @ task_weights)[some.real] for some in questions])
         levels, grades = np.unique(relevance, return_inverse=True)  # LightGBM wants whole numbers from 0
@@ -64,11 +68,54 @@ class LambdaMart:
             found[lists.real] = self.trees.predict(lists.features[lists.real], num_threads=1)
         return found
 
+    def write_onnx(self, file: Path) -> None:
+        """Write a graph that a bundle may have as its ranker.
 
-def _lightgbm() -> Any:
-    """Import LightGBM, which is in an extra."""
+        It reads candidate_features (B, N, F) and gives scores (B, N, 1).
+
+        Raises
+        ------
+        ImportError
+            If onnxmltools is not installed.
+        """
+        write_onnx_of(self.trees, file)
+
+
+def write_onnx_of(trees: Any, file: Path) -> None:
+    """Write trees as a graph over the candidates of users; see `LambdaMart.write_onnx`."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    convert = _required("onnxmltools.convert").convert_lightgbm
+    of_rows = _required("onnxmltools.convert.common.data_types").FloatTensorType([None, len(FEATURES)])
+    rows = convert(trees, initial_types=[("rows", of_rows)], zipmap=False, target_opset=OPSET).graph
+    [scored] = [one.name for one in rows.output]
+    nodes = [
+        helper.make_node("Reshape", ["candidate_features", "of_rows"], ["rows"]),  # (B * N, F)
+        *rows.node,
+        helper.make_node("Shape", ["candidate_features"], ["users_and_candidates"], end=2),
+        helper.make_node("Concat", ["users_and_candidates", "one"], ["of_users"], axis=0),
+        helper.make_node("Reshape", [scored, "of_users"], [OUTPUT]),  # (B, N, 1)
+    ]
+    shape = ["B", "N", len(FEATURES)]
+    graph = helper.make_graph(
+        nodes,
+        "lambdamart",
+        [helper.make_tensor_value_info("candidate_features", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["B", "N", 1])],
+        [
+            *rows.initializer,
+            helper.make_tensor("of_rows", TensorProto.INT64, [2], [-1, len(FEATURES)]),
+            helper.make_tensor("one", TensorProto.INT64, [1], [1]),
+        ],
+    )
+    opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", 1)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), file)
+
+
+def _required(module: str) -> Any:
+    """Import a module of the extra `rankers`."""
     try:
-        import lightgbm
+        return importlib.import_module(module)
     except ImportError as error:
-        raise ImportError("lambdamart needs LightGBM, which is not there; right is `mindstream[rankers]`") from error
-    return lightgbm
+        raise ImportError(f"lambdamart needs {module}, which is not there; right is `mindstream[rankers]`") from error

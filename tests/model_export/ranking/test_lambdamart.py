@@ -1,16 +1,20 @@
 """LambdaMART as the baseline: it finds the feature that decides, and says what is missing where it is."""
 
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from model_export.bundle.bundle import RANKER
 from model_export.bundle.ranking.features import FEATURES
+from model_export.bundle.ranking.ranker import RankedUser, Ranker
 from model_export.evaluation.cases import Cases
 from model_export.ranking.lambdamart import LambdaMart
 from model_export.ranking.matching import Brought
 from model_export.ranking.pages import page_metrics
 from model_export.ranking.ranked_lists import RankedLists
+from tests.support.bundles.ranked import hand_made
 
 ONE = np.ones(1, dtype=np.float32)
 
@@ -36,6 +40,24 @@ def test_finds_the_feature_that_decides() -> None:
     others = lists.take(slice(200, 300))
     assert page_metrics(others, trees.scores(others))["ndcg@10"].mean() > 0.9
     np.testing.assert_array_equal(trees.scores(others), LambdaMart([lists.take(slice(0, 200))], ONE).scores(others))
+
+
+def test_its_graph_is_a_bundle_s_ranker(tmp_path: Path) -> None:
+    """The scores of a served bundle are LightGBM's own."""
+    for module in ("lightgbm", "onnxmltools"):
+        pytest.importorskip(module, reason="it is in the extra rankers")
+    lists = _planted(200)
+    trees = LambdaMart([lists], ONE)
+    bundle = hand_made(tmp_path / "ranked", tasks=["click"], task_weights=[1.0], reads=["candidate_features"])
+    trees.write_onnx(bundle.path / RANKER)
+    nobody = np.zeros(0, dtype=np.int64)
+    users = [
+        RankedUser(nobody, nobody, [], {}, np.zeros((0, 4)), np.zeros(0), 0, lists.brought.candidates[at], features)
+        for at, features in enumerate(lists.features[:3])
+    ]
+    found = Ranker(bundle).score(users)
+    assert [scores.shape for scores in found] == [(20, 1)] * 3
+    np.testing.assert_allclose(np.concatenate(found, 1).T, trees.scores(lists)[:3], rtol=1e-4, atol=1e-5)
 
 
 def test_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
