@@ -97,7 +97,7 @@ def write_onnx_of(trees: Any, file: Path) -> None:
         helper.make_node("Concat", ["users_and_candidates", "one"], ["of_users"], axis=0),
         helper.make_node("Reshape", [scored, "of_users"], [OUTPUT]),  # (B, N, 1)
     ]
-    shape = ["B", "N", len(FEATURES)]
+    shape: list[str | int | None] = ["B", "N", len(FEATURES)]
     graph = helper.make_graph(
         nodes,
         "lambdamart",
