@@ -16,6 +16,7 @@ from benchmarks.overlay import command as overlay
 from benchmarks.page import command as page
 from benchmarks.quality import accuracy, cold, freshness, logs, planted
 from benchmarks.ranking import command as ranking
+from benchmarks.ranking import ctr
 from benchmarks.retrieval import command as retrieval
 from benchmarks.speed import api, cost, demo, extractor, hostile, latency, reading, throughput, training
 from benchmarks.swap import command as swap
@@ -25,6 +26,7 @@ app.command("accuracy")(accuracy.main)
 app.command("api")(api.main)
 app.command("cold")(cold.main)
 app.command("cost")(cost.main)
+app.command("ctr")(ctr.main)
 app.command("demo")(demo.main)
 app.command("events")(events.main)
 app.command("extractor")(extractor.main)

@@ -27,7 +27,7 @@ from model_export.ranking.ranker_training import RankerTraining
 from model_export.ranking.second_stage import SecondStage, fit_ranker
 from model_export.training.train import train
 
-__all__ = ["main"]
+__all__ = ["main", "matching_of"]
 
 ALL = "all"
 TOPS = (200, 1_000)  # candidates that are ranked anew
@@ -57,7 +57,7 @@ def main(
     events = read_behaviours(data, impressions=True)
     print(events.describe())
     asked = _Asked(names, examples, most)
-    runs = [_measure(events, _matching(events, checkpoint, seed), asked, seed) for seed in range(7, 7 + seeds)]
+    runs = [_measure(events, matching_of(events, checkpoint, seed), asked, seed) for seed in range(7, 7 + seeds)]
     found = {question: mean_of_seeds([run.pages[question] for run in runs]) for question in runs[0].pages}
     main_ranker = DEFAULT_RANKER if ranker == ALL else ranker
     for (kind, top), results in found.items():
@@ -83,7 +83,7 @@ class _Run:
     us_per_candidate: float
 
 
-def _matching(events: InteractionLog, file: Path | None, seed: int) -> Checkpoint:
+def matching_of(events: InteractionLog, file: Path | None, seed: int) -> Checkpoint:
     """Return a matching model of this log: one that is there, or one that is trained now."""
     if file is not None:
         return load(file)

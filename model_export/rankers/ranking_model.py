@@ -29,7 +29,7 @@ from model_export.rankers.linear import LinearRanker
 from model_export.rankers.ranker_config import RankerConfig
 from model_export.rankers.tin import TemporalInterestNetwork
 
-__all__ = ["CORE_CLASSES", "RankingModel"]
+__all__ = ["CORE_CLASSES", "READ", "RankingModel"]
 
 CORE_CLASSES: dict[str, type[nn.Module]] = {
     "linear": LinearRanker,
