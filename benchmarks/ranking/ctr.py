@@ -92,7 +92,7 @@ def _run(stage: SecondStage, matching: Checkpoint, training: RankerTraining, mos
 
 
 def _measured(test: tuple[RankedLists, RankedLists], scores: list[np.ndarray], lists_per_s: float) -> dict[str, float]:
-    """Return AUC, GAUC and NDCG@10 of both kinds of questions, and how many lists were trained on a second."""
+    """Return the figures of both kinds of questions, and the lists a second of training."""
     found: dict[str, float] = {}
     for kind, some, its in zip(KINDS, test, scores, strict=True):
         if len(some):

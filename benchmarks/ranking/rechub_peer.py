@@ -69,7 +69,7 @@ class RechubPeer:
         self._fit(learned, asked, training)
 
     def _fit(self, learned: Any, asked: Sequence[Any], training: RankerTraining) -> None:
-        """Train epoch by epoch, as its trainer's `fit` does, and keep the epoch of the best mean AUC."""
+        """Train epoch by epoch, as its `fit` does, and keep the epoch of the best mean AUC."""
         best, best_weights, without_gain = -1.0, None, 0
         while len(self.epoch_s) < training.epochs and without_gain < training.patience:
             started = time.perf_counter()
@@ -110,7 +110,7 @@ def require_peer() -> None:
 
 
 def bucket_edges(lists: RankedLists) -> np.ndarray:
-    """Return the edges between the buckets of what the network reads: float32 (features, BUCKETS - 1)."""
+    """Return the edges between buckets of features: float32 (features, BUCKETS - 1)."""
     real = lists.features[lists.real][:, READ]
     edges: np.ndarray = np.quantile(real, np.arange(1, BUCKETS) / BUCKETS, axis=0)
     return edges.T.astype(np.float32)

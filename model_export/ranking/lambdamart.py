@@ -4,7 +4,6 @@ Burges, "From RankNet to LambdaRank to LambdaMART: An Overview", Microsoft Resea
 `lambdarank`. It has no tables of items and reads no history but by the features.
 """
 
-import importlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ __all__ = ["LambdaMart"]
 
 ROUNDS = 200
 OPSET = 15  # of ONNX
+MISSING = "which is not there; right is `mindstream[rankers]`"
 SETTINGS: dict[str, Any] = {
     "objective": "lambdarank",
     "lambdarank_truncation_level": 3 * PAGE,  # LightGBM's own at a page of 10
@@ -52,7 +52,7 @@ class LambdaMart:
     name = "lambdamart"
 
     def __init__(self, questions: Sequence[RankedLists], task_weights: np.ndarray, seed: int = 7) -> None:
-        lightgbm = _required("lightgbm")
+        lightgbm = _lightgbm()
         features = np.concatenate([some.features[some.real] for some in questions])
         relevance = np.concatenate([(some.labels @ task_weights)[some.real] for some in questions])
         levels, grades = np.unique(relevance, return_inverse=True)  # LightGBM wants whole numbers from 0
@@ -86,9 +86,7 @@ def write_onnx_of(trees: Any, file: Path) -> None:
     import onnx
     from onnx import TensorProto, helper
 
-    convert = _required("onnxmltools.convert").convert_lightgbm
-    of_rows = _required("onnxmltools.convert.common.data_types").FloatTensorType([None, len(FEATURES)])
-    rows = convert(trees, initial_types=[("rows", of_rows)], zipmap=False, target_opset=OPSET).graph
+    rows = _converted(trees)
     [scored] = [one.name for one in rows.output]
     nodes = [
         helper.make_node("Reshape", ["candidate_features", "of_rows"], ["rows"]),  # (B * N, F)
@@ -113,9 +111,21 @@ def write_onnx_of(trees: Any, file: Path) -> None:
     onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), file)
 
 
-def _required(module: str) -> Any:
-    """Import a module of the extra `rankers`."""
+def _lightgbm() -> Any:
+    """Import LightGBM, which is in an extra."""
     try:
-        return importlib.import_module(module)
+        import lightgbm
     except ImportError as error:
-        raise ImportError(f"lambdamart needs {module}, which is not there; right is `mindstream[rankers]`") from error
+        raise ImportError(f"lambdamart needs LightGBM, {MISSING}") from error
+    return lightgbm
+
+
+def _converted(trees: Any) -> Any:
+    """Return the trees as a graph of onnxmltools, which is in an extra."""
+    try:
+        from onnxmltools.convert import convert_lightgbm
+        from onnxmltools.convert.common.data_types import FloatTensorType
+    except ImportError as error:
+        raise ImportError(f"lambdamart's graph needs onnxmltools, {MISSING}") from error
+    types = [("rows", FloatTensorType([None, len(FEATURES)]))]
+    return convert_lightgbm(trees, initial_types=types, zipmap=False, target_opset=OPSET).graph
