@@ -19,29 +19,28 @@ class Moved:
     Attributes
     ----------
     rank : its place on this page, 0 for the first.
-    matching_rank : its place in the order of matching.
+    matching_rank : its place in the order of matching; None on the page that has that order.
     reasons : what spoke for it, in words.
     """
 
     product: Product
     rank: int
-    matching_rank: int
+    matching_rank: int | None
     reasons: Sequence[str]
 
     @property
     def words(self) -> str:
-        """Say how far it moved, and why."""
+        """Say how far it moved, and why; nothing where nothing can move."""
+        if self.matching_rank is None:
+            return ""
         far = self.matching_rank - self.rank
         way = f"▲ {far}" if far > 0 else f"▼ {-far}" if far < 0 else "="
         return f"{way} · {', '.join(self.reasons)}" if self.reasons else way
 
 
 def moved(found: Candidates, bundle: Bundle, most: int) -> list[Moved]:
-    """Return the first products with the way they came.
-
-    Those of matching's own page stay where they are.
-    """
-    ranks = found.matching_rank or [*range(len(found.item_ids))]
+    """Return the first products with the way they came."""
+    ranks = found.matching_rank or [None] * len(found.item_ids)
     reasons = found.reasons or [[]] * len(found.item_ids)
     columns = zip(found.item_ids[:most], ranks, reasons, strict=False)
     return [

@@ -23,7 +23,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "capsule_importance": ("of a strong interest", "of a small interest"),
     "capsule_rank": ("of an interest in the background", "of a leading interest"),
     "second_max_sim": ("close to several interests", "close to one interest alone"),
-    "matching": ("first in matching", "not the first in matching"),
+    "matching": ("high in matching's order", "low in matching's order"),
     "log_popularity": ("popular", "not what everybody takes"),
     "trend": ("taken more often lately", "not a passing fashion"),
     "times_in_history": ("taken before", "not taken so often before"),

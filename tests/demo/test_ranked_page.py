@@ -35,7 +35,7 @@ def test_pages_of_candidates(bundle: Bundle) -> None:
     """Matching's own page has moved nothing; an item that was added since has no row and no card."""
     ids, nothing = ["item-4", "new", "item-9"], [""] * 3
     plain = Candidates(ids, [3.0, 2.0, 1.0], [0] * 3, nothing, [], "capsules", "v")
-    assert [(one.product.item_id, one.words) for one in moved(plain, bundle, 5)] == [("item-4", "="), ("item-9", "=")]
+    assert [(one.product.item_id, one.words) for one in moved(plain, bundle, 5)] == [("item-4", ""), ("item-9", "")]
     ranked = replace(plain, ranked=20, matching_rank=[7, 0, 1], reasons=[["popular"], [], []])
     assert [one.words for one in moved(ranked, bundle, 1)] == ["▲ 7 · popular"]
 
