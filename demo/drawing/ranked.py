@@ -40,7 +40,7 @@ class Moved:
 
 def moved(found: Candidates, bundle: Bundle, most: int) -> list[Moved]:
     """Return the first products with the way they came."""
-    ranks = found.matching_rank or [None] * len(found.item_ids)
+    ranks: Sequence[int | None] = found.matching_rank or [None] * len(found.item_ids)
     reasons = found.reasons or [[]] * len(found.item_ids)
     columns = zip(found.item_ids[:most], ranks, reasons, strict=False)
     return [
