@@ -10,7 +10,7 @@ import numpy as np
 import typer
 
 from benchmarks.harness.report import finish
-from benchmarks.ranking.orders import KNN, lambdamart_or_none, mean_of_seeds, measure_orders
+from benchmarks.ranking.orders import KNN, lambdamart_or_none, mean_of_seeds, measure_orders, scores_by_order
 from model_export.commands.behaviours import read_behaviours
 from model_export.commands.options import set_threads
 from model_export.data.interactions import InteractionLog
@@ -33,7 +33,7 @@ ALL = "all"
 TOPS = (200, 1_000)  # candidates that are ranked anew
 SAMPLE = 20  # lists of which one after the other is timed
 
-Question = tuple[str, int]  # kind and how many candidates
+Question = tuple[str, int, str]  # kind, how many candidates, and the task that counts, "" for all of them
 
 
 def main(
@@ -60,8 +60,9 @@ def main(
     runs = [_measure(events, matching_of(events, checkpoint, seed), asked, seed) for seed in range(7, 7 + seeds)]
     found = {question: mean_of_seeds([run.pages[question] for run in runs]) for question in runs[0].pages}
     main_ranker = DEFAULT_RANKER if ranker == ALL else ranker
-    for (kind, top), results in found.items():
-        print(f"\n{kind}, the best {top} of matching; NDCG@10 of {main_ranker} beside each in brackets, 95 %\n")
+    for (kind, top, task), results in found.items():
+        what = f", what was taken by {task!r}" if task else ""
+        print(f"\n{kind}, the best {top} of matching{what}; NDCG@10 of {main_ranker} beside each in brackets, 95 %\n")
         print(_page_table(results, main_ranker))
     finish(_figures(found, main_ranker, float(np.mean([run.us_per_candidate for run in runs]))))
 
@@ -102,12 +103,15 @@ def _measure(events: InteractionLog, matching: Checkpoint, asked: _Asked, seed: 
         name: fit_ranker(stage, matching, lists, valid, ranker_preset(name).config, training) for name in asked.names
     }
     trees = lambdamart_or_none([some for some in valid if len(some)], stage.task_weights, seed)
-    pages = {
-        (kind, top): measure_orders(some.first(top), rankers, trees, matching.neighbours)
-        for kind, some in zip(KINDS, test, strict=True)
-        for top in TOPS
-        if len(some)
-    }
+    pages: dict[Question, dict[str, PageResult]] = {}
+    for kind, some in zip(KINDS, test, strict=True):
+        for top in TOPS if len(some) else ():
+            lists = some.first(top)
+            scores = scores_by_order(lists, rankers, trees, matching.neighbours)
+            pages[kind, top, ""] = measure_orders(lists, scores)
+            for task, name in enumerate(stage.tasks if len(stage.tasks) > 1 else ()):
+                if lists.labels[:, :, task].any():
+                    pages[kind, top, name] = measure_orders(lists, scores, task)
     return _Run(pages, _us_per_candidate(rankers[asked.names[0]], test[0]))
 
 
@@ -144,8 +148,8 @@ def _figures(
     First the time ahead and the best TOPS[0], then the others by a suffix.
     """
     figures: dict[str, float] = {}
-    for (kind, top), results in found.items():
-        suffix = "" if (kind, top) == (KINDS[0], TOPS[0]) else f"_{kind}_{top}"
+    for (kind, top, task), results in found.items():
+        suffix = "" if (kind, top, task) == (KINDS[0], TOPS[0], "") else f"_{kind}_{top}" + (f"_{task}" if task else "")
         mine = results[main_ranker].figures()
         for name, metric in (
             ("auc", "auc"),

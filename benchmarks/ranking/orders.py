@@ -12,20 +12,20 @@ from model_export.ranking.evaluation import ORDERS, PageResult, joined_scores, m
 from model_export.ranking.lambdamart import LambdaMart
 from model_export.ranking.ranked_lists import RankedLists
 
-__all__ = ["KNN", "knn_order", "lambdamart_or_none", "mean_of_seeds", "measure_orders"]
+__all__ = ["KNN", "knn_order", "lambdamart_or_none", "mean_of_seeds", "measure_orders", "scores_by_order"]
 
 KNN = "item-kNN"
 
 log = logging.getLogger(__name__)
 
 
-def measure_orders(
+def scores_by_order(
     lists: RankedLists,
     rankers: Mapping[str, RankedCheckpoint],
     trees: LambdaMart | None,
     neighbours: NeighbourScores | None,
-) -> dict[str, PageResult]:
-    """Measure every order of the same lists: name -> result, the rankers first.
+) -> dict[str, np.ndarray]:
+    """Score the same lists by every order: name -> float (C, N), the rankers first.
 
     Parameters
     ----------
@@ -37,8 +37,20 @@ def measure_orders(
         scores[trees.name] = trees.scores(lists)
     if neighbours is not None:
         scores[KNN] = knn_order(neighbours, lists)
-    scores |= {name: order_by_feature(lists, feature) for name, feature in ORDERS.items()}
-    return {name: measure_order(name, lists, one) for name, one in scores.items()}
+    return scores | {name: order_by_feature(lists, feature) for name, feature in ORDERS.items()}
+
+
+def measure_orders(
+    lists: RankedLists, scores: Mapping[str, np.ndarray], task: int | None = None
+) -> dict[str, PageResult]:
+    """Measure every order of the same lists: name -> result.
+
+    Parameters
+    ----------
+    scores : see `scores_by_order`.
+    task : only what was taken by this task counts; None: all.
+    """
+    return {name: measure_order(name, lists, one, task) for name, one in scores.items()}
 
 
 def knn_order(neighbours: NeighbourScores, lists: RankedLists) -> np.ndarray:

@@ -90,7 +90,7 @@ def _figures(checkpoint: Checkpoint) -> str:
     rows = [(one["name"], *(_figure_cell(one, metric) for metric in COLUMNS.values())) for one in found]
     text = table(["%", *COLUMNS], rows)
     protocol = PROTOCOL.format(length=min(COMIREC_LENGTH, checkpoint.model.config.history_length))
-    return f"{protocol}\n\n{found[0]['users']:,} users.\n\n" + "\n".join(f"    {line}" for line in text.split("\n"))
+    return f"{protocol}\n\n{found[0]['users']:,} users.\n\n{_indented(text)}"
 
 
 def _ranker(ranker: RankedCheckpoint | None) -> list[str]:
@@ -108,8 +108,21 @@ def _ranker(ranker: RankedCheckpoint | None) -> list[str]:
         return [*parts, "It was not evaluated: no user with two behaviours or more was held out for a test."]
     for kind, found in test.items():
         parts.append(f"{RANKED[kind]}, {found['lists']:,} lists of test users:")
-        parts.append("\n".join(f"    {line}" for line in _orders(found).split("\n")))
+        parts.append(_indented(_orders(found)))
+        if found.get("tasks"):
+            parts += ["NDCG@10 by task:", _indented(_by_task(found["tasks"]))]
     return parts
+
+
+def _indented(text: str) -> str:
+    """Return a table as a block of code."""
+    return "\n".join(f"    {line}" for line in text.split("\n"))
+
+
+def _by_task(tasks: Mapping[str, Mapping[str, float]]) -> str:
+    """Return NDCG@10 of each order by task."""
+    orders = list(next(iter(tasks.values())))
+    return table(["%", *tasks], [(one, *(f"{100 * its[one]:.2f}" for its in tasks.values())) for one in orders])
 
 
 def _orders(found: Mapping[str, Any]) -> str:

@@ -130,7 +130,7 @@ def with_page_metrics(checkpoint: Checkpoint, events: InteractionLog, most: int 
 def _compared(ranker: RankedCheckpoint, lists: RankedLists) -> dict[str, Any]:
     """Return the figures of a ranker beside max-sim's and matching's order.
 
-    With its gains over them.
+    With its gains over them, and NDCG@10 by task where there are several.
     """
     mine = measure_order(ranker.model.config.name, lists, joined_scores(ranker, lists))
     others = [measure_order(name, lists, order_by_feature(lists, feature)) for name, feature in ORDERS.items()]
@@ -138,17 +138,22 @@ def _compared(ranker: RankedCheckpoint, lists: RankedLists) -> dict[str, Any]:
         "lists": len(lists),
         "orders": {one.name: one.figures() for one in (mine, *others)},
         "gains": {other.name: list(paired_gain(mine, other)) for other in others},
+        "tasks": task_figures(ranker, lists),
     }
 
 
-def task_figures(ranker: RankedCheckpoint, lists: RankedLists) -> dict[str, list[float]]:
-    """Return NDCG@10 of the joined order by task: name -> ranker, max-sim, matching.
+def task_figures(ranker: RankedCheckpoint, lists: RankedLists) -> dict[str, dict[str, float]]:
+    """Return NDCG@10 of the joined order by task: task -> order -> figure.
 
-    Tasks that nobody did are left out.
+    Nothing where there is one task; tasks that nobody did are left out.
     """
-    found = {}
-    for task, name in enumerate(ranker.model.config.tasks):
-        if lists.labels[:, :, task].any():
-            scores = [joined_scores(ranker, lists), *(order_by_feature(lists, one) for one in ORDERS.values())]
-            found[name] = [measure_order(name, lists, one, task).figures()["ndcg@10"] for one in scores]
-    return found
+    tasks = ranker.model.config.tasks
+    if len(tasks) == 1:
+        return {}
+    scores = {ranker.model.config.name: joined_scores(ranker, lists)}
+    scores |= {name: order_by_feature(lists, feature) for name, feature in ORDERS.items()}
+    return {
+        name: {order: measure_order(order, lists, its, task).figures()["ndcg@10"] for order, its in scores.items()}
+        for task, name in enumerate(tasks)
+        if lists.labels[:, :, task].any()
+    }

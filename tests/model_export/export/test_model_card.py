@@ -71,11 +71,17 @@ def test_the_ranker_stands_beside_the_orders_without_it() -> None:
     """Gains with their intervals, in points; without a ranker there is no word of one."""
     checkpoint = untrained(PRESETS["steady"].model)
     figures = dict.fromkeys(("ndcg@10", "hr@10", "mrr", "auc", "gauc"), 0.25)
-    found = {"lists": 40, "orders": {"linear": figures, "max-sim": figures}, "gains": {"max-sim": [0.02, 0.01, 0.03]}}
+    found = {
+        "lists": 40,
+        "orders": {"linear": figures, "max-sim": figures},
+        "gains": {"max-sim": [0.02, 0.01, 0.03]},
+        "tasks": {"view": {"linear": 0.3, "max-sim": 0.1}, "buy": {"linear": 0.4, "max-sim": 0.2}},
+    }
     model = new_ranker(RANKERS["linear"].config, checkpoint.vocabulary)
     ranker = RankedCheckpoint(model, [1.0], checkpoint.popularity, 1_000, {"test": {"ahead": found}})
     card = model_card(replace(checkpoint, ranker=ranker), "v1")
-    [line] = [line.split() for line in card.splitlines() if line.startswith("    max-sim ")]
+    line, by_task = (line.split() for line in card.splitlines() if line.startswith("    max-sim "))
+    assert by_task == ["max-sim", "10.00", "20.00"]
     assert line == ["max-sim", *["25.00"] * 5, "+2.00", "[+1.00,", "+3.00]"]
     assert "Tasks and what they weigh: click 1." in card
     assert "40 lists of test users" in card
