@@ -114,10 +114,12 @@ def for_log(log: str | Path) -> settings.Settings:
     slug = re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-")
     digest = hashlib.blake2b(str(path).encode(), digest_size=4).hexdigest()
     home = settings.load().home / "logs" / f"{slug}-{digest}"
-    return settings.load().model_copy(update={"log": path, "home": home})
+    return settings.load().model_copy(update={"log": path, "home": home, "bundles": ""})
 
 
 def as_environment(chosen: settings.Settings) -> dict[str, str]:
     """Return what the page's process has to know."""
     known = {"MINDSTREAM_HOME": str(chosen.home), "MINDSTREAM_LOG": str(chosen.log or "")}
+    if chosen.bundles != settings.load().bundles:  # a log's model is in its own home
+        return {**known, "MINDSTREAM_BUNDLES": chosen.bundles}
     return {name: value for name, value in known.items() if value}

@@ -76,7 +76,7 @@ def alone(registry: Registry) -> Iterator[None]:
     """
 
     def taken() -> None:
-        raise BlockingIOError(f"another retrain works for {registry.folder}; this one ends, that one goes on")
+        raise BlockingIOError(f"another retrain works for {registry.home.name}; this one ends, that one goes on")
 
     with locked(registry.folder / LOCK, taken):
         yield

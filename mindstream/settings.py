@@ -177,6 +177,15 @@ class Settings(BaseSettings):
     home: Path = Field(
         default=Path(".mindstream"), description="folder with models/ (bundles) and state/ (capsule store)"
     )
+    bundles: str = Field(
+        default="",
+        description="folder of published bundles, or a url such as s3://shop/bundles; empty: models/ in the home",
+    )
+    cache_folder: Path | None = Field(
+        default=None,
+        validation_alias="MINDSTREAM_CACHE",
+        description="folder of what can be fetched again, such as bundles of a url; unset: mindstream/ in the user's",
+    )
     redis: SecretStr = Field(
         default=SecretStr(""),
         description="url of the Redis that holds the capsules, with its password; empty: LMDB in the home",
@@ -405,7 +414,7 @@ class Settings(BaseSettings):
 
     @field_validator(
         *("behaviours", "partitioner", "home", "redis_prefix", "redis_password_file", "api_key", "instance", "log"),
-        "archive_folder",
+        *("archive_folder", "cache_folder"),
         *("write_key", "api_keys_file"),
         *("mapping", "ssl_cafile", "ssl_certfile", "ssl_keyfile"),
         *("schema_registry_password_file", "schema_registry_token_file", "schema_registry_cafile"),
@@ -442,13 +451,18 @@ class Settings(BaseSettings):
 
     @property
     def cache(self) -> Path:
-        """Return the folder of what can be fetched again, such as the tests' Kafka."""
-        return Path(self.cache_home or Path.home() / ".cache") / "mindstream"
+        """Return the folder of what can be fetched again, such as bundles of a url."""
+        return self.cache_folder or Path(self.cache_home or Path.home() / ".cache") / "mindstream"
 
     @property
     def models(self) -> Path:
-        """Return the folder of published bundles."""
+        """Return the folder of published bundles in the home."""
         return self.home / "models"
+
+    @property
+    def published(self) -> str:
+        """Return the folder or url of published bundles."""
+        return self.bundles or str(self.models)
 
     @property
     def state(self) -> Path:

@@ -18,8 +18,9 @@ from demo.engine.traffic import Traffic
 from index.recommend.candidates import Candidates
 from mindstream.settings import Settings
 from model_export.bundle.extractor import Extractor
+from model_export.bundle.homes.open_registry import open_registry
 from model_export.bundle.last_good import open_last_good
-from model_export.bundle.registry import NoEarlierBundleError, Registry
+from model_export.bundle.registry import NoEarlierBundleError
 from model_export.bundle.serving import Serving
 from model_export.readers import read_log
 from stream.events.event import Event
@@ -84,7 +85,7 @@ class Engine:
     def open(self) -> None:
         """Start everything; what was started is closed in the opposite order."""
         settings = self.settings
-        self.registry = Registry(settings.models)
+        self.registry = open_registry(settings.published, settings.cache)
         open_last_good(self.registry)  # before anything is started: without a model there is nothing to show
         self.store = self.closing.enter_context(open_store(settings))
         self.cluster = self._open_cluster()

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from mindstream.settings import Settings
-from model_export.bundle.registry import Registry
+from model_export.bundle.homes.open_registry import open_registry
 
-__all__ = ["is_prepared", "log_file", "one_interest_models"]
+__all__ = ["has_model", "is_prepared", "log_file", "one_interest_models"]
 
 
 def log_file(settings: Settings) -> Path:
@@ -23,4 +23,9 @@ def one_interest_models(settings: Settings) -> Path:
 
 def is_prepared(settings: Settings) -> bool:
     """Tell whether there is a model to serve and the log that it came from."""
-    return Registry(settings.models).current_version() is not None and log_file(settings).exists()
+    return has_model(settings) and log_file(settings).exists()
+
+
+def has_model(settings: Settings) -> bool:
+    """Tell whether a model was published."""
+    return open_registry(settings.published, settings.cache).current_version() is not None

@@ -3,16 +3,15 @@
 import logging
 import time
 from dataclasses import replace
-from pathlib import Path
 
-from demo.engine.paths import log_file, one_interest_models
+from demo.engine.paths import has_model, log_file, one_interest_models
 from demo.engine.prepared import mark_stopped
 from demo.training.outcome import outcome
 from demo.training.plan import DemoPlan, plan_for
 from mindstream.settings import Settings
 from model_export.bundle.bundle import Bundle
 from model_export.bundle.check import check
-from model_export.bundle.registry import Registry
+from model_export.bundle.homes.open_registry import open_registry
 from model_export.commands.options import set_threads
 from model_export.data.behaviours import behaviours_of
 from model_export.data.interactions import InteractionLog
@@ -60,17 +59,20 @@ def prepare(
     set_threads(1)  # first: without torch nothing is left behind
     settings.home.mkdir(parents=True, exist_ok=True)
     interactions = read_or_simulate(settings, source, mapping)
+    if settings.bundles and has_model(settings):
+        _say(f"{settings.bundles} has a model, which is shown")  # the demo's own would replace it for everybody
+        return
     behaviours = behaviours_of(interactions, settings.rule)
     plan = _plan(behaviours, settings, minutes)
     _say(plan.before())
     # The one that pages need comes last: a preparation that was stopped begins anew.
     single = replace(plan.chosen, model=one_interest(plan.chosen).model)
     started = time.monotonic()
-    one = publish(behaviours, single, plan.one_seconds, settings, one_interest_models(settings))
+    one = publish(behaviours, single, plan.one_seconds, settings, str(one_interest_models(settings)))
     taken = one.manifest.metrics["training"]
     rest = time.monotonic() - started - taken["seconds"]
     _say(plan.between(taken["steps"], taken["seconds"], rest))
-    _say(outcome(publish(behaviours, plan.chosen, plan.seconds, settings, settings.models, plan.is_evaluated)))
+    _say(outcome(publish(behaviours, plan.chosen, plan.seconds, settings, settings.published, plan.is_evaluated)))
 
 
 def _plan(behaviours: InteractionLog, settings: Settings, minutes: float | None) -> DemoPlan:
@@ -96,10 +98,10 @@ def publish(
     chosen: Preset,
     seconds: float,
     settings: Settings,
-    models: Path,
+    models: str,
     evaluate: bool = False,
 ) -> Bundle:
-    """Train for so long, and make the result current in `models`; return it.
+    """Train for so long, and make the result current in `models`, a folder or url; return it.
 
     With `evaluate` it is also measured on held-out users.
     """
@@ -109,7 +111,7 @@ def publish(
     bundle = retrain.build_bundle(
         behaviours, chosen.model, training, settings.home, evaluate=evaluate, most_cases=MOST_CASES
     )
-    published = retrain.publish(bundle, Registry(models, check))
+    published = retrain.publish(bundle, open_registry(models, settings.cache, check))
     log.info("model %s is published", published.version)
     return published
 

@@ -53,7 +53,7 @@ def main() -> None:
     both = with_events(known, events_in(chosen.archive))
     behaviours = behaviours_of(both, chosen.rule)
     fitted = plan_for(behaviours, shown_model(chosen), None).chosen
-    publish(behaviours, fitted, SECONDS, chosen, chosen.models)
+    publish(behaviours, fitted, SECONDS, chosen, chosen.published)
 
 
 def archive_topic(chosen: settings.Settings) -> None:

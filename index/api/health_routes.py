@@ -40,9 +40,9 @@ class PointerAhead:
 
 def pointer_ahead(serving: Serving[Recommender]) -> PointerAhead | None:
     """Compare the pointer with what is served; None: it names that."""
-    pointer, refusal = serving.registry.folder / POINTER, serving.refusal
+    refusal = serving.refusal
     try:
-        version, since_s = serving.registry.current_version() or "", pointer.stat().st_mtime
+        version, since_s = serving.registry.home.pointer_seen()
     except (OSError, ValueError) as error:
         return PointerAhead("", time.time(), str(error))
     if version == serving.version:

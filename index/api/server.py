@@ -27,7 +27,7 @@ from index.recommend.recommender import Recommender
 from index.recommend.request import Request
 from mindstream.settings import Settings
 from model_export.bundle.bundle import Bundle
-from model_export.bundle.registry import Registry
+from model_export.bundle.homes.open_registry import open_registry
 from model_export.bundle.serving import Serving
 from model_export.bundle.trained_rule import warn_of_another_rule
 from stream.events.publisher import EventPublisher
@@ -89,11 +89,12 @@ def serve_at(settings: Settings, listener: socket.socket, worker: Worker, begun:
         warn_of_another_rule(bundle, settings.rule)
         return warm(Recommender(bundle, store, overlay, filters))
 
+    registry = open_registry(settings.published, settings.cache)
     with (
         open_store(settings, read_only=True) as store,
         open_overlay_store(settings) as overlay_store,
         Overlay(overlay_store, settings.item_days) as overlay,
-        Serving(Registry(settings.models), make_recommender, lambda *_: metrics.bundle_refused()) as serving,
+        Serving(registry, make_recommender, lambda *_: metrics.bundle_refused()) as serving,
         publisher,
     ):
         _allow_files(settings.api_connections)

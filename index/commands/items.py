@@ -16,8 +16,8 @@ from mindstream import settings
 from mindstream.counted import counted
 from mindstream.files import lines_of
 from mindstream.printable import escaped, json_escape, printable
+from model_export.bundle.homes.open_registry import open_registry
 from model_export.bundle.last_good import open_last_good
-from model_export.bundle.registry import Registry
 
 __all__ = ["app"]
 
@@ -145,7 +145,7 @@ def prune(
 @contextmanager
 def _open_catalogue() -> Iterator[Catalogue]:
     """Open the items of the last good bundle, with the overlay that all processes share."""
-    bundle = open_last_good(Registry(settings.load().models))
+    bundle = open_last_good(open_registry(settings.load().published, settings.load().cache))
     with open_overlay_store(settings.load()) as overlay_store:
         yield Catalogue(bundle, Overlay(overlay_store, settings.load().item_days))
 

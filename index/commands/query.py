@@ -16,8 +16,8 @@ from index.recommend.recommender import Recommender
 from index.recommend.request import Request, filters_of, weights_of
 from mindstream import settings
 from mindstream.printable import json_line
+from model_export.bundle.homes.open_registry import open_registry
 from model_export.bundle.last_good import open_last_good
-from model_export.bundle.registry import Registry
 from stream.store.open_store import open_store
 
 __all__ = ["query", "similar"]
@@ -74,7 +74,7 @@ def _filters(category: list[str] | None, where: list[str] | None) -> dict[str, f
 @contextmanager
 def _recommender() -> Iterator[Recommender]:
     """Open the last good bundle over the stores that the configuration names."""
-    bundle = open_last_good(Registry(settings.load().models))
+    bundle = open_last_good(open_registry(settings.load().published, settings.load().cache))
     with open_store(settings.load(), read_only=True) as store, open_overlay_store(settings.load()) as overlay_store:
         yield Recommender(bundle, store, Overlay(overlay_store))
 

@@ -19,7 +19,7 @@ from mindstream.console import stop_on_signals
 from mindstream.log_options import takes_log
 from mindstream.mapping import Mapping
 from model_export.bundle.check import check
-from model_export.bundle.registry import Registry
+from model_export.bundle.homes.open_registry import open_registry
 from model_export.commands.behaviours import read_behaviours
 from model_export.commands.bundles import EXIT_REFUSED
 from model_export.commands.options import (
@@ -67,7 +67,7 @@ class Request:
     ----------
     source : path or address of the log, read by `mapping`.
     since, until : the period that is learned from; `days`: so many days before today instead of `since`.
-    models : folder of the registry.
+    models : folder or url of the registry.
     """
 
     source: str | Path
@@ -78,7 +78,7 @@ class Request:
     model: ModelConfig
     training: TrainingConfig
     gate: Gate
-    models: Path
+    models: str
     threads: int = 1
     force: bool = False
     cold: bool = False
@@ -136,7 +136,7 @@ def retrain(
         replace(chosen.model, **given_options(dim=dim, num_interests=num_interests, history_length=history_length)),
         replace(chosen.training, seed=seed, **given_options(steps=steps, batch_size=batch_size, start=start)),
         Gate(min_hr, max_drop, min_recall),
-        *(models or configured.models, threads, force, cold),
+        *(models or configured.published, threads, force, cold),
         None if ranker is None else ranker_preset(ranker).config,
     )
     if every_day_at is None:
@@ -173,7 +173,7 @@ def retrain_once(request: Request) -> int:
     started = time.monotonic()
     home = settings.load().home
     plan = Plan(request.model, request.training, request.gate, home, request.force, request.cold, request.ranker)
-    registry = Registry(request.models, check)
+    registry = open_registry(request.models, settings.load().cache, check)
     with alone(registry):
         period = request.begin(datetime.now(UTC)), request.until
         events = read_behaviours(request.source, request.mapping, *period, impressions=request.ranker is not None)

@@ -70,6 +70,7 @@ __all__ = [
     "Manifest",
     "describe_file",
     "draw_routing_logits",
+    "parse_manifest",
     "read_manifest",
     "required_files",
     "verify_file",
@@ -265,6 +266,21 @@ def read_manifest(path: Path) -> Manifest:
         raise BundleError(f"{path} is not a bundle: {_why_none(path)}")
     with bundle_errors(file):
         text = file.read_bytes()
+    return parse_manifest(text, str(file))
+
+
+def parse_manifest(text: bytes, file: str) -> Manifest:
+    """Read what stands in a manifest.json.
+
+    Parameters
+    ----------
+    file : path or url that it was read from, for messages.
+
+    Raises
+    ------
+    BundleError
+        If it is not JSON, is of another schema, or has a value of the wrong kind.
+    """
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -48,7 +48,8 @@ def last_good(registry: Registry, make: Callable[[Bundle], Made]) -> Found[Made]
     BundleError
         If nothing was published yet, or all bundles that the pointer names are refused: names the faults.
     """
-    pointer = registry.pointer() or [registry.current().version]  # which says what to do where nothing was published
+    pointer = registry.home.known_pointer()
+    pointer = pointer or [registry.current().version]  # which says what to do where nothing was published
     refused: dict[str, BundleError] = {}
     for version in pointer:
         try:
@@ -60,8 +61,8 @@ def last_good(registry: Registry, make: Callable[[Bundle], Made]) -> Found[Made]
     first, *others = refused.values()
     if not others:
         raise BundleError(
-            f"{first}; {registry.folder / POINTER} names no other; `mindstream model list` shows those that are there, "
-            "and `mindstream model promote VERSION` makes one current"
+            f"{first}; {registry.home.pointer_name} names no other; `mindstream model list` shows those that are "
+            "there, and `mindstream model promote VERSION` makes one current"
         ) from first
     raise BundleError(f"{first}; nor may those be served that were current before: {'; '.join(map(str, others))}")
 

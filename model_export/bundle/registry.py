@@ -1,32 +1,16 @@
-"""The folder of published bundles and the pointer that names the current one.
-
-models/
-  CURRENT              the version of the current bundle; below it those that were current before, the latest first
-  20261123T070000Z/    a bundle
-  20261124T070000Z/    ...
-  .lock                held by whoever changes something here
-  .copying-..., .removing-..., .pointer-...    of a change that is under way, or was cut off
-"""
+"""Published bundles and the pointer that names the current one, wherever they live."""
 
 import logging
-import os
-import secrets
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from model_export.bundle.bundle import MANIFEST, Bundle, BundleError, required_files
-from model_export.bundle.leftovers import clear, flush, flush_entry
-from model_export.bundle.lock import locked
+from model_export.bundle.bundle import Bundle, BundleError, Manifest, required_files
+from model_export.bundle.homes.folder import LOCK, FolderHome
+from model_export.bundle.homes.home import BundleHome, never
 from model_export.bundle.manifest_schema import is_version
-from model_export.bundle.pointer import POINTER, POINTING, read_pointer, write_pointer
+from model_export.bundle.pointer import POINTER
 
 __all__ = ["LOCK", "POINTER", "NoEarlierBundleError", "Registry"]
-
-LOCK = ".lock"
-COPYING, REMOVING = ".copying-", ".removing-"
 
 log = logging.getLogger(__name__)
 
@@ -36,16 +20,23 @@ class NoEarlierBundleError(BundleError):
 
 
 class Registry:
-    """Published bundles below one folder.
+    """Published bundles of one home.
 
     Parameters
     ----------
+    home : where they live, or the folder that they live in; `open_registry` opens a url.
     check : what a bundle must pass before it becomes current; it raises BundleError. The command line passes the
         full check of check.py, which needs ONNX Runtime.
     """
 
-    def __init__(self, folder: Path, check: Callable[[Bundle], None] = Bundle.verify) -> None:
-        self.folder, self.check = folder, check
+    def __init__(self, home: Path | BundleHome, check: Callable[[Bundle], None] = Bundle.verify) -> None:
+        self.home: BundleHome = FolderHome(home) if isinstance(home, Path) else home
+        self.check = check
+
+    @property
+    def folder(self) -> Path:
+        """Return where the bundles that are opened lie, on this host."""
+        return self.home.folder
 
     def pointer(self) -> list[str]:
         """Return the current version and the earlier ones, latest first.
@@ -57,7 +48,7 @@ class Registry:
         BundleError
             If the pointer is there and cannot be read.
         """
-        return read_pointer(self.folder)
+        return self.home.read_pointer()
 
     def current_version(self) -> str | None:
         """Return the version that the pointer names, or None before the first publish."""
@@ -72,47 +63,59 @@ class Registry:
             If nothing was published yet, or the pointer names a bundle that is not there or was damaged.
         """
         version = self.current_version()
-        if not version and (self.folder / POINTER).exists():
+        if not version and self.home.has_pointer():
             raise BundleError(
-                f"{self.folder / POINTER} names no version; `mindstream model list` shows those that are there, and "
+                f"{self.home.pointer_name} names no version; `mindstream model list` shows those that are there, and "
                 "`mindstream model promote VERSION` makes one current"
             )
         if not version:
             raise BundleError(
-                f"no model was published in {self.folder}; `make demo` or `mindstream model publish` does that"
+                f"no model was published in {self.home.name}; `make demo` or `mindstream model publish` does that"
             )
         bundle = self.open(version)
         bundle.verify()
         return bundle
 
-    def open(self, version: str) -> Bundle:
-        """Open a bundle of the registry, unchecked.
+    def open(self, version: str, stopping: Callable[[], bool] = never) -> Bundle:
+        """Open a bundle of the registry, unchecked; one that is not on this host is fetched first.
+
+        Parameters
+        ----------
+        stopping : asked while it is fetched; where it says yes, that ends with a BundleError.
 
         Raises
         ------
         BundleError
             If the version is no name, or there is no bundle of that name.
         """
-        if not is_version(version) or version == POINTER:
-            raise BundleError(
-                f"{version!r} is no version: right are letters, digits, '.', '_' and '-', not a path or a hidden name"
-            )
-        if not os.path.lexists(self.folder / version):
-            there = "`mindstream model list` shows those that are there"
-            raise BundleError(f"{self.folder / version} is not a bundle: there is no such folder; {there}")
-        bundle = Bundle(self.folder / version)
+        _check_name(version)
+        bundle = Bundle(self.home.bring(version, stopping))
         if bundle.version != version:
             raise BundleError(f"{bundle.path} holds bundle {bundle.version}; a folder is called as the version in it")
         return bundle
 
+    def manifest(self, version: str) -> Manifest:
+        """Read a bundle's manifest, where the bundle is.
+
+        Raises
+        ------
+        BundleError
+            If the version is no name, or there is no bundle of that name.
+        """
+        _check_name(version)
+        manifest = self.home.manifest(version)
+        if manifest.version != version:
+            raise BundleError(f"{version} in {self.home.name} holds bundle {manifest.version}; right is its own name")
+        return manifest
+
     def versions(self) -> list[str]:
         """Return the versions of all bundles here, oldest first; versions sort by time."""
-        return sorted(file.parent.name for file in self.folder.glob(f"*/{MANIFEST}") if is_version(file.parent.name))
+        return self.home.versions()
 
     def publish(self, path: Path) -> Bundle:
-        """Copy a bundle into the registry, check it, and make it current by one atomic rename.
+        """Copy a bundle into the registry, check it, and make it current in one atomic step.
 
-        Until the rename the old bundle is current; a copy that was cut off is never seen under a version's name.
+        Until then the old bundle is current; a copy that was cut off is never seen under a version's name.
 
         Raises
         ------
@@ -123,8 +126,8 @@ class Registry:
         if path.resolve() == (self.folder / bundle.version).resolve():
             return self.promote(bundle.version)
         self.check(bundle)
-        with self._locked():
-            self._copy_files(bundle)
+        with self.home.changing():
+            self.home.add(bundle)
             self.point_to(bundle.version)
         return self.open(bundle.version)
 
@@ -136,10 +139,10 @@ class Registry:
         BundleError
             If it is not here or not whole. The pointer then stays as it is.
         """
-        with self._locked():
+        with self.home.changing():
             bundle = self.open(version)
             self.check(bundle)
-            flush(bundle.path)
+            self.home.settle(version)
             self.point_to(version)
         return bundle
 
@@ -155,12 +158,12 @@ class Registry:
         BundleError
             If it is not whole. Either way the pointer stays as it is.
         """
-        with self._locked():
+        with self.home.changing():
             pointer = self.pointer()
             if len(pointer) < 2:
                 now = "".join(pointer) or "another"
                 raise NoEarlierBundleError(
-                    f"{self.folder / POINTER} names no bundle that was current before {now}; "
+                    f"{self.home.pointer_name} names no bundle that was current before {now}; "
                     "`mindstream model promote VERSION` makes any of them current"
                 )
             bundle = self.open(pointer[1])
@@ -179,70 +182,32 @@ class Registry:
         BundleError
             If there are bundles, and the pointer names none: what is served would be removed.
         """
-        with self._locked():
+        with self.home.changing():
             pointer, versions = self.pointer(), self.versions()
             if versions and not (pointer and is_version(pointer[0])):
                 raise BundleError(
-                    f"{self.folder / POINTER} names no version, so that what is served is not known, and nothing is "
+                    f"{self.home.pointer_name} names no version, so that what is served is not known, and nothing is "
                     "removed; `mindstream model promote VERSION` makes one current"
                 )
             newest = versions[max(0, len(versions) - keep) :]
             spared = {*pointer[:2], *newest}
             old = [version for version in versions if version not in spared and self.is_whole(version)]
-            old += [link for link in self._dangling() if link not in spared and newest and link < newest[0]]
+            if newest:
+                old += [one for one in self.home.leftovers(newest) if one not in spared]
             if set(old) & set(pointer):  # the pointer first: it never names what is half gone
                 self.write_pointer([version for version in pointer if version not in old])
             for version in sorted(old):
-                gone = self.folder / f"{REMOVING}{version}-{secrets.token_hex(4)}"
-                os.replace(self.folder / version, gone)
-                clear(gone)
+                self.home.remove(version)
         return sorted(old)
-
-    def _dangling(self) -> list[str]:
-        """Return the versions that are links to nothing."""
-        found = [file for file in self.folder.iterdir() if file.is_symlink() and not file.exists()]
-        return [file.name for file in found if is_version(file.name) and file.name != POINTER]
 
     def is_whole(self, version: str) -> bool:
         """Tell whether a bundle has all its files in the manifest's sizes."""
         try:
-            bundle = self.open(version)
-            sizes = {
-                name: (bundle.path / name).stat().st_size
-                for name in (*required_files(bundle.manifest), *bundle.manifest.files)
-            }
-            return all(sizes[name] == entry["bytes"] for name, entry in bundle.manifest.files.items())
+            manifest, sizes = self.manifest(version), self.home.sizes(version)
         except (BundleError, OSError):
             return False
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Hold the registry's lock, and remove what interrupted changes left behind."""
-        with locked(self.folder / LOCK, lambda: log.info("waiting: another process is changing %s", self.folder)):
-            for prefix in (COPYING, REMOVING, POINTING):  # whoever held the lock is done or dead
-                for leftover in self.folder.glob(f"{prefix}*"):
-                    clear(leftover)
-            yield
-
-    def _copy_files(self, bundle: Bundle) -> None:
-        """Copy a bundle's listed files under a temporary name, then rename the whole copy."""
-        destination = self.folder / bundle.version
-        if os.path.lexists(destination):
-            raise BundleError(f"{destination} exists already; a version is published once (`promote` makes it current)")
-        partial = Path(tempfile.mkdtemp(prefix=COPYING, dir=self.folder))
-        try:
-            for name in (*bundle.manifest.files, MANIFEST):
-                shutil.copyfile(bundle.path / name, partial / name)
-            copied = Bundle(partial)
-            if copied.manifest != bundle.manifest:
-                raise BundleError(f"{bundle.path / MANIFEST} was changed while the bundle was copied")
-            copied.verify()
-            partial.chmod(0o755)  # mkdtemp makes it private; updaters may run as another user
-            flush(partial)
-            partial.rename(destination)
-            flush_entry(self.folder)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+        are_there = all(name in sizes for name in required_files(manifest))
+        return are_there and all(sizes.get(name) == entry["bytes"] for name, entry in manifest.files.items())
 
     def point_to(self, version: str) -> None:
         """Make a version the current one; the one before stays in the pointer.
@@ -263,4 +228,12 @@ class Registry:
         ----------
         versions : the current version, then the earlier ones, latest first.
         """
-        write_pointer(self.folder, versions)
+        self.home.write_pointer(versions)
+
+
+def _check_name(version: str) -> None:
+    """Raise BundleError unless this can be the name of a bundle."""
+    if not is_version(version) or version == POINTER:
+        raise BundleError(
+            f"{version!r} is no version: right are letters, digits, '.', '_' and '-', not a path or a hidden name"
+        )

@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Generic, Protocol, Self, TypeVar
 
 from model_export.bundle.bundle import Bundle, BundleError
 from model_export.bundle.check.child import check_in_child
+from model_export.bundle.homes.folder import file_stamps
+from model_export.bundle.homes.home import FileStamps
 from model_export.bundle.last_good import last_good
 from model_export.bundle.manifest_schema import is_version
 from model_export.bundle.registry import POINTER, Registry
@@ -19,13 +20,11 @@ __all__ = ["AnyServing", "FixedServing", "Serving"]
 
 log = logging.getLogger(__name__)
 
-LOOK_EVERY_S = 0.2
 TRY_AGAIN_S = 30.0
 KEPT_CHECKS = 8  # versions that are known to be good
 
 Made = TypeVar("Made")
 MadeOut = TypeVar("MadeOut", covariant=True)
-Files = frozenset[tuple[str | int, ...]]  # of each file of a bundle, what changes whenever it is written
 
 
 class AnyServing(Protocol[MadeOut]):
@@ -76,7 +75,7 @@ class _RefusedBundle:
 
     version: str
     fault: str
-    files: Files
+    files: FileStamps
     at: float
 
 
@@ -117,15 +116,15 @@ class Serving(Generic[Made]):
         make: Callable[[Bundle], Made],
         refused: Callable[[str, BundleError], None] = lambda version, error: None,
     ) -> None:
-        self.checked: dict[str, Files] = {}  # version -> its files when they were found good
+        self.checked: dict[str, FileStamps] = {}  # version -> its files when they were found good
         self.registry, self.make, self.refused = registry, make, refused
         self.stop = threading.Event()
         self.refusal: _RefusedBundle | None = None
-        self.seen: Files = frozenset()
+        self.seen: FileStamps = frozenset()
         found = last_good(registry, self.check_and_make)
         self.current, self.version = found.made, found.version
         for version, fault in reversed(found.refused.items()):  # the current one last
-            self.seen = _file_stamps(registry.folder / version) if version else frozenset()
+            self.seen = registry.home.stamps(version) if version else frozenset()
             self._refuse(version, fault, "is served instead")
         if found.refused:
             log.error("bundle %s is served from the start: the last good one that was current before", self.version)
@@ -156,9 +155,9 @@ class Serving(Generic[Made]):
             return False
         if not self._is_worth_a_try(version):
             return False
-        self.seen = _file_stamps(self.registry.folder / version)
+        self.seen = self.registry.home.stamps(version)
         try:
-            made = self.check_and_make(self.registry.open(version))
+            made = self.check_and_make(self.registry.open(version, self.stop.is_set))
         except Exception as error:  # the files may hold anything, and `make` may raise anything
             return self._refuse(version, error)
         return self._take_over(version, made)
@@ -168,7 +167,7 @@ class Serving(Generic[Made]):
         version = self.registry.current_version()
         if version is None or not is_version(version):
             fault = "names no version" if version is None else f"says {version[:100]!r}"
-            raise BundleError(f"{self.registry.folder / POINTER} {fault}; right is the name of a folder beside it")
+            raise BundleError(f"{self.registry.home.pointer_name} {fault}; right is the name of a folder beside it")
         return version
 
     def _is_worth_a_try(self, version: str) -> bool:
@@ -181,7 +180,7 @@ class Serving(Generic[Made]):
         refusal = self.refusal
         if refusal is None or refusal.version != version:
             return True
-        before, self.seen = self.seen, _file_stamps(self.registry.folder / version)
+        before, self.seen = self.seen, self.registry.home.stamps(version)
         is_still = before == self.seen
         return (is_still and self.seen != refusal.files) or time.monotonic() - refusal.at > TRY_AGAIN_S
 
@@ -199,14 +198,14 @@ class Serving(Generic[Made]):
         BundleError
             If the check fails. Whatever `make` raises goes to the caller too.
         """
-        files = _file_stamps(bundle.path)
+        files = file_stamps(bundle.path)
         if self.checked.get(bundle.version) != files:
             check_in_child(bundle, self.stop.is_set)
             self._note_checked(bundle.version, files)
         bundle.map_files()
         return self.make(bundle)
 
-    def _note_checked(self, version: str, files: Files) -> None:
+    def _note_checked(self, version: str, files: FileStamps) -> None:
         """Note that a bundle with these files is good; they were looked at before it was checked."""
         self.checked.pop(version, None)
         self.checked[version] = files
@@ -246,8 +245,8 @@ class Serving(Generic[Made]):
         return False
 
     def follow(self) -> None:
-        """Look at the pointer every 0.2 s until the context ends."""
-        while not self.stop.wait(LOOK_EVERY_S):
+        """Look at the pointer now and then until the context ends."""
+        while not self.stop.wait(self.registry.home.look_every_s):
             self.look()
 
     def __enter__(self) -> Self:
@@ -257,17 +256,3 @@ class Serving(Generic[Made]):
     def __exit__(self, *_: object) -> None:
         self.stop.set()
         self.thread.join()
-
-
-def _file_stamps(folder: Path) -> Files:
-    """Return name, inode, size and change times of a folder's files.
-
-    They are empty without the folder.
-    """
-    try:
-        stats = [(file.name, file.stat()) for file in folder.iterdir()]
-    except OSError:
-        return frozenset()
-    return frozenset(
-        (name, stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) for name, stat in stats
-    )

@@ -12,6 +12,8 @@ from mindstream.log_options import takes_log
 from mindstream.mapping import Mapping
 from model_export.bundle.bundle import MODEL_CARD, Bundle, BundleError
 from model_export.bundle.check import check
+from model_export.bundle.homes.bucket import is_url
+from model_export.bundle.homes.open_registry import open_registry
 from model_export.bundle.last_good import open_last_good
 from model_export.bundle.registry import Registry
 from model_export.bundle.trained_rule import trained_rule
@@ -29,9 +31,9 @@ app = typer.Typer(pretty_exceptions_enable=False)
 Version = Annotated[str, typer.Argument(help="Version of a bundle in the registry.")]
 
 
-def _registry_of(models: Path | None) -> Registry:
+def _registry_of(models: str | None) -> Registry:
     """Return the registry in `models` or the configured one, with the full check."""
-    return Registry(models or settings.load().models, check)
+    return open_registry(models or settings.load().published, settings.load().cache, check)
 
 
 @app.command("check")
@@ -85,10 +87,11 @@ def list_bundles(models: Models = None) -> None:
     """List the registry's bundles, newest first: which is current, which `rollback` goes to."""
     registry = _registry_of(models)
     marks = dict(zip(registry.pointer(), ("current", "before"), strict=False))
-    _say_refused(registry)
+    if not is_url(registry.home.name):  # all of the current bundle would have to be fetched for it
+        _say_refused(registry)
     rows = [_row_of(registry, version, marks.get(version, "")) for version in reversed(registry.versions())]
     if not rows:
-        print(f"no bundles in {registry.folder}", file=sys.stderr)
+        print(f"no bundles in {registry.home.name}", file=sys.stderr)
         return
     print(table(["version", "", "model", "items", "d", "index", "MB", "trained until", "HR@50"], rows))
 
@@ -111,7 +114,7 @@ def _say_refused(registry: Registry) -> None:
 def _row_of(registry: Registry, version: str, mark: str) -> list[Any]:
     """Return a bundle's row of `list`."""
     try:
-        manifest = registry.open(version).manifest
+        manifest = registry.manifest(version)
     except BundleError:
         return [version, ", ".join(filter(None, (mark, "damaged"))), *[""] * 7]
     if not registry.is_whole(version):

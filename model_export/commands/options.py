@@ -1,7 +1,6 @@
 """Command-line options that several commands share."""
 
 from datetime import datetime
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -60,7 +59,15 @@ Switches = Annotated[
 ]
 Since = Annotated[datetime | None, typer.Option(help="Take events of this date (UTC) and later only.", formats=DAY)]
 Until = Annotated[datetime | None, typer.Option(help="Take events before this date (UTC) only.", formats=DAY)]
-Models = Annotated[Path | None, typer.Option(help="Registry folder [default: $MINDSTREAM_HOME/models].")]
+Models = Annotated[
+    str | None,
+    typer.Option(
+        "--bundles",
+        "--models",
+        help="Where bundles are published: a folder, or a url such as s3://shop/bundles [default: $MINDSTREAM_BUNDLES, "
+        "else $MINDSTREAM_HOME/models].",
+    ),
+]
 MinHr = Annotated[float | None, typer.Option(help="Least HR@50 of held-out users of the log, a share from 0 to 1.")]
 MaxDrop = Annotated[
     float | None, typer.Option(help="How far HR@50 may be below the current bundle's, as a share of that.")

@@ -12,7 +12,7 @@ from mindstream.console import stop_on_signals
 from mindstream.counted import counted
 from model_export.bundle.bundle import Bundle
 from model_export.bundle.extractor import Extractor
-from model_export.bundle.registry import Registry
+from model_export.bundle.homes.open_registry import open_registry
 from model_export.bundle.serving import Serving
 from model_export.bundle.trained_rule import warn_of_another_rule
 from stream.commands.starting.waiting import StoppedError, Waiting
@@ -59,7 +59,8 @@ def run(
     collect_less_garbage()
     take_turns_sooner()
     metrics, health = Metrics(), Health()
-    serving = Serving(Registry(settings.load().models), _warm_extractor, lambda *_: metrics.bundle_refused())
+    registry = open_registry(settings.load().published, settings.load().cache)
+    serving = Serving(registry, _warm_extractor, lambda *_: metrics.bundle_refused())
     waiting = Waiting(stop, health, wait)
 
     def connected() -> Updater:

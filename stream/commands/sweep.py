@@ -8,7 +8,7 @@ from tqdm import tqdm
 from mindstream import settings
 from mindstream.counted import counted
 from model_export.bundle.extractor import Extractor
-from model_export.bundle.registry import Registry
+from model_export.bundle.homes.open_registry import open_registry
 from model_export.bundle.serving import Serving
 from stream.commands.endings import end_with
 from stream.store.open_store import open_store
@@ -27,7 +27,7 @@ def sweep() -> None:
     Updaters do that by themselves, between events, and publish interest
     updates of it; this does not publish. It may be stopped and started again.
     """
-    registry = Registry(settings.load().models)
+    registry = open_registry(settings.load().published, settings.load().cache)
     serving = Serving(registry, Extractor)
     if serving.trouble:
         raise ValueError(f"there is nothing to sweep to: {serving.trouble}")

@@ -16,6 +16,7 @@ from mindstream.counted import counted
 from mindstream.printable import json_line, printable
 from model_export.bundle.bundle import BundleError
 from model_export.bundle.extractor import Extractor
+from model_export.bundle.homes.open_registry import open_registry
 from model_export.bundle.registry import Registry
 from stream.dead_letters.letter import Letter, to_line
 from stream.dead_letters.of_users import letters_of, owners_of
@@ -90,7 +91,8 @@ def export(
     configured = settings.load()
     with open_store(configured, read_only=True) as store:
         [state] = store.get_many([user])
-    kept = _everything(user, _explained(state, Registry(configured.models)) if state else None)
+    registry = open_registry(configured.published, configured.cache)
+    kept = _everything(user, _explained(state, registry) if state else None)
     if letters:
         found = letters_of(reachable_cluster(), configured.dead_letter_topic, [user], decoder_of(configured))
         kept["dead_letters"] = [json.loads(to_line(letter)) for letter in found]
@@ -112,7 +114,7 @@ def show(
     if state is None or state.is_empty:
         print(printable(_nothing_kept(user, state)), file=sys.stderr)
         raise typer.Exit(EXIT_NOTHING_KEPT)
-    shown = _explained(state, Registry(settings.load().models))
+    shown = _explained(state, open_registry(settings.load().published, settings.load().cache))
     print(json_line(_as_json(shown)) if in_json else _as_text(shown))
 
 

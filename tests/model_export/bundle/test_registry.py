@@ -119,7 +119,7 @@ def test_a_copy_that_fails_is_never_seen(
         destination.write_bytes(destination.read_bytes()[:-1])
 
     later = another_version(bundle, tmp_path / "later")
-    monkeypatch.setattr("model_export.bundle.registry.shutil.copyfile", fail)
+    monkeypatch.setattr("model_export.bundle.homes.folder.shutil.copyfile", fail)
     with pytest.raises((OSError, Killed, BundleError)):
         registry.publish(later)
     assert contents(registry) == {POINTER, bundle.version}
@@ -141,7 +141,7 @@ def test_the_pointer_is_replaced_whole(registry: Registry, bundle: Bundle, monke
     def fail(*_: object) -> None:
         raise Killed
 
-    monkeypatch.setattr("model_export.bundle.registry.os.replace", fail)
+    monkeypatch.setattr("model_export.bundle.homes.folder.os.replace", fail)
     with pytest.raises(Killed):
         registry.point_to("another version that is longer")
     assert registry.current_version() == bundle.version
