@@ -78,7 +78,7 @@ class Request:
     model: ModelConfig
     training: TrainingConfig
     gate: Gate
-    models: str
+    models: str | Path
     threads: int = 1
     force: bool = False
     cold: bool = False

@@ -10,9 +10,9 @@ import typer
 from mindstream import settings
 from mindstream.log_options import takes_log
 from mindstream.mapping import Mapping
+from mindstream.objects.bucket import is_url
 from model_export.bundle.bundle import MODEL_CARD, Bundle, BundleError
 from model_export.bundle.check import check
-from model_export.bundle.homes.bucket import is_url
 from model_export.bundle.homes.open_registry import open_registry
 from model_export.bundle.last_good import open_last_good
 from model_export.bundle.registry import Registry

@@ -22,7 +22,7 @@ MOST_MODULES = 14  # in one folder
 README_LINES = 150
 # Library -> the only module that may import it; benchmarks, for which it is a peer, and the testbed apart.
 ONLY_IN = {
-    "fsspec": "model_export.bundle.homes.bucket",
+    "fsspec": "mindstream.objects.bucket",
     "hnswlib": "index.search.hnsw",
     "lightgbm": "model_export.ranking.lambdamart",
     "onnxruntime": "model_export.bundle.onnx_session",

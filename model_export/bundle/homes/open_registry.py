@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote
 
+from mindstream.objects.bucket import is_url
 from model_export.bundle.bundle import Bundle
-from model_export.bundle.homes.bucket import is_url
 from model_export.bundle.homes.url import UrlHome
 from model_export.bundle.registry import Registry
 

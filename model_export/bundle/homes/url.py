@@ -7,17 +7,15 @@ s3://shop/bundles/
 
 import logging
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tqdm import tqdm
-
+from mindstream.objects.bucket import Bucket, Stopped
+from mindstream.objects.fetched import moving
 from model_export.bundle.bundle import MANIFEST, Bundle, Manifest, parse_manifest
 from model_export.bundle.errors import BundleError
-from model_export.bundle.homes.bucket import Bucket, Stopped
 from model_export.bundle.homes.folder import LOCK
 from model_export.bundle.homes.home import FileStamps, never
 from model_export.bundle.homes.local_copies import LocalCopies, folder_of
@@ -28,7 +26,6 @@ from model_export.bundle.pointer import POINTER
 __all__ = ["UrlHome"]
 
 LOOK_EVERY_S = 2.0  # each look is a request that the store counts
-SHOWN_AFTER_S = 2
 
 log = logging.getLogger(__name__)
 
@@ -128,7 +125,7 @@ class UrlHome:
         """
         manifest, url = self._manifest_or_copy(version), self.bucket.at(version)
         total = sum(entry["bytes"] for entry in parse_manifest(manifest, f"{url}/{MANIFEST}").files.values())
-        with _moving(f"fetching {version}", total, stopping) as moved:
+        with moving(f"fetching {version}", total, stopping) as moved:
 
             def fetch(name: str, file: Path) -> None:
                 self._fetch(f"{version}/{name}", file, moved)
@@ -151,7 +148,7 @@ class UrlHome:
         for name in sorted({*sizes} - {*bundle.manifest.files, MANIFEST}):
             self.bucket.remove(f"{version}/{name}")
         total = sum(entry["bytes"] for entry in bundle.manifest.files.values())
-        with _moving(f"uploading {version}", total) as moved:
+        with moving(f"uploading {version}", total) as moved:
             for name in bundle.manifest.files:
                 self._upload(bundle, name, sizes.get(name), moved)
         self.bucket.write(f"{version}/{MANIFEST}", manifest)
@@ -260,19 +257,3 @@ class UrlHome:
 def _copy(source: Path, target: Path) -> None:
     """Copy a file."""
     shutil.copyfile(source, target)
-
-
-@contextmanager
-def _moving(what: str, total: int, stopping: Callable[[], bool] = never) -> Iterator[Callable[[int], None]]:
-    """Show how far so many bytes have moved, where it takes a while; end it where somebody wants to stop."""
-    quiet = not sys.stderr.isatty()
-    with tqdm(
-        desc=what, total=total, unit="B", unit_scale=True, delay=SHOWN_AFTER_S, leave=False, disable=quiet
-    ) as bar:
-
-        def moved(size: int) -> None:
-            if stopping():
-                raise Stopped(what)
-            bar.update(size)
-
-        yield moved

@@ -69,5 +69,5 @@ def test_show_names_the_rule(
     bundle: Bundle, tmp_path: Path, rule: str | None, shown: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Registry(tmp_path / "models").publish(trained_under(bundle, tmp_path / "new", rule))
-    show(None, tmp_path / "models")
+    show(None, str(tmp_path / "models"))
     assert f"\nbehaviours: {shown}\n" in capsys.readouterr().out

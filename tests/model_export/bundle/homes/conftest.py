@@ -3,15 +3,14 @@
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pytest
 
-from model_export.bundle.homes.open_registry import open_registry
-from model_export.bundle.registry import Registry
+from model_export.bundle import serving as following
+from model_export.bundle.bundle import Bundle
 from tests.support.s3_server import new_bucket, s3_server
-
-On = Callable[[str], Registry]  # name of a host -> the registry as that host opens it
 
 
 @pytest.fixture(scope="session")
@@ -51,3 +50,13 @@ def s3(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 def cache(tmp_path: Path) -> Callable[[str], Path]:
     """The cache folder of a host."""
     return lambda host: tmp_path / "caches" / host
+
+
+@pytest.fixture
+def quick_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let whoever follows compare checksums alone: the full check, of which others are the tests, takes seconds."""
+
+    def verify(bundle: Bundle, *_: Any) -> None:
+        bundle.verify()
+
+    monkeypatch.setattr(following, "check_in_child", verify)

@@ -1,14 +1,16 @@
 """What every home of bundles does alike, be it a folder or a url; hosts share nothing but that."""
 
-import os
+import mmap
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from mindstream import settings
 from mindstream.commands.model import app
-from model_export.bundle.bundle import MANIFEST, Bundle, BundleError
+from model_export.bundle.bundle import Bundle, BundleError
 from model_export.bundle.check import check
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.homes.open_registry import open_registry
@@ -21,7 +23,7 @@ Cache = Callable[[str], Path]
 
 @pytest.fixture
 def publisher(home: str, cache: Cache) -> Registry:
-    return open_registry(home, cache("publisher"), check)
+    return open_registry(home, cache("publisher"))
 
 
 @pytest.fixture
@@ -51,8 +53,8 @@ def test_what_is_published_is_served_elsewhere_as_it_was(three: Registry, server
     assert opened.version == "c"
     for name in bundle.manifest.files:
         assert (opened.path / name).read_bytes() == (bundle.path / name).read_bytes()
-    assert isinstance(opened.item_embeddings.base, os.PathLike | object)
     opened.map_files()
+    assert isinstance(opened.item_embeddings.base, np.memmap | mmap.mmap)  # processes of a host share it
 
 
 def test_rollback_promote_and_back(three: Registry, server: Registry) -> None:
@@ -84,8 +86,8 @@ def test_prune_keeps_the_newest_the_current_and_the_one_before(
     for version in "de":
         three.publish(copy_bundle(bundle, tmp_path / version))
     three.promote("a")
-    assert three.prune(1) == ["b", "c", "d"][1:] + [] or three.prune(1)
-    assert server.pointer()[:2] == ["a", "e"]
+    assert three.prune(1) == ["b", "c", "d"]
+    assert server.pointer() == ["a", "e"]
     assert server.versions() == ["a", "e"]
     assert three.prune(1) == []
 
@@ -100,6 +102,7 @@ def test_a_bad_bundle_leaves_the_old_one_current(
     assert (server.current_version(), server.versions()) == ("c", ["a", "b", "c"])
 
 
+@pytest.mark.usefixtures("quick_check")
 def test_whoever_follows_takes_each_version_over_whole(
     three: Registry, server: Registry, bundle: Bundle, tmp_path: Path
 ) -> None:
@@ -121,6 +124,7 @@ def test_whoever_follows_takes_each_version_over_whole(
     assert serving.current.encode([bundle.item_ids[:3]])
 
 
+@pytest.mark.usefixtures("quick_check")
 def test_a_pointer_to_nothing_is_refused_and_the_old_one_goes_on(three: Registry, server: Registry) -> None:
     refused: list[tuple[str, str]] = []
     serving = Serving(server, Extractor, lambda version, error: refused.append((version, str(error))))
@@ -136,8 +140,6 @@ def test_a_pointer_to_nothing_is_refused_and_the_old_one_goes_on(three: Registry
 def test_the_command_line(home: str, three: Registry, cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MINDSTREAM_BUNDLES", home)
     monkeypatch.setenv("MINDSTREAM_CACHE", str(cache("shell")))
-    from mindstream import settings
-
     settings.load.cache_clear()
 
     def say(*arguments: str) -> str:
@@ -156,11 +158,9 @@ def test_the_command_line(home: str, three: Registry, cache: Cache, monkeypatch:
         settings.load.cache_clear()
 
 
-def test_list_says_what_is_damaged(home: str, three: Registry, cache: Cache) -> None:
+def test_what_was_removed_is_no_version(three: Registry) -> None:
     three.home.remove("b")
     assert three.versions() == ["a", "c"]
-    assert not three.is_whole("b")
-    assert three.is_whole("c")
-    assert MANIFEST in three.home.sizes("c")
+    assert [three.is_whole(version) for version in "abc"] == [True, False, True]
     assert three.home.stamps("c")
     assert not three.home.stamps("b")

@@ -133,7 +133,24 @@ class Bucket:
                 found = self.files.find(where, detail=True)
         except FileNotFoundError:
             return {}
-        prefix = f"{self.files._strip_protocol(self.root)}/"
+        return self._by_name(found)
+
+    def matching(self, pattern: str) -> dict[str, dict[str, Any]]:
+        """Return name -> size and the like of the objects that a glob names.
+
+        Raises
+        ------
+        OSError
+            If they cannot be listed; names the url.
+        """
+        with self._errors(pattern, "listed"):
+            self.files.invalidate_cache()
+            found = self.files.glob(f"{self.root}/{pattern}", detail=True)
+        return self._by_name({path: about for path, about in found.items() if about["type"] == "file"})
+
+    def _by_name(self, found: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        """Return what was found by the names below the url."""
+        prefix = f"{self.root}/"
         return {path.removeprefix(prefix): about for path, about in found.items() if path.startswith(prefix)}
 
     @contextmanager

@@ -1,0 +1,1 @@
+"""Files in object stores, by their urls."""
