@@ -18,8 +18,8 @@ def url() -> Iterator[str]:
     name = uuid.uuid4().hex[:8]
     files = fsspec.filesystem("memory")
     files.pipe_file(f"/{name}/log.csv", LINES.encode())
-    files.pipe_file(f"/{name}/parts/day=1/a.csv", LINES.encode())
-    files.pipe_file(f"/{name}/parts/day=2/b.csv.gz", gzip.compress(MORE.encode()))
+    files.pipe_file(f"/{name}/parts/shard=a/a.csv", LINES.encode())
+    files.pipe_file(f"/{name}/parts/shard=b/b.csv.gz", gzip.compress(MORE.encode()))
     files.pipe_file(f"/{name}/parts/_archive/state.json", b"{}")
     files.pipe_file(f"/{name}/parts/_SUCCESS", b"")
     yield f"memory://{name}"
@@ -27,7 +27,7 @@ def url() -> Iterator[str]:
 
 
 @pytest.mark.parametrize(
-    ("path", "events"), [("log.csv", 9), ("parts", 14), ("parts/", 14), ("parts/*/*.csv", 9), ("parts/day=2", 5)]
+    ("path", "events"), [("log.csv", 9), ("parts", 14), ("parts/", 14), ("parts/*/*.csv", 9), ("parts/shard=b", 5)]
 )
 def test_what_a_url_names_is_read(url: str, path: str, events: int) -> None:
     log = read_log(f"{url}/{path}")
