@@ -102,6 +102,22 @@ def test_a_retry_goes_on_where_the_upload_was_cut_off(
     server.current()
 
 
+def test_what_changes_on_its_way_is_never_current(
+    publisher: Registry, server: Registry, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload = Bucket.upload
+
+    def spoil(self: Bucket, file: Path, name: str, moved: Callable[[int], object]) -> None:
+        upload(self, file, name, moved)
+        if file.name == ITEM_EMBEDDINGS:
+            self.write(name, change_a_byte(file.read_bytes()))
+
+    monkeypatch.setattr(Bucket, "upload", spoil)
+    with pytest.raises(BundleError, match=r"/b/item_embeddings\.npy is not as it was sent: SHA-256"):
+        publisher.publish(copy_bundle(bundle, tmp_path / "b"))
+    assert (server.pointer(), server.versions()) == (["a"], ["a"])
+
+
 def test_between_manifest_and_pointer_a_retry_points(
     publisher: Registry, server: Registry, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
