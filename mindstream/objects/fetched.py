@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from tqdm import tqdm
 
@@ -81,7 +82,7 @@ def moving(what: str, total: int, stopping: Callable[[], bool] = lambda: False) 
     ----------
     stopping : asked each time; where it says yes, the move ends with Stopped.
     """
-    shown = {"unit": "B", "unit_scale": True, "delay": SHOWN_AFTER_S, "leave": False}
+    shown: Any = {"unit": "B", "unit_scale": True, "delay": SHOWN_AFTER_S, "leave": False}
     with tqdm(desc=what, total=total, disable=not sys.stderr.isatty(), **shown) as bar:
 
         def moved(size: int) -> None:
