@@ -46,14 +46,27 @@ def test_numbers_words_and_nothing_are_read_as_their_settings_need_them() -> Non
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("stabilty=1", "--set stabilty=1: there is no setting 'stabilty'; right is NAME=VALUE, NAME one of extractor,"),
+        ("stabilty=1", "--set stabilty=1: there is no setting 'stabilty'; did you mean stability?"),
+        ("routing_sgma=1", "--set routing_sgma=1: there is no setting 'routing_sgma'; did you mean routing_sigma?"),
         ("seed=1", "--set seed=1: there is no setting 'seed'"),
-        ("stability", "--set stability=: expected `float`, got `str`"),
-        ("steps=1.5", "--set steps=1.5: expected `int | null`"),
-        ("time_gaps=maybe", "--set time_gaps=maybe: expected `bool`"),
-        ("stability=-1", "stability is -1.0; it must be "),
+        ("xyzzy=1", "--set xyzzy=1: there is no setting 'xyzzy'; right is NAME=VALUE, NAME one of extractor, dim,"),
+        ("stability", "--set stability: it has no value; right is stability=VALUE, VALUE a number"),
+        ("stability=", "--set stability=: expected a number, got ''"),
+        ("steps=1.5", "--set steps=1.5: expected a whole number or null, got '1.5'"),
+        ("types=maybe", "--set types=maybe: expected true or false, got 'maybe'"),
+        ("recency_half_life=old", "--set recency_half_life=old: expected a number or null, got 'old'"),
+        ("stability=-1", "--set stability=-1: stability is -1.0; it must be a finite number, at least 0"),
+        ("loss=hinge", "--set loss=hinge: loss is 'hinge'; it must be one of label-aware, joint"),
+        ("extractor=mind", "--set extractor=mind: types is True for extractor 'mind'; only steady reads them"),
     ],
 )
 def test_what_cannot_be_set_is_one_sentence(setting: str, message: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(message)}"):
         apply_settings(STEADY, [setting])
+
+
+def test_what_is_refused_together_is_said_of_all_that_were_given() -> None:
+    with pytest.raises(ValueError, match=r"^--set extractor=mind --set dim=8: types is True for extractor 'mind'"):
+        apply_settings(STEADY, ["extractor=mind", "stability=1", "dim=8"])
+    with pytest.raises(ValueError, match=r"^--set dim=-1: dim is -1; it must be at least 1"):  # the last one counts
+        apply_settings(STEADY, ["dim=8", "hidden=4", "dim=-1"])
