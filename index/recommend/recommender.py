@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,7 @@ class Recommender:
 
     Parameters
     ----------
-    bundle : model, items and index.
+    bundle : model, items and index; or the path of its folder.
     store : read only.
     overlay : items that were put, changed or removed since; None: the bundle's items alone.
     filters : with the items that are blocked for a time; who serves one bundle after the other gives the same to all.
@@ -60,8 +61,13 @@ class Recommender:
     """
 
     def __init__(
-        self, bundle: Bundle, store: Store, overlay: Overlay | None = None, filters: Filters | None = None
+        self,
+        bundle: Bundle | str | PathLike[str],
+        store: Store,
+        overlay: Overlay | None = None,
+        filters: Filters | None = None,
     ) -> None:
+        bundle = Bundle.of(bundle)
         self.bundle, self.store = bundle, store
         self.index = open_index(bundle)
         self.extractor = Extractor(bundle)

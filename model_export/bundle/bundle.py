@@ -31,6 +31,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -152,9 +153,20 @@ class Bundle:
         If the manifest is missing, cannot be read, or is of another schema.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.manifest = read_manifest(path)
+    def __init__(self, path: str | PathLike[str]) -> None:
+        self.path = Path(path)
+        self.manifest = read_manifest(self.path)
+
+    @classmethod
+    def of(cls, bundle: "Bundle | str | PathLike[str]") -> "Bundle":
+        """Return a bundle as it is, or open the one in a folder.
+
+        Raises
+        ------
+        BundleError
+            If there is none in the folder.
+        """
+        return bundle if isinstance(bundle, Bundle) else cls(bundle)
 
     @property
     def version(self) -> str:

@@ -6,6 +6,7 @@ meet capsules of another version.
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
+from os import PathLike
 from typing import NamedTuple, TypeVar, cast
 
 import msgspec
@@ -76,7 +77,8 @@ class Extractor:
         If ONNX Runtime cannot load the graph.
     """
 
-    def __init__(self, bundle: Bundle, threads: int = 1) -> None:
+    def __init__(self, bundle: Bundle | str | PathLike[str], threads: int = 1) -> None:
+        bundle = Bundle.of(bundle)
         self.session = open_session(bundle.path / EXTRACTOR, threads)
         self.bundle = bundle
         self.length = bundle.manifest.history_length

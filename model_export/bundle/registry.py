@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from os import PathLike
 from pathlib import Path
 
 from model_export.bundle.bundle import Bundle, BundleError, Manifest, required_files
@@ -29,8 +30,8 @@ class Registry:
         full check of check.py, which needs ONNX Runtime.
     """
 
-    def __init__(self, home: Path | BundleHome, check: Callable[[Bundle], None] = Bundle.verify) -> None:
-        self.home: BundleHome = FolderHome(home) if isinstance(home, Path) else home
+    def __init__(self, home: str | PathLike[str] | BundleHome, check: Callable[[Bundle], None] = Bundle.verify) -> None:
+        self.home: BundleHome = FolderHome(Path(home)) if isinstance(home, str | PathLike) else home
         self.check = check
 
     @property
@@ -112,7 +113,7 @@ class Registry:
         """Return the versions of all bundles here, oldest first; versions sort by time."""
         return self.home.versions()
 
-    def publish(self, path: Path) -> Bundle:
+    def publish(self, path: str | PathLike[str]) -> Bundle:
         """Copy a bundle into the registry, check it, and make it current in one atomic step.
 
         Until then the old bundle is current; a copy that was cut off is never seen under a version's name.
@@ -123,7 +124,7 @@ class Registry:
             If the bundle or its copy is not whole, or there is one of that version. The pointer then stays as it is.
         """
         bundle = Bundle(path)
-        if path.resolve() == (self.folder / bundle.version).resolve():
+        if bundle.path.resolve() == (self.folder / bundle.version).resolve():
             return self.promote(bundle.version)
         self.check(bundle)
         with self.home.changing():

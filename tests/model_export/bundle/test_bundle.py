@@ -356,3 +356,16 @@ def test_a_file_is_not_a_bundle(tmp_path: Path) -> None:
     file.write_bytes(b"a log")
     with pytest.raises(BundleError, match=r"shop\.parquet is not a bundle: it is no folder"):
         Bundle(file)
+
+
+def test_a_path_may_be_text(bundle: Bundle, tmp_path: Path) -> None:
+    """`Bundle("bundles/v1")` is what people write first."""
+    opened = Bundle(str(bundle.path))
+    assert (opened.path, opened.manifest) == (bundle.path, bundle.manifest)
+    assert opened.item_embeddings.shape == bundle.item_embeddings.shape
+    assert Extractor(str(bundle.path)).length == Extractor(bundle.path).length == bundle.manifest.history_length
+    registry = Registry(str(tmp_path / "models"))
+    assert registry.publish(str(bundle.path)).path == tmp_path / "models" / bundle.version
+    assert registry.current().version == bundle.version
+    with pytest.raises(BundleError, match=r"^nowhere is not a bundle: there is no such folder"):
+        Bundle("nowhere")
