@@ -84,7 +84,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "benchmarks.scenario": ("mindstream", "model_export", "stream", "testbed", "benchmarks.harness"),
     "benchmarks.kgat": ("model_export", "benchmarks.harness"),
     "benchmarks.quality": ("mindstream", "model_export", "stream", "index", "testbed", "benchmarks.harness"),
-    "benchmarks.ranking": ("model_export", "benchmarks.harness"),
+    "benchmarks.ranking": ("mindstream", "model_export", "benchmarks.harness"),
     "benchmarks.retrieval": ("model_export", "index", "benchmarks.harness"),
     "benchmarks.speed": ("mindstream", "model_export", "stream", "index", "testbed", "benchmarks.harness"),
     "benchmarks.faults": ("mindstream", "model_export", "stream", "testbed", "benchmarks"),

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from io import UnsupportedOperation
 from types import TracebackType
+from typing import Any
 
 from mindstream.repeats import Repeats
 
@@ -16,22 +17,38 @@ __all__ = ["run", "say_where_it_dies", "set_up_logs", "stop_on_signals"]
 
 # What takes a while to import is imported where it is used: until this module is there, Ctrl-C is a traceback.
 
+EXIT_ABORTED = 1
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130  # Typer's, too
+KINDS = {"int_parsing": "a whole number", "int_from_float": "a whole number", "float_parsing": "a number"}
 TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 log = logging.getLogger("console")
 
 
 def run(app: Callable[..., object]) -> None:
-    """Run a Typer app; print expected errors as a sentence on stderr instead of a traceback."""
+    """Run a Typer app and end the process; print expected errors as a sentence on stderr instead of a traceback.
+
+    Parameters
+    ----------
+    app : called with standalone_mode=False; what it returns is the exit status, if it is a number.
+    """
+    import typer
+
     say_where_it_dies()
     as_json = _wants_json()
     set_up_logs(as_json)
     _warn_of_misspelt_variables()
     fail = log.error if as_json else _print_error
     try:
-        app()  # Typer ends the process: 2 where it was called wrongly, 130 after Ctrl-C
+        status = app(standalone_mode=False)  # 130 after Ctrl-C
+    except typer.TyperException as error:
+        if said := _wrong_call(error):  # a group that is called without a command has printed its help
+            fail(_printable(said))
+        sys.exit(EXIT_ERROR)
+    except typer.Abort:
+        fail("aborted")
+        sys.exit(EXIT_ABORTED)
     except ModuleNotFoundError as error:  # torch, where only what serving needs was installed
         fail(
             f"{error.name} is not installed; training needs the extra `train`: `uv tool install '.[train]'`, "
@@ -41,6 +58,31 @@ def run(app: Callable[..., object]) -> None:
     except (ValueError, OSError) as error:
         fail(_printable(str(error)))
         sys.exit(EXIT_ERROR)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _wrong_call(error: Any) -> str:
+    """Say what is wrong with a command line: the option, its value, what would be right, and where to look.
+
+    Typer's own sentence lacks the value where Pydantic has refused it.
+    """
+    said = str(error.format_message()).rstrip(". ")
+    param, refused = getattr(error, "param", None), getattr(error.__cause__, "errors", None)
+    if param is not None and error.message:
+        option = param.get_error_hint().replace("'", "")
+        said = f"{option}: {error.message.rstrip('. ')}"
+        if refused is not None:
+            [wrong, *_] = refused()
+            said = f"{option} is {wrong['input']}; {_right(wrong)}"
+    context = getattr(error, "ctx", None)
+    return f"{said}; see `{context.command_path} --help`" if said and context is not None else said
+
+
+def _right(wrong: dict[str, Any]) -> str:
+    """Say what would be right in place of what Pydantic refused."""
+    if wrong["type"] in KINDS:
+        return f"it must be {KINDS[wrong['type']]}"
+    return str(wrong["msg"]).removeprefix("Value error, ").replace("Input should be", "it must be").rstrip(".")
 
 
 def say_where_it_dies() -> None:

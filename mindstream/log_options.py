@@ -1,5 +1,6 @@
 """The options of commands that take a log: which column is which, and how its files are to be read."""
 
+import glob
 import inspect
 from collections.abc import Callable
 from functools import wraps
@@ -11,14 +12,37 @@ import typer
 
 from mindstream.mapping import Mapping, load_mapping
 
-__all__ = ["LogPath", "takes_log"]
+__all__ = ["LogPath", "is_missing", "must_be_there", "takes_log"]
 
 PANEL = "How the log is to be read"
 PARAMETER = "mapping"
 
+
+def is_missing(path: str | Path) -> bool:
+    """Tell whether a path or glob leads to nothing; of an address nothing is known."""
+    text = str(path)
+    return "://" not in text and not Path(text).exists() and not glob.glob(text, recursive=True)
+
+
+def must_be_there(path: Any) -> Any:
+    """Return the path or glob of a log, as Typer's callback.
+
+    Raises
+    ------
+    typer.BadParameter
+        If there is nothing; Typer adds the option that it was given to.
+    """
+    if path is not None and is_missing(path):
+        raise typer.BadParameter(f"no file or folder at {path}")
+    return path
+
+
 LogPath = Annotated[
     str,
-    typer.Argument(help="Interaction log: a file, a folder of parts, a glob, or the address of an object store."),
+    typer.Argument(
+        help="Interaction log: a file, a folder of parts, a glob, or the address of an object store.",
+        callback=must_be_there,
+    ),
 ]
 
 
@@ -49,7 +73,7 @@ def takes_log(command: Callable[..., Any]) -> Callable[..., Any]:
 def _options() -> dict[str, inspect.Parameter]:
     """Return the options by name: the TOML file, and one for each field of a mapping."""
     file = Annotated[
-        Path | None, typer.Option("--mapping", help="TOML file with these options.", rich_help_panel=PANEL)
+        Path | None, typer.Option("--mapping", help="TOML file with these options.", rich_help_panel=PANEL, exists=True)
     ]
     found = {PARAMETER: _option(PARAMETER, file)}
     for name, field in Mapping.model_fields.items():

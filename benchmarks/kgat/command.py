@@ -34,7 +34,9 @@ NAMES = {"kgat": "KGAT", "kgat_without_facts": "KGAT without facts", "bpr": "BPR
 
 
 def main(
-    data: Annotated[Path, typer.Option(help="Folder with .inter, .kg and .link in RecBole's atomic files.")],
+    data: Annotated[
+        Path, typer.Option(help="Folder with .inter, .kg and .link in RecBole's atomic files.", exists=True)
+    ],
     epochs: Annotated[int, typer.Option(help="Most epochs of each training.", min=1)] = 100,
     seed: Annotated[int, typer.Option(help="Seed of the split and of the trainings.", min=0)] = 7,
 ) -> None:

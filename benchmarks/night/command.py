@@ -16,6 +16,7 @@ from benchmarks.night.calls import told_by, told_in
 from benchmarks.night.days import Days, days_of
 from benchmarks.night.night import Night, first_model, night_of
 from benchmarks.night.verdict import archive_faults, hit_rates
+from mindstream.log_options import must_be_there
 from model_export.bundle.bundle import Bundle
 from model_export.data.interactions import InteractionLog
 from model_export.data.simulator import simulate
@@ -30,7 +31,10 @@ EVENTS_A_USER = 10  # that are published, about, of a user of the simulated shop
 
 def main(
     events: Annotated[int, typer.Option(help="Events that are published before the night.", min=100)] = 20_000,
-    data: Annotated[str | None, typer.Option(help="Interaction log with times, instead of the simulated shop.")] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Interaction log with times, instead of the simulated shop.", callback=must_be_there),
+    ] = None,
     steps: Annotated[int | None, typer.Option(help="Most steps of each training.", min=1, show_default="all")] = None,
 ) -> None:
     """Count what is lost or doubled up to the new model, and judge it on the next day.

@@ -11,6 +11,7 @@ from benchmarks.quality.anchors.choice import ANCHORS, anchors_named, those_that
 from benchmarks.quality.comparison import Comparison, compare_all
 from benchmarks.quality.held_out import HeldOut, held_out_cases
 from benchmarks.quality.small_samples import measure_samples, sizes_named
+from mindstream.log_options import must_be_there
 from model_export.commands.behaviours import read_behaviours
 from model_export.commands.options import Switches
 from model_export.data.cooccurrence import co_occurrence, similarity_matrix, svd_item_vectors
@@ -23,7 +24,9 @@ __all__ = ["main"]
 ALL, USUAL = "all", "ease,sasrec"  # those of which the last line names the best
 VECTORS = 64  # dimensions of the space in which candidates are compared
 
-DataPath = Annotated[Path, typer.Option("--data", help="Interaction log; a publisher's file or folder.")]
+DataPath = Annotated[
+    Path, typer.Option("--data", help="Interaction log; a publisher's file or folder.", callback=must_be_there)
+]
 
 
 def main(

@@ -18,6 +18,7 @@ from scipy.sparse import csr_matrix
 
 from benchmarks.harness.report import finish
 from benchmarks.quality.title_vectors import with_title_vectors
+from mindstream.log_options import must_be_there
 from mindstream.mapping import AS_IT_IS, Mapping
 from model_export.commands.behaviours import read_behaviours
 from model_export.data.dataset import Vocabulary, build_sequences, history_windows, new_features
@@ -58,13 +59,16 @@ class ColdItems:
 
 
 def main(
-    data: Annotated[Path, typer.Option(help="Interaction log; a publisher's file or folder, CSV or Parquet.")],
+    data: Annotated[
+        Path,
+        typer.Option(help="Interaction log; a publisher's file or folder, CSV or Parquet.", callback=must_be_there),
+    ],
     model: Annotated[str, typer.Option(help=f"Which model: {', '.join(PRESETS)}.")] = DEFAULT,
     share: Annotated[float, typer.Option(help="Share of the items that is held out.", min=0.01, max=0.9)] = 0.1,
     steps: Annotated[int | None, typer.Option(help="Most training steps.", min=1, show_default="the model's")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the training and of the items that are held out.")] = 7,
     item_vectors: Annotated[
-        Path | None, typer.Option(help="Dense vectors of the items, as of `mindstream model train`.")
+        Path | None, typer.Option(help="Dense vectors of the items, as of `mindstream model train`.", exists=True)
     ] = None,
     title_vectors: Annotated[
         bool, typer.Option("--title-vectors", help="Make dense vectors of the titles, by hashed parts of words.")

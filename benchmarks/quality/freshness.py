@@ -20,6 +20,7 @@ from benchmarks.harness.report import finish
 from index.recommend.recommender import Recommender
 from index.search.hnsw import HnswSettings
 from index.search.index_files import build_index
+from mindstream.log_options import must_be_there
 from mindstream.settings import Settings
 from model_export.bundle.bundle import Bundle
 from model_export.bundle.extractor import Extractor
@@ -53,7 +54,12 @@ QUICK_EVENTS = 15_000
 TUNING_CASES = 3_000
 N = 50
 
-LogPath = Annotated[Path, typer.Option("--log", help="Interaction log; a publisher's file or folder, CSV or Parquet.")]
+LogPath = Annotated[
+    Path,
+    typer.Option(
+        "--log", help="Interaction log; a publisher's file or folder, CSV or Parquet.", callback=must_be_there
+    ),
+]
 
 
 def main(

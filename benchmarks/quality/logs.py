@@ -26,7 +26,7 @@ _WIDTH = 70  # of the last column
 
 
 def main(
-    cases: Annotated[Path, typer.Option(help="Folder of cases, each a folder with an expect.json.")],
+    cases: Annotated[Path, typer.Option(help="Folder of cases, each a folder with an expect.json.", exists=True)],
     only: Annotated[str, typer.Option(help="Only cases with this in their names.")] = "",
 ) -> None:
     """Read every case as `mindstream model describe` does, and compare with what is right."""

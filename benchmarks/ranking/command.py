@@ -11,6 +11,7 @@ import typer
 
 from benchmarks.harness.report import finish
 from benchmarks.ranking.orders import KNN, lambdamart_or_none, mean_of_seeds, measure_orders, scores_by_order
+from mindstream.log_options import must_be_there
 from model_export.commands.behaviours import read_behaviours
 from model_export.commands.options import set_threads
 from model_export.data.interactions import InteractionLog
@@ -37,13 +38,14 @@ Question = tuple[str, int, str]  # kind, how many candidates, and the task that 
 
 
 def main(
-    data: Annotated[Path, typer.Option(help="Interaction log; a publisher's file or folder.")],
+    data: Annotated[Path, typer.Option(help="Interaction log; a publisher's file or folder.", callback=must_be_there)],
     ranker: Annotated[
         str, typer.Option(help=f"Which ranker, or {ALL} of them: {', '.join(RANKERS)}.")
     ] = DEFAULT_RANKER,
     seeds: Annotated[int, typer.Option(help="Trainings of each; figures are their means.", min=1)] = 1,
     checkpoint: Annotated[
-        Path | None, typer.Option(help="Matching model that `train` wrote of this log, for the second stage alone.")
+        Path | None,
+        typer.Option(help="Matching model that `train` wrote of this log, for the second stage alone.", exists=True),
     ] = None,
     examples: Annotated[int, typer.Option(help="Most lists that are learned from.", min=1)] = RankerTraining.examples,
     most: Annotated[int, typer.Option(help="Most lists of test users, of each kind.", min=1)] = 1_000,

@@ -16,6 +16,7 @@ import typer
 from benchmarks.harness.report import finish
 from benchmarks.ranking.command import matching_of
 from benchmarks.ranking.rechub_peer import PEERS, RechubPeer, require_peer
+from mindstream.log_options import must_be_there
 from model_export.commands.behaviours import read_behaviours
 from model_export.commands.options import set_threads
 from model_export.evaluation.report import table
@@ -38,10 +39,13 @@ Figures = Mapping[str, Mapping[str, float]]
 
 
 def main(
-    data: Annotated[Path, typer.Option(help="Interaction log; a publisher's file or folder.")],
+    data: Annotated[
+        Path, typer.Option(help="Interaction log; a publisher's file or folder.", callback=must_be_there)
+    ],
     seeds: Annotated[int, typer.Option(help="Trainings of each; figures are their means.", min=1)] = 1,
     checkpoint: Annotated[
-        Path | None, typer.Option(help="Matching model that `train` wrote of this log, for the second stage alone.")
+        Path | None,
+        typer.Option(help="Matching model that `train` wrote of this log, for the second stage alone.", exists=True),
     ] = None,
     examples: Annotated[int, typer.Option(help="Most lists that are learned from.", min=1)] = 10_000,
     most: Annotated[int, typer.Option(help="Most lists of test users, of each kind.", min=1)] = 1_000,

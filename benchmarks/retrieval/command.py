@@ -82,7 +82,7 @@ def main(
     items: Annotated[list[int] | None, typer.Option(help="Items; may be repeated. The first is at top level.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of items and capsules.")] = 7,
     bundle: Annotated[
-        list[Path] | None, typer.Option(help="A bundle whose items are measured too; may be repeated.")
+        list[Path] | None, typer.Option(help="A bundle whose items are measured too; may be repeated.", exists=True)
     ] = None,
     peer: Annotated[
         list[str] | None, typer.Option(help=f"Only these peers, of {', '.join(peers.PEERS)}; may be repeated.")

@@ -54,7 +54,7 @@ def main(
     disk: Annotated[float, typer.Option(help="Dollars a GB of SSD and month.")] = 0.08,
     memory: Annotated[float, typer.Option(help="Dollars a GB of memory and month.")] = 5.0,
     bundle: Annotated[
-        Path | None, typer.Option(help="Compare rankings by this bundle's model, not by a small one.")
+        Path | None, typer.Option(help="Compare rankings by this bundle's model, not by a small one.", exists=True)
     ] = None,
 ) -> None:
     """Measure bytes and price of stored users, and what half precision does to rankings."""

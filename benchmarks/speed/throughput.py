@@ -25,6 +25,7 @@ from benchmarks.harness.task import READ, READ_MAPPED, UPDATE, Report, Task
 from benchmarks.harness.worker_process import WorkerProcess, do_events, share_partitions
 from benchmarks.harness.workload import create_topic, publish, stored_behaviours, synthetic, trained_for_a_moment
 from benchmarks.speed.loop_peer import peer_events_per_s
+from mindstream.log_options import must_be_there
 from mindstream.settings import Settings
 from model_export.bundle.bundle import Bundle
 from model_export.data.interactions import InteractionLog
@@ -42,7 +43,8 @@ PEER_SECONDS = 10.0
 CHECKED_AT_ONCE = 1_000
 
 LogPath = Annotated[
-    Path | None, typer.Option("--log", help="Interaction log to measure as well; figures named log_...")
+    Path | None,
+    typer.Option("--log", help="Interaction log to measure as well; figures named log_...", callback=must_be_there),
 ]
 
 

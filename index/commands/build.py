@@ -15,7 +15,7 @@ __all__ = ["build"]
 
 
 def build(
-    bundle: Annotated[Path, typer.Argument(help="Bundle folder that `mindstream model export` made.")],
+    bundle: Annotated[Path, typer.Argument(help="Bundle folder that `mindstream model export` made.", exists=True)],
     kind: Annotated[str, typer.Option(help="auto (exact up to 20,000 items), exact or hnsw.")] = "auto",
     m: Annotated[int, typer.Option(help="HNSW: links an item.", min=2)] = 16,
     ef_construction: Annotated[int, typer.Option(help="HNSW: breadth of building.", min=1)] = 200,

@@ -62,7 +62,7 @@ def load(
 @app.command(help="Never recommend items again, whatever later models know, until they are restored or added again.")
 def remove(
     item_ids: Annotated[list[str] | None, typer.Argument(help="item_ids; whether a model knows them or not.")] = None,
-    file: Annotated[Path | None, typer.Option(help="A file of item_ids, one a line.")] = None,
+    file: Annotated[Path | None, typer.Option(help="A file of item_ids, one a line.", exists=True)] = None,
 ) -> None:
     """Remove items."""
     asked = _ids_of(item_ids, file)
@@ -80,7 +80,7 @@ def remove(
 @app.command(help="Undo that items were removed: again what was added last, or what the model's catalogue says.")
 def restore(
     item_ids: Annotated[list[str] | None, typer.Argument(help="item_ids, as they were removed.")] = None,
-    file: Annotated[Path | None, typer.Option(help="A file of item_ids, one a line.")] = None,
+    file: Annotated[Path | None, typer.Option(help="A file of item_ids, one a line.", exists=True)] = None,
     every: Annotated[bool, typer.Option("--all", help="All items that are removed.")] = False,
 ) -> None:
     """Undo that items were removed."""

@@ -1,6 +1,5 @@
 """The daily retrain: retrain, once or every night."""
 
-import glob
 import logging
 import sys
 import time
@@ -16,7 +15,7 @@ import typer
 from mindstream import settings
 from mindstream.commands.every_day import Nights, in_own_process, parse_hour
 from mindstream.console import stop_on_signals
-from mindstream.log_options import takes_log
+from mindstream.log_options import is_missing, takes_log
 from mindstream.mapping import Mapping
 from model_export.bundle.check import check
 from model_export.bundle.homes.open_registry import open_registry
@@ -139,6 +138,8 @@ def retrain(
         *(models or configured.published, threads, force, cold),
         None if ranker is None else ranker_preset(ranker).config,
     )
+    if every_day_at is None and is_missing(source):
+        raise FileNotFoundError(f"{'--log' if log else 'MINDSTREAM_LOG'}: no file or folder at {source}")
     if every_day_at is None:
         raise typer.Exit(retrain_once(request))
     hour = parse_hour(every_day_at)
@@ -149,9 +150,8 @@ def retrain(
 
 def _warn_if_missing(source: str | Path) -> None:
     """Warn of a log that is not there: it may come before the night, or be misspelt."""
-    path = str(source)
-    if "://" not in path and not glob.has_magic(path) and not Path(path).exists():
-        logger.warning("the log %s is not there yet; if it is not there at night either, that night fails", path)
+    if is_missing(source):
+        logger.warning("the log %s is not there yet; if it is not there at night either, that night fails", source)
 
 
 def _retrain_in_own_process(request: Request, stop: Event) -> int:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from mindstream import settings
-from mindstream.log_options import takes_log
+from mindstream.log_options import must_be_there, takes_log
 from mindstream.mapping import Mapping
 from mindstream.objects.bucket import is_url
 from model_export.bundle.bundle import MODEL_CARD, Bundle, BundleError
@@ -59,10 +59,12 @@ def _is_other(given: Path, published: Path) -> bool:
 @app.command()
 @takes_log
 def publish(
-    bundle: Annotated[Path, typer.Argument(help="Bundle folder that `export` made.")],
+    bundle: Annotated[Path, typer.Argument(help="Bundle folder that `export` made.", exists=True)],
     mapping: Mapping,
     models: Models = None,
-    log: Annotated[str | None, typer.Option(help="Interaction log for --min-hr and --max-drop.")] = None,
+    log: Annotated[
+        str | None, typer.Option(help="Interaction log for --min-hr and --max-drop.", callback=must_be_there)
+    ] = None,
     min_hr: MinHr = None,
     max_drop: MaxDrop = None,
     min_recall: MinRecall = LEAST_RECALL,

@@ -38,7 +38,7 @@ __all__ = ["app", "train", "training_state_file"]
 
 app = typer.Typer(pretty_exceptions_enable=False)
 
-CheckpointPath = Annotated[Path, typer.Argument(help="Checkpoint that `train` wrote.")]
+CheckpointPath = Annotated[Path, typer.Argument(help="Checkpoint that `train` wrote.", exists=True, dir_okay=False)]
 
 
 @app.command()

@@ -64,7 +64,7 @@ def _of_arrays(file: Path, ids: pd.Index) -> tuple[DenseFeatures, str]:
     """Read an .npz."""
     right = "right is an .npz with item_ids (n,), text or numbers, and vectors (n, D) of numbers"
     if not file.exists():
-        raise FileNotFoundError(f"no file at {file}")
+        raise FileNotFoundError(f"--item-vectors: no file at {file}")
     try:
         with np.load(file, allow_pickle=False) as arrays:
             item_ids, vectors = (arrays[name] for name in ARRAYS)

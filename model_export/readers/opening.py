@@ -71,8 +71,17 @@ def _open_bare(place: Workplace, name: str, table: Table, known: Iterable[str], 
 
 
 def open_beside(place: Workplace, name: str, file: Path, known: Iterable[str], notes: list[str]) -> OpenTable:
-    """Open a catalogue or profiles beside the log, and note what is lost of it."""
-    table = open_table(place.connection, name, Table((str(file),)), place.folder, tuple(known))
+    """Open a catalogue or profiles beside the log, and note what is lost of it.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is no file, or it cannot be read; names the option of the mapping, which is `name`.
+    """
+    try:
+        table = open_table(place.connection, name, Table((str(file),)), place.folder, tuple(known))
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"--{name.replace('_', '-')}: {error}") from error
     best, attempt, said = _best(place, table, lambda one, _: _Attempt(tuple(faults(place.connection, one))))
     _check_quotes(best, attempt.lost, 0)
     _check_encoding(best, attempt.lost, 0)

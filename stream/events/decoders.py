@@ -6,7 +6,7 @@ from typing import ClassVar, Protocol
 
 from kafka.consumer.fetcher import ConsumerRecord
 
-from mindstream.mapping import AS_IT_IS, load_mapping
+from mindstream.mapping import AS_IT_IS, Mapping, load_mapping
 from mindstream.settings import Settings
 from stream.events.event import MOST_BYTES, Event, Forget, decode, user_named_in
 from stream.events.mapped.decoder import MappedDecoder
@@ -110,6 +110,16 @@ def decoder_of(settings: Settings) -> RecordDecoder:
     reader = open_registry(settings)
     if settings.mapping is None and reader is None:
         return StrictDecoder(settings.event_bytes)
-    mapping = AS_IT_IS if settings.mapping is None else load_mapping(settings.mapping)
+    mapping = _mapping_of(settings)
     source = "the usual names" if settings.mapping is None else str(settings.mapping)
     return MappedDecoder(mapping, source, reader, settings.rule.counts, settings.event_bytes)
+
+
+def _mapping_of(settings: Settings) -> Mapping:
+    """Read the mapping of the settings; an error names the variable."""
+    if settings.mapping is None:
+        return AS_IT_IS
+    try:
+        return load_mapping(settings.mapping)
+    except ValueError as error:
+        raise ValueError(f"MINDSTREAM_MAPPING: {error}") from error

@@ -15,7 +15,7 @@ PROGRAM = """
 import logging
 from mindstream import console
 
-def app():
+def app(standalone_mode):
     log = logging.getLogger("stream.updater.updater")
     log.info("reading %s", "behaviour", extra={"partition": 3, "offset": 17})
     log.debug("too much")

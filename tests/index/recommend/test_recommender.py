@@ -274,7 +274,7 @@ def test_no_bonus_brings_a_refused_item_back(planted: Bundle, store: LmdbStore, 
     """A state may be of a history from before the refusal: what is refused is refused."""
     path = shutil.copytree(planted.path, tmp_path / "bonus")
     write_manifest(path, replace(planted.manifest, repeat_bonus=[9.0] * planted.manifest.history_length))
-    recommender = Recommender(Bundle(path), store)
+    recommender = Recommender(str(path), store)
     assert recommender.recommend_for(ann(planted), 1).item_ids == ["tea-1"]
     assert "tea-1" not in recommender.recommend_for(refusing(ann(planted), "tea-1"), 99).item_ids
 
@@ -415,12 +415,12 @@ def test_build_says_the_breadth_that_it_measured(bundle: Bundle, tmp_path: Path,
     ("arguments", "message"),
     [
         (["query", "ann"], "error: no model was published in"),
-        (["build", "no-such-folder"], "error: no-such-folder is not a bundle: there is no such folder"),
-        (["query", "ann", "--n", "0"], "Invalid value for '--n'"),
+        (["build", "no-such-folder"], "error: bundle: Path 'no-such-folder' does not exist; see `"),
+        (["query", "ann", "--n", "0"], "error: --n / -n is 0; it must be greater than or equal to 1; see `"),
         (["query", "ann", "--where", "tea"], "error: --where is 'tea'; right is attribute=value"),
         (["query", "ann", "--max-cosine", "2"], "error: max_cosine is 2.0; right is at least 0 and below 1"),
-        (["query"], "Missing argument"),
-        (["sort"], "No such command 'sort'"),
+        (["query"], "error: Missing argument 'user_id'; see `"),
+        (["sort"], "error: No such command 'sort'; see `"),
     ],
 )
 def test_what_cannot_be_done_is_said_without_a_traceback(tmp_path: Path, arguments: list[str], message: str) -> None:

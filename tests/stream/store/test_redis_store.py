@@ -292,7 +292,7 @@ def test_a_password_is_asked_for_and_never_shown() -> None:
 
 def test_a_command_line_does_not_show_the_password(tmp_path: Path) -> None:
     imports = "from mindstream import console; from stream.store.redis_store import RedisStore"
-    code = f"{imports}; console.run(lambda: RedisStore({IN_URL!r}))"
+    code = f"{imports}; console.run(lambda standalone_mode: RedisStore({IN_URL!r}))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "MINDSTREAM_REDIS" in done.stderr
