@@ -24,6 +24,8 @@ __all__ = ["item_vectors"]
 ARRAYS = ("item_ids", "vectors")  # of an .npz
 MOST_NUMBERS = 4_096  # of a vector, as of a new item that is put while a model is served
 NESTED = ("struct", *LISTS)
+MOST_SHOWN = 20  # characters of a cell in an error
+RIGHT = 'right is one column with a list of numbers a row, such as "[0.1, 0.2]", beside that of the items'
 
 
 def item_vectors(
@@ -67,8 +69,11 @@ def _of_arrays(file: Path, ids: pd.Index) -> tuple[DenseFeatures, str]:
         raise FileNotFoundError(f"--item-vectors: no file at {file}")
     try:
         with np.load(file, allow_pickle=False) as arrays:
+            if missing := [name for name in ARRAYS if name not in arrays]:
+                has = ", ".join(arrays) or "no array at all"
+                raise ValueError(f"{' and '.join(missing)} missing, it has {has}")
             item_ids, vectors = (arrays[name] for name in ARRAYS)
-    except (BadZipFile, OSError, ValueError, KeyError) as error:
+    except (BadZipFile, OSError, ValueError) as error:
         raise ValueError(f"{file} cannot be read ({error}); {right}") from error
     is_right = vectors.ndim == 2 and item_ids.shape == vectors.shape[:1] and vectors.dtype.kind in "fiu"
     if not is_right or item_ids.dtype.kind not in "Uiu":
@@ -115,10 +120,23 @@ def _column_of_vectors(place: Workplace, table: OpenTable) -> Column:
             first = f"SELECT {cell} AS cell FROM {source.clause} WHERE {cell} IS NOT NULL LIMIT 1"
             [count] = one_row(place.connection, f"SELECT count(TRY_CAST(cell AS DOUBLE[])) FROM ({first})")
             found += [column] if count else []
-    if len(found) != 1:
-        has = f"several ({listed(found)})" if found else f"none (it has {listed(table.columns)})"
-        raise ValueError(f"{table.source} has {has} of the columns that hold a list of numbers a row; right is one")
-    return found[0]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ValueError(f"{table.source} has several columns that hold vectors ({listed(found)}); {RIGHT}")
+    [rows] = one_row(place.connection, f"SELECT count(*) FROM {table.name}")
+    if not rows:
+        raise ValueError(f"{table.source} has a header ({listed(table.columns)}) and no rows; {RIGHT}")
+    raise ValueError(f"{table.source} has no column that holds vectors: {_first_cells(place, table)}; {RIGHT}")
+
+
+def _first_cells(place: Workplace, table: OpenTable) -> str:
+    """Return what the columns hold in the first row, for people."""
+    plain = [column for column in table.columns if not column.path.endswith("[]")]
+    source = Unnesting(table.name)
+    cells = ", ".join(f"left(CAST({source.sql(column)} AS VARCHAR), {MOST_SHOWN})" for column in plain)
+    first = one_row(place.connection, f"SELECT {cells} FROM {source.clause} LIMIT 1")
+    return ", ".join(f"{column.path} has {cell!r}" for column, cell in zip(plain, first, strict=True))
 
 
 def _last_rows(item_ids: list[str | None], ids: pd.Index) -> list[int]:

@@ -22,6 +22,9 @@ MOST_WRONGLY_ENCODED = 0.001  # share of the lines
 MOST_SWALLOWED = 0.01  # likewise; what is less is counted
 MIXED_LINE_ENDS = "CSV Parser state machine"  # in DuckDB's message
 
+# Name of a table beside the log -> the option that names its file.
+OPTIONS = {"catalogue": "--items", "profiles": "--users", "item_vectors": "--item-vectors"}
+
 
 @dataclass(frozen=True)
 class Opened:
@@ -76,12 +79,12 @@ def open_beside(place: Workplace, name: str, file: Path, known: Iterable[str], n
     Raises
     ------
     FileNotFoundError, ValueError
-        If there is no file, or it cannot be read; names the option of the mapping, which is `name`.
+        If there is no file, or it cannot be read; names the option.
     """
     try:
         table = open_table(place.connection, name, Table((str(file),)), place.folder, tuple(known))
     except FileNotFoundError as error:
-        raise FileNotFoundError(f"--{name.replace('_', '-')}: {error}") from error
+        raise FileNotFoundError(f"{OPTIONS[name]}: {error}") from error
     best, attempt, said = _best(place, table, lambda one, _: _Attempt(tuple(faults(place.connection, one))))
     _check_quotes(best, attempt.lost, 0)
     _check_encoding(best, attempt.lost, 0)

@@ -103,8 +103,14 @@ def test_another_length_of_some_vector(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        pytest.param("item_id,weight\nlamp-0,7\n", "has none .it has item_id, weight", id="no vectors"),
-        pytest.param('item_id,a,b\nlamp-0,"[1]","[2]"\n', "has several .a, b", id="two columns"),
+        pytest.param(
+            "item_id,weight\nlamp-0,7\n",
+            r"item_id has 'lamp-0', weight has '7'; right is one",
+            id="no vectors",
+        ),
+        pytest.param('item_id,a,b\nlamp-0,"[1]","[2]"\n', r"v.csv has several .* .a, b.; right", id="two columns"),
+        pytest.param("item_id,text\nlamp-0,warm\n", r"item_id has 'lamp-0', text has 'warm'; right is one", id="text"),
+        pytest.param("item_id,vector\n", r"v.csv has a header .item_id, vector. and no rows; right", id="header"),
         pytest.param('item_id,a\nlamp-0,"[1]"\nlamp-1,one\n', "item 'lamp-1' is no list of numbers", id="no list"),
     ],
 )
@@ -117,7 +123,9 @@ def test_wrong_tables(tmp_path: Path, content: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("arrays", "said"),
     [
-        pytest.param({"item_ids": IDS}, "vectors is not a file in the archive", id="an array is missing"),
+        pytest.param({"item_ids": IDS}, "vectors missing, it has item_ids.; right is an", id="no vectors"),
+        pytest.param({"vectors": VECTORS, "ids": IDS}, r"v\.npz .*item_ids missing, it has vectors, ids", id="no ids"),
+        pytest.param({"arr_0": VECTORS}, "item_ids and vectors missing, it has arr_0", id="no names"),
         pytest.param({"item_ids": IDS, "vectors": VECTORS[:7]}, r"vectors float64 \(7, 2\); right is", id="shapes"),
         pytest.param({"item_ids": IDS, "vectors": [["a"]] * 8}, r"vectors <U1 \(8, 1\); right is", id="text"),
         pytest.param({"item_ids": IDS, "vectors": np.zeros((8, 0))}, "vectors have 0 numbers", id="empty"),
