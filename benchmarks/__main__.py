@@ -1,11 +1,10 @@
 """Figures for the README: python -m benchmarks NAME. A table for people, and one JSON object as the last line."""
 
-import typer
-
-# First of ours: until it is there, Ctrl-C is a traceback.
-from mindstream import console
+from mindstream import console  # first: until it is there, Ctrl-C is a traceback
 
 # isort: split
+import typer
+
 from benchmarks import house
 from benchmarks.events import command as events
 from benchmarks.events import shapes

@@ -5,7 +5,7 @@
 Everything named here loads when it is first used, and none of it needs torch, which is for training only.
 """
 
-from typing import TYPE_CHECKING
+TYPE_CHECKING = False  # what type checkers take as true; typing takes a while to import, and Ctrl-C is a traceback then
 
 if TYPE_CHECKING:
     from index.recommend.recommender import Candidates, Recommender
@@ -58,12 +58,16 @@ if not TYPE_CHECKING:  # type checkers read the imports above: to them a misspel
 
     def __getattr__(name: str) -> object:
         """Load a public name from the room that it lives in (PEP 562)."""
-        from importlib import import_module, metadata  # here: until the console is there, Ctrl-C is a traceback
-
+        # Imports stand where they are needed: `from mindstream import ctrl_c` asks here for that name first, and until
+        # it is there, Ctrl-C is a traceback.
         if name == "__version__":
-            return metadata.version("mindstream")
+            from importlib.metadata import version
+
+            return version("mindstream")
         if name not in _HOMES:
             raise AttributeError(f"module 'mindstream' has no attribute {name!r}")
+        from importlib import import_module
+
         return getattr(import_module(_HOMES[name]), name)
 
 

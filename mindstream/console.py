@@ -1,5 +1,8 @@
 """The frame of every command line: errors become one sentence, Ctrl-C ends cleanly, logs are text or JSON."""
 
+from mindstream import ctrl_c  # noqa: F401  # first: until it is there, Ctrl-C is a traceback
+
+# isort: split
 import faulthandler
 import logging
 import signal
@@ -8,18 +11,14 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from io import UnsupportedOperation
-from types import TracebackType
 from typing import Any
 
 from mindstream.repeats import Repeats
 
 __all__ = ["run", "say_where_it_dies", "set_up_logs", "stop_on_signals"]
 
-# What takes a while to import is imported where it is used: until this module is there, Ctrl-C is a traceback.
-
 EXIT_ABORTED = 1
 EXIT_ERROR = 2
-EXIT_INTERRUPTED = 130  # Typer's, too
 KINDS = {"int_parsing": "a whole number", "int_from_float": "a whole number", "float_parsing": "a number"}
 TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -164,31 +163,3 @@ def _json_lines() -> logging.Formatter:
 def _print_error(sentence: str) -> None:
     """Print the last line of a program that failed."""
     print(f"error: {sentence}", file=sys.stderr)
-
-
-def _end_quietly_on_ctrl_c() -> None:
-    """End without a traceback if Ctrl-C comes during the imports.
-
-    NumPy, pandas and torch take seconds to import, and `run`, which handles Ctrl-C, comes after them.
-    """
-    former = sys.excepthook
-
-    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        if _is_of_ctrl_c(error):
-            sys.exit(EXIT_INTERRUPTED)
-        former(kind, error, trace)
-
-    sys.excepthook = hook
-
-
-def _is_of_ctrl_c(error: BaseException | None) -> bool:
-    """Tell whether an exception is Ctrl-C, or came of it.
-
-    A compiled module (onnxruntime's, for one) makes an ImportError of it.
-    """
-    while error is not None and not isinstance(error, KeyboardInterrupt):
-        error = error.__cause__ or error.__context__
-    return error is not None
-
-
-_end_quietly_on_ctrl_c()

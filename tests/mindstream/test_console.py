@@ -117,3 +117,45 @@ def test_little_is_imported_before_ctrl_c_is_known() -> None:
     code = f"import sys; from mindstream import console; print(*sys.modules.keys() & {slow})"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "\n"
+
+
+BEGIN = "import builtins, signal, sys; from mindstream import ctrl_c; before = set(sys.modules); "
+STOP = """
+real, seen = builtins.__import__, 0
+
+def stopped(*given, **named):
+    global seen
+    seen += 1
+    if seen == {nth}:
+        signal.raise_signal(signal.SIGINT)
+    return real(*given, **named)
+
+builtins.__import__ = stopped
+import runpy
+sys.argv = ["{module}", "--help"]
+runpy.run_module("{module}", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("module", ["mindstream", "benchmarks"])
+@pytest.mark.parametrize("nth", [1, 5, 40, 200, 1_000])
+def test_ctrl_c_at_any_import_is_no_traceback(module: str, nth: int) -> None:
+    """A real SIGINT at the nth import statement, so that no clock decides how far the process has come."""
+    code = BEGIN + STOP.format(nth=nth, module=module)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "")
+
+
+@pytest.mark.parametrize("module", ["mindstream", "benchmarks", "model_export", "stream", "index", "demo"])
+def test_ctrl_c_is_known_before_anything_slow_is_imported(module: str) -> None:
+    """Of ours nothing but the packages comes before it; of Python what every start imports, and what site does."""
+    listed = "import sys; print(*sys.modules)"
+    bare, loaded = (
+        set(
+            subprocess.run(
+                [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+            ).stdout.split()
+        )
+        for code in (listed, f"import {module}; from mindstream import ctrl_c; {listed}")
+    )
+    assert loaded - bare <= {module, "mindstream", "mindstream.ctrl_c"}
