@@ -1,6 +1,6 @@
 """The frame of every command line: errors become one sentence, Ctrl-C ends cleanly, logs are text or JSON."""
 
-from mindstream import ctrl_c  # noqa: F401  # first: until it is there, Ctrl-C is a traceback
+from mindstream.starting import ctrl_c  # noqa: F401  # first: until it is there, Ctrl-C is a traceback
 
 # isort: split
 import faulthandler
@@ -26,7 +26,7 @@ log = logging.getLogger("console")
 
 
 def run(app: Callable[..., object]) -> None:
-    """Run a Typer app and end the process; print expected errors as a sentence on stderr instead of a traceback.
+    """Run a Typer app and end the process; print expected errors as one sentence on stderr.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def run(app: Callable[..., object]) -> None:
 
 
 def _wrong_call(error: Any) -> str:
-    """Say what is wrong with a command line: the option, its value, what would be right, and where to look.
+    """Say what is wrong with a command line, what would be right, and where to look.
 
     Typer's own sentence lacks the value where Pydantic has refused it.
     """

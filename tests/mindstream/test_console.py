@@ -119,7 +119,7 @@ def test_little_is_imported_before_ctrl_c_is_known() -> None:
     assert done.stdout == "\n"
 
 
-BEGIN = "import builtins, signal, sys; from mindstream import ctrl_c; before = set(sys.modules); "
+BEGIN = "import builtins, signal, sys; from mindstream.starting import ctrl_c; before = set(sys.modules); "
 STOP = """
 real, seen = builtins.__import__, 0
 
@@ -156,6 +156,6 @@ def test_ctrl_c_is_known_before_anything_slow_is_imported(module: str) -> None:
                 [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
             ).stdout.split()
         )
-        for code in (listed, f"import {module}; from mindstream import ctrl_c; {listed}")
+        for code in (listed, f"import {module}; from mindstream.starting import ctrl_c; {listed}")
     )
-    assert loaded - bare <= {module, "mindstream", "mindstream.ctrl_c"}
+    assert loaded - bare <= {module, "mindstream", "mindstream.starting", "mindstream.starting.ctrl_c"}

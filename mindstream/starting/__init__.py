@@ -1,0 +1,1 @@
+"""What is there before everything else of a process."""
