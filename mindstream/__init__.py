@@ -58,7 +58,7 @@ if not TYPE_CHECKING:  # type checkers read the imports above: to them a misspel
 
     def __getattr__(name: str) -> object:
         """Load a public name from the room that it lives in (PEP 562)."""
-        # Imports stand where they are needed: `from mindstream.starting import ctrl_c` asks here for that name first, and until
+        # Imports stand where they are needed: `from mindstream import console` asks here for that name first, and until
         # it is there, Ctrl-C is a traceback.
         if name == "__version__":
             from importlib.metadata import version
