@@ -39,9 +39,7 @@ Figures = Mapping[str, Mapping[str, float]]
 
 
 def main(
-    data: Annotated[
-        Path, typer.Option(help="Interaction log; a publisher's file or folder.", callback=must_be_there)
-    ],
+    data: Annotated[Path, typer.Option(help="Interaction log; a publisher's file or folder.", callback=must_be_there)],
     seeds: Annotated[int, typer.Option(help="Trainings of each; figures are their means.", min=1)] = 1,
     checkpoint: Annotated[
         Path | None,
