@@ -155,7 +155,7 @@ class Bucket:
 
     @contextmanager
     def _errors(self, name: str, doing: str) -> Iterator[None]:
-        """Raise whatever a library raises as an OSError that names the url; FileNotFoundError for no object."""
+        """Raise whatever a library raises as an OSError that names the url."""
         try:
             yield
         except FileNotFoundError as error:

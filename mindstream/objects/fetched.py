@@ -56,7 +56,7 @@ def fetched(url: str) -> Iterator[Path]:
 
 
 def _named(url: str) -> tuple[Bucket, dict[str, int], str]:
-    """Return the bucket, name -> bytes of the objects that a url names, and what it names in a folder of them."""
+    """Return bucket, name -> bytes of objects, and the path of them all below it."""
     scheme, _, path = url.rstrip("/").partition("://")
     parts = path.split("/")
     plain = next((place for place, part in enumerate(parts) if set(part) & set("*?[")), len(parts) - 1)

@@ -55,7 +55,7 @@ def _read(path: str | Path, mapping: Mapping, source: str | Path) -> Interaction
 
 @contextmanager
 def _named_by(url: str | Path, copy: Path) -> Iterator[None]:
-    """Let errors name the url instead of the copy on this host, which is gone when they are read."""
+    """Let errors name the url instead of the copy, which is gone when they are read."""
     try:
         yield
     except (FileNotFoundError, ValueError) as error:

@@ -111,7 +111,7 @@ class FolderHome:
         flush(self.folder / version)
 
     def remove(self, version: str) -> None:
-        """Remove a version under another name, so that nobody sees half of it; of a link, the link."""
+        """Rename a version and remove it, so that nobody sees half of it; of a link, the link."""
         gone = self.folder / f"{REMOVING}{version}-{secrets.token_hex(4)}"
         os.replace(self.folder / version, gone)
         clear(gone)

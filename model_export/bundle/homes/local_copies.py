@@ -113,7 +113,7 @@ class LocalCopies:
         return True
 
     def _fetch(self, version: str, manifest: bytes, fetch: Fetch, name: str) -> None:
-        """Fetch all files under a temporary name, compare them with the manifest, and rename the whole."""
+        """Fetch all files under a temporary name, compare them, and rename the whole."""
         partial = Path(tempfile.mkdtemp(prefix=COPYING, dir=self.folder))
         try:
             for file in parse_manifest(manifest, f"{name}/{MANIFEST}").files:

@@ -73,7 +73,7 @@ class UrlHome:
         return found
 
     def known_pointer(self) -> list[str]:
-        """Return the pointer; where nobody answers, as a process of this host last read it, which is said."""
+        """Return the pointer; where nobody answers, as this host last read it, which is said."""
         try:
             return self.read_pointer()
         except OSError as error:
@@ -110,7 +110,7 @@ class UrlHome:
         return {name.removeprefix(f"{version}/"): int(about["size"]) for name, about in found.items()}
 
     def stamps(self, version: str) -> FileStamps:
-        """Return name, size, tag and time of change of a version's objects; nothing if nobody answers."""
+        """Return name, size, tag and times of a version's objects; nothing without an answer."""
         try:
             found = self.bucket.objects(version)
         except OSError:
@@ -159,7 +159,7 @@ class UrlHome:
         """Do nothing: what was put stays."""
 
     def remove(self, version: str) -> None:
-        """Remove a version's objects, the manifest first: without it nobody takes the rest for a bundle."""
+        """Remove a version's objects, the manifest first: the rest is then no bundle."""
         names = self.sizes(version)
         for name in sorted(names, key=lambda name: (name != MANIFEST, name)):
             self.bucket.remove(f"{version}/{name}")
@@ -205,7 +205,7 @@ class UrlHome:
             ) from error
 
     def _manifest_or_copy(self, version: str) -> bytes:
-        """Read the content of a version's manifest; where nobody answers, that of the copy, which is said."""
+        """Read a version's manifest; where nobody answers, the copy's, which is said."""
         try:
             return self._manifest(version)
         except OSError as error:
@@ -224,7 +224,7 @@ class UrlHome:
             raise BundleError(f"{self.bucket.at(name)} was not fetched to the end: this process stops") from error
 
     def _refuse_another(self, version: str, manifest: bytes, sizes: dict[str, int]) -> None:
-        """Raise BundleError if the version was published already; an upload that lacks the pointer was not."""
+        """Raise BundleError if the version was published; one that lacks the pointer was not."""
         if MANIFEST in sizes and (self._manifest(version) != manifest or version in self.read_pointer()):
             raise BundleError(
                 f"{self.bucket.at(version)} exists already; a version is published once (`promote` makes it current)"
