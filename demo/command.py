@@ -1,6 +1,7 @@
 """Prepare a model if there is none, then show the demo in a browser."""
 
 import hashlib
+import importlib.util
 import os
 import re
 import socket
@@ -44,6 +45,7 @@ def main(
     if log is not None:
         _prepare_log(chosen, log, mapping, minutes)
     if not only_prepare:
+        require_page()
         require_free(address, port)
     home = chosen.home.resolve()
     print(f"the demo's home is {home}; other commands meet it with MINDSTREAM_HOME={home}")
@@ -82,6 +84,12 @@ def _prepare_log(chosen: settings.Settings, log: str, mapping: Mapping, minutes:
             mark_stopped(chosen)
         raise
     write_stamp(chosen, stamp)  # last: a preparation that was stopped begins anew
+
+
+def require_page() -> None:
+    """Raise ModuleNotFoundError if streamlit, which the page is made with, is not installed."""
+    if importlib.util.find_spec("streamlit") is None:
+        raise ModuleNotFoundError("streamlit is not installed", name="streamlit")
 
 
 def require_free(address: str, port: int) -> None:

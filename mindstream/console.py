@@ -49,10 +49,7 @@ def run(app: Callable[..., object]) -> None:
         fail("aborted")
         sys.exit(EXIT_ABORTED)
     except ModuleNotFoundError as error:  # torch, where only what serving needs was installed
-        fail(
-            f"{error.name} is not installed; training needs the extra `train`: `uv tool install '.[train]'`, "
-            "or in a checkout remove .venv and run `make setup`"
-        )
+        fail(_who_brings(error.name or str(error)))
         sys.exit(EXIT_ERROR)
     except (ValueError, OSError) as error:
         fail(_printable(str(error)))
@@ -82,6 +79,29 @@ def _right(wrong: dict[str, Any]) -> str:
     if wrong["type"] in KINDS:
         return f"it must be {KINDS[wrong['type']]}"
     return str(wrong["msg"]).removeprefix("Value error, ").replace("Input should be", "it must be").rstrip(".")
+
+
+# What stands in the way -> for what it is needed, and the extra that brings it.
+_EXTRA_OF = {
+    **dict.fromkeys(("onnx", "onnxscript", "scipy", "torch"), ("training", "train")),
+    "opentelemetry": ("MINDSTREAM_TRACES", "tracing"),
+    "streamlit": ("the page of the demo", "demo"),
+}
+
+
+def _who_brings(module: str) -> str:
+    """Say which extra brings a module that is missing, or that it belongs to every whole installation."""
+    top = module.split(".")[0]
+    if top not in _EXTRA_OF:
+        return (
+            f"{module} is not installed, and every whole installation has it: the images `updater` and `api` hold only "
+            "what serving opens, so take the image `train`, or install Mindstream again: `uv tool install .`"
+        )
+    wanted_by, extra = _EXTRA_OF[top]
+    return (
+        f"{module} is not installed; {wanted_by} needs the extra `{extra}`: `uv tool install '.[{extra}]'`, "
+        "or in a checkout remove .venv and run `make setup`"
+    )
 
 
 def say_where_it_dies() -> None:

@@ -13,8 +13,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
-from confluent_kafka import Producer
-
 from stream.kafka.cluster import Cluster
 
 __all__ = ["ANNOUNCEMENT", "BrokerTakenError", "EmbeddedBroker", "is_locked", "running_embedded"]
@@ -47,6 +45,8 @@ class EmbeddedBroker:
 
     def start(self) -> None:
         """Start the cluster and announce its address."""
+        from confluent_kafka import Producer  # here: images that only serve bring no embedded broker
+
         self.producer = Producer({"bootstrap.servers": "none", "test.mock.num.brokers": 1, "log_level": 2})
         brokers = self.producer.list_topics(timeout=10).brokers.values()
         self.cluster = Cluster(
