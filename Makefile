@@ -3,6 +3,7 @@
 # make check   set up, run the linters and the tests that need no service and no patience: two or three minutes
 # make test    set up, run all tests; WORKERS=n at a time
 # make lint    set up, run ruff and mypy
+# make test-chart  set up, build helm and kubeconform into the user's cache (needs Go), run the chart's tests
 # make docs    set up, build the documentation site in site/
 # make setup   what these share
 # make lock    pin the newest versions in constraints.txt
@@ -15,7 +16,7 @@ UV := .venv/bin/uv
 WORKERS ?= 3
 PYTEST := $(PY) -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo check test lint docs setup lock
+.PHONY: demo check test test-chart lint docs setup lock
 
 demo: setup
 	@$(PY) -m demo $(if $(LOG),--log "$(LOG)") $(if $(MAPPING),--mapping "$(MAPPING)")
@@ -28,6 +29,12 @@ check: lint
 
 test: setup
 	$(PYTEST)
+
+test-chart: export CI = true
+test-chart: setup
+	$(UV) pip install --quiet --python $(PY) --constraint constraints.txt --requirements pyproject.toml --extra chart
+	$(PY) -m testbed.chart_tools
+	$(PY) -m pytest tests/deploy
 
 lint: setup
 	$(PY) -m ruff check .

@@ -39,13 +39,14 @@ def main(
     only_prepare: Annotated[bool, typer.Option(help="Stop when the model is there.")] = False,
 ) -> None:
     """Prepare a model if there is none, then show the demo in a browser."""
+    if not only_prepare:
+        require_page()  # first: a training would be for nothing
     chosen = settings.load() if log is None else for_log(log)
     if log is None and not is_prepared(chosen):
         _prepare(chosen, None, mapping, minutes)
     if log is not None:
         _prepare_log(chosen, log, mapping, minutes)
     if not only_prepare:
-        require_page()
         require_free(address, port)
     home = chosen.home.resolve()
     print(f"the demo's home is {home}; other commands meet it with MINDSTREAM_HOME={home}")

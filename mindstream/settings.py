@@ -289,6 +289,11 @@ class Settings(BaseSettings):
     log_format: Literal["text", "json"] = Field(
         default="text", description="text, or json: one JSON object a line, for programs that collect logs"
     )
+    traces: str = Field(
+        default="",
+        description="url to which traces are sent by OTLP over HTTP, such as http://collector:4318; empty: none",
+    )
+    helm: Path | None = Field(default=None, description="helm that the chart's tests run; unset: the one on PATH")
     ci: bool = Field(
         default=False,
         validation_alias="CI",
@@ -416,6 +421,7 @@ class Settings(BaseSettings):
         *("behaviours", "partitioner", "home", "redis_prefix", "redis_password_file", "api_key", "instance", "log"),
         *("archive_folder", "cache_folder"),
         *("write_key", "api_keys_file"),
+        *("helm", "traces"),
         *("mapping", "ssl_cafile", "ssl_certfile", "ssl_keyfile"),
         *("schema_registry_password_file", "schema_registry_token_file", "schema_registry_cafile"),
         *("ssl_key_password_file", "sasl_password_file", "oauth_client_secret_file", "oauth_token_file"),
