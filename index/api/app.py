@@ -1,6 +1,7 @@
 """The HTTP API: an application over what is served, a store and the settings."""
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import PlainTextResponse, RedirectResponse
@@ -18,12 +19,16 @@ from index.api.limits.waiting import ClientLeftError
 from index.api.limits.work_lanes import WorkLanes
 from index.api.metrics import ApiMetrics, Watched
 from index.api.recommendation_routes import Answers
+from index.api.tracing.traced import Traced
 from index.api.workers import Worker
 from index.recommend.recommender import Recommender
 from mindstream.settings import Settings
 from model_export.bundle.serving import Serving
 from stream.events.publisher import EventPublisher
 from stream.store.contract import Store
+
+if TYPE_CHECKING:
+    from mindstream.tracing.tracing import Tracing
 
 __all__ = ["create_app"]
 
@@ -41,6 +46,7 @@ def create_app(
     metrics: ApiMetrics | None = None,
     publisher: EventPublisher | None = None,
     worker: Worker = ALONE,
+    tracing: "Tracing | None" = None,
 ) -> FastAPI:
     """Make the application over what is served, a store and the settings.
 
@@ -48,6 +54,7 @@ def create_app(
     ----------
     publisher : of the events that are posted, closed by whoever made it; None: one of the application's own.
     worker : which of the processes that serve the same port this one is.
+    tracing : of requests whose sender has a trace; None: of none.
     """
     metrics = metrics or ApiMetrics()
     lanes = WorkLanes(settings, metrics)
@@ -64,6 +71,8 @@ def create_app(
     guard, events = Guard(settings), publisher or EventPublisher(settings)
     app.add_middleware(Direct, answers=answers, guard=guard)
     app.add_middleware(Utf8Path)
+    if tracing is not None:
+        app.add_middleware(Traced, tracing=tracing)
     app.add_middleware(Watched, metrics=metrics)  # the last one is the outermost
     add_refusals(app)
     for error in (ClientLeftError, ClientDisconnect):

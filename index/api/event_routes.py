@@ -4,7 +4,7 @@ import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Header, HTTPException, Request, Response
@@ -13,6 +13,7 @@ from pydantic import Field
 
 from index.api.errors import JSON
 from index.api.metrics import ApiMetrics
+from index.api.tracing.traced import trace_of
 from mindstream.settings import Settings
 from stream.events.event_schema import EXAMPLE, posted_schema
 from stream.events.posted import (
@@ -24,6 +25,9 @@ from stream.events.posted import (
     records_in,
 )
 from stream.events.publisher import EventPublisher, NotPublishedError
+
+if TYPE_CHECKING:
+    from mindstream.tracing.tracing import RequestTrace
 
 __all__ = ["EVENTS", "EventsAccepted", "EventsNotTaken", "EventsRefused", "events_router"]
 
@@ -115,7 +119,7 @@ def events_router(
     ) -> Response:
         """Publish the events of a request, and answer when Kafka has acknowledged them."""
         _check_type(request)
-        return await intake.take(await request.body(), idempotency_key)
+        return await intake.take(await request.body(), idempotency_key, trace_of(request.scope))
 
     return router
 
@@ -138,22 +142,24 @@ class _Intake:
         self.threads = ThreadPoolExecutor(THREADS, thread_name_prefix="events")
         self.waiting = 0
 
-    async def take(self, body: bytes, request_key: str | None) -> Response:
-        """Publish the events of a body without holding up the event loop."""
+    async def take(self, body: bytes, request_key: str | None, trace: "RequestTrace | None" = None) -> Response:
+        """Publish the events of a body without holding up the event loop; a trace goes on in the records' headers."""
         if self.waiting >= MOST_WAITING:
             full = f"{self.waiting:,} requests with events wait for Kafka; nothing was written"
             return _as_json(EventsNotTaken(full, in_doubt=False), 503, RETRY_AFTER)
         self.waiting += 1
         try:
-            return await asyncio.wrap_future(self.threads.submit(self._publish, body, request_key))
+            return await asyncio.wrap_future(self.threads.submit(self._publish, body, request_key, trace))
         finally:
             self.waiting -= 1
 
-    def _publish(self, body: bytes, request_key: str | None) -> Response:
+    def _publish(self, body: bytes, request_key: str | None, trace: "RequestTrace | None") -> Response:
         """Publish the events of a body, or answer what is wrong; count them."""
         now_ms = int(time.time() * 1000)
         try:
             records = records_in(body, now_ms, request_key, self.most_bytes)
+            if trace is not None:
+                records = [record._replace(headers=trace.headers()) for record in records]
             self.publisher.publish(records)
         except BadEventsError as error:
             self.metrics.events("refused", len(error.faults))

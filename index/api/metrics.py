@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["CLOSED", "EVENT_RESULTS", "NOT_DONE", "ApiMetrics", "Watched"]
+__all__ = ["CLOSED", "EVENT_RESULTS", "NOT_DONE", "OTHER", "ApiMetrics", "Watched"]
 
 METHODS = ("GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS")
 OTHER = "other"  # what clients make up is counted together

@@ -30,6 +30,7 @@ from index.api.responses import (
     SimilarItems,
     freshness_of,
 )
+from index.api.tracing.traced import trace_of
 from index.recommend.cancellation import Cancellation
 from index.recommend.candidates import Found, LeftOutItemError, UnknownItemError
 from index.recommend.filters import ResolvedRequest
@@ -120,7 +121,7 @@ class Answers:
         """
         recommender = self.serving.current
         estimate_s = known.estimate_s(_size_of(recommender), self.lanes)
-        asked = AskedOne(user_id, known.request, recommender)
+        asked = AskedOne(user_id, known.request, recommender, trace_of(http.scope))
         if estimate_s <= HEAVY_S:
             with suppress(ReadTogetherError):
                 return await self.lanes.gather(self.gathering, asked, estimate_s, http.receive)

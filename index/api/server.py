@@ -26,6 +26,7 @@ from index.recommend.filters import Filters
 from index.recommend.recommender import Recommender
 from index.recommend.request import Request
 from mindstream.settings import Settings
+from mindstream.tracing.opening import open_tracing
 from model_export.bundle.bundle import Bundle
 from model_export.bundle.homes.open_registry import open_registry
 from model_export.bundle.serving import Serving
@@ -96,9 +97,11 @@ def serve_at(settings: Settings, listener: socket.socket, worker: Worker, begun:
         Overlay(overlay_store, settings.item_days) as overlay,
         Serving(registry, make_recommender, lambda *_: metrics.bundle_refused()) as serving,
         publisher,
+        open_tracing(settings, "api") as tracing,
     ):
         _allow_files(settings.api_connections)
-        server = _server(create_app(serving, store, settings, metrics, publisher, worker), settings, metrics, serving)
+        app = create_app(serving, store, settings, metrics, publisher, worker, tracing)
+        server = _server(app, settings, metrics, serving)
         # What is loaded by now stays: looking through all of it for garbage would hold up requests for 0.2 s each time.
         gc.collect()
         gc.freeze()

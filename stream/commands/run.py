@@ -10,6 +10,7 @@ import typer
 from mindstream import settings
 from mindstream.console import stop_on_signals
 from mindstream.counted import counted
+from mindstream.tracing.opening import open_tracing
 from model_export.bundle.bundle import Bundle
 from model_export.bundle.extractor import Extractor
 from model_export.bundle.homes.open_registry import open_registry
@@ -25,6 +26,7 @@ from stream.monitoring.metrics import Metrics
 from stream.monitoring.server import monitor
 from stream.store.contract import Store
 from stream.store.open_store import open_store
+from stream.updater.batch_traces import BatchTraces
 from stream.updater.first_start import check_first_start
 from stream.updater.updater import Updater, collect_less_garbage, take_turns_sooner
 
@@ -67,7 +69,11 @@ def run(
         """Make the updater, unless it has to be said first where it begins."""
         if start_ms is None:
             check_first_start(cluster, store, settings.load())
-        return Updater(cluster, store, serving, settings.load(), metrics, health, start_ms=start_ms or 0)
+        traces = None if tracing is None else BatchTraces(tracing)
+        made = Updater(cluster, store, serving, settings.load(), metrics, health, traces, start_ms or 0)
+        if traces is not None:
+            traces.life = made.reader.life.id
+        return made
 
     with (
         suppress(StoppedError),
@@ -75,6 +81,7 @@ def run(
         any_cluster() as cluster,
         waiting.until_made(lambda: open_store(settings.load())) as store,
         serving,
+        open_tracing(settings.load(), "updater") as tracing,
     ):
         updater = waiting.until_made(connected)
         log.info("model %s; reading %s at %s", serving.version, settings.load().topic, cluster.bootstrap_servers)

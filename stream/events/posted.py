@@ -32,10 +32,11 @@ _NULL = b"null"
 
 
 class PostedRecord(NamedTuple):
-    """The key and the value of a record for the topic of the events."""
+    """The key and the value of a record for the topic of the events, and its headers."""
 
     key: bytes
     value: bytes
+    headers: Sequence[tuple[str, bytes]] = ()
 
 
 @dataclass(frozen=True)

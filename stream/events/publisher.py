@@ -83,7 +83,7 @@ class EventPublisher:
         acknowledged = 0
         try:
             for record in records:
-                futures.append(producer.send_record(*record))
+                futures.append(producer.send_record(record.key, record.value, headers=record.headers))
             for future in futures:
                 future.get(timeout=max(0.0, deadline - time.monotonic()))
                 acknowledged += 1

@@ -39,7 +39,12 @@ def user(bundle: Bundle, user_id: str, items: Sequence[str], profile: dict[str, 
 
 
 def app_of(
-    bundle: Bundle, store: Store, folder: Path, publisher: EventPublisher | None = None, **settings: object
+    bundle: Bundle,
+    store: Store,
+    folder: Path,
+    publisher: EventPublisher | None = None,
+    tracing: Any = None,
+    **settings: object,
 ) -> tuple[FastAPI, Serving[Recommender]]:
     """The application over a registry of its own, and what it serves."""
     registry = Registry(folder / "models")
@@ -52,7 +57,7 @@ def app_of(
         lambda *_: metrics.bundle_refused(),
     )
     known = Settings(home=folder, **settings)  # type: ignore[arg-type]
-    return create_app(serving, store, known, metrics, publisher), serving
+    return create_app(serving, store, known, metrics, publisher, tracing=tracing), serving
 
 
 def client_of(app: FastAPI) -> TestClient:

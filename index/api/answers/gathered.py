@@ -3,8 +3,10 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
+import msgspec
 from fastapi import HTTPException
 
 from index.api.answers.item_json import ItemJson, SnapshotJson
@@ -19,6 +21,9 @@ from index.recommend.recommender import Recommender
 from index.recommend.request import Request
 from stream.store.contract import Store, read_readable
 from stream.store.state import UserState
+
+if TYPE_CHECKING:
+    from mindstream.tracing.tracing import RequestTrace
 
 __all__ = ["AskedOne", "GatheredAnswers", "OneJob", "ReadTogetherError", "cannot_be_read", "store_failed"]
 
@@ -36,11 +41,13 @@ class AskedOne:
     Attributes
     ----------
     recommender : what was served when it came; its answer is of no other model.
+    trace : told which event an answer is made of; None where the request is not traced.
     """
 
     user_id: str
     request: Request
     recommender: Recommender
+    trace: "RequestTrace | None" = None
 
 
 OneJob = Job[AskedOne]
@@ -133,6 +140,8 @@ class GatheredAnswers:
         """Write the answer of a job, and count it."""
         if isinstance(found, CancelledWorkError) or job.cancellation.is_set:
             return CancelledWorkError()
+        if job.asked.trace is not None and state is not None:
+            job.asked.trace.answered_from(*msgspec.structs.astuple(state.position))
         try:
             freshness_s = freshness_of(state)
             answer = recommendations_json(job.asked.user_id, freshness_s, found, items)

@@ -1,0 +1,1 @@
+"""Traces of the HTTP API's requests."""
