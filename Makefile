@@ -33,7 +33,7 @@ test: setup
 test-chart: export CI = true
 test-chart: setup
 	$(UV) pip install --quiet --python $(PY) --constraint constraints.txt --requirements pyproject.toml --extra chart
-	$(PY) -m testbed.chart_tools
+	$(PY) -m testbed.chart.tools
 	$(PY) -m pytest tests/deploy
 
 lint: setup

@@ -90,7 +90,7 @@ _EXTRA_OF = {
 
 
 def _who_brings(module: str) -> str:
-    """Say which extra brings a module that is missing, or that it belongs to every whole installation."""
+    """Say what brings a module that is missing: an extra, or a whole installation."""
     top = module.split(".")[0]
     if top not in _EXTRA_OF:
         return (

@@ -143,7 +143,10 @@ class _Intake:
         self.waiting = 0
 
     async def take(self, body: bytes, request_key: str | None, trace: "RequestTrace | None" = None) -> Response:
-        """Publish the events of a body without holding up the event loop; a trace goes on in the records' headers."""
+        """Publish the events of a body without holding up the event loop.
+
+        A trace goes on in the headers of the records.
+        """
         if self.waiting >= MOST_WAITING:
             full = f"{self.waiting:,} requests with events wait for Kafka; nothing was written"
             return _as_json(EventsNotTaken(full, in_doubt=False), 503, RETRY_AFTER)

@@ -52,7 +52,7 @@ def leaves(values: dict[str, Any], before: str = "") -> dict[str, Any]:
 
 def changed(name: str, value: object) -> dict[str, Any]:
     """The values with another one at a dotted name."""
-    values = json.loads(json.dumps(VALUES))
+    values: dict[str, Any] = json.loads(json.dumps(VALUES))
     *way, last = name.split(".")
     place = values
     for one in way:

@@ -12,7 +12,7 @@ import typer
 import yaml
 
 from mindstream import settings
-from testbed.chart_tools import HELM, KUBECONFORM, KUBERNETES, schemas, tool
+from testbed.chart.tools import HELM, KUBECONFORM, KUBERNETES, schemas, tool
 
 CHART = Path(__file__).parents[2] / "deploy/helm/mindstream"
 SASL = ("kafka.securityProtocol=SASL_SSL", "kafka.saslMechanism=SCRAM-SHA-512", "kafka.username=shop")

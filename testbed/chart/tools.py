@@ -1,6 +1,6 @@
 """What reads the Helm chart: helm, kubeconform, and the schemas of Kubernetes' objects and of others' kinds.
 
-`python -m testbed.chart_tools` builds the two programs by Go, and brings the schemas into the user's cache: Kubernetes'
+`python -m testbed.chart.tools` builds the two programs by Go, and brings the schemas into the user's cache: Kubernetes'
 own from the package kubernetes-validate (extra `chart`), KEDA's and the Prometheus operator's from their Go modules.
 """
 
