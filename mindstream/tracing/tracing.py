@@ -130,7 +130,7 @@ class Tracing:
         self.tracer = provider.get_tracer("mindstream")
 
     def parent(self, headers: Iterable[tuple[str | bytes, bytes | None]]) -> SpanContext | None:
-        """Return the sender's span that some headers name; None if there is none, or it is not sampled."""
+        """Return the sender's span that headers name; None if there is no sampled one."""
         carrier = {}
         for name, content in headers:
             text = name.decode("latin-1") if isinstance(name, bytes) else name

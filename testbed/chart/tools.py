@@ -34,7 +34,7 @@ TO_BUILD = "`make test-chart` builds it, which needs Go"
 
 
 def tool(name: str) -> Path:
-    """Return the path of helm or kubeconform: as MINDSTREAM_HELM says, on PATH, or as it was built.
+    """Return the path of helm or kubeconform: of MINDSTREAM_HELM, PATH, or the cache.
 
     Raises
     ------
@@ -52,7 +52,13 @@ def tool(name: str) -> Path:
 
 
 def schemas() -> str:
-    """Return where kubeconform finds the schema of a kind; raise PartMissing if they are not there."""
+    """Return where kubeconform finds the schema of a kind.
+
+    Raises
+    ------
+    PartMissing
+        If the schemas are not in the cache.
+    """
     folder = _folder() / f"schemas-{KUBERNETES}"
     if not folder.is_dir():
         raise PartMissing(f"the schemas of Kubernetes {KUBERNETES} are not in {folder}; `make test-chart` brings them")
@@ -100,7 +106,7 @@ def _go(*words: str, **variables: str) -> str:
 
 
 def _kubernetes_kinds() -> Iterator[tuple[str, Any]]:
-    """Yield the files of Kubernetes' own kinds; their references name files of the same folder."""
+    """Yield the files of Kubernetes' own kinds; what they refer to is in the same folder."""
     package = importlib.util.find_spec("kubernetes_validate")
     if package is None or package.origin is None:
         raise PartMissing("the package kubernetes-validate is not installed, which has Kubernetes' schemas")
@@ -112,7 +118,10 @@ def _kubernetes_kinds() -> Iterator[tuple[str, Any]]:
 
 
 def _other_kinds() -> Iterator[tuple[str, Any]]:
-    """Yield the schemas in definitions of custom resources, by kubeconform's names; what they do not name is wrong."""
+    """Yield the schemas in definitions of custom resources, by kubeconform's names.
+
+    What they do not name is wrong.
+    """
     for module, files in KINDS.items():
         folder = Path(json.loads(_go("mod", "download", "-json", module))["Dir"])
         for file in sorted(folder.glob(files)):

@@ -108,7 +108,7 @@ def test_helm_has_nothing_against_it() -> None:
 
 
 def test_kubernetes_takes_it(text: str) -> None:
-    command = [tool(KUBECONFORM), "-strict", "-summary", "-schema-location", schemas()]
+    command = [str(tool(KUBECONFORM)), "-strict", "-summary", "-schema-location", schemas()]
     done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout
     assert "Skipped: 0" in done.stdout
@@ -119,7 +119,7 @@ def test_what_is_wrong_would_be_found(objects: list[Object]) -> None:
     """Kubeconform reads it strictly, also kinds that are not Kubernetes' own."""
     for one in objects:
         one["metadata" if one["kind"] in ("ServiceAccount", "Secret", "ConfigMap") else "spec"]["wrong"] = 1
-    command = [tool(KUBECONFORM), "-strict", "-summary", "-schema-location", schemas()]
+    command = [str(tool(KUBECONFORM)), "-strict", "-summary", "-schema-location", schemas()]
     done = subprocess.run(command, input=yaml.safe_dump_all(objects), capture_output=True, text=True, timeout=120)
     assert f"Valid: 0, Invalid: {len(objects)}, Errors: 0" in done.stdout
 
