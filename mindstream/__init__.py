@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mindstream.settings import Settings
     from model_export.bundle.bundle import Bundle
     from model_export.bundle.extractor import Extractor
+    from model_export.bundle.homes.open_registry import open_registry
     from model_export.bundle.registry import Registry
     from model_export.bundle.serving import Serving
     from stream.events.event import Event
@@ -35,6 +36,7 @@ __all__ = [
     "Settings",
     "Updater",
     "__version__",
+    "open_registry",
     "open_store",
 ]
 
@@ -50,6 +52,7 @@ _HOMES = {
     "Serving": "model_export.bundle.serving",
     "Settings": "mindstream.settings",
     "Updater": "stream.updater.updater",
+    "open_registry": "model_export.bundle.homes.open_registry",
     "open_store": "stream.store.open_store",
 }
 

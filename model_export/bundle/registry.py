@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
 
+from mindstream.objects.bucket import is_url
 from model_export.bundle.bundle import Bundle, BundleError, Manifest, required_files
 from model_export.bundle.homes.folder import LOCK, FolderHome
 from model_export.bundle.homes.home import BundleHome, never
@@ -28,9 +29,16 @@ class Registry:
     home : where they live, or the folder that they live in; `open_registry` opens a url.
     check : what a bundle must pass before it becomes current; it raises BundleError. The command line passes the
         full check of check.py, which needs ONNX Runtime.
+
+    Raises
+    ------
+    ValueError
+        If the folder is a url.
     """
 
     def __init__(self, home: str | PathLike[str] | BundleHome, check: Callable[[Bundle], None] = Bundle.verify) -> None:
+        if isinstance(home, str) and is_url(home):
+            raise ValueError(f"{home} is a url; right is a folder, or open_registry, which opens both")
         self.home: BundleHome = FolderHome(Path(home)) if isinstance(home, str | PathLike) else home
         self.check = check
 

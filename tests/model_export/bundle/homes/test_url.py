@@ -332,3 +332,10 @@ def test_the_publisher_keeps_a_copy_and_needs_no_download(
     assert published.path == publisher.folder / "a"
     published.verify()
     assert caplog.text == ""
+
+
+def test_a_registry_of_a_url_is_opened_by_open_registry(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"s3://shop/bundles is a url; right is a folder, or open_registry"):
+        Registry("s3://shop/bundles")
+    assert open_registry("memory://shop/bundles", tmp_path).home.name == "memory://shop/bundles"
+    assert open_registry(tmp_path, tmp_path).folder == tmp_path
