@@ -18,7 +18,7 @@ import yaml
 from mindstream import console, settings
 from testbed.system_packages import PartMissing, find
 
-__all__ = ["HELM", "KUBECONFORM", "KUBERNETES", "build", "schemas", "tool"]
+__all__ = ["HELM", "KUBECONFORM", "KUBERNETES", "are_there", "build", "schemas", "tool"]
 
 HELM, KUBECONFORM = "helm", "kubeconform"
 PROGRAMS = ("helm.sh/helm/v3/cmd/helm@v3.19.0", "github.com/yannh/kubeconform/cmd/kubeconform@v0.8.0")
@@ -63,6 +63,14 @@ def schemas() -> str:
     if not folder.is_dir():
         raise PartMissing(f"the schemas of Kubernetes {KUBERNETES} are not in {folder}; `make test-chart` brings them")
     return f"{folder}/{{{{.ResourceKind}}}}{{{{.KindSuffix}}}}.json"
+
+
+def are_there() -> bool:
+    """Tell whether all of them are there."""
+    try:
+        return bool(tool(HELM) and tool(KUBECONFORM) and schemas())
+    except PartMissing:
+        return False
 
 
 def build() -> None:
