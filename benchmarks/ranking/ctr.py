@@ -25,6 +25,7 @@ from model_export.rankers.ranked_checkpoint import new_ranker
 from model_export.rankers.ranker_config import ranker_preset
 from model_export.ranking.evaluation import KINDS, measure_order
 from model_export.ranking.inputs import score_lists
+from model_export.ranking.losses import joined
 from model_export.ranking.ranked_lists import RankedLists
 from model_export.ranking.ranker_training import RankerTraining
 from model_export.ranking.second_stage import SecondStage
@@ -79,13 +80,12 @@ def _run(stage: SecondStage, matching: Checkpoint, training: RankerTraining, mos
     valid = stage.questions(stage.split.valid, training.valid_cases, training.lists.brought, training.seed)
     valid_lists = [some for some in valid if len(some)]
     test = stage.questions(stage.split.test, most, TOP, 7)
-    weights = stage.task_weights / stage.task_weights.sum()
     items, figures = len(matching.vocabulary.item_ids), {}
     for name in PEERS:
         config = replace(ranker_preset(name).config, tasks=stage.tasks, history_length=stage.length)
         run = RankerRun(new_ranker(config, matching.vocabulary), lists, valid_lists, stage.task_weights, training)
         run.fit(progress=True)
-        scores = [score_lists(run.model, some, network_only=True) @ weights for some in test]
+        scores = [joined(score_lists(run.model, some, network_only=True), stage.task_weights) for some in test]
         figures[name] = _measured(test, scores, len(lists) * run.epoch / run.seconds)
         peer = RechubPeer(name, config, items, lists, valid_lists, training)
         speed = len(lists) / float(np.mean(peer.epoch_s))

@@ -12,6 +12,7 @@ from model_export.evaluation.metrics import bootstrap_intervals
 from model_export.models.checkpoint import Checkpoint
 from model_export.rankers.ranked_checkpoint import RankedCheckpoint
 from model_export.ranking.inputs import score_lists
+from model_export.ranking.losses import joined
 from model_export.ranking.pages import auc, grouped_auc, page_metrics
 from model_export.ranking.ranked_lists import RankedLists
 from model_export.ranking.second_stage import SecondStage
@@ -99,9 +100,7 @@ def paired_gain(one: PageResult, other: PageResult, metric: str = "ndcg@10") -> 
 
 def joined_scores(ranker: RankedCheckpoint, lists: RankedLists) -> np.ndarray:
     """Return a ranker's one score of each candidate, float (C, N), by its own task weights."""
-    weights = np.array(ranker.task_weights, dtype=np.float32)
-    scores: np.ndarray = score_lists(ranker.model, lists) @ (weights / weights.sum())
-    return scores
+    return joined(score_lists(ranker.model, lists), np.array(ranker.task_weights, dtype=np.float32))
 
 
 def with_page_metrics(checkpoint: Checkpoint, events: InteractionLog, most: int = MOST_LISTS) -> Checkpoint:

@@ -73,7 +73,7 @@ def mean_ndcg(lists: RankedLists, scores: np.ndarray, task_weights: np.ndarray) 
     ----------
     scores : float (C, N, T).
     """
-    return float(page_metrics(lists, scores @ (task_weights / task_weights.sum()))["ndcg@10"].mean())
+    return float(page_metrics(lists, joined(scores, task_weights))["ndcg@10"].mean())
 
 
 @torch.no_grad()

@@ -1,13 +1,18 @@
 """The losses of a ranker over lists: a softmax over each list, and whether each task was done."""
 
+from typing import TypeVar
+
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 __all__ = ["joined", "listwise_softmax", "task_losses"]
 
+Numbers = TypeVar("Numbers", np.ndarray, Tensor)
 
-def joined(scores: Tensor, task_weights: Tensor) -> Tensor:
+
+def joined(scores: Numbers, task_weights: Numbers) -> Numbers:
     """Return the one score of each candidate: the mean of its tasks' scores, weighted.
 
     Parameters
