@@ -24,7 +24,8 @@ def joined(scores: Numbers, task_weights: Numbers) -> Numbers:
     -------
     float (...)
     """
-    return scores @ (task_weights / task_weights.sum())
+    found: Numbers = scores @ (task_weights / task_weights.sum())
+    return found
 
 
 def listwise_softmax(scores: Tensor, relevance: Tensor, real: Tensor, weights: Tensor) -> Tensor:
