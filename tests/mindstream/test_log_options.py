@@ -9,6 +9,7 @@ from mindstream.log_options import LogPath, takes_log
 from mindstream.mapping import Mapping
 from tests.support.logs import put
 
+LOG = __file__  # any file that is there
 app = typer.Typer()
 seen: list[tuple[str, int, Mapping]] = []
 
@@ -34,10 +35,10 @@ def test_every_field_is_an_option() -> None:
 
 
 def test_options() -> None:
-    assert run("log.csv") == ("log.csv", 1, Mapping())
+    assert run(LOG) == (LOG, 1, Mapping())
     words = ["--user", "uid", "--columns", "a, b", "--untimed", "--min-value", "3", "--skip-lines", "2", "--times", "7"]
-    assert run("log.csv", *words, "--items", "items.csv", "--delimiter", "\\t") == (
-        "log.csv",
+    assert run(LOG, *words, "--items", "items.csv", "--delimiter", "\\t") == (
+        LOG,
         7,
         Mapping(
             user="uid",
@@ -53,11 +54,17 @@ def test_options() -> None:
 
 def test_toml_below_options(tmp_path: Path) -> None:
     file = put(tmp_path / "shop.toml", 'user = "uid"\nitem = "sku"\n')
-    assert run("log.csv", "--mapping", file, "--user", "other")[2] == Mapping(user="other", item="sku")
+    assert run(LOG, "--mapping", file, "--user", "other")[2] == Mapping(user="other", item="sku")
 
 
 def test_wrong_values_are_errors() -> None:
-    assert CliRunner().invoke(app, ["log.csv", "--skip-lines", "many"]).exit_code == 2
-    found = CliRunner().invoke(app, ["log.csv", "--skip-lines", "-1"])
+    assert CliRunner().invoke(app, [LOG, "--skip-lines", "many"]).exit_code == 2
+    found = CliRunner().invoke(app, [LOG, "--skip-lines", "-1"])
     assert isinstance(found.exception, ValueError)
     assert "--skip-lines is -1" in str(found.exception)
+
+
+def test_a_log_that_is_not_there_is_named() -> None:
+    assert CliRunner().invoke(app, ["nowhere.csv"]).exit_code == 2
+    assert run("s3://shop/nowhere.csv")[0] == "s3://shop/nowhere.csv"  # of an address nothing is known yet
+    assert run(f"{Path(LOG).parent}/*.py")[0].endswith("*.py")

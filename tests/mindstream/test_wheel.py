@@ -48,4 +48,4 @@ def test_the_wheel_brings_one_command(wheel: zipfile.ZipFile) -> None:
 def test_the_image_gets_the_product_alone() -> None:
     lines = (ROOT / "Dockerfile").read_text(encoding="utf-8").splitlines()
     copied = {name for line in lines if re.match("COPY (?!--from)", line) for name in line.split()[1:-1]}
-    assert copied == PACKAGES | {"constraints.txt", "pyproject.toml", "README.md"}
+    assert copied == PACKAGES | {"constraints.txt", "deploy/image", "pyproject.toml", "README.md"}

@@ -211,7 +211,7 @@ def test_a_run_of_pytest_tells_of_missing_parts(ci: str, outcome: str, tmp_path:
 
 def test_a_command_line_prints_what_is_missing_as_one_sentence() -> None:
     imports = "from mindstream.console import run; from testbed.system_packages import provide"
-    code = f"{imports}; run(lambda: provide('no-such'))"
+    code = f"{imports}; run(lambda **_: provide('no-such'))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (2, "error: no-such is not installed\n")
 

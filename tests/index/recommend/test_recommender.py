@@ -419,7 +419,7 @@ def test_build_says_the_breadth_that_it_measured(bundle: Bundle, tmp_path: Path,
         (["query", "ann", "--n", "0"], "error: --n / -n is 0; it must be greater than or equal to 1; see `"),
         (["query", "ann", "--where", "tea"], "error: --where is 'tea'; right is attribute=value"),
         (["query", "ann", "--max-cosine", "2"], "error: max_cosine is 2.0; right is at least 0 and below 1"),
-        (["query"], "error: Missing argument 'user_id'; see `"),
+        (["query"], "error: Missing argument 'user'; see `"),
         (["sort"], "error: No such command 'sort'; see `"),
     ],
 )

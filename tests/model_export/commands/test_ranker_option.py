@@ -60,6 +60,7 @@ def test_the_checkpoint_has_the_ranker_and_its_figures(
 def test_a_ranker_that_is_not_there_is_refused_before_the_log_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (tmp_path / "none").touch()
     assert say(monkeypatch, "train", tmp_path / "none", "--ranker", "best", "--out", tmp_path / "model.pt") == 2
     assert f"there is no ranker 'best'; it must be one of {', '.join(RANKERS)}" in capsys.readouterr().err
 

@@ -173,8 +173,9 @@ def test_at_its_own_pace(kafka: KafkaShell, log: InteractionLog, tmp_path: Path)
 
 
 @pytest.mark.parametrize("speed", ["fast", "0", "-1", "nan", ""])
-def test_a_bad_speed(shell: Shell, speed: str) -> None:
-    said = shell.fails("replay", "log.parquet", "--speed", speed)
+def test_a_bad_speed(shell: Shell, tmp_path: Path, speed: str) -> None:
+    (tmp_path / "log.parquet").touch()
+    said = shell.fails("replay", str(tmp_path / "log.parquet"), "--speed", speed)
     assert said == f'error: --speed is {speed!r}; right is "max" or a number above 0\n'
 
 
@@ -272,7 +273,7 @@ def test_without_a_model(shell: Shell, home: Path) -> None:
     assert shell.fails("run").startswith(f"error: no model was published in {home}/models; ")
 
 
-@pytest.mark.parametrize("command", [("produce", "--user", "anna", "--item", "mug"), ("replay", "log.parquet")])
+@pytest.mark.parametrize("command", [("produce", "--user", "anna", "--item", "mug"), ("replay", __file__)])
 def test_without_any_broker(shell: Shell, command: tuple[str, ...]) -> None:
     said = shell.fails(*command)
     assert said.startswith("error: no Kafka is configured (KAFKA_BOOTSTRAP_SERVERS) and no embedded broker runs for ")

@@ -194,4 +194,5 @@ def test_what_a_mapping_says_is_said_first(shell: Shell, tmp_path: Path, caplog:
         assert shell.fails("run").startswith(f"error: {file}: {part}")
         assert shell.fails("dlq", "redrive").startswith("error: ")
     shell.set(mapping=tmp_path / "nowhere.toml")
-    assert shell.fails("run").startswith(f"error: the mapping {tmp_path / 'nowhere.toml'} cannot be read: No such file")
+    nowhere = f"the mapping {tmp_path / 'nowhere.toml'} cannot be read: No such file"
+    assert shell.fails("run").startswith(f"error: MINDSTREAM_MAPPING: {nowhere}")

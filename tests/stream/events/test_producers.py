@@ -112,7 +112,7 @@ def test_the_programs_send_what_is_shown_to_the_partition_that_is_said(world: Wo
 
 def test_an_event_that_is_posted_is_the_record_that_is_shown() -> None:
     [body] = re.findall(r"--json '(.+)'", sections()["HTTP"])
-    assert [tuple(record) for record in records_in(body.encode(), NOON)] == list(records("HTTP"))
+    assert [(record.key, record.value) for record in records_in(body.encode(), NOON)] == list(records("HTTP"))
 
 
 def partitioner_said(title: str) -> str:
