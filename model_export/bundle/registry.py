@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
 
-from mindstream.objects.bucket import is_url
 from model_export.bundle.bundle import Bundle, BundleError, Manifest, required_files
 from model_export.bundle.homes.folder import LOCK, FolderHome
 from model_export.bundle.homes.home import BundleHome, never
@@ -37,7 +36,7 @@ class Registry:
     """
 
     def __init__(self, home: str | PathLike[str] | BundleHome, check: Callable[[Bundle], None] = Bundle.verify) -> None:
-        if isinstance(home, str) and is_url(home):
+        if isinstance(home, str) and "://" in home:
             raise ValueError(f"{home} is a url; right is a folder, or open_registry, which opens both")
         self.home: BundleHome = FolderHome(Path(home)) if isinstance(home, str | PathLike) else home
         self.check = check
