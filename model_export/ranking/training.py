@@ -111,7 +111,8 @@ class RankerRun:
             loss = self._train_step(self.lists.take(order[at : at + self.training.batch_size]))
             self.seconds += time.monotonic() - started
             bar.update()
-            bar.set_postfix_str(f"loss {loss:.3f}, best NDCG@10 {100 * self.best:.1f} %", refresh=False)
+            best = "-" if math.isnan(self.best) else f"{100 * self.best:.1f} %"
+            bar.set_postfix_str(f"loss {loss:.3f}, best NDCG@10 {best}", refresh=False)
         self.epoch += 1
 
     def _train_step(self, lists: RankedLists) -> float:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote
 
-from mindstream.objects.bucket import is_url
+from mindstream.objects.bucket import SCHEMES, is_url
 from model_export.bundle.bundle import Bundle
 from model_export.bundle.homes.url import UrlHome
 from model_export.bundle.registry import Registry
@@ -26,6 +26,9 @@ def open_registry(where: str | Path, cache: Path, check: Callable[[Bundle], None
     ValueError
         If it is a url of no object store, or what speaks to it is not installed.
     """
+    scheme, _, rest = str(where).partition(":/")
+    if scheme in SCHEMES and not rest.startswith("/"):
+        raise ValueError(f"{where} is no url, and an odd folder; right is {scheme}://{rest}")
     if not is_url(str(where)):
         return Registry(Path(where), check)
     if str(where).startswith("file:///"):

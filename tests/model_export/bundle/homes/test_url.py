@@ -339,3 +339,5 @@ def test_a_registry_of_a_url_is_opened_by_open_registry(tmp_path: Path) -> None:
         Registry("s3://shop/bundles")
     assert open_registry("memory://shop/bundles", tmp_path).home.name == "memory://shop/bundles"
     assert open_registry(tmp_path, tmp_path).folder == tmp_path
+    with pytest.raises(ValueError, match=r"s3:/shop is no url, and an odd folder; right is s3://shop"):
+        open_registry("s3:/shop", tmp_path)
