@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from numbers import Real
 
 __all__ = ["MOST_CANDIDATES", "MOST_EXCLUDED", "MOST_VALUES", "Request", "filters_of", "weights_of"]
 
@@ -85,20 +86,20 @@ class Request:
     def _check_numbers(self) -> None:
         """Raise ValueError unless the numbers are in their ranges; NaN never is."""
         _check(
-            self.min_score is None or math.isfinite(self.min_score),
-            f"min_score is {self.min_score}; right is a finite number",
+            self.min_score is None or _is_finite(self.min_score),
+            f"min_score is {self.min_score!r}; right is a finite number",
         )
         _check(
             self.quota is None or (_is_integer(self.quota) and 1 <= self.quota <= MOST_CANDIDATES),
             f"quota is {self.quota!r}; right is 1 to {MOST_CANDIDATES:,}",
         )
         _check(
-            math.isfinite(self.diversity) and self.diversity >= 0,
-            f"diversity is {self.diversity}; right is a finite number of at least 0",
+            _is_finite(self.diversity) and self.diversity >= 0,
+            f"diversity is {self.diversity!r}; right is a finite number of at least 0",
         )
         _check(
-            self.max_cosine is None or 0 <= self.max_cosine < 1,
-            f"max_cosine is {self.max_cosine}; right is at least 0 and below 1",
+            self.max_cosine is None or (_is_finite(self.max_cosine) and 0 <= self.max_cosine < 1),
+            f"max_cosine is {self.max_cosine!r}; right is at least 0 and below 1",
         )
 
     def _check_ranking(self) -> None:
@@ -107,15 +108,18 @@ class Request:
             self.candidates is None or (_is_integer(self.candidates) and 1 <= self.candidates <= MOST_CANDIDATES),
             f"candidates is {self.candidates!r}; right is 1 to {MOST_CANDIDATES:,}",
         )
+        _check(isinstance(self.tasks, Mapping), f"tasks is {self.tasks!r}; right is task -> weight")
         for task, weight in self.tasks.items():
             _check(
-                math.isfinite(weight) and abs(weight) <= MOST_WEIGHT,
-                f"tasks {task} is {weight}; right is a number of at most {MOST_WEIGHT:,.0f}",
+                _is_finite(weight) and abs(weight) <= MOST_WEIGHT,
+                f"tasks {task} is {weight!r}; right is a number of at most {MOST_WEIGHT:,.0f}",
             )
         _check(
-            self.rank_ms is None or (math.isfinite(self.rank_ms) and self.rank_ms > 0),
-            f"rank_ms is {self.rank_ms}; right is a number of milliseconds above 0",
+            self.rank_ms is None or (_is_finite(self.rank_ms) and self.rank_ms > 0),
+            f"rank_ms is {self.rank_ms!r}; right is a number of milliseconds above 0",
         )
+        for name in ("exclude_seen", "by_importance", "rank", "why"):
+            _check(isinstance(getattr(self, name), bool), f"{name} is {getattr(self, name)!r}; right is True or False")
 
     @property
     def is_plain(self) -> bool:
@@ -174,6 +178,11 @@ def weights_of(said: Iterable[str], source: str) -> dict[str, float]:
 def _is_integer(number: object) -> bool:
     """Tell whether it is a whole number; True is none."""
     return isinstance(number, int) and not isinstance(number, bool)
+
+
+def _is_finite(number: object) -> bool:
+    """Tell whether it is a finite number; True is none."""
+    return isinstance(number, Real) and not isinstance(number, bool) and math.isfinite(number)
 
 
 def _check(right: bool, message: str) -> None:
