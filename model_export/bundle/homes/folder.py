@@ -25,7 +25,7 @@ from model_export.bundle.lock import locked
 from model_export.bundle.manifest_schema import is_version
 from model_export.bundle.pointer import POINTER, POINTING, read_pointer, write_pointer
 
-__all__ = ["COPYING", "LOCK", "REMOVING", "FolderHome", "file_stamps"]
+__all__ = ["COPYING", "LOCK", "REMOVING", "FolderHome", "clear_leftovers", "file_stamps", "remove_aside"]
 
 LOCK = ".lock"
 COPYING, REMOVING = ".copying-", ".removing-"
@@ -112,9 +112,7 @@ class FolderHome:
 
     def remove(self, version: str) -> None:
         """Rename a version and remove it, so that nobody sees half of it; of a link, the link."""
-        gone = self.folder / f"{REMOVING}{version}-{secrets.token_hex(4)}"
-        os.replace(self.folder / version, gone)
-        clear(gone)
+        remove_aside(self.folder / version)
 
     def leftovers(self, newest: Sequence[str]) -> list[str]:
         """Return links to nothing; one newer than what is kept may be on its way here."""
@@ -126,10 +124,22 @@ class FolderHome:
     def changing(self) -> Iterator[None]:
         """Hold the folder's lock, and remove what interrupted changes left behind."""
         with locked(self.folder / LOCK, lambda: log.info("waiting: another process is changing %s", self.folder)):
-            for prefix in (COPYING, REMOVING, POINTING):  # whoever held the lock is done or dead
-                for leftover in self.folder.glob(f"{prefix}*"):
-                    clear(leftover)
+            clear_leftovers(self.folder, COPYING, REMOVING, POINTING)
             yield
+
+
+def clear_leftovers(folder: Path, *prefixes: str) -> None:
+    """Remove what interrupted changes left; who holds the lock knows that nobody is at it."""
+    for prefix in prefixes:
+        for leftover in folder.glob(f"{prefix}*"):
+            clear(leftover)
+
+
+def remove_aside(version: Path) -> None:
+    """Rename a bundle and remove it, so that nobody sees half of it; of a link, the link."""
+    gone = version.with_name(f"{REMOVING}{version.name}-{secrets.token_hex(4)}")
+    os.replace(version, gone)
+    clear(gone)
 
 
 def file_stamps(folder: Path) -> FileStamps:

@@ -3,14 +3,13 @@
 import hashlib
 import logging
 import re
-import secrets
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from model_export.bundle.bundle import MANIFEST, BundleError, parse_manifest, verify_file
-from model_export.bundle.homes.folder import COPYING, REMOVING, file_stamps
+from model_export.bundle.homes.folder import COPYING, REMOVING, clear_leftovers, file_stamps, remove_aside
 from model_export.bundle.homes.home import FileStamps
 from model_export.bundle.leftovers import clear
 from model_export.bundle.lock import locked
@@ -87,15 +86,13 @@ class LocalCopies:
             for copy in self.folder.iterdir():
                 if copy.is_dir() and is_version(copy.name) and copy.name not in versions:
                     log.info("the copy of %s in %s is not needed any more", copy.name, self.folder)
-                    self._remove(copy)
+                    remove_aside(copy)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Let one process fetch, the others wait; remove what was cut off."""
         with locked(self.folder / LOCK, lambda: log.info("waiting: another process is fetching to %s", self.folder)):
-            for prefix in (COPYING, REMOVING):
-                for leftover in self.folder.glob(f"{prefix}*"):
-                    clear(leftover)
+            clear_leftovers(self.folder, COPYING, REMOVING)
             yield
 
     def _has(self, version: str, manifest: bytes) -> bool:
@@ -122,17 +119,11 @@ class LocalCopies:
             _verify(partial, manifest, name)
             partial.chmod(0o755)  # mkdtemp makes it private; other processes may run as another user
             if (self.folder / version).exists():
-                self._remove(self.folder / version)
+                remove_aside(self.folder / version)
             partial.rename(self.folder / version)
         finally:
             if partial.exists():
                 clear(partial)
-
-    def _remove(self, copy: Path) -> None:
-        """Remove a copy under another name, so that nobody sees half of it."""
-        gone = self.folder / f"{REMOVING}{copy.name}-{secrets.token_hex(4)}"
-        copy.rename(gone)
-        clear(gone)
 
 
 def _verify(copy: Path, manifest: bytes, name: str) -> None:
