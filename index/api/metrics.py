@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["CLOSED", "EVENT_RESULTS", "NOT_DONE", "OTHER", "ApiMetrics", "Watched"]
+__all__ = ["CLOSED", "EVENT_RESULTS", "NOT_DONE", "OTHER", "AnswerStatus", "ApiMetrics", "Watched", "route_of"]
 
 METHODS = ("GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS")
 OTHER = "other"  # what clients make up is counted together
@@ -184,16 +184,26 @@ class Watched:
         """Pass a request on, and note status and time of its answer."""
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        status, started = 500, time.perf_counter()
-
-        async def noting(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
+        answer, started = AnswerStatus(send), time.perf_counter()
         try:
-            await self.app(scope, receive, noting)
+            await self.app(scope, receive, answer.send)
         finally:
-            route = getattr(scope.get("route"), "path_format", OTHER)
-            self.metrics.request(scope["method"], route, status, time.perf_counter() - started)
+            self.metrics.request(scope["method"], route_of(scope), answer.status, time.perf_counter() - started)
+
+
+class AnswerStatus:
+    """Sends an answer on, and notes its status: 500 where none begins."""
+
+    def __init__(self, send: Send) -> None:
+        self.inner, self.status = send, 500
+
+    async def send(self, message: Message) -> None:
+        """Send a message of the answer."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+        await self.inner(message)
+
+
+def route_of(scope: Scope) -> str:
+    """Return the template of the route that answers a request, OTHER before or without one."""
+    return str(getattr(scope.get("route"), "path_format", OTHER))

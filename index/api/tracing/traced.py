@@ -2,9 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from index.api.metrics import OTHER
+from index.api.metrics import AnswerStatus, route_of
 
 if TYPE_CHECKING:
     from mindstream.tracing.tracing import RequestTrace, Tracing
@@ -32,16 +32,9 @@ class Traced:
         if parent is None:
             await self.app(scope, receive, send)
             return
-        trace, status = self.tracing.request(parent), 500
+        trace, answer = self.tracing.request(parent), AnswerStatus(send)
         scope[_KEY] = trace
-
-        async def noting(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
         try:
-            await self.app(scope, receive, noting)
+            await self.app(scope, receive, answer.send)
         finally:
-            trace.end(scope["method"], getattr(scope.get("route"), "path_format", OTHER), status)
+            trace.end(scope["method"], route_of(scope), answer.status)
